@@ -1,0 +1,1 @@
+"""Pipelines of plain Python functions, on a laptop or an HPC cluster."""

@@ -1,0 +1,112 @@
+"""Every exception that reflow raises on purpose; `ReflowError` is the root of all.
+
+Where Python has a word for the mistake, the class derives from that built-in too, so that
+`except ValueError` keeps working for people who do not know reflow.
+"""
+
+from __future__ import annotations
+
+
+class ReflowError(Exception):
+    """Root of reflow's exceptions. The text says what happened, where, and what to do next."""
+
+
+class DefinitionError(ReflowError, ValueError):
+    """A workflow, task or signature is wrong: unknown step, cycle, types that do not fit."""
+
+
+class OptionError(ReflowError, TypeError):
+    """A keyword is missing or unknown: a task option, a run parameter."""
+
+
+class ParameterError(ReflowError, ValueError):
+    """A parameter or argument has a value that cannot be used."""
+
+
+class ConfigError(ReflowError, ValueError):
+    """A configuration file or environment variable cannot be used."""
+
+
+class UsageError(ReflowError, ValueError):
+    """A command was given words that do not go together."""
+
+
+class NotFoundError(ReflowError, KeyError):
+    """No run, task, element or result of that name."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument; a sentence is what a person needs.
+        return str(self.args[0]) if self.args else ""
+
+
+class NotReadyError(ReflowError):
+    """A result was asked for before there is one."""
+
+
+class RunFailedError(ReflowError):
+    """A run ended in FAILED or CANCELLED where success was asked for."""
+
+
+class WaitTimeoutError(ReflowError, TimeoutError):
+    """A run did not end within the time given."""
+
+
+class StoreError(ReflowError):
+    """The manifest database cannot be opened, read or written."""
+
+
+class StoreVersionError(StoreError):
+    """The manifest database was written by a newer reflow."""
+
+
+class LeaseLostError(StoreError):
+    """Another dispatcher has taken the run over; nothing was written."""
+
+
+class PluginError(ReflowError):
+    """A plugin is broken, in conflict, or built for another version of the interface."""
+
+
+class MissingExecutorError(PluginError, ImportError):
+    """No installed distribution provides the executor asked for."""
+
+
+class UnstorableValueError(ReflowError, TypeError):
+    """A value has a type that no codec can store."""
+
+
+class StoredValueError(ReflowError, ValueError):
+    """Stored data cannot be turned back into the value it came from."""
+
+
+class FlowImportError(ReflowError, ImportError):
+    """A flow file cannot be loaded, or holds no workflow of the name wanted."""
+
+
+class ExecutorError(ReflowError):
+    """Something went wrong between reflow and a scheduler."""
+
+
+class SchedulerUnavailableError(ExecutorError):
+    """The scheduler did not answer. It says nothing about any job; try again later."""
+
+
+class SubmissionUncertainError(SchedulerUnavailableError):
+    """A submission may or may not have been accepted; look its token up before trying again."""
+
+
+class SubmissionRefusedError(ExecutorError):
+    """The scheduler refused a job for good; the text holds its own words."""
+
+
+class SubmissionDeferredError(ExecutorError):
+    """The scheduler refused a job for now (a limit, a busy moment); try again later."""
+
+
+class TaskInterrupted(BaseException):
+    """Raised inside a task's function when the scheduler or a person is about to end it.
+
+    Raised in the main thread on SIGTERM, SIGINT and the scheduler's warning signal. A task may
+    catch it to save its state and must then return or re-raise soon. Derives from
+    `BaseException`, as `KeyboardInterrupt` does, so that `except Exception` does not swallow it.
+    """

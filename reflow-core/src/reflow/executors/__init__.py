@@ -1,0 +1,1 @@
+"""Where work runs: the contract of executors, and the local ones."""

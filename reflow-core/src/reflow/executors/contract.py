@@ -1,0 +1,78 @@
+"""The contract between the engine and whatever runs its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from reflow.model.jobs import (
+    Capabilities,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Submission,
+)
+
+API_VERSION = 1
+"""Version of everything that `reflow.plugin_api` exports."""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Submits jobs and tells how they stand. Constructors run no command.
+
+    Every method may raise `SchedulerUnavailableError` when the scheduler does not answer; that
+    says nothing about any job.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under: `slurm`, `local`."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this executor can do."""
+        ...
+
+    def limits(self) -> Limits:
+        """What the scheduler allows now; asked once per dispatch step, before submitting."""
+        ...
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Submit a job or an array, and a plain job that starts once it is over.
+
+        The follow-up starts whatever way the work ended. Raises `SubmissionRefusedError` when
+        the request can never be accepted, `SubmissionDeferredError` when it may be later, and
+        `SubmissionUncertainError` when there was no answer.
+        """
+        ...
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
+        ...
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """How these jobs stand, in one scheduler call for as many as a command line takes.
+
+        Every handle, and every position of an array, is covered by at least one status; what
+        the scheduler does not know is UNKNOWN.
+        """
+        ...
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Ask for these jobs' end. Silent about what is unknown or over already."""
+        ...
+
+    def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
+        """Ask for the end of some elements of an array."""
+        ...
+
+    def wait(self, timeout: float) -> None:
+        """Return when something may have changed, or after `timeout` seconds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the object holds; jobs go on unless they live in its processes."""
+        ...

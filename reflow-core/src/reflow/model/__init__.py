@@ -1,0 +1,1 @@
+"""Pure data that every layer shares. Standard library only."""

@@ -1,0 +1,95 @@
+"""A validated workflow: tasks in topological order, and how values travel between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reflow.model.tasks import ParameterInput, TaskSpec
+
+
+class WireMode(StrEnum):
+    """How the results of one step reach one argument of a task."""
+
+    DIRECT = "direct"
+    """A plain task's value, as it is, into a plain task."""
+    FAN_OUT = "fan-out"
+    """A plain task's list, one element each."""
+    GATHER = "gather"
+    """An array task's values as one list, in index order, into a plain task."""
+    GATHER_FLAT = "gather-flat"
+    """An array task's lists, concatenated, into a plain task."""
+    CHAIN = "chain"
+    """An array task's values, index by index."""
+    FAN_OUT_FLAT = "fan-out-flat"
+    """An array task's lists, concatenated, one element each."""
+    BROADCAST = "broadcast"
+    """A plain task's value, whole, to every element."""
+    GATHER_BROADCAST = "gather-broadcast"
+    """An array task's values as one list, whole, to every element."""
+    GATHER_FLAT_BROADCAST = "gather-flat-broadcast"
+    """An array task's lists, concatenated, whole, to every element."""
+
+    @property
+    def each(self) -> bool:
+        """Whether every element gets a part of its own, so that the mode sets the array's size."""
+        return self in (WireMode.FAN_OUT, WireMode.FAN_OUT_FLAT, WireMode.CHAIN)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether an array task's values are put together as one list first."""
+        return self in (WireMode.GATHER, WireMode.GATHER_BROADCAST)
+
+    @property
+    def flattens(self) -> bool:
+        """Whether an array task's lists are concatenated first."""
+        return self in (
+            WireMode.GATHER_FLAT,
+            WireMode.FAN_OUT_FLAT,
+            WireMode.GATHER_FLAT_BROADCAST,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """How one step reaches one argument.
+
+    Where an argument names several steps, its edges stand in the order of the steps; their
+    values are concatenated as lists, and chained elements are counted on.
+    """
+
+    step: str
+    task: str
+    argument: str
+    mode: WireMode
+    rule: str
+    """The type rule that decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParameter:
+    """One parameter of the whole workflow, as the command line and Python see it."""
+
+    name: str
+    """The keyword in Python; the flag is the same with dashes."""
+    declared: ParameterInput
+    tasks: tuple[str, ...]
+    """The tasks that receive it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A workflow that has passed validation."""
+
+    name: str
+    tasks: Mapping[str, TaskSpec]
+    """In a topological order that keeps the order of definition where it can."""
+    edges: Mapping[str, tuple[Edge, ...]]
+    """By downstream task; a task without wired inputs has an empty tuple."""
+    parameters: Mapping[str, RunParameter]
+    """By the keyword in Python."""
+
+    def downstream(self, name: str) -> tuple[str, ...]:
+        """The tasks that directly need `name`, in topological order."""
+        return tuple(task.name for task in self.tasks.values() if name in task.upstream)

@@ -1,0 +1,212 @@
+"""What the manifest database holds, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from reflow.model.json import Json
+from reflow.model.states import FailureCause, RunState, TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One submission of a workflow."""
+
+    run_id: str
+    workflow: str
+    state: RunState
+    run_dir: Path
+    created_at: datetime
+    """Aware, UTC; so are all times here."""
+    finished_at: datetime | None = None
+    executor: str = ""
+    parameters: Mapping[str, Json]
+    """Encoded, by keyword."""
+    message: str = ""
+    """Why the run ended, where there is more to say than its state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """One task of a run."""
+
+    name: str
+    ordinal: int
+    """Place in the topological order, from 0."""
+    array: bool
+    size: int | None = None
+    """Number of elements once it is known; 1 for a plain task."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Instance:
+    """One execution unit. The dispatcher changes it in memory and hands it to the store."""
+
+    task: str
+    index: int
+    """0 for a plain task."""
+    state: TaskState = TaskState.PENDING
+    attempt: int = 0
+    """Number of tries submitted; the first is 1."""
+    counted: int = 0
+    """Tries that count against `retries`."""
+    uncounted: int = 0
+    """Tries lost to NODE or PREEMPTED since the last retry by hand."""
+    wave: int | None = None
+    """Number of the wave it was last submitted with."""
+    position: int | None = None
+    """Its position there."""
+    identity: str | None = None
+    """Full-length digest once all inputs are known; None before."""
+    source: int | None = None
+    """Key of the stored output that a cached instance took its result from."""
+    cause: FailureCause | None = None
+    error: str = ""
+    """One line for people."""
+    native_id: str = ""
+    """The scheduler's id of the last job it ran in, element included as the scheduler writes it."""
+    mem_scale: float = 1.0
+    time_scale: float = 1.0
+    missing_since: float | None = None
+    """File server time at which the scheduler was first seen not to know its job."""
+    not_before: float | None = None
+    """File server time before which it must not be submitted again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is recorded when an instance ends, from its result or from the scheduler."""
+
+    task: str
+    index: int
+    attempt: int
+    state: TaskState
+    output: str | None = None
+    """Canonical JSON of the encoded value; None unless SUCCESS."""
+    fingerprint: str | None = None
+    """Digest of what the value counts by; None where it must be computed anew (files)."""
+    paths: str | None = None
+    """JSON of what was recorded about the files in it; None where there are none."""
+    bound_dir: str | None = None
+    """The run directory it may be reused in; None for anywhere."""
+    reusable: bool = True
+    cause: FailureCause | None = None
+    error: str = ""
+    traceback: str = ""
+    native_id: str = ""
+    host: str = ""
+    log: str = ""
+    """Path of the log, relative to the run directory."""
+    started_at: float | None = None
+    """Seconds since the epoch, by the worker's clock."""
+    ended_at: float | None = None
+    peak_memory: int | None = None
+    """Bytes."""
+    cpu_time: float | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedInstance:
+    """A FAILED instance, as people see it."""
+
+    task: str
+    index: int | None
+    """None for a plain task."""
+    cause: FailureCause | None
+    error: str
+    traceback: str
+    log: str
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOutput:
+    """A result that can be reused, without the value itself."""
+
+    key: int
+    """What `Instance.source` refers to."""
+    identity: str
+    fingerprint: str | None
+    paths: str | None
+    bound_dir: str | None
+    run_id: str
+
+
+class SubmissionKind(StrEnum):
+    """What a submission is for."""
+
+    WAVE = "wave"
+    FOLLOW_UP = "follow-up"
+    WATCHDOG = "watchdog"
+
+
+class SubmissionState(StrEnum):
+    """How far a submission has come."""
+
+    INTENT = "intent"
+    """Written down; the scheduler may or may not have it."""
+    ACCEPTED = "accepted"
+    OVER = "over"
+    """Nothing of it is outstanding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionRecord:
+    """A job or array that was, or is about to be, handed to the scheduler."""
+
+    number: int
+    """Unique in its run, from 1; a wave's number names its folder."""
+    kind: SubmissionKind
+    token: str
+    state: SubmissionState = SubmissionState.INTENT
+    task: str | None = None
+    size: int | None = None
+    """As in `JobRequest`."""
+    follows: int | None = None
+    """For a follow-up: the number of the wave."""
+    submitted_at: datetime | None = None
+    begins_at: datetime | None = None
+    """For a watchdog."""
+    native_ids: tuple[str, ...] = ()
+    """Every id the scheduler gave it; more than one when an answer was lost."""
+
+
+class RequestKind(StrEnum):
+    """What a person asks of a run; whoever holds the lease carries it out."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """A person's wish, waiting for the holder of the lease."""
+
+    key: int
+    kind: RequestKind
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRecord:
+    """Who dispatches a run, as anybody can read it."""
+
+    epoch: int
+    beat: int
+    mark: bool
+    owner: Mapping[str, Json] | None
+    """None when nobody holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Proof of having taken a run over; every write is fenced by its epoch."""
+
+    run_id: str
+    epoch: int

@@ -1,0 +1,101 @@
+"""What a decorated function is, once its signature has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from reflow.model.resources import Resources
+
+
+class _Required:
+    """Stands where a parameter has no default."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = _Required()
+
+
+class Namespace(StrEnum):
+    """Whether tasks share a parameter of one name."""
+
+    GLOBAL = "global"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterInput:
+    """An argument that the person who starts the run gives."""
+
+    argument: str
+    """The function's own name for it."""
+    annotation: Any
+    default: Any = REQUIRED
+    help: str = ""
+    short: str | None = None
+    """A flag such as `-s`."""
+    namespace: Namespace = Namespace.GLOBAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultInput:
+    """An argument that earlier tasks give. Several steps are concatenated."""
+
+    argument: str
+    annotation: Any
+    steps: tuple[str, ...]
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDirInput:
+    """An argument that receives the run directory as a `Path`."""
+
+    argument: str
+
+
+TaskInput = ParameterInput | ResultInput | RunDirInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """A task: the function, what it takes and gives, what it asks for."""
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[TaskInput, ...] = ()
+    returns: Any = None
+    """The return annotation, resolved; `None` for a function that returns nothing."""
+    array: bool = False
+    array_parallelism: int | None = None
+    resources: Resources = field(default_factory=Resources)
+    after: tuple[str, ...] = ()
+    version: str | None = None
+    cache: bool = True
+    verify: Callable[[Any], bool] | None = None
+    """Called with a cached result under `verify=True`; False makes the hit a miss."""
+    retries: int = 0
+    retry_mem: float | None = None
+    """Factor on `mem` for each retry after running out of memory."""
+    retry_time: float | None = None
+    """Factor on `time` for each retry after running out of time."""
+
+    @property
+    def parameters(self) -> tuple[ParameterInput, ...]:
+        """The inputs that the person who starts the run gives."""
+        return tuple(item for item in self.inputs if isinstance(item, ParameterInput))
+
+    @property
+    def results(self) -> tuple[ResultInput, ...]:
+        """The inputs that earlier tasks give."""
+        return tuple(item for item in self.inputs if isinstance(item, ResultInput))
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Every task that must end before this one, each once, in order of mention."""
+        wired = [step for item in self.results for step in item.steps]
+        return tuple(dict.fromkeys([*wired, *self.after]))

@@ -1,0 +1,1 @@
+"""The manifest database: its contract and the SQL implementation."""

@@ -1,0 +1,1 @@
+"""From a function's signature to the edges of a graph."""

@@ -48,7 +48,7 @@ class Codec(Protocol):
         ...
 
     def recorded(self, data: Json) -> Json:
-        """Facts about things outside `data` (files) that `exists` and `verify` need; None if none."""
+        """Facts about files outside `data` that `verify` needs; None where there are none."""
         ...
 
     def exists(self, data: Json) -> bool:

@@ -40,6 +40,8 @@ class TaskRecord:
     array: bool
     size: int | None = None
     """Number of elements once it is known; 1 for a plain task."""
+    state: TaskState | None = None
+    """Set where a task ended (CANCELLED, SKIPPED) before its elements were known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,8 +89,6 @@ class Outcome:
     state: TaskState
     output: str | None = None
     """Canonical JSON of the encoded value; None unless SUCCESS."""
-    fingerprint: str | None = None
-    """Digest of what the value counts by; None where it must be computed anew (files)."""
     paths: str | None = None
     """JSON of what was recorded about the files in it; None where there are none."""
     bound_dir: str | None = None
@@ -132,7 +132,6 @@ class StoredOutput:
     key: int
     """What `Instance.source` refers to."""
     identity: str
-    fingerprint: str | None
     paths: str | None
     bound_dir: str | None
     run_id: str

@@ -35,6 +35,10 @@ class FencedWriter(Protocol):
         """Record how many elements a task has."""
         ...
 
+    def set_task_state(self, task: str, state: TaskState | None) -> None:
+        """Record that a task ended before its elements were known, or, with None, that it did not."""
+        ...
+
     def add_instances(self, instances: Sequence[Instance]) -> None:
         """Insert new instances as they stand."""
         ...
@@ -132,10 +136,6 @@ class Store(Protocol):
 
         Reads as it goes, so that a large task does not have to fit in memory.
         """
-        ...
-
-    def fingerprints(self, run_id: str, task: str) -> Iterator[tuple[int, str | None]]:
-        """(index, fingerprint) of every SUCCESS instance in index order."""
         ...
 
     def log_of(self, run_id: str, task: str, index: int) -> str | None:

@@ -110,3 +110,7 @@ class TaskInterrupted(BaseException):
     catch it to save its state and must then return or re-raise soon. Derives from
     `BaseException`, as `KeyboardInterrupt` does, so that `except Exception` does not swallow it.
     """
+
+
+class ReflowWarning(UserWarning):
+    """Something is probably not as it was meant, and reflow goes on; the command line says so."""

@@ -49,7 +49,7 @@ def draw(curves: Sequence[Curve], unit: str) -> str:
         parts.append(text(x(month), BOTTOM + 22, name, anchor="middle"))
     parts.append(line(LEFT, BOTTOM, RIGHT, BOTTOM, "#8a949c"))
 
-    coloured = list(zip(curves, cycle(COLOURS)))  # noqa: B905 - the colours never end
+    coloured = list(zip(curves, cycle(COLOURS)))
     for curve, colour in coloured:
         upper = [(x(month), y(high)) for month, _, _, high in curve.months]
         lower = [(x(month), y(low)) for month, low, _, _ in curve.months]

@@ -1,0 +1,38 @@
+"""The ground every test stands on: its own home, its own folder, nobody's settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("reflow", database=None, deadline=None)
+settings.load_profile("reflow")
+
+OTHERS_SETTINGS = ("REFLOW_", "XDG_", "PG")
+"""Variables that begin so are settings of the person who runs the tests."""
+
+TERMINAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM")
+
+
+@pytest.fixture(autouse=True)
+def home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A home of the test's own; the working directory is the test's `tmp_path`."""
+    for name in list(os.environ):
+        if name.startswith(OTHERS_SETTINGS) or name in TERMINAL:
+            monkeypatch.delenv(name)
+    own = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(own))
+    for name, folder in (
+        ("CONFIG", ".config"),
+        ("CACHE", ".cache"),
+        ("DATA", ".local/share"),
+        ("STATE", ".local/state"),
+    ):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(own / folder))
+    monkeypatch.chdir(tmp_path)
+    return own

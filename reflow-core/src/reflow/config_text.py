@@ -1,0 +1,66 @@
+"""The configuration as people read it: the commented file and the table of the documentation."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+from reflow.config import Key, keys, toml
+from reflow.errors import PluginError
+from reflow.plugins import registry
+from reflow.settings import declared_settings
+
+_HEAD = """\
+# The configuration of reflow. Every key is here; take away the # before one to set it.
+# Arguments and environment variables come before what is said here.
+"""
+
+
+def commented_file() -> str:
+    """A configuration file with every key in it, commented out."""
+    lines = [_HEAD]
+    section = ""
+    for key in keys():
+        head, _, name = key.name.rpartition(".")
+        if head != section:
+            if section == "executor":
+                lines += _executor_tables()
+            section = head
+            lines.append(f"[{section}]")
+        lines += _commented(key, name)
+    return "\n".join(lines)
+
+
+def _commented(key: Key, name: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        key.help, 98, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
+    yield f"# Environment: {key.env}. " + (f"Default: {key.shown}." if key.shown else "No default.")
+    yield f"#{name} = {toml(key.example)}\n"
+
+
+def _executor_tables() -> Iterator[str]:
+    """A table for each installed executor, with the keyword parameters of its constructor."""
+    for name in sorted(registry().executors()):
+        try:
+            declared = declared_settings(registry().executor_class(name))
+        except PluginError:
+            continue
+        yield f"[executor.{name}]"
+        for setting, parameter in declared.items():
+            default = parameter.default
+            if isinstance(default, tuple):
+                default = list(default)
+            plain = isinstance(default, str | int | float | list)
+            shown = f" = {toml(default)}" if plain else ""
+            missing = default is inspect.Parameter.empty
+            yield f"#{setting}{shown}" + (" (required)" if missing else "")
+        yield ""
+
+
+def settings_table() -> str:
+    """Every key as a Markdown table, for the documentation."""
+    rows = ["| key | variable | default | meaning |", "|---|---|---|---|"]
+    rows += [f"| `{key.name}` | `{key.env}` | {key.shown} | {key.help} |" for key in keys()]
+    return "\n".join(rows) + "\n"

@@ -37,7 +37,7 @@ def default_store_url() -> str:
     """The manifest in the user's state folder."""
     from platformdirs import user_state_path
 
-    return f"sqlite:///{user_state_path('reflow') / 'manifest.db'}"
+    return f"sqlite://{user_state_path('reflow') / 'manifest.db'}"
 
 
 def _key(

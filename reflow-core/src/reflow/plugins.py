@@ -172,7 +172,7 @@ class Registry:
         """
         found = _SCHEME.match(str(url))
         if found is None:
-            url = f"sqlite:///{Path(url).expanduser().absolute()}"
+            url = f"sqlite://{Path(url).expanduser().absolute()}"
         scheme = found[1].lower() if found else "sqlite"
         if scheme not in self._stores:
             raise PluginError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from reflow.model.jobs import (
@@ -13,6 +13,7 @@ from reflow.model.jobs import (
     Limits,
     Submission,
 )
+from reflow.model.json import Json
 
 API_VERSION = 1
 """Version of everything that `reflow.plugin_api` exports."""
@@ -29,6 +30,15 @@ class Executor(Protocol):
     @property
     def name(self) -> str:
         """The name it is registered under: `slurm`, `local`."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """The keyword arguments that make this executor again, in another process.
+
+        They travel with the run, and are what `[executor.NAME]` may hold: plain JSON values,
+        checked against the annotations of the constructor.
+        """
         ...
 
     @property

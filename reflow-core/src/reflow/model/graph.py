@@ -72,10 +72,15 @@ class RunParameter:
     """One parameter of the whole workflow, as the command line and Python see it."""
 
     name: str
-    """The keyword in Python; the flag is the same with dashes."""
+    """The keyword in Python; `flag` is the same with dashes."""
     declared: ParameterInput
     tasks: tuple[str, ...]
     """The tasks that receive it."""
+
+    @property
+    def flag(self) -> str:
+        """The flag on the command line; underscores at the ends of the keyword are left out."""
+        return "--" + self.name.strip("_").replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

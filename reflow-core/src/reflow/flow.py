@@ -1,0 +1,307 @@
+"""A flow: a group of tasks that workflows include, and the decorators that define them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from reflow.errors import DefinitionError, NotFoundError, OptionError
+from reflow.wiring.names import RESERVED_PARAMETERS, check_name, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Unpack
+
+    from reflow.model.tasks import TaskSpec
+    from reflow.wiring.options import ArrayJobOptions, JobOptions, TaskOptions
+    from reflow.wiring.signature import Signature
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+"""Flags of code objects, as `inspect` has them; it is not worth importing for three numbers."""
+
+
+class Flow:
+    """A group of tasks under a name.
+
+    Decorated functions are kept as they are; signatures are read when the tasks are first asked
+    for, so that annotations may name what is defined further down.
+    """
+
+    _kind = "flow"
+    """What error messages call it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = check_name(self._kind, name)
+        self._definitions: dict[str, _Definition] = {}
+        self._included: list[tuple[Flow, str | None]] = []
+
+    @property
+    def name(self) -> str:
+        """What the flow was called."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    @overload
+    def job(self, function: _Function, /) -> _Function: ...
+
+    @overload
+    def job(self, /, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]: ...
+
+    def job(self, function: _Function | None = None, /, **options: Any) -> Any:
+        """Make the decorated function a task; the function itself stays as it is.
+
+        `name` is the function's own unless given. `array=True` runs it once per element, at most
+        `array_parallelism` at a time. Resources of each instance: `cpus`, `time` (`HH:MM:SS`,
+        `D-HH:MM:SS`, minutes as int, or a timedelta), `mem` (`4G`, `512M`, `1.5GiB`, or bytes as
+        int; binary), `gpus`, `nodes`, `queue` (or `partition`), `account`, and
+        `options={"slurm": {...}}` for one scheduler's own. `after` names tasks to wait for.
+        `version` stands for the source in the cache's key, `cache=False` always runs, `verify`
+        is asked about a cached result under `verify=True`. `retries` counts further tries, which
+        `retry_mem` and `retry_time` give more of what ran out.
+
+        Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
+        used, `DefinitionError` for a name that is taken or cannot be one.
+        """
+        return self._decorator(function, options)
+
+    @overload
+    def array_job(self, function: _Function, /) -> _Function: ...
+
+    @overload
+    def array_job(
+        self, /, **options: Unpack[ArrayJobOptions]
+    ) -> Callable[[_Function], _Function]: ...
+
+    def array_job(self, function: _Function | None = None, /, **options: Any) -> Any:
+        """`job(array=True, ...)`."""
+        if "array" in options:
+            raise OptionError("array_job is always an array task; leave array out")
+        return self._decorator(function, {**options, "array": True})
+
+    def include(self, flow: Flow, prefix: str | None = None) -> None:
+        """Take in the tasks of another flow, renamed to `<prefix>_<task>` where one is given.
+
+        What they say about each other is renamed along; what they say about other steps is left
+        to this flow. Tasks added to the other flow later belong to it as well. Raises
+        `DefinitionError` if two tasks would have one name, or the flow includes this one.
+        """
+        if not isinstance(flow, Flow):
+            raise DefinitionError(f"include takes a Flow, not {flow!r}")
+        if self in flow._family():
+            raise DefinitionError(f"flow {flow.name!r} already has {self.name!r} inside")
+        if prefix is not None:
+            check_name("prefix", prefix)
+        self._included.append((flow, prefix))
+        try:
+            self._entries()
+        except DefinitionError:
+            self._included.pop()
+            raise
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Every task's name, those of included flows last."""
+        return tuple(self._entries())
+
+    def specs(self) -> tuple[TaskSpec, ...]:
+        """Every task, its signature read; those of included flows last.
+
+        Raises `DefinitionError` for a signature that cannot be read.
+        """
+        return tuple(entry.spec() for entry in self._entries().values())
+
+    def spec(self, name: str) -> TaskSpec:
+        """One task, without reading the signatures of the others. Raises `NotFoundError`."""
+        entries = self._entries()
+        if name not in entries:
+            raise NotFoundError(
+                f"{self._kind} {self.name!r} has no task {name!r}{suggestion(name, entries)}"
+            )
+        return entries[name].spec()
+
+    def _decorator(self, function: _Function | None, options: dict[str, Any]) -> Any:
+        name = options.pop("name", None)
+        from reflow.wiring.options import read_options
+
+        checked = read_options(options)
+
+        def decorate(function: _Function) -> _Function:
+            self._define(_Definition(function, name, checked, _names_around(sys._getframe(1))))
+            return function
+
+        if function is None:
+            return decorate
+        self._define(_Definition(function, name, checked, _names_around(sys._getframe(2))))
+        return function
+
+    def _define(self, definition: _Definition) -> None:
+        earlier = self._definitions.get(definition.name)
+        if earlier is not None and not definition.replaces(earlier):
+            raise _twice(definition.name, earlier, definition)
+        definition.check_early()
+        self._definitions[definition.name] = definition
+
+    def _family(self) -> Iterator[Flow]:
+        """The flow itself and all that it includes, however deep."""
+        yield self
+        for flow, _ in self._included:
+            yield from flow._family()
+
+    def _entries(self) -> dict[str, _Entry]:
+        """Every task under its full name."""
+        entries = {name: _Entry(item, ()) for name, item in self._definitions.items()}
+        for flow, prefix in self._included:
+            inner = flow._entries()
+            renamed = {name: name if prefix is None else f"{prefix}_{name}" for name in inner}
+            for name, entry in inner.items():
+                new = check_name("task", renamed[name])
+                if new in entries:
+                    raise _twice(new, entries[new].definition, entry.definition)
+                entries[new] = _Entry(entry.definition, (*entry.renamings, renamed))
+        return entries
+
+
+class _Definition:
+    """A decorated function, and what was said about it."""
+
+    __slots__ = ("_signature", "function", "name", "names_around", "options")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        options: TaskOptions,
+        names_around: Mapping[str, Any],
+    ) -> None:
+        self.function = function
+        self.name = check_name("task", _own_name(function) if name is None else name)
+        self.options = options
+        self.names_around = names_around
+        self._signature: Signature | None = None
+        _check_function(self.name, function)
+
+    @property
+    def place(self) -> str:
+        """Where it stands: `flow.py:12`."""
+        code = getattr(self.function, "__code__", None)
+        return "somewhere" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+    def signature(self) -> Signature:
+        """What the function takes and gives, read once."""
+        if self._signature is None:
+            from reflow.wiring.signature import read_signature
+
+            self._signature = read_signature(self.function, self.name, self.names_around)
+        return self._signature
+
+    def check_early(self) -> None:
+        """Point out a parameter named like an option of reflow where it is written.
+
+        Only such a name is worth reading the signature now. What an annotation names may come
+        later in the file, so what cannot be resolved yet is left to the second reading.
+        """
+        code = getattr(self.function, "__code__", None)
+        if code is None or RESERVED_PARAMETERS.isdisjoint(code.co_varnames):
+            return
+        from reflow.wiring.signature import UnresolvedAnnotationError
+
+        try:
+            self.signature()
+        except UnresolvedAnnotationError:
+            return
+
+    def replaces(self, earlier: _Definition) -> bool:
+        """Whether it is the same function again, from a notebook cell that was run once more."""
+        code = getattr(earlier.function, "__code__", None)
+        return (
+            hasattr(sys, "ps1")
+            and code is not None
+            and not os.path.isfile(code.co_filename)  # noqa: PTH113 - pathlib is not loaded yet
+            and _identity(self.function) == _identity(earlier.function)
+        )
+
+
+class _Entry:
+    """A definition as a flow has it: with the renamings of every inclusion, innermost first."""
+
+    __slots__ = ("definition", "renamings")
+
+    def __init__(self, definition: _Definition, renamings: tuple[Mapping[str, str], ...]) -> None:
+        self.definition = definition
+        self.renamings = renamings
+
+    def spec(self) -> TaskSpec:
+        """The task under its full name, what it says about other tasks renamed along."""
+        from dataclasses import replace
+
+        from reflow.model.tasks import ResultInput, TaskSpec
+
+        options = self.definition.options
+        signature = self.definition.signature()
+        return TaskSpec(
+            name=self._renamed(self.definition.name),
+            function=self.definition.function,
+            inputs=tuple(
+                replace(item, steps=tuple(map(self._renamed, item.steps)))
+                if isinstance(item, ResultInput)
+                else item
+                for item in signature.inputs
+            ),
+            returns=signature.returns,
+            array=options.array,
+            array_parallelism=options.array_parallelism,
+            resources=options.resources,
+            after=tuple(map(self._renamed, options.after)),
+            version=options.version,
+            cache=options.cache,
+            verify=options.verify,
+            retries=options.retries,
+            retry_mem=options.retry_mem,
+            retry_time=options.retry_time,
+        )
+
+    def _renamed(self, step: str) -> str:
+        for renaming in self.renamings:
+            step = renaming.get(step, step)
+        return step
+
+
+def _twice(name: str, earlier: _Definition, later: _Definition) -> DefinitionError:
+    return DefinitionError(
+        f"two tasks are called {name!r}, at {earlier.place} and at {later.place}; "
+        "rename one, or give it name='...'"
+    )
+
+
+def _own_name(function: object) -> object:
+    name = getattr(function, "__name__", None)
+    if name is None:
+        raise DefinitionError(f"{function!r} has no name of its own: give it name='...'")
+    return name
+
+
+def _identity(function: object) -> tuple[object, object]:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+
+
+def _check_function(task: str, function: object) -> None:
+    if isinstance(function, type) or not callable(function):
+        raise DefinitionError(f"task {task!r}: decorate a function, not {function!r}")
+    code = getattr(function, "__code__", None)
+    flags = 0 if code is None else code.co_flags
+    if flags & (_COROUTINE | _ASYNC_GENERATOR):
+        raise DefinitionError(f"task {task!r} is an async function; write a plain one")
+    if flags & _GENERATOR:
+        raise DefinitionError(
+            f"task {task!r} yields, and a result must be whole: return a list instead"
+        )
+
+
+def _names_around(frame: Any) -> Mapping[str, Any]:
+    """The names a function sees around it where it is defined inside another one."""
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

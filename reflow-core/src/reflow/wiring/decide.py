@@ -1,0 +1,108 @@
+"""Asks the type rules how a result reaches an argument, and explains it when none can say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from reflow.errors import DefinitionError, PluginError
+from reflow.model.graph import Edge, WireMode
+from reflow.wiring.contract import TypeRule, WireQuestion
+from reflow.wiring.types import NoneType, element_of, show
+
+_LEGAL = {
+    (False, False): (WireMode.DIRECT,),
+    (False, True): (WireMode.FAN_OUT, WireMode.BROADCAST),
+    (True, False): (WireMode.GATHER, WireMode.GATHER_FLAT),
+    (True, True): (
+        WireMode.CHAIN,
+        WireMode.FAN_OUT_FLAT,
+        WireMode.GATHER_BROADCAST,
+        WireMode.GATHER_FLAT_BROADCAST,
+    ),
+}
+"""The modes that make sense, by whether the producer and the consumer are array tasks."""
+
+
+def decide_edge(
+    step: str, task: str, argument: str, question: WireQuestion, rules: Sequence[TypeRule]
+) -> Edge:
+    """The edge from `step` to an argument of `task`.
+
+    Rules are asked by priority, highest first; the first priority at which any rule answers
+    decides. Raises `DefinitionError` where no rule answers, or two of one priority disagree, and
+    `PluginError` for a mode that is impossible between these two tasks.
+    """
+    where = f"task {task!r} takes {argument}: {show(question.wanted)} from step {step!r}"
+    _check_sense(where, step, question)
+    answers = _answers(question, rules)
+    if not answers:
+        raise DefinitionError(f"{where}, {_returns(question)}; {_what_would_fit(step, question)}")
+    rule, mode = answers[0]
+    for other, other_mode in answers[1:]:
+        if other_mode is not mode:
+            raise DefinitionError(
+                f"{where}, {_returns(question)}: that can be read in two ways, as {mode.value} "
+                f"(rule {rule.name!r}) and as {other_mode.value} (rule {other.name!r}); "
+                "make the types more precise, or say Result(broadcast=True)"
+            )
+    if mode not in _LEGAL[question.producer_array, question.consumer_array]:
+        raise PluginError(f"{where}: rule {rule.name!r} answered {mode.value}, which cannot be")
+    return Edge(step=step, task=task, argument=argument, mode=mode, rule=rule.name)
+
+
+def _check_sense(where: str, step: str, question: WireQuestion) -> None:
+    if question.produced in (None, NoneType):
+        raise DefinitionError(
+            f"{where}, which returns None; to run after it without its result use after={step!r}"
+        )
+    if question.broadcast and not question.consumer_array:
+        raise DefinitionError(
+            f"{where} with broadcast=True, which is for array tasks: leave it out, "
+            "or add array=True"
+        )
+
+
+def _answers(question: WireQuestion, rules: Sequence[TypeRule]) -> list[tuple[TypeRule, WireMode]]:
+    ordered = sorted(rules, key=lambda rule: -rule.priority)
+    for _, peers in groupby(ordered, key=lambda rule: rule.priority):
+        answers = [(rule, mode) for rule in peers if (mode := rule.decide(question)) is not None]
+        if answers:
+            return answers
+    return []
+
+
+def _returns(question: WireQuestion) -> str:
+    kind = "array task" if question.producer_array else "task"
+    if question.produced is Any:
+        return f"{kind} that does not say what it returns"
+    each = " per element" if question.producer_array else ""
+    return f"{kind} returning {show(question.produced)}{each}"
+
+
+def _what_would_fit(step: str, question: WireQuestion) -> str:
+    produced, element = question.produced, element_of(question.produced)
+    if produced is Any:
+        return f"annotate what {step!r} returns"
+    if question.several and not question.producer_array and element is None:
+        return f"steps=[...] joins lists: let {step!r} return list[{show(produced)}]"
+    if not question.consumer_array:
+        wanted = [f"list[{show(produced)}]"] if question.producer_array else [show(produced)]
+        if question.producer_array and element is not None:
+            wanted.append(show(produced))
+    elif question.broadcast:
+        wanted = [f"list[{show(produced)}]"] if question.producer_array else [show(produced)]
+    elif question.producer_array:
+        wanted = [show(produced), f"list[{show(produced)}]"]
+        if element is not None:
+            wanted.insert(1, show(element))
+    elif element is not None:
+        wanted = [show(element), show(produced)]
+    else:
+        return (
+            f"to give each element the whole value, take {show(produced)} and say "
+            f"Result(step={step!r}, broadcast=True); to fan out, let {step!r} return "
+            f"list[{show(question.wanted)}]"
+        )
+    return f"what would fit: {' or '.join(wanted)}"

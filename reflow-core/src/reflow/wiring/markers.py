@@ -1,0 +1,147 @@
+"""What people write in a task's signature: `Param`, `Result` and `RunDir`.
+
+Plain classes, as `import reflow` must stay cheap and dataclasses are not.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from reflow.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Param:
+    """Says more about a run parameter: `Annotated[str, Param(help="First day", short="-s")]`.
+
+    `short` is a one-letter flag, with or without its dash. A parameter is shared by all tasks
+    that have an argument of its name, unless `namespace` is `"local"`: a local parameter `x` of
+    task `t` is `t_x=` in Python and `--t-x` on the command line. Raises `DefinitionError` for
+    values that mean nothing.
+    """
+
+    __slots__ = ("help", "namespace", "short")
+
+    def __init__(
+        self,
+        *,
+        help: str = "",
+        short: str | None = None,
+        namespace: Literal["global", "local"] = "global",
+    ) -> None:
+        if not isinstance(help, str):
+            raise DefinitionError(f"Param(help=...) takes a text, not {help!r}")
+        if namespace not in ("global", "local"):
+            raise DefinitionError(
+                f"Param(namespace={namespace!r}): write namespace='global' or namespace='local'"
+            )
+        self.help = help
+        self.short = None if short is None else _flag(short)
+        self.namespace = namespace
+
+    def __repr__(self) -> str:
+        return f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r})"
+
+
+class Result:
+    """Wires an argument to earlier tasks: `Annotated[str, Result(step="prepare")]`.
+
+    `steps=[...]` concatenates what several tasks return. With `broadcast=True` every element of
+    an array task gets the whole value. Raises `DefinitionError` unless exactly one of `step` and
+    `steps` names tasks.
+    """
+
+    __slots__ = ("broadcast", "steps")
+
+    def __init__(
+        self,
+        *,
+        step: str | None = None,
+        steps: Sequence[str] | None = None,
+        broadcast: bool = False,
+    ) -> None:
+        if (step is None) == (steps is None):
+            raise DefinitionError(
+                "Result takes either step or steps: write Result(step='prepare') "
+                "or Result(steps=['left', 'right'])"
+            )
+        if not isinstance(broadcast, bool):
+            raise DefinitionError(f"Result(broadcast={broadcast!r}): write True or False")
+        self.steps = _one_name(step) if steps is None else _several_names(steps)
+        self.broadcast = broadcast
+
+    def __repr__(self) -> str:
+        named = f"step={self.steps[0]!r}" if len(self.steps) == 1 else f"steps={list(self.steps)!r}"
+        return f"Result({named}, broadcast={self.broadcast!r})"
+
+
+if TYPE_CHECKING:
+
+    class RunDir(Path):
+        """To a type checker an argument marked as `RunDir` is the path that it receives."""
+
+        def __init__(self) -> None: ...
+
+else:
+
+    class RunDir:
+        """Asks for the run directory: `run_dir: RunDir = RunDir()`; the function gets a `Path`.
+
+        Called directly, as in a test, a function that leaves the argument at its default works in
+        the current directory: the marker then does whatever `Path.cwd()` does.
+        """
+
+        __slots__ = ()
+
+        def __fspath__(self) -> str:
+            return os.getcwd()  # noqa: PTH109 - pathlib is only loaded where it is needed
+
+        def __str__(self) -> str:
+            return self.__fspath__()
+
+        def __truediv__(self, other: str | os.PathLike[str]) -> Path:
+            return _current_directory() / other
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                # Protocols such as copying and pickling are about the marker, not the path.
+                raise AttributeError(name)
+            return getattr(_current_directory(), name)
+
+        def __repr__(self) -> str:
+            return "RunDir()"
+
+
+def _current_directory() -> Path:
+    from pathlib import Path
+
+    return Path.cwd()
+
+
+def _flag(short: str) -> str:
+    letter = short.removeprefix("-") if isinstance(short, str) else ""
+    if len(letter) != 1 or not (letter.isascii() and letter.isalpha()):
+        raise DefinitionError(f"Param(short={short!r}): write one letter, such as short='-s'")
+    return f"-{letter}"
+
+
+def _one_name(step: object) -> tuple[str, ...]:
+    if not isinstance(step, str):
+        raise DefinitionError(
+            f"Result(step={step!r}) takes the name of a task; for several write steps=[...]"
+        )
+    return (step,)
+
+
+def _several_names(steps: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(steps, str) or not all(isinstance(step, str) for step in steps):
+        raise DefinitionError(f"Result(steps={steps!r}) takes a list of task names")
+    if not steps:
+        raise DefinitionError("Result(steps=[]) names no task")
+    if len(set(steps)) < len(steps):
+        raise DefinitionError(f"Result(steps={list(steps)!r}) names a task twice")
+    return tuple(steps)

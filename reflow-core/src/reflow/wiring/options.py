@@ -1,0 +1,179 @@
+"""The options of `@flow.job(...)`: which there are, and what values they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from reflow.errors import DefinitionError, OptionError, ParameterError
+from reflow.model.resources import Resources, parse_memory, parse_time
+from reflow.wiring.names import suggestion
+
+
+class ArrayJobOptions(TypedDict, total=False):
+    """Keywords of `array_job`."""
+
+    name: str
+    array_parallelism: int | None
+    cpus: int
+    time: str | int | timedelta | None
+    mem: str | int | None
+    gpus: int
+    nodes: int
+    after: str | Sequence[str]
+    version: str | int | None
+    cache: bool
+    verify: Callable[[Any], bool] | None
+    retries: int
+    retry_mem: float | None
+    retry_time: float | None
+    queue: str | None
+    partition: str | None
+    account: str | None
+    options: Mapping[str, Mapping[str, Any]]
+
+
+class JobOptions(ArrayJobOptions, total=False):
+    """Keywords of `job`."""
+
+    array: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Everything that was said about a task outside its signature, checked."""
+
+    array: bool = False
+    array_parallelism: int | None = None
+    resources: Resources = field(default_factory=Resources)
+    after: tuple[str, ...] = ()
+    version: str | None = None
+    cache: bool = True
+    verify: Callable[[Any], bool] | None = None
+    retries: int = 0
+    retry_mem: float | None = None
+    retry_time: float | None = None
+
+
+def read_options(given: Mapping[str, Any]) -> TaskOptions:
+    """Check the keywords of a decorator, `name` apart.
+
+    Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
+    used, `DefinitionError` for keywords that do not go together.
+    """
+    known = JobOptions.__annotations__
+    for keyword in given:
+        if keyword not in known:
+            raise OptionError(f"unknown task option {keyword!r}{suggestion(keyword, known)}")
+    options = dict(given)
+    array = _truth("array", options.get("array", False))
+    parallelism = _optional(_whole, "array_parallelism", options.get("array_parallelism"), least=1)
+    if parallelism is not None and not array:
+        raise DefinitionError("array_parallelism is for array tasks: add array=True")
+    return TaskOptions(
+        array=array,
+        array_parallelism=parallelism,
+        resources=_resources(options),
+        after=_task_names(options.get("after", ())),
+        version=_version(options.get("version")),
+        cache=_truth("cache", options.get("cache", True)),
+        verify=_check(options.get("verify")),
+        retries=_whole("retries", options.get("retries", 0), least=0),
+        retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
+        retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
+    )
+
+
+def _resources(options: Mapping[str, Any]) -> Resources:
+    if options.get("queue") is not None and options.get("partition") is not None:
+        raise OptionError("queue and partition are two words for one thing: give one of them")
+    time, mem = options.get("time"), options.get("mem")
+    word = "partition" if options.get("queue") is None else "queue"
+    return Resources(
+        cpus=_whole("cpus", options.get("cpus", 1), least=1),
+        time=None if time is None else parse_time(time),
+        mem=None if mem is None else parse_memory(mem),
+        gpus=_whole("gpus", options.get("gpus", 0), least=0),
+        nodes=_whole("nodes", options.get("nodes", 1), least=1),
+        queue=_optional(_text, word, options.get(word)),
+        account=_optional(_text, "account", options.get("account")),
+        options=_executor_options(options.get("options", {})),
+    )
+
+
+def _optional(check: Callable[..., Any], keyword: str, value: object, **limits: Any) -> Any:
+    return None if value is None else check(keyword, value, **limits)
+
+
+def _whole(keyword: str, value: object, *, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ParameterError(f"{keyword}={value!r}: write a whole number of at least {least}")
+    return value
+
+
+def _factor(keyword: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value < 1000:
+        raise ParameterError(f"{keyword}={value!r}: write a factor of at least 1, such as 2.0")
+    return float(value)
+
+
+def _truth(keyword: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ParameterError(f"{keyword}={value!r}: write True or False")
+    return value
+
+
+def _text(keyword: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ParameterError(f"{keyword}={value!r}: write a name")
+    return value
+
+
+def _version(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ParameterError(f"version={value!r}: write a text or a whole number, such as '2'")
+
+
+def _check(value: object) -> Callable[[Any], bool] | None:
+    if value is not None and not callable(value):
+        raise ParameterError(
+            f"verify={value!r}: give a function that takes the cached result and returns "
+            "True or False"
+        )
+    return value
+
+
+def _task_names(value: object) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return tuple(dict.fromkeys(names))
+    raise ParameterError(
+        f"after={value!r}: write the name of a task, or a list of names, such as after='prepare'"
+    )
+
+
+def _executor_options(value: object) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(extra, Mapping) for name, extra in value.items()
+    ):
+        raise ParameterError(
+            f"options={value!r}: write them by executor, such as {{'slurm': {{'qos': 'high'}}}}"
+        )
+    for executor, extra in value.items():
+        for key, item in extra.items():
+            if not isinstance(key, str) or not _plain(item):
+                raise ParameterError(
+                    f"options for {executor!r}: {key!r}: {item!r} must be a text, a number, "
+                    "True, False, None, or a list of those"
+                )
+    return {executor: dict(extra) for executor, extra in value.items()}
+
+
+def _plain(item: object) -> bool:
+    parts = item if isinstance(item, list | tuple) else [item]
+    return all(part is None or isinstance(part, str | int | float) for part in parts)

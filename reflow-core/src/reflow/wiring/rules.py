@@ -1,0 +1,150 @@
+"""The built-in type rules: one per row of the wiring table.
+
+A row that cannot say no to what another row accepts leaves two rules that disagree, and that is
+an error. Only between two array tasks one row goes first: equal types chain, whatever else they
+might do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reflow.model.graph import WireMode
+from reflow.wiring.contract import TypeRule, WireQuestion
+from reflow.wiring.types import element_of, equal, fits, takes_lists
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table: a mode, and when it applies."""
+
+    mode: WireMode
+    applies: Callable[[WireQuestion], bool]
+    priority: int = 0
+
+    @property
+    def name(self) -> str:
+        """The mode's own word."""
+        return self.mode.value
+
+    def decide(self, question: WireQuestion) -> WireMode | None:
+        """The mode where the row applies."""
+        return self.mode if self.applies(question) else None
+
+
+def builtin_type_rules() -> list[TypeRule]:
+    """The rules that are always there, in the order of the table."""
+    return list(_TABLE)
+
+
+def _direct(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=False, consumer_array=False)
+        and fits(question.produced, question.wanted)
+        and (not question.several or element_of(question.produced) is not None)
+    )
+
+
+def _fan_out(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=False, consumer_array=True)
+        and not question.broadcast
+        and _element_fits(question.produced, question.wanted)
+    )
+
+
+def _broadcast(question: WireQuestion) -> bool:
+    if not _between(question, producer_array=False, consumer_array=True):
+        return False
+    is_list = element_of(question.produced) is not None
+    whole_list = is_list and takes_lists(question.wanted)
+    asked_for = question.broadcast and (is_list or not question.several)
+    return (asked_for or whole_list) and fits(question.produced, question.wanted)
+
+
+def _gather(question: WireQuestion) -> bool:
+    return _between(question, producer_array=True, consumer_array=False) and _all_fit(question)
+
+
+def _gather_flat(question: WireQuestion) -> bool:
+    return _between(question, producer_array=True, consumer_array=False) and _lists_fit(question)
+
+
+def _chain(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=True, consumer_array=True)
+        and not question.broadcast
+        and fits(question.produced, question.wanted)
+    )
+
+
+def _fan_out_flat(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=True, consumer_array=True)
+        and not question.broadcast
+        and not _chains_first(question)
+        and _element_fits(question.produced, question.wanted)
+    )
+
+
+def _gather_broadcast(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=True, consumer_array=True)
+        and (question.broadcast or takes_lists(question.wanted))
+        and not _chains_first(question)
+        and _all_fit(question)
+    )
+
+
+def _gather_flat_broadcast(question: WireQuestion) -> bool:
+    return (
+        _between(question, producer_array=True, consumer_array=True)
+        and question.broadcast
+        and _lists_fit(question)
+    )
+
+
+_TABLE = (
+    Row(WireMode.DIRECT, _direct),
+    Row(WireMode.FAN_OUT, _fan_out),
+    Row(WireMode.GATHER, _gather),
+    Row(WireMode.CHAIN, _chain),
+    Row(WireMode.GATHER_FLAT, _gather_flat),
+    Row(WireMode.FAN_OUT_FLAT, _fan_out_flat),
+    Row(WireMode.BROADCAST, _broadcast),
+    Row(WireMode.GATHER_BROADCAST, _gather_broadcast),
+    Row(WireMode.GATHER_FLAT_BROADCAST, _gather_flat_broadcast),
+)
+
+
+def _between(question: WireQuestion, *, producer_array: bool, consumer_array: bool) -> bool:
+    """Whether the row is about these kinds of tasks, and the value's type is known enough.
+
+    Who says nothing about a value (`Any`) leaves one reading only where it travels whole.
+    """
+    same_kinds = (question.producer_array, question.consumer_array) == (
+        producer_array,
+        consumer_array,
+    )
+    travels_whole = not producer_array and (not consumer_array or question.broadcast)
+    return same_kinds and (question.produced is not Any or travels_whole)
+
+
+def _chains_first(question: WireQuestion) -> bool:
+    return not question.broadcast and equal(question.produced, question.wanted)
+
+
+def _element_fits(produced: Any, wanted: Any) -> bool:
+    element = element_of(produced)
+    return element is not None and fits(element, wanted)
+
+
+def _all_fit(question: WireQuestion) -> bool:
+    return fits(list[question.produced], question.wanted)  # type: ignore[name-defined]
+
+
+def _lists_fit(question: WireQuestion) -> bool:
+    element = element_of(question.produced)
+    return element is not None and fits(list[element], question.wanted)  # type: ignore[valid-type]

@@ -1,0 +1,220 @@
+"""From a function's signature to the inputs and the result of a task."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from reflow.errors import DefinitionError, ReflowError
+from reflow.model.tasks import (
+    REQUIRED,
+    Namespace,
+    ParameterInput,
+    ResultInput,
+    RunDirInput,
+    TaskInput,
+)
+from reflow.wiring.markers import Param, Result, RunDir
+from reflow.wiring.names import RESERVED_PARAMETERS
+from reflow.wiring.types import NoneType
+
+_MARKERS = (Param, Result, RunDir)
+
+
+class UnresolvedAnnotationError(DefinitionError):
+    """An annotation names something that is not there, or not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a task takes and gives."""
+
+    inputs: tuple[TaskInput, ...]
+    returns: Any
+    """None for a function that returns nothing, `Any` for one that does not say."""
+
+
+def read_signature(
+    function: Callable[..., Any], task: str, names: Mapping[str, Any] | None = None
+) -> Signature:
+    """Read what `task` takes and gives from its function's signature.
+
+    `names` are those that annotations may use besides the function's globals. Raises
+    `DefinitionError`, naming task and argument, for an annotation that is missing, cannot be
+    resolved or is marked twice, for arguments that cannot be given by name, and for a run
+    parameter named like an option of reflow.
+    """
+    try:
+        signature = inspect.signature(function)
+    except NameError as error:  # annotations that are evaluated when asked for
+        raise UnresolvedAnnotationError(f"task {task!r}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"task {task!r}: {function!r} has no signature to read") from error
+    reader = _Reader(task, _globals(function), names or {})
+    inputs = tuple(reader.read(argument) for argument in signature.parameters.values())
+    return Signature(inputs, reader.returns(signature.return_annotation))
+
+
+def check_keyword(task: str, argument: str, keyword: str) -> None:
+    """Raise `DefinitionError` if a run parameter would hide an option of reflow."""
+    if keyword not in RESERVED_PARAMETERS:
+        return
+    keyword_too = "" if keyword == argument else f" would be {keyword!r}, which"
+    raise DefinitionError(
+        f"task {task!r}: parameter {argument!r}{keyword_too} is an option of reflow itself; "
+        "give the argument another name"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    task: str
+    globals: Mapping[str, Any]
+    locals: Mapping[str, Any]
+
+    def read(self, argument: inspect.Parameter) -> TaskInput:
+        """What an argument is given by."""
+        where = f"task {self.task!r}, argument {argument.name!r}"
+        _check_kind(where, argument)
+        marked = self._resolve(where, argument)
+        marker, kind = _split(where, marked)
+        if isinstance(argument.default, RunDir) or argument.default is RunDir:
+            marker = marker or RunDir()
+        if isinstance(marker, RunDir):
+            return RunDirInput(argument=argument.name)
+        if isinstance(argument.default, Result | Param):
+            raise DefinitionError(
+                f"{where}: {type(argument.default).__name__} is not a default: write "
+                f"{argument.name}: Annotated[<type>, {argument.default!r}]"
+            )
+        if kind is inspect.Parameter.empty:
+            raise DefinitionError(
+                f"{where} has no annotation: write its type, such as {argument.name}: str"
+            )
+        if isinstance(marker, Result):
+            return _result_input(where, argument, kind, marker)
+        return self._parameter_input(argument, kind, marker or Param())
+
+    def returns(self, annotation: Any) -> Any:
+        """What the function is said to return."""
+        if annotation is inspect.Signature.empty:
+            return Any
+        kind = self._evaluate(f"task {self.task!r}, what it returns", annotation)
+        stripped = _without_extras(kind)
+        nothing = stripped in (NoneType, typing.NoReturn, typing.Never)
+        return None if nothing else stripped
+
+    def _parameter_input(
+        self, argument: inspect.Parameter, kind: Any, marker: Param
+    ) -> ParameterInput:
+        if marker.namespace == "global":
+            check_keyword(self.task, argument.name, argument.name)
+        required = argument.default is inspect.Parameter.empty
+        if argument.default is None:
+            # Whoever defaults to None takes None, said or not.
+            kind = typing.Optional[kind]  # noqa: UP045 - the type may be anything
+        return ParameterInput(
+            argument=argument.name,
+            annotation=kind,
+            default=REQUIRED if required else argument.default,
+            help=marker.help,
+            short=marker.short,
+            namespace=Namespace(marker.namespace),
+        )
+
+    def _resolve(self, where: str, argument: inspect.Parameter) -> Any:
+        if argument.annotation is inspect.Parameter.empty:
+            return argument.annotation
+        return self._evaluate(where, argument.annotation)
+
+    def _evaluate(self, where: str, annotation: Any) -> Any:
+        holder = SimpleNamespace(__annotations__={"it": annotation})
+        try:
+            hints = typing.get_type_hints(
+                holder, globalns=dict(self.globals), localns=dict(self.locals), include_extras=True
+            )
+        except ReflowError as error:
+            raise DefinitionError(f"{where}: {error}") from error
+        except Exception as error:
+            written = annotation if isinstance(annotation, str) else repr(annotation)
+            raise UnresolvedAnnotationError(
+                f"{where}: annotation {written} cannot be resolved ({error}); import or define "
+                "what it names at the top of the file"
+            ) from error
+        return hints["it"]
+
+
+def _check_kind(where: str, argument: inspect.Parameter) -> None:
+    if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+        stars = "*" if argument.kind is argument.VAR_POSITIONAL else "**"
+        raise DefinitionError(
+            f"{where}: a task cannot take {stars}{argument.name}; name every argument"
+        )
+    if argument.kind is argument.POSITIONAL_ONLY:
+        raise DefinitionError(
+            f"{where} is positional-only, and reflow gives arguments by name; leave out the '/'"
+        )
+
+
+def _split(where: str, marked: Any) -> tuple[Param | Result | RunDir | None, Any]:
+    """The marker of an annotation, and the type without it."""
+    if isinstance(marked, RunDir) or marked is RunDir:
+        return RunDir(), None
+    extras = typing.get_args(marked)[1:] if typing.get_origin(marked) is typing.Annotated else ()
+    markers = [extra() if extra in _MARKERS[::2] else extra for extra in extras]
+    markers = [extra for extra in markers if isinstance(extra, _MARKERS)]
+    if len(markers) > 1:
+        raise DefinitionError(
+            f"{where} is marked twice, {markers[0]!r} and {markers[1]!r}; leave one out"
+        )
+    inner = typing.get_args(marked)[0] if extras else marked
+    if _hides_marker(inner):
+        raise DefinitionError(
+            f"{where}: Param, Result and RunDir belong around the whole type: "
+            "write Annotated[<type>, <marker>]"
+        )
+    return (markers[0] if markers else None), _without_extras(inner)
+
+
+def _hides_marker(kind: Any) -> bool:
+    if kind is RunDir or isinstance(kind, _MARKERS):
+        return True
+    return any(_hides_marker(part) for part in _parts(kind))
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    parts = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return ()
+    return tuple(item for part in parts for item in (part if isinstance(part, list) else [part]))
+
+
+def _without_extras(kind: Any) -> Any:
+    if kind is inspect.Parameter.empty:
+        return kind
+    holder = SimpleNamespace(__annotations__={"it": kind})
+    return typing.get_type_hints(holder)["it"]
+
+
+def _result_input(
+    where: str, argument: inspect.Parameter, kind: Any, marker: Result
+) -> ResultInput:
+    if argument.default is not inspect.Parameter.empty:
+        raise DefinitionError(
+            f"{where} has a default, but its value comes from {marker!r}; leave the default out"
+        )
+    return ResultInput(
+        argument=argument.name,
+        annotation=kind,
+        steps=marker.steps,
+        broadcast=marker.broadcast,
+    )
+
+
+def _globals(function: Callable[..., Any]) -> Mapping[str, Any]:
+    inner = inspect.unwrap(function)
+    return getattr(inner, "__globals__", {})

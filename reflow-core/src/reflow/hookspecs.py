@@ -4,6 +4,11 @@ A plugin is a module or object with functions of these names, marked with `hooki
 its distribution's entry points under the group `reflow`. Hooks that give something return an
 iterable of small records; hooks that observe return nothing. Keep the module light: it is
 imported at the first registry look-up, while import targets are imported only when used.
+
+Executors and stores say in their records which version of the interface they were written for. A
+module that gives other things can say it with a global `api_version = 1`; where it is another than
+`reflow.plugin_api.API_VERSION`, the whole plugin is left out, and `reflow plugins` says why. Hook
+wrappers of pluggy are not allowed: no plugin has a say in what another one gives.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ class ExecutorPlugin:
     """An executor on offer."""
 
     name: str
-    """What people write: `executor="slurm"`."""
+    """What people write: `executor="pond"`."""
     target: str
     """Where the class is: `package.module:Class`. Imported only when used."""
     commands: tuple[str, ...] = ()

@@ -18,7 +18,6 @@ from typing import Any
 import pluggy
 
 from reflow import hookspecs
-from reflow.errors import PluginError
 from reflow.executors.contract import API_VERSION
 from reflow.suggest import did_you_mean
 
@@ -39,6 +38,8 @@ class PluginSource:
     version: str
     load: Callable[[], object]
     """Imports and returns the module or object with the hooks."""
+    disabled: bool = False
+    """Left out on purpose."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,31 +76,22 @@ def discover() -> list[PluginSource]:
         # Run from a source tree that nobody installed.
         points.append(EntryPoint("builtin", BUILTIN_MODULE, hookspecs.ENTRY_POINT_GROUP))
     disabled = {word.strip() for word in os.environ.get(DISABLE_VARIABLE, "").split(",")}
-    sources = [
-        _source(point, point.value != BUILTIN_MODULE and bool(disabled & _names_of(point)))
-        for point in points
-    ]
-    own = {point.name for point in points if point.value == BUILTIN_MODULE}
-    return sorted(
-        sources,
-        key=lambda each: (each.name not in own, each.distribution, each.name),
-    )
+    points.sort(key=lambda point: (point.value != BUILTIN_MODULE, _distribution(point), point.name))
+    return [_source(point, disabled) for point in points]
 
 
-def _names_of(point: EntryPoint) -> set[str]:
-    distribution = point.dist.name if point.dist else ""
-    return {"all", point.name, distribution}
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "reflow-core"
 
 
-def _source(point: EntryPoint, disabled: bool) -> PluginSource:
-    def refuse() -> object:
-        raise PluginError(f"left out, because {DISABLE_VARIABLE} says so")
-
+def _source(point: EntryPoint, disabled: set[str]) -> PluginSource:
     return PluginSource(
         name=point.name,
-        distribution=point.dist.name if point.dist else "reflow-core",
+        distribution=_distribution(point),
         version=point.dist.version if point.dist else "",
-        load=refuse if disabled else point.load,
+        load=point.load,
+        disabled=point.value != BUILTIN_MODULE
+        and not disabled.isdisjoint({"all", point.name, _distribution(point)}),
     )
 
 
@@ -176,11 +168,11 @@ class PluginHost:
         return call
 
     def _load(self, key: str, plugin: Plugin) -> None:
+        if plugin.source.disabled:
+            plugin.fail(f"is left out, because {DISABLE_VARIABLE} says so")
+            return
         try:
             module = plugin.source.load()
-        except PluginError as error:
-            plugin.fail(one_line(error))
-            return
         except (Exception, SystemExit) as error:
             plugin.fail(f"cannot be loaded: {describe_error(error)}")
             return

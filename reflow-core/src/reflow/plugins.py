@@ -140,6 +140,8 @@ class Registry:
         if here:
             return here[0]
         for plugin in self._failed():
+            if plugin.source.disabled:
+                continue
             logger.warning("%s; if it is to run your jobs, mend it", _failure(plugin))
         return LOCAL
 

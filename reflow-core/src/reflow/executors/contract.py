@@ -29,7 +29,7 @@ class Executor(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it is registered under: `slurm`, `local`."""
+        """The name it is registered under, such as `local`."""
         ...
 
     @property

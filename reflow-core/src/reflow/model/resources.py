@@ -29,7 +29,7 @@ class Resources:
     queue: str | None = None
     account: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Extra options by executor name: `{"slurm": {"qos": "high"}}`."""
+    """Extra options by executor name: `{"pond": {"qos": "high"}}`."""
 
 
 def parse_time(value: str | int | timedelta) -> timedelta:

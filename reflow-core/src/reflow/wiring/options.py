@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import isfinite
 from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
@@ -171,9 +172,17 @@ def _executor_options(value: object) -> Mapping[str, Mapping[str, Any]]:
                     f"options for {executor!r}: {key!r}: {item!r} must be a text, a number, "
                     "True, False, None, or a list of those"
                 )
-    return {executor: dict(extra) for executor, extra in value.items()}
+    return {
+        executor: {
+            key: list(item) if isinstance(item, tuple) else item for key, item in extra.items()
+        }
+        for executor, extra in value.items()
+    }
 
 
 def _plain(item: object) -> bool:
     parts = item if isinstance(item, list | tuple) else [item]
-    return all(part is None or isinstance(part, str | int | float) for part in parts)
+    return all(
+        part is None or isinstance(part, str | int) or (isinstance(part, float) and isfinite(part))
+        for part in parts
+    )

@@ -1,0 +1,262 @@
+"""What a workflow looks like: typed, and as plain JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from reflow.model.graph import Edge, Graph, RunParameter
+from reflow.model.json import Json
+from reflow.model.resources import Resources
+from reflow.model.tasks import REQUIRED, ParameterInput, ResultInput, TaskInput, TaskSpec
+from reflow.wiring.graph import parameter_keyword
+from reflow.wiring.parameters import parameter_type, text_of
+from reflow.wiring.types import show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputDescription:
+    """One argument of a task."""
+
+    argument: str
+    source: str
+    """`parameter`, `result` or `run-dir`."""
+    type: str
+    parameter: str | None = None
+    """Keyword of the run parameter that gives it."""
+    steps: tuple[str, ...] = ()
+    """The tasks that give it."""
+
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-safe, with only what applies to the source."""
+        described: dict[str, Json] = {
+            "argument": self.argument,
+            "source": self.source,
+            "type": self.type,
+        }
+        if self.parameter is not None:
+            described["parameter"] = self.parameter
+        if self.steps:
+            described["steps"] = list(self.steps)
+        return described
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeDescription:
+    """How one step reaches one argument, and which type rule said so."""
+
+    step: str
+    argument: str
+    mode: str
+    rule: str
+
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-safe."""
+        return {
+            "step": self.step,
+            "argument": self.argument,
+            "mode": self.mode,
+            "rule": self.rule,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDescription:
+    """One task."""
+
+    name: str
+    function: str
+    """Module and qualified name."""
+    summary: str
+    """First line of the function's docstring."""
+    array: bool
+    array_parallelism: int | None
+    inputs: tuple[InputDescription, ...]
+    returns: str
+    edges: tuple[EdgeDescription, ...]
+    after: tuple[str, ...]
+    resources: Resources
+    version: str | None
+    cache: bool
+    verify: bool
+    retries: int
+    retry_mem: float | None
+    retry_time: float | None
+
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-safe; `time` as `D-HH:MM:SS`, `mem` in bytes."""
+        return {
+            "name": self.name,
+            "function": self.function,
+            "summary": self.summary,
+            "array": self.array,
+            "array_parallelism": self.array_parallelism,
+            "inputs": [item.as_dict() for item in self.inputs],
+            "returns": self.returns,
+            "edges": [edge.as_dict() for edge in self.edges],
+            "after": list(self.after),
+            "resources": _resources(self.resources),
+            "version": self.version,
+            "cache": self.cache,
+            "verify": self.verify,
+            "retries": self.retries,
+            "retry_mem": self.retry_mem,
+            "retry_time": self.retry_time,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterDescription:
+    """One parameter of the run."""
+
+    name: str
+    flag: str
+    short: str | None
+    type: str
+    choices: tuple[str, ...]
+    required: bool
+    default: Json
+    """None where it is required, too."""
+    help: str
+    namespace: str
+    tasks: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-safe."""
+        return {
+            "name": self.name,
+            "flag": self.flag,
+            "short": self.short,
+            "type": self.type,
+            "choices": list(self.choices),
+            "required": self.required,
+            "default": self.default,
+            "help": self.help,
+            "namespace": self.namespace,
+            "tasks": list(self.tasks),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowDescription:
+    """A whole workflow: its tasks in topological order, and what a run is started with."""
+
+    name: str
+    tasks: tuple[TaskDescription, ...]
+    parameters: tuple[ParameterDescription, ...]
+
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-safe."""
+        return {
+            "name": self.name,
+            "tasks": [task.as_dict() for task in self.tasks],
+            "parameters": [parameter.as_dict() for parameter in self.parameters],
+        }
+
+
+def describe(graph: Graph) -> WorkflowDescription:
+    """Describe a validated workflow."""
+    return WorkflowDescription(
+        name=graph.name,
+        tasks=tuple(_task(spec, graph.edges[spec.name]) for spec in graph.tasks.values()),
+        parameters=tuple(map(_parameter, graph.parameters.values())),
+    )
+
+
+def _task(spec: TaskSpec, edges: tuple[Edge, ...]) -> TaskDescription:
+    function = spec.function
+    module = getattr(function, "__module__", None) or "?"
+    name = getattr(function, "__qualname__", None) or repr(function)
+    lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
+    return TaskDescription(
+        name=spec.name,
+        function=f"{module}:{name}",
+        summary=lines[0] if lines else "",
+        array=spec.array,
+        array_parallelism=spec.array_parallelism,
+        inputs=tuple(_input(spec, item) for item in spec.inputs),
+        returns=show(spec.returns),
+        edges=tuple(
+            EdgeDescription(
+                step=edge.step, argument=edge.argument, mode=edge.mode.value, rule=edge.rule
+            )
+            for edge in edges
+        ),
+        after=spec.after,
+        resources=spec.resources,
+        version=spec.version,
+        cache=spec.cache,
+        verify=spec.verify is not None,
+        retries=spec.retries,
+        retry_mem=spec.retry_mem,
+        retry_time=spec.retry_time,
+    )
+
+
+def _input(spec: TaskSpec, item: TaskInput) -> InputDescription:
+    if isinstance(item, ParameterInput):
+        return InputDescription(
+            argument=item.argument,
+            source="parameter",
+            type=show(item.annotation),
+            parameter=parameter_keyword(spec.name, item),
+        )
+    if isinstance(item, ResultInput):
+        return InputDescription(
+            argument=item.argument,
+            source="result",
+            type=show(item.annotation),
+            steps=item.steps,
+        )
+    return InputDescription(argument=item.argument, source="run-dir", type="Path")
+
+
+def _parameter(parameter: RunParameter) -> ParameterDescription:
+    declared = parameter.declared
+    required = declared.default is REQUIRED
+    return ParameterDescription(
+        name=parameter.name,
+        flag=parameter.flag,
+        short=declared.short,
+        type=show(declared.annotation),
+        choices=parameter_type(declared.annotation).choices,
+        required=required,
+        default=None if required else _json(declared.default),
+        help=declared.help,
+        namespace=declared.namespace.value,
+        tasks=parameter.tasks,
+    )
+
+
+def _json(value: Any) -> Json:
+    """A parameter's value as JSON has it, else as one would write it on the command line."""
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if value is None or type(value) in (bool, int, str):
+        return value  # type: ignore[no-any-return]
+    if type(value) is float and math.isfinite(value):
+        return value
+    return text_of(value)
+
+
+def _resources(resources: Resources) -> dict[str, Json]:
+    return {
+        "cpus": resources.cpus,
+        "time": None if resources.time is None else _clock(resources.time),
+        "mem": resources.mem,
+        "gpus": resources.gpus,
+        "nodes": resources.nodes,
+        "queue": resources.queue,
+        "account": resources.account,
+        "options": {name: dict(extra) for name, extra in resources.options.items()},
+    }
+
+
+def _clock(duration: timedelta) -> str:
+    seconds = math.ceil(duration.total_seconds())
+    hours, minutes = divmod(seconds // 60, 60)
+    days, hours = divmod(hours, 24)
+    clock = f"{hours:02}:{minutes:02}:{seconds % 60:02}"
+    return f"{days}-{clock}" if days else clock

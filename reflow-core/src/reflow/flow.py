@@ -178,12 +178,13 @@ class _Definition:
         options: TaskOptions,
         names_around: Mapping[str, Any],
     ) -> None:
+        _check_callable(function)
         self.function = function
         self.name = check_name("task", _own_name(function) if name is None else name)
+        _check_returns_at_once(self.name, function)
         self.options = options
         self.names_around = names_around
         self._signature: Signature | None = None
-        _check_function(self.name, function)
 
     @property
     def place(self) -> str:
@@ -289,9 +290,14 @@ def _identity(function: object) -> tuple[object, object]:
     return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
 
 
-def _check_function(task: str, function: object) -> None:
+def _check_callable(function: object) -> None:
     if isinstance(function, type) or not callable(function):
-        raise DefinitionError(f"task {task!r}: decorate a function, not {function!r}")
+        raise DefinitionError(
+            f"a task must be a function, not {function!r}; to name a task write name='...'"
+        )
+
+
+def _check_returns_at_once(task: str, function: object) -> None:
     code = getattr(function, "__code__", None)
     flags = 0 if code is None else code.co_flags
     if flags & (_COROUTINE | _ASYNC_GENERATOR):

@@ -69,7 +69,8 @@ class TaskSpec:
     function: Callable[..., Any]
     inputs: tuple[TaskInput, ...] = ()
     returns: Any = None
-    """The return annotation, resolved; `None` for a function that returns nothing."""
+    """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
+    that does not say."""
     array: bool = False
     array_parallelism: int | None = None
     resources: Resources = field(default_factory=Resources)

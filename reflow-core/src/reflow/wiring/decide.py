@@ -67,10 +67,19 @@ def _check_sense(where: str, step: str, question: WireQuestion) -> None:
 def _answers(question: WireQuestion, rules: Sequence[TypeRule]) -> list[tuple[TypeRule, WireMode]]:
     ordered = sorted(rules, key=lambda rule: -rule.priority)
     for _, peers in groupby(ordered, key=lambda rule: rule.priority):
-        answers = [(rule, mode) for rule in peers if (mode := rule.decide(question)) is not None]
+        answers = [(rule, mode) for rule in peers if (mode := _ask(rule, question)) is not None]
         if answers:
             return answers
     return []
+
+
+def _ask(rule: TypeRule, question: WireQuestion) -> WireMode | None:
+    try:
+        return rule.decide(question)
+    except DefinitionError:
+        raise
+    except Exception as error:
+        raise PluginError(f"type rule {rule.name!r} failed: {error!r}") from error
 
 
 def _returns(question: WireQuestion) -> str:

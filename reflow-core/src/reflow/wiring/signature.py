@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from reflow.model.tasks import (
 )
 from reflow.wiring.markers import Param, Result, RunDir
 from reflow.wiring.names import RESERVED_PARAMETERS
-from reflow.wiring.types import NoneType
+from reflow.wiring.types import NoneType, fits, show, unaliased
 
 _MARKERS = (Param, Result, RunDir)
 
@@ -61,7 +62,7 @@ def read_signature(
 
 def check_keyword(task: str, argument: str, keyword: str) -> None:
     """Raise `DefinitionError` if a run parameter would hide an option of reflow."""
-    if keyword not in RESERVED_PARAMETERS:
+    if keyword.strip("_") not in RESERVED_PARAMETERS:
         return
     keyword_too = "" if keyword == argument else f" would be {keyword!r}, which"
     raise DefinitionError(
@@ -85,7 +86,7 @@ class _Reader:
         if isinstance(argument.default, RunDir) or argument.default is RunDir:
             marker = marker or RunDir()
         if isinstance(marker, RunDir):
-            return RunDirInput(argument=argument.name)
+            return _run_dir_input(where, argument, kind)
         if isinstance(argument.default, Result | Param):
             raise DefinitionError(
                 f"{where}: {type(argument.default).__name__} is not a default: write "
@@ -162,16 +163,17 @@ def _check_kind(where: str, argument: inspect.Parameter) -> None:
 
 def _split(where: str, marked: Any) -> tuple[Param | Result | RunDir | None, Any]:
     """The marker of an annotation, and the type without it."""
-    if isinstance(marked, RunDir) or marked is RunDir:
-        return RunDir(), None
-    extras = typing.get_args(marked)[1:] if typing.get_origin(marked) is typing.Annotated else ()
-    markers = [extra() if extra in _MARKERS[::2] else extra for extra in extras]
-    markers = [extra for extra in markers if isinstance(extra, _MARKERS)]
+    marked = unaliased(marked)
+    is_annotated = typing.get_origin(marked) is typing.Annotated
+    inner, *extras = typing.get_args(marked) if is_annotated else (marked,)
+    markers = [found for extra in extras if (found := _marker(where, extra)) is not None]
+    if inner is RunDir or isinstance(inner, RunDir):
+        inner = Path
+        markers.insert(0, RunDir())
     if len(markers) > 1:
         raise DefinitionError(
             f"{where} is marked twice, {markers[0]!r} and {markers[1]!r}; leave one out"
         )
-    inner = typing.get_args(marked)[0] if extras else marked
     if _hides_marker(inner):
         raise DefinitionError(
             f"{where}: Param, Result and RunDir belong around the whole type: "
@@ -180,7 +182,21 @@ def _split(where: str, marked: Any) -> tuple[Param | Result | RunDir | None, Any
     return (markers[0] if markers else None), _without_extras(inner)
 
 
+def _marker(where: str, extra: Any) -> Param | Result | RunDir | None:
+    """The marker that an extra of `Annotated` is; the bare class will do where it needs nothing."""
+    if isinstance(extra, _MARKERS):
+        return extra
+    if extra is Param:
+        return Param()
+    if extra is RunDir:
+        return RunDir()
+    if extra is Result:
+        raise DefinitionError(f"{where}: say which step, as in Result(step='prepare')")
+    return None
+
+
 def _hides_marker(kind: Any) -> bool:
+    kind = unaliased(kind)
     if kind is RunDir or isinstance(kind, _MARKERS):
         return True
     return any(_hides_marker(part) for part in _parts(kind))
@@ -198,6 +214,12 @@ def _without_extras(kind: Any) -> Any:
         return kind
     holder = SimpleNamespace(__annotations__={"it": kind})
     return typing.get_type_hints(holder)["it"]
+
+
+def _run_dir_input(where: str, argument: inspect.Parameter, kind: Any) -> RunDirInput:
+    if kind is not inspect.Parameter.empty and not fits(Path, kind):
+        raise DefinitionError(f"{where}: RunDir gives a Path, which is no {show(kind)}")
+    return RunDirInput(argument=argument.name)
 
 
 def _result_input(

@@ -27,8 +27,7 @@ def plain(kind: Any) -> Any:
     if isinstance(kind, typing.TypeVar):
         choices = kind.__constraints__ or ((kind.__bound__,) if kind.__bound__ else (Any,))
         return plain(_union(choices))
-    if hasattr(kind, "__value__") and type(kind).__name__ == "TypeAliasType":
-        return plain(kind.__value__)
+    kind = unaliased(kind)
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
         return plain(kind.__origin__)
@@ -44,6 +43,20 @@ def plain(kind: Any) -> Any:
         return origin[arguments]
     except TypeError:
         return kind
+
+
+def unaliased(kind: Any) -> Any:
+    """What a name made by a `type` statement stands for (Python 3.12 and later)."""
+    while type(kind).__name__ == "TypeAliasType":
+        kind = kind.__value__
+    return kind
+
+
+def _unnamed(kind: Any) -> Any:
+    """What a `NewType` is at run time."""
+    while isinstance(kind, typing.NewType):
+        kind = plain(kind.__supertype__)
+    return kind
 
 
 def is_union(kind: Any) -> bool:
@@ -63,7 +76,7 @@ def equal(one: Any, other: Any) -> bool:
 
 def element_of(produced: Any) -> Any | None:
     """What a produced list holds; None for anything that is not declared to be a list."""
-    produced = plain(produced)
+    produced = _unnamed(plain(produced))
     if _class_of(produced) is None or not _subclass(_class_of(produced), list):
         return None
     return (*_arguments_as(produced, list), Any)[0]
@@ -71,7 +84,7 @@ def element_of(produced: Any) -> Any | None:
 
 def takes_lists(wanted: Any) -> bool:
     """Whether the type asks for a list as such: `list`, or an abstract type that lists have."""
-    classes = [_class_of(member) for member in members(plain(wanted))]
+    classes = [_class_of(_unnamed(member)) for member in members(plain(wanted))]
     return any(kind not in (None, object) and _subclass(list, kind) for kind in classes)
 
 

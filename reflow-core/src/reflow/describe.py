@@ -11,7 +11,6 @@ from reflow.model.graph import Edge, Graph, RunParameter
 from reflow.model.json import Json
 from reflow.model.resources import Resources
 from reflow.model.tasks import REQUIRED, ParameterInput, ResultInput, TaskInput, TaskSpec
-from reflow.wiring.graph import parameter_keyword
 from reflow.wiring.parameters import parameter_type, text_of
 from reflow.wiring.types import show
 
@@ -201,7 +200,7 @@ def _input(spec: TaskSpec, item: TaskInput) -> InputDescription:
             argument=item.argument,
             source="parameter",
             type=show(item.annotation),
-            parameter=parameter_keyword(spec.name, item),
+            parameter=item.keyword(spec.name),
         )
     if isinstance(item, ResultInput):
         return InputDescription(

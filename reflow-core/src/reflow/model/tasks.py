@@ -40,6 +40,16 @@ class ParameterInput:
     """A flag such as `-s`."""
     namespace: Namespace = Namespace.GLOBAL
 
+    def keyword(self, task: str) -> str:
+        """The keyword under which a run of a workflow with that task is given it in Python.
+
+        A task may be called what no keyword can be: other letters become underscores.
+        """
+        if self.namespace is Namespace.GLOBAL:
+            return self.argument
+        prefix = "".join(letter if letter.isalnum() else "_" for letter in task)
+        return f"{prefix}_{self.argument}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultInput:

@@ -134,21 +134,13 @@ def _parameters(tasks: Iterable[TaskSpec]) -> dict[str, RunParameter]:
     for spec in tasks:
         for declared in spec.parameters:
             checked = replace(declared, default=_default(spec.name, declared))
-            keyword = parameter_keyword(spec.name, declared)
+            keyword = declared.keyword(spec.name)
             check_keyword(spec.name, declared.argument, keyword)
             known = parameters.get(keyword)
             new = RunParameter(name=keyword, declared=checked, tasks=(spec.name,))
             parameters[keyword] = new if known is None else _shared(known, new)
     _check_flags(parameters.values())
     return parameters
-
-
-def parameter_keyword(task: str, declared: ParameterInput) -> str:
-    """The keyword under which a task's parameter is given in Python."""
-    if declared.namespace is Namespace.GLOBAL:
-        return declared.argument
-    prefix = "".join(letter if letter.isalnum() else "_" for letter in task)
-    return f"{prefix}_{declared.argument}"
 
 
 def _default(task: str, declared: ParameterInput) -> Any:
@@ -222,7 +214,6 @@ def _flags(parameter: RunParameter) -> list[str]:
     flags = [parameter.flag]
     if parameter.declared.short is not None:
         flags.append(parameter.declared.short)
-    kind = parameter_type(parameter.declared.annotation)
-    if kind.element is bool and not kind.choices and not kind.many:
+    if parameter_type(parameter.declared.annotation).switch:
         flags.append(f"--no-{parameter.flag.removeprefix('--')}")
     return flags

@@ -51,6 +51,11 @@ class ParameterType:
     _parse: Callable[[str], Any]
     _check: Callable[[Any], Any]
 
+    @property
+    def switch(self) -> bool:
+        """Whether it is said by the flag alone: `--fast`, or `--no-fast`."""
+        return self.element is bool and not self.choices and not self.many
+
     def parse(self, text: str | Sequence[str]) -> Any:
         """The value of a text, or of a list of texts where the parameter is a list."""
         if not self.many:

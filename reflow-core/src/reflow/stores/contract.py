@@ -36,7 +36,7 @@ class FencedWriter(Protocol):
         ...
 
     def set_task_state(self, task: str, state: TaskState | None) -> None:
-        """Record that a task ended before its elements were known, or, with None, that it did not."""
+        """Record how a task ended before its elements were known; None takes that back."""
         ...
 
     def add_instances(self, instances: Sequence[Instance]) -> None:

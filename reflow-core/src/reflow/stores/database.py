@@ -1,0 +1,219 @@
+"""Connections and transactions, the same for every database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from reflow.errors import StoreError
+from reflow.stores import orm
+from reflow.stores.orm import Handle, Query, Row
+
+
+class Dialect(ABC):
+    """What differs between databases."""
+
+    begin_reading: str
+    """Begins a transaction that sees one state of the database throughout."""
+    begin_writing: str
+    """Begins a transaction that may write."""
+    shown: str
+    """How messages begin that speak of the database; no password in it."""
+    errors: tuple[type[Exception], ...]
+    """What the driver raises."""
+
+    @abstractmethod
+    def connect(self) -> Handle:
+        """Open and set up a connection."""
+
+    @abstractmethod
+    def serialise(self, session: Session) -> None:
+        """Wait until no other process changes the tables, and keep others out."""
+
+    @abstractmethod
+    def kept(self, query: Query) -> Query:
+        """The query, such that others wait before they write its rows."""
+
+    @abstractmethod
+    def statement(self, sql: str) -> str:
+        """A statement with `?` for its parameters, in the driver's own style."""
+
+    @abstractmethod
+    def usable(self, handle: Handle) -> bool:
+        """Whether the connection can still be spoken through."""
+
+    @abstractmethod
+    def check(self, handle: Handle) -> None:
+        """Raise `StoreError` when what is written would be lost."""
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> str:
+        """Two sentences: what went wrong with which database, and what to do."""
+
+
+class Session:
+    """One transaction. It must not be used after its end."""
+
+    def __init__(self, dialect: Dialect, handle: Handle) -> None:
+        self._dialect = dialect
+        self._open_handle: Handle | None = handle
+
+    @property
+    def handle(self) -> Handle:
+        """The connection, for as long as the transaction lasts."""
+        if self._open_handle is None:
+            raise StoreError(
+                "This transaction is over; nothing more can be read or written through it"
+            )
+        return self._open_handle
+
+    def end(self) -> None:
+        """Make sure that nothing goes through this session any more."""
+        self._open_handle = None
+
+    def execute(self, query: Query) -> int:
+        """Carry out a query; the number of rows it touched."""
+        return orm.run_query(self.handle, query)
+
+    def rows(self, query: Query) -> Iterator[Row]:
+        """The rows of a query, as they are read."""
+        return orm.rows_of(self.handle, query)
+
+    def first(self, query: Query) -> Row | None:
+        """The first row of a query, if it has any."""
+        return next(iter(list(self.rows(query.limit(1)))), None)
+
+    def kept(self, query: Query) -> Row | None:
+        """The first row, which others cannot write before this transaction ends."""
+        return next(iter(list(self.rows(self._dialect.kept(query)))), None)
+
+    def sql(self, statement: str, values: Row = ()) -> list[Row]:
+        """Carry out a statement with `?` for its parameters; its rows, if it has any."""
+        return orm.run_sql(self.handle, self._dialect.statement(statement), values)
+
+    def many(self, statement: str, rows: Sequence[Row]) -> int:
+        """Carry out a statement for every row of values; the number of rows it touched."""
+        return orm.run_many(self.handle, self._dialect.statement(statement), rows)
+
+
+@dataclass
+class _Own:
+    """What belongs to one process."""
+
+    pid: int = field(default_factory=os.getpid)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    handle: Handle | None = None
+    session: Session | None = None
+
+
+_inherited: list[_Own] = []
+"""Connections of a parent process. Closing them here would harm the parent, so they are kept."""
+
+
+class Database:
+    """One connection, opened when it is needed, shared by threads, never by processes."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._state = _Own()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads; within another of the same thread, that one."""
+        own = self._own()
+        with own.lock:
+            if own.session is not None:
+                yield own.session
+                return
+            with self._transaction(own, self._dialect.begin_reading) as session:
+                yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that writes. What is raised in the block rolls everything back."""
+        own = self._own()
+        with own.lock:
+            if own.session is not None:
+                raise StoreError(
+                    "Something was to be written to the manifest inside another transaction; "
+                    "write it before or after, or through the transaction's own writer"
+                )
+            with self._transaction(own, self._dialect.begin_writing) as session:
+                self._dialect.check(session.handle)
+                yield session
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        own = self._own()
+        with own.lock:
+            if own.session is not None:
+                raise StoreError("The store cannot be closed inside one of its transactions")
+            self._discard(own)
+
+    def _own(self) -> _Own:
+        if self._state.pid != os.getpid():
+            _inherited.append(self._state)
+            self._state = _Own()
+        return self._state
+
+    @contextmanager
+    def _transaction(self, own: _Own, begin: str) -> Iterator[Session]:
+        try:
+            handle = self._begun(own, begin)
+            own.session = session = Session(self._dialect, handle)
+            try:
+                yield session
+                orm.run_sql(handle, "COMMIT")
+            except BaseException:
+                self._roll_back(own)
+                raise
+            finally:
+                session.end()
+                own.session = None
+        except (orm.PeeweeError, *self._dialect.errors) as error:
+            raise StoreError(self._dialect.explain(orm.cause_of(error))) from error
+
+    def _begun(self, own: _Own, begin: str) -> Handle:
+        handle = self._connected(own)
+        try:
+            orm.run_sql(handle, begin)
+        except (orm.PeeweeError, *self._dialect.errors):
+            if self._dialect.usable(handle):
+                raise
+            # The server has gone away since; nothing was said yet, so begin anew.
+            self._discard(own)
+            handle = self._connected(own)
+            orm.run_sql(handle, begin)
+        return handle
+
+    def _connected(self, own: _Own) -> Handle:
+        from reflow.stores.migrations import migrate
+
+        if own.handle is None:
+            handle = self._dialect.connect()
+            try:
+                migrate(self._dialect, handle)
+            except BaseException:
+                handle.close()
+                raise
+            own.handle = handle
+        return own.handle
+
+    def _roll_back(self, own: _Own) -> None:
+        if own.pid != os.getpid():
+            return  # A copy of the parent's transaction; it is not ours to end.
+        try:
+            orm.run_sql(own.handle, "ROLLBACK")
+        except (orm.PeeweeError, *self._dialect.errors):
+            # SQLite ends a transaction itself when the disk is full; a server may be gone.
+            self._discard(own)
+
+    def _discard(self, own: _Own) -> None:
+        handle, own.handle = own.handle, None
+        if handle is not None:
+            with suppress(orm.PeeweeError, *self._dialect.errors):
+                handle.close()

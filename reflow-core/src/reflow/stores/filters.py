@@ -1,0 +1,45 @@
+"""What people may ask of a list of runs, checked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reflow.errors import ParameterError
+from reflow.model.states import RunState
+from reflow.suggest import did_you_mean
+
+
+def run_time(name: str, value: str | datetime) -> datetime:
+    """A time; one without a zone is local, a date means its first moment.
+
+    Raises `ParameterError` naming the parameter.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ParameterError(
+                f"{name}={value!r} is no time; write an ISO 8601 one like 2025-03-01 or "
+                f"2025-03-01T12:00"
+            ) from None
+    if not isinstance(value, datetime):
+        raise ParameterError(f"{name}={value!r} is no time; give a datetime or ISO 8601 text")
+    return value.astimezone()
+
+
+def run_state(value: str | RunState) -> RunState:
+    """A run state, however it is capitalised. Raises `ParameterError` with the nearest one."""
+    known = [state.value for state in RunState]
+    if str(value).upper() in known:
+        return RunState(str(value).upper())
+    raise ParameterError(
+        f"status={value!r} is no state of a run{did_you_mean(str(value), known) or ';'} "
+        f"the states are {', '.join(known)}"
+    )
+
+
+def run_limit(value: int) -> int:
+    """A number of runs. Raises `ParameterError` for what is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ParameterError(f"limit={value!r} is no number of runs; give a whole number from 0")
+    return value

@@ -1,0 +1,141 @@
+"""Queries on instances and their outputs."""
+
+# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from reflow.errors import NotFoundError
+from reflow.model.records import FailedInstance, Instance, StoredOutput, TaskRecord
+from reflow.model.states import TaskState
+from reflow.stores import runs
+from reflow.stores.database import Session
+from reflow.stores.models import Instance as Table
+from reflow.stores.models import Run, Task
+from reflow.stores.orm import LEFT, Row, fn
+from reflow.stores.rows import (
+    FAILURE_COLUMNS,
+    INSTANCE_COLUMNS,
+    TASK_STATES,
+    failed_instance,
+    instance_record,
+    stored_output,
+)
+from reflow.stores.text import plain, stored
+
+_INSTANCE = [getattr(Table, column) for column in ("idx", *INSTANCE_COLUMNS)]
+_FAILURE = [getattr(Table, column) for column in FAILURE_COLUMNS]
+
+LOOKUP = 500
+"""Identities looked up by one statement; SQLite before 3.32 takes 999 parameters."""
+
+
+def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
+    """By task, how many instances are in each state."""
+    there = runs.tasks(session, run_id)
+    found: dict[int, dict[TaskState, int]] = {key: {} for key, _ in there}
+    query = (
+        Table.select(Table.task, Table.state, fn.COUNT(Table.idx))
+        .where(Table.task.in_(list(found)))
+        .group_by(Table.task, Table.state)
+    )
+    for key, state, number in session.rows(query):
+        found[key][TASK_STATES[state]] = number
+    return {task.name: found[key] for key, task in there}
+
+
+def failures(
+    session: Session, run_id: str, task: str | None, limit: int | None
+) -> list[FailedInstance]:
+    """FAILED instances in order of task and index."""
+    found: list[FailedInstance] = []
+    for key, record in _chosen(session, run_id, task):
+        query = Table.select(*_FAILURE).where((Table.task == key) & (Table.state == "FAILED"))
+        query = query.order_by(Table.idx)
+        if limit is not None:
+            query = query.limit(limit - len(found))
+        found += [failed_instance(record.name, record.array, row) for row in session.rows(query)]
+    return found
+
+
+def instances(
+    session: Session, run_id: str, task: str | None, states: Iterable[TaskState] | None
+) -> list[Instance]:
+    """Instances in order of task and index."""
+    wanted = None if states is None else [state.value for state in states]
+    found: list[Instance] = []
+    for key, record in _chosen(session, run_id, task):
+        query = Table.select(*_INSTANCE).where(Table.task == key).order_by(Table.idx)
+        if wanted is not None:
+            query = query.where(Table.state.in_(wanted))
+        found += [instance_record(record.name, row) for row in session.rows(query)]
+    return found
+
+
+def _chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, TaskRecord]]:
+    if task is None:
+        return runs.tasks(session, run_id)
+    return [runs.task(session, run_id, task)]
+
+
+def outputs(session: Session, task: int, after: int, size: int) -> list[Row]:
+    """Index and output of the SUCCESS instances behind an index, in index order.
+
+    The output is the instance's own, or else the one it took over.
+    """
+    source = Table.alias()
+    return list(
+        session.rows(
+            Table.select(Table.idx, fn.COALESCE(Table.output, source.output))
+            .join(source, LEFT, on=(source.id == Table.source))
+            .where((Table.task == task) & (Table.idx > after) & (Table.state == "SUCCESS"))
+            .order_by(Table.idx)
+            .limit(size)
+        )
+    )
+
+
+def log_of(session: Session, task: int, index: int) -> str | None:
+    """The recorded log of an instance."""
+    query = Table.select(Table.log).where((Table.task == task) & (Table.idx == index))
+    row = session.first(query)
+    return plain(row[0]) if row and row[0] else None
+
+
+def reusable(session: Session, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
+    """Reusable results by identity, newest first."""
+    rows: list[Row] = []
+    waiting = iter(dict.fromkeys(map(stored, identities)))
+    while chunk := tuple(islice(waiting, LOOKUP)):
+        rows += session.sql(
+            'SELECT "id", "identity", "paths", "bound_dir", "task" '
+            'FROM "reflow_instance" WHERE "reusable" = 1 '
+            f'AND "identity" IN ({", ".join("?" * len(chunk))}) '
+            'ORDER BY "recorded_at" DESC, "id" DESC',
+            chunk,
+        )
+    run_ids = _run_ids(session, {row[-1] for row in rows})
+    found: dict[str, list[StoredOutput]] = {}
+    for row in rows:
+        output = stored_output((*row[:-1], run_ids[row[-1]]))
+        found.setdefault(output.identity, []).append(output)
+    return found
+
+
+def _run_ids(session: Session, tasks: Iterable[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    waiting = iter(tasks)
+    while chunk := list(islice(waiting, LOOKUP)):
+        query = Task.select(Task.id, Run.run_id).join(Run, on=(Run.id == Task.run))
+        found.update(session.rows(query.where(Task.id.in_(chunk))))
+    return found
+
+
+def output(session: Session, key: int) -> str:
+    """The stored output of a key. Raises `NotFoundError`."""
+    row = session.first(Table.select(Table.output).where(Table.id == key))
+    if row is None or row[0] is None:
+        raise NotFoundError(f"The store holds no output with key {key}")
+    return plain(row[0])

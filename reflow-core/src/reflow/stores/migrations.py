@@ -1,0 +1,58 @@
+"""The versions of the tables, and how one becomes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from reflow.errors import StoreVersionError
+from reflow.stores import orm
+from reflow.stores.database import Dialect, Session
+from reflow.stores.models import TABLES, Schema
+from reflow.stores.orm import Handle
+
+Step: TypeAlias = Callable[[Session], None]
+
+
+def _create_tables(session: Session) -> None:
+    orm.create_tables(session.handle, TABLES)
+    session.execute(Schema.insert(version=0))
+
+
+STEPS: Sequence[Step] = (_create_tables,)
+"""Step n makes version n + 1 out of version n. A step that was released never changes."""
+
+
+def migrate(dialect: Dialect, handle: Handle, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the tables to the newest version, all steps in one transaction or none.
+
+    Any number of processes may do this at once. Raises `StoreVersionError` when the tables are
+    newer than this code.
+    """
+    session = Session(dialect, handle)
+    if _version(session) == len(steps):
+        return
+    orm.run_sql(handle, dialect.begin_writing)
+    try:
+        dialect.serialise(session)
+        version = _version(session)
+        if version > len(steps):
+            raise StoreVersionError(
+                f"{dialect.shown} was written by a newer reflow: its tables have version "
+                f"{version}, this one knows {len(steps)}. Run `pip install --upgrade "
+                f"reflow-core`, or choose another store with REFLOW_STORE"
+            )
+        for step in steps[version:]:
+            step(session)
+        session.execute(Schema.update(version=len(steps)))
+        orm.run_sql(handle, "COMMIT")
+    except BaseException:
+        orm.run_sql(handle, "ROLLBACK")
+        raise
+
+
+def _version(session: Session) -> int:
+    if not session.handle.table_exists("reflow_schema"):
+        return 0
+    row = session.first(Schema.select(Schema.version))
+    return int(row[0]) if row else 0

@@ -1,0 +1,156 @@
+"""The tables. Bound to no database: every store hands its queries to its own connection.
+
+Times of day are whole microseconds since the epoch; states and kinds are their words.
+"""
+
+from __future__ import annotations
+
+from reflow.stores.orm import BigInt, Index, Int, Key, Real, Table, Text, default, literal
+
+
+class Schema(Table):
+    """The version of the tables; one row."""
+
+    version = Int()
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_schema"
+        primary_key = False
+
+
+class Run(Table):
+    """A run and its lease."""
+
+    id = Key()
+    run_id = Text(unique=True)
+    workflow = Text()
+    state = Text()
+    run_dir = Text()
+    created_at = BigInt(index=True)
+    finished_at = BigInt(null=True)
+    executor = Text()
+    parameters = Text()
+    message = Text()
+    epoch = Int()
+    beat = BigInt()
+    mark = Int()
+    owner = Text(null=True)
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_run"
+
+
+class Task(Table):
+    """A task of a run."""
+
+    id = Key()
+    run = BigInt()
+    ordinal = Int()
+    name = Text()
+    array = Int()
+    size = BigInt(null=True)
+    state = Text(null=True)
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_task"
+        indexes = ((("run", "ordinal"), True), (("run", "name"), True))
+
+
+class Instance(Table):
+    """An instance, and what its last attempt ended with.
+
+    What may be long stands last, so that SQLite need not read it to reach the rest.
+    """
+
+    id = Key()
+    """Also the key of its output."""
+    task = BigInt()
+    idx = BigInt()
+    state = Text()
+    attempt = Int()
+    counted = Int()
+    uncounted = Int()
+    wave = Int(null=True)
+    position = BigInt(null=True)
+    identity = Text(null=True)
+    source = BigInt(null=True)
+    cause = Text(null=True)
+    native_id = Text()
+    mem_scale = Real()
+    time_scale = Real()
+    missing_since = Real(null=True)
+    not_before = Real(null=True)
+    reusable = Int(constraints=[default(0)])
+    bound_dir = Text(null=True)
+    host = Text(constraints=[default("")])
+    log = Text(constraints=[default("")])
+    started_at = Real(null=True)
+    ended_at = Real(null=True)
+    peak_memory = BigInt(null=True)
+    cpu_time = Real(null=True)
+    recorded_at = BigInt(null=True)
+    """When the outcome was written down."""
+    error = Text()
+    paths = Text(null=True)
+    traceback = Text(constraints=[default("")])
+    output = Text(null=True)
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_instance"
+        indexes = ((("task", "idx"), True), (("task", "state", "idx"), False))
+
+
+class Submission(Table):
+    """A job or array handed to the scheduler."""
+
+    id = Key()
+    run = BigInt()
+    number = Int()
+    kind = Text()
+    token = Text(unique=True)
+    state = Text()
+    task = Text(null=True)
+    size = BigInt(null=True)
+    follows = Int(null=True)
+    submitted_at = BigInt(null=True)
+    begins_at = BigInt(null=True)
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_submission"
+        indexes = ((("run", "number"), True),)
+
+
+class NativeId(Table):
+    """One of the scheduler's ids of a submission."""
+
+    id = Key()
+    submission = BigInt()
+    native_id = Text()
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_native_id"
+        indexes = ((("submission", "native_id"), True),)
+
+
+class Request(Table):
+    """What a person asks of a run."""
+
+    id = Key()
+    run = BigInt(index=True)
+    kind = Text()
+    task = Text(null=True)
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_request"
+
+
+Instance.add_index(
+    Index(
+        Instance,
+        [Instance.identity],
+        name="reflow_instance_reusable",
+        where=Instance.reusable == literal(1),
+    )
+)
+
+TABLES = (Schema, Run, Task, Instance, Submission, NativeId, Request)

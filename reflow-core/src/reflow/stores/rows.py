@@ -1,0 +1,325 @@
+"""Records as rows of the tables, and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from reflow.model.json import Json
+from reflow.model.records import (
+    FailedInstance,
+    Instance,
+    LeaseRecord,
+    Outcome,
+    RequestKind,
+    RequestRecord,
+    RunRecord,
+    StoredOutput,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+    TaskRecord,
+)
+from reflow.model.states import FailureCause, RunState, TaskState
+from reflow.stores.orm import Row
+from reflow.stores.text import plain, plain_or_none, stored, stored_or_none
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+TASK_STATES = {state.value: state for state in TaskState}
+CAUSES: dict[str | None, FailureCause | None] = {cause.value: cause for cause in FailureCause}
+CAUSES[None] = None
+
+
+def moment(time: datetime) -> int:
+    """Whole microseconds since the epoch."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def moment_or_none(time: datetime | None) -> int | None:
+    """`moment`, for what may be absent."""
+    return None if time is None else moment(time)
+
+
+def time_of(moment: int | None) -> datetime | None:
+    """The time that many microseconds after the epoch."""
+    return None if moment is None else _EPOCH + moment * _MICROSECOND
+
+
+def to_json(value: Json) -> str:
+    """JSON as text of ASCII characters."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+RUN_COLUMNS = (
+    "run_id",
+    "workflow",
+    "state",
+    "run_dir",
+    "created_at",
+    "finished_at",
+    "executor",
+    "parameters",
+    "message",
+)
+
+
+def run_row(run: RunRecord) -> Row:
+    """In the order of `RUN_COLUMNS`."""
+    return (
+        stored(run.run_id),
+        stored(run.workflow),
+        run.state.value,
+        stored(str(run.run_dir)),
+        moment(run.created_at),
+        moment_or_none(run.finished_at),
+        stored(run.executor),
+        to_json(dict(run.parameters)),
+        stored(run.message),
+    )
+
+
+def run_record(row: Row) -> RunRecord:
+    """From the order of `RUN_COLUMNS`."""
+    run_id, workflow, state, run_dir, created, finished, executor, parameters, message = row
+    return RunRecord(
+        run_id=plain(run_id),
+        workflow=plain(workflow),
+        state=RunState(state),
+        run_dir=Path(plain(run_dir)),
+        created_at=_EPOCH + created * _MICROSECOND,
+        finished_at=time_of(finished),
+        executor=plain(executor),
+        parameters=json.loads(parameters),
+        message=plain(message),
+    )
+
+
+TASK_COLUMNS = ("name", "ordinal", "array", "size", "state")
+
+
+def task_row(task: TaskRecord) -> Row:
+    """In the order of `TASK_COLUMNS`."""
+    state = None if task.state is None else task.state.value
+    return stored(task.name), task.ordinal, int(task.array), task.size, state
+
+
+def task_record(row: Row) -> TaskRecord:
+    """From the order of `TASK_COLUMNS`."""
+    name, ordinal, array, size, state = row
+    return TaskRecord(
+        name=plain(name),
+        ordinal=ordinal,
+        array=bool(array),
+        size=size,
+        state=None if state is None else TASK_STATES[state],
+    )
+
+
+INSTANCE_COLUMNS = (
+    "state",
+    "attempt",
+    "counted",
+    "uncounted",
+    "wave",
+    "position",
+    "identity",
+    "source",
+    "cause",
+    "error",
+    "native_id",
+    "mem_scale",
+    "time_scale",
+    "missing_since",
+    "not_before",
+)
+
+
+def instance_row(one: Instance, task: int) -> Row:
+    """In the order of `INSTANCE_COLUMNS`, then the key of the task and the index."""
+    return (
+        one.state.value,
+        one.attempt,
+        one.counted,
+        one.uncounted,
+        one.wave,
+        one.position,
+        stored_or_none(one.identity),
+        one.source,
+        one.cause and one.cause.value,
+        stored(one.error),
+        stored(one.native_id),
+        one.mem_scale,
+        one.time_scale,
+        one.missing_since,
+        one.not_before,
+        task,
+        one.index,
+    )
+
+
+def instance_record(task: str, row: Row) -> Instance:
+    """From the index and then the order of `INSTANCE_COLUMNS`."""
+    return Instance(
+        task=task,
+        index=row[0],
+        state=TASK_STATES[row[1]],
+        attempt=row[2],
+        counted=row[3],
+        uncounted=row[4],
+        wave=row[5],
+        position=row[6],
+        identity=plain_or_none(row[7]),
+        source=row[8],
+        cause=CAUSES[row[9]],
+        error=plain(row[10]),
+        native_id=plain(row[11]),
+        mem_scale=row[12],
+        time_scale=row[13],
+        missing_since=row[14],
+        not_before=row[15],
+    )
+
+
+OUTCOME_COLUMNS = (
+    "attempt",
+    "state",
+    "output",
+    "paths",
+    "bound_dir",
+    "reusable",
+    "cause",
+    "error",
+    "traceback",
+    "native_id",
+    "host",
+    "log",
+    "started_at",
+    "ended_at",
+    "peak_memory",
+    "cpu_time",
+    "recorded_at",
+    "source",
+)
+
+
+def outcome_row(outcome: Outcome, task: int, recorded_at: int) -> Row:
+    """In the order of `OUTCOME_COLUMNS`, then the key of the task and the index."""
+    success = outcome.state is TaskState.SUCCESS
+    return (
+        outcome.attempt,
+        outcome.state.value,
+        stored_or_none(outcome.output),
+        stored_or_none(outcome.paths),
+        stored_or_none(outcome.bound_dir),
+        int(success and outcome.reusable and outcome.output is not None),
+        None if success or outcome.cause is None else outcome.cause.value,
+        "" if success else stored(outcome.error),
+        "" if success else stored(outcome.traceback),
+        stored(outcome.native_id),
+        stored(outcome.host),
+        stored(outcome.log),
+        outcome.started_at,
+        outcome.ended_at,
+        outcome.peak_memory,
+        outcome.cpu_time,
+        recorded_at,
+        None,
+        task,
+        outcome.index,
+    )
+
+
+FAILURE_COLUMNS = ("idx", "cause", "error", "traceback", "log", "native_id", "attempt")
+
+
+def failed_instance(task: str, array: bool, row: Row) -> FailedInstance:
+    """From the order of `FAILURE_COLUMNS`."""
+    index, cause, error, traceback, log, native_id, attempt = row
+    return FailedInstance(
+        task=task,
+        index=index if array else None,
+        cause=CAUSES[cause],
+        error=plain(error),
+        traceback=plain(traceback),
+        log=plain(log),
+        job_id=plain(native_id),
+        attempt=attempt,
+    )
+
+
+def stored_output(row: Row) -> StoredOutput:
+    """From key, identity, paths, bound directory and run."""
+    key, identity, paths, bound_dir, run_id = row
+    return StoredOutput(
+        key=key,
+        identity=plain(identity),
+        paths=plain_or_none(paths),
+        bound_dir=plain_or_none(bound_dir),
+        run_id=plain(run_id),
+    )
+
+
+LEASE_COLUMNS = ("epoch", "beat", "mark", "owner")
+
+
+def lease_record(row: Row) -> LeaseRecord:
+    """From the order of `LEASE_COLUMNS`."""
+    epoch, beat, mark, owner = row
+    return LeaseRecord(
+        epoch=epoch, beat=beat, mark=bool(mark), owner=None if owner is None else json.loads(owner)
+    )
+
+
+SUBMISSION_COLUMNS = (
+    "number",
+    "kind",
+    "token",
+    "state",
+    "task",
+    "size",
+    "follows",
+    "submitted_at",
+    "begins_at",
+)
+
+
+def submission_values(record: SubmissionRecord) -> dict[str, Any]:
+    """By the names of `SUBMISSION_COLUMNS`."""
+    return {
+        "number": record.number,
+        "kind": record.kind.value,
+        "token": stored(record.token),
+        "state": record.state.value,
+        "task": stored_or_none(record.task),
+        "size": record.size,
+        "follows": record.follows,
+        "submitted_at": moment_or_none(record.submitted_at),
+        "begins_at": moment_or_none(record.begins_at),
+    }
+
+
+def submission_record(row: Row, native_ids: tuple[str, ...]) -> SubmissionRecord:
+    """From the order of `SUBMISSION_COLUMNS`."""
+    number, kind, token, state, task, size, follows, submitted, begins = row
+    return SubmissionRecord(
+        number=number,
+        kind=SubmissionKind(kind),
+        token=plain(token),
+        state=SubmissionState(state),
+        task=plain_or_none(task),
+        size=size,
+        follows=follows,
+        submitted_at=time_of(submitted),
+        begins_at=time_of(begins),
+        native_ids=native_ids,
+    )
+
+
+def request_record(row: Row) -> RequestRecord:
+    """From key, kind and task."""
+    key, kind, task = row
+    return RequestRecord(key=key, kind=RequestKind(kind), task=plain_or_none(task))

@@ -1,0 +1,184 @@
+"""Queries on runs, their tasks and their leases."""
+
+# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from reflow.errors import LeaseLostError, NotFoundError
+from reflow.model.json import Json
+from reflow.model.records import Lease, LeaseRecord, RunRecord, TaskRecord
+from reflow.model.states import RunState
+from reflow.stores.database import Session
+from reflow.stores.models import Run, Task
+from reflow.stores.rows import (
+    LEASE_COLUMNS,
+    RUN_COLUMNS,
+    TASK_COLUMNS,
+    lease_record,
+    moment,
+    run_record,
+    run_row,
+    task_record,
+    task_row,
+    to_json,
+)
+from reflow.stores.text import plain, stored
+from reflow.suggest import did_you_mean
+
+_RUN = [getattr(Run, column) for column in RUN_COLUMNS]
+_TASK = [getattr(Task, column) for column in TASK_COLUMNS]
+_LEASE = [getattr(Run, column) for column in LEASE_COLUMNS]
+
+_RECENT = 1_000
+"""How many runs are looked through for one that was meant."""
+
+
+def create(session: Session, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
+    """Insert a run and its tasks; False when the id is taken."""
+    values = dict(zip(RUN_COLUMNS, run_row(run), strict=True))
+    lease = {"epoch": 0, "beat": 0, "mark": 0}
+    if not session.execute(Run.insert(**values, **lease).on_conflict_ignore()):
+        return False
+    key = key_of(session, run.run_id)
+    names = ", ".join(f'"{column}"' for column in ("run", *TASK_COLUMNS))
+    session.many(
+        f'INSERT INTO "reflow_task" ({names}) VALUES (?, ?, ?, ?, ?, ?)',
+        [(key, *task_row(task)) for task in tasks],
+    )
+    return True
+
+
+def key_of(session: Session, run_id: str) -> int:
+    """The key of a run's row. Raises `NotFoundError`."""
+    found = session.sql('SELECT "id" FROM "reflow_run" WHERE "run_id" = ?', (stored(run_id),))
+    if not found:
+        raise unknown(session, run_id)
+    return int(found[0][0])
+
+
+def unknown(session: Session, run_id: str) -> NotFoundError:
+    """The error for a run that is not there, with the one that was probably meant."""
+    recent = session.rows(Run.select(Run.run_id).order_by(Run.created_at.desc()).limit(_RECENT))
+    guess = did_you_mean(run_id, [plain(row[0]) for row in recent])
+    return NotFoundError(
+        f"There is no run {run_id!r}{guess or '; `reflow runs` lists those there are'}"
+    )
+
+
+def find(session: Session, run_id: str) -> RunRecord:
+    """The run of that id."""
+    row = session.first(Run.select(*_RUN).where(Run.run_id == stored(run_id)))
+    if row is None:
+        raise unknown(session, run_id)
+    return run_record(row)
+
+
+def listed(
+    session: Session,
+    graph_name: str | None,
+    limit: int | None,
+    since: datetime | None,
+    until: datetime | None,
+    status: RunState | None,
+) -> list[RunRecord]:
+    """Runs, newest first; `since` is inclusive, `until` exclusive."""
+    query = Run.select(*_RUN).order_by(Run.created_at.desc(), Run.id.desc())
+    if graph_name is not None:
+        query = query.where(Run.workflow == stored(graph_name))
+    if since is not None:
+        query = query.where(Run.created_at >= moment(since))
+    if until is not None:
+        query = query.where(Run.created_at < moment(until))
+    if status is not None:
+        query = query.where(Run.state == status.value)
+    if limit is not None:
+        query = query.limit(limit)
+    return [run_record(row) for row in session.rows(query)]
+
+
+def tasks(session: Session, run_id: str) -> list[tuple[int, TaskRecord]]:
+    """The tasks of a run in topological order, with the keys of their rows."""
+    query = Task.select(Task.id, *_TASK).where(Task.run == key_of(session, run_id))
+    return [(row[0], task_record(row[1:])) for row in session.rows(query.order_by(Task.ordinal))]
+
+
+def task(session: Session, run_id: str, name: str) -> tuple[int, TaskRecord]:
+    """A task of a run, with the key of its row. Raises `NotFoundError`."""
+    there = tasks(session, run_id)
+    for key, record in there:
+        if record.name == name:
+            return key, record
+    guess = did_you_mean(name, [record.name for _, record in there])
+    raise NotFoundError(f"Run {run_id} has no task {name!r}{guess}")
+
+
+def lease(session: Session, run_id: str) -> LeaseRecord:
+    """Who dispatches the run."""
+    row = session.first(Run.select(*_LEASE).where(Run.run_id == stored(run_id)))
+    if row is None:
+        raise unknown(session, run_id)
+    return lease_record(row)
+
+
+def acquire(
+    session: Session, run_id: str, owner: Mapping[str, Json], seen: LeaseRecord | None
+) -> Lease | None:
+    """Take the lease if it is free, or still as seen."""
+    to_be_had = Run.owner.is_null()
+    if seen is not None:
+        to_be_had |= (Run.epoch == seen.epoch) & (Run.beat == seen.beat)
+    taken = session.execute(
+        Run.update(epoch=Run.epoch + 1, beat=0, owner=to_json(dict(owner))).where(
+            (Run.run_id == stored(run_id)) & to_be_had
+        )
+    )
+    present = lease(session, run_id)
+    return Lease(run_id, present.epoch) if taken else None
+
+
+def held(session: Session, held_lease: Lease) -> int:
+    """The key of the run, whose row stays ours to the end; `LeaseLostError` if it is not."""
+    key, present = _kept(session, held_lease.run_id)
+    if present.epoch != held_lease.epoch or present.owner is None:
+        raise _lost(held_lease)
+    return key
+
+
+def beat(session: Session, held_lease: Lease) -> bool:
+    """Show life; whether there is a mark."""
+    key = held(session, held_lease)
+    session.execute(Run.update(beat=Run.beat + 1).where(Run.id == key))
+    return lease(session, held_lease.run_id).mark
+
+
+def set_mark(session: Session, key: int, mark: bool) -> None:
+    """Leave or clear the mark."""
+    session.execute(Run.update(mark=int(mark)).where(Run.id == key))
+
+
+def release(session: Session, held_lease: Lease) -> bool:
+    """Let go unless there is a mark. Letting go twice does no harm."""
+    key, present = _kept(session, held_lease.run_id)
+    if present.epoch != held_lease.epoch:
+        raise _lost(held_lease)
+    if present.mark and present.owner is not None:
+        return False
+    session.execute(Run.update(owner=None).where(Run.id == key))
+    return True
+
+
+def _kept(session: Session, run_id: str) -> tuple[int, LeaseRecord]:
+    row = session.kept(Run.select(Run.id, *_LEASE).where(Run.run_id == stored(run_id)))
+    if row is None:
+        raise unknown(session, run_id)
+    return row[0], lease_record(row[1:])
+
+
+def _lost(held_lease: Lease) -> LeaseLostError:
+    return LeaseLostError(
+        f"Run {held_lease.run_id} is dispatched by another process now; nothing was written. It "
+        f"goes on there; `reflow status {held_lease.run_id}` shows it"
+    )

@@ -1,0 +1,148 @@
+"""SQLite."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from reflow.errors import StoreError
+from reflow.stores import orm
+from reflow.stores.database import Dialect, Session
+from reflow.stores.filesystem import make_folder, mount_of
+from reflow.stores.orm import Handle, Query
+
+PATIENCE = 30.0
+"""Seconds to wait for a file that another process has locked."""
+
+CACHE_KIB = 32_768
+"""Pages kept in memory, so that a large transaction is written once."""
+
+
+class SqliteDialect(Dialect):
+    """A file, written by any number of processes on one host or, carefully, on several."""
+
+    begin_reading = "BEGIN"
+    begin_writing = "BEGIN IMMEDIATE"
+    errors = (sqlite3.Error,)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.shown = f"The manifest {path}"
+        self._file: tuple[int, int] | None = None
+
+    def connect(self) -> Handle:
+        """Open the file, creating it and its folder, with the journal its file system allows."""
+        try:
+            make_folder(self._path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"{self.shown} cannot be created: {error.strerror}: {error.filename}. Mend that, "
+                f"or choose another place with REFLOW_STORE"
+            ) from error
+        handle = orm.sqlite_handle(str(self._path), PATIENCE)
+        try:
+            handle.connect()
+            self._choose_journal(handle)
+            # A commit that has returned must survive a crash of the machine.
+            orm.run_sql(handle, "PRAGMA synchronous = FULL")
+            orm.run_sql(handle, f"PRAGMA cache_size = -{CACHE_KIB}")
+            self._file = self._file_now()
+        except BaseException:
+            handle.close()
+            raise
+        return handle
+
+    def serialise(self, session: Session) -> None:
+        """An immediate transaction keeps others out by itself."""
+
+    def kept(self, query: Query) -> Query:
+        """An immediate transaction keeps others out by itself."""
+        return query
+
+    def statement(self, sql: str) -> str:
+        """SQLite's style is `?`."""
+        return sql
+
+    def usable(self, handle: Handle) -> bool:
+        """A file does not go away by itself."""
+        return not handle.is_closed()
+
+    def check(self, handle: Handle) -> None:
+        """A file that was removed can still be written, but nobody will ever read it."""
+        if self._file_now() != self._file:
+            raise StoreError(
+                f"{self.shown} was removed or replaced while it was in use. Put it back, then "
+                f"start the command again"
+            )
+
+    def explain(self, error: BaseException) -> str:
+        """By SQLite's result code."""
+        name = str(getattr(error, "sqlite_errorname", ""))
+        for prefix, sentence in _SENTENCES.items():
+            if name.startswith(prefix):
+                return f"{self.shown} {sentence}"
+        return f"{self.shown} could not be used: {error}"
+
+    def _file_now(self) -> tuple[int, int] | None:
+        with suppress(OSError):
+            found = os.stat(self._path)  # noqa: PTH116
+            return found.st_dev, found.st_ino
+        return None
+
+    def _choose_journal(self, handle: Handle) -> None:
+        """Choose the journal: WAL needs memory shared by all writers, so one host only.
+
+        An existing file is never moved to WAL: other hosts may use what is local here.
+        """
+        mount = mount_of(self._path)
+        local = mount is not None and mount.local
+        new = orm.run_sql(handle, "SELECT count(*) FROM sqlite_master") == [(0,)]
+        present = orm.run_sql(handle, "PRAGMA journal_mode")[0][0]
+        if local and new and present != "wal":
+            _set_journal(handle, "wal")
+        elif not local and present == "wal":
+            _set_journal(handle, "delete")
+
+
+def _set_journal(handle: Handle, mode: str) -> None:
+    # SQLite does not wait here when another process is just opening the file.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            orm.run_sql(handle, f"PRAGMA journal_mode = {mode}")
+        except orm.PeeweeError as error:
+            code = getattr(orm.cause_of(error), "sqlite_errorname", "")
+            if not code.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+_SENTENCES = {
+    "SQLITE_NOTADB": "is no SQLite database. Move the file away, or choose another store with "
+    "REFLOW_STORE",
+    "SQLITE_CORRUPT": "is damaged. Restore it from a copy, or move it away to start with an empty "
+    "one; results in the run directories stay",
+    "SQLITE_FULL": "cannot be written: the disk is full. Free some space, then run the command "
+    "again",
+    "SQLITE_READONLY": "cannot be written by you, or lies on a file system that is read-only. "
+    "Mend that, or choose another store with REFLOW_STORE",
+    "SQLITE_CANTOPEN": "cannot be opened or created. See whether its folder exists and is yours "
+    "to write, or choose another store with REFLOW_STORE",
+    "SQLITE_PERM": "may not be opened by you. Mend its permissions, or choose another store with "
+    "REFLOW_STORE",
+    "SQLITE_BUSY": f"was kept locked by another process for {PATIENCE:.0f} s. See which process "
+    "holds it (`fuser` lists them), then run the command again",
+    "SQLITE_PROTOCOL": "could not be locked. Where it lies on a network file system, see that its "
+    "lock service runs, or choose another store with REFLOW_STORE",
+    "SQLITE_IOERR": "could not be read or written: the file system reported an error. See whether "
+    "your quota or the disk is full, then run the command again",
+    "SQLITE_NOMEM": "could not be used: there is not enough memory. Run the command again where "
+    "there is more",
+    "SQLITE_TOOBIG": "cannot hold a value that large. Write it to a file and return its path",
+    "SQLITE_CONSTRAINT": "already holds a record of that name or number; nothing was written",
+}

@@ -1,0 +1,38 @@
+"""Text as databases hold it: no NUL, no half characters.
+
+File names and what programs print may hold bytes that are no UTF-8 (Python carries them as lone
+surrogates) and NUL; PostgreSQL refuses both, SQLite the former. Such characters are written as a
+mark and four hexadecimal digits; all other text is stored as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARK = "\x1a"
+_REFUSED = re.compile(f"[\x00{_MARK}\ud800-\udfff]")
+_ESCAPED = re.compile(f"{_MARK}([0-9a-f]{{4}})")
+
+
+def stored(text: str) -> str:
+    """`text` in a form that every database takes."""
+    if text.isascii() and "\x00" not in text and _MARK not in text:
+        return text
+    return _REFUSED.sub(lambda found: f"{_MARK}{ord(found[0]):04x}", text)
+
+
+def plain(text: str) -> str:
+    """The text that `stored` was given."""
+    if _MARK not in text:
+        return text
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def stored_or_none(text: str | None) -> str | None:
+    """`stored`, for what may be absent."""
+    return None if text is None else stored(text)
+
+
+def plain_or_none(text: str | None) -> str | None:
+    """`plain`, for what may be absent."""
+    return None if text is None else plain(text)

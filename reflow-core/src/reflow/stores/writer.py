@@ -1,0 +1,118 @@
+"""What a dispatcher writes in one fenced transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+
+from reflow.errors import NotFoundError
+from reflow.model.records import Instance, Outcome, SubmissionRecord
+from reflow.model.states import RunState, TaskState
+from reflow.stores.bulk import insert_many, update_many
+from reflow.stores.database import Session
+from reflow.stores.models import Request, Run, Submission, Task
+from reflow.stores.rows import (
+    INSTANCE_COLUMNS,
+    OUTCOME_COLUMNS,
+    instance_row,
+    moment,
+    moment_or_none,
+    outcome_row,
+    submission_values,
+)
+from reflow.stores.text import plain, stored
+from reflow.suggest import did_you_mean
+
+_INSTANCES = "reflow_instance"
+_INSTANCE_KEY = ("task", "idx")
+
+
+class SqlWriter:
+    """The writes of one transaction on one run."""
+
+    def __init__(self, session: Session, run: int) -> None:
+        self._session = session
+        self._run = run
+
+    def set_run_state(self, state: RunState, message: str = "") -> None:
+        """Set the run's state; a final one sets `finished_at`, RUNNING clears it."""
+        self._session.execute(
+            Run.update(
+                state=state.value,
+                message=stored(message),
+                finished_at=moment(datetime.now(UTC)) if state.final else None,
+            ).where(Run.id == self._run)
+        )
+
+    def set_task_size(self, task: str, size: int) -> None:
+        """Record how many elements a task has."""
+        self._session.execute(Task.update(size=size).where(Task.id == self._key_of(task)))
+
+    def set_task_state(self, task: str, state: TaskState | None) -> None:
+        """Record how a task ended before its elements were known; None takes that back."""
+        word = None if state is None else state.value
+        self._session.execute(Task.update(state=word).where(Task.id == self._key_of(task)))
+
+    def add_instances(self, instances: Sequence[Instance]) -> None:
+        """Insert new instances as they stand."""
+        rows = [instance_row(one, self._key_of(one.task)) for one in instances]
+        insert_many(self._session, _INSTANCES, (*INSTANCE_COLUMNS, *_INSTANCE_KEY), rows)
+
+    def update_instances(self, instances: Sequence[Instance]) -> None:
+        """Write every field of instances. Raises `NotFoundError` when one is not there."""
+        rows = [instance_row(one, self._key_of(one.task)) for one in instances]
+        found = update_many(self._session, _INSTANCES, INSTANCE_COLUMNS, _INSTANCE_KEY, rows)
+        if found < len(rows):
+            raise NotFoundError(
+                f"{len(rows) - found} of {len(rows)} instances to be updated were never added; "
+                f"nothing was written"
+            )
+
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what instances ended with, unless they are SUCCESS: the first success stays."""
+        now = moment(datetime.now(UTC))
+        rows = [outcome_row(one, self._key_of(one.task), now) for one in outcomes]
+        update_many(
+            self._session,
+            _INSTANCES,
+            OUTCOME_COLUMNS,
+            _INSTANCE_KEY,
+            rows,
+            where=" AND \"state\" <> 'SUCCESS'",
+        )
+
+    def add_submission(self, record: SubmissionRecord) -> None:
+        """Write an intent. `number` and `token` must be new."""
+        self._session.execute(Submission.insert(run=self._run, **submission_values(record)))
+
+    def update_submission(self, record: SubmissionRecord) -> None:
+        """Write state and times. Raises `NotFoundError` for a number that was never added."""
+        found = self._session.execute(
+            Submission.update(
+                state=record.state.value,
+                submitted_at=moment_or_none(record.submitted_at),
+                begins_at=moment_or_none(record.begins_at),
+            ).where((Submission.run == self._run) & (Submission.number == record.number))
+        )
+        if not found:
+            raise NotFoundError(f"The run has no submission number {record.number}")
+
+    def drop_request(self, key: int) -> None:
+        """Forget a person's wish that has been carried out."""
+        self._session.execute(
+            Request.delete().where((Request.run == self._run) & (Request.id == key))
+        )
+
+    @cached_property
+    def _keys(self) -> dict[str, int]:
+        query = Task.select(Task.name, Task.id).where(Task.run == self._run)
+        return {plain(name): key for name, key in self._session.rows(query)}
+
+    def _key_of(self, task: str) -> int:
+        try:
+            return self._keys[task]
+        except KeyError:
+            raise NotFoundError(
+                f"The run has no task {task!r}{did_you_mean(task, self._keys)}"
+            ) from None

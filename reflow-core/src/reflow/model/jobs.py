@@ -49,6 +49,8 @@ class JobHandle:
     """As in the request: None for a plain job."""
     submitted_at: datetime | None = None
     """Aware, UTC. Bounds how far back accounting is asked."""
+    directory: Path | None = None
+    """The request's. What the scheduler wrote there may tell why a job ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Limits:
     max_submit_jobs: int | None = None
     """Most jobs of this user in the queue at once, each array element counted."""
     queued_jobs: int = 0
-    """How many of those are taken by jobs that are not this run's."""
+    """How many of those places are taken now, by jobs of this run as by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class Capabilities:
 
     dispatch_jobs: bool = True
     """Runs go on by dispatch jobs of their own; False where a supervisor process dispatches."""
+    volatile: bool = False
+    """Queued work dies with the executor object; what its workers began may live on."""
     begin_time: bool = True
     """`JobRequest.begin_in` is honoured."""
     exclude_hosts: bool = False

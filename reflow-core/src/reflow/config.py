@@ -213,7 +213,7 @@ class Config:
         """Every effective setting, as JSON: the same nesting as the file."""
         document: dict[str, Any] = {}
         for key in keys():
-            _put(document, key.name, _json(key.of(self)))
+            _put(document, key.name, plain(key.of(self)))
         for name, table in self.executor.settings.items():
             document["executor"][name] = dict(table)
         return document
@@ -321,7 +321,7 @@ def _keys_of(section: type, prefix: str) -> Iterator[Key]:
         if is_dataclass(annotation):
             yield from _keys_of(cast(type, annotation), f"{name}.")
         elif item.metadata:
-            default = None if item.default is MISSING else _json(item.default)
+            default = None if item.default is MISSING else plain(item.default)
             example = item.metadata["example"]
             yield Key(
                 name=name,
@@ -373,10 +373,9 @@ def ensure_config_exists(path: str | Path | None = None) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as stream:
             stream.write(commented_file())
-    except FileExistsError:
-        pass
     except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+        if not file.exists():
+            raise ConfigError(f"cannot write {file}: {error.strerror}") from None
     return file
 
 
@@ -444,7 +443,7 @@ def _flat(data: Mapping[str, Any], origin: str) -> dict[str, Any]:
     for name in [name for name in flat if name not in known and name.count(".") < 2]:
         warnings.warn(
             f"{origin}: the key {name!r} is ignored: there is no such key"
-            f"{did_you_mean(name, known)}",
+            f"{did_you_mean(name, [*known, *sections])}",
             ReflowWarning,
             stacklevel=4,
         )
@@ -460,7 +459,8 @@ def _put(document: dict[str, Any], name: str, value: Json) -> None:
         document[section] = value
 
 
-def _json(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON and TOML have it."""
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from collections.abc import Iterator
 
-from reflow.config import Key, keys, toml
+from reflow.config import Key, keys, plain, toml
 from reflow.errors import PluginError
 from reflow.plugins import registry
-from reflow.settings import declared_settings
+from reflow.settings import declared_settings, expected
 
 _HEAD = """\
 # The configuration of reflow. Every key is here; take away the # before one to set it.
@@ -49,13 +48,11 @@ def _executor_tables() -> Iterator[str]:
             continue
         yield f"[executor.{name}]"
         for setting, parameter in declared.items():
-            default = parameter.default
-            if isinstance(default, tuple):
-                default = list(default)
-            plain = isinstance(default, str | int | float | list)
-            shown = f" = {toml(default)}" if plain else ""
-            missing = default is inspect.Parameter.empty
-            yield f"#{setting}{shown}" + (" (required)" if missing else "")
+            default = plain(parameter.default)
+            if isinstance(default, str | int | float | list):
+                yield f"#{setting} = {toml(default)}"
+            else:
+                yield f"# {setting}: {expected(parameter.annotation)}"
         yield ""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reflow.distributions import EXECUTOR_DISTRIBUTIONS
-from reflow.errors import ConfigError, MissingExecutorError, PluginError
+from reflow.errors import ConfigError, MissingExecutorError, PluginError, ReflowError
 from reflow.executors.contract import API_VERSION
 from reflow.hookspecs import (
     ExecutorPlugin,
@@ -116,7 +116,13 @@ class Registry:
 
         make = self.executor_class(name)
         table = f"executor.{name}"
-        return make(**fit_settings(table, make, settings or {}, shared or {}))
+        fitting = fit_settings(table, make, settings or {}, shared or {})
+        try:
+            return make(**fitting)
+        except ReflowError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"[{table}] cannot be used: {error}") from error
 
     def choose_executor(self, configured: str | None = None) -> str:
         """The name of the executor to use when none is asked for.

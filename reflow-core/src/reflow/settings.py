@@ -72,13 +72,10 @@ def expected(annotation: Any) -> str:
 def from_text(annotation: Any, text: str) -> Any:
     """The value that a text stands for; the text itself where it stands for none.
 
-    A list is written one item per line, or as TOML: `["a", "b"]`.
+    Where both would do, a number is a number. A list is written one item per line, or as TOML:
+    `["a", "b"]`.
     """
-    if accepts(annotation, text):
-        return text
     stripped = text.strip()
-    if accepts(annotation, True) and stripped.lower() in _TRUE | _FALSE:
-        return stripped.lower() in _TRUE
     for number in (int, float):
         try:
             value = number(stripped)
@@ -86,6 +83,10 @@ def from_text(annotation: Any, text: str) -> Any:
             continue
         if accepts(annotation, value):
             return value
+    if accepts(annotation, text):
+        return text
+    if accepts(annotation, True) and stripped.lower() in _TRUE | _FALSE:
+        return stripped.lower() in _TRUE
     if accepts(annotation, [text]):
         return _list_from_text(stripped)
     return text

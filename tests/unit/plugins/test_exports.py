@@ -1,0 +1,131 @@
+"""What `import reflow` offers, and what it costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import reflow
+from reflow.hookspecs import ExecutorPlugin
+from reflow.testing.plugins import plugin, using_plugins
+
+SOURCE = Path(reflow.__file__)
+
+
+class PondExecutor:
+    """Stands for the class of another distribution."""
+
+
+def python(code: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("name", reflow.__all__)
+def test_every_name_on_offer_can_be_imported(name: str) -> None:
+    assert getattr(reflow, name) is not None
+
+
+def test_a_star_import_takes_every_name() -> None:
+    space: dict[str, object] = {}
+    exec("from reflow import *", space)
+    assert set(reflow.__all__) <= set(space)
+
+
+def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
+    tree = ast.parse(SOURCE.read_text())
+    seen = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert seen == reflow._HOME_OF
+
+
+def test_type_checkers_know_the_executors_of_other_distributions() -> None:
+    from reflow import distributions
+
+    tree = ast.parse(Path(distributions.__file__).read_text())
+    declared = {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id.endswith("Executor")
+    }
+    assert declared == {entry.class_name for entry in distributions.EXECUTOR_DISTRIBUTIONS}
+
+
+def test_every_public_error_is_on_offer() -> None:
+    from reflow import errors
+
+    defined = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert defined <= set(reflow.__all__)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert reflow.__version__ == importlib.metadata.version("reflow-core")
+
+
+def test_an_unknown_name_is_an_attribute_error_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="'Workfow'; did you mean 'Workflow'"):
+        reflow.Workfow  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(reflow, "no_such_thing_at_all")
+
+
+def test_an_unknown_executor_class_is_an_attribute_error_too() -> None:
+    with pytest.raises(AttributeError, match="'SlurmExecutor'"):
+        reflow.SlurmExcutor  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="'SlrumExecutor'; did you mean 'SlurmExecutor'"):
+        reflow.SlrumExecutor  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_an_executor_of_a_missing_distribution_is_an_import_error_that_says_what_to_install() -> (
+    None
+):
+    with using_plugins(), pytest.raises(ImportError, match="pip install reflow-pbs"):
+        from reflow import PBSExecutor  # noqa: F401
+
+
+def test_the_executor_class_of_any_plugin_can_be_imported_from_reflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    record = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=1)
+    with using_plugins(plugin("pond", executors=[record])):
+        assert reflow.PondExecutor is PondExecutor  # type: ignore[attr-defined]
+        assert "PondExecutor" in dir(reflow)
+    assert "PondExecutor" not in dir(reflow)
+
+
+def test_dir_lists_what_can_be_had_and_nothing_else() -> None:
+    with using_plugins():
+        listed = dir(reflow)
+        assert set(reflow.__all__) <= set(listed)
+        assert all(hasattr(reflow, name) for name in listed)
+
+
+def test_importing_reflow_loads_next_to_nothing() -> None:
+    loaded = python(
+        "import sys; before = set(sys.modules); import reflow; "
+        "print(*sorted(set(sys.modules) - before))"
+    ).split()
+    assert set(loaded) <= {"__future__", "reflow"}
+
+
+def test_importing_the_plugin_interface_loads_no_heavy_library() -> None:
+    loaded = set(
+        python(
+            "import sys, reflow.plugin_api; print(*{n.split('.')[0] for n in sys.modules})"
+        ).split()
+    )
+    assert not loaded & {"typer", "rich", "peewee", "jinja2"}

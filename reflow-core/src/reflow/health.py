@@ -101,7 +101,7 @@ def check_store() -> Finding:
             store.close()
     except ReflowError as error:
         return Finding(ok=False, text=str(error))
-    return Finding(ok=True, text=_shown(store.url))
+    return Finding(ok=True, text=shown(store.url))
 
 
 def check_store_file_system() -> Finding:
@@ -167,7 +167,8 @@ def _unknown_executors(config: Config) -> list[str]:
     ]
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
+    """The URL of a store without its password."""
     try:
         return parse_url(url).shown
     except ReflowError:

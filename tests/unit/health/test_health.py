@@ -1,0 +1,157 @@
+"""What `reflow doctor` finds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reflow import health
+from reflow.errors import SchedulerUnavailableError
+from reflow.hookspecs import ExecutorPlugin, Finding
+from reflow.plugins import registry
+from reflow.stores.filesystem import Mount
+from reflow.testing.plugins import broken_plugin, plugin, using_plugins
+
+
+class DeafExecutor:
+    """Its scheduler does not answer."""
+
+    name = "deaf"
+
+    def limits(self) -> None:
+        raise SchedulerUnavailableError("deafstat did not answer")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    path = home / ".config" / "reflow" / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("name", [check.name for check in health.builtin_health_checks()])
+def test_all_is_well_on_a_fresh_machine(name: str) -> None:
+    with using_plugins():
+        [check] = [check for check in registry().health_checks() if check.name == name]
+        finding = check.run()
+    assert finding.ok, finding.text
+    assert finding.text
+
+
+def test_a_broken_configuration_is_found(file: Path) -> None:
+    file.write_text("run_root =\n")
+    finding = health.check_configuration()
+    assert not finding.ok
+    assert f"{file}, line 1" in finding.text
+
+
+def test_unknown_keys_and_executors_are_found(file: Path) -> None:
+    file.write_text('[stoer]\nurl = "x"\n[executor.locale]\nslots = 3\n')
+    finding = health.check_configuration()
+    assert not finding.ok
+    assert "'store'" in finding.text
+    assert "[executor.locale]; did you mean 'local'" in finding.text
+
+
+def test_the_configuration_of_an_executor_that_is_not_installed_is_no_problem(file: Path) -> None:
+    file.write_text('[executor.slurm]\nsetup = ["module load python"]\n')
+    with using_plugins():
+        assert health.check_configuration().ok
+
+
+def test_a_broken_configuration_spoils_no_other_check(file: Path) -> None:
+    file.write_text("run_root =\n")
+    assert health.check_store().ok
+    assert health.check_run_root().ok
+
+
+def test_a_broken_plugin_is_found() -> None:
+    with using_plugins(broken_plugin("pond")):
+        finding = health.check_plugins()
+    assert not finding.ok
+    assert "reflow-pond" in finding.text
+
+
+def test_a_scheduler_that_does_not_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[DeafExecutor.__module__])
+    monkeypatch.setenv("REFLOW_EXECUTOR", "deaf")
+    record = ExecutorPlugin(name="deaf", target=f"{__name__}:DeafExecutor", api_version=1)
+    with using_plugins(plugin("deaf", executors=[record])):
+        assert health.check_executor() == Finding(ok=False, text="deafstat did not answer")
+
+
+def test_an_executor_that_is_not_installed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFLOW_EXECUTOR", "slurm")
+    with using_plugins():
+        finding = health.check_executor()
+    assert not finding.ok
+    assert "pip install reflow-slurm" in finding.text
+
+
+def test_a_store_that_cannot_be_opened_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "manifest.db").write_bytes(b"this is no database" * 100)
+    monkeypatch.setenv("REFLOW_STORE", str(tmp_path / "manifest.db"))
+    finding = health.check_store()
+    assert not finding.ok
+    assert "manifest.db" in finding.text
+
+
+def test_a_password_is_not_shown() -> None:
+    assert health.shown("postgresql://me:secret@host/db").startswith("postgresql://me")
+    assert "secret" not in health.shown("postgresql://me:secret@host/db")
+    assert "secret" not in health.shown("pond://me:secret@host/db")
+
+
+@pytest.mark.parametrize("option", ["nolock", "local_lock=all", "local_lock=posix"])
+def test_a_network_mount_whose_locks_are_not_seen_elsewhere_is_found(option: str) -> None:
+    mount = Mount(Path("/home"), "nfs4", frozenset({"rw", option}))
+    finding = health.judge_mount(Path("/home/me/manifest.db"), mount)
+    assert not finding.ok
+    assert option in finding.text
+    assert "REFLOW_STORE" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("nfs4", "local_lock=none"), ("ext4", "nolock"), ("lustre", "flock")]
+)
+def test_a_mount_with_real_locks_is_well(kind: str, option: str) -> None:
+    mount = Mount(Path("/home"), kind, frozenset({"rw", option}))
+    assert health.judge_mount(Path("/home/me/manifest.db"), mount).ok
+
+
+def test_a_system_that_does_not_tell_its_mounts_is_well() -> None:
+    assert health.judge_mount(Path("/home/me/manifest.db"), None).ok
+
+
+def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        (small / "filler").write_bytes(b"x" * 8192)
+        monkeypatch.setenv("REFLOW_RUN_ROOT", str(small / "runs" / "deep"))
+        finding = health.check_run_root()
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert not finding.ok
+    assert "No space left" in finding.text
+    assert "--run-dir" in finding.text
+
+
+def test_a_folder_that_cannot_hold_runs_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REFLOW_RUN_ROOT", str(tmp_path / "file" / "runs"))
+    assert not health.check_run_root().ok

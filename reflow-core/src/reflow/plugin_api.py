@@ -12,6 +12,19 @@ with an example. It is imported whenever plugins are looked up, so keep it light
 
 from __future__ import annotations
 
+from reflow.batch.arrays import ArrayStyle, contiguous, index_list, parse_indices
+from reflow.batch.base import (
+    LOG_NAME,
+    SCRIPT_NAME,
+    BatchExecutor,
+    clock,
+    in_units,
+    one_line,
+    whole_seconds,
+)
+from reflow.batch.command import Command, CommandResult, Variables
+from reflow.batch.options import long_options
+from reflow.batch.states import NativeState, StateTable
 from reflow.errors import (
     ConfigError,
     DefinitionError,
@@ -75,9 +88,15 @@ from reflow.wiring.contract import TypeRule, WireQuestion
 
 __all__ = [
     "API_VERSION",
+    "LOG_NAME",
+    "SCRIPT_NAME",
+    "ArrayStyle",
+    "BatchExecutor",
     "Capabilities",
     "Codec",
     "CodecContext",
+    "Command",
+    "CommandResult",
     "ConfigError",
     "DefinitionError",
     "Executor",
@@ -99,6 +118,7 @@ __all__ = [
     "LeaseLostError",
     "LeaseRecord",
     "Limits",
+    "NativeState",
     "NotFoundError",
     "Outcome",
     "ParameterError",
@@ -112,6 +132,7 @@ __all__ = [
     "RunRecord",
     "RunState",
     "SchedulerUnavailableError",
+    "StateTable",
     "Store",
     "StoreError",
     "StorePlugin",
@@ -130,9 +151,18 @@ __all__ = [
     "TaskState",
     "TypeRule",
     "UnstorableValueError",
+    "Variables",
     "WireMode",
     "WireQuestion",
+    "clock",
+    "contiguous",
     "hookimpl",
+    "in_units",
+    "index_list",
+    "long_options",
+    "one_line",
+    "parse_indices",
     "parse_memory",
     "parse_time",
+    "whole_seconds",
 ]

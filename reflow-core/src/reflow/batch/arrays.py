@@ -1,0 +1,77 @@
+"""How a scheduler counts the elements of an array."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_RUN = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?::(?P<step>\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayStyle:
+    """One contiguous range of indices, counted from `base`; positions are counted from 0."""
+
+    base: int
+    variable: str
+    """The environment variable that holds an element's index."""
+    throttled: str | None = None
+    """How the range is written with a limit: `{first}-{last}%{throttle}`; None for no syntax."""
+
+    def expression(self, size: int, throttle: int | None = None) -> str:
+        """The range of an array of that size."""
+        first, last = self.base, self.base + size - 1
+        if throttle is None or self.throttled is None:
+            return f"{first}-{last}"
+        return self.throttled.format(first=first, last=last, throttle=throttle)
+
+    @property
+    def position(self) -> str:
+        """Shell words for an element's position."""
+        return f'"$(({self.variable} - {self.base}))"' if self.base else f'"${self.variable}"'
+
+    def index(self, position: int) -> int:
+        """The scheduler's index of a position."""
+        return position + self.base
+
+
+def parse_indices(expression: str) -> list[range]:
+    """What a scheduler's list of indices stands for: `1-3,7`, `0-9:3`, `[2-9%4]`.
+
+    Raises `ValueError` for one that was cut short (`2,3,5,...`) or is no list of indices: half
+    a list would be silence about the other half.
+    """
+    text = expression.strip("[]").partition("%")[0]
+    runs = []
+    for part in text.split(","):
+        found = _RUN.fullmatch(part)
+        if found is None:
+            raise ValueError(f"{expression!r} is not a whole list of indices")
+        first = int(found["first"])
+        last = int(found["last"] or first)
+        runs.append(range(first, last + 1, int(found["step"] or 1)))
+    return runs
+
+
+def contiguous(numbers: Iterable[int]) -> Iterator[range]:
+    """The same numbers as ranges without gaps, in ascending order."""
+    start = end = None
+    for number in sorted(set(numbers)):
+        if start is None or end is None:
+            start, end = number, number + 1
+        elif number == end:
+            end += 1
+        else:
+            yield range(start, end)
+            start, end = number, number + 1
+    if start is not None and end is not None:
+        yield range(start, end)
+
+
+def index_list(numbers: Iterable[int]) -> str:
+    """Numbers as most schedulers write them: `1-3,7`."""
+    return ",".join(
+        str(run.start) if len(run) == 1 else f"{run.start}-{run.stop - 1}"
+        for run in contiguous(numbers)
+    )

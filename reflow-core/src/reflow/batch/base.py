@@ -1,0 +1,410 @@
+"""The executor that every batch scheduler's is made of."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from reflow.batch.arrays import ArrayStyle
+from reflow.batch.command import (
+    Command,
+    CommandResult,
+    CommandRunner,
+    CommandTimeoutError,
+    Variables,
+)
+from reflow.batch.coverage import Coverage
+from reflow.batch.states import StateTable
+from reflow.errors import (
+    ExecutorError,
+    ParameterError,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.model.jobs import (
+    Capabilities,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Submission,
+)
+
+if TYPE_CHECKING:
+    from reflow.batch.template import ScriptTemplates
+    from reflow.model.json import Json
+
+logger = logging.getLogger("reflow.batch")
+
+SCRIPT_NAME = "job.sh"
+"""The rendered script in a request's directory."""
+LOG_NAME = "scheduler.log"
+"""What the scheduler and the script's set-up have to say, beside the script."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RETRY_DELAYS = (1.0, 4.0)
+"""Seconds before a question is asked again that failed for a passing reason."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(kw_only=True, eq=False)
+class BatchExecutor(ABC):
+    """An executor that hands scripts to a batch scheduler's commands.
+
+    A subclass is a dataclass too, whose fields are its settings: plain JSON values of built-in
+    types, with defaults. It declares the class variables below, and implements the functions
+    that follow them. Those look at their arguments and the settings and at nothing else.
+    """
+
+    setup: tuple[str, ...] = ()
+    """Shell lines that every job runs before its work."""
+    queue: str | None = None
+    """For tasks that name none."""
+    account: str | None = None
+    """For tasks that name none."""
+    options: dict[str, object] | None = None
+    """Options of the submit command for every job; a task's own win."""
+    max_submit_jobs: int | None = None
+    """Most jobs in the queue at once; None to ask the scheduler."""
+    max_array_size: int | None = None
+    """Most elements of an array; None to ask the scheduler."""
+    export_environment: bool = False
+    """Whether jobs get the environment of the process that submits them."""
+    shell: str = "/bin/bash"
+    """What runs the scripts."""
+    timeout: float = 60.0
+    """Seconds after which a scheduler's command is given up."""
+    templates: str | None = None
+    """Folder of the site's own templates; by default `templates` in the configuration folder."""
+    command_record: str | None = None
+    """A file that gets one line of JSON for each scheduler command."""
+
+    name: ClassVar[str]
+    """What people write: `executor="slurm"`."""
+    scheduler: ClassVar[str]
+    """What people call the scheduler."""
+    package: ClassVar[str]
+    """The package whose folder `templates` holds the backend's template."""
+    template: ClassVar[str]
+    """The backend's template; it extends `batch.sh.j2`."""
+    array: ClassVar[ArrayStyle]
+    states: ClassVar[StateTable]
+    variables: ClassVar[Variables] = Variables()
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    chunk: ClassVar[int] = 200
+    """Most ids on one command line."""
+    transient: ClassVar[tuple[str, ...]] = ()
+    """Regular expressions of complaints after which asking again soon may help."""
+
+    def __post_init__(self) -> None:
+        given: object = self.setup
+        self.setup = tuple(given.splitlines() if isinstance(given, str) else self.setup)
+        if self.templates is None:
+            self.templates = _configured_templates()
+
+    # -- what a backend implements ---------------------------------------------------------
+    @abstractmethod
+    def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
+        """What the backend's template needs besides what every template is given."""
+
+    @abstractmethod
+    def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
+        """Submit a script; with `after`, to start once that job is over, whatever way."""
+
+    @abstractmethod
+    def parse_submission(self, result: CommandResult) -> str | None:
+        """The native id in the answer of a submit command that succeeded; None without one."""
+
+    @abstractmethod
+    def submission_error(self, result: CommandResult) -> ExecutorError:
+        """What a submit command's failure means."""
+
+    @abstractmethod
+    def queue_command(self, handles: Sequence[JobHandle]) -> Command:
+        """Ask the queue how these jobs stand."""
+
+    @abstractmethod
+    def parse_queue(
+        self, result: CommandResult, handles: Sequence[JobHandle]
+    ) -> Iterable[JobStatus]:
+        """What the queue said. Raises `SchedulerUnavailableError` when it did not answer."""
+
+    def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
+        """Ask for jobs that the queue knows nothing of; None where nobody remembers them."""
+        return None
+
+    def parse_accounting(
+        self, result: CommandResult, handles: Sequence[JobHandle]
+    ) -> Iterable[JobStatus]:
+        """What accounting said; as `parse_queue`."""
+        return ()
+
+    @abstractmethod
+    def find_commands(self, token: str) -> Sequence[Command]:
+        """Look for jobs by token: each is tried until one finds something."""
+
+    @abstractmethod
+    def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
+        """The native ids that a find command printed, each once."""
+
+    @abstractmethod
+    def cancel_command(self, native_ids: Sequence[str]) -> Command:
+        """Cancel jobs, or elements as `element_ids` writes them."""
+
+    @abstractmethod
+    def check_cancel(self, result: CommandResult) -> None:
+        """Raise `SchedulerUnavailableError` when a cancel command did not get through."""
+
+    @abstractmethod
+    def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
+        """What to call some elements of an array in a cancel command."""
+
+    @abstractmethod
+    def count_command(self) -> Command:
+        """Count this user's jobs in the queue, each array element for itself."""
+
+    @abstractmethod
+    def parse_count(self, result: CommandResult) -> int:
+        """Their number. Raises `SchedulerUnavailableError` when the queue did not answer."""
+
+    def ask_limits(self) -> Limits:
+        """What the scheduler itself allows."""
+        return Limits()
+
+    # -- the executor's contract -----------------------------------------------------------
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """The keyword arguments that make this executor again, in another process."""
+        changed: dict[str, Json] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.init and (item.default is MISSING or value != item.default):
+                changed[item.name] = list(value) if isinstance(value, tuple) else value
+        return changed
+
+    def limits(self) -> Limits:
+        """What the scheduler allows now, or the settings where they allow less."""
+        asked = self.ask_limits()
+        largest = _least(self.max_array_size, asked.max_array_size)
+        if self.max_submit_jobs is None:
+            return replace(asked, max_array_size=largest)
+        queued = self.parse_count(self.ask(self.count_command()))
+        most = asked.max_submit_jobs
+        if most is not None and most - asked.queued_jobs <= self.max_submit_jobs - queued:
+            return replace(asked, max_array_size=largest)
+        return Limits(
+            max_array_size=largest, max_submit_jobs=self.max_submit_jobs, queued_jobs=queued
+        )
+
+    def script(self, request: JobRequest) -> str:
+        """The job script of a request; nothing is written or run."""
+        options = {**(self.options or {}), **request.resources.options.get(self.name, {})}
+        resources = replace(
+            request.resources,
+            queue=request.resources.queue or self.queue,
+            account=request.resources.account or self.account,
+            options={self.name: options},
+        )
+        return self._render(replace(request, resources=resources))
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Submit a job or an array, and a plain job that starts once it is over.
+
+        A follow-up that is not accepted is logged and left out: the work itself is.
+        """
+        job = self.submit_one(request)
+        if follow_up is None:
+            return Submission(job)
+        try:
+            return Submission(job, self.submit_one(follow_up, job))
+        except ExecutorError as error:
+            logger.warning("the follow-up of %s was not submitted: %s", request.token, error)
+            return Submission(job)
+
+    def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
+        """Render, keep and submit one script. Raises what the contract says of `submit`."""
+        try:
+            text = self.script(request)
+        except ParameterError as error:
+            raise SubmissionRefusedError(str(error)) from error
+        script = request.directory / SCRIPT_NAME
+        script.write_bytes(text.encode("utf-8", "surrogateescape"))
+        try:
+            result = self.runner.run(self.submit_command(script, request, after))
+        except CommandTimeoutError as error:
+            raise SubmissionUncertainError(str(error)) from error
+        if result.exit_code != 0:
+            raise self.submission_error(result)
+        native_id = self.parse_submission(result)
+        if native_id is None:
+            raise SubmissionUncertainError(
+                f"{result.argv[0]} printed no job id that reflow understands: {result.said}"
+            )
+        return JobHandle(
+            native_id=native_id,
+            token=request.token,
+            size=request.size,
+            submitted_at=datetime.now(UTC),
+            directory=request.directory,
+        )
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
+        for command in self.find_commands(token):
+            native_ids = self.parse_found(self.ask(command), token)
+            if native_ids:
+                return [JobHandle(native_id=native_id, token=token) for native_id in native_ids]
+        return []
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """Ask the queue about all, then accounting about those that the queue leaves open."""
+        coverage = Coverage(handles)
+        for chunk in _chunks(coverage.missing(), self.chunk):
+            coverage.add(self.parse_queue(self.ask(self.queue_command(chunk)), chunk))
+        for chunk in _chunks(coverage.missing(), self.chunk):
+            command = self.accounting_command(chunk)
+            if command is None:
+                break
+            coverage.add(self.parse_accounting(self.ask(command), chunk))
+        return coverage.statuses(f"{self.scheduler} does not know the job any more")
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Ask for these jobs' end. Silent about what is unknown or over already."""
+        self._cancel([handle.native_id for handle in handles])
+
+    def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
+        """Ask for the end of some elements of an array; of a plain job, for its end."""
+        if not positions:
+            return
+        if handle.size is None:
+            self.cancel([handle])
+            return
+        self._cancel(self.element_ids(handle, positions))
+
+    def wait(self, timeout: float) -> None:
+        """Return after `timeout` seconds: schedulers tell nobody."""
+        time.sleep(timeout)
+
+    def close(self) -> None:  # noqa: B027 - a backend may have something to let go of
+        """Nothing is held; jobs go on."""
+
+    # -- what backends may use -------------------------------------------------------------
+    @cached_property
+    def runner(self) -> CommandRunner:
+        """Runs the scheduler's commands."""
+        record = None if self.command_record is None else Path(self.command_record)
+        return CommandRunner(variables=self.variables, timeout=self.timeout, record=record)
+
+    def ask(self, command: Command) -> CommandResult:
+        """Run a command that changes nothing twice, again when it failed for a passing reason."""
+        for delay in (*_RETRY_DELAYS, None):
+            result = self.runner.run(command)
+            if delay is None or result.exit_code == 0 or not self._passing(result):
+                break
+            time.sleep(delay)
+        return result
+
+    def unavailable(self, result: CommandResult) -> SchedulerUnavailableError:
+        """What to raise when a command failed without an answer."""
+        return SchedulerUnavailableError(
+            f"{self.scheduler} did not answer: {result.argv[0]}: {result.said}"
+        )
+
+    # -- how it is done --------------------------------------------------------------------
+    @cached_property
+    def _templates(self) -> ScriptTemplates:
+        from reflow.batch.template import ScriptTemplates
+
+        folder = None if self.templates is None else Path(self.templates)
+        return ScriptTemplates(self.package, folder)
+
+    def _render(self, request: JobRequest) -> str:
+        from reflow.batch.template import shell_code
+
+        given = {
+            "shell": self.shell,
+            "token": request.token,
+            "label": request.label or request.token,
+            "log": request.directory / LOG_NAME,
+            "working_directory": request.working_directory,
+            "resources": request.resources,
+            "size": request.size,
+            "throttle": request.throttle,
+            "position": shell_code([self.array.position]),
+            "environment": sorted(_checked(request.environment).items()),
+            "setup": shell_code(self.setup),
+            "command": request.command,
+            "export_environment": self.export_environment,
+        }
+        return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _cancel(self, native_ids: Sequence[str]) -> None:
+        for chunk in _chunks(native_ids, self.chunk):
+            self.check_cancel(self.ask(self.cancel_command(chunk)))
+
+    def _passing(self, result: CommandResult) -> bool:
+        return any(re.search(pattern, result.stderr) for pattern in self.transient)
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Seconds, rounded up: no scheduler takes a fraction."""
+    return math.ceil(duration.total_seconds())
+
+
+def clock(duration: timedelta, days: bool = False) -> str:
+    """`HH:MM:SS`, or `D-HH:MM:SS` from one day on where the scheduler has days."""
+    minutes, seconds = divmod(whole_seconds(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    if days and hours >= 24:
+        return f"{hours // 24}-{hours % 24:02}:{minutes:02}:{seconds:02}"
+    return f"{hours:02}:{minutes:02}:{seconds:02}"
+
+
+def in_units(size: int, unit: int) -> int:
+    """Bytes in a larger unit, rounded up: nobody is to get less than was asked for."""
+    return -(-size // unit)
+
+
+def one_line(path: Path) -> str:
+    """A path for a directive. Raises `ParameterError` for one that no line can hold."""
+    text = os.fspath(path)
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text if letter != "\t"):
+        raise ParameterError(
+            f"a scheduler cannot be given the path {text!r}: it holds a control character. "
+            "Choose another run directory."
+        )
+    return text
+
+
+def _checked(environment: Mapping[str, str]) -> Mapping[str, str]:
+    for name in environment:
+        if not _VARIABLE.fullmatch(name):
+            raise ParameterError(f"{name!r} is not the name of an environment variable")
+    return environment
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _configured_templates() -> str | None:
+    from reflow.config import config_path
+
+    folder = config_path().absolute().parent / "templates"
+    return str(folder) if folder.is_dir() else None

@@ -1,0 +1,160 @@
+"""Running a scheduler's commands: argument lists, a time limit, no settings of the submitter's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reflow.errors import SchedulerUnavailableError
+
+logger = logging.getLogger("reflow.batch")
+
+_SHOWN = 500
+"""Characters of a command line that are logged."""
+
+
+class CommandMissingError(SchedulerUnavailableError):
+    """A scheduler's command is not on this machine."""
+
+
+class CommandTimeoutError(SchedulerUnavailableError):
+    """A scheduler's command did not end in time; `said` is what it had printed on stderr."""
+
+    def __init__(self, text: str, said: str = "") -> None:
+        super().__init__(text)
+        self.said = said
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run. `stdin` is given to it as UTF-8."""
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a command answered. A negative exit code is the signal that ended it."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str = ""
+    seconds: float = 0.0
+
+    @property
+    def said(self) -> str:
+        """What it complained about, on one line; for error messages."""
+        words = " ".join((self.stderr.strip() or self.stdout.strip()).split())
+        return words or f"exit code {self.exit_code}, without a word"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """Which variables of the calling process a scheduler's commands may see."""
+
+    dropped: tuple[str, ...] = ()
+    """Beginnings of names that would act as options, or leak into jobs: `SBATCH_`."""
+    kept: tuple[str, ...] = ()
+    """Names that are passed on although they begin so: `SLURM_CONF`."""
+    added: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a command."""
+        passed = {
+            name: value
+            for name, value in base.items()
+            if name in self.kept or not name.startswith(self.dropped)
+        }
+        return {**passed, "LC_ALL": "C", **self.added}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRunner:
+    """Runs commands, and notes each of them in the log.
+
+    `record` names a file that gets one line of JSON per command (argv, exit code, seconds), by
+    which the calls of a whole run can be counted, whichever process made them.
+    """
+
+    variables: Variables = Variables()
+    timeout: float = 60.0
+    record: Path | None = None
+
+    def run(self, command: Command) -> CommandResult:
+        """Run a command to its end, whatever its exit code.
+
+        Raises `CommandMissingError` and `CommandTimeoutError`. The command gets a session of its
+        own, so that a Ctrl-C meant for reflow does not cut a submission in half.
+        """
+        started = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                command.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self.variables.environment(os.environ),
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandMissingError(
+                f"the command {command.argv[0]!r} cannot be run here: {error.strerror}. "
+                "Is this a machine of the cluster? A command that is not on PATH can be named "
+                "in the settings of the executor."
+            ) from error
+        with process:
+            out, err = self._communicate(process, command)
+        result = CommandResult(
+            argv=command.argv,
+            exit_code=process.returncode,
+            stdout=out.decode("utf-8", "replace"),
+            stderr=err.decode("utf-8", "replace"),
+            seconds=time.monotonic() - started,
+        )
+        self._note(command, result.exit_code, result.seconds)
+        return result
+
+    def _communicate(
+        self, process: subprocess.Popen[bytes], command: Command
+    ) -> tuple[bytes, bytes]:
+        try:
+            return process.communicate(command.stdin.encode(), self.timeout)
+        except subprocess.TimeoutExpired as expired:
+            _end(process)
+            self._note(command, None, self.timeout)
+            raise CommandTimeoutError(
+                f"{command.argv[0]} did not answer within {self.timeout:g} s",
+                (expired.stderr or b"").decode("utf-8", "replace"),
+            ) from expired
+        except BaseException:
+            _end(process)
+            raise
+
+    def _note(self, command: Command, exit_code: int | None, seconds: float) -> None:
+        shown = shlex.join(command.argv)
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}..."
+        logger.debug("%s -> %s in %.2f s", shown, exit_code, seconds)
+        if self.record is not None:
+            line = {"argv": command.argv, "exit_code": exit_code, "seconds": round(seconds, 3)}
+            with self.record.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it started: many sites wrap the scheduler's own in a script."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,370 @@
+"""Slurm behind reflow's executor contract."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from reflow.plugin_api import (
+    LOG_NAME,
+    ArrayStyle,
+    BatchExecutor,
+    Capabilities,
+    Command,
+    CommandResult,
+    ExecutorError,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    ParameterError,
+    SchedulerUnavailableError,
+    StateTable,
+    Variables,
+    clock,
+    in_units,
+    index_list,
+    long_options,
+    one_line,
+    whole_seconds,
+)
+
+from reflow_slurm import answers, limits
+from reflow_slurm.states import (
+    NO_ACCOUNTING,
+    REMEMBERS_NOTHING,
+    STATES,
+    TRANSIENT,
+    submission_error,
+)
+
+_RESERVED = {
+    "array": "it follows from the number of elements; see array_parallelism= for its limit",
+    "begin": "it decides when a job starts",
+    "chdir": "jobs start in the folder of the submission",
+    "clusters": "set `cluster` under [executor.slurm]",
+    "M": "set `cluster` under [executor.slurm]",
+    "dependency": "it follows from the workflow",
+    "d": "it follows from the workflow",
+    "error": "logs are in the run directory",
+    "e": "logs are in the run directory",
+    "output": "logs are in the run directory",
+    "o": "logs are in the run directory",
+    "export": "set `export_environment` under [executor.slurm]",
+    "job-name": "jobs are found again by it",
+    "J": "jobs are found again by it",
+    "parsable": "it reads the answer",
+    "quiet": "it reads the answer",
+    "test-only": "nothing would be submitted",
+    "wait": "reflow does not wait for a job",
+    "wrap": "it writes the script",
+}
+_REMEMBERED = "now-7days"
+"""How far back accounting is searched for a submission whose answer was lost."""
+_CLOCK_MARGIN = timedelta(hours=1)
+"""How far the clocks of a submitting machine and of the controller may be apart."""
+
+
+@dataclass(kw_only=True, eq=False)
+class SlurmExecutor(BatchExecutor):
+    """Runs jobs through Slurm's own commands: sbatch, squeue, sacct, scancel, scontrol.
+
+    The settings are keyword arguments here and keys of `[executor.slurm]` in the configuration
+    file; constructing an executor runs no command.
+    """
+
+    sbatch: str = "sbatch"
+    """The command, or its path; so the other commands below."""
+    squeue: str = "squeue"
+    sacct: str = "sacct"
+    scancel: str = "scancel"
+    scontrol: str = "scontrol"
+    sacctmgr: str = "sacctmgr"
+    cluster: str | None = None
+    """One of several clusters: `--clusters` of every command."""
+    signal: str | None = None
+    """A warning before the time limit, `TERM@60` for one minute: the function sees it as
+    TaskInterrupted. Without it, SIGTERM comes at the limit, and SIGKILL after KillWait."""
+    gpu_option: str = "--gpus-per-node={gpus}"
+    """How GPUs are asked for; `--gres=gpu:a100:{gpus}` where they go by type."""
+
+    _accounting: bool = field(default=True, init=False, repr=False)
+    """False once sacct has said that there is no accounting."""
+    _config: dict[str, str] | None = field(default=None, init=False, repr=False)
+    _members: list[limits.Membership] | None = field(default=None, init=False, repr=False)
+
+    name: ClassVar[str] = "slurm"
+    scheduler: ClassVar[str] = "Slurm"
+    package: ClassVar[str] = "reflow_slurm"
+    template: ClassVar[str] = "slurm.sh.j2"
+    array: ClassVar[ArrayStyle] = ArrayStyle(
+        base=0, variable="SLURM_ARRAY_TASK_ID", throttled="{first}-{last}%{throttle}"
+    )
+    states: ClassVar[StateTable] = STATES
+    variables: ClassVar[Variables] = Variables(
+        # Those of the calling job would act as options, and SLURM_* reach the job submitted,
+        # whose own they would seem to be: SLURM_RESTART_COUNT, SLURM_ARRAY_TASK_ID.
+        dropped=("SBATCH_", "SLURM_", "SLURMD_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"),
+        kept=("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"),
+        added={"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"},
+    )
+    capabilities: ClassVar[Capabilities] = Capabilities(exclude_hosts=True)
+    transient: ClassVar[tuple[str, ...]] = TRANSIENT
+
+    # -- submitting ------------------------------------------------------------------------
+    def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
+        """Directives of sbatch(1)."""
+        resources = request.resources
+        options = dict(resources.options[self.name])
+        signal = options.pop("signal", self.signal)
+        if signal is not None:
+            options["signal"] = _to_the_script(str(signal))
+        return {
+            "output": _file_name(request.directory / LOG_NAME),
+            "array": None
+            if request.size is None
+            else self.array.expression(request.size, request.throttle),
+            "memory": None if resources.mem is None else f"{in_units(resources.mem, 1024**2)}M",
+            "walltime": None if resources.time is None else clock(resources.time, days=True),
+            "gpus": self.gpu_option.format(gpus=resources.gpus) if resources.gpus else None,
+            "excluded_hosts": ",".join(request.excluded_hosts),
+            "options": long_options(self.name, options, _RESERVED),
+        }
+
+    def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
+        """What is true of one submission only is not in the script, which people resubmit."""
+        words = [self.sbatch, "--parsable", *self._clusters()]
+        if request.begin_in is not None:
+            words.append(f"--begin=now+{whole_seconds(request.begin_in)}")
+        if after is not None:
+            words.append(f"--dependency=afterany:{after.native_id}")
+        return Command((*words, str(script)))
+
+    def parse_submission(self, result: CommandResult) -> str | None:
+        """`--parsable` prints `ID` or `ID;CLUSTER`; a site's wrapper may print more before it."""
+        found = re.findall(r"^(\d+)(?:;\S*)?$", result.stdout, re.MULTILINE)
+        return found[-1] if found else None
+
+    def submission_error(self, result: CommandResult) -> ExecutorError:
+        """For good, for now, or nobody knows: by what sbatch says."""
+        return submission_error(result.said)
+
+    # -- asking ----------------------------------------------------------------------------
+    def queue_command(self, handles: Sequence[JobHandle]) -> Command:
+        """Finished jobs too, for as long as slurmctld remembers them (MinJobAge)."""
+        return self._squeue(f"--jobs={_ids(handles)}")
+
+    def parse_queue(
+        self, result: CommandResult, handles: Sequence[JobHandle]
+    ) -> Iterable[JobStatus]:
+        """One unknown id is an error, several are just left out."""
+        if result.exit_code != 0 and REMEMBERS_NOTHING not in result.stderr:
+            raise self.unavailable(result)
+        return self._statuses(list(answers.queue_rows(result.stdout)), handles)
+
+    def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
+        """Bounded by the time of submission, as ids are used again after long enough."""
+        if not self._accounting:
+            return None
+        times = [handle.submitted_at for handle in handles]
+        known = [time for time in times if time is not None]
+        since = [_local(min(known) - _CLOCK_MARGIN)] if len(known) == len(times) else []
+        return self._sacct(f"--jobs={_ids(handles)}", *(f"--starttime={time}" for time in since))
+
+    def parse_accounting(
+        self, result: CommandResult, handles: Sequence[JobHandle]
+    ) -> Iterable[JobStatus]:
+        """Only ends count: what slurmctld does not know neither waits nor runs.
+
+        For some seconds after its start, accounting has an array as one record without index,
+        whose state is nobody's.
+        """
+        if result.exit_code != 0:
+            if NO_ACCOUNTING not in result.stderr:
+                raise self.unavailable(result)
+            self._accounting = False
+            return []
+        arrays = {handle.native_id for handle in handles if handle.size is not None}
+        rows = [
+            row
+            for row in answers.accounting_rows(result.stdout)
+            if row.indices is not None or row.array_id not in arrays
+        ]
+        return [status for status in self._statuses(rows, handles) if status.state.over]
+
+    def _statuses(
+        self, rows: Sequence[answers.Row], handles: Sequence[JobHandle]
+    ) -> list[JobStatus]:
+        killed = self._killed_for_memory(rows, handles)
+        wanted = {handle.native_id for handle in handles}
+        return [status for row in rows for status in answers.statuses(row, wanted, killed)]
+
+    def _killed_for_memory(
+        self, rows: Sequence[answers.Row], handles: Sequence[JobHandle]
+    ) -> set[str]:
+        """Read the logs of arrays of which something was killed by signal 9."""
+        suspects = {row.array_id for row in rows if row.signal == 9}
+        killed: set[str] = set()
+        for handle in handles:
+            if handle.directory is not None and handle.native_id.partition("_")[0] in suspects:
+                killed |= answers.killed_for_memory(_text_of(handle.directory / LOG_NAME))
+        return killed
+
+    # -- finding and cancelling ------------------------------------------------------------
+    def find_commands(self, token: str) -> Sequence[Command]:
+        """The queue, then accounting: there a job cancelled while pending has lost its name."""
+        queue = self._squeue(f"--name={token}", f"--user={os.getuid()}")
+        if not self._accounting:
+            return [queue]
+        return [queue, self._sacct(f"--name={token}", f"--starttime={_REMEMBERED}")]
+
+    def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
+        """Ids of arrays and plain jobs."""
+        if result.exit_code != 0:
+            if NO_ACCOUNTING in result.stderr:
+                return []
+            raise self.unavailable(result)
+        in_queue = result.argv[0] == self.squeue
+        rows = (answers.queue_rows if in_queue else answers.accounting_rows)(result.stdout)
+        return list(dict.fromkeys(row.array_id for row in rows))
+
+    def cancel_command(self, native_ids: Sequence[str]) -> Command:
+        """Unknown and finished ids are passed over in silence."""
+        return Command((self.scancel, *self._clusters(), *native_ids))
+
+    def check_cancel(self, result: CommandResult) -> None:
+        """Every failure but that of a job that is over means that something still runs."""
+        if result.exit_code != 0 and REMEMBERS_NOTHING not in result.stderr:
+            raise self.unavailable(result)
+
+    def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
+        """`24_[1-3,7]`."""
+        return [f"{handle.native_id}_[{index_list(positions)}]"]
+
+    # -- limits ----------------------------------------------------------------------------
+    def count_command(self) -> Command:
+        """One line for each job and each element of this user's that waits or runs."""
+        words = ("--noheader", "--array", f"--user={os.getuid()}", "--format=%F")
+        return Command((self.squeue, *self._clusters(), *words))
+
+    def parse_count(self, result: CommandResult) -> int:
+        """Count them."""
+        if result.exit_code != 0:
+            raise self.unavailable(result)
+        return sum(line.strip().isdigit() for line in result.stdout.splitlines())
+
+    def ask_limits(self) -> Limits:
+        """MaxArraySize, and the tightest limit on submitted jobs that Slurm tells of."""
+        if self._config is None:
+            result = self.ask(self._scontrol("show", "config"))
+            if result.exit_code != 0:
+                raise self.unavailable(result)
+            self._config = limits.configuration(result.stdout)
+        largest = limits.largest_array(self._config)
+        found = list(self._places()) if limits.enforces_limits(self._config) else []
+        if not found:
+            return Limits(max_array_size=largest)
+        tightest = min(found, key=lambda places: places.most - places.used)
+        return Limits(
+            max_array_size=largest,
+            max_submit_jobs=tightest.most,
+            queued_jobs=tightest.used,
+        )
+
+    def _places(self) -> Iterable[limits.Places]:
+        """Limits as far as this site lets its users see them."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        result = self.ask(
+            self._scontrol("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
+        )
+        if result.exit_code != 0:
+            return
+        account = self.account or limits.default_account(result.stdout, user)
+        if account is not None:
+            yield from limits.association_places(result.stdout, user, account)
+        qos = (self.options or {}).get("qos")
+        if qos is None:
+            # Asking slurmdbd takes long, and jobs of this run are in the queue nearly always.
+            in_use_now = limits.qualities_in_use(result.stdout, os.getuid())
+            qos = in_use_now[0] if len(in_use_now) == 1 else self._default_qos(user, account)
+        if not qos:
+            return
+        in_use = list(limits.quality_places(result.stdout, os.getuid(), account, str(qos)))
+        yield from in_use
+        if not in_use:
+            most = limits.quality_limit(
+                self._sacctmgr("qos", "where", f"name={qos}", "format=maxsubmitjobsperuser")
+            )
+            if most is not None:
+                yield limits.Places(most, 0)
+
+    def _default_qos(self, user: str, account: str | None) -> str | None:
+        if self._members is None:
+            words = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
+            self._members = limits.memberships(self._sacctmgr(*words))
+        return next((item.qos for item in self._members if item.account == account), None)
+
+    # -- commands --------------------------------------------------------------------------
+    def _clusters(self) -> list[str]:
+        return [] if self.cluster is None else [f"--clusters={self.cluster}"]
+
+    def _squeue(self, *words: str) -> Command:
+        shown = ("--noheader", "--array", "--states=all", f"--Format={answers.QUEUE_FIELDS}")
+        return Command((self.squeue, *self._clusters(), *shown, *words))
+
+    def _sacct(self, *words: str) -> Command:
+        shown = ("--allocations", "--noheader", "--parsable2")
+        fields = f"--format={answers.ACCOUNTING_FIELDS}"
+        return Command((self.sacct, *self._clusters(), *shown, fields, *words))
+
+    def _scontrol(self, *words: str) -> Command:
+        return Command((self.scontrol, *self._clusters(), *words))
+
+    def _sacctmgr(self, *words: str) -> str:
+        """What sacctmgr prints; nothing where it may not be asked, or accounting is away."""
+        try:
+            result = self.ask(Command((self.sacctmgr, "--noheader", "--parsable2", "show", *words)))
+        except SchedulerUnavailableError:
+            return ""
+        return result.stdout if result.exit_code == 0 else ""
+
+
+def _ids(handles: Sequence[JobHandle]) -> str:
+    return ",".join(handle.native_id for handle in handles)
+
+
+def _local(time: datetime) -> str:
+    """Times for sacct, which reads them in the time zone of the process that asks."""
+    return time.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _to_the_script(signal: str) -> str:
+    """Without `B:` only steps get the signal; the worker is the script's own process."""
+    return signal if ":" in signal else f"B:{signal}"
+
+
+def _file_name(path: Path) -> str:
+    """A file for `--output`, where `%` starts a pattern.
+
+    A backslash switches patterns off, and is itself lost on the way to the node.
+    """
+    text = one_line(path)
+    if "\\" in text:
+        raise ParameterError(
+            f"Slurm cannot write to {text!r}, because of the backslash. Choose another run "
+            "directory."
+        )
+    return text.replace("%", "%%")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

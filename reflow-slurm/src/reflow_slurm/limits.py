@@ -1,0 +1,127 @@
+"""Finding out how much Slurm lets a user submit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_FIELD = r"(?:^|\s){name}=(\S*)"
+_SUBMIT_LIMIT = re.compile(r"\b(?:Grp|Max)SubmitJobs(?:P[AU])?=(\d+)\((\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A limit on jobs in the queue, each array element counted, and how many are taken."""
+
+    most: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a user's jobs are counted under where they name nothing else."""
+
+    account: str
+    qos: str
+
+
+def configuration(text: str) -> dict[str, str]:
+    """The settings that `scontrol show config` prints."""
+    return dict(_SETTING.findall(text))
+
+
+def largest_array(settings: Mapping[str, str]) -> int | None:
+    """Most elements of an array: indices run from 0 to one less than MaxArraySize."""
+    sizes = [settings.get("MaxArraySize", "")]
+    sizes += re.findall(r"max_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
+    return min((int(size) for size in sizes if size.isdigit()), default=None)
+
+
+def enforces_limits(settings: Mapping[str, str]) -> bool:
+    """Whether associations and QOS can limit how much is submitted."""
+    enforced = settings.get("AccountingStorageEnforce", "").lower()
+    return any(word in enforced for word in ("limits", "qos", "safe"))
+
+
+def memberships(text: str) -> list[Membership]:
+    """`sacctmgr --noheader --parsable2 show assoc format=account,defaultqos,partition`.
+
+    Those for one partition only are left out.
+    """
+    rows = (line.split("|") for line in text.splitlines())
+    return [Membership(row[0], row[1]) for row in rows if len(row) == 3 and not row[2]]
+
+
+def quality_limit(text: str) -> int | None:
+    """`sacctmgr --noheader --parsable2 show qos format=maxsubmitjobsperuser`, of one QOS."""
+    return int(text.strip()) if text.strip().isdigit() else None
+
+
+def default_account(text: str, user: str) -> str | None:
+    """The account of a user's jobs that name none, by `scontrol --oneliner show assoc_mgr`."""
+    for line in text.splitlines():
+        if _owner(line) == user and _field(line, "DefAssoc") == "Yes":
+            return _field(line, "Account")
+    return None
+
+
+def association_places(text: str, user: str, account: str) -> Iterator[Places]:
+    """The limits of a user's association and of the accounts above it, by the same command."""
+    lines = text.splitlines()
+    parents = {_field(line, "Account"): line for line in lines if _owner(line) == ""}
+    own = [line for line in lines if (_owner(line), _field(line, "Account")) == (user, account)]
+    for line in own:
+        yield from _places(line)
+    above: str | None = account
+    while above in parents:
+        line = parents.pop(above)
+        # What is not a group's limit is only what its members inherit.
+        yield from _places(line.replace("MaxSubmitJobs=", "inherited="))
+        above = (_field(line, "ParentAccount") or "").partition("(")[0]
+
+
+def qualities_in_use(text: str, uid: int) -> list[str]:
+    """The QOS under which jobs of a user are counted now, by the same command."""
+    found = []
+    for line in text.splitlines():
+        name = re.match(r"QOS=(\S+?)\(", line)
+        users = _braces(line.partition("User Limits=")[2], str(uid))
+        counted = re.search(r"MaxSubmitJobsPU=\w+\((\d+)\)", users)
+        if name and counted and int(counted[1]):
+            found.append(name[1])
+    return found
+
+
+def quality_places(text: str, uid: int, account: str | None, qos: str) -> Iterator[Places]:
+    """The limits of a QOS, by the same command; those per user stand there once it is in use."""
+    for line in text.splitlines():
+        if not line.startswith(f"QOS={qos}("):
+            continue
+        whole, _, members = line.partition("Account Limits=")
+        yield from _places(whole)
+        accounts, _, users = members.partition("User Limits=")
+        yield from _places(_braces(accounts, account or ""))
+        yield from _places(_braces(users, str(uid)))
+
+
+def _places(text: str) -> Iterator[Places]:
+    for most, used in _SUBMIT_LIMIT.findall(text):
+        yield Places(int(most), int(used))
+
+
+def _owner(line: str) -> str | None:
+    """The user of an association; empty for an account's own, None for another line."""
+    name = _field(line, "UserName")
+    return None if name is None else name.partition("(")[0]
+
+
+def _field(line: str, name: str) -> str | None:
+    found = re.search(_FIELD.format(name=name), line)
+    return found[1] if found else None
+
+
+def _braces(text: str, name: str) -> str:
+    found = re.search(rf"(?:^|\s){re.escape(name)}=\{{([^}}]*)\}}", text)
+    return found[1] if found else ""

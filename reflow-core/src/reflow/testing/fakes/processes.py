@@ -1,0 +1,136 @@
+"""Starting, signalling and measuring the processes of jobs. Linux only, like the schedulers."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from reflow.testing.fakes.model import Launch
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process whose own parent dies below this one.
+
+    So that nothing a job leaves behind, a daemon included, outlives the fake.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start(launch: Launch) -> int:
+    """Start a process in a session of its own and return its id. Raises `OSError`.
+
+    The caller reaps it with `os.waitpid`.
+    """
+    with contextlib.ExitStack() as stack:
+        stdin = os.open(launch.stdin, os.O_RDONLY)
+        stack.callback(os.close, stdin)
+        stdout = _open_output(launch.stdout, launch)
+        stack.callback(os.close, stdout)
+        stderr = stdout
+        if launch.stderr is not None:
+            stderr = _open_output(launch.stderr, launch)
+            stack.callback(os.close, stderr)
+        process = subprocess.Popen(
+            _limited(launch),
+            cwd=launch.directory,
+            env=dict(launch.environment),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            umask=launch.umask,
+        )
+    # The supervisor reaps all children itself; tell Popen that there is nothing to wait for.
+    process.returncode = 0
+    return process.pid
+
+
+def _open_output(path: Path, launch: Launch) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if launch.append else os.O_TRUNC)
+    before = os.umask(launch.umask)
+    try:
+        return os.open(path, flags, 0o666)
+    finally:
+        os.umask(before)
+
+
+def _limited(launch: Launch) -> list[str]:
+    if launch.address_space is None:
+        return list(launch.argv)
+    kilobytes = max(launch.address_space // 1024, 1)
+    return ["/bin/sh", "-c", f'ulimit -v {kilobytes}; exec "$@"', "sh", *launch.argv]
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to every process of a run; nothing happens where none is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def signal_one(pid: int, number: int) -> None:
+    """Send a signal to the first process of a run alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, parents before children."""
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        children = _children(queue.pop())
+        found += children
+        queue += children
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (thousands of times)
+            with contextlib.suppress(OSError):
+                text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                children += map(int, text.split())
+    return children
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of memory that `pid` and all processes below it hold now."""
+    return sum(_resident(one) for one in [pid, *descendants(pid)])
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def kill_everything_below(pid: int) -> None:
+    """Kill all processes below `pid`, also those that start while this goes on."""
+    while victims := descendants(pid):
+        for victim in victims:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(victim, signal.SIGKILL)
+        reap()
+
+
+def reap() -> list[tuple[int, int]]:
+    """Collect every child that has ended: process id and wait status."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))

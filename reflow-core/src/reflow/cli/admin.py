@@ -1,0 +1,146 @@
+"""The house-keeping commands: `plugins`, `config` and `doctor`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from reflow.cli.layout import GAP, columns, paragraph
+from reflow.cli.program import WRONG_USAGE, new_app
+from reflow.cli.screen import put_json, screen
+
+if TYPE_CHECKING:
+    from reflow.config import Config
+    from reflow.hookspecs import Finding
+    from reflow.plugins import PluginReport
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", metavar="", show_default=False, help="Print JSON, for programs."),
+]
+_KINDS = ("executor", "store", "type rule", "codec")
+_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=password=)[^&]+")
+
+
+def add_admin_commands(app: typer.Typer) -> None:
+    """Give a command line the house-keeping commands."""
+    app.command("plugins")(plugins)
+    config = new_app("Show the settings, and where they come from.")
+    for command in (path, init, show):
+        config.command(command.__name__)(command)
+    app.add_typer(config, name="config")
+    app.command("doctor")(doctor)
+
+
+def plugins(json: Json = False) -> None:
+    """Show what is installed, what it provides, and what failed to load and why."""
+    from reflow.plugins import registry
+
+    found = registry().report()
+    if json:
+        put_json([asdict(each) for each in found])
+        return
+    console = screen()
+    console.put(line for each in found for line in plugin_lines(each, width=console.width))
+
+
+def plugin_lines(report: PluginReport, *, width: int) -> list[Text]:
+    """A plugin: its distribution, what it provides, what is wrong with it."""
+    head = Text.assemble((report.distribution, "bold"), f" {report.version}")
+    head.append(f"{GAP}({report.name})", "dim")
+    if not report.usable:
+        head.append(f"{GAP}left out", "red")
+    lines = [head]
+    for kind, names in _by_kind(report.provides).items():
+        named = f"{kind}: {', '.join(names)}" if names else kind
+        lines += paragraph(named, width=width, indent=GAP * 2, first=GAP)
+    for problem in report.problems:
+        told = paragraph(problem, width=width, indent=GAP * 2, first=f"{GAP}! ")
+        lines += [Text(line.plain, "red") for line in told]
+    return lines
+
+
+def _by_kind(provides: Sequence[str]) -> dict[str, list[str]]:
+    """`executor local` and the like under `executor`; what has no name stands alone."""
+    kinds: dict[str, list[str]] = {}
+    for what in provides:
+        kind = next((kind for kind in _KINDS if what.startswith(f"{kind} ")), None)
+        if kind is None:
+            kinds[what] = []
+        else:
+            kinds.setdefault(kind, []).append(what.removeprefix(f"{kind} "))
+    return kinds
+
+
+def path() -> None:
+    """Print where the configuration file is looked for."""
+    from reflow.config import config_path
+
+    screen().say(str(config_path()))
+
+
+def init() -> None:
+    """Write a commented configuration file, unless there is one."""
+    from reflow.config import config_path, ensure_config_exists
+
+    there = config_path().exists()
+    file = ensure_config_exists()
+    screen().say(f"{file} was there already; it is as it was" if there else f"wrote {file}")
+
+
+def show(json: Json = False) -> None:
+    """Show every setting in effect, and where its value comes from."""
+    from reflow.config import load_config
+
+    config = load_config()
+    if json:
+        put_json(config.as_dict())
+        return
+    console = screen()
+    console.put(config_lines(config, width=console.width))
+
+
+def config_lines(config: Config, *, width: int) -> list[Text]:
+    """One line per setting: key, value, origin. Passwords in URLs are left out."""
+    from reflow.config import keys, toml
+
+    rows = [[Text(word, "dim") for word in ("key", "value", "from")]]
+    values: dict[str, Any] = {key.name: key.of(config) for key in keys()}
+    for executor, table in config.executor.settings.items():
+        values.update({f"executor.{executor}.{name}": each for name, each in table.items()})
+    for name, value in values.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        text = "" if plain is None else _PASSWORD.sub("***", toml(plain))
+        origin = config.origin(name)
+        style = "dim" if origin == "default" else ""
+        rows.append([Text(name, style), Text(text, style), Text(origin, style)])
+    return columns(rows, width=width, flexible=1)
+
+
+def doctor() -> None:
+    """Check that everything reflow needs is there.
+
+    The exit code is 2 where something is not.
+    """
+    from reflow.plugins import registry
+
+    console, healthy = screen(), True
+    for check in registry().health_checks():
+        finding = check.run()
+        healthy = healthy and finding.ok
+        console.put(finding_lines(check.name, finding, width=console.width))
+    if not healthy:
+        raise typer.Exit(WRONG_USAGE)
+
+
+def finding_lines(name: str, finding: Finding, *, width: int) -> list[Text]:
+    """What a check found: in one line when all is well, with what to do when not."""
+    head = Text.assemble(("ok   ", "green") if finding.ok else ("bad  ", "bold red"), name)
+    if finding.ok:
+        return [head + Text(f": {finding.text}", "dim")]
+    return [head, *paragraph(finding.text, width=width, indent=" " * 5)]

@@ -1,0 +1,237 @@
+"""`run` and `submit`: the commands that start runs of a workflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reflow.cli.layout import near
+from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
+from reflow.cli.program import INTERRUPTED, RUN_FAILED
+from reflow.cli.progress import Progress, watch
+from reflow.cli.results import last_results, steps_after_success, success_lines
+from reflow.cli.screen import Screen, screen
+from reflow.cli.show import status_lines, step_lines, steps_while_running
+from reflow.cli.source import Runs, runs_of
+from reflow.model.states import RunState
+
+if TYPE_CHECKING:
+    from reflow.model.graph import Graph
+    from reflow.run import Run
+    from reflow.workflow import Workflow
+
+
+def _option(*flags: str, **more: Any) -> Any:
+    return typer.Option(*flags, rich_help_panel=OPTIONS_PANEL, show_default=False, **more)
+
+
+def _switch(flag: str, help: str) -> Any:
+    return _option(flag, metavar="", help=help)
+
+
+def _executor_names() -> list[str]:
+    from reflow.plugins import registry
+
+    return list(registry().executors())
+
+
+def _task_names(ctx: typer.Context) -> list[str]:
+    workflow = runs_of(ctx).workflow
+    return [] if workflow is None else list(workflow.task_names)
+
+
+RunDir = Annotated[
+    str | None,
+    _option(
+        "--run-dir",
+        metavar="DIR",
+        help="Where the run lives. [dim]\\[default: ./runs/RUN_ID][/dim]",
+    ),
+]
+Force = Annotated[bool, _switch("--force", "Use no result from the cache.")]
+ForceTasks = Annotated[
+    list[str] | None,
+    _option(
+        "--force-tasks",
+        metavar="TASK,...",
+        help="Use no cached result of these tasks.",
+        autocompletion=_task_names,
+    ),
+]
+Verify = Annotated[
+    bool, _switch("--verify", "Check the files in cached results before using them.")
+]
+DryRun = Annotated[bool, _switch("--dry-run", "Show what would be run, and why; write nothing.")]
+Executor = Annotated[
+    str | None,
+    _option(
+        "--executor",
+        metavar="NAME",
+        help="Who runs the tasks: local, or an installed scheduler's name.",
+        autocompletion=_executor_names,
+    ),
+]
+Wait = Annotated[bool, _switch("--wait", "Show the progress, and end when the run has ended.")]
+MaxWorkers = Annotated[
+    int | None,
+    _option(
+        "--max-workers",
+        metavar="N",
+        min=1,
+        help="Instances to run at once. [dim]\\[default: one per CPU][/dim]",
+    ),
+]
+OnError = Annotated[
+    str,
+    _option(
+        "--on-error",
+        metavar="stop|continue",
+        help="After a failure, stop, or go on with what does not need it."
+        " [dim]\\[default: stop][/dim]",
+        autocompletion=lambda: ["stop", "continue"],
+    ),
+]
+
+
+def add_launch_commands(app: typer.Typer, workflow: Workflow, graph: Graph) -> None:
+    """Give a command line the commands `run` and `submit` of a workflow."""
+    for name, command in launch_commands(workflow, graph).items():
+        app.command(name, help=command.__doc__, add_help_option=False)(command)
+
+
+def launch_commands(workflow: Workflow, graph: Graph) -> dict[str, Callable[..., None]]:
+    """The commands that start a run, by name, with an option for each of its parameters."""
+    commands = {}
+    for name, command in (("run", run), ("submit", submit)):
+        complete = with_parameters(partial(command, workflow), graph.parameters)
+        complete.__doc__ = command.__doc__
+        commands[name] = complete
+    return commands
+
+
+def run(
+    workflow: Workflow,
+    context: typer.Context,
+    *,
+    parameters: Mapping[str, Any],
+    run_dir: RunDir = None,
+    max_workers: MaxWorkers = None,
+    on_error: OnError = "stop",
+    force: Force = False,
+    force_tasks: ForceTasks = None,
+    verify: Verify = False,
+    dry_run: DryRun = False,
+    help: HelpOption = False,
+) -> None:
+    """Run the workflow here, now, and show its progress."""
+    common: dict[str, Any] = {
+        "run_dir": run_dir,
+        "parameters": parameters,
+        "force": force,
+        "force_tasks": _names(force_tasks),
+        "verify": verify,
+    }
+    if dry_run:
+        _show_preview(workflow, executor=None, **common)
+        return
+    ended = _in_foreground(
+        workflow,
+        runs_of(context),
+        max_workers=max_workers or _cpus(),
+        on_error=on_error,
+        **common,
+    )
+    if ended.state is not RunState.SUCCESS:
+        raise typer.Exit(RUN_FAILED)
+
+
+def submit(
+    workflow: Workflow,
+    context: typer.Context,
+    *,
+    parameters: Mapping[str, Any],
+    run_dir: RunDir = None,
+    executor: Executor = None,
+    force: Force = False,
+    force_tasks: ForceTasks = None,
+    verify: Verify = False,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    help: HelpOption = False,
+) -> None:
+    """Hand the workflow to a scheduler, or to the background here, and return."""
+    common: dict[str, Any] = {
+        "run_dir": run_dir,
+        "executor": executor,
+        "force": force,
+        "force_tasks": _names(force_tasks),
+        "verify": verify,
+    }
+    if dry_run:
+        _show_preview(workflow, parameters=parameters, **common)
+        return
+    runs = runs_of(context)
+    submitted = workflow.submit(**common, **parameters)
+    # The id alone is on standard output, so that scripts can take it from there.
+    screen().say(submitted.run_id)
+    console = screen(stderr=True)
+    console.say(f"submitted to run in {near(submitted.run_dir)}")
+    if wait:
+        raise typer.Exit(watch(submitted, console, runs.command))
+    console.put(step_lines(steps_while_running(runs.command, submitted.run_id)))
+
+
+def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
+    from reflow.workflow import run_foreground
+
+    console = screen()
+    started: list[Run] = []
+
+    def announce(run: Run) -> None:
+        started.append(run)
+        console.say(f"{run.run_id} in {near(run.run_dir)}")
+
+    try:
+        with Progress(console) as progress:
+            run = run_foreground(workflow, on_start=announce, on_progress=progress.show, **settings)
+    except KeyboardInterrupt:
+        _say_stopped(screen(stderr=True), started, runs.command)
+        raise typer.Exit(INTERRUPTED) from None
+    status = run.status(as_dict=True)
+    if run.state is RunState.SUCCESS:
+        console.put(success_lines(status, last_results(run, workflow.graph()), console.width))
+        console.put(step_lines(steps_after_success(status, runs.command)))
+    else:
+        console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
+    return run
+
+
+def _say_stopped(console: Screen, started: Sequence[Run], command: str) -> None:
+    if not started:
+        console.say("stopped before anything was run")
+        return
+    console.say("stopped; what had finished is kept, and retry goes on from there:")
+    console.put(step_lines([(f"{command} retry {started[0].run_id}", "go on")]))
+
+
+def _show_preview(workflow: Workflow, **settings: Any) -> None:
+    from reflow.cli.preview import preview_lines
+    from reflow.workflow import preview
+
+    console = screen()
+    previewed = preview(workflow, **settings)
+    # What goes into a file or a pager may be long; a terminal scrolls it away.
+    everything = not console.is_terminal
+    console.put(preview_lines(previewed, width=console.width, every_instance=everything))
+
+
+def _names(given: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(name.strip() for words in given or () for name in words.split(",") if name.strip())
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,116 @@
+"""Lines and columns of text, without a word about runs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+GAP = "  "
+LEAST_WIDTH = 12
+"""No column is made narrower than this to fit the terminal."""
+
+
+def columns(
+    rows: Sequence[Sequence[Text]], *, width: int, right: Sequence[int] = (), flexible: int = 0
+) -> list[Text]:
+    """Rows as aligned lines, `right` naming the columns that are flush right.
+
+    Where the lines would be longer than `width`, the cells of the column `flexible` are cut, and
+    where that is not enough, the columns stand closer.
+    """
+    if not rows:
+        return []
+    widths = [max(cell_len(row[place].plain) for row in rows) for place in range(len(rows[0]))]
+    surplus = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    gap = GAP
+    if surplus > 0:
+        least = min(widths[flexible], LEAST_WIDTH)
+        gap = GAP if widths[flexible] - surplus >= least else " "
+        widths[flexible] = max(widths[flexible] - surplus, least)
+    return [_row(row, widths, right, gap) for row in rows]
+
+
+def _row(row: Sequence[Text], widths: Sequence[int], right: Sequence[int], gap: str) -> Text:
+    line = Text()
+    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        if cell_len(cell.plain) > width:
+            cell = Text(shorten(cell.plain, width), cell.style)
+        blanks = Text(" " * (width - cell_len(cell.plain)))
+        line.append_text(blanks + cell if place in right else cell + blanks)
+        line.append(gap)
+    line.rstrip()
+    return line
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` columns of a text, the end cut off."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def paragraph(text: str, *, width: int, indent: str = "", first: str | None = None) -> list[Text]:
+    """Prose broken at blanks, each line behind `indent`, the first behind `first`."""
+    lines = textwrap.wrap(
+        text,
+        max(width, 20),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [Text(line) for line in lines]
+
+
+def block(text: str, indent: str) -> list[Text]:
+    """A text whose line breaks mean something, such as a traceback."""
+    return [Text(f"{indent}{line}".rstrip()) for line in text.splitlines()]
+
+
+def ranges(indices: Sequence[int], most: int = 6) -> str:
+    """Numbers in ascending order as `0-2, 7`; what is left out is `...`."""
+    spans: list[list[int]] = []
+    for index in indices:
+        if spans and index == spans[-1][1] + 1:
+            spans[-1][1] = index
+        else:
+            spans.append([index, index])
+    shown = [f"{low}" if low == high else f"{low}-{high}" for low, high in spans[:most]]
+    return ", ".join(shown + ["..."] * (len(spans) > most))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`, `48,000 tasks`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(span: timedelta) -> str:
+    """A span of time as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    seconds = span.total_seconds()
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def moment(time: datetime) -> str:
+    """A moment in local time, to the second."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def near(path: str | Path) -> str:
+    """A path as it is shortest from the working directory, if it lies under it."""
+    path = Path(path)
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

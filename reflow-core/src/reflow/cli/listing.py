@@ -1,0 +1,52 @@
+"""What `runs` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from reflow.cli.layout import columns, duration, moment, near
+from reflow.cli.show import state_text
+
+if TYPE_CHECKING:
+    from reflow.model.records import RunRecord
+
+
+def runs_lines(
+    records: Sequence[RunRecord], *, width: int, now: datetime | None = None
+) -> list[Text]:
+    """One line per run."""
+    rows = [[Text(word, "dim") for word in ("run", "state", "started", "took", "in")]]
+    for record in records:
+        took = (record.finished_at or now or datetime.now(UTC)) - record.created_at
+        rows.append(
+            [
+                Text(record.run_id),
+                state_text(record.state),
+                Text(moment(record.created_at)),
+                Text(duration(took) + ("" if record.finished_at else " ...")),
+                Text(near(record.run_dir), "dim"),
+            ]
+        )
+    lines = columns(rows, width=width, right=(3,), flexible=4)
+    if max(line.cell_len for line in lines) > width:
+        # The folder is the one thing that `status` can still tell.
+        lines = columns([row[:-1] for row in rows], width=width, right=(3,))
+    return lines
+
+
+def record_as_dict(record: RunRecord) -> dict[str, Any]:
+    """A run as JSON: the words of `status --json`."""
+    return {
+        "run_id": record.run_id,
+        "workflow": record.workflow,
+        "status": str(record.state),
+        "run_dir": str(record.run_dir),
+        "created_at": record.created_at.isoformat(),
+        "finished_at": record.finished_at and record.finished_at.isoformat(),
+        "executor": record.executor,
+        "message": record.message,
+    }

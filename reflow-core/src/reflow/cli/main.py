@@ -1,0 +1,177 @@
+"""The console script `reflow`: runs of any workflow, flows in files, and the house-keeping."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from reflow.cli.admin import add_admin_commands
+from reflow.cli.launch import launch_commands
+from reflow.cli.program import execute, new_app, typed_command
+from reflow.cli.runs import add_run_commands
+from reflow.cli.screen import screen
+from reflow.cli.source import Runs
+from reflow.errors import UsageError
+
+NAME = "reflow"
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run `reflow` on `args`, or on those of the process, and end the process."""
+    words = sys.argv[1:] if args is None else args
+    command = NAME if args is not None else typed_command()
+    raise SystemExit(execute(build_app, words, name=NAME, obj=Runs(command)))
+
+
+def build_app() -> typer.Typer:
+    """The command line, with what plugins add to it."""
+    app = new_app("Start runs of workflows, and look after them.", cls=RootGroup)
+    app.callback()(_root)
+    for name, about in (
+        ("run", "Run the workflow of a flow file here, now, and show its progress."),
+        ("submit", "Hand the workflow of a flow file to a scheduler, or to the background here."),
+    ):
+        # What help calls options and subcommand are, in this order, the file and its options.
+        app.add_typer(
+            _flow_commands(name, about),
+            name=name,
+            cls=_GROUPS[name],
+            options_metavar="FLOW.py[:WORKFLOW]",
+            subcommand_metavar="[OPTIONS]",
+        )
+    add_run_commands(app)
+    add_admin_commands(app)
+    add_plugin_commands(app)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from reflow import __version__
+
+        screen().say(f"reflow {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            metavar="",
+            show_default=False,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+
+
+class RootGroup(TyperGroup):
+    """The commands of `reflow`, those that start runs first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order in which help shows them."""
+        names = list(super().list_commands(ctx))
+        return sorted(names, key=lambda name: name not in _GROUPS)
+
+
+# -- run FLOW.py, submit FLOW.py -------------------------------------------------------------
+
+
+class FlowFileGroup(TyperGroup):
+    """Flow files stand where a group has commands: `reflow run FLOW.py --start ...`.
+
+    So that the options after the file are those of its workflow, in help and in completion too.
+    """
+
+    launch: str
+    """The command to be found in the file."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command that runs or submits the workflow of a file. Raises `FlowImportError`."""
+        from reflow.engine.flowref import load_workflow
+
+        path, name = split_flow(cmd_name)
+        workflow = load_workflow(path, name)
+        app = new_app("", add_completion=False)
+        command = launch_commands(workflow, workflow.graph())[self.launch]
+        app.command(cmd_name, help=command.__doc__, add_help_option=False)(command)
+        return typer.main.get_command(app)
+
+
+class RunGroup(FlowFileGroup):
+    """`reflow run`."""
+
+    launch = "run"
+
+
+class SubmitGroup(FlowFileGroup):
+    """`reflow submit`."""
+
+    launch = "submit"
+
+
+_GROUPS: dict[str, type[FlowFileGroup]] = {"run": RunGroup, "submit": SubmitGroup}
+
+
+def _flow_commands(name: str, about: str) -> typer.Typer:
+    def without_a_file(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            raise UsageError(f"name the flow file: {NAME} {name} FLOW.py [OPTIONS]")
+
+    app = new_app(
+        f"{about}\n\nThe workflow's own options are shown by '{NAME} {name} FLOW.py --help'.",
+        invoke_without_command=True,
+    )
+    app.callback()(without_a_file)
+    return app
+
+
+def split_flow(text: str) -> tuple[Path, str | None]:
+    """`flow.py:name` as path and name; the name is None where there is none."""
+    if Path(text).exists():
+        return Path(text), None
+    path, colon, name = text.rpartition(":")
+    return (Path(path), name) if colon and name and path else (Path(text), None)
+
+
+# -- what plugins add ------------------------------------------------------------------------
+
+
+def add_plugin_commands(app: typer.Typer) -> None:
+    """Add the commands of plugins; a name that reflow has itself stays reflow's."""
+    from reflow.plugins import registry
+
+    theirs = typer.Typer()
+    registry().add_commands(theirs)
+    taken = {_name(each) for each in [*app.registered_commands, *app.registered_groups]}
+    for kind in ("registered_commands", "registered_groups"):
+        for each in getattr(theirs, kind):
+            if _name(each) in taken:
+                _warn(f"a plugin's command {_name(each)!r} is left out: that name is taken")
+            else:
+                taken.add(_name(each))
+                getattr(app, kind).append(each)
+
+
+def _name(registered: Any) -> str:
+    """The name of a registered command or group, which may be that of its function."""
+    if isinstance(registered.name, str):
+        return registered.name
+    return str(getattr(registered.callback, "__name__", "")).lower().replace("_", "-")
+
+
+def _warn(text: str) -> None:
+    import warnings
+
+    from reflow.errors import ReflowWarning
+
+    warnings.warn(text, ReflowWarning, stacklevel=2)

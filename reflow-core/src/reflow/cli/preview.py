@@ -1,0 +1,65 @@
+"""What `--dry-run` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from reflow.cli.layout import GAP, block, columns, count, paragraph, shorten
+
+if TYPE_CHECKING:
+    from reflow.workflow import Preview, PreviewInstance, PreviewTask
+
+MOST_INSTANCES = 20
+"""Instances of one task that are listed on a terminal; elsewhere all are."""
+WIDEST_ARGUMENT = 100
+_STYLES = {"run": "cyan", "cached": "green", "waits": "dim"}
+
+
+def preview_lines(preview: Preview, *, width: int, every_instance: bool) -> list[Text]:
+    """What would be run, what would come from the cache, and what each instance would be given."""
+    lines = [Text("this is what would be done; nothing has been"), Text("")]
+    lines += _summary(preview.tasks, width)
+    for task in preview.tasks:
+        lines += [Text(""), *_task(task, width, every_instance)]
+    for title, text in preview.scripts:
+        lines += [Text(""), Text(title, "bold"), *block(text, "")]
+    return lines
+
+
+def _summary(tasks: list[PreviewTask], width: int) -> list[Text]:
+    rows = [[Text(word, "dim") for word in ("task", "size", "to run", "from cache")]]
+    for task in tasks:
+        size = "?" if task.size is None else f"{task.size:,}"
+        numbers = [_number(task.to_run), _number(task.cached)]
+        rows.append([Text(task.name), Text(size), *numbers])
+    return columns(rows, width=width, right=(1, 2, 3))
+
+
+def _number(number: int | None) -> Text:
+    return Text("?" if number is None else f"{number:,}")
+
+
+def _task(task: PreviewTask, width: int, every_instance: bool) -> list[Text]:
+    lines = [Text(task.name, "bold")]
+    if task.reason:
+        lines += paragraph(task.reason, width=width, indent=GAP)
+    shown = task.instances if every_instance else task.instances[:MOST_INSTANCES]
+    for instance in shown:
+        lines += _instance(task, instance)
+    if hidden := len(task.instances) - len(shown):
+        lines.append(Text(f"{GAP}and {count(hidden, 'more element')}: all of them with '| cat'"))
+    return lines
+
+
+def _instance(task: PreviewTask, instance: PreviewInstance) -> list[Text]:
+    label = f"[{instance.index}]{GAP}" if task.array else ""
+    head = Text.assemble(GAP, label, (instance.action, _STYLES.get(instance.action, "")))
+    if instance.why:
+        head.append(f"{GAP}{instance.why}")
+    given = [
+        Text(f"{GAP * 3}{name} = {shorten(value, WIDEST_ARGUMENT)}")
+        for name, value in instance.arguments.items()
+    ]
+    return [head, *given]

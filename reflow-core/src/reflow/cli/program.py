@@ -1,0 +1,132 @@
+"""Running a command line: exit codes, errors in one line, and what to type next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from reflow.cli.screen import screen
+from reflow.errors import ReflowError, ReflowWarning
+
+DEBUG_VARIABLE = "REFLOW_DEBUG"
+"""Set to anything, errors come with their traceback."""
+
+OK = 0
+RUN_FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def new_app(help: str, **more: Any) -> typer.Typer:
+    """An empty command line. `help` may hold rich's markup."""
+    settings = {"help_option_names": ["-h", "--help"]}
+    return typer.Typer(help=help, context_settings=settings, pretty_exceptions_enable=False, **more)
+
+
+def execute(
+    build: Callable[[], typer.Typer], args: Sequence[str], *, name: str, obj: object
+) -> int:
+    """Build a command line, run it on `args`, and return its exit code.
+
+    Mistakes are told in one line on standard error. An exception that is no `ReflowError` is a
+    bug and passes through. `name` is what the program is called; `obj` is what commands find in
+    their context.
+    """
+    _tolerate_narrow_encodings()
+    with _warnings_in_one_line():
+        try:
+            app = build()
+            result = app(list(args) or ["--help"], prog_name=name, standalone_mode=False, obj=obj)
+        except (typer.Abort, KeyboardInterrupt):
+            return INTERRUPTED
+        except Exception as error:
+            message = _mistake(error)
+            if message is None or os.environ.get(DEBUG_VARIABLE):
+                raise
+            if not _completing(name):
+                screen(stderr=True).put([Text.assemble(("error: ", "bold red"), message)])
+            return WRONG_USAGE
+    return result if isinstance(result, int) else OK
+
+
+def _mistake(error: Any) -> str | None:
+    """What to tell the person who made it; None for a bug."""
+    if isinstance(error, ReflowError):
+        return str(error)
+    # What the parser raises has had three base classes in the versions of typer that we work
+    # with, one of them another distribution's; these two members have stayed.
+    if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
+        return None
+    message: str = error.format_message().rstrip(".")
+    message += "" if message.endswith("?") else "."
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message} See '{context.command_path} --help'"
+
+
+def _completing(name: str) -> bool:
+    """Whether a shell asks for completions, and nothing else may be printed."""
+    return f"_{name}_COMPLETE".replace("-", "_").upper() in os.environ
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, ReflowWarning):
+                line = Text.assemble(("warning: ", "yellow"), str(message))
+                screen(stderr=True).put([line])
+            else:
+                plain(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+def _tolerate_narrow_encodings() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def program_name() -> str:
+    """What the running script is called in help and in shell completion."""
+    return Path(sys.argv[0]).name
+
+
+def typed_command() -> str:
+    """What a person types to run this script again: `python3 flow.py`, `./flow.py`, `reflow`."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is not None:
+        return f"{_interpreter()} -m {spec.name.removesuffix('.__main__')}"
+    script = Path(sys.argv[0])
+    if not _is_program(script):
+        return f"{_interpreter()} {shlex.quote(sys.argv[0])}"
+    found = shutil.which(script.name)
+    if found is not None and Path(found).samefile(script):
+        return shlex.quote(script.name)
+    return shlex.quote(sys.argv[0] if os.sep in sys.argv[0] else f".{os.sep}{script}")
+
+
+def _interpreter() -> str:
+    return shlex.quote(sys.orig_argv[0] if sys.orig_argv else sys.executable)
+
+
+def _is_program(script: Path) -> bool:
+    """Whether the file can be run by its name alone."""
+    try:
+        with script.open("rb") as file:
+            return os.access(script, os.X_OK) and file.read(2) == b"#!"
+    except OSError:
+        return False

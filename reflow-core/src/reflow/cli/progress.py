@@ -1,0 +1,132 @@
+"""Following a run: a table that keeps itself up to date, or lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from reflow.cli.layout import GAP
+from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED
+from reflow.cli.screen import Screen, screen
+from reflow.cli.show import (
+    fitting,
+    state_text,
+    status_lines,
+    step_lines,
+    steps_while_running,
+    task_lines,
+)
+from reflow.model.states import RunState, TaskState
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from reflow.run import Run
+
+Tasks = Mapping[str, Mapping[str, Any]]
+
+_SHORTEST_WAIT = 1.0
+_LONGEST_WAIT = 15.0
+"""Seconds between two questions; a status call may ask the scheduler."""
+
+
+_BAD_ENDS = (RunState.FAILED, RunState.CANCELLED)
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Shows how tasks stand, as often as it is told."""
+
+    def __init__(self, console: Screen) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._told: dict[str, str] = {}
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            from rich.live import Live
+
+            # No refreshing thread: processes are started while this is on.
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @property
+    def unread(self) -> bool:
+        """Whether whoever read the output has left."""
+        return self._console.quiet
+
+    def show(self, tasks: Tasks) -> None:
+        """Show how the tasks stand now."""
+        if self._live is None:
+            self._tell_changes(tasks)
+        else:
+            lines = task_lines(fitting(tasks, self._console.height - 2), width=self._console.width)
+            self._live.update(Group(*lines), refresh=True)
+
+    def _tell_changes(self, tasks: Tasks) -> None:
+        for name, task in tasks.items():
+            state = TaskState(task["state"])
+            if state != self._told.get(name) and (state.final or state is TaskState.RUNNING):
+                self._told[name] = state
+                line = Text(f"{datetime.now():%H:%M:%S}{GAP}{name}{GAP}")
+                line.append_text(state_text(state))
+                if state.final and task["array"]:
+                    done = task["counts"].get(TaskState.SUCCESS, 0)
+                    line.append(f"{GAP}{done}/{task['size']}")
+                self._console.put([line])
+
+
+def watch(
+    run: Run, console: Screen, command: str, *, task: str | None = None, errors: bool = False
+) -> int:
+    """Show a run until it has ended, then how it ended; the exit code that says so.
+
+    Interrupted, it says how to come back: the run itself goes on.
+    """
+    try:
+        with Progress(console) as progress:
+            status = _follow(run, progress, task)
+    except KeyboardInterrupt:
+        stopped = screen(stderr=True)
+        stopped.say(f"{run.run_id} goes on without being watched:")
+        stopped.put(step_lines(steps_while_running(command, run.run_id)))
+        return INTERRUPTED
+    console.put(status_lines(status, errors=errors, width=console.width, command=command))
+    return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK
+
+
+def _follow(
+    run: Run,
+    progress: Progress,
+    task: str | None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Mapping[str, Any]:
+    """Show a run until it has ended, or until nobody reads any more; its last status.
+
+    Asks often while something changes and seldom while nothing does.
+    """
+    pause, before = _SHORTEST_WAIT, None
+    while True:
+        status = run.status(as_dict=True, task=task)
+        progress.show(status["tasks"])
+        if RunState(status["run"]["status"]).final or progress.unread:
+            return status
+        pause = _SHORTEST_WAIT if status["tasks"] != before else min(pause * 1.5, _LONGEST_WAIT)
+        before = status["tasks"]
+        sleep(pause)

@@ -1,0 +1,59 @@
+"""Where output goes: a terminal or a pipe, with colours or without."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import IO, Any
+
+from rich.console import Console
+from rich.text import Text
+
+_UNBOUNDED = 10_000
+"""Columns of what is no terminal: a line in a file or a pipe is never broken."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen(Console):
+    """A rich console that goes quiet, and lets us carry on, when the reader has left."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what is still printed nowhere: `| head` ends the output, not the run."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+    def put(self, lines: Iterable[Text]) -> None:
+        """Print lines as they are; where one is too long, the terminal breaks it.
+
+        So that a path or a command can be copied whole. Control characters, which would act on
+        the terminal, are made visible: names and errors come from elsewhere.
+        """
+        for line in lines:
+            line.plain = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.plain)
+            self.print(line, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print plain text."""
+        self.put([Text(text)])
+
+
+def screen(*, stderr: bool = False, file: IO[str] | None = None) -> Screen:
+    """A screen on standard output, on standard error, or on `file`.
+
+    `NO_COLOR`, `FORCE_COLOR` and `COLUMNS` are honoured. What is no terminal gets no colours,
+    and no line is broken unless `COLUMNS` asks for it.
+    """
+    console = Screen(stderr=stderr, file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = _UNBOUNDED
+    return console
+
+
+def put_json(data: Any) -> None:
+    """Print data for programs, on standard output."""
+    screen().out(json.dumps(data, indent=2, ensure_ascii=False), highlight=False)

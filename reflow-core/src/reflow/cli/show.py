@@ -1,0 +1,314 @@
+"""What `status` looks like: the mapping of `Run.status()` as lines of text."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from rich.text import Text
+
+from reflow.cli.layout import (
+    GAP,
+    block,
+    columns,
+    count,
+    duration,
+    moment,
+    near,
+    paragraph,
+    ranges,
+    shorten,
+)
+from reflow.cli.screen import screen
+from reflow.model.states import RunState, TaskState
+
+STYLES = {
+    TaskState.PENDING: "dim",
+    TaskState.SUBMITTED: "blue",
+    TaskState.RUNNING: "cyan",
+    TaskState.SUCCESS: "green",
+    TaskState.FAILED: "bold red",
+    TaskState.CANCELLED: "magenta",
+    TaskState.SKIPPED: "dim",
+}
+HEADINGS = {
+    TaskState.FAILED: "failed",
+    TaskState.RUNNING: "running",
+    TaskState.SUBMITTED: "queued",
+    TaskState.PENDING: "waiting",
+    TaskState.CANCELLED: "cancelled",
+    TaskState.SKIPPED: "skipped",
+}
+"""What the columns beside `done` are called, in their order."""
+MOST_FAILURES = 10
+"""Kinds of failure shown; the rest is counted."""
+BAR_WIDTH = 16
+TAIL_LINES = 20
+
+Step = tuple[str, str]
+"""A command to type next, and what it does."""
+
+
+def print_status(
+    status: Mapping[str, Any],
+    *,
+    errors: bool = False,
+    file: IO[str] | None = None,
+    command: str = "reflow",
+) -> None:
+    """Print the mapping of `Run.status()` for people.
+
+    `errors` adds tracebacks, and where there is none the end of the log. `command` is what the
+    commands to type next begin with.
+    """
+    console = screen(file=file)
+    console.put(status_lines(status, errors=errors, width=console.width, command=command))
+
+
+def status_lines(
+    status: Mapping[str, Any],
+    *,
+    errors: bool,
+    width: int,
+    command: str,
+    now: datetime | None = None,
+) -> list[Text]:
+    """Everything `status` shows."""
+    lines = [*run_lines(status["run"], width=width, now=now), Text("")]
+    lines += task_lines(status["tasks"], width=width)
+    if failed := status["failed_instances"]:
+        lines += [Text(""), *failure_lines(failed, status["run"], errors=errors, width=width)]
+        if (unlisted := _failed_in_all(status["tasks"]) - len(failed)) > 0:
+            lines.append(Text(f"and {count(unlisted, 'more failed instance')} not looked at here"))
+    lines += note_lines(status)
+    if steps := next_steps(status, command, errors=errors):
+        lines += [Text(""), *step_lines(steps)]
+    return lines
+
+
+# -- the run ---------------------------------------------------------------------------------
+
+
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, STYLES.get(TaskState(state), ""))
+
+
+def run_lines(run: Mapping[str, Any], *, width: int, now: datetime | None = None) -> list[Text]:
+    """The run itself: id, state, since when, where, with which parameters."""
+    head = Text.assemble((run["run_id"], "bold"), GAP, state_text(run["status"]))
+    started = datetime.fromisoformat(run["created_at"])
+    finished = run.get("finished_at")
+    if finished:
+        head.append(f"{GAP}after {duration(datetime.fromisoformat(finished) - started)}")
+    else:
+        head.append(f"{GAP}for {duration((now or datetime.now(UTC)) - started)}")
+    facts = [near(run["run_dir"]), run.get("executor") or "", moment(started)]
+    lines = [head, Text(GAP + " · ".join(fact for fact in facts if fact), "dim")]
+    if run.get("parameters"):
+        shown = "  ".join(f"{name}={brief(value)}" for name, value in run["parameters"].items())
+        lines += paragraph(shown, width=width, indent=GAP)
+    if run.get("message"):
+        lines += paragraph(run["message"], width=width, indent=GAP)
+    return lines
+
+
+def brief(value: Any, width: int = 60) -> str:
+    """A JSON value in few letters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shorten(text.replace("\n", " "), width)
+
+
+# -- its tasks -------------------------------------------------------------------------------
+
+
+def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Text]:
+    """One line per task: its state, how much is done, and every other state that occurs."""
+    shown = [state for state in HEADINGS if any(_number(task, state) for task in tasks.values())]
+    header = ["task", "state", "done", *(HEADINGS[state] for state in shown)]
+    rows = [[Text(word, "dim") for word in header]]
+    for name, task in tasks.items():
+        numbers = [Text(str(_number(task, state) or ""), STYLES[state]) for state in shown]
+        rows.append([Text(name), state_text(task["state"]), Text(_done(task)), *numbers])
+    right = range(2, len(header))
+    if any(task["array"] for task in tasks.values()):
+        bars = [Text(""), *(progress_bar(task) for task in tasks.values())]
+        with_bars = [[*row[:3], bar, *row[3:]] for row, bar in zip(rows, bars, strict=True)]
+        lines = columns(with_bars, width=10_000, right=[2, *range(4, len(header) + 1)])
+        if max(line.cell_len for line in lines) <= width:
+            return lines
+    return columns(rows, width=width, right=right)
+
+
+def fitting(tasks: Mapping[str, Mapping[str, Any]], height: int) -> dict[str, Mapping[str, Any]]:
+    """As many tasks as fit below a heading: those under way, then those near them.
+
+    What has succeeded gives way first, from the top, then what has not begun, from the bottom.
+    """
+    shown, surplus = dict(tasks), len(tasks) - max(height - 1, 1)
+    done = [name for name, task in tasks.items() if task["state"] == TaskState.SUCCESS]
+    waiting = [name for name, task in tasks.items() if task["state"] == TaskState.PENDING]
+    for name in [*done, *reversed(waiting)][: max(surplus, 0)]:
+        del shown[name]
+    return shown
+
+
+def _number(task: Mapping[str, Any], state: TaskState) -> int:
+    return int(task["counts"].get(state, 0))
+
+
+def _done(task: Mapping[str, Any]) -> str:
+    if not task["array"]:
+        return ""
+    size = "?" if task.get("size") is None else task["size"]
+    return f"{_number(task, TaskState.SUCCESS)}/{size}"
+
+
+def progress_bar(task: Mapping[str, Any]) -> Text:
+    """How much of an array task is done and how much has failed; nothing for a plain task."""
+    size = task.get("size") or 0
+    if not task["array"] or not size:
+        return Text("")
+    done = _number(task, TaskState.SUCCESS) * BAR_WIDTH // size
+    lost = -(-_number(task, TaskState.FAILED) * BAR_WIDTH // size)
+    lost = min(lost, BAR_WIDTH - done)
+    return Text.assemble(
+        ("━" * done, "green"), ("╍" * lost, "red"), ("─" * (BAR_WIDTH - done - lost), "dim")
+    )
+
+
+def _failed_in_all(tasks: Mapping[str, Mapping[str, Any]]) -> int:
+    return sum(_number(task, TaskState.FAILED) for task in tasks.values())
+
+
+# -- what failed -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Instances of one task that failed in the same way."""
+
+    first: Mapping[str, Any]
+    indices: Sequence[int]
+    """Empty for a plain task."""
+
+    @property
+    def label(self) -> str:
+        """`convert[0-2, 7]`, or the name of a plain task."""
+        name = self.first["task"]
+        return f"{name}[{ranges(self.indices)}]" if self.indices else name
+
+
+def alike(failed: Iterable[Mapping[str, Any]]) -> list[Failure]:
+    """Failed instances, those together that failed in the same way."""
+    kinds: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for instance in failed:
+        key = (instance["task"], instance["cause"], instance["error"])
+        kinds.setdefault(key, []).append(instance)
+    return [
+        Failure(same[0], sorted(each["index"] for each in same if each["index"] is not None))
+        for same in kinds.values()
+    ]
+
+
+def failure_lines(
+    failed: Sequence[Mapping[str, Any]], run: Mapping[str, Any], *, errors: bool, width: int
+) -> list[Text]:
+    """What failed, why, and where its log is."""
+    failures = alike(failed)
+    lines: list[Text] = []
+    for failure in failures[:MOST_FAILURES]:
+        lines += _one_failure(failure, Path(run["run_dir"]), errors=errors, width=width)
+    hidden = failures[MOST_FAILURES:]
+    if hidden:
+        instances = sum(max(len(failure.indices), 1) for failure in hidden)
+        lines.append(Text(f"and {count(instances, 'more failed instance')}: see --task or --json"))
+    return lines
+
+
+def _one_failure(failure: Failure, run_dir: Path, *, errors: bool, width: int) -> list[Text]:
+    first = failure.first
+    head = Text.assemble((failure.label, "bold"), GAP, (first["cause"] or "FAILED", "red"))
+    if len(failure.indices) > 1:
+        head.append(f"{GAP}{count(len(failure.indices), 'element')}")
+    elif first["attempt"] > 1:
+        head.append(f"{GAP}attempt {first['attempt']}")
+    if first["job_id"]:
+        head.append(f"{GAP}job {first['job_id']}", "dim")
+    lines = [head, *paragraph(first["error"], width=width, indent=GAP * 2, first=GAP)]
+    log = run_dir / first["log"] if first["log"] else None
+    if errors and first.get("traceback"):
+        lines += block(first["traceback"], GAP * 2)
+    elif errors and log is not None:
+        lines += _end_of(log)
+    if log is not None:
+        word = "log of the first: " if len(failure.indices) > 1 else "log: "
+        lines.append(Text(f"{GAP}{word}{near(log)}", "dim"))
+    return lines
+
+
+def _end_of(log: Path) -> list[Text]:
+    from reflow.cli.tail import last_lines
+
+    try:
+        tail = last_lines(log, TAIL_LINES).decode(errors="replace")
+    except OSError as error:
+        return [Text(f"{GAP * 2}(its log cannot be read: {error.strerror})", "dim")]
+    return block(tail, GAP * 2) or [Text(f"{GAP * 2}(its log is empty)", "dim")]
+
+
+# -- what to know, and what to type next -----------------------------------------------------
+
+
+def note_lines(status: Mapping[str, Any]) -> list[Text]:
+    """Why tasks wait, and what else there is to know. Commands in it stay in one piece."""
+    notes = [
+        f"{name} waits: {task['reason']}"
+        for name, task in status["tasks"].items()
+        if task.get("reason")
+    ]
+    notes += status.get("notes", ())
+    return [Text(""), *(Text(note, "yellow") for note in notes)] if notes else []
+
+
+def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False) -> list[Step]:
+    """What people are likely to want next, the likeliest first."""
+    run_id, state = status["run"]["run_id"], RunState(status["run"]["status"])
+    failed = status["failed_instances"]
+    steps: list[Step] = []
+    if state in (RunState.FAILED, RunState.CANCELLED):
+        steps.append((f"{command} retry {run_id}", "run again what did not succeed"))
+    if state is RunState.RUNNING:
+        steps += steps_while_running(command, run_id)
+    if failed and not errors:
+        steps.append((f"{command} status {run_id} --errors", "see what failed in full"))
+    if failed:
+        words = [failed[0]["task"], *_index_word(failed[0])]
+        steps.append((f"{command} logs {run_id} {shlex.join(words)}", "read its log"))
+    return steps
+
+
+def steps_while_running(command: str, run_id: str) -> list[Step]:
+    """What to do about a run that goes on."""
+    return [
+        (f"{command} status {run_id} --watch", "follow it"),
+        (f"{command} cancel {run_id}", "stop it"),
+    ]
+
+
+def _index_word(instance: Mapping[str, Any]) -> list[str]:
+    return [] if instance["index"] is None else [str(instance["index"])]
+
+
+def step_lines(steps: Sequence[Step]) -> list[Text]:
+    """Commands to type next, one per line."""
+    longest = max(len(command) for command, _ in steps)
+    return [
+        Text.assemble((command.ljust(longest), "bold"), (f"{GAP}# {purpose}", "dim"))
+        for command, purpose in steps
+    ]

@@ -1,18 +1,22 @@
-"""Statements for many rows at once.
+"""Writes of many rows at once, column by column.
 
 Binding a value costs as much as writing it, and in most bulk writes most columns hold one value
 throughout: such a value is written into the statement instead.
 """
 
-# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
-
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
-from reflow.stores.database import Session
-from reflow.stores.orm import Row
+from reflow.stores import orm
+
+T = TypeVar("T")
+
+Cells: TypeAlias = Mapping[str, Sequence[Any]]
+"""The values of every column, all of one length, at least one."""
 
 CHUNK = 10_000
 """Rows handed over at once, which bounds the memory that a large write takes."""
@@ -24,58 +28,51 @@ _SAFE = re.compile(r"[A-Za-z0-9_.-]*")
 """Text that means itself in every dialect."""
 
 
-def insert_many(session: Session, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert rows; a column that is left out gets its default."""
-    names = ", ".join(f'"{column}"' for column in columns)
-    for chunk in _chunks(rows):
-        written, varying = _condense(chunk)
-        session.many(f'INSERT INTO "{table}" ({names}) VALUES ({", ".join(written)})', varying)
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in pieces that are not too large."""
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
 
 
-def update_many(
-    session: Session,
-    table: str,
-    columns: Sequence[str],
-    keys: Sequence[str],
-    rows: Sequence[Row],
-    where: str = "",
-) -> int:
-    """Update rows that hold the columns' values and then the keys'; how many were found."""
-    found = 0
-    for chunk in _chunks(rows):
-        written, varying = _condense(chunk)
-        setters = ", ".join(
-            f'"{column}" = {value}' for column, value in zip(columns, written, strict=False)
-        )
-        conditions = " AND ".join(
-            f'"{key}" = {value}' for key, value in zip(keys, written[len(columns) :], strict=True)
-        )
-        found += session.many(f'UPDATE "{table}" SET {setters} WHERE {conditions}{where}', varying)
-    return found
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to be written: what each column holds throughout, or row by row."""
+
+    table: type[orm.Table]
+    constants: Mapping[str, str]
+    """By column, an SQL literal."""
+    bound: Cells
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return orm.table_name(self.table)
 
 
-def _chunks(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+def batch(table: type[orm.Table], cells: Cells, keys: Sequence[str] = ()) -> Batch:
+    """A batch of rows; the columns of `keys` are bound row by row in any case."""
+    constants: dict[str, str] = {}
+    bound: dict[str, Sequence[Any]] = {}
+    for column, values in cells.items():
+        literal = None if column in keys or len(values) < _FEW else _literal(values)
+        if literal is None:
+            bound[column] = values
+        else:
+            constants[column] = literal
+    return Batch(table, constants, bound)
 
 
-def _condense(rows: Sequence[Row]) -> tuple[list[str], list[Row]]:
-    """What stands for each column in the statement, and the rows of what is still to be bound."""
-    if len(rows) < _FEW:
-        return ["?"] * len(rows[0]), list(rows)
-    columns = list(zip(*rows, strict=True))
-    written = [_constant(column) for column in columns]
-    bound = [column for column, value in zip(columns, written, strict=True) if value == "?"]
-    return written, list(zip(*bound, strict=True)) if bound else [()] * len(rows)
+def constant(values: Sequence[Any]) -> bool:
+    """Whether all values are the same."""
+    return values.count(values[0]) == len(values)
 
 
-def _constant(column: Row) -> str:
-    first = column[0]
-    if first is not None and type(first) not in (int, float, str):
-        return "?"
-    if column.count(first) < len(column):
-        return "?"
+def _literal(values: Sequence[Any]) -> str | None:
+    first = values[0]
+    if not constant(values):
+        return None
     if first is None:
         return "NULL"
-    if isinstance(first, str):
-        return f"'{first}'" if _SAFE.fullmatch(first) else "?"
-    return repr(first)
+    if type(first) is str:
+        return f"'{first}'" if _SAFE.fullmatch(first) else None
+    return repr(first) if type(first) in (int, float) else None

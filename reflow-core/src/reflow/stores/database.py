@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from reflow.errors import StoreError
 from reflow.stores import orm
+from reflow.stores.bulk import Batch
 from reflow.stores.orm import Handle, Query, Row
 
 
@@ -41,6 +42,14 @@ class Dialect(ABC):
     @abstractmethod
     def statement(self, sql: str) -> str:
         """A statement with `?` for its parameters, in the driver's own style."""
+
+    @abstractmethod
+    def insert(self, handle: Handle, batch: Batch) -> None:
+        """Insert many rows."""
+
+    @abstractmethod
+    def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
+        """Update many rows in the order given; how many were found."""
 
     @abstractmethod
     def usable(self, handle: Handle) -> bool:
@@ -95,9 +104,16 @@ class Session:
         """Carry out a statement with `?` for its parameters; its rows, if it has any."""
         return orm.run_sql(self.handle, self._dialect.statement(statement), values)
 
-    def many(self, statement: str, rows: Sequence[Row]) -> int:
-        """Carry out a statement for every row of values; the number of rows it touched."""
-        return orm.run_many(self.handle, self._dialect.statement(statement), rows)
+    def insert(self, batch: Batch) -> None:
+        """Insert many rows; a column that is left out gets its default."""
+        self._dialect.insert(self.handle, batch)
+
+    def update(self, batch: Batch, keys: Sequence[str], condition: str = "TRUE") -> int:
+        """Update the rows that have those keys and meet the condition; how many there were.
+
+        The condition speaks of the table as `t`.
+        """
+        return self._dialect.update(self.handle, batch, keys, condition)
 
 
 @dataclass

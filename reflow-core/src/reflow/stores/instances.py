@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from operator import itemgetter
 
 from reflow.errors import NotFoundError
 from reflow.model.records import FailedInstance, Instance, StoredOutput, TaskRecord
@@ -110,16 +111,17 @@ def reusable(session: Session, identities: Sequence[str]) -> dict[str, list[Stor
     waiting = iter(dict.fromkeys(map(stored, identities)))
     while chunk := tuple(islice(waiting, LOOKUP)):
         rows += session.sql(
-            'SELECT "id", "identity", "paths", "bound_dir", "task" '
+            'SELECT "id", "identity", "paths", "bound_dir", "task", "recorded_at" '
             'FROM "reflow_instance" WHERE "reusable" = 1 '
-            f'AND "identity" IN ({", ".join("?" * len(chunk))}) '
-            'ORDER BY "recorded_at" DESC, "id" DESC',
+            f'AND "identity" IN ({", ".join("?" * len(chunk))})',
             chunk,
         )
-    run_ids = _run_ids(session, {row[-1] for row in rows})
+    # Sorted here, where there are seldom two of one identity.
+    rows.sort(key=itemgetter(5, 0), reverse=True)
+    run_ids = _run_ids(session, {row[4] for row in rows})
     found: dict[str, list[StoredOutput]] = {}
-    for row in rows:
-        output = stored_output((*row[:-1], run_ids[row[-1]]))
+    for key, identity, paths, bound_dir, task, _ in rows:
+        output = stored_output((key, identity, paths, bound_dir, run_ids[task]))
         found.setdefault(output.identity, []).append(output)
     return found
 

@@ -87,6 +87,23 @@ def run_many(handle: Handle, statement: str, rows: Sequence[Row]) -> int:
         return int(cursor.rowcount)
 
 
+def run_raw(handle: Handle, statement: str, values: Row = ()) -> int:
+    """Carry out a statement; the number of rows it touched."""
+    with closing(handle.execute_sql(statement, values)) as cursor:
+        return int(cursor.rowcount)
+
+
+def table_name(table: type[Table]) -> str:
+    """The name of a table in the database."""
+    return str(table._meta.table_name)
+
+
+def column_type(handle: Handle, table: type[Table], column: str) -> str:
+    """The database's own word for the type of a column."""
+    kind = table._meta.columns[column].field_type
+    return str(handle.get_context_options()["field_types"].get(kind, kind))
+
+
 def cause_of(error: BaseException) -> BaseException:
     """The driver's own exception behind one of peewee's."""
     return getattr(error, "orig", None) or error

@@ -1,11 +1,16 @@
 """PostgreSQL, through psycopg 3."""
 
+# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
+
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 from reflow.errors import StoreError
 from reflow.stores import orm
+from reflow.stores.bulk import Batch, Cells
 from reflow.stores.database import Dialect, Session
-from reflow.stores.orm import Handle, Query
+from reflow.stores.orm import Handle, Query, Row
 from reflow.stores.url import PostgresUrl
 
 try:
@@ -64,6 +69,27 @@ class PostgresDialect(Dialect):
         """The driver's style is `%s`."""
         return sql.replace("?", "%s")
 
+    def insert(self, handle: Handle, batch: Batch) -> None:
+        """One statement; the rows travel as one array per column."""
+        cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}
+        columns = ", ".join(f'"{column}"' for column in cells)
+        orm.run_raw(
+            handle,
+            f'INSERT INTO "{batch.name}" ({columns}) SELECT {", ".join(cells.values())} '
+            f"FROM {_arrays(handle, batch)}",
+            tuple(map(list, batch.bound.values())),
+        )
+
+    def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
+        """One statement for every time that a key comes up, so that order counts."""
+        cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}
+        setters = ", ".join(f'"{name}" = {cell}' for name, cell in cells.items())
+        found = " AND ".join([*(f't."{key}" = v."{key}"' for key in keys), condition])
+        statement = (
+            f'UPDATE "{batch.name}" AS t SET {setters} FROM {_arrays(handle, batch)} WHERE {found}'
+        )
+        return sum(orm.run_raw(handle, statement, values) for values in _rounds(batch.bound, keys))
+
     def usable(self, handle: Handle) -> bool:
         """Whether the server has not hung up."""
         return bool(handle.is_connection_usable())
@@ -80,3 +106,22 @@ class PostgresDialect(Dialect):
             f"{self.shown} could not be used: {words}. See whether the server runs and lets you "
             f"in, or choose another store with REFLOW_STORE"
         )
+
+
+def _arrays(handle: Handle, batch: Batch) -> str:
+    types = [f"%s::{orm.column_type(handle, batch.table, column)}[]" for column in batch.bound]
+    names = ", ".join(f'"{column}"' for column in batch.bound)
+    return f"unnest({', '.join(types)}) AS v({names})"
+
+
+def _rounds(bound: Cells, keys: Sequence[str]) -> Iterator[Row]:
+    """The arrays of rows with different keys; what comes up again goes into a later round."""
+    places: dict[Row, int] = {}
+    rounds: list[list[int]] = []
+    for row, key in enumerate(zip(*(bound[name] for name in keys), strict=True)):
+        place = places[key] = places.get(key, -1) + 1
+        if place == len(rounds):
+            rounds.append([])
+        rounds[place].append(row)
+    for rows in rounds:
+        yield tuple([column[row] for row in rows] for column in bound.values())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import FailureCause, RunState, TaskState
+from reflow.stores.bulk import Cells
 from reflow.stores.orm import Row
-from reflow.stores.text import plain, plain_or_none, stored, stored_or_none
+from reflow.stores.text import plain, plain_or_none, stored, stored_column, stored_or_none
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -138,27 +142,18 @@ INSTANCE_COLUMNS = (
 )
 
 
-def instance_row(one: Instance, task: int) -> Row:
-    """In the order of `INSTANCE_COLUMNS`, then the key of the task and the index."""
-    return (
-        one.state.value,
-        one.attempt,
-        one.counted,
-        one.uncounted,
-        one.wave,
-        one.position,
-        stored_or_none(one.identity),
-        one.source,
-        one.cause and one.cause.value,
-        stored(one.error),
-        stored(one.native_id),
-        one.mem_scale,
-        one.time_scale,
-        one.missing_since,
-        one.not_before,
-        task,
-        one.index,
-    )
+_INSTANCE_VALUES = attrgetter(*INSTANCE_COLUMNS, "index")
+
+
+def instance_cells(instances: Sequence[Instance], tasks: Sequence[int]) -> Cells:
+    """The columns of `INSTANCE_COLUMNS`, the index, and the keys of the tasks."""
+    columns = zip(*map(_INSTANCE_VALUES, instances), strict=True)
+    cells: dict[str, Sequence[Any]] = dict(zip((*INSTANCE_COLUMNS, "idx"), columns, strict=True))
+    for name in ("state", "cause"):
+        cells[name] = _words(cells[name])
+    for name in ("identity", "error", "native_id"):
+        cells[name] = stored_column(cells[name])
+    return {**cells, "task": tasks}
 
 
 def instance_record(task: str, row: Row) -> Instance:
@@ -201,36 +196,50 @@ OUTCOME_COLUMNS = (
     "ended_at",
     "peak_memory",
     "cpu_time",
-    "recorded_at",
-    "source",
 )
 
 
-def outcome_row(outcome: Outcome, task: int, recorded_at: int) -> Row:
-    """In the order of `OUTCOME_COLUMNS`, then the key of the task and the index."""
-    success = outcome.state is TaskState.SUCCESS
-    return (
-        outcome.attempt,
-        outcome.state.value,
-        stored_or_none(outcome.output),
-        stored_or_none(outcome.paths),
-        stored_or_none(outcome.bound_dir),
-        int(success and outcome.reusable and outcome.output is not None),
-        None if success or outcome.cause is None else outcome.cause.value,
-        "" if success else stored(outcome.error),
-        "" if success else stored(outcome.traceback),
-        stored(outcome.native_id),
-        stored(outcome.host),
-        stored(outcome.log),
-        outcome.started_at,
-        outcome.ended_at,
-        outcome.peak_memory,
-        outcome.cpu_time,
-        recorded_at,
-        None,
-        task,
-        outcome.index,
-    )
+_OUTCOME_VALUES = attrgetter(*OUTCOME_COLUMNS, "index")
+
+
+def outcome_cells(outcomes: Sequence[Outcome], tasks: Sequence[int], recorded_at: int) -> Cells:
+    """The columns of `OUTCOME_COLUMNS`, the index, the keys of the tasks, and what follows."""
+    columns = zip(*map(_OUTCOME_VALUES, outcomes), strict=True)
+    cells: dict[str, Sequence[Any]] = dict(zip((*OUTCOME_COLUMNS, "idx"), columns, strict=True))
+    success = [state is TaskState.SUCCESS for state in cells["state"]]
+    for name, blank in (("cause", None), ("error", ""), ("traceback", "")):
+        cells[name] = [
+            blank if well else value for well, value in zip(success, cells[name], strict=True)
+        ]
+    cells["reusable"] = [
+        int(well and may and output is not None)
+        for well, may, output in zip(success, cells["reusable"], cells["output"], strict=True)
+    ]
+    for name in ("state", "cause"):
+        cells[name] = _words(cells[name])
+    for name in _OUTCOME_TEXTS:
+        cells[name] = stored_column(cells[name])
+    same = len(outcomes)
+    return {**cells, "recorded_at": [recorded_at] * same, "source": [None] * same, "task": tasks}
+
+
+_OUTCOME_TEXTS = (
+    "output",
+    "paths",
+    "bound_dir",
+    "error",
+    "traceback",
+    "native_id",
+    "host",
+    "log",
+)
+
+
+def _words(members: Sequence[StrEnum | None]) -> list[str | None]:
+    words: dict[StrEnum | None, str | None] = {
+        member: member and member.value for member in set(members)
+    }
+    return [words[member] for member in members]
 
 
 FAILURE_COLUMNS = ("idx", "cause", "error", "traceback", "log", "native_id", "attempt")

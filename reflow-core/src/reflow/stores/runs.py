@@ -1,7 +1,5 @@
 """Queries on runs, their tasks and their leases."""
 
-# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +9,7 @@ from reflow.errors import LeaseLostError, NotFoundError
 from reflow.model.json import Json
 from reflow.model.records import Lease, LeaseRecord, RunRecord, TaskRecord
 from reflow.model.states import RunState
+from reflow.stores.bulk import batch
 from reflow.stores.database import Session
 from reflow.stores.models import Run, Task
 from reflow.stores.rows import (
@@ -43,11 +42,10 @@ def create(session: Session, run: RunRecord, tasks: Sequence[TaskRecord]) -> boo
     if not session.execute(Run.insert(**values, **lease).on_conflict_ignore()):
         return False
     key = key_of(session, run.run_id)
-    names = ", ".join(f'"{column}"' for column in ("run", *TASK_COLUMNS))
-    session.many(
-        f'INSERT INTO "reflow_task" ({names}) VALUES (?, ?, ?, ?, ?, ?)',
-        [(key, *task_row(task)) for task in tasks],
-    )
+    if tasks:
+        columns = zip(*map(task_row, tasks), strict=True)
+        cells = dict(zip(TASK_COLUMNS, columns, strict=True))
+        session.insert(batch(Task, {**cells, "run": [key] * len(tasks)}))
     return True
 
 

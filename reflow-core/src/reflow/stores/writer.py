@@ -9,23 +9,23 @@ from functools import cached_property
 from reflow.errors import NotFoundError
 from reflow.model.records import Instance, Outcome, SubmissionRecord
 from reflow.model.states import RunState, TaskState
-from reflow.stores.bulk import insert_many, update_many
+from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session
+from reflow.stores.models import Instance as Table
 from reflow.stores.models import Request, Run, Submission, Task
 from reflow.stores.rows import (
-    INSTANCE_COLUMNS,
-    OUTCOME_COLUMNS,
-    instance_row,
+    instance_cells,
     moment,
     moment_or_none,
-    outcome_row,
+    outcome_cells,
     submission_values,
 )
 from reflow.stores.text import plain, stored
 from reflow.suggest import did_you_mean
 
-_INSTANCES = "reflow_instance"
-_INSTANCE_KEY = ("task", "idx")
+_KEY = ("task", "idx")
+
+_NO_SUCCESS = "t.\"state\" <> 'SUCCESS'"
 
 
 class SqlWriter:
@@ -56,31 +56,27 @@ class SqlWriter:
 
     def add_instances(self, instances: Sequence[Instance]) -> None:
         """Insert new instances as they stand."""
-        rows = [instance_row(one, self._key_of(one.task)) for one in instances]
-        insert_many(self._session, _INSTANCES, (*INSTANCE_COLUMNS, *_INSTANCE_KEY), rows)
+        for chunk in chunks(instances):
+            cells = instance_cells(chunk, self._keys_of([one.task for one in chunk]))
+            self._session.insert(batch(Table, cells))
 
     def update_instances(self, instances: Sequence[Instance]) -> None:
         """Write every field of instances. Raises `NotFoundError` when one is not there."""
-        rows = [instance_row(one, self._key_of(one.task)) for one in instances]
-        found = update_many(self._session, _INSTANCES, INSTANCE_COLUMNS, _INSTANCE_KEY, rows)
-        if found < len(rows):
-            raise NotFoundError(
-                f"{len(rows) - found} of {len(rows)} instances to be updated were never added; "
-                f"nothing was written"
-            )
+        for chunk in chunks(instances):
+            cells = instance_cells(chunk, self._keys_of([one.task for one in chunk]))
+            found = self._session.update(batch(Table, cells, _KEY), _KEY)
+            if found < len(chunk):
+                raise NotFoundError(
+                    f"{len(chunk) - found} of {len(chunk)} instances that were to be updated "
+                    f"were never added; nothing was written"
+                )
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Write what instances ended with, unless they are SUCCESS: the first success stays."""
         now = moment(datetime.now(UTC))
-        rows = [outcome_row(one, self._key_of(one.task), now) for one in outcomes]
-        update_many(
-            self._session,
-            _INSTANCES,
-            OUTCOME_COLUMNS,
-            _INSTANCE_KEY,
-            rows,
-            where=" AND \"state\" <> 'SUCCESS'",
-        )
+        for chunk in chunks(outcomes):
+            cells = outcome_cells(chunk, self._keys_of([one.task for one in chunk]), now)
+            self._session.update(batch(Table, cells, _KEY), _KEY, _NO_SUCCESS)
 
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""
@@ -108,6 +104,10 @@ class SqlWriter:
     def _keys(self) -> dict[str, int]:
         query = Task.select(Task.name, Task.id).where(Task.run == self._run)
         return {plain(name): key for name, key in self._session.rows(query)}
+
+    def _keys_of(self, tasks: Sequence[str]) -> Sequence[int]:
+        keys = {task: self._key_of(task) for task in set(tasks)}
+        return [keys[task] for task in tasks]
 
     def _key_of(self, task: str) -> int:
         try:

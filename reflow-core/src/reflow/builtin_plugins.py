@@ -45,7 +45,7 @@ def reflow_type_rules() -> Iterable[TypeRule]:
 @hookimpl
 def reflow_codecs() -> Iterable[Codec]:
     """The types that are stored without any plugin."""
-    from reflow.values.codecs import builtin_codecs
+    from reflow.values.builtin import builtin_codecs
 
     return builtin_codecs()
 

@@ -59,7 +59,7 @@ class Flow:
         `array_parallelism` at a time. Resources of each instance: `cpus`, `time` (`HH:MM:SS`,
         `D-HH:MM:SS`, minutes as int, or a timedelta), `mem` (`4G`, `512M`, `1.5GiB`, or bytes as
         int; binary), `gpus`, `nodes`, `queue` (or `partition`), `account`, and
-        `options={"slurm": {...}}` for one scheduler's own. `after` names tasks to wait for.
+        `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to wait for.
         `version` stands for the source in the cache's key, `cache=False` always runs, `verify`
         is asked about a cached result under `verify=True`. `retries` counts further tries, which
         `retry_mem` and `retry_time` give more of what ran out.

@@ -92,7 +92,7 @@ class BatchExecutor(ABC):
     """A file that gets one line of JSON for each scheduler command."""
 
     name: ClassVar[str]
-    """What people write: `executor="slurm"`."""
+    """What people write: `executor="pond"`."""
     scheduler: ClassVar[str]
     """What people call the scheduler."""
     package: ClassVar[str]

@@ -64,9 +64,9 @@ class Variables:
     """Which variables of the calling process a scheduler's commands may see."""
 
     dropped: tuple[str, ...] = ()
-    """Beginnings of names that would act as options, or leak into jobs: `SBATCH_`."""
+    """Beginnings of names that would act as options, or leak into jobs: `POND_`."""
     kept: tuple[str, ...] = ()
-    """Names that are passed on although they begin so: `SLURM_CONF`."""
+    """Names that are passed on although they begin so: `POND_CONF`."""
     added: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from markupsafe import Markup
 from reflow.errors import ConfigError
 
 PACKAGED = "packaged"
-"""What a site's template extends: `{% extends "packaged/slurm.sh.j2" %}`."""
+"""What a site's template extends: `{% extends "packaged/pond.sh.j2" %}`."""
 
 
 class ScriptTemplates:

@@ -163,7 +163,7 @@ def _executor_options(value: object) -> Mapping[str, Mapping[str, Any]]:
         isinstance(name, str) and isinstance(extra, Mapping) for name, extra in value.items()
     ):
         raise ParameterError(
-            f"options={value!r}: write them by executor, such as {{'slurm': {{'qos': 'high'}}}}"
+            f"options={value!r}: write them by executor, such as {{'NAME': {{'option': 'value'}}}}"
         )
     for executor, extra in value.items():
         for key, item in extra.items():

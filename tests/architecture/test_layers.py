@@ -1,0 +1,226 @@
+"""Who may import whom, what `import reflow` loads, and where schedulers may be named."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "reflow-core" / "src"
+
+# Each may import its own row and those above it. A folder stands for what is in it; where a module
+# is named itself, that counts. What only type checkers import is free.
+LAYERS = (
+    ("suggest", "distributions"),
+    ("errors",),
+    ("model",),
+    # The contracts are interfaces without code, made of the words of the model.
+    ("wiring.contract", "values.contract", "stores.contract", "executors.contract"),
+    ("wiring",),
+    ("values",),
+    ("hookspecs", "plugin_loading", "settings", "plugins"),
+    ("config", "config_text"),
+    ("stores",),
+    ("executors", "batch"),
+    # What plugins are given: beside the stack, for those outside it.
+    ("plugin_api", "health", "builtin_plugins"),
+    ("engine",),
+    ("describe", "drawing", "flow", "run", "workflow"),
+    ("cli",),
+    ("testing",),
+)
+# The two ways down: methods that print or read the command line, and import it when called.
+DOORS = {("workflow", "cli.flow"), ("run", "cli.show")}
+RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+
+FOR_TYPE_CHECKERS = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+SCHEDULERS = re.compile(
+    # Between letters these are parts of other words; between cases they are not: `PBSExecutor`.
+    r"(?<![a-z])(slurm|pbs|lsf|sge|flux|torque|qsub|sbatch|grid[ _-]?engine)(?![a-z])"
+)
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """The name within `reflow`: `stores.sql`; empty for `reflow` itself."""
+    parts = path.relative_to(CORE / "reflow").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def layer_of(module: str) -> str | None:
+    """The most telling entry of `LAYERS` for a module."""
+    while module and module not in RANKS:
+        module = module.rpartition(".")[0]
+    return module or None
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything a file imports when it runs, at any depth."""
+    package = path.relative_to(CORE).parent.parts if path.is_relative_to(CORE) else ()
+    for node in running(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                inside = CORE.joinpath(*full.split("."))
+                is_module = inside.is_dir() or inside.with_suffix(".py").is_file()
+                yield node.lineno, full if is_module else source
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's nodes, without the blocks that are for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in FOR_TYPE_CHECKERS:
+            yield from (each for other in child.orelse for each in (other, *running(other)))
+        else:
+            yield child
+            yield from running(child)
+
+
+def reflow_imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name within `reflow` of what a file imports from there."""
+    for line, name in imports_of(path):
+        if name == "reflow" or name.startswith("reflow."):
+            yield line, name.removeprefix("reflow").removeprefix(".")
+
+
+def test_every_module_stands_in_a_layer() -> None:
+    unplaced = [
+        module for path in sources(CORE) if (module := module_of(path)) and layer_of(module) is None
+    ]
+    assert unplaced == []
+
+
+@pytest.mark.parametrize("path", sources(CORE), ids=lambda path: module_of(path) or "reflow")
+def test_a_module_imports_only_what_stands_above_it(path: Path) -> None:
+    layer = layer_of(module_of(path))
+    if layer is None:
+        return  # `reflow` itself, which imports nothing until it is asked, from anywhere
+    wrong = [
+        f"{path.name}:{line} imports reflow.{name}"
+        for line, name in reflow_imports(path)
+        if name and (target := layer_of(name)) and RANKS[target] > RANKS[layer]
+        if (module_of(path), name) not in DOORS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("module", "behind"), sorted(DOORS))
+def test_what_is_lower_is_imported_only_when_called(module: str, behind: str) -> None:
+    tree = ast.parse((CORE / "reflow" / f"{module}.py").read_text())
+    top = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert f"reflow.{behind}" not in top
+    assert (module, behind) in {
+        (module, name) for _, name in reflow_imports(CORE / "reflow" / f"{module}.py")
+    }
+
+
+def test_no_module_imports_from_the_package_root() -> None:
+    # The root's names are for users; within, it would hide a dependency, and be circular.
+    wrong = [
+        f"{module_of(path)}:{node.lineno} imports {alias.name}"
+        for path in sources(CORE)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "reflow" and not node.level
+        for alias in node.names
+        if alias.name != "__version__" and layer_of(alias.name) is None
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_the_test_kit() -> None:
+    wrong = [
+        f"{module_of(path)}:{line}"
+        for path in sources(CORE)
+        if layer_of(module_of(path)) != "testing"
+        for line, name in reflow_imports(path)
+        if layer_of(name) == "testing"
+    ]
+    assert wrong == []
+
+
+def test_backends_import_only_the_plugin_interface() -> None:
+    backends = [path for path in ROOT.glob("reflow-*/src") if path != CORE]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports reflow.{name}"
+        for backend in backends
+        for path in sources(backend)
+        for line, name in reflow_imports(path)
+        if name != "plugin_api"
+    ]
+    assert wrong == []
+
+
+def test_the_core_imports_no_backend() -> None:
+    wrong = [
+        f"{module_of(path)}:{line} imports {name}"
+        for path in sources(CORE)
+        for line, name in imports_of(path)
+        if name.startswith("reflow_")
+    ]
+    assert wrong == []
+
+
+def test_schedulers_are_named_in_one_table_only() -> None:
+    files = [path for path in (CORE / "reflow").rglob("*") if path.is_file()]
+    files = [path for path in files if path.suffix != ".pyc"]
+    allowed = {CORE / "reflow" / "distributions.py"}
+    # The kit holds fakes of the schedulers.
+    named = [
+        f"{path.relative_to(CORE)}:{number}: {line.strip()}"
+        for path in files
+        if path not in allowed and CORE / "reflow" / "testing" not in path.parents
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if names_a_scheduler(line)
+    ]
+    assert named == []
+
+
+def names_a_scheduler(text: str) -> bool:
+    """Whether one is named, in words or within a name in snake or camel case."""
+    separated = re.sub(r"([a-z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", text)
+    return bool(SCHEDULERS.search(separated.lower()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SlurmExecutor", "PBSExecutor", "from_slurm()", "SLURM_JOB_ID", "Grid Engine", "via sge."],
+)
+def test_a_scheduler_is_recognised_in_any_form(text: str) -> None:
+    assert names_a_scheduler(text)
+
+
+@pytest.mark.parametrize("text", ["message", "influx", "passenger", "fluxes", "torques"])
+def test_other_words_are_not_taken_for_a_scheduler(text: str) -> None:
+    assert not names_a_scheduler(text)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import reflow",
+        "from reflow import Param, Result, RunDir, Workflow, Flow, Run, TaskInterrupted",
+        "import reflow; reflow.Workflow('w')",
+    ],
+)
+def test_importing_reflow_loads_no_heavy_library(statement: str) -> None:
+    code = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    heavy = {"typer", "rich", "peewee", "playhouse", "jinja2", "pluggy", "importlib_metadata"}
+    assert not heavy & set(ended.stdout.split())

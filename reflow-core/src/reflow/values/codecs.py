@@ -1,0 +1,89 @@
+"""Values to JSON and back: the door to the encoder, the decoder and all codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reflow.errors import StoredValueError
+from reflow.model.json import Json
+from reflow.values.contract import Codec
+from reflow.values.decoding import Decoder
+from reflow.values.encoding import Encoder, too_deep
+from reflow.values.registry import SELF_CONTAINED, Registry, close_mark, mark_of, open_mark
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A part of encoded data that may refer to files outside it."""
+
+    codec: Codec
+    data: Json
+
+
+class Codecs:
+    """Encodes and decodes values.
+
+    `plugins` gives the codecs of plugins. It is called at most once, and only for a type or a
+    stored value that no built-in codec knows.
+    """
+
+    def __init__(self, plugins: Callable[[], Sequence[Codec]] = tuple) -> None:
+        self._registry = Registry(plugins)
+
+    def encode(self, value: Any, annotation: Any = Any, directory: Path | None = None) -> Json:
+        """The value as JSON; a list becomes an array of its encoded items.
+
+        `annotation` names the classes that may occur in the value; `directory` is where codecs
+        may put files. Raises `UnstorableValueError`, which says what cannot be stored and where
+        in the value it sits.
+        """
+        decode = partial(self._decode_part, annotation, directory)
+        try:
+            return Encoder(self._registry, annotation, directory, decode).encode(value)
+        except RecursionError:
+            raise too_deep() from None
+
+    def decode(self, data: Json, annotation: Any = Any, directory: Path | None = None) -> Any:
+        """The value again, equal and of the same type.
+
+        Classes are found through `annotation` alone; nothing that the data names is imported.
+        Raises `StoredValueError` for data that `encode` did not write, or wrote under an
+        annotation that names other classes.
+        """
+        encode = partial(self.encode, annotation=annotation, directory=directory)
+        try:
+            return Decoder(self._registry, annotation, directory, encode).decode(data)
+        except RecursionError:
+            raise StoredValueError("a stored value is nested too deeply to be read") from None
+
+    def fingerprint(self, data: Json) -> Json:
+        """What encoded data counts by now: itself, and files by their size and time."""
+        if isinstance(data, list):
+            return [self.fingerprint(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        name = mark_of(data)
+        if name is None or name in SELF_CONTAINED:
+            return {key: self.fingerprint(part) for key, part in data.items()}
+        tag, content = open_mark(name, data)
+        counted = self._registry.named(name).fingerprint(content)
+        return close_mark(name, tag, self.fingerprint(counted))
+
+    def references(self, data: Json) -> Iterator[Reference]:
+        """The parts of encoded data that may refer to files, always in the same order."""
+        if isinstance(data, list):
+            for item in data:
+                yield from self.references(item)
+        elif isinstance(data, dict):
+            name = mark_of(data)
+            if name is not None and name not in SELF_CONTAINED:
+                yield Reference(self._registry.named(name), open_mark(name, data)[1])
+            for key in sorted(data):
+                yield from self.references(data[key])
+
+    def _decode_part(self, outer: Any, directory: Path | None, data: Json, annotation: Any) -> Any:
+        return self.decode(data, outer if annotation is Any else (annotation, outer), directory)

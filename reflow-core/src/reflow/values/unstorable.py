@@ -1,0 +1,42 @@
+"""The error for a value, or a part of one, that cannot be stored."""
+
+from __future__ import annotations
+
+from reflow.errors import UnstorableValueError
+
+_LONGEST_KEY = 60
+
+
+class UnstorablePartError(UnstorableValueError):
+    """Says what cannot be stored, where in the value it sits, and what to do about it."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what)
+        self._what = what
+        self._advice = advice
+        self._steps: list[str] = []
+
+    def inside(self, step: str) -> UnstorablePartError:
+        """The same error, one level further out: `step` leads from there to the part."""
+        self._steps.append(step)
+        return self
+
+    def __str__(self) -> str:
+        where = f" in {''.join(reversed(self._steps))}" if self._steps else ""
+        advice = f"; {self._advice}" if self._advice else ""
+        return f"cannot store {self._what}{where}{advice}"
+
+
+def step(key: object) -> str:
+    """How to get from a container to the part under that key, as Python would write it."""
+    shown = repr(key)
+    if len(shown) > _LONGEST_KEY:
+        shown = shown[:_LONGEST_KEY] + "..."
+    return f"[{shown}]"
+
+
+def type_name(kind: type) -> str:
+    """The name of a class as people know it: `dict`, `numpy.float64`."""
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -79,6 +79,7 @@ class Daemons:
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._record = directory / "daemons.json"
         self._logs = directory / "log"
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._environment = {"PATH": DAEMON_PATH, "HOME": "/root", "LANG": "C.UTF-8", **environment}
 
     def start(self, name: str, command: Sequence[str]) -> None:
@@ -94,12 +95,12 @@ class Daemons:
                 stderr=output,
                 start_new_session=True,
             )
+        self._children[process.pid] = process
         self._write({**self._read(), name: [process.pid, _start_time(process.pid)]})
 
     def alive(self, name: str) -> bool:
         """Whether that daemon runs."""
-        pid, started = self._read().get(name, (0, None))
-        return started is not None and _start_time(pid) == started
+        return self._lives(*self._read().get(name, (0, None)))
 
     def kill(self, name: str) -> None:
         """End a daemon without asking, as a crash does."""
@@ -125,13 +126,18 @@ class Daemons:
     def _end(self, name: str, first: signal.Signals) -> None:
         pid, started = self._read().get(name, (0, None))
         for number, patience in ((first, 10.0), (signal.SIGKILL, 10.0)):
-            if started is None or _start_time(pid) != started:
+            if not self._lives(pid, started):
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
             with contextlib.suppress(StartError):
-                wait_for(f"the end of {name}", lambda: _start_time(pid) != started, patience)
+                wait_for(f"the end of {name}", lambda: not self._lives(pid, started), patience)
         self._write({key: value for key, value in self._read().items() if key != name})
+
+    def _lives(self, pid: int, started: str | None) -> bool:
+        if pid in self._children:
+            self._children[pid].poll()
+        return started is not None and _start_time(pid) == started
 
     def _read(self) -> dict[str, tuple[int, str | None]]:
         if not self._record.exists():
@@ -144,8 +150,6 @@ class Daemons:
 
 def _start_time(pid: int) -> str | None:
     """When a process began, in the kernel's ticks; None when it is gone or a zombie."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

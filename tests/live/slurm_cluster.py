@@ -1,8 +1,8 @@
 """A real Slurm on this machine, without systemd: everything in one folder, loopback only.
 
-    python tests/live/slurm_cluster.py install
-    python tests/live/slurm_cluster.py start /tmp/cluster [--no-accounting] [--max-array 101] ...
-    python tests/live/slurm_cluster.py stop /tmp/cluster
+    python -m tests.live.slurm_cluster install
+    python -m tests.live.slurm_cluster start /tmp/cluster [--no-accounting] [--max-array 101] ...
+    python -m tests.live.slurm_cluster stop /tmp/cluster
 
 A client of the cluster needs SLURM_CONF=/tmp/cluster/etc/slurm.conf in its environment.
 """
@@ -19,7 +19,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daemons import Daemons, StartError, free_ports, install_packages, wait_for
+from tests.live.daemons import Daemons, StartError, free_ports, install_packages, wait_for
 
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins")
 ACCOUNTING_PACKAGES = (

@@ -17,7 +17,9 @@ from jinja2 import (
     StrictUndefined,
     TemplateError,
     Undefined,
+    pass_context,
 )
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from reflow.errors import ConfigError
@@ -45,7 +47,7 @@ class ScriptTemplates:
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
             autoescape=True,
-            finalize=_quoted,
+            finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
@@ -74,6 +76,11 @@ def comment(text: object) -> Markup:
 def shell_code(lines: Iterable[str]) -> Markup:
     """Lines that go into the script as they are."""
     return Markup("\n".join(lines))  # noqa: S704 - a shell script, not a page
+
+
+@pass_context  # or else constants would not come here, but be escaped as markup when compiled
+def _finalize(context: Context, value: object) -> Markup:
+    return _quoted(value)
 
 
 def _quoted(value: object) -> Markup:

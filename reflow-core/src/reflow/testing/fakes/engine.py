@@ -127,6 +127,7 @@ class Engine:
         """Take a job into the queue."""
         self.jobs[job.number] = job
         self._queued[job.number] = job
+        job.reason = self._job_obstacle(job) or Wait.NOT_ASKED
         if job.begin > self.now():
             self.at(job.begin, self.want_schedule)
         self.want_schedule()
@@ -169,7 +170,10 @@ class Engine:
         task.why = None
         task.ended = None
         task.known = True
+        if task.runs:
+            task.runs[-1].superseded = True
         task.begin = self.now() + delay
+        task.reason = task.waited_for = Wait.BEGIN_TIME
         job = task.job
         self._queued[job.number] = job
         job.waiting[task.index] = task
@@ -202,10 +206,11 @@ class Engine:
             return
         for task in list(job.waiting.values()):
             if task.begin > self.now():
-                task.reason = Wait.BEGIN_TIME
+                task.reason = task.waited_for = Wait.BEGIN_TIME
                 continue
             task.reason = self._policy.task_obstacle(task)
             if task.reason is not None:
+                task.waited_for = task.reason
                 continue
             if job.throttle is not None and job.active >= job.throttle:
                 job.reason = Wait.THROTTLE
@@ -238,7 +243,7 @@ class Engine:
     def _start(self, task: Task, nodes: tuple[Node, ...]) -> None:
         job = task.job
         run = Run(len(task.runs), nodes, job.request.share, self.now())
-        run.waited_for = Wait.BEGIN_TIME if task.runs else job.reason
+        run.waited_for = task.waited_for or job.reason
         job.waiting.pop(task.index, None)
         job.active += 1
         task.phase = Phase.RUNNING

@@ -142,6 +142,8 @@ class Run:
     peak_memory: int = 0
     """In bytes, sampled."""
     suspended: bool = False
+    superseded: bool = False
+    """True once its task was put back into the queue."""
 
     @property
     def code(self) -> int:
@@ -172,6 +174,8 @@ class Task:
     """Gone without a trace, as if it had never been."""
     reason: object = None
     """Why this one in particular waits, where it differs from its job."""
+    waited_for: object = None
+    """The last such reason there was."""
     error: str = ""
     """A text where the scheduler has put it into an error state."""
     begin: float = 0.0
@@ -179,8 +183,8 @@ class Task:
 
     @property
     def run(self) -> Run | None:
-        """The latest run, if there was one."""
-        return self.runs[-1] if self.runs else None
+        """The run that counts: the latest, unless it was put back into the queue since."""
+        return self.runs[-1] if self.runs and not self.runs[-1].superseded else None
 
     @property
     def never_ran(self) -> bool:

@@ -114,13 +114,13 @@ class SlurmFace(Face):
 
     def state_of(self, task: Task) -> str:
         """Its state in words."""
-        return jobs.state_of(task, self.settings.memory_killer)
+        return jobs.state_of(task)
 
     def exit_code_of(self, task: Task) -> tuple[int, int]:
         """Exit code and signal."""
         if task.phase is not Phase.OVER:
             return 0, 0
-        return jobs.exit_code_of(task.run, task.why, self.settings.memory_killer)
+        return jobs.exit_code_of(task.run, task.why)
 
     def node_names(self, run: Run | None) -> str:
         """`node01`, `node[01-02]`."""
@@ -131,7 +131,7 @@ class SlurmFace(Face):
 
     def nodes_of(self, task: Task) -> str:
         """The nodes a task runs or ran on; empty while it waits."""
-        return self.node_names(task.run) if task.phase is not Phase.PENDING else ""
+        return self.node_names(task.run)
 
     def nodes_or_reason(self, task: Task) -> str:
         """What `%R` of squeue shows."""
@@ -142,7 +142,7 @@ class SlurmFace(Face):
     def run_time(self, task: Task) -> float:
         """Seconds it has run."""
         run = task.run
-        if run is None or task.phase is Phase.PENDING:
+        if run is None:
             return 0.0
         return max((run.ended or self.engine.now()) - run.started, 0.0)
 
@@ -168,17 +168,17 @@ class SlurmFace(Face):
     def dependency_text(self, task: Task) -> str:
         """What `%E` of squeue shows."""
         job = cast("SlurmJob", task.job)
-        if job.dependency is None or (task.runs and task.phase is not Phase.PENDING):
+        if job.dependency is None or task.run is not None:
             return "(null)"
         return job.dependency.text(element_failed=task.reason is Wait.NEVER)
 
-    def output_paths(self, task: Task) -> tuple[Path, Path]:
+    def output_paths(self, task: Task, *, together: bool = False) -> tuple[Path, Path]:
         """Where standard output and error go."""
         job = cast("SlurmJob", task.job)
         default = "slurm-%A_%a.out" if job.is_array else "slurm-%j.out"
         node = task.run.nodes[0].name if task.run is not None else "node01"
         out, error = (
-            job.directory / output_name(pattern, job, task, node)
+            job.directory / output_name(pattern, job, task, node, together=together)
             for pattern in (job.stdout or default, job.stderr or job.stdout or default)
         )
         return out, error
@@ -389,16 +389,30 @@ class SlurmFace(Face):
         """Over, unless the node died or it was preempted and may run again."""
         job = cast("SlurmJob", task.job)
         if run.why is Why.MEMORY:
-            self._say(
-                run,
-                f"Detected 1 oom-kill event(s) in StepId={job.raw_id(task)}.batch. Some of your "
-                "processes may have been killed by the cgroup out-of-memory handler.",
-            )
+            self._note_memory(job, task, run)
         again = run.why is Why.REQUEUED or (run.why in (Why.NODE, Why.PREEMPTED) and job.requeues)
         if again:
             self.engine.requeue(task, self.settings.requeue_delay)
         else:
             self.engine.settle(task, run.why)
+
+    def _note_memory(self, job: SlurmJob, task: Task, run: Run) -> None:
+        step = f"StepId={job.raw_id(task)}.batch"
+        if self.settings.memory_killer == "cgroup":
+            self._say(
+                run,
+                f"Detected 1 oom-kill event(s) in {step}. Some of your processes may have been "
+                "killed by the cgroup out-of-memory handler.",
+            )
+            return
+        limit = job.request.memory_limit or 0
+        used = max(run.peak_memory, limit + 1)
+        self._say(run, f"{step} exceeded memory limit ({used} > {limit}), being killed")
+        self._say(run, "Exceeded job memory limit")
+        # A job killed by the poller reads like any other that a signal ended.
+        run.why = Why.EXITED
+        run.status = signal.SIGKILL
+        run.by = "0"
 
     # What scontrol and tests do
 

@@ -130,6 +130,8 @@ class Record:
     tasks: tuple[Task, ...]
     alone: bool = False
     """True for one of the elements that are together, shown on a line of its own."""
+    together: bool = False
+    """True where all elements are shown as if none had started yet."""
     whole: bool = False
     """True where lists of indices are not to be cut."""
 
@@ -141,12 +143,14 @@ class Record:
     @property
     def is_folded(self) -> bool:
         """True where it stands for elements without ids of their own."""
-        return self.job.is_array and not self.alone and self.task.index not in self.job.raw_ids
+        if self.alone or not self.job.is_array:
+            return False
+        return self.together or self.task.index not in self.job.raw_ids
 
     @property
     def raw_id(self) -> int:
         """`%A`."""
-        return self.job.raw_id(self.task)
+        return self.job.number if self.together else self.job.raw_id(self.task)
 
     @property
     def index_text(self) -> str:
@@ -182,7 +186,7 @@ def records(job: SlurmJob, *, whole: bool = False) -> list[Record]:
     return [Record(job, group, whole=whole) for group in groups if group]
 
 
-def state_of(task: Task, memory_killer: str = "cgroup") -> str:
+def state_of(task: Task) -> str:
     """The state that squeue shows."""
     if task.phase is Phase.PENDING:
         return "PENDING"
@@ -190,15 +194,13 @@ def state_of(task: Task, memory_killer: str = "cgroup") -> str:
         return "COMPLETING"
     if task.phase is Phase.RUNNING:
         return "SUSPENDED" if task.run is not None and task.run.suspended else "RUNNING"
-    return end_state(task.why or Why.EXITED, task.run, memory_killer)
+    return end_state(task.why or Why.EXITED, task.run)
 
 
-def end_state(why: Why, run: Run | None, memory_killer: str) -> str:
+def end_state(why: Why, run: Run | None) -> str:
     """The state in which a run, or a task without one, ended."""
     if why is Why.EXITED:
         return "COMPLETED" if run is not None and run.status == 0 else "FAILED"
-    if why is Why.MEMORY and memory_killer != "cgroup":
-        return "FAILED"
     return {
         Why.CANCELLED: "CANCELLED",
         Why.DEPENDENCY: "CANCELLED",
@@ -211,7 +213,7 @@ def end_state(why: Why, run: Run | None, memory_killer: str) -> str:
     }.get(why, "FAILED")
 
 
-def exit_code_of(run: Run | None, why: Why | None, memory_killer: str) -> tuple[int, int]:
+def exit_code_of(run: Run | None, why: Why | None) -> tuple[int, int]:
     """Exit code and signal as scontrol shows them."""
     if run is None or run.ended is None:
         return 0, 0
@@ -220,7 +222,7 @@ def exit_code_of(run: Run | None, why: Why | None, memory_killer: str) -> tuple[
     if why is Why.LAUNCH:
         return 0, 53
     if why is Why.MEMORY:
-        return (0, 125) if memory_killer == "cgroup" else (0, 9)
+        return 0, 125
     return 0, 0
 
 
@@ -231,7 +233,7 @@ def reason_of(task: Task) -> str:
         if task.error:
             return task.error
         return _waiting_reason(job, task)
-    if task.phase is Phase.OVER and task.never_ran:
+    if task.phase is Phase.OVER and task.run is None:
         return "DependencyNeverSatisfied" if task.why is Why.DEPENDENCY else _last_reason(job)
     if task.phase is not Phase.OVER or task.run is None:
         return "None"
@@ -249,7 +251,9 @@ def reason_of(task: Task) -> str:
 def _waiting_reason(job: Job, task: Task) -> str:
     if job.holds:
         return "JobHeldAdmin" if "admin" in job.holds else "JobHeldUser"
-    return reason_text(task.reason if task.reason is not None else job.reason)
+    reason = task.reason if task.reason is not None else job.reason
+    # Nobody has looked at it yet: slurmctld has a word for that for plain jobs only.
+    return "Priority" if reason is Wait.NOT_ASKED and not job.is_array else reason_text(reason)
 
 
 def _last_reason(job: Job) -> str:

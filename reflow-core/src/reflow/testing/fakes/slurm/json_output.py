@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ def _document(kind: str, name: str, jobs: Sequence[Mapping[str, Any]]) -> str:
         "errors": [],
         "jobs": jobs,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False).replace("openapi/", "openapi\\/")
+    text = json.dumps(document, indent=2, ensure_ascii=False).replace("openapi/", "openapi\\/")
+    return re.sub(r"^( *)(.*)\[\](,?)$", r"\1\2[\n\1]\3", text, flags=re.MULTILINE)
 
 
 def _queued(face: SlurmFace, record: Record) -> dict[str, Any]:

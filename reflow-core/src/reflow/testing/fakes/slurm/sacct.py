@@ -267,7 +267,7 @@ class Sacct:
                 task = record.task
                 if duplicates:
                     for run in task.runs:
-                        if run is not task.run or (task.phase is Phase.PENDING and run.ended):
+                        if run is not task.run:
                             earlier += self._of_run(record, run)
                 latest += self._latest(record)
         yield from earlier
@@ -280,6 +280,8 @@ class Sacct:
             return []
         found = records(job, whole=whole)
         if self._is_confused(job):
+            if job.waiting and job.is_array:
+                return [Record(job, tuple(job.present), together=True, whole=whole)]
             return found[:1]
         return sorted(found, key=lambda one: (one.is_folded, one.task.index or 0))
 
@@ -292,43 +294,41 @@ class Sacct:
         return bool(begun) and self._face.engine.now() < min(begun) + 2 * lag
 
     def _latest(self, record: Record) -> list[Row]:
-        task, run = record.task, record.task.run
-        if task.phase is Phase.PENDING or run is None:
+        run = record.task.run
+        if run is None or record.together:
             return [self._without_run(record)]
         return self._of_run(record, run)
 
     def _without_run(self, record: Record) -> Row:
         task, job = record.task, record.job
-        cancelled = task.phase is Phase.OVER
+        cancelled = task.phase is Phase.OVER and not record.together
         state = "PENDING"
         if cancelled:
             state = f"CANCELLED by {task.by}" if task.by else "CANCELLED"
         ended = task.ended or 0.0
-        name = job.name
-        if cancelled and not job.is_array and ended - job.submitted < NAMELESS_SECONDS:
-            name = "allocation"
+        soon = ended - job.submitted < NAMELESS_SECONDS
+        nameless = cancelled and soon and not job.is_array and job.dependency is None
         return Row(
             job,
             task,
             None,
             record.id_text,
             str(record.raw_id),
-            name,
+            "allocation" if nameless else job.name,
             state,
             (0, 0),
-            _reason(record, None),
-            None,
+            "None" if nameless or record.together else _reason(record, None),
+            task.ended if nameless else None,
             task.ended if cancelled else None,
             "",
-            listed_start="None" if cancelled else "",
+            listed_start="None" if cancelled and not nameless else "",
         )
 
     def _of_run(self, record: Record, run: Run) -> list[Row]:
         task, job = record.task, record.job
-        killer = self._face.settings.memory_killer
         over = run.ended is not None
         why = task.why if run is task.run and task.why is not None else run.why
-        state = end_state(why, run, killer) if over else "RUNNING"
+        state = end_state(why, run) if over else "RUNNING"
         confused = self._is_confused(job)
         if why is Why.CANCELLED and over:
             state = f"CANCELLED by {run.by or task.by or '0'}"
@@ -347,7 +347,7 @@ class Sacct:
             raw,
             "allocation" if confused else job.name,
             state,
-            exit_code_of(run, why, killer),
+            exit_code_of(run, why),
             _reason(record, run),
             run.started,
             run.ended,
@@ -355,7 +355,7 @@ class Sacct:
         )
         if why is Why.NODE and over:
             return [row]
-        step_state, step_code = _step(run, why, killer) if over else ("RUNNING", (0, 0))
+        step_state, step_code = _step(run, why) if over else ("RUNNING", (0, 0))
         step = Row(
             job,
             task,
@@ -402,14 +402,12 @@ def _reason(record: Record, run: Run | None) -> str:
     return reason_text(run.waited_for)
 
 
-def _step(run: Run, why: Why, killer: str) -> tuple[str, tuple[int, int]]:
+def _step(run: Run, why: Why) -> tuple[str, tuple[int, int]]:
     """State and exit code of a batch step."""
-    if why is Why.MEMORY and killer == "cgroup":
-        return "OUT_OF_MEMORY", (0, 125)
     if why is Why.MEMORY:
-        return "CANCELLED by 0", (0, 9)
+        return "OUT_OF_MEMORY", (0, 125)
     if why is Why.LAUNCH:
         return "CANCELLED", (0, 53)
     if run.signal:
-        return "CANCELLED", (0, run.signal)
+        return ("CANCELLED by 0" if run.by else "CANCELLED"), (0, run.signal)
     return ("FAILED" if run.code else "COMPLETED"), (run.code, 0)

@@ -138,8 +138,7 @@ class Sbatch:
     def _exit_of(self, job: SlurmJob) -> Reply | None:
         if not job.is_over:
             return None
-        killer = self._face.settings.memory_killer
-        codes = [exit_code_of(task.run, task.why, killer) for task in job.present]
+        codes = [exit_code_of(task.run, task.why) for task in job.present]
         return Reply(code=max([code or signal for code, signal in codes], default=1))
 
     def _would_start(self, job: SlurmJob) -> Reply:

@@ -74,7 +74,7 @@ class Scontrol:
         if not found and text is None:
             return Reply("No jobs in the system\n")
         if not found:
-            raise Refusal(f"Job {text} not found")
+            return Reply(f"Job {text} not found\n", code=1)
         shown = [self._lines(record) for record in found]
         if one_line:
             return Reply("".join(" ".join(lines) + " \n" for lines in shown))
@@ -101,7 +101,7 @@ class Scontrol:
         face, job, task, run = self._face, record.job, record.task, record.task.run
         state = face.state_of(task)
         code, number = face.exit_code_of(task)
-        started = task.phase is not Phase.PENDING and run is not None
+        started = run is not None
         nodes = face.nodes_of(task)
         memory = f"{job.mem_per_node or job.mem_per_cpu}M"
         array = ""
@@ -113,7 +113,7 @@ class Scontrol:
         eligible = write_moment(task.begin or job.begin or None, "Unknown")
         if started or not (job.begin or task.begin or job.dependency or job.holds):
             eligible = write_moment(job.submitted)
-        stdout, stderr = face.output_paths(task)
+        stdout, stderr = face.output_paths(task, together=record.is_folded)
         lines = [
             f"JobId={record.raw_id}{array} JobName={job.name}",
             f"UserId={job.user}({job.uid}) GroupId={job.user}({job.uid}) MCS_label=N/A",
@@ -304,12 +304,14 @@ def _limit(seconds: float | None) -> str:
     return write_limit(None) if seconds is None else write_long_span(seconds)
 
 
-def output_name(pattern: str, job: SlurmJob, task: Task, node: str) -> str:
-    """Fill in the pattern of `--output`."""
+def output_name(
+    pattern: str, job: SlurmJob, task: Task, node: str, *, together: bool = False
+) -> str:
+    """Fill in the pattern of `--output`; `together` for elements that are still one record."""
 
     def replace(match: re.Match[str]) -> str:
         width, letter = match[1], match[2]
-        index = NO_INDEX if task.index is None else task.index
+        index = NO_INDEX if task.index is None or together else task.index
         values: dict[str, object] = {
             "%": "%",
             "A": job.number,

@@ -67,6 +67,8 @@ class Squeue:
         if line.has("json"):
             # This version ignores -j and -t here.
             return Reply(json_output.squeue(self._face))
+        if wanted is not None and len(wanted) == 1 and not self._face.knows(*wanted[0]):
+            raise Refusal("slurm_load_jobs error: Invalid job id specified")
         found = self._select(line, wanted, states, call)
         return Reply(self._print(line, found))
 
@@ -80,8 +82,6 @@ class Squeue:
             if match is None:
                 raise Refusal(f"squeue: error: Invalid job id: {text}")
             wanted.append((int(match[1]), int(match[2]) if match[2] else None))
-        if len(wanted) == 1 and not self._face.knows(*wanted[0]):
-            raise Refusal("slurm_load_jobs error: Invalid job id specified")
         return wanted
 
     def _wanted_states(self, line: Parsed) -> set[str]:

@@ -42,14 +42,27 @@ class Batch:
     constants: Mapping[str, str]
     """By column, an SQL literal."""
     bound: Cells
+    lasting: Sequence[str]
+    """Columns of text in which an update leaves what is there where it brings nothing."""
 
     @property
     def name(self) -> str:
         """The table's name."""
         return orm.table_name(self.table)
 
+    def written(self, column: str, cell: str) -> str:
+        """The expression that an update writes to a column, given that of the new value."""
+        if column in self.lasting:
+            return f'COALESCE(NULLIF({cell}, \'\'), "{self.name}"."{column}")'
+        return cell
 
-def batch(table: type[orm.Table], cells: Cells, keys: Sequence[str] = ()) -> Batch:
+
+def batch(
+    table: type[orm.Table],
+    cells: Cells,
+    keys: Sequence[str] = (),
+    lasting: Sequence[str] = (),
+) -> Batch:
     """A batch of rows; the columns of `keys` are bound row by row in any case."""
     constants: dict[str, str] = {}
     bound: dict[str, Sequence[Any]] = {}
@@ -59,7 +72,7 @@ def batch(table: type[orm.Table], cells: Cells, keys: Sequence[str] = ()) -> Bat
             bound[column] = values
         else:
             constants[column] = literal
-    return Batch(table, constants, bound)
+    return Batch(table, constants, bound, lasting)
 
 
 def constant(values: Sequence[Any]) -> bool:

@@ -51,7 +51,8 @@ class FencedWriter(Protocol):
         """Write what instances ended with: output, error, measurements and state.
 
         Only for instances of this run that are not SUCCESS yet: the first success stays.
-        A SUCCESS outcome clears cause, error and traceback.
+        A SUCCESS outcome clears cause, error and traceback. The instance's `attempt` is left
+        alone, and so is its `native_id` where the outcome has none.
         """
         ...
 

@@ -111,7 +111,7 @@ class Session:
     def update(self, batch: Batch, keys: Sequence[str], condition: str = "TRUE") -> int:
         """Update the rows that have those keys and meet the condition; how many there were.
 
-        The condition speaks of the table as `t`.
+        The condition names columns with their table.
         """
         return self._dialect.update(self.handle, batch, keys, condition)
 

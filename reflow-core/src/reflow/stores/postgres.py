@@ -83,10 +83,13 @@ class PostgresDialect(Dialect):
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
         """One statement for every time that a key comes up, so that order counts."""
         cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}
-        setters = ", ".join(f'"{name}" = {cell}' for name, cell in cells.items())
-        found = " AND ".join([*(f't."{key}" = v."{key}"' for key in keys), condition])
+        setters = ", ".join(
+            f'"{name}" = {batch.written(name, cell)}' for name, cell in cells.items()
+        )
+        same = [f'"{batch.name}"."{key}" = v."{key}"' for key in keys]
         statement = (
-            f'UPDATE "{batch.name}" AS t SET {setters} FROM {_arrays(handle, batch)} WHERE {found}'
+            f'UPDATE "{batch.name}" SET {setters} FROM {_arrays(handle, batch)} '
+            f"WHERE {' AND '.join([*same, condition])}"
         )
         return sum(orm.run_raw(handle, statement, values) for values in _rounds(batch.bound, keys))
 

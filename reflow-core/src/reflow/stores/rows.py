@@ -180,7 +180,6 @@ def instance_record(task: str, row: Row) -> Instance:
 
 
 OUTCOME_COLUMNS = (
-    "attempt",
     "state",
     "output",
     "paths",

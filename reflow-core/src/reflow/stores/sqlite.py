@@ -76,25 +76,23 @@ class SqliteDialect(Dialect):
 
     def insert(self, handle: Handle, batch: Batch) -> None:
         """One statement, repeated by the driver."""
-        columns, values = [], []
-        for column, value in (*batch.constants.items(), *dict.fromkeys(batch.bound, "?").items()):
-            columns.append(f'"{column}"')
-            values.append(value)
+        cells = {**batch.constants, **dict.fromkeys(batch.bound, "?")}
+        columns = ", ".join(f'"{column}"' for column in cells)
         orm.run_many(
             handle,
-            f'INSERT INTO "{batch.name}" ({", ".join(columns)}) VALUES ({", ".join(values)})',
+            f'INSERT INTO "{batch.name}" ({columns}) VALUES ({", ".join(cells.values())})',
             list(zip(*batch.bound.values(), strict=True)),
         )
 
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
         """One statement, repeated by the driver."""
         bound = [column for column in batch.bound if column not in keys]
-        written = [f'"{column}" = {value}' for column, value in batch.constants.items()]
-        written += [f'"{column}" = ?' for column in bound]
+        cells = {**batch.constants, **dict.fromkeys(bound, "?")}
+        written = [f'"{column}" = {batch.written(column, cell)}' for column, cell in cells.items()]
         found = " AND ".join([*(f'"{key}" = ?' for key in keys), condition])
         return orm.run_many(
             handle,
-            f'UPDATE "{batch.name}" AS t SET {", ".join(written)} WHERE {found}',
+            f'UPDATE "{batch.name}" SET {", ".join(written)} WHERE {found}',
             list(zip(*(batch.bound[column] for column in (*bound, *keys)), strict=True)),
         )
 

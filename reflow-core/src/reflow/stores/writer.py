@@ -25,7 +25,11 @@ from reflow.suggest import did_you_mean
 
 _KEY = ("task", "idx")
 
-_NO_SUCCESS = "t.\"state\" <> 'SUCCESS'"
+_NO_SUCCESS = (
+    '("reflow_instance"."state" <> \'SUCCESS\' OR '
+    '("reflow_instance"."output" IS NULL AND "reflow_instance"."source" IS NULL))'
+)
+"""A SUCCESS that has no output was only announced, earlier in the same transaction."""
 
 
 class SqlWriter:
@@ -76,7 +80,7 @@ class SqlWriter:
         now = moment(datetime.now(UTC))
         for chunk in chunks(outcomes):
             cells = outcome_cells(chunk, self._keys_of([one.task for one in chunk]), now)
-            self._session.update(batch(Table, cells, _KEY), _KEY, _NO_SUCCESS)
+            self._session.update(batch(Table, cells, _KEY, ("native_id",)), _KEY, _NO_SUCCESS)
 
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""

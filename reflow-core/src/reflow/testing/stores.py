@@ -1,0 +1,1194 @@
+'''What every store must do, as a class of tests that its author subclasses.
+
+An author writes, in a test module::
+
+    from reflow.testing.stores import StoreConformance
+
+    class TestPondStore(StoreConformance):
+        store_class = PondStore
+
+        @pytest.fixture
+        def url(self, tmp_path):
+            """An empty store for every test."""
+            return f"pond://{tmp_path}/store"
+
+and runs pytest. The store's class must be importable by other processes, for some of the tests
+start them.
+'''
+
+# ruff: noqa: D102, S106 - the names of tests are sentences, and a token is no password.
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any, ClassVar
+
+import pytest
+
+from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreError
+from reflow.model.json import Json
+from reflow.model.records import (
+    FailedInstance,
+    Instance,
+    Lease,
+    LeaseRecord,
+    Outcome,
+    RequestKind,
+    RunRecord,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+    TaskRecord,
+)
+from reflow.model.states import FailureCause, RunState, TaskState
+from reflow.stores.contract import FencedWriter, Store
+from reflow.testing.store_process import TASK
+
+RUN = "tide-20261122-a1b2"
+"""The run that most tests have."""
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+
+HOSTILE = "nul \x00, lone \udcff\ud800, mark \x1a, quotes '\"`, percent %s ?, Ωmega 🌊, \r\n\t\\ "
+"""What file names and error texts may hold."""
+
+
+def new_run(run_id: str = RUN, **changes: Any) -> RunRecord:
+    """A run to be created."""
+    run = RunRecord(
+        run_id=run_id,
+        workflow="tide",
+        state=RunState.RUNNING,
+        run_dir=Path("/scratch/tide"),
+        created_at=NOON,
+        parameters={},
+    )
+    return replace(run, **changes)
+
+
+def plain_and_array() -> list[TaskRecord]:
+    """A plain task before an array task."""
+    return [
+        TaskRecord(name="prepare", ordinal=0, array=False, size=1),
+        TaskRecord(name=TASK, ordinal=1, array=True),
+    ]
+
+
+def success(index: int = 0, **changes: Any) -> Outcome:
+    """An element that succeeded."""
+    outcome = Outcome(
+        task=TASK, index=index, attempt=1, state=TaskState.SUCCESS, output=f'"{index}"'
+    )
+    return replace(outcome, **changes)
+
+
+def failure(index: int = 0, **changes: Any) -> Outcome:
+    """An element that failed."""
+    outcome = Outcome(
+        task=TASK,
+        index=index,
+        attempt=1,
+        state=TaskState.FAILED,
+        cause=FailureCause.ERROR,
+        error="ValueError: ebb",
+        traceback="Traceback ...",
+    )
+    return replace(outcome, **changes)
+
+
+class StoreProcess:
+    """Another process that uses a store; see `reflow.testing.store_process`."""
+
+    def __init__(self, store_class: type, url: str, action: str, *words: object) -> None:
+        target = f"{store_class.__module__}:{store_class.__qualname__}"
+        command = [sys.executable, "-m", "reflow.testing.store_process", target, url, action]
+        self._process = subprocess.Popen(
+            [*command, *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def __enter__(self) -> StoreProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def hear(self) -> str:
+        """The next line it says."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def say(self, line: object = "go") -> None:
+        """Let it go on."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it and wait for its end."""
+        self._process.kill()
+        self._process.wait()
+
+
+class StoreConformance:
+    """Subclass it, name the class of the store, and give a fixture `url` of an empty one."""
+
+    store_class: ClassVar[type]
+    """Called with a URL as its only argument, as a plugin's target is."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        """The URL of an empty store, another one for every test."""
+        raise NotImplementedError("give a fixture `url` that returns the URL of an empty store")
+
+    @pytest.fixture
+    def open_store(self, url: str) -> Iterator[Callable[[], Store]]:
+        """Opens the store once more; everything is closed in the end."""
+        with ExitStack() as stack:
+
+            def opened() -> Store:
+                store: Store = self.store_class(url)
+                stack.callback(store.close)
+                return store
+
+            yield opened
+
+    @pytest.fixture
+    def store(self, open_store: Callable[[], Store]) -> Store:
+        """The store under test, without runs."""
+        return open_store()
+
+    @pytest.fixture
+    def lease(self, store: Store) -> Lease:
+        """The lease of a run with a plain task and an array task."""
+        store.create_run(new_run(), plain_and_array())
+        return self.taken(store)
+
+    @pytest.fixture
+    def process(self, url: str) -> Iterator[Callable[..., StoreProcess]]:
+        """Starts another process on the store; all are ended in the end."""
+        with ExitStack() as stack:
+            yield lambda action, *words: stack.enter_context(
+                StoreProcess(self.store_class, url, action, *words)
+            )
+
+    @staticmethod
+    def taken(store: Store, seen: LeaseRecord | None = None, run_id: str = RUN) -> Lease:
+        """The lease, which must be to be had."""
+        lease = store.acquire(run_id, {"host": "login1", "pid": 7}, seen)
+        assert lease is not None
+        return lease
+
+    @staticmethod
+    def written(store: Store, lease: Lease, *writes: Callable[[FencedWriter], None]) -> None:
+        """Carry out writes in one transaction."""
+        with store.fenced(lease) as writer:
+            for write in writes:
+                write(writer)
+
+    def with_elements(self, store: Store, lease: Lease, number: int) -> list[Instance]:
+        """Elements of the array task, added."""
+        instances = [Instance(task=TASK, index=index) for index in range(number)]
+        self.written(store, lease, lambda write: write.add_instances(instances))
+        return instances
+
+    # -- opening ---------------------------------------------------------------------------
+    def test_it_has_every_method_of_the_contract(self, store: Store) -> None:
+        assert isinstance(store, Store)
+
+    def test_its_url_opens_it_again_from_any_folder(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.create_run(new_run(), [])
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        again: Store = self.store_class(store.url)
+        assert again.run(RUN) == new_run()
+        assert again.url == store.url
+        again.close()
+
+    def test_it_can_be_used_after_it_was_closed(self, store: Store) -> None:
+        store.create_run(new_run(), [])
+        store.close()
+        store.close()
+        assert store.run(RUN) == new_run()
+
+    def test_threads_share_it(self, store: Store, lease: Lease) -> None:
+        def add(index: int) -> int:
+            with store.fenced(lease) as write:
+                write.add_instances([Instance(task=TASK, index=index)])
+            return len(store.instances(RUN))
+
+        with ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(add, range(64)))
+        assert max(seen) == 64
+        assert [instance.index for instance in store.instances(RUN)] == list(range(64))
+
+    def test_a_forked_process_uses_it_without_harming_its_parent(
+        self, store: Store, process: Callable[..., StoreProcess]
+    ) -> None:
+        store.create_run(new_run(), [])
+        assert process("fork", RUN).hear() == "0 1"
+
+    def test_many_processes_open_a_new_store_at_once(
+        self, open_store: Callable[[], Store], process: Callable[..., StoreProcess]
+    ) -> None:
+        names = [f"many-{number}" for number in range(8)]
+        openers = [process("create", name) for name in names]
+        assert [opener.hear() for opener in openers] == ["ready"] * 8
+        for opener in openers:
+            opener.say()
+        assert [opener.hear() for opener in openers] == ["True"] * 8
+        assert sorted(run.run_id for run in open_store().list_runs()) == names
+
+    # -- runs ------------------------------------------------------------------------------
+    def test_a_run_comes_back_as_it_was_created(self, store: Store) -> None:
+        run = new_run(
+            state=RunState.FAILED,
+            finished_at=NOON + timedelta(microseconds=1),
+            executor="pond",
+            parameters={"deep": [1, 2.5, None, True, {"ü": "é\x00"}], "big": 10**30},
+            message="out of water",
+        )
+        assert store.create_run(run, plain_and_array())
+        assert store.run(RUN) == run
+        assert store.tasks(RUN) == plain_and_array()
+
+    def test_a_run_may_have_no_tasks(self, store: Store) -> None:
+        store.create_run(new_run(), [])
+        assert store.tasks(RUN) == []
+        assert store.counts(RUN) == {}
+
+    def test_a_taken_run_id_is_refused_and_nothing_is_written(self, store: Store) -> None:
+        assert store.create_run(new_run(), plain_and_array())
+        assert not store.create_run(new_run(workflow="other"), [replace(plain_and_array()[0])])
+        assert store.run(RUN) == new_run()
+        assert store.tasks(RUN) == plain_and_array()
+
+    def test_tasks_come_in_topological_order(self, store: Store) -> None:
+        tasks = [TaskRecord(name=f"t{place}", ordinal=place, array=True) for place in range(12)]
+        store.create_run(new_run(), [*tasks[6:], *tasks[:6]])
+        assert store.tasks(RUN) == tasks
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda store, run: store.run(run),
+            lambda store, run: store.tasks(run),
+            lambda store, run: store.counts(run),
+            lambda store, run: store.failures(run),
+            lambda store, run: store.instances(run),
+            lambda store, run: store.outputs(run, TASK),
+            lambda store, run: store.log_of(run, TASK, 0),
+            lambda store, run: store.lease(run),
+            lambda store, run: store.acquire(run, {}),
+            lambda store, run: store.beat(Lease(run, 1)),
+            lambda store, run: store.leave_mark(run),
+            lambda store, run: store.clear_mark(Lease(run, 1)),
+            lambda store, run: store.release(Lease(run, 1)),
+            lambda store, run: store.fenced(Lease(run, 1)).__enter__(),
+            lambda store, run: store.submissions(run),
+            lambda store, run: store.next_submission_number(run),
+            lambda store, run: store.add_native_id(run, "token", "1"),
+            lambda store, run: store.add_request(run, RequestKind.CANCEL),
+            lambda store, run: store.requests(run),
+        ],
+    )
+    def test_an_unknown_run_is_an_error_that_names_the_nearest(
+        self, store: Store, lease: Lease, use: Callable[[Store, str], object]
+    ) -> None:
+        with pytest.raises(NotFoundError, match=f"tide-20261122-a1b3.*'{RUN}'"):
+            use(store, "tide-20261122-a1b3")
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda store: store.failures(RUN, task="wark"),
+            lambda store: store.instances(RUN, task="wark"),
+            lambda store: store.outputs(RUN, "wark"),
+            lambda store: store.log_of(RUN, "wark", 0),
+        ],
+    )
+    def test_an_unknown_task_is_an_error_that_names_the_nearest(
+        self, store: Store, lease: Lease, use: Callable[[Store], object]
+    ) -> None:
+        with pytest.raises(NotFoundError, match=f"'wark'.*'{TASK}'"):
+            use(store)
+
+    def test_hostile_text_comes_back_unchanged(self, store: Store) -> None:
+        run = new_run(
+            HOSTILE,
+            workflow=HOSTILE,
+            run_dir=Path("/scratch") / HOSTILE.replace("\x00", ""),
+            executor=HOSTILE,
+            parameters={HOSTILE: HOSTILE},
+            message=HOSTILE,
+        )
+        tasks = [TaskRecord(name=HOSTILE, ordinal=0, array=True)]
+        assert store.create_run(run, tasks)
+        assert store.run(HOSTILE) == run
+        assert store.list_runs(graph_name=HOSTILE) == [run]
+        assert store.tasks(HOSTILE) == tasks
+        lease = store.acquire(HOSTILE, {HOSTILE: HOSTILE})
+        assert lease is not None
+        assert store.lease(HOSTILE).owner == {HOSTILE: HOSTILE}
+        bad, good = (
+            Instance(task=HOSTILE, index=index, identity=HOSTILE, error=HOSTILE, native_id=HOSTILE)
+            for index in range(2)
+        )
+        failed = failure(
+            task=HOSTILE, error=HOSTILE, traceback=HOSTILE, log=HOSTILE, native_id=HOSTILE
+        )
+        well = success(
+            1, task=HOSTILE, output=HOSTILE, paths=HOSTILE, bound_dir=HOSTILE, host=HOSTILE
+        )
+        with store.fenced(lease) as write:
+            write.add_instances([bad, good])
+        assert store.instances(HOSTILE) == [bad, good]
+        with store.fenced(lease) as write:
+            write.record_outcomes([failed, well])
+        (shown,) = store.failures(HOSTILE, task=HOSTILE)
+        assert (shown.task, shown.error, shown.traceback) == (HOSTILE,) * 3
+        assert (shown.log, shown.job_id) == (HOSTILE,) * 2
+        assert store.log_of(HOSTILE, HOSTILE, 0) == HOSTILE
+        assert list(store.outputs(HOSTILE, HOSTILE)) == [(1, HOSTILE)]
+        (found,) = store.find_outputs([HOSTILE])[HOSTILE]
+        assert (found.paths, found.bound_dir, found.run_id) == (HOSTILE,) * 3
+        store.add_request(HOSTILE, RequestKind.RETRY, HOSTILE)
+        assert [wish.task for wish in store.requests(HOSTILE)] == [HOSTILE]
+
+    # -- listing ---------------------------------------------------------------------------
+    @pytest.fixture
+    def days(self, store: Store) -> list[str]:
+        """Runs of five days, of two workflows, the oldest first."""
+        names = []
+        for day in range(1, 6):
+            run = new_run(
+                f"run-{day}",
+                workflow="ebb" if day % 2 else "flood",
+                state=RunState.FAILED if day > 3 else RunState.SUCCESS,
+                created_at=datetime(2025, 3, day, 12, tzinfo=UTC),
+            )
+            store.create_run(run, [])
+            names.append(run.run_id)
+        return names
+
+    @staticmethod
+    def names(runs: Sequence[RunRecord]) -> list[str]:
+        """The ids of runs, in their order."""
+        return [run.run_id for run in runs]
+
+    def test_runs_are_listed_newest_first(self, store: Store, days: list[str]) -> None:
+        assert self.names(store.list_runs()) == days[::-1]
+
+    def test_no_runs_are_no_error(self, store: Store) -> None:
+        assert store.list_runs() == []
+
+    def test_runs_are_listed_by_workflow(self, store: Store, days: list[str]) -> None:
+        assert self.names(store.list_runs(graph_name="flood")) == ["run-4", "run-2"]
+        assert store.list_runs(graph_name="floo") == []
+
+    @pytest.mark.parametrize("limit", [0, 1, 5, 9])
+    def test_a_limit_keeps_the_newest(self, store: Store, days: list[str], limit: int) -> None:
+        assert self.names(store.list_runs(limit=limit)) == days[::-1][:limit]
+
+    @pytest.mark.parametrize(
+        "moment",
+        [
+            datetime(2025, 3, 3, 12, tzinfo=UTC),
+            datetime(2025, 3, 3, 12, tzinfo=UTC).astimezone().replace(tzinfo=None),
+            "2025-03-03T12:00:00Z",
+            "2025-03-03T14:00+02:00",
+            datetime(2025, 3, 3, 12, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M"),
+        ],
+        ids=["aware", "naive", "Z", "offset", "local text"],
+    )
+    def test_since_is_inclusive_and_until_exclusive(
+        self, store: Store, days: list[str], moment: str | datetime
+    ) -> None:
+        assert self.names(store.list_runs(since=moment)) == ["run-5", "run-4", "run-3"]
+        assert self.names(store.list_runs(until=moment)) == ["run-2", "run-1"]
+
+    def test_a_date_means_its_first_moment_here(self, store: Store) -> None:
+        midnight = datetime(2025, 3, 2).astimezone()
+        store.create_run(new_run("at", created_at=midnight.astimezone(UTC)), [])
+        before = (midnight - timedelta(microseconds=1)).astimezone(UTC)
+        store.create_run(new_run("before", created_at=before), [])
+        assert self.names(store.list_runs(since="2025-03-02")) == ["at"]
+        assert self.names(store.list_runs(until="2025-03-02")) == ["before"]
+
+    @pytest.mark.parametrize("status", ["FAILED", "failed", RunState.FAILED])
+    def test_runs_are_listed_by_state(
+        self, store: Store, days: list[str], status: str | RunState
+    ) -> None:
+        assert self.names(store.list_runs(status=status)) == ["run-5", "run-4"]
+
+    def test_filters_go_together_and_have_a_fixed_order(
+        self, store: Store, days: list[str]
+    ) -> None:
+        assert self.names(store.list_runs("ebb", 1, "2025-03-02", "2025-03-05", "SUCCESS")) == [
+            "run-3"
+        ]
+
+    @pytest.mark.parametrize(
+        ("filters", "said"),
+        [
+            ({"status": "FIALED"}, "FIALED.*'FAILED'"),
+            ({"status": "PENDING"}, "PENDING.*RUNNING"),
+            ({"since": "yesterday"}, "since.*yesterday"),
+            ({"until": "2025-13-01"}, "until.*2025-13-01"),
+            ({"since": 20250301}, "since.*20250301"),
+            ({"limit": -1}, "limit.*-1"),
+            ({"limit": "3"}, "limit.*'3'"),
+        ],
+    )
+    def test_a_filter_that_makes_no_sense_is_an_error(
+        self, store: Store, filters: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(ParameterError, match=said):
+            store.list_runs(**filters)
+
+    # -- instances -------------------------------------------------------------------------
+    @pytest.mark.parametrize("number", [1, 3, 100])
+    def test_instances_come_back_as_they_were_added(
+        self, store: Store, lease: Lease, number: int
+    ) -> None:
+        instances = [
+            Instance(
+                task=TASK,
+                index=index,
+                state=TaskState.FAILED,
+                attempt=3,
+                counted=2,
+                uncounted=1,
+                wave=4,
+                position=number - index,
+                identity="d" * 64,
+                source=2**40,
+                cause=FailureCause.WALLTIME,
+                error="it's 5 o'clock",
+                native_id=f"123_{index}",
+                mem_scale=1.5,
+                time_scale=2.25,
+                missing_since=1763812800.125,
+                not_before=1763812801.5 + index,
+            )
+            for index in range(number)
+        ]
+        self.written(store, lease, lambda write: write.add_instances(instances))
+        assert store.instances(RUN) == instances
+
+    def test_instances_come_in_order_of_task_and_index(self, store: Store, lease: Lease) -> None:
+        elements = [Instance(task=TASK, index=index) for index in (2, 0, 11, 1)]
+        plain = Instance(task="prepare", index=0)
+        self.written(store, lease, lambda write: write.add_instances([*elements, plain]))
+        expected = [("prepare", 0), (TASK, 0), (TASK, 1), (TASK, 2), (TASK, 11)]
+        assert [(one.task, one.index) for one in store.instances(RUN)] == expected
+
+    def test_instances_are_chosen_by_task_and_state(self, store: Store, lease: Lease) -> None:
+        states = [TaskState.PENDING, TaskState.FAILED, TaskState.PENDING, TaskState.RUNNING]
+        instances = [
+            Instance(task=TASK, index=index, state=state) for index, state in enumerate(states)
+        ]
+        instances.append(Instance(task="prepare", index=0))
+        self.written(store, lease, lambda write: write.add_instances(instances))
+        assert store.instances(RUN, task="prepare") == [instances[4]]
+        assert store.instances(RUN, states=[]) == []
+        some = store.instances(RUN, TASK, iter((TaskState.PENDING, TaskState.RUNNING)))
+        assert [one.index for one in some] == [0, 2, 3]
+
+    def test_an_update_writes_every_field(self, store: Store, lease: Lease) -> None:
+        instances = self.with_elements(store, lease, 20)
+        for one in instances[5:]:
+            one.state = TaskState.SUBMITTED
+            one.attempt, one.counted, one.uncounted = 1, 2, 3
+            one.wave, one.position = 7, one.index
+            one.identity, one.source = f"{one.index:064x}", 5
+            one.cause, one.error = FailureCause.NODE, "n1"
+            one.native_id = "9"
+            one.mem_scale, one.time_scale = 2.0, 3.0
+            one.missing_since, one.not_before = 1.5, 2.5
+        self.written(store, lease, lambda write: write.update_instances(instances[5:]))
+        assert store.instances(RUN) == instances
+        instances[6] = Instance(task=TASK, index=6)
+        self.written(store, lease, lambda write: write.update_instances(instances[6:7]))
+        assert store.instances(RUN) == instances
+
+    def test_nothing_to_write_is_no_error(self, store: Store, lease: Lease) -> None:
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances([]),
+            lambda write: write.update_instances([]),
+            lambda write: write.record_outcomes([]),
+        )
+        assert store.instances(RUN) == []
+
+    def test_an_instance_cannot_be_added_twice(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 3)
+        again = [Instance(task=TASK, index=index) for index in (5, 2)]
+        with pytest.raises(StoreError):
+            self.written(store, lease, lambda write: write.add_instances(again))
+        assert len(store.instances(RUN)) == 3
+
+    def test_an_instance_that_was_never_added_cannot_be_updated(
+        self, store: Store, lease: Lease
+    ) -> None:
+        instances = self.with_elements(store, lease, 1)
+        instances[0].attempt = 9
+        instances.append(Instance(task=TASK, index=1))
+        with pytest.raises(NotFoundError):
+            self.written(store, lease, lambda write: write.update_instances(instances))
+        assert store.instances(RUN) == [Instance(task=TASK, index=0)]
+
+    def test_an_instance_of_an_unknown_task_cannot_be_added(
+        self, store: Store, lease: Lease
+    ) -> None:
+        stray = [Instance(task="wark", index=0)]
+        with pytest.raises(NotFoundError, match=f"'wark'.*'{TASK}'"):
+            self.written(store, lease, lambda write: write.add_instances(stray))
+
+    def test_runs_do_not_see_each_others_instances(self, store: Store, lease: Lease) -> None:
+        store.create_run(new_run("other"), plain_and_array())
+        other = self.taken(store, run_id="other")
+        self.with_elements(store, lease, 2)
+        self.with_elements(store, other, 1)
+        self.written(store, other, lambda write: write.record_outcomes([failure(), failure(1)]))
+        assert len(store.instances(RUN)) == 2
+        assert store.counts(RUN)[TASK] == {TaskState.PENDING: 2}
+        assert store.counts("other")[TASK] == {TaskState.FAILED: 1}
+        assert store.failures(RUN) == []
+
+    def test_counts_name_every_task(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 5)
+        self.written(store, lease, lambda write: write.record_outcomes([success(1), failure(2)]))
+        assert store.counts(RUN) == {
+            "prepare": {},
+            TASK: {TaskState.PENDING: 3, TaskState.SUCCESS: 1, TaskState.FAILED: 1},
+        }
+
+    # -- outcomes --------------------------------------------------------------------------
+    def test_a_failure_is_shown_with_everything_about_it(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        element = Instance(task=TASK, index=0, attempt=2, native_id="11")
+        plain = Instance(task="prepare", index=0, state=TaskState.FAILED)
+        outcome = failure(
+            attempt=2,
+            native_id="12",
+            host="n1",
+            log="logs/0.2.log",
+            started_at=1.0,
+            ended_at=2.5,
+            peak_memory=2**40,
+            cpu_time=0.25,
+        )
+        self.written(
+            store,
+            lease,
+            lambda write: write.update_instances([element]),
+            lambda write: write.add_instances([plain]),
+            lambda write: write.record_outcomes([outcome]),
+        )
+        first, second = store.failures(RUN)
+        assert (first.task, first.index) == ("prepare", None)
+        assert second == FailedInstance(
+            task=TASK,
+            index=0,
+            cause=FailureCause.ERROR,
+            error="ValueError: ebb",
+            traceback="Traceback ...",
+            log="logs/0.2.log",
+            job_id="12",
+            attempt=2,
+        )
+
+    def test_failures_are_chosen_by_task_and_limited(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 4)
+        plain = Instance(task="prepare", index=0, state=TaskState.FAILED)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances([plain]),
+            lambda write: write.record_outcomes([failure(3), failure(1), success(2), failure(0)]),
+        )
+        assert [one.index for one in store.failures(RUN)] == [None, 0, 1, 3]
+        assert [one.index for one in store.failures(RUN, limit=3)] == [None, 0, 1]
+        assert [one.index for one in store.failures(RUN, task=TASK, limit=2)] == [0, 1]
+        assert store.failures(RUN, limit=0) == []
+
+    def test_the_first_success_stays(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        later = success(output='"later"', log="later.log", native_id="later")
+        for outcomes in ([success(log="first.log", native_id="1")], [later], [failure()]):
+            with store.fenced(lease) as write:
+                write.record_outcomes(outcomes)
+            assert list(store.outputs(RUN, TASK)) == [(0, '"0"')]
+            assert store.log_of(RUN, TASK, 0) == "first.log"
+            assert store.instances(RUN)[0].native_id == "1"
+        assert store.failures(RUN) == []
+
+    @pytest.mark.parametrize("padding", [0, 20])
+    def test_the_first_success_of_one_batch_stays(
+        self, store: Store, lease: Lease, padding: int
+    ) -> None:
+        self.with_elements(store, lease, padding + 1)
+        others = [success(index) for index in range(1, padding + 1)]
+        same = [failure(), success(output='"first"'), success(output='"second"'), failure()]
+        self.written(store, lease, lambda write: write.record_outcomes([*others, *same]))
+        assert next(iter(store.outputs(RUN, TASK))) == (0, '"first"')
+        assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: padding + 1}
+
+    def test_a_success_clears_what_was_said_of_a_failure(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        again = success(cause=FailureCause.NODE, error="old", traceback="old")
+        self.written(store, lease, lambda write: write.record_outcomes([failure()]))
+        self.written(store, lease, lambda write: write.record_outcomes([again]))
+        (instance,) = store.instances(RUN)
+        assert (instance.state, instance.cause, instance.error) == (TaskState.SUCCESS, None, "")
+        assert store.failures(RUN) == []
+
+    def test_a_failure_replaces_a_failure(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        again = failure(cause=FailureCause.MEMORY, error="too much", traceback="")
+        self.written(store, lease, lambda write: write.record_outcomes([failure()]))
+        self.written(store, lease, lambda write: write.record_outcomes([again]))
+        (shown,) = store.failures(RUN)
+        assert (shown.cause, shown.error, shown.traceback) == (FailureCause.MEMORY, "too much", "")
+
+    def test_an_outcome_leaves_attempt_and_known_job_alone(
+        self, store: Store, lease: Lease
+    ) -> None:
+        instances = [
+            Instance(task=TASK, index=index, attempt=3, native_id=f"{index}") for index in range(2)
+        ]
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances(instances),
+            lambda write: write.record_outcomes([failure(), failure(1, native_id="new")]),
+        )
+        shown = store.failures(RUN)
+        assert [(one.attempt, one.job_id) for one in shown] == [(3, "0"), (3, "new")]
+
+    def test_an_output_is_kept_though_the_success_was_announced_before(
+        self, store: Store, lease: Lease
+    ) -> None:
+        (instance,) = self.with_elements(store, lease, 1)
+        instance.state = TaskState.SUCCESS
+        self.written(
+            store,
+            lease,
+            lambda write: write.update_instances([instance]),
+            lambda write: write.record_outcomes([success()]),
+        )
+        assert list(store.outputs(RUN, TASK)) == [(0, '"0"')]
+
+    def test_results_that_look_like_nothing_are_results(self, store: Store, lease: Lease) -> None:
+        texts = ["null", "0", '""', "[]", "false"]
+        self.with_elements(store, lease, len(texts))
+        outcomes = [success(index, output=text) for index, text in enumerate(texts)]
+        self.written(store, lease, lambda write: write.record_outcomes(outcomes))
+        assert list(store.outputs(RUN, TASK)) == list(enumerate(texts))
+
+    def test_outputs_can_be_read_while_others_are_written(self, store: Store, lease: Lease) -> None:
+        number = 2_500
+        self.with_elements(store, lease, number)
+        done = [success(index) for index in range(number)]
+        self.written(store, lease, lambda write: write.record_outcomes(done))
+        outputs = store.outputs(RUN, TASK)
+        first = next(outputs)
+        late = Instance(task="prepare", index=0)
+        self.written(store, lease, lambda write: write.add_instances([late]))
+        assert [first, *outputs] == [(index, f'"{index}"') for index in range(number)]
+
+    def test_outputs_are_those_of_success_alone(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 4)
+        self.written(
+            store, lease, lambda write: write.record_outcomes([success(3), failure(1), success(0)])
+        )
+        assert [index for index, _ in store.outputs(RUN, TASK)] == [0, 3]
+        assert list(store.outputs(RUN, "prepare")) == []
+
+    def test_a_success_without_an_output_is_an_error_rather_than_left_out(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances(
+                [Instance(task=TASK, index=0, state=TaskState.SUCCESS)]
+            ),
+        )
+        with pytest.raises(StoreError, match=TASK):
+            list(store.outputs(RUN, TASK))
+
+    def test_a_log_that_was_never_recorded_is_none(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        assert store.log_of(RUN, TASK, 0) is None
+        assert store.log_of(RUN, TASK, 1) is None
+
+    # -- cache -----------------------------------------------------------------------------
+    def with_result(self, store: Store, run_id: str, identity: str, **changes: Any) -> None:
+        """A run with one element that succeeded."""
+        if run_id != RUN:
+            store.create_run(new_run(run_id), plain_and_array())
+        lease = self.taken(store, store.lease(run_id), run_id)
+        instance = Instance(task=TASK, index=0, identity=identity)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances([instance]),
+            lambda write: write.record_outcomes([success(**changes)]),
+        )
+
+    def test_reusable_results_are_found_by_identity(self, store: Store) -> None:
+        self.with_result(store, "one", "a", paths="[1]", bound_dir="/here", output='"A"')
+        self.with_result(store, "two", "b")
+        found = store.find_outputs(["a", "nothing", "a"])
+        assert list(found) == ["a"]
+        (result,) = found["a"]
+        assert (result.identity, result.run_id) == ("a", "one")
+        assert (result.paths, result.bound_dir) == ("[1]", "/here")
+        assert store.output(result.key) == '"A"'
+        assert store.find_outputs([]) == {}
+
+    def test_the_newest_result_comes_first(self, store: Store) -> None:
+        store.create_run(new_run("slow"), plain_and_array())
+        slow = self.taken(store, run_id="slow")
+        waiting = Instance(task=TASK, index=0, identity="a")
+        self.written(store, slow, lambda write: write.add_instances([waiting]))
+        self.with_result(store, "quick", "a")
+        self.written(store, slow, lambda write: write.record_outcomes([success()]))
+        assert [result.run_id for result in store.find_outputs(["a"])["a"]] == ["slow", "quick"]
+
+    def test_what_failed_or_may_not_be_reused_is_not_found(self, store: Store) -> None:
+        self.with_result(store, "kept", "a", reusable=False)
+        self.with_result(store, "failed", "b", state=TaskState.FAILED, output=None)
+        assert store.find_outputs(["a", "b"]) == {}
+
+    def test_an_output_can_be_taken_over(self, store: Store, lease: Lease) -> None:
+        self.with_result(store, "one", "a", output='"A"')
+        (result,) = store.find_outputs(["a"])["a"]
+        cached = Instance(
+            task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=result.key
+        )
+        self.written(store, lease, lambda write: write.add_instances([cached]))
+        assert list(store.outputs(RUN, TASK)) == [(0, '"A"')]
+        assert store.instances(RUN) == [cached]
+        assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: 1}
+        # It is one result still, and the copy stays a success whatever comes later.
+        assert len(store.find_outputs(["a"])["a"]) == 1
+        self.written(store, lease, lambda write: write.record_outcomes([success(), failure()]))
+        assert list(store.outputs(RUN, TASK)) == [(0, '"A"')]
+
+    def test_an_output_of_its_own_replaces_one_that_was_taken_over(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_result(store, "one", "a", output='"A"')
+        (result,) = store.find_outputs(["a"])["a"]
+        again = Instance(task=TASK, index=0, state=TaskState.PENDING, source=result.key)
+        self.written(store, lease, lambda write: write.add_instances([again]))
+        self.written(store, lease, lambda write: write.record_outcomes([success(output='"B"')]))
+        assert list(store.outputs(RUN, TASK)) == [(0, '"B"')]
+
+    def test_an_unknown_key_is_an_error(self, store: Store) -> None:
+        with pytest.raises(NotFoundError, match="12345"):
+            store.output(12345)
+
+    # -- run and task state ----------------------------------------------------------------
+    def test_a_final_state_sets_the_end_and_running_clears_it(
+        self, store: Store, lease: Lease
+    ) -> None:
+        before = datetime.now(UTC)
+        self.written(store, lease, lambda write: write.set_run_state(RunState.FAILED, "no water"))
+        run = store.run(RUN)
+        assert (run.state, run.message) == (RunState.FAILED, "no water")
+        assert run.finished_at is not None
+        assert before <= run.finished_at <= datetime.now(UTC)
+        self.written(store, lease, lambda write: write.set_run_state(RunState.RUNNING))
+        assert store.run(RUN) == new_run()
+
+    def test_size_and_state_of_a_task_are_recorded(self, store: Store, lease: Lease) -> None:
+        plain, array = plain_and_array()
+        self.written(
+            store,
+            lease,
+            lambda write: write.set_task_size(TASK, 10**10),
+            lambda write: write.set_task_state("prepare", TaskState.SKIPPED),
+        )
+        skipped = replace(plain, state=TaskState.SKIPPED)
+        assert store.tasks(RUN) == [skipped, replace(array, size=10**10)]
+        self.written(store, lease, lambda write: write.set_task_state("prepare", None))
+        assert store.tasks(RUN)[0] == plain
+
+    # -- lease -----------------------------------------------------------------------------
+    def test_a_new_run_is_dispatched_by_nobody(self, store: Store) -> None:
+        store.create_run(new_run(), [])
+        lease = store.lease(RUN)
+        assert (lease.mark, lease.owner) == (False, None)
+
+    def test_taking_the_lease_raises_the_epoch_and_names_the_owner(self, store: Store) -> None:
+        store.create_run(new_run(), [])
+        epoch = store.lease(RUN).epoch
+        owner: dict[str, Json] = {"host": "login1", "pid": 7, "native": None}
+        lease = store.acquire(RUN, owner)
+        assert lease == Lease(RUN, epoch + 1)
+        assert store.lease(RUN).epoch == epoch + 1
+        assert store.lease(RUN).owner == owner
+
+    def test_a_held_lease_is_not_to_be_had(self, store: Store, lease: Lease) -> None:
+        assert store.acquire(RUN, {}) is None
+        assert store.lease(RUN).epoch == lease.epoch
+
+    def test_a_lease_seen_without_a_beat_can_be_taken_over(
+        self, store: Store, lease: Lease
+    ) -> None:
+        taken = self.taken(store, store.lease(RUN))
+        assert taken.epoch > lease.epoch
+
+    def test_a_lease_that_has_beaten_since_cannot_be_taken_over(
+        self, store: Store, lease: Lease
+    ) -> None:
+        seen = store.lease(RUN)
+        store.beat(lease)
+        assert store.acquire(RUN, {}, seen) is None
+        store.beat(lease)
+
+    def test_a_lease_that_changed_hands_since_cannot_be_taken_over(
+        self, store: Store, lease: Lease
+    ) -> None:
+        seen = store.lease(RUN)
+        store.release(lease)
+        self.taken(store)
+        assert store.acquire(RUN, {}, seen) is None
+
+    def test_a_free_lease_can_be_had_whatever_was_seen(self, store: Store, lease: Lease) -> None:
+        seen = store.lease(RUN)
+        store.beat(lease)
+        store.release(lease)
+        assert store.acquire(RUN, {}, seen) is not None
+
+    def test_of_many_that_take_over_one_gets_it(
+        self, lease: Lease, open_store: Callable[[], Store]
+    ) -> None:
+        contenders = [open_store() for _ in range(8)]
+        barrier = Barrier(len(contenders))
+
+        def take(store: Store) -> Lease | None:
+            seen = store.lease(RUN)
+            barrier.wait()
+            return store.acquire(RUN, {}, seen)
+
+        with ThreadPoolExecutor(len(contenders)) as pool:
+            leases = [taken for taken in pool.map(take, contenders) if taken is not None]
+        assert leases == [Lease(RUN, lease.epoch + 1)]
+
+    def test_a_beat_can_be_seen(self, store: Store, lease: Lease) -> None:
+        seen = [store.lease(RUN)]
+        for _ in range(3):
+            store.beat(lease)
+            seen.append(store.lease(RUN))
+        assert len({(one.epoch, one.beat) for one in seen}) == 4
+
+    def test_a_mark_is_told_by_the_beat_until_it_is_cleared(
+        self, store: Store, lease: Lease
+    ) -> None:
+        assert store.beat(lease) is False
+        store.leave_mark(RUN)
+        assert store.lease(RUN).mark
+        assert store.beat(lease) is True
+        assert store.beat(lease) is True
+        store.clear_mark(lease)
+        assert store.beat(lease) is False
+
+    def test_a_marked_lease_is_kept_at_release(self, store: Store, lease: Lease) -> None:
+        store.leave_mark(RUN)
+        assert store.release(lease) is False
+        assert store.acquire(RUN, {}) is None
+        store.clear_mark(lease)
+        assert store.release(lease) is True
+        assert store.lease(RUN).owner is None
+        assert store.acquire(RUN, {}) is not None
+
+    def test_letting_go_twice_does_no_harm(self, store: Store, lease: Lease) -> None:
+        assert store.release(lease) is True
+        assert store.release(lease) is True
+
+    def test_a_mark_outlives_a_killed_holder(self, store: Store, lease: Lease) -> None:
+        store.leave_mark(RUN)
+        assert store.beat(self.taken(store, store.lease(RUN))) is True
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda store, lease: store.beat(lease),
+            lambda store, lease: store.clear_mark(lease),
+            lambda store, lease: store.release(lease),
+            lambda store, lease: store.fenced(lease).__enter__(),
+        ],
+        ids=["beat", "clear_mark", "release", "fenced"],
+    )
+    def test_a_lost_lease_does_nothing_any_more(
+        self, store: Store, lease: Lease, use: Callable[[Store, Lease], object]
+    ) -> None:
+        taken = self.taken(store, store.lease(RUN))
+        store.leave_mark(RUN)
+        present = store.lease(RUN)
+        with pytest.raises(LeaseLostError, match=RUN):
+            use(store, lease)
+        assert store.lease(RUN) == present
+        store.clear_mark(taken)
+
+    def test_a_released_lease_writes_nothing(self, store: Store, lease: Lease) -> None:
+        store.release(lease)
+        with pytest.raises(LeaseLostError):
+            self.written(store, lease, lambda write: write.set_run_state(RunState.FAILED))
+        assert store.run(RUN) == new_run()
+
+    def test_leases_of_different_runs_have_nothing_to_do_with_each_other(
+        self, store: Store, lease: Lease
+    ) -> None:
+        store.create_run(new_run("other"), [])
+        other = self.taken(store, run_id="other")
+        store.leave_mark("other")
+        assert store.beat(lease) is False
+        assert store.release(other) is False
+        assert store.release(lease) is True
+
+    # -- fenced writes ---------------------------------------------------------------------
+    def test_an_exception_in_the_block_rolls_everything_back(
+        self, store: Store, lease: Lease
+    ) -> None:
+        instances = self.with_elements(store, lease, 2)
+        intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1")
+        store.add_request(RUN, RequestKind.RETRY)
+        wishes = store.requests(RUN)
+        instances[1].attempt = 5
+        writes: list[Callable[[FencedWriter], None]] = [
+            lambda write: write.set_run_state(RunState.FAILED, "no"),
+            lambda write: write.set_task_size(TASK, 9),
+            lambda write: write.set_task_state(TASK, TaskState.CANCELLED),
+            lambda write: write.add_instances([Instance(task=TASK, index=9)]),
+            lambda write: write.update_instances(instances),
+            lambda write: write.record_outcomes([success()]),
+            lambda write: write.add_submission(intent),
+            lambda write: write.drop_request(wishes[0].key),
+        ]
+
+        def fail(_: FencedWriter) -> None:
+            raise RuntimeError("in the middle")
+
+        with pytest.raises(RuntimeError, match="in the middle"):
+            self.written(store, lease, *writes, fail)
+        assert store.run(RUN) == new_run()
+        assert store.tasks(RUN) == plain_and_array()
+        assert store.instances(RUN) == [Instance(task=TASK, index=index) for index in range(2)]
+        assert store.submissions(RUN) == []
+        assert store.requests(RUN) == wishes
+        self.written(store, lease, *writes)
+        assert store.run(RUN).state is RunState.FAILED
+        assert store.counts(RUN)[TASK] == {TaskState.PENDING: 2, TaskState.SUCCESS: 1}
+
+    def test_a_writer_is_of_no_use_after_its_transaction(self, store: Store, lease: Lease) -> None:
+        with store.fenced(lease) as write:
+            write.set_task_size(TASK, 1)
+        with pytest.raises(StoreError):
+            write.set_task_size(TASK, 2)
+        assert store.tasks(RUN)[1].size == 1
+
+    def test_a_stopped_holder_wakes_up_and_writes_nothing(
+        self, store: Store, process: Callable[..., StoreProcess]
+    ) -> None:
+        store.create_run(new_run(), plain_and_array())
+        holder = process("hold", RUN)
+        assert holder.hear() == "held"
+        holder.send(signal.SIGSTOP)
+        taken = self.taken(store, store.lease(RUN))
+        holder.send(signal.SIGCONT)
+        holder.say()
+        assert holder.hear() == "lost"
+        assert store.instances(RUN) == []
+        assert store.beat(taken) is False
+
+    def test_a_process_killed_inside_a_transaction_leaves_nothing_behind(
+        self, store: Store, process: Callable[..., StoreProcess]
+    ) -> None:
+        store.create_run(new_run(), plain_and_array())
+        victim = process("stay_inside", RUN)
+        assert victim.hear() == "inside"
+        victim.kill()
+        lease = self.taken(store, store.lease(RUN))
+        assert store.instances(RUN) == []
+        self.with_elements(store, lease, 1)
+        assert len(store.instances(RUN)) == 1
+
+    def test_many_dispatchers_and_readers_lose_nothing(
+        self, store: Store, process: Callable[..., StoreProcess]
+    ) -> None:
+        each, dispatchers = 25, 4
+        store.create_run(new_run(), plain_and_array())
+        epoch = store.lease(RUN).epoch
+        readers = [process("read", RUN) for _ in range(2)]
+        for reader in readers:
+            reader.say(each * dispatchers)
+        writers = [process("dispatch", RUN, each * n, each) for n in range(dispatchers)]
+        assert [writer.hear() for writer in writers] == ["done"] * dispatchers
+        assert all(int(reader.hear()) > 0 for reader in readers)
+        assert [one.index for one in store.instances(RUN)] == list(range(each * dispatchers))
+        assert store.lease(RUN).epoch == epoch + each * dispatchers
+        assert store.lease(RUN).owner is None
+
+    # -- submissions -----------------------------------------------------------------------
+    def test_submissions_come_back_as_they_were_added(self, store: Store, lease: Lease) -> None:
+        wave = SubmissionRecord(
+            number=1,
+            kind=SubmissionKind.WAVE,
+            token="reflow-1",
+            task=TASK,
+            size=1000,
+            submitted_at=NOON,
+        )
+        follow_up = SubmissionRecord(
+            number=2, kind=SubmissionKind.FOLLOW_UP, token="reflow-2", follows=1
+        )
+        watchdog = SubmissionRecord(
+            number=3,
+            kind=SubmissionKind.WATCHDOG,
+            token="reflow-3",
+            state=SubmissionState.ACCEPTED,
+            begins_at=NOON,
+        )
+        assert store.next_submission_number(RUN) == 1
+        for record in (watchdog, wave, follow_up):
+            with store.fenced(lease) as write:
+                write.add_submission(record)
+        assert store.submissions(RUN) == [wave, follow_up, watchdog]
+        assert store.next_submission_number(RUN) == 4
+
+    def test_a_submission_that_is_over_is_kept_but_not_open(
+        self, store: Store, lease: Lease
+    ) -> None:
+        intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1", task=TASK)
+        over = replace(intent, state=SubmissionState.OVER, submitted_at=NOON, begins_at=NOON)
+        self.written(store, lease, lambda write: write.add_submission(intent))
+        store.add_native_id(RUN, "t1", "77")
+        self.written(store, lease, lambda write: write.update_submission(over))
+        assert store.submissions(RUN) == []
+        # The ids are a set that only grows; the record in hand may not know them all.
+        assert store.submissions(RUN, open_only=False) == [replace(over, native_ids=("77",))]
+        assert store.next_submission_number(RUN) == 2
+
+    @pytest.mark.parametrize("taken", [{"number": 1}, {"token": "t1"}])
+    def test_number_and_token_must_be_new(
+        self, store: Store, lease: Lease, taken: dict[str, Any]
+    ) -> None:
+        first = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1")
+        second = replace(first, **{"number": 2, "token": "t2", **taken})
+        self.written(store, lease, lambda write: write.add_submission(first))
+        with pytest.raises(StoreError):
+            self.written(store, lease, lambda write: write.add_submission(second))
+        assert store.submissions(RUN) == [first]
+
+    def test_a_submission_that_was_never_added_cannot_be_updated(
+        self, store: Store, lease: Lease
+    ) -> None:
+        stray = SubmissionRecord(number=9, kind=SubmissionKind.WAVE, token="t9")
+        with pytest.raises(NotFoundError, match="9"):
+            self.written(store, lease, lambda write: write.update_submission(stray))
+
+    def test_native_ids_are_a_set_in_the_order_they_came(self, store: Store, lease: Lease) -> None:
+        first, second = (
+            SubmissionRecord(number=number, kind=SubmissionKind.WAVE, token=f"t{number}")
+            for number in (1, 2)
+        )
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_submission(first),
+            lambda write: write.add_submission(second),
+        )
+        for native_id in ("9", "10", "9", "8[]"):
+            store.add_native_id(RUN, "t1", native_id)
+        store.add_native_id(RUN, "t2", "9")
+        assert [one.native_ids for one in store.submissions(RUN)] == [("9", "10", "8[]"), ("9",)]
+
+    def test_a_native_id_can_be_added_without_the_lease(self, store: Store, lease: Lease) -> None:
+        intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1")
+        self.written(store, lease, lambda write: write.add_submission(intent))
+        self.taken(store, store.lease(RUN))
+        store.add_native_id(RUN, "t1", "5")
+        assert store.submissions(RUN)[0].native_ids == ("5",)
+
+    def test_an_unknown_token_is_an_error(self, store: Store, lease: Lease) -> None:
+        with pytest.raises(NotFoundError, match="t1"):
+            store.add_native_id(RUN, "t1", "5")
+
+    # -- what people ask -------------------------------------------------------------------
+    def test_a_wish_leaves_a_mark_and_stays_until_it_is_carried_out(
+        self, store: Store, lease: Lease
+    ) -> None:
+        store.add_request(RUN, RequestKind.CANCEL)
+        store.add_request(RUN, RequestKind.RETRY, TASK)
+        first, second = store.requests(RUN)
+        assert (first.kind, first.task) == (RequestKind.CANCEL, None)
+        assert (second.kind, second.task) == (RequestKind.RETRY, TASK)
+        assert store.beat(lease) is True
+        self.written(store, lease, lambda write: write.drop_request(first.key))
+        self.written(store, lease, lambda write: write.drop_request(first.key))
+        assert store.requests(RUN) == [second]
+
+    def test_a_wish_can_be_left_where_nobody_dispatches(self, store: Store) -> None:
+        store.create_run(new_run(), [])
+        store.add_request(RUN, RequestKind.RETRY)
+        assert store.lease(RUN).mark
+        assert len(store.requests(RUN)) == 1
+
+    # -- size ------------------------------------------------------------------------------
+    def test_a_hundred_thousand_elements_are_kept(self, store: Store, lease: Lease) -> None:
+        number, bad = 100_000, 77_777
+        identities = [f"{index:064x}" for index in range(number)]
+        instances = [
+            Instance(task=TASK, index=index, identity=identity)
+            for index, identity in enumerate(identities)
+        ]
+        outcomes = [
+            Outcome(task=TASK, index=index, attempt=1, state=TaskState.SUCCESS, output="1")
+            for index in range(number)
+        ]
+        outcomes[bad] = failure(bad)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances(instances),
+            lambda write: write.record_outcomes(outcomes),
+        )
+        assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: number - 1, TaskState.FAILED: 1}
+        assert [one.index for one in store.failures(RUN)] == [bad]
+        indices = [index for index, _ in store.outputs(RUN, TASK)]
+        assert indices == [index for index in range(number) if index != bad]
+        assert len(store.find_outputs(identities[: bad + 1])) == bad
+
+    def test_a_large_output_is_kept(self, store: Store, lease: Lease) -> None:
+        self.with_elements(store, lease, 1)
+        text = '"' + "x" * 20_000_000 + '"'
+        self.written(store, lease, lambda write: write.record_outcomes([success(output=text)]))
+        assert list(store.outputs(RUN, TASK)) == [(0, text)]

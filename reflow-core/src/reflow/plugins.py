@@ -210,6 +210,16 @@ class Registry:
         """Let every plugin add its commands to the command line."""
         self._host.notify("reflow_cli", app=app)
 
+    @cached_property
+    def observed(self) -> bool:
+        """Whether any plugin observes runs, so that events are worth making."""
+        observers = ("reflow_run_started", "reflow_run_finished", "reflow_instances_changed")
+        return any(
+            self._host.implements(hook, plugin)
+            for hook in observers
+            for plugin in self._host.plugins
+        )
+
     def emit(self, event: RunEvent | InstanceEvent) -> None:
         """Tell observers. What they raise is logged and harms nothing."""
         if isinstance(event, InstanceEvent):

@@ -1,0 +1,1 @@
+"""The engine: plans, dispatches, ingests and reconciles. The same for every executor."""

@@ -1,0 +1,89 @@
+"""Seeing to it that somebody dispatches again: the watchdog of a run.
+
+Liveness rests on it alone. Exactly one lies in the future for as long as the run lasts; each is
+further ahead than the last, up to an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from reflow.engine.image import RunImage
+from reflow.engine.names import token
+from reflow.engine.requests import dispatch_request
+from reflow.engine.settings import RunSettings
+from reflow.errors import ExecutorError, SubmissionUncertainError
+from reflow.executors.contract import Executor
+from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
+
+LONGEST = timedelta(hours=1)
+SOON = timedelta(minutes=1)
+"""How far ahead the next dispatch may be when the scheduler took no more for now."""
+
+log = logging.getLogger("reflow.engine")
+
+
+class Watchdog:
+    """Keeps one dispatch job with a begin time in the queue."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        commit: Callable[[], None],
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._commit = commit
+        config = settings.config.get("dispatch", {})
+        capable = executor.capabilities.dispatch_jobs and executor.capabilities.begin_time
+        self._wanted = capable and bool(config.get("watchdog", True))
+        self._first = timedelta(minutes=config.get("watchdog_minutes", 10))
+
+    def arm(self, deferred: bool = False) -> None:
+        """Submit a watchdog unless one lies ahead; with `deferred`, one that lies ahead soon."""
+        if not self._wanted:
+            return
+        now = datetime.now(UTC)
+        known = [
+            record
+            for record in self._image.dispatches.values()
+            if record.kind is SubmissionKind.WATCHDOG
+        ]
+        ahead = [
+            record.begins_at for record in known if record.begins_at and record.begins_at > now
+        ]
+        latest = now + (2 * SOON if deferred else LONGEST * 2)
+        if any(begins <= latest for begins in ahead):
+            return
+        pause = SOON if deferred else min(LONGEST, self._first * 2 ** len(known))
+        self._submit(now + pause, pause)
+
+    def _submit(self, begins_at: datetime, pause: timedelta) -> None:
+        number = self._image.number
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.WATCHDOG,
+            token=token(self._settings.run_id, number, "watchdog"),
+            submitted_at=datetime.now(UTC),
+            begins_at=begins_at,
+        )
+        self._settings.layout.dispatch_job(number).mkdir(parents=True, exist_ok=True)
+        self._image.add_submission(record)
+        self._commit()
+        try:
+            submission = self._executor.submit(dispatch_request(self._settings, record, pause))
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of the watchdog: %s", error)
+        except ExecutorError as error:
+            log.warning("no watchdog could be submitted: %s", error)
+            self._image.set_submission(replace(record, state=SubmissionState.OVER))
+        else:
+            record = self._image.add_native_id(record, submission.job.native_id)
+            self._image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+        self._commit()

@@ -1,0 +1,143 @@
+"""What people ask of a run while it goes on, or after it has ended: cancel and retry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.settings import RunSettings
+from reflow.errors import SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle
+from reflow.model.records import Instance, Outcome, RequestKind, RequestRecord, SubmissionRecord
+from reflow.model.states import RunState, TaskState
+
+RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
+
+log = logging.getLogger("reflow.engine")
+
+
+def carry_out(
+    request: RequestRecord, image: RunImage, settings: RunSettings, executor: Executor
+) -> None:
+    """Do what a person asked. The changes are written at the next commit."""
+    if request.kind is RequestKind.CANCEL:
+        cancel(image, settings, executor, request.task)
+    else:
+        retry(image, settings, request.task)
+    image.request_done(request.key)
+
+
+def cancel(
+    image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
+) -> int:
+    """Cancel what has not ended, of one task or of all; tells how many elements."""
+    if name is None:
+        # Workers that are about to start look for this before they claim anything.
+        settings.layout.root.mkdir(parents=True, exist_ok=True)
+        settings.layout.cancelled.touch()
+    chosen = [task for task in image.tasks.values() if name in (None, task.name)]
+    handles = handles_of(
+        wave.record for wave in image.waves.values() if name in (None, wave.record.task)
+    )
+    count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
+    cancel_jobs(executor, handles)
+    return count
+
+
+def stop(image: RunImage, executor: Executor) -> None:
+    """End a run early because something failed and `on_error` is "stop"."""
+    handles = handles_of(wave.record for wave in image.waves.values())
+    for task in image.tasks.values():
+        if task.size is None and task.state is None:
+            image.end_task(task, TaskState.SKIPPED)
+        else:
+            _cancel_task(image, task, "cancelled because another task failed")
+    cancel_jobs(executor, handles)
+
+
+def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> int:
+    """Make what failed, was cancelled or skipped wait to run again; tells how many elements.
+
+    With a task's name, the task itself and what was skipped behind it.
+    """
+    chosen = set(image.tasks) if name is None else {name}
+    behind = _descendants(image, chosen)
+    count = 0
+    for task in image.tasks.values():
+        if task.name in chosen:
+            count += _reset(image, task, RETRIED)
+        elif task.name in behind:
+            count += _reset(image, task, frozenset({TaskState.SKIPPED}))
+    if count:
+        settings.layout.cancelled.unlink(missing_ok=True)
+        image.set_run_state(RunState.RUNNING)
+    return count
+
+
+def handles_of(records: Iterable[SubmissionRecord]) -> list[JobHandle]:
+    """Handles of every id that submissions are known under."""
+    return [
+        JobHandle(
+            native_id=native_id,
+            token=record.token,
+            size=record.size,
+            submitted_at=record.submitted_at,
+        )
+        for record in records
+        for native_id in record.native_ids
+    ]
+
+
+def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
+    """Cancel jobs; where the scheduler does not answer, they find the run cancelled."""
+    if not handles:
+        return
+    try:
+        executor.cancel(handles)
+    except SchedulerUnavailableError as error:
+        log.warning("could not cancel jobs: %s", error)
+
+
+def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:
+    if task.size is None:
+        if task.state is not None:
+            return 0
+        image.end_task(task, TaskState.CANCELLED)
+        return 1
+    unfinished = [instance for instance in task.instances if not instance.state.final]
+    for instance in unfinished:
+        image.settle(instance, _cancelled(instance, why))
+    return len(unfinished)
+
+
+def _cancelled(instance: Instance, why: str) -> Outcome:
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=TaskState.CANCELLED,
+        error=why,
+    )
+
+
+def _descendants(image: RunImage, names: set[str]) -> set[str]:
+    found: set[str] = set()
+    for task in image.tasks.values():
+        if set(task.spec.upstream) & (names | found):
+            found.add(task.name)
+    return found
+
+
+def _reset(image: RunImage, task: TaskImage, states: frozenset[TaskState]) -> int:
+    if task.state in states:
+        image.end_task(task, None)
+        return 1
+    chosen = [instance for instance in task.instances if instance.state in states]
+    for instance in chosen:
+        instance.counted = instance.uncounted = 0
+        instance.cause, instance.error = None, ""
+        instance.identity = instance.not_before = instance.missing_since = None
+        image.move(instance, TaskState.PENDING)
+    return len(chosen)

@@ -1,0 +1,88 @@
+"""Cancel and retry, asked for by a process that does not dispatch the run."""
+
+from __future__ import annotations
+
+from reflow.engine.control import RETRIED
+from reflow.engine.drive import wait_until
+from reflow.engine.heal import heal
+from reflow.engine.launch import drive_here
+from reflow.engine.lease import holder_lives, take
+from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, graph_of
+from reflow.engine.settings import read_settings
+from reflow.engine.supervise import start_supervisor
+from reflow.errors import NotReadyError
+from reflow.model.graph import Graph
+from reflow.model.records import RequestKind, RunRecord
+from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.stores.contract import Store
+
+HEED_TIMEOUT = 30.0
+"""Seconds that a dispatcher has to carry out what was asked."""
+
+
+def ask(
+    store: Store,
+    record: RunRecord,
+    kind: RequestKind,
+    task: str | None,
+    graph: Graph | None,
+) -> int:
+    """Have a run cancelled or retried; tells how many elements it concerns, 0 for none."""
+    heal(store, record)
+    count = _concerned(store, record, kind, task)
+    if count == 0:
+        return 0
+    store.add_request(record.run_id, kind, task)
+    if not holder_lives(store, record.run_id):
+        _dispatch(store, record, graph)
+    _await_heeding(store, record.run_id)
+    return count
+
+
+def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | None) -> int:
+    states = RETRIED if kind is RequestKind.RETRY else frozenset(TaskState) - FINAL_TASK_STATES
+    counts = store.counts(record.run_id)
+    found = 0
+    for item in store.tasks(record.run_id):
+        if task not in (None, item.name):
+            continue
+        known = counts.get(item.name, {})
+        found += sum(number for state, number in known.items() if state in states)
+        if item.state is not None:
+            found += item.state in states
+        elif item.size is None or (item.size == 1 and not known):
+            # Not begun: there is nothing yet that could be counted.
+            found += kind is RequestKind.CANCEL
+    return found
+
+
+def _dispatch(store: Store, record: RunRecord, graph: Graph | None) -> None:
+    """See that somebody carries the wish out."""
+    settings = read_settings(record.run_dir, record.run_id)
+    if settings.executor in FOREGROUND_EXECUTORS:
+        graph = graph or graph_of(settings)
+        lease = take(store, record.run_id)
+        if lease is not None:
+            drive_here(store, settings, graph, lease)
+        return
+    executor = executor_of(settings)
+    try:
+        if executor.capabilities.volatile:
+            start_supervisor(settings)
+            return
+        lease = take(store, record.run_id)
+        if lease is not None:
+            dispatcher = dispatcher_of(store, settings, lease, executor)
+            dispatcher.arm_watchdog()
+            dispatcher.step()
+            store.release(lease)
+    finally:
+        executor.close()
+
+
+def _await_heeding(store: Store, run_id: str) -> None:
+    if not wait_until(lambda: not store.requests(run_id), HEED_TIMEOUT, longest=0.5):
+        raise NotReadyError(
+            f"{run_id}: the dispatcher has not yet taken note; the wish is written down and will "
+            "be carried out. `status` tells how it stands"
+        )

@@ -1,0 +1,298 @@
+"""One dispatch step: ingest, reconcile, plan, submit, finalise. Idempotent, under the lease."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from reflow.engine.arguments import TaskArguments
+from reflow.engine.cache import Cache
+from reflow.engine.continuation import Watchdog
+from reflow.engine.control import cancel_jobs, carry_out, handles_of, stop
+from reflow.engine.execute import code_of
+from reflow.engine.files import server_time
+from reflow.engine.image import Changes, RunImage, TaskImage
+from reflow.engine.ingest import Ingest
+from reflow.engine.plan import Plan, end_state, make_plan
+from reflow.engine.reconcile import Reconcile
+from reflow.engine.settings import RunSettings
+from reflow.engine.submit import Submitter
+from reflow.engine.wave import WaveSpec
+from reflow.errors import DefinitionError, SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.graph import Graph
+from reflow.model.records import Instance, Lease, Outcome, SubmissionState
+from reflow.model.states import RunState, TaskState
+from reflow.stores.contract import Store
+from reflow.values.codecs import Codecs
+
+BEAT_EVERY = 1.0
+"""Seconds between two signs of life to the store."""
+
+log = logging.getLogger("reflow.engine")
+
+
+class Dispatcher:
+    """Holds a run's lease and takes dispatch steps for it."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RunSettings,
+        graph: Graph,
+        executor: Executor,
+        lease: Lease,
+        codecs: Codecs,
+        on_changes: Callable[[Changes], None] = lambda changes: None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.executor = executor
+        self.lease = lease
+        self._graph = graph
+        self._codecs = codecs
+        self._on_changes = on_changes
+        self._beaten = 0.0
+        self._messages: list[str] = []
+        self._arguments: dict[str, TaskArguments] = {}
+        self._code: dict[str, str] = {}
+        self.image = RunImage(store, settings.run_id, graph)
+        config = settings.config.get("dispatch", {})
+        self._ingest = Ingest(
+            self.image, settings, self.commit, executor.capabilities.dispatch_jobs
+        )
+        self._reconcile = Reconcile(
+            self.image,
+            settings,
+            executor,
+            self._ingest,
+            grace=config.get("grace_seconds", 90.0),
+            impossible_after=config.get("impossible_after"),
+        )
+        self._watchdog = Watchdog(self.image, settings, executor, self.commit)
+        cache = Cache(store, settings, codecs)
+        self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
+        self._adopt()
+        self.heed()
+
+    @property
+    def look_again_in(self) -> float | None:
+        """Seconds until a grace period deserves another look."""
+        return self._reconcile.look_again_in
+
+    @property
+    def deferred(self) -> str:
+        """Why the scheduler takes nothing more for now; empty when it does."""
+        return self._submitter.deferred
+
+    def arm_watchdog(self) -> None:
+        """See that a dispatch job lies ahead, soon where the scheduler took no more for now."""
+        self._watchdog.arm(bool(self.deferred))
+
+    def commit(self) -> None:
+        """Write all changes in one transaction. Raises `LeaseLostError`."""
+        if self.image.dirty:
+            self._on_changes(self.image.commit(self.lease))
+
+    def step(self) -> bool:
+        """Do everything that can be done now; True when the run has ended."""
+        if self._beat():
+            self.heed()
+        self._ingest.collect()
+        self.commit()
+        self._reconcile.look()
+        self._stop_if_failed()
+        self.commit()
+        self._submitter.new_step()
+        while plan := self._plan():
+            if not self._perform(plan):
+                break
+        self.commit()
+        if plan.end is not None:
+            self._finalise(plan.end)
+            return True
+        return False
+
+    # -- people ----------------------------------------------------------------------------
+    def _beat(self) -> bool:
+        if time.monotonic() - self._beaten < BEAT_EVERY:
+            return False
+        self._beaten = time.monotonic()
+        marked = self.store.beat(self.lease)
+        if marked:
+            self.store.clear_mark(self.lease)
+        return marked
+
+    def heed(self) -> None:
+        """Carry out what people have asked."""
+        for request in self.store.requests(self.settings.run_id):
+            carry_out(request, self.image, self.settings, self.executor)
+        self.commit()
+
+    # -- taking over -----------------------------------------------------------------------
+    def _adopt(self) -> None:
+        """Find out what became of submissions that an earlier dispatcher left open."""
+        if self.executor.capabilities.volatile:
+            self._ingest.collect()
+            self._recover()
+            self.commit()
+            return
+        for wave in list(self.image.waves.values()):
+            if not wave.record.native_ids:
+                self._find_or_resubmit(wave.record.number)
+        self.commit()
+
+    def _recover(self) -> None:
+        """Put back what an earlier supervisor had not begun; what its workers began goes on."""
+        for wave, position, instance in self.image.members():
+            if not self._reconcile.begun_and_alive(wave, position):
+                self._ingest.put_back(instance)
+        for wave in list(self.image.waves.values()):
+            self._ingest.close_if_over(wave)
+
+    def _find_or_resubmit(self, number: int) -> None:
+        record = self.image.waves[number].record
+        try:
+            handles = self.executor.find(record.token)
+        except SchedulerUnavailableError as error:
+            log.warning("could not look for %s: %s", record.token, error)
+            return
+        for handle in handles:
+            record = self.image.add_native_id(record, handle.native_id)
+        if handles:
+            self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+        else:
+            self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(number)))
+
+    # -- planning --------------------------------------------------------------------------
+    def _plan(self) -> Plan:
+        waits = any(
+            instance.not_before is not None
+            for task in self.image.tasks.values()
+            if task.tally[TaskState.PENDING]
+            for instance in task.instances
+        )
+        now = server_time(self.settings.layout.probe) if waits else 0.0
+        return make_plan(self.image.tasks, now)
+
+    def _perform(self, plan: Plan) -> bool:
+        """Carry a plan out as far as the executor takes it; tells whether anything moved."""
+        for task in plan.skip:
+            self._skip(task)
+        for instance in plan.skip_elements:
+            self.image.settle(instance, _skipped(instance))
+        moved = bool(plan.skip or plan.skip_elements)
+        for task in plan.expand:
+            moved |= self._expand(task)
+        for name, ready in plan.ready.items():
+            moved |= self._take_up(self.image.tasks[name], ready)
+        return moved
+
+    def _expand(self, task: TaskImage) -> bool:
+        arguments = self._arguments_of(task)
+        if arguments is not None:
+            self.image.expand(task, arguments.size)
+        return True
+
+    def _take_up(self, task: TaskImage, ready: list[Instance]) -> bool:
+        arguments = self._arguments_of(task)
+        if arguments is None:
+            return True
+        try:
+            return self._submitter.take_up(arguments, ready)
+        except OSError as error:
+            self._fail(task, ready, f"the run directory cannot be written: {error}")
+            return True
+        finally:
+            # What the next elements are given is read anew: more of it may be known then.
+            if any(edge.mode.each for edge in task.edges) and not task.tally[TaskState.PENDING]:
+                self._arguments.pop(task.name, None)
+
+    def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
+        """What a task's elements are given; None, and the task ended, where that is impossible."""
+        known = self._arguments.get(task.name)
+        if known is not None and not any(True for _ in task.chained()):
+            return known
+        try:
+            arguments = TaskArguments(
+                self.image, self.settings, task, self._code_of(task), self._codecs
+            )
+        except DefinitionError as error:
+            self._fail(task, [i for i in task.instances if not i.state.final], str(error))
+            return None
+        self._arguments[task.name] = arguments
+        return arguments
+
+    def _code_of(self, task: TaskImage) -> str:
+        if task.name not in self._code:
+            self._code[task.name] = code_of(task.spec)
+        return self._code[task.name]
+
+    # -- ends ------------------------------------------------------------------------------
+    def _skip(self, task: TaskImage) -> None:
+        if task.size is None:
+            self.image.end_task(task, TaskState.SKIPPED)
+            return
+        for instance in task.instances:
+            if instance.state is TaskState.PENDING:
+                self.image.settle(instance, _skipped(instance))
+
+    def _fail(self, task: TaskImage, instances: list[Instance], said: str) -> None:
+        self._messages.append(said)
+        if task.size is None:
+            self.image.end_task(task, TaskState.FAILED)
+        for instance in instances:
+            outcome = Outcome(
+                task=task.name,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                error=said,
+            )
+            self.image.settle(instance, outcome)
+
+    def _stop_if_failed(self) -> None:
+        if self.settings.on_error == "stop" and end_state(self.image.tasks) is RunState.FAILED:
+            stop(self.image, self.executor)
+
+    def _finalise(self, state: RunState) -> None:
+        """Record the end, and leave nothing in the queue."""
+        if self.settings.layout.cancelled.exists():
+            state = RunState.CANCELLED
+        own = os.environ.get("REFLOW_NATIVE_ID", "")
+        left = [
+            handle
+            for handle in handles_of(self.image.dispatches.values())
+            if handle.native_id != own
+        ]
+        for record in list(self.image.dispatches.values()):
+            self.image.set_submission(replace(record, state=SubmissionState.OVER))
+        self.image.set_run_state(state, "; ".join(self._messages) or self._summary())
+        self.commit()
+        cancel_jobs(self.executor, left)
+
+    def _summary(self) -> str:
+        failed: Mapping[str, int] = {
+            task.name: task.tally[TaskState.FAILED]
+            for task in self.image.tasks.values()
+            if task.tally[TaskState.FAILED]
+        }
+        return ", ".join(
+            f"{count} of {self.image.tasks[name].size} in {name!r} failed"
+            if self.image.tasks[name].spec.array
+            else f"{name!r} failed"
+            for name, count in failed.items()
+        )
+
+
+def _skipped(instance: Instance) -> Outcome:
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=TaskState.SKIPPED,
+        error="something before it did not succeed",
+    )

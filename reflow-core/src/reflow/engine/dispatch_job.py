@@ -1,0 +1,106 @@
+"""The dispatch job: `python -m reflow.engine.dispatch_job RUN_DIR RUN_ID`.
+
+One and the same thing whether a follow-up, the last worker of a wave or the watchdog starts it:
+take the run over when nobody else has it, do all that can be done now, see that somebody comes
+again, and let go.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from reflow.engine.dispatch import Dispatcher
+from reflow.engine.files import avoid_open_permissions
+from reflow.engine.lease import take_patiently
+from reflow.engine.opened import dispatcher_of
+from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.supervise import give_up
+from reflow.errors import LeaseLostError, ReflowError
+from reflow.model.records import Lease
+from reflow.plugins import registry
+from reflow.stores.contract import Store
+
+LONGEST_STAY = 120.0
+"""Seconds that a dispatcher waits inside grace periods before it leaves that to the next."""
+
+log = logging.getLogger("reflow.engine")
+
+
+class _Ended(BaseException):
+    """SIGTERM: what was decided is committed; the watchdog goes on from there."""
+
+
+def main(arguments: list[str]) -> int:
+    """Take dispatch steps until nothing more can be done now."""
+    avoid_open_permissions()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    settings = read_settings(Path(arguments[0]), arguments[1])
+    store = registry().store_for(settings.store)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        return dispatch_once(store, settings)
+    except (LeaseLostError, _Ended) as ending:
+        log.info("pid %s: %s", os.getpid(), ending or "told to end")
+        return 0
+    finally:
+        store.close()
+
+
+def dispatch_once(store: Store, settings: RunSettings) -> int:
+    """Take the run over, do what can be done, let go."""
+    lease = take_patiently(
+        store,
+        settings.run_id,
+        settings.config.get("dispatch", {}).get("lease_seconds", 60.0),
+        give_up=lambda: store.run(settings.run_id).state.final,
+    )
+    if lease is None:
+        return 0
+    try:
+        _dispatch(dispatcher_of(store, settings, lease))
+    except _Ended:
+        store.release(lease)
+        raise
+    except LeaseLostError:
+        raise
+    except ReflowError as error:
+        log.error("%s", error)
+        _stop_trying(store, settings, lease, error)
+        return 1
+    return 0
+
+
+def _stop_trying(store: Store, settings: RunSettings, lease: Lease, error: ReflowError) -> None:
+    if store.run(settings.run_id).state.final:
+        store.release(lease)
+    else:
+        give_up(store, lease, f"the run cannot be dispatched: {error}")
+
+
+def _dispatch(dispatcher: Dispatcher) -> None:
+    until = time.monotonic() + LONGEST_STAY
+    while True:
+        dispatcher.arm_watchdog()
+        ended = dispatcher.step()
+        pause = dispatcher.look_again_in
+        if not ended and pause is not None and time.monotonic() + pause < until:
+            dispatcher.executor.wait(pause)
+            continue
+        if not ended:
+            dispatcher.arm_watchdog()
+        if dispatcher.store.release(dispatcher.lease):
+            return
+        dispatcher.heed()
+
+
+def _end(number: int, frame: object) -> None:
+    raise _Ended
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

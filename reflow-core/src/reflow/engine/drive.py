@@ -1,0 +1,57 @@
+"""Keeping a dispatcher going in one process until its run has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from reflow.engine.control import cancel
+from reflow.engine.dispatch import Dispatcher
+
+LONGEST_WAIT = 0.5
+"""Seconds after which a dispatcher looks for what people have asked."""
+
+
+def drive(dispatcher: Dispatcher, after_step: Callable[[], None] = lambda: None) -> None:
+    """Take steps until the run has ended and the lease is let go.
+
+    Ctrl-C cancels the run: what runs is told to end, and `KeyboardInterrupt` goes on upwards.
+    """
+    try:
+        _take_steps(dispatcher, after_step)
+    except KeyboardInterrupt:
+        cancel(dispatcher.image, dispatcher.settings, dispatcher.executor)
+        dispatcher.commit()
+        _take_steps(dispatcher, after_step)
+        raise
+
+
+def _take_steps(dispatcher: Dispatcher, after_step: Callable[[], None]) -> None:
+    while True:
+        while not dispatcher.step():
+            after_step()
+            dispatcher.executor.wait(_pause(dispatcher))
+        after_step()
+        if dispatcher.store.release(dispatcher.lease):
+            return
+        # Somebody has asked for more in the last moment.
+        dispatcher.heed()
+
+
+def _pause(dispatcher: Dispatcher) -> float:
+    if dispatcher.look_again_in is None:
+        return LONGEST_WAIT
+    return min(LONGEST_WAIT, dispatcher.look_again_in)
+
+
+def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = 2.0) -> bool:
+    """Look, with growing pauses, until something is so; False when `timeout` seconds are over."""
+    until = None if timeout is None else time.monotonic() + timeout
+    pause = 0.05
+    while not done():
+        if until is not None and time.monotonic() >= until:
+            return False
+        left = pause if until is None else min(pause, max(0.0, until - time.monotonic()))
+        time.sleep(left)
+        pause = min(longest, pause * 1.5)
+    return True

@@ -1,0 +1,219 @@
+"""Running a task's function on one position, whatever kind of worker asks for it."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from reflow.engine.layout import WaveLayout
+from reflow.engine.results import ResultRecord
+from reflow.engine.settings import RunSettings
+from reflow.engine.wave import InputReader, InputRecord, WaveSpec
+from reflow.errors import FlowImportError, TaskInterrupted
+from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
+from reflow.values.codecs import Codecs
+from reflow.values.seal import seal
+from reflow.values.source import source_digest
+from reflow.values.text import loads
+
+RESULT_NOT_WRITTEN = 74
+"""Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
+
+
+def code_of(spec: TaskSpec) -> str:
+    """What a task's code counts by: the author's version, or the digest of its source."""
+    return spec.version if spec.version is not None else source_digest(spec.function)
+
+
+def plugin_codecs() -> Codecs:
+    """Codecs that look for plugins only when no built-in one knows a type."""
+
+    def from_plugins() -> Any:
+        from reflow.plugins import registry
+
+        return registry().codecs()
+
+    return Codecs(from_plugins)
+
+
+class Execution:
+    """A wave made ready to run: its function is loaded and its shared arguments decoded."""
+
+    def __init__(
+        self,
+        layout: WaveLayout,
+        settings: RunSettings,
+        spec: WaveSpec,
+        tasks: Mapping[str, TaskSpec],
+        codecs: Codecs,
+    ) -> None:
+        """Raises `FlowImportError` where the flow is not the one that the wave was planned with."""
+        if spec.task not in tasks or code_of(tasks[spec.task]) != spec.code:
+            raise FlowImportError(
+                f"the flow changed since it was submitted: task {spec.task!r} is not what this "
+                f"job was planned with. Type: reflow retry {settings.run_id}"
+            )
+        self.settings = settings
+        self.spec = spec
+        self._task = tasks[spec.task]
+        self._tasks = tasks
+        self._codecs = codecs
+        self._reader = InputReader(layout.inputs)
+        self._each = {name: self._annotation(name) for name in spec.each}
+        self._common: dict[str, Any] = {
+            name: codecs.decode(loads(text), self._annotation(name))
+            for name, text in spec.common.items()
+        }
+        for item in self._task.inputs:
+            if isinstance(item, RunDirInput):
+                self._common[item.argument] = settings.run_dir
+
+    def _annotation(self, argument: str) -> Any:
+        """Where to look for the classes in an argument's value: its own type, its producers'."""
+        for item in self._task.inputs:
+            if item.argument != argument:
+                continue
+            if isinstance(item, ParameterInput):
+                return item.annotation
+            if isinstance(item, ResultInput):
+                producers = (self._tasks[step].returns for step in item.steps)
+                return (item.annotation, *producers)
+        raise FlowImportError(f"task {self._task.name!r} has no argument {argument!r} any more")
+
+    def record_of(self, position: int) -> InputRecord:
+        """The input of a position."""
+        return self._reader.read(position)
+
+    def run(self, position: int, log: str = "", native_id: str = "") -> ResultRecord:
+        """Call the function, and tell what came of it. Never raises for what the task does."""
+        record = self._reader.read(position)
+        started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
+        ended: dict[str, Any]
+        try:
+            arguments = dict(self._common)
+            for (name, annotation), text in zip(self._each.items(), record.texts, strict=True):
+                arguments[name] = self._codecs.decode(loads(text), annotation)
+            ended = self._sealed(self._task.function(**arguments))
+        except KeyboardInterrupt:
+            # Only where the function runs in the person's own process: theirs to end it.
+            raise
+        except BaseException as error:
+            ended = _failed(error)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        return ResultRecord(
+            position=position,
+            index=record.index,
+            attempt=record.attempt,
+            started_at=started,
+            ended_at=time.time(),
+            native_id=native_id,
+            log=log,
+            peak_memory=after.ru_maxrss * 1024,
+            cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            **ended,
+        )
+
+    def _sealed(self, value: Any) -> dict[str, Any]:
+        sealed = seal(
+            value,
+            self._task.returns,
+            self.settings.run_dir,
+            self._codecs,
+            self.settings.layout.files,
+        )
+        return {
+            "state": TaskState.SUCCESS,
+            "output": sealed.output,
+            "paths": sealed.paths,
+            "bound_dir": sealed.bound_dir,
+        }
+
+    def close(self) -> None:
+        """Close files."""
+        self._reader.close()
+
+
+def _failed(error: BaseException) -> dict[str, Any]:
+    """What a result says of an exception."""
+    if isinstance(error, TaskInterrupted):
+        cause = FailureCause.SIGNAL
+    elif isinstance(error, MemoryError):
+        cause = FailureCause.MEMORY
+    else:
+        cause = FailureCause.ERROR
+    return {
+        "state": TaskState.FAILED,
+        "cause": cause,
+        "error": summary(error),
+        "traceback": _shown(error),
+        "interrupted": isinstance(error, TaskInterrupted),
+    }
+
+
+def summary(error: BaseException) -> str:
+    """An exception in one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(its text cannot be shown)"
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _shown(error: BaseException) -> str:
+    """The traceback without reflow's own frames above the task's."""
+    frames = error.__traceback__
+    inner = frames.tb_next if frames is not None else None
+    try:
+        return "".join(traceback.format_exception(type(error), error, inner or frames))
+    except Exception:
+        return summary(error)
+
+
+def failure_of_all(
+    record: InputRecord, position: int, error: BaseException, native_id: str, log: str
+) -> ResultRecord:
+    """The result of a position whose wave could not be made ready to run."""
+    now = time.time()
+    return ResultRecord(
+        position=position,
+        index=record.index,
+        attempt=record.attempt,
+        state=TaskState.FAILED,
+        cause=FailureCause.ERROR,
+        error=summary(error),
+        traceback=""
+        if isinstance(error, FlowImportError) and not error.__cause__
+        else _shown(error),
+        started_at=now,
+        ended_at=now,
+        native_id=native_id,
+        log=log,
+    )
+
+
+def interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGINT reach the task's function as `TaskInterrupted`."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise TaskInterrupted(f"the job was sent {signal.Signals(number).name}")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+
+
+def tasks_of(settings: RunSettings) -> Mapping[str, TaskSpec]:
+    """The tasks of the flow, loaded from where it was at submission.
+
+    Raises `FlowImportError` where the flow cannot be loaded here.
+    """
+    from reflow.engine.flowref import resolve
+
+    if settings.flow is None:
+        raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
+    return {spec.name: spec for spec in resolve(settings.flow).specs()}

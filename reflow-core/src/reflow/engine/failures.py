@@ -1,0 +1,50 @@
+"""What becomes of an instance whose attempt did not succeed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reflow.model.records import Instance
+from reflow.model.states import FailureCause
+from reflow.model.tasks import TaskSpec
+
+UNCOUNTED_CAUSES = frozenset({FailureCause.NODE, FailureCause.PREEMPTED})
+MOST_UNCOUNTED = 10
+"""How often an instance may lose its node before that counts."""
+FIRST_PAUSE = 5.0
+"""Seconds before an instance that lost its node is tried again; doubled each time."""
+LONGEST_PAUSE = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How an instance is to be tried again."""
+
+    counted: bool
+    mem_scale: float
+    time_scale: float
+    pause: float
+    """Seconds to wait first."""
+
+
+def retry_of(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:
+    """Decide whether an instance is tried again after failing from `cause`."""
+    # `counted` is how many retries have been spent.
+    if cause in UNCOUNTED_CAUSES and instance.uncounted < MOST_UNCOUNTED:
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**instance.uncounted)
+        return Retry(
+            counted=False,
+            mem_scale=instance.mem_scale,
+            time_scale=instance.time_scale,
+            pause=pause,
+        )
+    if cause is FailureCause.SUBMIT or instance.counted >= spec.retries:
+        return None
+    more_mem = spec.retry_mem if cause is FailureCause.MEMORY else None
+    more_time = spec.retry_time if cause is FailureCause.WALLTIME else None
+    return Retry(
+        counted=True,
+        mem_scale=instance.mem_scale * (more_mem or 1.0),
+        time_scale=instance.time_scale * (more_time or 1.0),
+        pause=0.0,
+    )

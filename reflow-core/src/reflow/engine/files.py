@@ -1,0 +1,55 @@
+"""Writing files so that a reader sees all of one or nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole, and on the disk, or not at all.
+
+    Raises `OSError` where the disk is full or the folder is gone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a small file with as few system calls as it takes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        chunks = []
+        while chunk := os.read(descriptor, 1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(descriptor)
+
+
+def server_time(probe: Path) -> float:
+    """The file server's clock, in seconds since the epoch, read off a file touched now."""
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.utime(descriptor)
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+
+
+def avoid_open_permissions() -> None:
+    """Follow the user's umask, but never create what group or world may write."""
+    mask = os.umask(0o022)
+    os.umask(mask | 0o022)

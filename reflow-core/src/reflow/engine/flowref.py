@@ -1,0 +1,234 @@
+"""How another process finds the workflow that this one runs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reflow.errors import DefinitionError, FlowImportError, ReflowError
+
+if TYPE_CHECKING:
+    from reflow.config import Config
+    from reflow.model.graph import Graph
+    from reflow.model.tasks import TaskSpec
+    from reflow.stores.contract import Store
+
+FLOW_MODULE = "__reflow_flow__"
+"""The one name under which a flow file that was run as a script is loaded elsewhere."""
+
+_loading: list[str] = []
+
+
+class Workflow(Protocol):
+    """What the engine needs of a workflow."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """The manifest database."""
+        ...
+
+    def specs(self) -> tuple[TaskSpec, ...]:
+        """Its tasks."""
+        ...
+
+    def graph(self) -> Graph:
+        """Its checked graph."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRef:
+    """Where a workflow is defined. One of `path` and `module` is set."""
+
+    workflow: str
+    path: str | None = None
+    """Absolute path of a flow file that was run as a script."""
+    module: str | None = None
+    """Name of a module that can be imported."""
+    sys_path: tuple[str, ...] = ()
+    """Where modules were looked for."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        return asdict(self) | {"sys_path": list(self.sys_path)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FlowRef:
+        """Undo `as_dict`."""
+        return cls(**{**data, "sys_path": tuple(data["sys_path"])})
+
+
+def locate(workflow: Workflow) -> FlowRef:
+    """Tell how another process can import the workflow.
+
+    Raises `DefinitionError` where it cannot: a notebook, a prompt, a function inside a function.
+    """
+    for spec in workflow.specs():
+        _check_importable(workflow.name, spec.name, spec.function)
+    for name, module in list(sys.modules.items()):
+        if _defines(module, workflow):
+            return _reference(name, module, workflow.name)
+    raise DefinitionError(
+        f"workflow {workflow.name!r} is not a variable of any module, so that other processes "
+        "cannot find it: assign it at the top level of a file, or use run_local(max_workers=1)"
+    )
+
+
+def _check_importable(workflow: str, task: str, function: Any) -> None:
+    name = getattr(function, "__qualname__", "")
+    if "<lambda>" in name:
+        what = "is a lambda"
+    elif "<locals>" in name:
+        what = "is defined inside another function"
+    elif not _has_source_file(getattr(function, "__module__", None)):
+        what = "is defined in a notebook or at a prompt"
+    else:
+        return
+    raise DefinitionError(
+        f"task {task!r} of workflow {workflow!r} {what}, so that other processes cannot import "
+        "it: move the function to the top level of a file, or use run_local(max_workers=1)"
+    )
+
+
+def _has_source_file(module: str | None) -> bool:
+    path = getattr(sys.modules.get(module or ""), "__file__", None)
+    return path is not None and Path(path).exists()
+
+
+def _defines(module: ModuleType | None, workflow: Workflow) -> bool:
+    path = getattr(module, "__file__", None)
+    if path is None or getattr(module, "__name__", "").startswith("reflow."):
+        return False
+    return any(value is workflow for value in list(vars(module).values()))
+
+
+def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
+    sys_path = tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 (no symlinks resolved)
+    if name not in ("__main__", FLOW_MODULE):
+        return FlowRef(workflow=workflow, module=name, sys_path=sys_path)
+    spec = getattr(module, "__spec__", None)
+    if spec is not None and name == "__main__" and spec.name not in ("__main__", None):
+        # python -m package.flow
+        return FlowRef(workflow=workflow, module=spec.name, sys_path=sys_path)
+    assert module.__file__ is not None
+    path = os.path.abspath(module.__file__)  # noqa: PTH100
+    return FlowRef(workflow=workflow, path=path, sys_path=sys_path)
+
+
+def resolve(reference: FlowRef) -> Workflow:
+    """Import the workflow that a reference names. Raises `FlowImportError`."""
+    sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
+    if reference.path is not None:
+        module = _load_file(Path(reference.path))
+        where = reference.path
+    else:
+        assert reference.module is not None
+        where = f"module {reference.module}"
+        with _guarded(where):
+            module = importlib.import_module(reference.module)
+    return _pick(module, reference.workflow, where)
+
+
+def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
+    """Load a flow file and give its workflow, the one called `name` where it has several.
+
+    `name` is the variable or the workflow's own name. Raises `FlowImportError` where the file
+    cannot be loaded or has no such workflow.
+    """
+    path = Path(path).expanduser().absolute()
+    if not path.is_file():
+        raise FlowImportError(f"there is no flow file {path}: check the path")
+    return _pick(_load_file(path), name, str(path))
+
+
+def is_loading() -> str | None:
+    """The flow that is being imported for workers or the command line, if any."""
+    return _loading[-1] if _loading else None
+
+
+@contextmanager
+def _guarded(where: str) -> Iterator[None]:
+    """Turn whatever goes wrong while importing into an error that names the flow."""
+    _loading.append(where)
+    try:
+        yield
+    except ReflowError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowImportError(
+            f"{where} could not be imported on this machine: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        _loading.pop()
+
+
+def _load_file(path: Path) -> ModuleType:
+    loaded = sys.modules.get(FLOW_MODULE)
+    if loaded is not None and loaded.__file__ == str(path):
+        return loaded
+    if not path.is_file():
+        raise FlowImportError(f"the flow file {path} is not there on this machine")
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(FLOW_MODULE, path)
+    if spec is None or spec.loader is None:
+        raise FlowImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[FLOW_MODULE] = module
+    try:
+        with _guarded(str(path)):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[FLOW_MODULE]
+        raise
+    return module
+
+
+def _pick(module: ModuleType, name: str | None, where: str) -> Workflow:
+    found: dict[str, Workflow] = {
+        key: value for key, value in vars(module).items() if _is_workflow(value)
+    }
+    names = _unique(found)
+    if name is None:
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise FlowImportError(f"{where} defines no Workflow at its top level")
+        listed = ", ".join(workflow.name for workflow in names)
+        raise FlowImportError(f"{where} defines several workflows ({listed}): add ':NAME'")
+    if name in found:
+        return found[name]
+    matching = [workflow for workflow in names if workflow.name == name]
+    if len(matching) == 1:
+        return matching[0]
+    listed = ", ".join(workflow.name for workflow in names) or "none"
+    raise FlowImportError(f"{where} has no workflow {name!r}; it has: {listed}")
+
+
+def _is_workflow(value: object) -> bool:
+    # By what it can do, as the class itself stands in a layer above.
+    kind = type(value)
+    return all(hasattr(kind, name) for name in ("specs", "graph", "submit", "run_local"))
+
+
+def _unique(found: Mapping[str, Workflow]) -> Sequence[Workflow]:
+    return list({id(workflow): workflow for workflow in found.values()}.values())

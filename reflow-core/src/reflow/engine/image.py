@@ -1,0 +1,296 @@
+"""A run as its dispatcher sees it: in memory, changed there, and written in few transactions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.records import (
+    Instance,
+    Lease,
+    Outcome,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
+from reflow.model.tasks import TaskSpec
+from reflow.stores.contract import Store
+
+
+@dataclass(slots=True)
+class TaskImage:
+    """One task and its instances, those in order of their index."""
+
+    spec: TaskSpec
+    edges: tuple[Edge, ...]
+    size: int | None = None
+    """None while the number of elements is not known."""
+    state: TaskState | None = None
+    """Set where the task ended before that."""
+    instances: list[Instance] = field(default_factory=list)
+    tally: Counter[TaskState] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.spec.name
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every element has succeeded; an empty array has."""
+        return self.size is not None and self.tally[TaskState.SUCCESS] == self.size
+
+    @property
+    def broken(self) -> bool:
+        """Whether some element has ended without success, so that the whole is not to be had."""
+        lost = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED)
+        return self.state is not None or any(self.tally[state] for state in lost)
+
+    @property
+    def active(self) -> int:
+        """How many elements are with the executor."""
+        return self.tally[TaskState.SUBMITTED] + self.tally[TaskState.RUNNING]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it can change any more."""
+        if self.state is not None:
+            return True
+        return self.size is not None and not self.active and not self.tally[TaskState.PENDING]
+
+    def chained(self) -> Iterator[tuple[Edge, ...]]:
+        """Arguments whose every step is chained: their elements wait for one element each."""
+        by_argument: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            by_argument.setdefault(edge.argument, []).append(edge)
+        for edges in by_argument.values():
+            if all(edge.mode is WireMode.CHAIN for edge in edges):
+                yield tuple(edges)
+
+    def whole_upstream(self) -> set[str]:
+        """Tasks that must have succeeded as a whole."""
+        chained = {edge.step for edges in self.chained() for edge in edges}
+        others = {
+            edge.step for edge in self.edges if edge.argument not in self._chained_arguments()
+        }
+        return others | (set(self.spec.upstream) - chained)
+
+    def _chained_arguments(self) -> set[str]:
+        return {edges[0].argument for edges in self.chained()}
+
+
+@dataclass(slots=True)
+class WaveImage:
+    """A wave whose end has not been recorded."""
+
+    record: SubmissionRecord
+    members: dict[int, Instance] = field(default_factory=dict)
+    """By position, those without an outcome."""
+
+
+class RunImage:
+    """All that a dispatcher knows of its run, and what it has changed since the last commit."""
+
+    def __init__(self, store: Store, run_id: str, graph: Graph) -> None:
+        """Read the run from the store."""
+        self.store = store
+        self.run_id = run_id
+        self.graph = graph
+        self.tasks: dict[str, TaskImage] = {}
+        self.waves: dict[int, WaveImage] = {}
+        self.dispatches: dict[int, SubmissionRecord] = {}
+        self._forget_changes()
+        self._load()
+
+    def _forget_changes(self) -> None:
+        self._added: list[Instance] = []
+        self._changed: dict[int, Instance] = {}
+        self._outcomes: list[Outcome] = []
+        self._submissions: dict[int, SubmissionRecord] = {}
+        self._new_submissions: set[int] = set()
+        self._sizes: dict[str, int] = {}
+        self._task_states: dict[str, TaskState | None] = {}
+        self._run_state: tuple[RunState, str] | None = None
+        self._requests_done: list[int] = []
+
+    def _load(self) -> None:
+        records = {record.name: record for record in self.store.tasks(self.run_id)}
+        for name, spec in self.graph.tasks.items():
+            record = records[name]
+            self.tasks[name] = TaskImage(spec, self.graph.edges[name], record.size, record.state)
+        for instance in self.store.instances(self.run_id):
+            task = self.tasks[instance.task]
+            task.instances.append(instance)
+            task.tally[instance.state] += 1
+        for task in self.tasks.values():
+            if not task.spec.array and not task.instances:
+                self.expand(task, 1)
+        self.number = self.store.next_submission_number(self.run_id)
+        for submission in self.store.submissions(self.run_id):
+            if submission.kind is SubmissionKind.WAVE:
+                self.waves[submission.number] = WaveImage(submission)
+            else:
+                self.dispatches[submission.number] = submission
+        for task in self.tasks.values():
+            for instance in task.instances:
+                if instance.state in ACTIVE_TASK_STATES and instance.wave in self.waves:
+                    assert instance.position is not None
+                    self.waves[instance.wave].members[instance.position] = instance
+
+    # -- changes ---------------------------------------------------------------------------
+    def move(self, instance: Instance, state: TaskState) -> None:
+        """Change an instance's state, and write the instance at the next commit."""
+        tally = self.tasks[instance.task].tally
+        tally[instance.state] -= 1
+        tally[state] += 1
+        instance.state = state
+        self._changed[id(instance)] = instance
+
+    def touch(self, instance: Instance) -> None:
+        """Write the instance at the next commit."""
+        self._changed[id(instance)] = instance
+
+    def expand(self, task: TaskImage, size: int) -> None:
+        """Give a task its elements."""
+        task.size = size
+        self._sizes[task.name] = size
+        if task.instances:
+            return
+        task.instances = [Instance(task=task.name, index=index) for index in range(size)]
+        task.tally[TaskState.PENDING] += size
+        self._added.extend(task.instances)
+
+    def end_task(self, task: TaskImage, state: TaskState | None) -> None:
+        """Record that a task ended before its elements were known, or that it did not."""
+        task.state = state
+        self._task_states[task.name] = state
+
+    def settle(self, instance: Instance, outcome: Outcome) -> None:
+        """Record what an instance ended with."""
+        tally = self.tasks[instance.task].tally
+        tally[instance.state] -= 1
+        tally[outcome.state] += 1
+        instance.state = outcome.state
+        instance.cause = outcome.cause
+        instance.error = outcome.error
+        self._outcomes.append(outcome)
+        self.detach(instance)
+
+    def detach(self, instance: Instance) -> None:
+        """Take an instance out of its wave."""
+        if instance.wave in self.waves and instance.position is not None:
+            members = self.waves[instance.wave].members
+            if members.get(instance.position) is instance:
+                del members[instance.position]
+
+    def add_submission(self, record: SubmissionRecord) -> None:
+        """Write an intent at the next commit."""
+        self._new_submissions.add(record.number)
+        self._submissions[record.number] = record
+        self.number = max(self.number, record.number + 1)
+        self._keep(record)
+
+    def set_submission(self, record: SubmissionRecord) -> None:
+        """Write a submission's state at the next commit."""
+        self._submissions[record.number] = record
+        self._keep(record)
+
+    def _keep(self, record: SubmissionRecord) -> None:
+        if record.kind is not SubmissionKind.WAVE:
+            self.dispatches[record.number] = record
+            if record.state is SubmissionState.OVER:
+                del self.dispatches[record.number]
+        elif record.state is SubmissionState.OVER:
+            self.waves.pop(record.number, None)
+        elif record.number in self.waves:
+            self.waves[record.number].record = record
+        else:
+            self.waves[record.number] = WaveImage(record)
+
+    def add_native_id(self, record: SubmissionRecord, native_id: str) -> SubmissionRecord:
+        """Write an id down at once, outside of any transaction, as the protocol wants."""
+        self.store.add_native_id(self.run_id, record.token, native_id)
+        if native_id in record.native_ids:
+            return record
+        return replace(record, native_ids=(*record.native_ids, native_id))
+
+    def set_run_state(self, state: RunState, message: str = "") -> None:
+        """Set the run's state at the next commit."""
+        self._run_state = (state, message)
+
+    def request_done(self, key: int) -> None:
+        """Forget a person's wish at the next commit."""
+        self._requests_done.append(key)
+
+    # -- writing ---------------------------------------------------------------------------
+    @property
+    def dirty(self) -> bool:
+        """Whether a commit would write anything."""
+        return bool(
+            self._added
+            or self._changed
+            or self._outcomes
+            or self._submissions
+            or self._sizes
+            or self._task_states
+            or self._run_state
+            or self._requests_done
+        )
+
+    def commit(self, lease: Lease) -> Changes:
+        """Write everything in one fenced transaction. Raises `LeaseLostError`."""
+        added = {id(instance) for instance in self._added}
+        settled = {(outcome.task, outcome.index) for outcome in self._outcomes}
+        changed = [item for key, item in self._changed.items() if key not in added]
+        with self.store.fenced(lease) as write:
+            for name, size in self._sizes.items():
+                write.set_task_size(name, size)
+            for name, state in self._task_states.items():
+                write.set_task_state(name, state)
+            if self._added:
+                write.add_instances(self._added)
+            if changed:
+                write.update_instances(changed)
+            if self._outcomes:
+                write.record_outcomes(self._outcomes)
+            for number, record in self._submissions.items():
+                if number in self._new_submissions:
+                    write.add_submission(record)
+                else:
+                    write.update_submission(record)
+            if self._run_state is not None:
+                write.set_run_state(*self._run_state)
+            for key in self._requests_done:
+                write.drop_request(key)
+        moved = [(item.task, item.index, item.state) for item in changed]
+        moved += [
+            (item.task, item.index, item.state)
+            for item in self._added
+            if item.state is not TaskState.PENDING and (item.task, item.index) not in settled
+        ]
+        moved += [(item.task, item.index, item.state) for item in self._outcomes]
+        changes = Changes(moved, self._run_state[0] if self._run_state else None)
+        self._forget_changes()
+        return changes
+
+    # -- questions -------------------------------------------------------------------------
+    def outstanding(self) -> int:
+        """How many elements are with the executor."""
+        return sum(task.active for task in self.tasks.values())
+
+    def members(self) -> Iterable[tuple[WaveImage, int, Instance]]:
+        """Every element that is with the executor."""
+        for wave in list(self.waves.values()):
+            for position, instance in list(wave.members.items()):
+                yield wave, position, instance
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a commit wrote, for observers."""
+
+    moved: list[tuple[str, int, TaskState]]
+    run_state: RunState | None

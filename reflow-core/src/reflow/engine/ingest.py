@@ -1,0 +1,116 @@
+"""Taking in what workers have published."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from reflow.engine.failures import retry_of
+from reflow.engine.files import server_time
+from reflow.engine.image import RunImage, WaveImage
+from reflow.engine.outcomes import outcome_of_result
+from reflow.engine.results import ResultReader, ResultRecord
+from reflow.engine.settings import RunSettings
+from reflow.model.jobs import JobStatus
+from reflow.model.records import Instance, Outcome, SubmissionState
+from reflow.model.states import TaskState
+
+COMMIT_EVERY = 5_000
+"""Results of one transaction at most, so that memory does not grow with the run."""
+
+log = logging.getLogger("reflow.engine")
+
+
+class Ingest:
+    """Reads the result files of open waves and settles their instances."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        commit: Callable[[], None],
+        scheduler_knows_why: bool,
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._commit = commit
+        self._scheduler_knows_why = scheduler_knows_why
+        self._readers: dict[int, ResultReader] = {}
+        self.interrupted: dict[tuple[int, int], ResultRecord] = {}
+        """Results of interrupted positions whose cause only the scheduler knows."""
+
+    def collect(self) -> int:
+        """Settle every instance that has a new result; tells how many."""
+        settled = 0
+        for wave in list(self._image.waves.values()):
+            for record in self._reader(wave).new():
+                settled += self._take(wave, record)
+                if settled and settled % COMMIT_EVERY == 0:
+                    self._commit()
+            self.close_if_over(wave)
+        return settled
+
+    def close_if_over(self, wave: WaveImage) -> None:
+        """Mark a wave as over once every position of it is settled."""
+        if not wave.members:
+            self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
+            self._readers.pop(wave.record.number, None)
+
+    def fail(self, instance: Instance, outcome: Outcome) -> None:
+        """Settle a failure, or put the instance back to be tried again."""
+        spec = self._image.tasks[instance.task].spec
+        retry = retry_of(spec, instance, outcome.cause)
+        if outcome.state is not TaskState.FAILED or retry is None:
+            self._image.settle(instance, outcome)
+            return
+        instance.counted += retry.counted
+        instance.uncounted += not retry.counted
+        instance.mem_scale, instance.time_scale = retry.mem_scale, retry.time_scale
+        instance.cause, instance.error = outcome.cause, outcome.error
+        if retry.pause:
+            instance.not_before = server_time(self._settings.layout.probe) + retry.pause
+        self.put_back(instance)
+
+    def put_back(self, instance: Instance) -> None:
+        """Make an instance wait to be submitted again."""
+        self._image.detach(instance)
+        instance.missing_since = None
+        self._image.move(instance, TaskState.PENDING)
+
+    def settle_interrupted(
+        self, wave: WaveImage, position: int, instance: Instance, status: JobStatus
+    ) -> bool:
+        """Settle an interrupted position now that the scheduler has said why."""
+        record = self.interrupted.pop((wave.record.number, position), None)
+        if record is None:
+            return False
+        self.fail(instance, outcome_of_result(instance, record, False, status))
+        return True
+
+    def _reader(self, wave: WaveImage) -> ResultReader:
+        number = wave.record.number
+        if number not in self._readers:
+            self._readers[number] = ResultReader(self._settings.layout.wave(number))
+        return self._readers[number]
+
+    def _take(self, wave: WaveImage, record: ResultRecord) -> bool:
+        instance = wave.members.get(record.position)
+        if instance is None or instance.attempt != record.attempt:
+            if record.state is TaskState.SUCCESS:
+                log.info(
+                    "a further result of %s in wave %s is left alone",
+                    record.index,
+                    wave.record.number,
+                )
+            return False
+        if record.interrupted and self._scheduler_knows_why:
+            self.interrupted[wave.record.number, record.position] = record
+            return False
+        spec = self._image.tasks[instance.task].spec
+        outcome = outcome_of_result(instance, record, reusable=spec.cache)
+        if record.state is TaskState.SUCCESS:
+            self._image.settle(instance, outcome)
+        else:
+            self.fail(instance, outcome)
+        return True

@@ -1,0 +1,117 @@
+"""The executor of `run_local(max_workers=1)`: elements run in the person's own process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from reflow.engine.execute import Execution
+from reflow.engine.layout import WaveLayout
+from reflow.engine.results import SegmentWriter
+from reflow.engine.settings import RunSettings
+from reflow.engine.wave import WaveSpec
+from reflow.model.jobs import (
+    Capabilities,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Submission,
+)
+from reflow.model.json import Json
+from reflow.model.states import JobState
+from reflow.model.tasks import TaskSpec
+from reflow.values.codecs import Codecs
+
+BATCH_SECONDS = 0.1
+"""How long elements run before their results are put on the disk together."""
+
+
+class InlineExecutor:
+    """Runs elements one after the other, inside `wait`."""
+
+    name = "inline"
+    capabilities = Capabilities(dispatch_jobs=False, volatile=True, begin_time=False)
+
+    def __init__(self, run: RunSettings, tasks: Mapping[str, TaskSpec], codecs: Codecs) -> None:
+        self._run = run
+        self._tasks = tasks
+        self._codecs = codecs
+        self._queue: deque[tuple[JobHandle, WaveLayout, deque[int]]] = deque()
+        self._current: tuple[WaveLayout, Execution, SegmentWriter] | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """Nothing: it cannot be made again elsewhere."""
+        return {}
+
+    def limits(self) -> Limits:
+        """None."""
+        return Limits()
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Queue a wave; its elements run in `wait`."""
+        assert follow_up is None
+        handle = JobHandle(native_id=request.token, token=request.token, size=request.size)
+        positions = deque(range(request.size or 1))
+        self._queue.append((handle, WaveLayout(request.directory), positions))
+        return Submission(handle)
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        """Queued waves of that token."""
+        return [handle for handle, _, _ in self._queue if handle.token == token]
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """Whatever has not run yet is queued; it cannot vanish."""
+        return [JobStatus(native_id=handle.native_id, state=JobState.QUEUED) for handle in handles]
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Forget queued waves."""
+        ids = {handle.native_id for handle in handles}
+        self._queue = deque(item for item in self._queue if item[0].native_id not in ids)
+
+    def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
+        """Forget queued elements."""
+        for queued, _, waiting in self._queue:
+            if queued.native_id == handle.native_id:
+                for position in positions:
+                    if position in waiting:
+                        waiting.remove(position)
+
+    def wait(self, timeout: float) -> None:
+        """Run elements for a moment; one that takes longer is not interrupted."""
+        if not self._queue:
+            time.sleep(timeout)
+            return
+        _, layout, positions = self._queue[0]
+        execution, writer = self._ready(layout)
+        home, until = self._run.working_directory, time.monotonic() + BATCH_SECONDS
+        try:
+            while positions and time.monotonic() < until:
+                try:
+                    writer.append(execution.run(positions.popleft()))
+                finally:
+                    os.chdir(home)
+        finally:
+            writer.flush()
+        if not positions:
+            self._queue.popleft()
+
+    def close(self) -> None:
+        """Close files."""
+        if self._current is not None:
+            _, execution, writer = self._current
+            execution.close()
+            writer.close()
+            self._current = None
+
+    def _ready(self, layout: WaveLayout) -> tuple[Execution, SegmentWriter]:
+        if self._current is None or self._current[0] != layout:
+            self.close()
+            execution = Execution(
+                layout, self._run, WaveSpec.read(layout), self._tasks, self._codecs
+            )
+            self._current = (layout, execution, SegmentWriter(layout, f"inline-{os.getpid()}"))
+        return self._current[1], self._current[2]

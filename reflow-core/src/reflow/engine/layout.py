@@ -1,0 +1,119 @@
+"""Where everything of a run lies. The only place that knows a file's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 1000
+"""Positions whose results share a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaveLayout:
+    """The files of one wave."""
+
+    directory: Path
+
+    @property
+    def number(self) -> int:
+        """The wave's number in its run."""
+        return int(self.directory.name)
+
+    @property
+    def spec(self) -> Path:
+        """What every element of the wave shares."""
+        return self.directory / "spec.json"
+
+    @property
+    def inputs(self) -> Path:
+        """One record per position."""
+        return self.directory / "inputs"
+
+    @property
+    def claims(self) -> Path:
+        """Who runs which position."""
+        return self.directory / "claims"
+
+    @property
+    def results(self) -> Path:
+        """What positions ended with."""
+        return self.directory / "results"
+
+    @property
+    def counters(self) -> Path:
+        """Link counts by which the last of a block knows that it is the last."""
+        return self.directory / "done"
+
+    def block(self, position: int) -> Path:
+        """The folder of a position's result file."""
+        return self.results / str(position // BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """The files of one run inside its run directory."""
+
+    run_dir: Path
+    run_id: str
+
+    @property
+    def root(self) -> Path:
+        """Everything that is reflow's own."""
+        return self.run_dir / ".reflow" / self.run_id
+
+    @property
+    def settings(self) -> Path:
+        """What was fixed at submission."""
+        return self.root / "run.json"
+
+    @property
+    def waves(self) -> Path:
+        """The folder of all waves."""
+        return self.root / "waves"
+
+    @property
+    def cancelled(self) -> Path:
+        """Exists once the whole run is cancelled; workers look before they start."""
+        return self.root / "cancelled"
+
+    @property
+    def probe(self) -> Path:
+        """Touched to read the file server's clock."""
+        return self.root / "clock"
+
+    @property
+    def files(self) -> Path:
+        """Where codecs may keep files that hold parts of values."""
+        return self.root / "files"
+
+    @property
+    def scratch(self) -> Path:
+        """Where each attempt may have a folder of its own."""
+        return self.root / "scratch"
+
+    @property
+    def dispatch_log(self) -> Path:
+        """What dispatchers have to say."""
+        return self.root / "dispatch.log"
+
+    @property
+    def logs(self) -> Path:
+        """What people look at."""
+        return self.run_dir / "logs" / self.run_id
+
+    def wave(self, number: int) -> WaveLayout:
+        """The files of the wave of that number."""
+        return WaveLayout(self.waves / str(number))
+
+    def dispatch_job(self, number: int) -> Path:
+        """The folder of a dispatch job's script."""
+        return self.root / "dispatch" / str(number)
+
+    def pool_log(self, worker: int) -> Path:
+        """Where a pool's worker prints until it is known which element it was."""
+        return self.root / "pool" / f"{worker}.log"
+
+    def log(self, task: str, index: int, attempt: int) -> Path:
+        """The log of one attempt of an instance."""
+        return self.logs / task / f"{index}.{attempt}.log"

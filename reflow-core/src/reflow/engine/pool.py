@@ -1,0 +1,340 @@
+"""The executor of `run_local(max_workers=N)`: a pool of worker processes with a pipe each way.
+
+A killed worker costs the element it was at, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack, unpack
+from reflow.engine.settings import RunSettings
+from reflow.engine.wave import InputReader, WaveSpec
+from reflow.executors.processes import end_group
+from reflow.model.jobs import (
+    Capabilities,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Submission,
+)
+from reflow.model.json import Json
+from reflow.model.states import JobState
+
+KILL_AFTER = 5.0
+"""Seconds between asking a cancelled element to end and ending its worker."""
+AUDIT_AFTER = 1.0
+"""Seconds after a worker's death by which the others have reported what they had taken."""
+PIPE_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class _Wave:
+    request: JobRequest
+    number: int
+    backlog: deque[int]
+    """Positions not yet handed to the workers."""
+    out: set[int] = field(default_factory=set)
+    """Positions handed to the workers and not yet reported."""
+    over: dict[int, JobStatus] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: subprocess.Popen[bytes]
+    descriptor: int
+    kill_at: float | None = None
+
+
+class PoolExecutor:
+    """Runs elements in worker processes that live as long as the pool."""
+
+    name = "pool"
+    capabilities = Capabilities(dispatch_jobs=False, volatile=True, begin_time=False)
+
+    def __init__(self, run: RunSettings, workers: int) -> None:
+        self._run = run
+        self._size = workers
+        self._waves: dict[int, _Wave] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._audit_at: float | None = None
+        self._selector = selectors.DefaultSelector()
+        self._tokens_read, self._tokens_write = os.pipe()
+        self._reports_read, self._reports_write = os.pipe()
+        os.set_blocking(self._tokens_write, False)
+        os.set_blocking(self._reports_read, False)
+        with contextlib.suppress(OSError):
+            # Room for many tokens, so that the workers do not starve between two looks.
+            fcntl.fcntl(self._tokens_write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._selector.register(self._reports_read, selectors.EVENT_READ)
+        self._shared = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._shared.truncate(workers * TOKEN.size)
+        self._slots = Slots(self._shared.fileno(), workers)
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """Nothing: it cannot be made again elsewhere."""
+        return {}
+
+    def limits(self) -> Limits:
+        """None."""
+        return Limits()
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Hand a wave to the workers, as far as the pipe takes it."""
+        assert follow_up is None
+        number = int(request.directory.name)
+        self._waves[number] = _Wave(request, number, deque(range(request.size or 1)))
+        self._feed()
+        return Submission(JobHandle(native_id=str(number), token=request.token, size=request.size))
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        """The wave of that token."""
+        return [
+            JobHandle(native_id=str(wave.number), token=token, size=wave.request.size)
+            for wave in self._waves.values()
+            if wave.request.token == token
+        ]
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """What runs, and what ended with its worker."""
+        return [status for handle in handles for status in self._statuses(handle.native_id)]
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Drop what waits and interrupt what runs."""
+        for handle in handles:
+            wave = self._waves.get(_number(handle.native_id))
+            if wave is not None:
+                self.cancel_positions(handle, range(wave.request.size or 1))
+
+    def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
+        """Drop or interrupt some elements."""
+        wave = self._waves.get(_number(handle.native_id))
+        if wave is None:
+            return
+        self._take_tokens_back()
+        chosen = set(positions)
+        wave.backlog = deque(item for item in wave.backlog if item not in chosen)
+        for worker in self._workers.values():
+            at = self._slots.get(worker.number)
+            if at is not None and at[0] == wave.number and at[1] in chosen:
+                end_group(worker.process.pid, signal.SIGTERM)
+                worker.kill_at = time.monotonic() + KILL_AFTER
+        self._feed()
+
+    def wait(self, timeout: float) -> None:
+        """Return when results were reported or a worker died, or after `timeout` seconds."""
+        self._feed()
+        self._start_workers()
+        for key, _ in self._selector.select(timeout):
+            if key.fd == self._reports_read:
+                self._read_reports()
+        self._kill_the_stubborn()
+        self._bury_the_dead()
+        self._audit()
+        self._feed()
+
+    def close(self) -> None:
+        """End the workers: those that are idle at once, those that run by a signal."""
+        os.close(self._tokens_write)
+        for worker in self._workers.values():
+            if self._slots.get(worker.number) is not None:
+                end_group(worker.process.pid, signal.SIGTERM)
+        until = time.monotonic() + KILL_AFTER
+        for worker in self._workers.values():
+            try:
+                worker.process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                end_group(worker.process.pid, signal.SIGKILL)
+                worker.process.wait()
+            os.close(worker.descriptor)
+        self._workers.clear()
+        self._selector.close()
+        for descriptor in (self._tokens_read, self._reports_read, self._reports_write):
+            os.close(descriptor)
+        self._shared.close()
+
+    # -- tokens ----------------------------------------------------------------------------
+    def _feed(self) -> None:
+        """Write tokens of what may run, until the pipe is full."""
+        for wave in self._waves.values():
+            while wave.backlog:
+                throttle = wave.request.throttle
+                room = REPORTS_AT_ONCE if throttle is None else throttle - len(wave.out)
+                chosen = [wave.backlog[i] for i in range(min(room, len(wave.backlog)))]
+                if not chosen or not self._write([(wave.number, item) for item in chosen]):
+                    break
+                for _ in chosen:
+                    wave.out.add(wave.backlog.popleft())
+
+    def _write(self, tokens: list[tuple[int, int]]) -> bool:
+        """Write all or nothing: a piece of this size is atomic."""
+        try:
+            os.write(self._tokens_write, pack(tokens))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _take_tokens_back(self) -> None:
+        """Empty the pipe into the backlogs."""
+        os.set_blocking(self._tokens_read, False)
+        back: dict[int, list[int]] = {}
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._tokens_read, 1 << 16):
+                for number, position in unpack(data):
+                    back.setdefault(number, []).append(position)
+        os.set_blocking(self._tokens_read, True)
+        for number, positions in back.items():
+            wave = self._waves[number]
+            wave.out.difference_update(positions)
+            wave.backlog.extendleft(reversed(positions))
+
+    def _read_reports(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._reports_read, 1 << 16):
+                for number, position in unpack(data):
+                    self._over(number, position, JobState.COMPLETED)
+
+    # -- workers ---------------------------------------------------------------------------
+    def _start_workers(self) -> None:
+        wanted = sum(len(wave.backlog) + len(wave.out) for wave in self._waves.values())
+        for number in range(min(self._size, wanted)):
+            if number not in self._workers:
+                self._workers[number] = self._start(number)
+
+    def _start(self, number: int) -> _Worker:
+        descriptors = (self._tokens_read, self._reports_write, self._shared.fileno())
+        self._slots.clear(number)
+        process = subprocess.Popen(
+            [
+                self._run.python,
+                "-P",
+                "-m",
+                "reflow.engine.pool_worker",
+                str(self._run.run_dir),
+                self._run.run_id,
+                str(number),
+                str(self._size),
+                *map(str, descriptors),
+            ],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        descriptor = os.pidfd_open(process.pid)
+        self._selector.register(descriptor, selectors.EVENT_READ)
+        return _Worker(number, process, descriptor)
+
+    def _bury_the_dead(self) -> None:
+        for worker in list(self._workers.values()):
+            code = worker.process.poll()
+            if code is None:
+                continue
+            del self._workers[worker.number]
+            self._selector.unregister(worker.descriptor)
+            os.close(worker.descriptor)
+            # What it had reported before it died still counts.
+            self._read_reports()
+            self._blame(worker, code)
+            self._audit_at = time.monotonic() + AUDIT_AFTER
+
+    def _blame(self, worker: _Worker, code: int) -> None:
+        """The element that the dead worker was at fails with it."""
+        at = self._slots.get(worker.number)
+        self._slots.clear(worker.number)
+        if at is None or at[1] not in self._waves[at[0]].out:
+            return
+        number, position = at
+        if worker.kill_at is not None:
+            self._over(number, position, JobState.CANCELLED)
+        else:
+            self._over(number, position, JobState.FAILED, code)
+        self._keep_log(worker.number, number, position)
+
+    def _keep_log(self, worker: int, number: int, position: int) -> None:
+        """Give what the dead worker had printed to the element it was at."""
+        layout = self._run.layout
+        scratch = layout.pool_log(worker)
+        with contextlib.suppress(OSError):
+            if scratch.stat().st_size == 0:
+                return
+            wave = layout.wave(number)
+            reader = InputReader(wave.inputs)
+            record = reader.read(position)
+            reader.close()
+            log = layout.log(WaveSpec.read(wave).task, record.index, record.attempt)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            scratch.replace(log)
+
+    def _kill_the_stubborn(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers.values():
+            if worker.kill_at is None:
+                continue
+            if self._slots.get(worker.number) is None:
+                worker.kill_at = None
+            elif worker.kill_at <= now:
+                end_group(worker.process.pid, signal.SIGKILL)
+
+    def _audit(self) -> None:
+        """Hand out again what a dead worker had taken and nobody has reported.
+
+        It may have run: its result had not reached the disk.
+        """
+        if self._audit_at is None or time.monotonic() < self._audit_at:
+            return
+        self._audit_at = None
+        self._read_reports()
+        self._take_tokens_back()
+        at = {self._slots.get(worker.number) for worker in self._workers.values()}
+        for wave in self._waves.values():
+            lost = [item for item in wave.out if (wave.number, item) not in at]
+            wave.out.difference_update(lost)
+            wave.backlog.extendleft(sorted(lost, reverse=True))
+
+    # -- statuses --------------------------------------------------------------------------
+    def _over(self, number: int, position: int, state: JobState, code: int = 0) -> None:
+        wave = self._waves[number]
+        wave.out.discard(position)
+        if state is JobState.COMPLETED:
+            return
+        if code == 0 and state is JobState.FAILED:
+            code = 1
+        wave.over[position] = JobStatus(
+            native_id=str(number),
+            state=state,
+            positions=range(position, position + 1),
+            exit_code=code if code > 0 else None,
+            signal=-code if code < 0 else None,
+        )
+
+    def _statuses(self, native_id: str) -> Iterator[JobStatus]:
+        wave = self._waves.get(_number(native_id))
+        if wave is None:
+            yield JobStatus(native_id=native_id, state=JobState.UNKNOWN)
+            return
+        yield from wave.over.values()
+        for worker in self._workers.values():
+            at = self._slots.get(worker.number)
+            if at is not None and at[0] == wave.number and at[1] in wave.out:
+                yield JobStatus(
+                    native_id=native_id,
+                    state=JobState.RUNNING,
+                    positions=range(at[1], at[1] + 1),
+                )
+
+
+def _number(native_id: str) -> int:
+    return int(native_id) if native_id.isdigit() else -1

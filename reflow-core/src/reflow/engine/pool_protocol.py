@@ -1,0 +1,47 @@
+"""What the pool and its workers say to each other, in records of fixed size.
+
+Tokens name positions. All workers read them from one pipe, a token at a time: the kernel hands
+each to exactly one worker, so that nothing waits behind a long element. Reports name positions
+whose results are on the disk. Slots, in memory that all share, say what each worker is at.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+
+TOKEN = struct.Struct("<II")
+"""Number of the wave, position in it."""
+REPORTS_AT_ONCE = 512
+"""So many tokens are written to a pipe in one piece (PIPE_BUF is 4096 bytes)."""
+
+
+def pack(tokens: list[tuple[int, int]]) -> bytes:
+    """Tokens as bytes."""
+    return b"".join(TOKEN.pack(*token) for token in tokens)
+
+
+def unpack(data: bytes) -> Iterator[tuple[int, int]]:
+    """Undo `pack`."""
+    return TOKEN.iter_unpack(data)
+
+
+class Slots:
+    """What each worker is at: one record per worker in a file that all have mapped."""
+
+    def __init__(self, descriptor: int, workers: int) -> None:
+        self._map = mmap.mmap(descriptor, workers * TOKEN.size)
+
+    def set(self, worker: int, wave: int, position: int) -> None:
+        """Say that a worker is at a position. Waves count from 1, so that 0 means none."""
+        TOKEN.pack_into(self._map, worker * TOKEN.size, wave, position)
+
+    def clear(self, worker: int) -> None:
+        """Say that a worker is at nothing."""
+        self.set(worker, 0, 0)
+
+    def get(self, worker: int) -> tuple[int, int] | None:
+        """What a worker is at."""
+        wave, position = TOKEN.unpack_from(self._map, worker * TOKEN.size)
+        return (wave, position) if wave else None

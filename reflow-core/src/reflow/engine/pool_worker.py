@@ -1,0 +1,199 @@
+"""A worker of the pool: runs many elements of one run, as long as there are tokens.
+
+`python -m reflow.engine.pool_worker RUN_DIR RUN_ID NUMBER WORKERS TOKENS REPORTS SLOTS`, the last
+three being descriptors that it inherits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from reflow.engine.capture import LogCapture
+from reflow.engine.execute import (
+    Execution,
+    failure_of_all,
+    interrupt_on_signals,
+    plugin_codecs,
+    tasks_of,
+)
+from reflow.engine.files import avoid_open_permissions
+from reflow.engine.layout import RunLayout
+from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
+from reflow.engine.results import ResultRecord, SegmentWriter
+from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.wave import InputReader, WaveSpec
+from reflow.errors import ReflowError, TaskInterrupted
+from reflow.model.tasks import TaskSpec
+
+BATCH_SECONDS = 0.1
+"""How long results are kept before they are put on the disk together and reported."""
+PR_SET_PDEATHSIG = 1
+
+
+class Reporter:
+    """Puts results on the disk in batches, from a thread, and reports them after that.
+
+    A thread, because the element that follows may take hours.
+    """
+
+    def __init__(self, layout: RunLayout, worker: int, reports: int) -> None:
+        self._layout = layout
+        self._name = f"pool-{os.getpid()}-{worker}"
+        self._reports = reports
+        self._lock = threading.Lock()
+        self._filled = threading.Event()
+        self._writers: dict[int, SegmentWriter] = {}
+        self._waiting: list[tuple[int, int]] = []
+        self.failure: OSError | None = None
+        threading.Thread(target=self._flush_in_time, daemon=True).start()
+
+    def add(self, wave: int, record: ResultRecord) -> None:
+        """Keep a result until the next flush."""
+        with self._lock:
+            writer = self._writers.get(wave)
+            if writer is None:
+                writer = SegmentWriter(self._layout.wave(wave), self._name)
+                self._writers[wave] = writer
+            writer.append(record)
+            self._waiting.append((wave, record.position))
+        self._filled.set()
+
+    def flush(self) -> None:
+        """Put everything on the disk and report it. Raises `OSError` where it cannot be."""
+        with self._lock:
+            if not self._waiting:
+                return
+            for wave in {wave for wave, _ in self._waiting}:
+                self._writers[wave].flush()
+            waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), REPORTS_AT_ONCE):
+            os.write(self._reports, pack(waiting[start : start + REPORTS_AT_ONCE]))
+
+    def _flush_in_time(self) -> None:
+        while True:
+            self._filled.wait()
+            self._filled.clear()
+            time.sleep(BATCH_SECONDS)
+            try:
+                self.flush()
+            except OSError as error:
+                # The main thread ends the worker with it; here nobody would see it.
+                self.failure = error
+                return
+
+
+class PoolWorker:
+    """Takes tokens and runs the elements they name."""
+
+    def __init__(
+        self, settings: RunSettings, number: int, tokens: int, reports: int, slots: Slots
+    ) -> None:
+        self._settings = settings
+        self._number = number
+        self._tokens = tokens
+        self._slots = slots
+        self._layout = settings.layout
+        self._reporter = Reporter(self._layout, number, reports)
+        self._capture = LogCapture(self._layout.pool_log(number))
+        self._codecs = plugin_codecs()
+        self._tasks: Mapping[str, TaskSpec] | None = None
+        self._executions: dict[int, Execution | _Broken] = {}
+
+    def serve(self) -> None:
+        """Run elements until the pool closes the pipe."""
+        while True:
+            if not select.select([self._tokens], [], [], 0)[0]:
+                self._reporter.flush()
+            token = os.read(self._tokens, TOKEN.size)
+            if self._reporter.failure is not None:
+                raise self._reporter.failure
+            if not token:
+                self._reporter.flush()
+                return
+            wave, position = TOKEN.unpack(token)
+            self._slots.set(self._number, wave, position)
+            self._run(wave, position)
+            self._slots.clear(self._number)
+
+    def _run(self, wave: int, position: int) -> None:
+        execution = self._executions.get(wave)
+        if execution is None:
+            execution = self._executions[wave] = self._load(wave)
+        result = execution.run(position)
+        self._go_home()
+        if result.traceback:
+            sys.stderr.write(result.traceback)
+        log = self._layout.log(execution.spec.task, result.index, result.attempt)
+        if self._capture.keep(log):
+            result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
+        self._reporter.add(wave, result)
+
+    def _load(self, wave: int) -> Execution | _Broken:
+        layout = self._layout.wave(wave)
+        spec = WaveSpec.read(layout)
+        try:
+            if self._tasks is None:
+                self._tasks = tasks_of(self._settings)
+            return Execution(layout, self._settings, spec, self._tasks, self._codecs)
+        except (ReflowError, OSError) as error:
+            return _Broken(spec, InputReader(layout.inputs), error)
+
+    def _go_home(self) -> None:
+        """Undo an element's change of directory."""
+        home = self._settings.working_directory
+        with contextlib.suppress(OSError):
+            if Path.cwd() == home:
+                return
+        os.chdir(home)
+
+
+class _Broken:
+    """Stands for a wave that cannot be run here: every position fails with the reason."""
+
+    def __init__(self, spec: WaveSpec, reader: InputReader, error: Exception) -> None:
+        self.spec = spec
+        self._reader = reader
+        self._error = error
+
+    def run(self, position: int) -> ResultRecord:
+        return failure_of_all(self._reader.read(position), position, self._error, "", "")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one pool until it ends."""
+    run_dir, run_id = arguments[:2]
+    number, workers, tokens, reports, slots = map(int, arguments[2:])
+    _end_with_parent()
+    avoid_open_permissions()
+    settings = read_settings(Path(run_dir), run_id)
+    os.chdir(settings.working_directory)
+    interrupt_on_signals()
+    worker = PoolWorker(settings, number, tokens, reports, Slots(slots, workers))
+    try:
+        worker.serve()
+    except (TaskInterrupted, BrokenPipeError):
+        # Asked to end between two elements, or the pool is gone.
+        return 0
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the pool's dies. Linux only; elsewhere it goes on."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

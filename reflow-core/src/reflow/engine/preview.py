@@ -1,0 +1,167 @@
+"""What a run would do, found out without writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reflow.engine.arguments import TaskArguments
+from reflow.engine.cache import Cache
+from reflow.engine.execute import code_of
+from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.plan import make_plan
+from reflow.engine.settings import RunSettings
+from reflow.model.graph import Graph
+from reflow.model.records import Instance, StoredOutput, SubmissionRecord, TaskRecord
+from reflow.model.states import TaskState
+from reflow.stores.contract import Store
+from reflow.values.codecs import Codecs
+
+SHOWN = 200
+"""Longest text of an argument that is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewInstance:
+    """What would become of one element."""
+
+    index: int
+    action: str
+    """`run` or `cached`."""
+    arguments: Mapping[str, str]
+    """What it would be given, as text."""
+    why: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class PreviewTask:
+    """What would become of one task."""
+
+    name: str
+    array: bool
+    size: int | None = None
+    to_run: int | None = None
+    cached: int | None = None
+    unknown: bool = True
+    """Its inputs are not known before something else has run."""
+    reason: str = ""
+    instances: list[PreviewInstance] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a run would do."""
+
+    tasks: list[PreviewTask]
+    scripts: list[tuple[str, str]] = field(default_factory=list)
+    """Title and text of the batch scripts that are known so far."""
+
+
+class _Overlay:
+    """A store that looks as if the run were there; what it is told stays in memory."""
+
+    def __init__(self, store: Store, graph: Graph) -> None:
+        self._store = store
+        self._graph = graph
+        self.hits: dict[str, dict[int, int]] = {name: {} for name in graph.tasks}
+
+    def tasks(self, run_id: str) -> list[TaskRecord]:
+        return [
+            TaskRecord(name=name, ordinal=place, array=spec.array, size=None if spec.array else 1)
+            for place, (name, spec) in enumerate(self._graph.tasks.items())
+        ]
+
+    def instances(self, run_id: str) -> list[Instance]:
+        return []
+
+    def next_submission_number(self, run_id: str) -> int:
+        return 1
+
+    def submissions(self, run_id: str) -> list[SubmissionRecord]:
+        return []
+
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str]]:
+        for index, key in sorted(self.hits[task].items()):
+            yield index, self._store.output(key)
+
+    def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
+        return self._store.find_outputs(identities)
+
+    def output(self, key: int) -> str:
+        return self._store.output(key)
+
+
+def make_preview(store: Store, graph: Graph, settings: RunSettings, codecs: Codecs) -> Preview:
+    """Plan a run as far as its cached results allow."""
+    overlay: Any = _Overlay(store, graph)
+    image = RunImage(overlay, settings.run_id, graph)
+    cache = Cache(overlay, settings, codecs)
+    tasks = {
+        spec.name: PreviewTask(name=spec.name, array=spec.array) for spec in graph.tasks.values()
+    }
+    while plan := make_plan(image.tasks, 0.0):
+        for task in plan.expand:
+            image.expand(task, _arguments(image, settings, task, codecs).size)
+        for name, ready in plan.ready.items():
+            arguments = _arguments(image, settings, image.tasks[name], codecs)
+            _foresee(tasks[name], arguments, ready, image, cache, overlay)
+    for shown in tasks.values():
+        size = image.tasks[shown.name].size
+        shown.size = size
+        if shown.unknown and size != 0:
+            waits = ", ".join(
+                repr(step)
+                for step in graph.tasks[shown.name].upstream
+                if not image.tasks[step].succeeded
+            )
+            shown.reason = f"waits for {waits}"
+        elif size == 0:
+            shown.unknown, shown.to_run, shown.cached = False, 0, 0
+    return Preview(tasks=list(tasks.values()))
+
+
+def _arguments(
+    image: RunImage, settings: RunSettings, task: TaskImage, codecs: Codecs
+) -> TaskArguments:
+    return TaskArguments(image, settings, task, code_of(task.spec), codecs)
+
+
+def _foresee(
+    shown: PreviewTask,
+    arguments: TaskArguments,
+    ready: Sequence[Instance],
+    image: RunImage,
+    cache: Cache,
+    overlay: _Overlay,
+) -> None:
+    texts = [arguments.texts(instance.index) for instance in ready]
+    identities = [arguments.identity(own) for own in texts]
+    found = cache.find(arguments.task.spec, identities)
+    shown.unknown = False
+    shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0
+    why = _why(cache, arguments.task)
+    for instance, identity in zip(ready, identities, strict=True):
+        instance.identity = identity
+        hit = found.get(identity)
+        shown.to_run += hit is None
+        shown.cached += hit is not None
+        shown.instances.append(
+            PreviewInstance(
+                index=instance.index,
+                action="run" if hit is None else "cached",
+                arguments={
+                    name: text[:SHOWN] for name, text in arguments.shown(instance.index).items()
+                },
+                why=why if hit is None else f"from {hit.run_id}",
+            )
+        )
+        image.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
+        if hit is not None:
+            overlay.hits[shown.name][instance.index] = hit.key
+
+
+def _why(cache: Cache, task: TaskImage) -> str:
+    if not task.spec.cache:
+        return "cache=False"
+    return "forced" if cache.bypassed(task.spec) else "no result yet for these inputs"

@@ -1,0 +1,41 @@
+"""Who holds a lease, and whether that process has certainly ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from reflow.executors.processes import start_of
+from reflow.model.json import Json
+
+
+def boot_id() -> str:
+    """What tells this start of the machine from the next."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def this_process() -> dict[str, Json]:
+    """Who holds a lease."""
+    pid = os.getpid()
+    return {
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+        "pid": pid,
+        "start": start_of(pid),
+        "native_id": os.environ.get("REFLOW_NATIVE_ID", ""),
+    }
+
+
+def provably_dead(owner: Mapping[str, Json]) -> bool:
+    """Whether the process that an owner names has certainly ended. Another host's never is."""
+    if owner.get("host") != socket.gethostname():
+        return False
+    if owner.get("boot") != boot_id():
+        return True
+    pid, start = owner.get("pid"), owner.get("start")
+    return isinstance(pid, int) and start is not None and start_of(pid) != start

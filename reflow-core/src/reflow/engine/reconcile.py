@@ -1,0 +1,200 @@
+"""Finding out what became of elements that have no result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reflow.engine.claims import current_claim
+from reflow.engine.control import handles_of
+from reflow.engine.files import server_time
+from reflow.engine.image import RunImage, WaveImage
+from reflow.engine.ingest import Ingest
+from reflow.engine.outcomes import outcome_of_impossible, outcome_of_status
+from reflow.engine.settings import RunSettings
+from reflow.errors import SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.records import Instance
+from reflow.model.states import FailureCause, JobState, TaskState
+
+log = logging.getLogger("reflow.engine")
+
+_PREFERENCE = {
+    JobState.RUNNING: 5,
+    JobState.SUSPENDED: 4,
+    JobState.QUEUED: 3,
+    JobState.FAILED: 2,
+    JobState.CANCELLED: 2,
+    JobState.COMPLETED: 1,
+    JobState.UNKNOWN: 0,
+}
+"""Of several jobs for one position, the liveliest speaks for it."""
+
+
+@dataclass(slots=True)
+class _Gone:
+    """A position whose job is over, or unknown, and that has no result yet."""
+
+    wave: WaveImage
+    position: int
+    instance: Instance
+    status: JobStatus
+
+
+class Reconcile:
+    """Asks the executor about elements without a result, and settles those that are gone."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        ingest: Ingest,
+        grace: float,
+        impossible_after: float | None,
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._ingest = ingest
+        self._grace = 0.0 if executor.capabilities.volatile else grace
+        self._impossible_after = impossible_after
+        self.look_again_in: float | None = None
+        """Seconds until a grace period deserves another look; None when there is none."""
+
+    def look(self) -> None:
+        """Ask once about everything outstanding. A query that fails says nothing."""
+        self.look_again_in = None
+        handles = self._handles()
+        if not handles:
+            return
+        try:
+            statuses = self._executor.poll(handles)
+        except SchedulerUnavailableError as error:
+            log.warning("the scheduler did not answer: %s", error)
+            return
+        gone = self._apply(statuses)
+        if gone:
+            # The answer may be older than a result that was written since.
+            now = server_time(self._settings.layout.probe)
+            self._ingest.collect()
+            for item in gone:
+                if item.wave.members.get(item.position) is item.instance:
+                    self._decide(item, now)
+            for wave in {item.wave.record.number: item.wave for item in gone}.values():
+                self._ingest.close_if_over(wave)
+
+    def _handles(self) -> list[JobHandle]:
+        return handles_of(wave.record for wave in self._image.waves.values() if wave.members)
+
+    def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
+        waves = {
+            native_id: wave
+            for wave in self._image.waves.values()
+            for native_id in wave.record.native_ids
+        }
+        speaking: dict[tuple[int, int], JobStatus] = {}
+        for status in statuses:
+            wave = waves.get(status.native_id)
+            if wave is None:
+                continue
+            for position in self._positions(wave, status):
+                key = (wave.record.number, position)
+                other = speaking.get(key)
+                if other is None or _PREFERENCE[status.state] > _PREFERENCE[other.state]:
+                    speaking[key] = status
+        gone = []
+        for (number, position), status in speaking.items():
+            wave = self._image.waves[number]
+            instance = wave.members[position]
+            if status.state.over or status.state is JobState.UNKNOWN:
+                gone.append(_Gone(wave, position, instance, status))
+            else:
+                self._alive(wave, position, status)
+        return gone
+
+    def _positions(self, wave: WaveImage, status: JobStatus) -> list[int]:
+        if status.positions is None:
+            return list(wave.members)
+        if len(status.positions) < len(wave.members):
+            return [position for position in status.positions if position in wave.members]
+        return [position for position in wave.members if position in status.positions]
+
+    def _alive(self, wave: WaveImage, position: int, status: JobStatus) -> None:
+        instance = wave.members[position]
+        if status.impossible and self._impossible_for_too_long(instance):
+            self._cancel(wave, position)
+            self._ingest.fail(instance, outcome_of_impossible(instance, status))
+            return
+        running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
+        state = TaskState.RUNNING if running else TaskState.SUBMITTED
+        reason = "" if running else status.reason
+        if not status.impossible:
+            instance.missing_since = None
+        if state is not instance.state or reason != instance.error:
+            instance.error = reason
+            self._image.move(instance, state)
+
+    def _impossible_for_too_long(self, instance: Instance) -> bool:
+        if self._impossible_after is None:
+            return False
+        now = server_time(self._settings.layout.probe)
+        if instance.missing_since is None:
+            instance.missing_since = now
+            self._image.touch(instance)
+        return now - instance.missing_since >= self._impossible_after
+
+    def _decide(self, item: _Gone, now: float) -> None:
+        """Settle a position that left no result, once that is certain enough."""
+        instance, status = item.instance, item.status
+        if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
+            return
+        definite = status.state in (JobState.FAILED, JobState.CANCELLED)
+        volatile = self._executor.capabilities.volatile
+        if not definite and volatile and self.begun_and_alive(item.wave, item.position):
+            return
+        if not definite and not self._grace_is_over(instance, now):
+            return
+        layout = self._settings.layout
+        path = layout.log(instance.task, instance.index, instance.attempt)
+        shown = str(path.relative_to(self._settings.run_dir)) if path.exists() else ""
+        outcome = outcome_of_status(instance, status, shown)
+        if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
+            # Whatever may still run under the ids we know must not outlive the new attempt.
+            self._cancel(item.wave, item.position)
+        self._ingest.fail(instance, outcome)
+
+    def _grace_is_over(self, instance: Instance, now: float) -> bool:
+        if instance.missing_since is None:
+            instance.missing_since = now
+            self._image.touch(instance)
+        left = instance.missing_since + self._grace - now
+        if left <= 0:
+            return True
+        passed = now - instance.missing_since
+        pause = min(left, max(2.0, passed))
+        self.look_again_in = min(self.look_again_in or pause, pause)
+        return False
+
+    def begun_and_alive(self, wave: WaveImage, position: int) -> bool:
+        """Whether a worker that an earlier supervisor started is still at a position."""
+        claim = current_claim(self._settings.layout.wave(wave.record.number), position)
+        if claim is None or claim.native_id in wave.record.native_ids:
+            return False
+        (status,) = self._executor.poll([JobHandle(native_id=claim.native_id)])
+        if status.state is JobState.RUNNING:
+            self._alive(wave, position, status)
+            return True
+        return False
+
+    def _cancel(self, wave: WaveImage, position: int) -> None:
+        try:
+            for native_id in wave.record.native_ids:
+                handle = JobHandle(
+                    native_id=native_id, token=wave.record.token, size=wave.record.size
+                )
+                self._executor.cancel_positions(handle, [position])
+        except SchedulerUnavailableError as error:
+            log.warning("could not cancel what may be left of a lost job: %s", error)

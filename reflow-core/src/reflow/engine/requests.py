@@ -1,0 +1,68 @@
+"""Job requests: what is asked of an executor for a wave, or for a dispatch."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from reflow.engine.settings import RunSettings
+from reflow.engine.wave import WaveSpec
+from reflow.model.jobs import JobRequest
+from reflow.model.records import SubmissionRecord
+from reflow.model.resources import Resources
+
+DISPATCH_TIME = timedelta(hours=1)
+DISPATCH_MEMORY = 1024**3
+
+
+def array_size(spec: WaveSpec) -> int | None:
+    """The size of the wave's array; None where one element makes it a plain job."""
+    return spec.size if spec.size > 1 else None
+
+
+def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
+    """The job that runs a wave's workers. The same for every submission of the wave."""
+    layout = settings.layout.wave(spec.number)
+    command = (
+        *_python(settings),
+        "reflow.engine.worker",
+        str(settings.run_dir),
+        settings.run_id,
+        str(spec.number),
+    )
+    size = array_size(spec)
+    return JobRequest(
+        token=spec.token,
+        command=command if size is not None else (*command, "0"),
+        directory=layout.directory,
+        working_directory=settings.working_directory,
+        resources=spec.resources,
+        size=size,
+        throttle=spec.throttle if size is not None else None,
+        excluded_hosts=spec.excluded_hosts,
+        label=f"{settings.workflow} / {settings.run_id} / {spec.task}",
+    )
+
+
+def dispatch_request(
+    settings: RunSettings, record: SubmissionRecord, begin_in: timedelta | None = None
+) -> JobRequest:
+    """The job that takes one dispatch step."""
+    return JobRequest(
+        token=record.token,
+        command=(
+            *_python(settings),
+            "reflow.engine.dispatch_job",
+            str(settings.run_dir),
+            settings.run_id,
+        ),
+        directory=settings.layout.dispatch_job(record.number),
+        working_directory=settings.working_directory,
+        resources=Resources(cpus=1, time=DISPATCH_TIME, mem=DISPATCH_MEMORY),
+        begin_in=begin_in,
+        label=f"{settings.workflow} / {settings.run_id} / dispatch",
+    )
+
+
+def _python(settings: RunSettings) -> tuple[str, ...]:
+    # -P keeps files in the working directory from standing in for modules of reflow's.
+    return (settings.python, "-P", "-m")

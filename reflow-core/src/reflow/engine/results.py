@@ -1,0 +1,199 @@
+"""What a worker publishes about a position, and how it is read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reflow.engine.files import read_bytes, write_whole
+from reflow.engine.layout import WaveLayout
+from reflow.model.states import FailureCause, TaskState
+
+HOST = socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRecord:
+    """What one attempt of one position ended with."""
+
+    position: int
+    index: int
+    attempt: int
+    state: TaskState
+    output: str | None = None
+    paths: str | None = None
+    bound_dir: str | None = None
+    cause: FailureCause | None = None
+    error: str = ""
+    traceback: str = ""
+    interrupted: bool = False
+    """A signal ended it; the scheduler may know why."""
+    started_at: float
+    ended_at: float
+    host: str = HOST
+    native_id: str = ""
+    log: str = ""
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+
+    def line(self) -> bytes:
+        """One line of JSON."""
+        return (
+            json.dumps(
+                [
+                    self.position,
+                    self.index,
+                    self.attempt,
+                    self.state,
+                    self.output,
+                    self.paths,
+                    self.bound_dir,
+                    self.cause,
+                    self.error,
+                    self.traceback,
+                    self.interrupted,
+                    self.started_at,
+                    self.ended_at,
+                    self.host,
+                    self.native_id,
+                    self.log,
+                    self.peak_memory,
+                    self.cpu_time,
+                ]
+            )
+            + "\n"
+        ).encode()
+
+    @classmethod
+    def parse(cls, line: bytes) -> ResultRecord:
+        """Undo `line`. Raises `ValueError` for a line that is cut or foreign."""
+        values = json.loads(line)
+        if not isinstance(values, list) or len(values) != len(_FIELDS):
+            raise ValueError("not a result record")
+        record: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
+        record["state"] = TaskState(record["state"])
+        if record["cause"] is not None:
+            record["cause"] = FailureCause(record["cause"])
+        return cls(**record)
+
+
+_FIELDS = (
+    "position",
+    "index",
+    "attempt",
+    "state",
+    "output",
+    "paths",
+    "bound_dir",
+    "cause",
+    "error",
+    "traceback",
+    "interrupted",
+    "started_at",
+    "ended_at",
+    "host",
+    "native_id",
+    "log",
+    "peak_memory",
+    "cpu_time",
+)
+
+
+def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
+    """Write a result file of its own. Never overwrites one.
+
+    Raises `OSError` where it cannot be written.
+    """
+    block = layout.block(record.position)
+    block.mkdir(parents=True, exist_ok=True)
+    name = f"{record.position}.{record.attempt}.{incarnation}.json"
+    if not (block / name).exists():
+        write_whole(block / name, record.line())
+
+
+class SegmentWriter:
+    """Appends many results to one file, with one fsync for a batch."""
+
+    def __init__(self, layout: WaveLayout, writer: str) -> None:
+        layout.results.mkdir(parents=True, exist_ok=True)
+        path = layout.results / f"{writer}.segment"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._lines: list[bytes] = []
+
+    def append(self, record: ResultRecord) -> None:
+        """Keep a result until the next `flush`."""
+        self._lines.append(record.line())
+
+    def flush(self) -> None:
+        """Put what was kept on the disk. Raises `OSError` where it cannot be."""
+        if not self._lines:
+            return
+        view = memoryview(b"".join(self._lines))
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        os.fsync(self._descriptor)
+        self._lines.clear()
+
+    def close(self) -> None:
+        """Close the file; what was not flushed is lost."""
+        os.close(self._descriptor)
+
+
+class ResultReader:
+    """Reads the results of one wave as they come, each file or line once."""
+
+    def __init__(self, layout: WaveLayout) -> None:
+        self._results = str(layout.results)
+        self._offsets: dict[str, int] = {}
+        self._seen: set[str] = set()
+
+    def new(self) -> Iterator[ResultRecord]:
+        """The results that were published since the last call."""
+        for entry in _entries(self._results):
+            if entry.name.endswith(".segment"):
+                yield from self._segment(entry.path, entry.stat().st_size)
+            elif entry.is_dir():
+                yield from self._block(entry)
+
+    def _segment(self, path: str, size: int) -> Iterator[ResultRecord]:
+        start = self._offsets.get(path, 0)
+        if size <= start:
+            return
+        with Path(path).open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        # A writer that was killed leaves a last line without its end; it was never reported.
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[path] = start + len(whole)
+        for line in whole.splitlines():
+            yield from _parsed(line)
+
+    def _block(self, block: os.DirEntry[str]) -> Iterator[ResultRecord]:
+        for entry in _entries(block.path):
+            key = f"{block.name}/{entry.name}"
+            if not entry.name.endswith(".json") or entry.name[0] == "." or key in self._seen:
+                continue
+            data = read_bytes(entry.path)
+            self._seen.add(key)
+            yield from _parsed(data)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _parsed(line: bytes) -> Iterator[ResultRecord]:
+    try:
+        yield ResultRecord.parse(line)
+    except ValueError:
+        # Foreign or damaged: the position counts as one without a result.
+        return

@@ -1,0 +1,87 @@
+"""How a run stands, as one JSON-safe mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reflow.model.records import FailedInstance, RunRecord, TaskRecord
+from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.stores.contract import Store
+
+MOST_FAILURES = 1000
+"""So many failed instances are listed."""
+
+
+def status_of(
+    store: Store, run_id: str, notes: Sequence[str] = (), task: str | None = None
+) -> dict[str, Any]:
+    """The mapping that `run.status()` returns. Does not grow with what has succeeded."""
+    record = store.run(run_id)
+    counts = store.counts(run_id)
+    tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
+    arrays = {item.name for item in tasks if item.array}
+    failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
+    return {
+        "run": _run(record),
+        "tasks": {item.name: _task(item, counts.get(item.name, {})) for item in tasks},
+        "failed_instances": [_failure(item, item.task in arrays) for item in failures],
+        "notes": list(notes),
+    }
+
+
+def _run(record: RunRecord) -> dict[str, Any]:
+    finished = record.finished_at
+    return {
+        "run_id": record.run_id,
+        "workflow": record.workflow,
+        "status": str(record.state),
+        "run_dir": str(record.run_dir),
+        "created_at": record.created_at.isoformat(),
+        "finished_at": None if finished is None else finished.isoformat(),
+        "executor": record.executor,
+        "parameters": dict(record.parameters),
+        "message": record.message,
+    }
+
+
+def _task(record: TaskRecord, counts: Mapping[TaskState, int]) -> dict[str, Any]:
+    counts = {state: number for state, number in counts.items() if number}
+    if record.state is None and record.size == 1 and not counts:
+        counts = {TaskState.PENDING: 1}
+    return {
+        "state": str(record.state or task_state(counts, record.size)),
+        "array": record.array,
+        "size": record.size,
+        "counts": {str(state): number for state, number in counts.items()},
+    }
+
+
+def task_state(counts: Mapping[TaskState, int], size: int | None) -> TaskState:
+    """One word for a whole task."""
+    if size is None:
+        return TaskState.PENDING
+    if not counts:
+        return TaskState.SUCCESS
+    if TaskState.RUNNING in counts:
+        return TaskState.RUNNING
+    if set(counts) <= FINAL_TASK_STATES:
+        worst = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED, TaskState.SUCCESS)
+        return next(state for state in worst if state in counts)
+    if TaskState.SUBMITTED in counts:
+        return TaskState.SUBMITTED
+    return TaskState.PENDING if set(counts) == {TaskState.PENDING} else TaskState.RUNNING
+
+
+def _failure(item: FailedInstance, array: bool) -> dict[str, Any]:
+    return {
+        "task": item.task,
+        "index": item.index if array else None,
+        "state": str(TaskState.FAILED),
+        "cause": None if item.cause is None else str(item.cause),
+        "error": item.error,
+        "traceback": item.traceback,
+        "log": item.log,
+        "job_id": item.job_id,
+        "attempt": item.attempt,
+    }

@@ -1,0 +1,292 @@
+"""Turning elements that are ready into waves, and handing those to the executor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from reflow.engine.announce import prepare_counters
+from reflow.engine.arguments import TaskArguments
+from reflow.engine.cache import Cache
+from reflow.engine.image import RunImage, TaskImage, WaveImage
+from reflow.engine.names import token
+from reflow.engine.requests import array_size, dispatch_request, wave_request
+from reflow.engine.settings import RunSettings
+from reflow.engine.wave import InputRecord, WaveSpec, write_inputs
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.executors.contract import Executor
+from reflow.model.jobs import Limits, Submission
+from reflow.model.records import (
+    Instance,
+    Outcome,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, TaskState
+
+SLICE = 10_000
+"""Elements that are looked up in the cache at once."""
+
+log = logging.getLogger("reflow.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    instance: Instance
+    texts: tuple[str, ...]
+
+
+class Submitter:
+    """Takes elements from the cache where it can, and submits the others in waves."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        cache: Cache,
+        commit: Callable[[], None],
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._cache = cache
+        self._commit = commit
+        config = settings.config.get("dispatch", {})
+        continues = executor.capabilities.dispatch_jobs
+        self._announces = continues and bool(config.get("last_worker", True))
+        self._follows = continues and bool(config.get("follow_up", True))
+        self._max_submit_jobs: int | None = settings.config.get("max_submit_jobs")
+        self._limits: Limits | None = None
+        self.deferred = ""
+        """Why the scheduler took nothing more for now; empty when it did."""
+
+    def new_step(self) -> None:
+        """Ask for the limits anew when next they matter."""
+        self._limits = None
+        self.deferred = ""
+
+    def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
+        """Settle or submit elements that are ready; tells whether anything moved."""
+        task = arguments.task
+        room = self._room(task)
+        waiting: list[_Ready] = []
+        hits = 0
+        for start in range(0, len(ready), SLICE):
+            found, missed = self._look_up(arguments, ready[start : start + SLICE])
+            hits += found
+            waiting.extend(missed)
+            if len(waiting) >= room:
+                break
+        chosen = waiting[:room]
+        waves = [self._prepare(arguments, chunk) for chunk in self._chunks(task, chosen)]
+        if waves or hits:
+            self._commit()
+        for spec in waves:
+            self.hand_over(spec)
+        return bool(hits or waves)
+
+    # -- what is there already -------------------------------------------------------------
+    def _look_up(
+        self, arguments: TaskArguments, ready: Sequence[Instance]
+    ) -> tuple[int, list[_Ready]]:
+        texts = [arguments.texts(instance.index) for instance in ready]
+        identities = [arguments.identity(own) for own in texts]
+        found = self._cache.find(arguments.task.spec, identities)
+        missed = []
+        for instance, own, identity in zip(ready, texts, identities, strict=True):
+            instance.identity = identity
+            hit = found.get(identity)
+            if hit is None:
+                missed.append(_Ready(instance, own))
+                continue
+            instance.source = hit.key
+            instance.cause, instance.error = None, ""
+            self._image.move(instance, TaskState.SUCCESS)
+        return len(ready) - len(missed), missed
+
+    # -- waves -----------------------------------------------------------------------------
+    def _room(self, task: TaskImage) -> int:
+        """How many elements may be submitted now."""
+        if self.deferred:
+            return 0
+        if task.spec.array_parallelism is not None and task.active:
+            # Each wave has a throttle of its own; two would allow twice as many.
+            return 0
+        known = [self._limit().max_submit_jobs, self._max_submit_jobs]
+        limits = [limit for limit in known if limit is not None]
+        if not limits:
+            return len(task.instances)
+        # Every open wave has a follow-up in the queue, and so will the next; and the watchdog.
+        taken = self._limit().queued_jobs + self._image.outstanding() + len(self._image.waves)
+        return max(0, min(limits) - taken - 2)
+
+    def _limit(self) -> Limits:
+        if self._limits is None:
+            try:
+                self._limits = self._executor.limits()
+            except SchedulerUnavailableError as error:
+                log.warning("the scheduler did not tell its limits: %s", error)
+                self.deferred = str(error)
+                self._limits = Limits(max_submit_jobs=0)
+        return self._limits
+
+    def _chunks(self, task: TaskImage, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
+        """Groups of elements that one job or array can take."""
+        groups: dict[tuple[float, float], list[_Ready]] = {}
+        for item in chosen:
+            key = (item.instance.mem_scale, item.instance.time_scale)
+            groups.setdefault(key, []).append(item)
+        largest = self._limit().max_array_size if chosen else None
+        for group in groups.values():
+            step = largest or len(group)
+            for start in range(0, len(group), step):
+                yield group[start : start + step]
+                if task.spec.array_parallelism is not None:
+                    return
+
+    def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
+        """Write a wave's files and note its intent, to be committed before it is handed over."""
+        task = arguments.task
+        number = self._image.number
+        first = members[0].instance
+        spec = WaveSpec(
+            run_id=self._settings.run_id,
+            task=task.name,
+            number=number,
+            token=token(self._settings.run_id, number, task.name),
+            size=len(members),
+            code=arguments.code,
+            common=arguments.common,
+            each=arguments.each,
+            resources=scaled(task.spec.resources, first.mem_scale, first.time_scale),
+            throttle=task.spec.array_parallelism,
+            announce=self._announces,
+        )
+        layout = self._settings.layout.wave(number)
+        for folder in (layout.directory, layout.claims, layout.results):
+            folder.mkdir(parents=True, exist_ok=True)
+        if spec.announce:
+            prepare_counters(layout, spec.size)
+        spec.write(layout)
+        write_inputs(
+            layout.inputs,
+            (
+                InputRecord(item.instance.index, item.instance.attempt + 1, item.texts)
+                for item in members
+            ),
+        )
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.WAVE,
+            token=spec.token,
+            task=task.name,
+            size=array_size(spec),
+            submitted_at=datetime.now(UTC),
+        )
+        self._image.add_submission(record)
+        wave = self._image.waves[number]
+        for position, item in enumerate(members):
+            instance = item.instance
+            instance.attempt += 1
+            instance.wave, instance.position = number, position
+            instance.not_before = instance.missing_since = None
+            wave.members[position] = instance
+            self._image.move(instance, TaskState.SUBMITTED)
+        if self._follows:
+            self._image.add_submission(self._follow_up(number))
+        return spec
+
+    def _follow_up(self, wave: int) -> SubmissionRecord:
+        number = self._image.number
+        self._settings.layout.dispatch_job(number).mkdir(parents=True, exist_ok=True)
+        return SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.FOLLOW_UP,
+            token=token(self._settings.run_id, number, "dispatch"),
+            follows=wave,
+            submitted_at=datetime.now(UTC),
+        )
+
+    # -- handing over ----------------------------------------------------------------------
+    def hand_over(self, spec: WaveSpec) -> None:
+        """Submit a wave whose intent is committed."""
+        wave = self._image.waves[spec.number]
+        follow_up = next(
+            (item for item in self._image.dispatches.values() if item.follows == spec.number), None
+        )
+        if self.deferred:
+            self._take_back(wave, follow_up)
+            return
+        try:
+            submission = self._executor.submit(
+                wave_request(self._settings, spec),
+                None if follow_up is None else dispatch_request(self._settings, follow_up),
+            )
+        except SubmissionRefusedError as error:
+            self._refuse(wave, follow_up, str(error))
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of %s: %s", spec.token, error)
+        except (SubmissionDeferredError, SchedulerUnavailableError) as error:
+            log.info("submission of %s put off: %s", spec.token, error)
+            self.deferred = str(error)
+            self._take_back(wave, follow_up)
+        else:
+            self._accept(wave, follow_up, submission)
+
+    def _accept(
+        self, wave: WaveImage, follow_up: SubmissionRecord | None, submission: Submission
+    ) -> None:
+        accepted = self._image.add_native_id(wave.record, submission.job.native_id)
+        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+        if follow_up is None:
+            return
+        if submission.follow_up is None:
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            return
+        accepted = self._image.add_native_id(follow_up, submission.follow_up.native_id)
+        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+
+    def _refuse(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+        for instance in list(wave.members.values()):
+            outcome = Outcome(
+                task=instance.task,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                cause=FailureCause.SUBMIT,
+                error=said,
+            )
+            self._image.settle(instance, outcome)
+        self._close(wave, follow_up)
+
+    def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+        """Let elements wait whose wave was certainly not accepted."""
+        for instance in list(wave.members.values()):
+            self._image.detach(instance)
+            instance.attempt -= 1
+            self._image.move(instance, TaskState.PENDING)
+        self._close(wave, follow_up)
+
+    def _close(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+        self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
+        if follow_up is not None:
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+
+
+def scaled(resources: Resources, mem: float, time: float) -> Resources:
+    """A request grown by retries."""
+    return replace(
+        resources,
+        mem=None if resources.mem is None else round(resources.mem * mem),
+        time=None if resources.time is None else resources.time * time,
+    )

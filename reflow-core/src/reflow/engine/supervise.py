@@ -1,0 +1,104 @@
+"""The supervisor of a local run: `python -m reflow.engine.supervise RUN_DIR RUN_ID`.
+
+It dispatches for as long as the run lasts. If it dies, its workers go on; any command that looks
+at the run starts another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from reflow.engine.drive import drive
+from reflow.engine.files import avoid_open_permissions
+from reflow.engine.lease import take
+from reflow.engine.opened import dispatcher_of, executor_of, graph_of
+from reflow.engine.settings import RunSettings, read_settings
+from reflow.errors import LeaseLostError, ReflowError
+from reflow.model.records import Lease
+from reflow.model.states import RunState
+from reflow.plugins import registry
+from reflow.stores.contract import Store
+
+log = logging.getLogger("reflow.engine")
+
+
+class _EndedByPerson(BaseException):
+    """SIGTERM: let go, and leave the workers to the next supervisor."""
+
+
+def start_supervisor(settings: RunSettings) -> None:
+    """Start a supervisor that outlives this process."""
+    with settings.layout.dispatch_log.open("ab") as out:
+        process = subprocess.Popen(
+            [
+                settings.python,
+                "-P",
+                "-m",
+                "reflow.engine.supervise",
+                str(settings.run_dir),
+                settings.run_id,
+            ],
+            cwd=settings.working_directory,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    # It is nobody's child from now on: no one waits for it.
+    process.returncode = 0
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise one run until it has ended."""
+    avoid_open_permissions()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    settings = read_settings(Path(arguments[0]), arguments[1])
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    store = registry().store_for(settings.store)
+    lease = take(store, settings.run_id)
+    if lease is None:
+        log.info("pid %s: another supervisor is at work", os.getpid())
+        return 0
+    try:
+        _supervise(store, settings, lease)
+    except LeaseLostError:
+        log.info("pid %s: another supervisor has taken over", os.getpid())
+    except _EndedByPerson:
+        store.release(lease)
+    except ReflowError as error:
+        log.error("%s", error)
+        give_up(store, lease, str(error))
+        return 1
+    finally:
+        store.close()
+    return 0
+
+
+def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
+    graph = graph_of(settings)
+    executor = executor_of(settings)
+    try:
+        drive(dispatcher_of(store, settings, lease, executor, graph))
+    finally:
+        executor.close()
+
+
+def give_up(store: Store, lease: Lease, said: str) -> None:
+    """End a run that cannot be dispatched."""
+    with store.fenced(lease) as write:
+        write.set_run_state(RunState.FAILED, said)
+    store.release(lease)
+
+
+def _end(number: int, frame: object) -> None:
+    raise _EndedByPerson
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""The worker of one element: `python -m reflow.engine.worker RUN_DIR RUN_ID WAVE POSITION`.
+
+It never touches the database. It claims its position, runs the function, and publishes one
+result file. Exit status: 0 when the element has succeeded or is another's, 1 when it failed,
+74 when its result could not be written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from reflow.engine.announce import announce
+from reflow.engine.claims import Claim, claim
+from reflow.engine.execute import (
+    RESULT_NOT_WRITTEN,
+    Execution,
+    failure_of_all,
+    interrupt_on_signals,
+    plugin_codecs,
+    tasks_of,
+)
+from reflow.engine.files import avoid_open_permissions
+from reflow.engine.layout import WaveLayout
+from reflow.engine.results import HOST, ResultRecord, publish
+from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.wave import InputReader, WaveSpec
+from reflow.errors import ReflowError, TaskInterrupted
+from reflow.executors.processes import process_id
+from reflow.model.states import TaskState
+
+
+def main(arguments: list[str]) -> int:
+    """Run one position of one wave."""
+    run_dir, run_id, number, position = arguments
+    avoid_open_permissions()
+    settings = read_settings(Path(run_dir), run_id)
+    layout = settings.layout.wave(int(number))
+    if settings.layout.cancelled.exists() or _succeeded(layout, int(position)):
+        return 0
+    mine = _identity()
+    if not claim(layout, int(position), mine):
+        print(f"position {position} is being run by another job", file=sys.stderr)
+        return 0
+    try:
+        result = _run(settings, layout, int(position), mine)
+    except TaskInterrupted as interruption:
+        print(f"reflow: interrupted before the task began: {interruption}", file=sys.stderr)
+        return 1
+    try:
+        publish(layout, result, _safe(mine))
+    except OSError as error:
+        print(f"reflow: the result could not be written: {error}", file=sys.stderr)
+        return RESULT_NOT_WRITTEN
+    spec = WaveSpec.read(layout)
+    if spec.announce:
+        announce(settings, layout, int(position), spec.size)
+    return 0 if result.state is TaskState.SUCCESS else 1
+
+
+def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) -> ResultRecord:
+    spec = WaveSpec.read(layout)
+    reader = InputReader(layout.inputs)
+    record = reader.read(position)
+    reader.close()
+    log = settings.layout.log(spec.task, record.index, record.attempt)
+    _redirect(log)
+    shown = str(log.relative_to(settings.run_dir))
+    interrupt_on_signals()
+    try:
+        os.chdir(settings.working_directory)
+        execution = Execution(layout, settings, spec, tasks_of(settings), plugin_codecs())
+    except (ReflowError, OSError) as error:
+        print(f"reflow: {error}", file=sys.stderr)
+        return failure_of_all(record, position, error, mine.native_id, shown)
+    result = execution.run(position, shown, mine.native_id)
+    if result.traceback:
+        print(result.traceback, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return result
+
+
+def _redirect(log: Path) -> None:
+    """Send what this process and its children print to the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _identity() -> Claim:
+    """Who this process is: what the job's script says, or the process itself."""
+    return Claim(
+        native_id=os.environ.get("REFLOW_NATIVE_ID") or process_id(),
+        incarnation=os.environ.get("REFLOW_INCARNATION") or "0",
+        host=HOST,
+        pid=os.getpid(),
+    )
+
+
+def _safe(mine: Claim) -> str:
+    text = f"{mine.native_id}-{mine.incarnation}"
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
+def _succeeded(layout: WaveLayout, position: int) -> bool:
+    block = layout.block(position)
+    return any(
+        f'"{TaskState.SUCCESS}"' in path.read_text()[:100]
+        for path in block.glob(f"{position}.*.json")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,230 @@
+"""The local executor: one process per element, on this machine, a few at a time."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reflow.errors import SubmissionRefusedError
+from reflow.executors.processes import claimed_process_lives, end_group, usable_cpus
+from reflow.model.jobs import (
+    Capabilities,
+    JobHandle,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Submission,
+)
+from reflow.model.json import Json
+from reflow.model.states import JobState
+
+KILL_AFTER = 5.0
+"""Seconds between asking a cancelled process to end and ending it."""
+
+
+@dataclass(slots=True)
+class _Job:
+    request: JobRequest
+    waiting: deque[int]
+    running: dict[int, _Child] = field(default_factory=dict)
+    over: dict[int, JobStatus] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    descriptor: int
+    """A pidfd, by which the child's end is waited for."""
+    kill_at: float | None = None
+
+
+class LocalExecutor:
+    """Runs jobs as child processes. Slots are counted in CPUs.
+
+    A request's time and memory are not enforced: what fits a cluster's node says little about
+    the machine at hand. Cancelling sends SIGTERM, and SIGKILL five seconds later.
+    """
+
+    name = "local"
+    capabilities = Capabilities(
+        dispatch_jobs=False,
+        volatile=True,
+        begin_time=False,
+        memory_limit=False,
+        notes=("Time and memory limits of tasks are not enforced on one machine.",),
+    )
+
+    def __init__(self, *, slots: int | None = None) -> None:
+        """`slots`: how many CPUs elements may take together; default: all of this machine's."""
+        if slots is not None and slots < 1:
+            raise ValueError(f"slots must be at least 1, not {slots}")
+        self._slots = slots or usable_cpus()
+        self._settings: dict[str, Json] = {} if slots is None else {"slots": slots}
+        self._jobs: dict[str, _Job] = {}
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """The keyword arguments that make this executor again."""
+        return self._settings
+
+    def limits(self) -> Limits:
+        """None: what does not fit waits here."""
+        return Limits()
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Queue a job; processes are started by `wait`."""
+        if follow_up is not None or request.begin_in is not None:
+            raise SubmissionRefusedError("the local executor runs no dispatch jobs")
+        job = _Job(request, deque(range(request.size or 1)))
+        self._jobs[request.token] = job
+        self._start_what_fits()
+        return Submission(
+            JobHandle(native_id=request.token, token=request.token, size=request.size)
+        )
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        """The job of that token, if this object has it."""
+        job = self._jobs.get(token)
+        if job is None:
+            return []
+        return [JobHandle(native_id=token, token=token, size=job.request.size)]
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """How jobs of this object stand; of another's workers, whether they live."""
+        self._reap()
+        return [status for handle in handles for status in self._statuses(handle)]
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Drop what waits and end what runs."""
+        for handle in handles:
+            job = self._jobs.get(handle.native_id)
+            if job is not None:
+                self.cancel_positions(handle, range(job.request.size or 1))
+
+    def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
+        """Drop or end some elements."""
+        job = self._jobs.get(handle.native_id)
+        if job is None:
+            return
+        chosen = set(positions)
+        for position in [item for item in job.waiting if item in chosen]:
+            job.waiting.remove(position)
+            job.over[position] = _status(job, position, JobState.CANCELLED)
+        for position, child in job.running.items():
+            if position in chosen and child.kill_at is None:
+                end_group(child.process.pid, signal.SIGTERM)
+                child.kill_at = time.monotonic() + KILL_AFTER
+
+    def wait(self, timeout: float) -> None:
+        """Start what fits, and return when a process has ended or `timeout` seconds are over."""
+        self._start_what_fits()
+        ended = self._selector.select(timeout)
+        self._kill_the_stubborn()
+        if ended:
+            self._reap()
+            self._start_what_fits()
+
+    def close(self) -> None:
+        """Let go; processes that run go on."""
+        self._selector.close()
+        for job in self._jobs.values():
+            for child in job.running.values():
+                os.close(child.descriptor)
+                # Not ours to wait for any more: its result file tells how it ended.
+                child.process.returncode = 0
+            job.running.clear()
+
+    # -- processes -------------------------------------------------------------------------
+    def _start_what_fits(self) -> None:
+        free = self._slots - sum(self._width(job) * len(job.running) for job in self._jobs.values())
+        for job in self._jobs.values():
+            width = self._width(job)
+            most = job.request.throttle or len(job.waiting) + len(job.running)
+            while job.waiting and width <= free and len(job.running) < most:
+                self._start(job, job.waiting.popleft())
+                free -= width
+
+    def _width(self, job: _Job) -> int:
+        return min(job.request.resources.cpus, self._slots)
+
+    def _start(self, job: _Job, position: int) -> None:
+        request = job.request
+        command = list(request.command)
+        if request.size is not None:
+            command.append(str(position))
+        with (request.directory / "scheduler.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=request.working_directory,
+                env={**os.environ, **request.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        descriptor = os.pidfd_open(process.pid)
+        job.running[position] = _Child(process, descriptor)
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def _reap(self) -> None:
+        for job in self._jobs.values():
+            for position, child in list(job.running.items()):
+                code = child.process.poll()
+                if code is None:
+                    continue
+                del job.running[position]
+                self._selector.unregister(child.descriptor)
+                os.close(child.descriptor)
+                job.over[position] = _ended(job, position, code, child.kill_at is not None)
+
+    def _kill_the_stubborn(self) -> None:
+        now = time.monotonic()
+        for job in self._jobs.values():
+            for child in job.running.values():
+                if child.kill_at is not None and child.kill_at <= now:
+                    end_group(child.process.pid, signal.SIGKILL)
+
+    def _statuses(self, handle: JobHandle) -> list[JobStatus]:
+        job = self._jobs.get(handle.native_id)
+        if job is None:
+            lives = claimed_process_lives(handle.native_id)
+            state = JobState.RUNNING if lives else JobState.UNKNOWN
+            return [JobStatus(native_id=handle.native_id, state=state)]
+        found = [_status(job, position, JobState.RUNNING) for position in job.running]
+        found += job.over.values()
+        if job.waiting:
+            # What waits does so in order, so that the rest is one range.
+            first, last = job.waiting[0], job.waiting[-1]
+            found.append(
+                JobStatus(
+                    native_id=handle.native_id,
+                    state=JobState.QUEUED,
+                    positions=range(first, last + 1),
+                )
+            )
+        return found
+
+
+def _status(job: _Job, position: int, state: JobState) -> JobStatus:
+    return JobStatus(
+        native_id=job.request.token, state=state, positions=range(position, position + 1)
+    )
+
+
+def _ended(job: _Job, position: int, code: int, cancelled: bool) -> JobStatus:
+    if cancelled:
+        return _status(job, position, JobState.CANCELLED)
+    return JobStatus(
+        native_id=job.request.token,
+        state=JobState.COMPLETED if code == 0 else JobState.FAILED,
+        positions=range(position, position + 1),
+        exit_code=code if code > 0 else None,
+        signal=-code if code < 0 else None,
+    )

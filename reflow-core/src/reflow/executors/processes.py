@@ -1,0 +1,52 @@
+"""Processes on this machine: which live, how many fit, how a group is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start_of(pid: int) -> int | None:
+    """When a process started, in clock ticks since the machine's start; None if it is gone.
+
+    A process that has ended and waits for its parent counts as gone.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command's name may hold blanks and brackets; the state follows the last bracket.
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def process_id() -> str:
+    """What this process is called where there is no scheduler to give it an id."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{start_of(pid)}"
+
+
+def claimed_process_lives(native_id: str) -> bool:
+    """Whether the process that `process_id` named is still there. False for other ids."""
+    host, _, rest = native_id.rpartition(":")[0].rpartition(":")
+    pid, start = rest, native_id.rpartition(":")[2]
+    if host != socket.gethostname() or not pid.isdigit() or not start.isdigit():
+        return False
+    return start_of(int(pid)) == int(start)
+
+
+def end_group(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process started in a session of its own, and to its children."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,212 @@
+"""Runs: handles by which a submission is watched, cancelled and retried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reflow.engine.control import RETRIED
+from reflow.errors import NotFoundError, NotReadyError, WaitTimeoutError
+from reflow.model.records import RequestKind, RunRecord, TaskRecord
+from reflow.model.states import RunState
+from reflow.stores.contract import Store
+from reflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from reflow.workflow import Workflow
+
+
+class Run:
+    """A handle to one submission of a workflow. Cheap; any process may have one."""
+
+    def __init__(self, store: Store, record: RunRecord, workflow: Workflow | None) -> None:
+        self._store = store
+        self._record = record
+        self._workflow = workflow
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r})"
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, unique: `<workflow>-<YYYYMMDD>-<4 hex digits>`."""
+        return self._record.run_id
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run works."""
+        return self._record.run_dir
+
+    @property
+    def store(self) -> Store:
+        """The manifest database that the run is recorded in."""
+        return self._store
+
+    @property
+    def workflow_name(self) -> str:
+        """The name of the workflow that is run."""
+        return self._record.workflow
+
+    @property
+    def state(self) -> RunState:
+        """How the run stands, as recorded now."""
+        return self._store.run(self.run_id).state
+
+    # -- looking ---------------------------------------------------------------------------
+    def status(
+        self, errors: bool = False, as_dict: bool = False, task: str | None = None
+    ) -> dict[str, Any]:
+        """Print how the run stands, and return the same as a mapping.
+
+        `errors` also prints tracebacks, `as_dict` prints nothing, `task` looks at one task only.
+        First takes in what has finished, asks the executor once about what is outstanding, and
+        starts a dispatcher again that has died.
+        """
+        from reflow.engine.heal import heal
+        from reflow.engine.status import status_of
+
+        if task is not None:
+            self._task(task)
+        notes = heal(self._store, self._store.run(self.run_id))
+        mapping = status_of(self._store, self.run_id, notes, task)
+        if not as_dict:
+            from reflow.cli.show import print_status
+
+            print_status(mapping, errors=errors)
+        return mapping
+
+    def result(self, task: str) -> Any:
+        """What a task returned; for an array task the list, in index order.
+
+        Raises `NotFoundError` for an unknown task, and `NotReadyError` when it has no complete
+        result, or not yet.
+        """
+        from reflow.engine.execute import plugin_codecs
+        from reflow.values.text import loads
+
+        record = self._task(task)
+        texts = [text for _, text in self._store.outputs(self.run_id, task)]
+        if record.size is None or len(texts) < record.size:
+            raise NotReadyError(self._not_ready(record, len(texts)))
+        codecs, returns = plugin_codecs(), self._annotation(task)
+        values = [codecs.decode(loads(text), returns) for text in texts]
+        return values if record.array else values[0]
+
+    def wait(self, timeout: float | None = None) -> RunState:
+        """Return how the run ended, once it has; also revives a dispatcher that has died.
+
+        Raises `WaitTimeoutError` after `timeout` seconds.
+        """
+        from reflow.engine.drive import wait_until
+        from reflow.engine.heal import heal
+
+        def ended() -> bool:
+            record = self._store.run(self.run_id)
+            heal(self._store, record)
+            return record.state.final
+
+        if not wait_until(ended, timeout):
+            raise WaitTimeoutError(f"{self.run_id} has not ended after {timeout:g} seconds")
+        return self.state
+
+    def log_path(self, task: str, index: int = 0) -> Path:
+        """The log of an instance's last attempt.
+
+        Raises `NotFoundError` for an unknown task or element, and where nothing was printed.
+        """
+        from reflow.engine.layout import RunLayout
+
+        record = self._task(task)
+        if record.size is not None and not 0 <= index < record.size:
+            raise NotFoundError(f"{task!r} has {record.size} elements; there is no {index}")
+        known = self._store.log_of(self.run_id, task, index)
+        folder = RunLayout(self.run_dir, self.run_id).logs / task
+        found = [self.run_dir / known] if known else _newest_first(folder, index)
+        for path in found:
+            if path.exists():
+                return path
+        raise NotFoundError(
+            f"there is no log of {task}[{index}] in {folder}: it printed nothing, has not begun, "
+            "or its result came from the cache"
+        )
+
+    # -- changing --------------------------------------------------------------------------
+    def cancel(self, task: str | None = None) -> int:
+        """Cancel what has not ended, of one task or of all; tells how many elements.
+
+        0 when there was nothing to do. What has ended stays as it is.
+        """
+        return self._ask(RequestKind.CANCEL, task)
+
+    def retry(self, task: str | None = None) -> int:
+        """Take up what failed, was cancelled or skipped; tells how many elements.
+
+        0 when there was nothing to do. A run of `run_local` is retried here and now, and the
+        call returns when it has ended; others go on by themselves.
+        """
+        return self._ask(RequestKind.RETRY, task)
+
+    def _ask(self, kind: RequestKind, task: str | None) -> int:
+        from reflow.engine.control_from_outside import ask
+
+        if task is not None:
+            self._task(task)
+        graph = None if self._workflow is None else self._workflow.graph()
+        return ask(self._store, self._store.run(self.run_id), kind, task, graph)
+
+    def failure_text(self) -> str:
+        """In one sentence, how the run did not succeed, and what to type next."""
+        record = self._store.run(self.run_id)
+        failed = self._store.failures(self.run_id, limit=1)
+        if not failed:
+            why = record.message or str(record.state)
+        else:
+            first = failed[0]
+            place = first.task if first.index is None else f"{first.task}[{first.index}]"
+            why = f"{place}: {first.error}"
+        return f"run {self.run_id} {record.state.lower()}: {why}\nrun.status(errors=True) says more"
+
+    # -- details ---------------------------------------------------------------------------
+    def _task(self, name: str) -> TaskRecord:
+        tasks = {record.name: record for record in self._store.tasks(self.run_id)}
+        if name not in tasks:
+            raise NotFoundError(f"{self.run_id} has no task {name!r}{did_you_mean(name, tasks)}")
+        return tasks[name]
+
+    def _annotation(self, task: str) -> Any:
+        """Where the classes in a task's result are found."""
+        if self._workflow is None:
+            from reflow.engine.flowref import resolve
+            from reflow.engine.settings import read_settings
+
+            settings = read_settings(self.run_dir, self.run_id)
+            if settings.flow is None:
+                return None
+            specs = {spec.name: spec for spec in resolve(settings.flow).specs()}
+            return specs[task].returns
+        return self._workflow.spec(task).returns
+
+    def _not_ready(self, record: TaskRecord, there: int) -> str:
+        counts = self._store.counts(self.run_id).get(record.name, {})
+        lost = {state: counts[state] for state in RETRIED if counts.get(state)}
+        if lost:
+            said = ", ".join(f"{number} {state}" for state, number in lost.items())
+            return f"{record.name!r} of {self.run_id} has no result: {said}. Type: retry"
+        size = "an unknown number" if record.size is None else record.size
+        return f"{record.name!r} of {self.run_id} has no result yet: {there} of {size} are there"
+
+
+def open_run(run_id: str, store: Store | None = None) -> Run:
+    """The handle of a run of any workflow. Raises `NotFoundError` for an unknown one."""
+    if store is None:
+        from reflow.config import load_config
+        from reflow.plugins import registry
+
+        store = registry().store_for(load_config().store.url)
+    return Run(store, store.run(run_id), None)
+
+
+def _newest_first(folder: Path, index: int) -> Iterable[Path]:
+    paths = folder.glob(f"{index}.*.log")
+    return sorted(paths, key=lambda path: int(path.name.split(".")[1]), reverse=True)

@@ -1,0 +1,242 @@
+"""Workflows: flows that can be run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reflow.flow import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from reflow.config import Config
+    from reflow.describe import WorkflowDescription
+    from reflow.engine.preview import Preview
+    from reflow.executors.contract import Executor
+    from reflow.model.graph import Graph
+    from reflow.model.json import Json
+    from reflow.run import Run
+    from reflow.stores.contract import Store
+
+
+class Workflow(Flow):
+    """A flow under a name that can be checked, run, submitted, and found again.
+
+    `config` stands for what `load_config()` would read. `store` is a URL, a path, or a store.
+    """
+
+    _kind = "workflow"
+
+    def __init__(
+        self, name: str, config: Config | None = None, store: Store | str | None = None
+    ) -> None:
+        super().__init__(name)
+        self._config = config
+        self._store_given = store
+        self._store: Store | None = None
+
+    @property
+    def config(self) -> Config:
+        """The settings in force. Raises `ConfigError` for a file that cannot be used."""
+        if self._config is None:
+            from reflow.config import load_config
+
+            self._config = load_config()
+        return self._config
+
+    @property
+    def store(self) -> Store:
+        """The manifest database, which all of a user's runs share."""
+        if self._store is None:
+            if self._store_given is None or isinstance(self._store_given, str):
+                from reflow.plugins import registry
+
+                self._store = registry().store_for(self._store_given or self.config.store.url)
+            else:
+                self._store = self._store_given
+        return self._store
+
+    # -- looking at it ---------------------------------------------------------------------
+    def graph(self) -> Graph:
+        """The checked graph. Raises `DefinitionError` for whatever is wrong with it."""
+        from reflow.plugins import registry
+        from reflow.wiring.graph import build_graph
+
+        return build_graph(self.name, self.specs(), registry().type_rules())
+
+    def validate(self) -> None:
+        """Check everything that can be checked without running.
+
+        Raises `DefinitionError`, a ValueError, for unknown steps, cycles, types that do not fit,
+        annotations that cannot be resolved, and the like.
+        """
+        self.graph()
+
+    def describe(self) -> dict[str, Json]:
+        """The workflow's structure as a JSON-safe mapping."""
+        return self.describe_typed().as_dict()
+
+    def describe_typed(self) -> WorkflowDescription:
+        """The workflow's structure, typed."""
+        from reflow.describe import describe
+
+        return describe(self.graph())
+
+    # -- running it ------------------------------------------------------------------------
+    def submit(
+        self,
+        run_dir: str | Path | None = None,
+        *,
+        executor: str | Executor | None = None,
+        force: bool = False,
+        force_tasks: str | Sequence[str] = (),
+        verify: bool = False,
+        **parameters: Any,
+    ) -> Run:
+        """Hand the workflow to a scheduler, or to the background of this machine, and return.
+
+        `run_dir` is where the run works (default `./runs/<run_id>`). `executor` is a name or an
+        object; without it the configured one is used, else the one scheduler that is here, else
+        `local`. `force` reuses no results, `force_tasks` none of those tasks; `verify` also
+        checks the files in results before it reuses them. The rest are the run's parameters.
+
+        Raises `DefinitionError` for a workflow that is wrong or cannot be imported by other
+        processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
+        value, and what the executor raises when it cannot be used.
+        """
+        from reflow.engine.launch import submit
+
+        run_id = submit(
+            self,
+            run_dir=run_dir,
+            executor=executor,
+            force=force,
+            force_tasks=force_tasks,
+            verify=verify,
+            parameters=parameters,
+        )
+        return self.open_run(run_id)
+
+    def run_local(
+        self,
+        run_dir: str | Path | None = None,
+        *,
+        max_workers: int = 1,
+        force: bool = False,
+        force_tasks: str | Sequence[str] = (),
+        verify: bool = False,
+        on_error: str = "stop",
+        **parameters: Any,
+    ) -> Run:
+        """Run the workflow here and now, and return when it has ended.
+
+        With `max_workers=1` everything runs in this process, where a debugger works; with more,
+        array elements run in so many worker processes. `on_error="stop"` ends the run at the
+        first failure and raises `RunFailedError`; with `"continue"` what does not depend on the
+        failure goes on, and the handle that is returned says what failed. The rest is as for
+        `submit`.
+        """
+        from reflow.engine.launch import run_here
+        from reflow.errors import RunFailedError
+        from reflow.model.states import RunState
+
+        run_id = run_here(
+            self,
+            run_dir=run_dir,
+            max_workers=max_workers,
+            force=force,
+            force_tasks=force_tasks,
+            verify=verify,
+            on_error=on_error,
+            parameters=parameters,
+        )
+        run = self.open_run(run_id)
+        if on_error == "stop" and run.state is not RunState.SUCCESS:
+            raise RunFailedError(run.failure_text())
+        return run
+
+    # -- finding it again ------------------------------------------------------------------
+    def open_run(self, run_id: str) -> Run:
+        """The handle of a run, from any process. Raises `NotFoundError` for an unknown one."""
+        from reflow.errors import NotFoundError
+        from reflow.run import Run
+
+        record = self.store.run(run_id)
+        if record.workflow != self.name:
+            raise NotFoundError(
+                f"{run_id} is a run of workflow {record.workflow!r}, not of {self.name!r}"
+            )
+        return Run(self.store, record, self)
+
+    def cancel_runs(self, run_ids: Iterable[str], store: Store | None = None) -> dict[str, int]:
+        """Cancel several runs; tells for each how many elements were cancelled.
+
+        Raises `NotFoundError`, before anything is cancelled, when one of them is unknown.
+        """
+        from reflow.run import Run
+
+        chosen = store or self.store
+        runs = [Run(chosen, chosen.run(run_id), None) for run_id in run_ids]
+        return {run.run_id: run.cancel() for run in runs}
+
+    def cli(self, args: Sequence[str] | None = None) -> None:
+        """Be this workflow's command line; `args` stands for what was typed."""
+        from reflow.cli.flow import main
+
+        main(self, args)
+
+
+def run_foreground(
+    workflow: Workflow,
+    *,
+    run_dir: str | Path | None,
+    parameters: Mapping[str, Any],
+    max_workers: int,
+    force: bool,
+    force_tasks: Sequence[str],
+    verify: bool,
+    on_error: str,
+    on_start: Callable[[Run], None],
+    on_progress: Callable[[Mapping[str, Any]], None],
+) -> Run:
+    """What `run_local` does, watched: for the command line. Does not raise for a failed run."""
+    from reflow.engine.launch import run_here
+
+    run_id = run_here(
+        workflow,
+        run_dir=run_dir,
+        max_workers=max_workers,
+        force=force,
+        force_tasks=force_tasks,
+        verify=verify,
+        on_error=on_error,
+        parameters=parameters,
+        on_start=lambda run_id: on_start(workflow.open_run(run_id)),
+        on_progress=on_progress,
+    )
+    return workflow.open_run(run_id)
+
+
+def preview(
+    workflow: Workflow,
+    *,
+    run_dir: str | Path | None,
+    parameters: Mapping[str, Any],
+    force: bool,
+    force_tasks: Sequence[str],
+    verify: bool,
+    executor: str | Executor | None = None,
+) -> Preview:
+    """What `submit` or `run_local` would do, found out without writing anything."""
+    from reflow.engine.launch import preview_of
+
+    return preview_of(
+        workflow,
+        run_dir=run_dir,
+        executor=executor,
+        force=force,
+        force_tasks=force_tasks,
+        verify=verify,
+        parameters=parameters,
+    )

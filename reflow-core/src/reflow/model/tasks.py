@@ -47,7 +47,7 @@ class ParameterInput:
         """
         if self.namespace is Namespace.GLOBAL:
             return self.argument
-        prefix = "".join(letter if letter.isalnum() else "_" for letter in task)
+        prefix = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in task)
         return f"{prefix}_{self.argument}"
 
 

@@ -45,7 +45,7 @@ def _check_steps(spec: TaskSpec, tasks: Mapping[str, TaskSpec]) -> None:
         if step not in tasks:
             word = "runs after" if step in spec.after else "takes the result of"
             raise DefinitionError(
-                f"task {spec.name!r} {word} step {step!r}, which does not exist: "
+                f"task {spec.name!r} {word} step {step!r}, which does not exist"
                 f"{suggestion(step, [task for task in tasks if task != spec.name])}"
             )
 

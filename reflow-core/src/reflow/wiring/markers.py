@@ -137,8 +137,8 @@ def _one_name(step: object) -> tuple[str, ...]:
     return (step,)
 
 
-def _several_names(steps: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(steps, str) or not all(isinstance(step, str) for step in steps):
+def _several_names(steps: object) -> tuple[str, ...]:
+    if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
         raise DefinitionError(f"Result(steps={steps!r}) takes a list of task names")
     if not steps:
         raise DefinitionError("Result(steps=[]) names no task")

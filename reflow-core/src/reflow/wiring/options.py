@@ -169,7 +169,7 @@ def _executor_options(value: object) -> Mapping[str, Mapping[str, Any]]:
         for key, item in extra.items():
             if not isinstance(key, str) or not _plain(item):
                 raise ParameterError(
-                    f"options for {executor!r}: {key!r}: {item!r} must be a text, a number, "
+                    f"options={{{executor!r}: ...}}: {key!r}: {item!r} must be a text, a number, "
                     "True, False, None, or a list of those"
                 )
     return {

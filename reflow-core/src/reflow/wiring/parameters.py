@@ -149,7 +149,7 @@ def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
     for keyword in given:
         if keyword not in graph.parameters:
             raise OptionError(
-                f"workflow {graph.name!r} has no parameter {keyword!r}: "
+                f"workflow {graph.name!r} has no parameter {keyword!r}"
                 f"{_meant(keyword, graph.parameters)}"
             )
     missing = [
@@ -172,7 +172,7 @@ def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
 def _meant(keyword: str, parameters: Mapping[str, RunParameter]) -> str:
     local = [name for name, item in parameters.items() if item.declared.argument == keyword]
     if local:
-        return f"did you mean {' or '.join(repr(name) for name in local)}?"
+        return f"; did you mean {' or '.join(repr(name) for name in local)}?"
     return suggestion(keyword, parameters)
 
 

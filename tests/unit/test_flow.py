@@ -1,0 +1,308 @@
+"""Flows: decorating functions and including other flows."""
+
+# mypy: disable-error-code="empty-body"
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from reflow.errors import DefinitionError, NotFoundError, OptionError
+from reflow.flow import Flow
+from reflow.model.tasks import ResultInput
+from reflow.wiring.markers import Param, Result, RunDir
+
+
+@pytest.fixture
+def flow() -> Flow:
+    return Flow("flow")
+
+
+def steps(flow: Flow, task: str) -> list[tuple[str, ...]]:
+    return [item.steps for item in flow.spec(task).inputs if isinstance(item, ResultInput)]
+
+
+def test_a_decorated_function_stays_as_it_is(flow: Flow) -> None:
+    def double(value: int) -> int:
+        return 2 * value
+
+    assert flow.job(double) is double
+    assert flow.job(name="b", cpus=4)(double) is double
+    assert flow.array_job(name="c")(double) is double
+    assert double(21) == 42
+
+
+def test_options_reach_the_task(flow: Flow) -> None:
+    @flow.job(name="My task", cpus=4, retries=2, after="other", version="7")
+    def task() -> int: ...
+    @flow.array_job(array_parallelism=3)
+    def many() -> int: ...
+
+    first, second = flow.specs()
+    assert (first.name, first.resources.cpus, first.retries) == ("My task", 4, 2)
+    assert (first.after, first.version, first.array) == (("other",), "7", False)
+    assert (second.name, second.array, second.array_parallelism) == ("many", True, 3)
+
+
+def test_an_unknown_option_is_a_type_error_that_suggests_the_nearest(flow: Flow) -> None:
+    with pytest.raises(TypeError, match="'cpu'; did you mean 'cpus'"):
+        flow.job(cpu=4)  # type: ignore[call-overload]
+
+
+def test_array_job_takes_no_array(flow: Flow) -> None:
+    with pytest.raises(OptionError, match="leave array out"):
+        flow.array_job(array=False)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", 3])
+def test_a_flow_has_a_name_that_can_be_used(name: Any) -> None:
+    with pytest.raises(DefinitionError, match="flow"):
+        Flow(name)
+
+
+async def asynchronous() -> int: ...
+def generator() -> Any:
+    yield 1
+
+
+async def asynchronous_generator() -> Any:
+    yield 1
+
+
+class Class: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (asynchronous, "async"),
+        (asynchronous_generator, "async"),
+        (generator, "return a list"),
+        (Class, "must be a function"),
+        ("name", "name='...'"),
+        (3, "must be a function"),
+    ],
+)
+def test_what_is_no_plain_function_is_refused(flow: Flow, function: Any, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        flow.job(function)
+
+
+def test_what_has_no_name_needs_one(flow: Flow) -> None:
+    import functools
+
+    nameless = functools.partial(print, "x")
+    with pytest.raises(DefinitionError, match=r"name='...'"):
+        flow.job(nameless)
+    assert flow.job(name="given")(nameless) is nameless
+
+
+def test_two_tasks_of_one_name_are_an_error_that_says_where_both_are(flow: Flow) -> None:
+    def task() -> int: ...
+
+    flow.job(task)
+    first_line = task.__code__.co_firstlineno
+    with pytest.raises(DefinitionError, match=r"'task'") as caught:
+
+        @flow.job(name="task")
+        def another() -> int: ...
+
+    assert f"{__file__}:{first_line}" in str(caught.value)
+    assert str(caught.value).count(__file__) == 2
+    assert [spec.function for spec in flow.specs()] == [task]
+
+
+CELL = """
+@flow.job
+def task() -> {}: ...
+"""
+
+
+def run_cell(flow: Flow, returns: str, number: int) -> None:
+    space = {"flow": flow, "__name__": "__main__"}
+    exec(compile(CELL.format(returns), f"/tmp/ipykernel_1/{number}.py", "exec"), space)
+
+
+def test_a_notebook_cell_run_again_replaces_its_task(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    run_cell(flow, "int", 1)
+    run_cell(flow, "str", 2)
+    assert [spec.returns for spec in flow.specs()] == [str]
+
+
+def test_outside_of_a_session_no_task_is_replaced(flow: Flow) -> None:
+    run_cell(flow, "int", 1)
+    with pytest.raises(DefinitionError, match="two tasks"):
+        run_cell(flow, "str", 2)
+
+
+def test_signatures_are_read_when_asked_for(flow: Flow) -> None:
+    space = types.ModuleType("flow_module")
+    space.__dict__.update(flow=flow, Annotated=Annotated, Result=Result)
+    source = """
+from __future__ import annotations
+
+@flow.job
+def task(item: Annotated[Later, Result(step="other")]) -> list[Later]: ...
+"""
+    exec(source, space.__dict__)
+    with pytest.raises(DefinitionError, match=r"task 'task', argument 'item'.*Later"):
+        flow.specs()
+    space.__dict__["Later"] = Class
+    assert flow.specs()[0].returns == list[Class]
+
+
+def test_annotations_may_name_what_is_local_where_the_function_is_defined(flow: Flow) -> None:
+    class Local: ...
+
+    @flow.job
+    def bare() -> list[Local]: ...
+
+    @flow.job()
+    def called() -> list[Local]: ...
+
+    assert [spec.returns for spec in flow.specs()] == [list[Local], list[Local]]
+
+
+def test_a_parameter_named_like_an_option_of_reflow_is_an_error_at_definition(flow: Flow) -> None:
+    with pytest.raises(DefinitionError, match="'force'"):
+
+        @flow.job
+        def task(force: bool = False) -> int: ...
+
+    assert flow.task_names == ()
+
+
+def test_such_a_name_does_no_harm_where_it_is_no_run_parameter(flow: Flow) -> None:
+    @flow.job
+    def task(
+        force: Annotated[bool, Result(step="other")],
+        wait: Annotated[int, Param(namespace="local")],
+        run_dir: RunDir = RunDir(),  # noqa: B008
+    ) -> int: ...
+
+    assert len(flow.spec("task").inputs) == 3
+
+
+def test_one_task_can_be_asked_for_without_reading_the_others(flow: Flow) -> None:
+    @flow.job
+    def broken(x: Missing) -> int: ...  # type: ignore[name-defined]  # noqa: F821
+    @flow.job
+    def task() -> int: ...
+
+    assert flow.spec("task").function is task
+    with pytest.raises(NotFoundError, match="'flow' has no task 'tusk'; did you mean 'task'"):
+        flow.spec("tusk")
+
+
+# -- including ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def preprocessing() -> Flow:
+    inner = Flow("preprocess")
+
+    @inner.job(after="outside")
+    def download() -> list[str]: ...
+    @inner.array_job(after="download")
+    def clean(item: Annotated[str, Result(steps=["download", "outside"])]) -> str: ...
+
+    return inner
+
+
+def test_included_tasks_are_renamed_and_rewired_with_a_prefix(
+    flow: Flow, preprocessing: Flow
+) -> None:
+    flow.include(preprocessing, prefix="pre")
+    assert flow.task_names == ("pre_download", "pre_clean")
+    assert steps(flow, "pre_clean") == [("pre_download", "outside")]
+    assert flow.spec("pre_clean").after == ("pre_download",)
+    assert flow.spec("pre_download").after == ("outside",)
+
+
+def test_without_a_prefix_names_stay(flow: Flow, preprocessing: Flow) -> None:
+    flow.include(preprocessing)
+    assert flow.specs() == preprocessing.specs()
+
+
+def test_a_flow_can_be_included_twice(flow: Flow, preprocessing: Flow) -> None:
+    flow.include(preprocessing, prefix="a")
+    flow.include(preprocessing, prefix="b")
+    assert flow.task_names == ("a_download", "a_clean", "b_download", "b_clean")
+    assert steps(flow, "b_clean") == [("b_download", "outside")]
+    assert preprocessing.task_names == ("download", "clean")
+
+
+def test_inclusions_nest(flow: Flow, preprocessing: Flow) -> None:
+    middle = Flow("middle")
+
+    @middle.job
+    def outside() -> list[str]: ...
+
+    middle.include(preprocessing, prefix="pre")
+    flow.include(middle, prefix="mid")
+    assert flow.task_names == ("mid_outside", "mid_pre_download", "mid_pre_clean")
+    assert steps(flow, "mid_pre_clean") == [("mid_pre_download", "mid_outside")]
+
+
+def test_an_inner_step_wins_over_one_of_the_same_name_outside(
+    flow: Flow, preprocessing: Flow
+) -> None:
+    @flow.job
+    def download() -> list[str]: ...
+
+    flow.include(preprocessing, prefix="pre")
+    assert steps(flow, "pre_clean") == [("pre_download", "outside")]
+
+
+def test_tasks_added_later_belong_to_the_inclusion(flow: Flow, preprocessing: Flow) -> None:
+    flow.include(preprocessing, prefix="pre")
+
+    @preprocessing.job
+    def check() -> int: ...
+
+    assert "pre_check" in flow.task_names
+
+
+def test_two_tasks_of_one_name_by_inclusion_are_an_error(flow: Flow, preprocessing: Flow) -> None:
+    @flow.job
+    def pre_clean() -> int: ...
+
+    with pytest.raises(DefinitionError, match="two tasks are called 'pre_clean'"):
+        flow.include(preprocessing, prefix="pre")
+    assert flow.task_names == ("pre_clean",)
+
+
+@pytest.mark.parametrize("prefix", ["", "a/b", 3])
+def test_a_prefix_must_be_usable(flow: Flow, preprocessing: Flow, prefix: Any) -> None:
+    with pytest.raises(DefinitionError, match="prefix"):
+        flow.include(preprocessing, prefix=prefix)
+
+
+def test_only_flows_can_be_included_and_never_in_a_circle(flow: Flow) -> None:
+    other = Flow("other")
+    other.include(flow)
+    for circle in (flow, other):
+        with pytest.raises(DefinitionError, match="inside"):
+            flow.include(circle)
+    with pytest.raises(DefinitionError, match="takes a Flow"):
+        flow.include("other")  # type: ignore[arg-type]
+
+
+def test_importing_a_flow_is_cheap(tmp_path: Path) -> None:
+    heavy = ["inspect", "dataclasses", "pathlib", "difflib", "pluggy", "typer", "rich", "peewee"]
+    code = f"""
+import sys
+before = set(sys.modules)
+from reflow.flow import Flow
+from reflow.wiring.markers import Param, Result, RunDir
+print(*[name for name in {heavy} if name in set(sys.modules) - before])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

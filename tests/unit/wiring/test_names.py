@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reflow.cli import launch
 from reflow.errors import DefinitionError
-from reflow.wiring.names import check_name, suggestion
+from reflow.wiring.names import RESERVED_PARAMETERS, check_name, suggestion
+from reflow.workflow import Workflow
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,13 @@ def test_every_allowed_name_is_the_name_of_one_folder(name: str) -> None:
         return
     assert Path("base", name, "file").parts == ("base", name, "file")
     assert len(f"{name}-20261122-abcd.1.log".encode()) < 255
+
+
+@pytest.mark.parametrize("start", [Workflow.submit, Workflow.run_local, launch.run, launch.submit])
+def test_whatever_a_run_is_started_with_is_reserved(start: Callable[..., Any]) -> None:
+    own = set(inspect.signature(start).parameters) - {"parameters", "workflow", "context"}
+    assert own >= {"run_dir", "force"}
+    assert own <= RESERVED_PARAMETERS
 
 
 def test_a_suggestion_is_the_nearest_name_or_all_there_is() -> None:

@@ -18,19 +18,17 @@ RESERVED_PARAMETERS = frozenset(
         "force",
         "force_tasks",
         "help",
-        "install_completion",
         "json",
         "max_workers",
         "on_error",
         "run_dir",
         "self",
-        "show_completion",
-        "store",
         "verify",
         "wait",
     }
 )
-"""Keywords of `submit` and `run_local`, and with dashes the flags of `submit` and `run`."""
+"""Keywords of `submit` and `run_local`, and with dashes the flags of `submit` and `run`; some of
+them are kept for later, as adding one would break workflows that have such a parameter."""
 
 RESERVED_SHORT_FLAGS = frozenset({"-h"})
 """One-letter flags that no parameter may take."""

@@ -68,7 +68,7 @@ def _dispatch(store: Store, record: RunRecord, graph: Graph | None) -> None:
     executor = executor_of(settings)
     try:
         if executor.capabilities.volatile:
-            start_supervisor(settings)
+            start_supervisor(store, settings)
             return
         lease = take(store, record.run_id)
         if lease is not None:

@@ -111,10 +111,10 @@ class Dispatcher:
             if not self._perform(plan):
                 break
         self.commit()
-        if plan.end is not None:
-            self._finalise(plan.end)
-            return True
-        return False
+        end = plan.end or self._dead_end(plan)
+        if end is not None:
+            self._finalise(end)
+        return end is not None
 
     # -- people ----------------------------------------------------------------------------
     def _beat(self) -> bool:
@@ -257,6 +257,14 @@ class Dispatcher:
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and end_state(self.image.tasks) is RunState.FAILED:
             stop(self.image, self.executor)
+
+    def _dead_end(self, plan: Plan) -> RunState | None:
+        """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
+        waits = any(task.tally[TaskState.PENDING] for task in self.image.tasks.values())
+        if plan or waits or self.image.outstanding():
+            return None
+        self._messages.append("the run can neither go on nor end; please report this")
+        return RunState.FAILED
 
     def _finalise(self, state: RunState) -> None:
         """Record the end, and leave nothing in the queue."""

@@ -37,7 +37,7 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
     try:
         if executor.capabilities.volatile:
             store.release(lease)
-            start_supervisor(settings)
+            start_supervisor(store, settings)
             return ["its supervisor had ended; another one was started"]
         dispatcher = dispatcher_of(store, settings, lease, executor)
         dispatcher.arm_watchdog()

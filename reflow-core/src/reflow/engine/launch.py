@@ -68,7 +68,7 @@ def submit(
     tell_run(settings, RunState.RUNNING)
     if chosen.capabilities.volatile:
         chosen.close()
-        start_supervisor(settings)
+        start_supervisor(workflow.store, settings)
     else:
         _first_step(workflow, settings, graph, chosen)
     return settings.run_id

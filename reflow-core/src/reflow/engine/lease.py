@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from reflow.engine.process import provably_dead, this_process
+from reflow.model.json import Json
 from reflow.model.records import Lease, LeaseRecord
 from reflow.stores.contract import Store
 
@@ -13,14 +14,23 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at a lease that another holds."""
 
 
-def take(store: Store, run_id: str) -> Lease | None:
-    """Take the lease if it is free or its holder is provably dead."""
+def take(store: Store, run_id: str, owner: Mapping[str, Json] | None = None) -> Lease | None:
+    """Take the lease if it is free or its holder is provably dead.
+
+    `owner` is whom it is taken for, this process unless said otherwise. A process that somebody
+    has taken it for already has it.
+    """
+    owner = owner or this_process()
     seen = store.lease(run_id)
     if seen.owner is None:
-        return store.acquire(run_id, this_process())
+        return store.acquire(run_id, owner) or _given(store.lease(run_id), run_id, owner)
     if provably_dead(seen.owner):
-        return store.acquire(run_id, this_process(), seen)
-    return None
+        return store.acquire(run_id, owner, seen) or _given(store.lease(run_id), run_id, owner)
+    return _given(seen, run_id, owner)
+
+
+def _given(seen: LeaseRecord, run_id: str, owner: Mapping[str, Json]) -> Lease | None:
+    return Lease(run_id, seen.epoch) if seen.owner == owner else None
 
 
 def holder_lives(store: Store, run_id: str) -> bool:

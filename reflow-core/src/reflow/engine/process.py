@@ -19,16 +19,14 @@ def boot_id() -> str:
         return ""
 
 
+def owner_of(pid: int) -> dict[str, Json]:
+    """What a lease says of its holder, a process on this machine."""
+    return {"host": socket.gethostname(), "boot": boot_id(), "pid": pid, "start": start_of(pid)}
+
+
 def this_process() -> dict[str, Json]:
-    """Who holds a lease."""
-    pid = os.getpid()
-    return {
-        "host": socket.gethostname(),
-        "boot": boot_id(),
-        "pid": pid,
-        "start": start_of(pid),
-        "native_id": os.environ.get("REFLOW_NATIVE_ID", ""),
-    }
+    """What a lease says of this process."""
+    return owner_of(os.getpid())
 
 
 def provably_dead(owner: Mapping[str, Json]) -> bool:

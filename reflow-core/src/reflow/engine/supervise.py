@@ -17,6 +17,7 @@ from reflow.engine.drive import drive
 from reflow.engine.files import avoid_open_permissions
 from reflow.engine.lease import take
 from reflow.engine.opened import dispatcher_of, executor_of, graph_of
+from reflow.engine.process import owner_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, ReflowError
 from reflow.model.records import Lease
@@ -31,8 +32,11 @@ class _EndedByPerson(BaseException):
     """SIGTERM: let go, and leave the workers to the next supervisor."""
 
 
-def start_supervisor(settings: RunSettings) -> None:
-    """Start a supervisor that outlives this process."""
+def start_supervisor(store: Store, settings: RunSettings) -> None:
+    """Start a supervisor that outlives this process.
+
+    The lease is taken in its name at once, so that nobody starts a second one meanwhile.
+    """
     with settings.layout.dispatch_log.open("ab") as out:
         process = subprocess.Popen(
             [
@@ -49,6 +53,7 @@ def start_supervisor(settings: RunSettings) -> None:
             stderr=out,
             start_new_session=True,
         )
+    take(store, settings.run_id, owner_of(process.pid))
     # It is nobody's child from now on: no one waits for it.
     process.returncode = 0
 

@@ -207,25 +207,56 @@ def test_a_mismatch_into_an_array_task_suggests_broadcast_and_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("produced", "producer_array", "consumer_array", "would_fit"),
+    ("produced", "arrays", "broadcast", "would_fit"),
     [
-        (int, False, False, ["int"]),
-        (list[int], False, True, ["int", "list[int]"]),
-        (int, True, False, ["list[int]"]),
-        (list[int], True, False, ["list[list[int]]", "list[int]"]),
-        (list[int], True, True, ["list[int]", "int", "list[list[int]]"]),
+        (int, (False, False), False, ["int (direct)"]),
+        (list[int], (False, True), False, ["int (fan-out)", "list[int] (broadcast)"]),
+        (list[int], (False, True), True, ["list[int] (broadcast)"]),
+        (int, (True, False), False, ["list[int] (gather)"]),
+        (list[int], (True, False), False, ["list[list[int]] (gather)", "list[int] (gather-flat)"]),
+        (int, (True, True), False, ["int (chain)", "list[int] (gather-broadcast)"]),
+        (
+            list[int],
+            (True, True),
+            False,
+            ["list[int] (chain)", "int (fan-out-flat)", "list[list[int]] (gather-broadcast)"],
+        ),
+        (
+            list[int],
+            (True, True),
+            True,
+            ["list[list[int]] (gather-broadcast)", "list[int] (gather-flat-broadcast)"],
+        ),
     ],
 )
 def test_a_mismatch_says_what_would_fit_and_that_does_fit(
-    produced: Any, producer_array: bool, consumer_array: bool, would_fit: list[str]
+    produced: Any, arrays: tuple[bool, bool], broadcast: bool, would_fit: list[str]
 ) -> None:
-    arrays = {"producer_array": producer_array, "consumer_array": consumer_array}
+    producer_array, consumer_array = arrays
+
+    def wire(wanted: Any) -> Edge:
+        return edge(
+            produced,
+            wanted,
+            producer_array=producer_array,
+            consumer_array=consumer_array,
+            broadcast=broadcast,
+        )
+
     with pytest.raises(DefinitionError) as caught:
-        edge(produced, bytes, **arrays)
+        wire(bytes)
     assert str(caught.value).endswith("what would fit: " + " or ".join(would_fit))
     kinds = {"int": int, "list[int]": list[int], "list[list[int]]": list[list[int]]}
-    for shown in would_fit:
-        edge(produced, kinds[shown], **arrays)
+    for said in would_fit:
+        shown, mode = said.removesuffix(")").split(" (")
+        assert wire(kinds[shown]).mode.value == mode
+
+
+def test_broadcast_is_suggested_only_where_it_can_be_said() -> None:
+    with pytest.raises(DefinitionError, match="precise, or say Result"):
+        edge(list[Any], list[int], consumer_array=True)
+    with pytest.raises(DefinitionError, match=r"precise$"):
+        edge(list[Any], list[Any], producer_array=True)
 
 
 @pytest.mark.parametrize("consumer_array", [True, False])

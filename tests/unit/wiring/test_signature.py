@@ -185,14 +185,19 @@ def test_a_signature_that_makes_no_sense_is_an_error_naming_task_and_argument(
         read_signature(function, "my task")
 
 
-@pytest.mark.parametrize(
-    "name", ["force", "executor", "run_dir", "max_workers", "dry_run", "_force"]
-)
+@pytest.mark.parametrize("name", ["force", "executor", "max_workers", "dry_run", "_force"])
 def test_a_run_parameter_named_like_an_option_of_reflow_is_an_error(name: str) -> None:
     space: dict[str, Any] = {}
     exec(f"def task({name}: str): ...", space)
     with pytest.raises(DefinitionError, match=f"task 't': parameter '{name}'.*another name"):
         read_signature(space["task"], "t")
+
+
+def test_a_run_dir_without_its_marker_is_told_how_to_get_it() -> None:
+    def task(run_dir: Path) -> None: ...
+
+    with pytest.raises(DefinitionError, match=r"run_dir: RunDir = RunDir\(\)$"):
+        read_signature(task, "t")
 
 
 def test_a_wired_argument_or_the_run_directory_may_have_such_a_name() -> None:

@@ -34,7 +34,7 @@ def decide_edge(
     decides. Raises `DefinitionError` where no rule answers, or two of one priority disagree, and
     `PluginError` for a mode that is impossible between these two tasks.
     """
-    where = f"task {task!r} takes {argument}: {show(question.wanted)} from step {step!r}"
+    where = _where(step, task, argument, question)
     _check_sense(where, step, question)
     answers = _answers(question, rules)
     if not answers:
@@ -45,11 +45,17 @@ def decide_edge(
             raise DefinitionError(
                 f"{where}, {_returns(question)}: that can be read in two ways, as {mode.value} "
                 f"(rule {rule.name!r}) and as {other_mode.value} (rule {other.name!r}); "
-                "make the types more precise, or say Result(broadcast=True)"
+                f"{_what_would_settle_it(question)}"
             )
     if mode not in _LEGAL[question.producer_array, question.consumer_array]:
         raise PluginError(f"{where}: rule {rule.name!r} answered {mode.value}, which cannot be")
     return Edge(step=step, task=task, argument=argument, mode=mode, rule=rule.name)
+
+
+def _where(step: str, task: str, argument: str, question: WireQuestion) -> str:
+    upstream = f"array step {step!r}" if question.producer_array else f"step {step!r}"
+    downstream = f"array task {task!r}" if question.consumer_array else f"task {task!r}"
+    return f"{downstream} takes {argument}: {show(question.wanted)} from {upstream}"
 
 
 def _check_sense(where: str, step: str, question: WireQuestion) -> None:
@@ -83,35 +89,49 @@ def _ask(rule: TypeRule, question: WireQuestion) -> WireMode | None:
 
 
 def _returns(question: WireQuestion) -> str:
-    kind = "array task" if question.producer_array else "task"
     if question.produced is Any:
-        return f"{kind} that does not say what it returns"
+        return "which does not say what it returns"
     each = " per element" if question.producer_array else ""
-    return f"{kind} returning {show(question.produced)}{each}"
+    return f"which returns {show(question.produced)}{each}"
+
+
+def _what_would_settle_it(question: WireQuestion) -> str:
+    if question.consumer_array and not question.broadcast:
+        return "make the types more precise, or say Result(broadcast=True)"
+    return "make the types more precise"
 
 
 def _what_would_fit(step: str, question: WireQuestion) -> str:
-    produced, element = question.produced, element_of(question.produced)
+    produced = question.produced
+    is_list = element_of(produced) is not None
     if produced is Any:
         return f"annotate what {step!r} returns"
-    if question.several and not question.producer_array and element is None:
+    if question.several and not question.producer_array and not is_list:
         return f"steps=[...] joins lists: let {step!r} return list[{show(produced)}]"
-    if not question.consumer_array:
-        wanted = [f"list[{show(produced)}]"] if question.producer_array else [show(produced)]
-        if question.producer_array and element is not None:
-            wanted.append(show(produced))
-    elif question.broadcast:
-        wanted = [f"list[{show(produced)}]"] if question.producer_array else [show(produced)]
-    elif question.producer_array:
-        wanted = [show(produced), f"list[{show(produced)}]"]
-        if element is not None:
-            wanted.insert(1, show(element))
-    elif element is not None:
-        wanted = [show(element), show(produced)]
-    else:
+    if question.consumer_array and not question.producer_array and not is_list:
+        whole = f"take {show(produced)} and say Result(step={step!r}, broadcast=True)"
         return (
-            f"to give each element the whole value, take {show(produced)} and say "
-            f"Result(step={step!r}, broadcast=True); to fan out, let {step!r} return "
-            f"list[{show(question.wanted)}]"
+            f"to give each element the whole value, {whole}; "
+            f"to fan out, let {step!r} return list[{show(question.wanted)}]"
         )
-    return f"what would fit: {' or '.join(wanted)}"
+    fitting = [
+        f"{show(kind)} ({mode.value})"
+        for mode in _LEGAL[question.producer_array, question.consumer_array]
+        if (kind := _wanted_by(mode, question)) is not None
+    ]
+    return f"what would fit: {' or '.join(fitting)}"
+
+
+def _wanted_by(mode: WireMode, question: WireQuestion) -> Any:
+    """The type that an argument would need for a mode; None where the mode is out of reach."""
+    produced, element = question.produced, element_of(question.produced)
+    if mode.each:
+        if question.broadcast:
+            return None
+        return produced if mode is WireMode.CHAIN else element
+    if mode.gathers:
+        return list[produced]  # type: ignore[valid-type]
+    if mode.flattens:
+        reachable = element is not None and (question.broadcast or not question.consumer_array)
+        return list[element] if reachable else None  # type: ignore[valid-type]
+    return produced

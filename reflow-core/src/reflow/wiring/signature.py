@@ -64,10 +64,14 @@ def check_keyword(task: str, argument: str, keyword: str) -> None:
     """Raise `DefinitionError` if a run parameter would hide an option of reflow."""
     if keyword.strip("_") not in RESERVED_PARAMETERS:
         return
-    keyword_too = "" if keyword == argument else f" would be {keyword!r}, which"
+    becomes = "" if keyword == argument else f" would be {keyword!r}, which"
+    advice = (
+        "to receive the run directory write run_dir: RunDir = RunDir()"
+        if argument == "run_dir"
+        else "give the argument another name"
+    )
     raise DefinitionError(
-        f"task {task!r}: parameter {argument!r}{keyword_too} is an option of reflow itself; "
-        "give the argument another name"
+        f"task {task!r}: parameter {argument!r}{becomes} is an option of reflow itself; {advice}"
     )
 
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("wiring.contract", "values.contract", "stores.contract", "executors.contract"),
     ("wiring",),
     ("values",),
-    ("hookspecs", "plugin_loading", "settings", "plugins"),
+    ("hookspecs", "entry_points", "plugin_loading", "settings", "plugins"),
     ("config", "config_text"),
     ("stores",),
     ("executors", "batch"),
@@ -176,7 +176,7 @@ def test_the_core_imports_no_backend() -> None:
 
 def test_schedulers_are_named_in_one_table_only() -> None:
     files = [path for path in (CORE / "reflow").rglob("*") if path.is_file()]
-    files = [path for path in files if path.suffix != ".pyc"]
+    files = [path for path in files if path.parent.name != "__pycache__"]
     allowed = {CORE / "reflow" / "distributions.py"}
     # The kit holds fakes of the schedulers.
     named = [

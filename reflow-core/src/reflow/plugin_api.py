@@ -8,161 +8,141 @@ points, under the group `reflow`::
 
 That module holds functions marked with `hookimpl`; `reflow.hookspecs` lists all there are, each
 with an example. It is imported whenever plugins are looked up, so keep it light.
+
+Every name here is imported when it is first used, so that such a module costs what it uses.
 """
 
 from __future__ import annotations
 
-from reflow.batch.arrays import ArrayStyle, contiguous, index_list, parse_indices
-from reflow.batch.base import (
-    LOG_NAME,
-    SCRIPT_NAME,
-    BatchExecutor,
-    clock,
-    in_units,
-    one_line,
-    whole_seconds,
-)
-from reflow.batch.command import Command, CommandResult, Variables
-from reflow.batch.options import long_options
-from reflow.batch.states import NativeState, StateTable
-from reflow.errors import (
-    ConfigError,
-    DefinitionError,
-    ExecutorError,
-    LeaseLostError,
-    NotFoundError,
-    ParameterError,
-    PluginError,
-    ReflowError,
-    ReflowWarning,
-    SchedulerUnavailableError,
-    StoredValueError,
-    StoreError,
-    StoreVersionError,
-    SubmissionDeferredError,
-    SubmissionRefusedError,
-    SubmissionUncertainError,
-    TaskInterrupted,
-    UnstorableValueError,
-)
-from reflow.executors.contract import API_VERSION, Executor
-from reflow.hookspecs import (
-    ExecutorPlugin,
-    Finding,
-    HealthCheck,
-    InstanceEvent,
-    RunEvent,
-    StorePlugin,
-    hookimpl,
-)
-from reflow.model.graph import WireMode
-from reflow.model.jobs import (
-    Capabilities,
-    JobHandle,
-    JobRequest,
-    JobStatus,
-    Limits,
-    Submission,
-)
-from reflow.model.json import Json
-from reflow.model.records import (
-    FailedInstance,
-    Instance,
-    Lease,
-    LeaseRecord,
-    Outcome,
-    RequestKind,
-    RequestRecord,
-    RunRecord,
-    StoredOutput,
-    SubmissionKind,
-    SubmissionRecord,
-    SubmissionState,
-    TaskRecord,
-)
-from reflow.model.resources import Resources, parse_memory, parse_time
-from reflow.model.states import FailureCause, JobState, RunState, TaskState
-from reflow.stores.contract import FencedWriter, Store
-from reflow.values.contract import Codec, CodecContext
-from reflow.wiring.contract import TypeRule, WireQuestion
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reflow.batch.arrays import ArrayStyle as ArrayStyle
+    from reflow.batch.arrays import contiguous as contiguous
+    from reflow.batch.arrays import index_list as index_list
+    from reflow.batch.arrays import parse_indices as parse_indices
+    from reflow.batch.base import LOG_NAME as LOG_NAME
+    from reflow.batch.base import SCRIPT_NAME as SCRIPT_NAME
+    from reflow.batch.base import BatchExecutor as BatchExecutor
+    from reflow.batch.base import clock as clock
+    from reflow.batch.base import in_units as in_units
+    from reflow.batch.base import one_line as one_line
+    from reflow.batch.base import whole_seconds as whole_seconds
+    from reflow.batch.command import Command as Command
+    from reflow.batch.command import CommandResult as CommandResult
+    from reflow.batch.command import Variables as Variables
+    from reflow.batch.options import long_options as long_options
+    from reflow.batch.states import NativeState as NativeState
+    from reflow.batch.states import StateTable as StateTable
+    from reflow.errors import ConfigError as ConfigError
+    from reflow.errors import DefinitionError as DefinitionError
+    from reflow.errors import ExecutorError as ExecutorError
+    from reflow.errors import LeaseLostError as LeaseLostError
+    from reflow.errors import NotFoundError as NotFoundError
+    from reflow.errors import ParameterError as ParameterError
+    from reflow.errors import PluginError as PluginError
+    from reflow.errors import ReflowError as ReflowError
+    from reflow.errors import ReflowWarning as ReflowWarning
+    from reflow.errors import SchedulerUnavailableError as SchedulerUnavailableError
+    from reflow.errors import StoredValueError as StoredValueError
+    from reflow.errors import StoreError as StoreError
+    from reflow.errors import StoreVersionError as StoreVersionError
+    from reflow.errors import SubmissionDeferredError as SubmissionDeferredError
+    from reflow.errors import SubmissionRefusedError as SubmissionRefusedError
+    from reflow.errors import SubmissionUncertainError as SubmissionUncertainError
+    from reflow.errors import TaskInterrupted as TaskInterrupted
+    from reflow.errors import UnstorableValueError as UnstorableValueError
+    from reflow.executors.contract import API_VERSION as API_VERSION
+    from reflow.executors.contract import Executor as Executor
+    from reflow.hookspecs import ExecutorPlugin as ExecutorPlugin
+    from reflow.hookspecs import Finding as Finding
+    from reflow.hookspecs import HealthCheck as HealthCheck
+    from reflow.hookspecs import InstanceEvent as InstanceEvent
+    from reflow.hookspecs import RunEvent as RunEvent
+    from reflow.hookspecs import StorePlugin as StorePlugin
+    from reflow.hookspecs import hookimpl as hookimpl
+    from reflow.model.graph import WireMode as WireMode
+    from reflow.model.jobs import Capabilities as Capabilities
+    from reflow.model.jobs import JobHandle as JobHandle
+    from reflow.model.jobs import JobRequest as JobRequest
+    from reflow.model.jobs import JobStatus as JobStatus
+    from reflow.model.jobs import Limits as Limits
+    from reflow.model.jobs import Submission as Submission
+    from reflow.model.json import Json as Json
+    from reflow.model.records import FailedInstance as FailedInstance
+    from reflow.model.records import Instance as Instance
+    from reflow.model.records import Lease as Lease
+    from reflow.model.records import LeaseRecord as LeaseRecord
+    from reflow.model.records import Outcome as Outcome
+    from reflow.model.records import RequestKind as RequestKind
+    from reflow.model.records import RequestRecord as RequestRecord
+    from reflow.model.records import RunRecord as RunRecord
+    from reflow.model.records import StoredOutput as StoredOutput
+    from reflow.model.records import SubmissionKind as SubmissionKind
+    from reflow.model.records import SubmissionRecord as SubmissionRecord
+    from reflow.model.records import SubmissionState as SubmissionState
+    from reflow.model.records import TaskRecord as TaskRecord
+    from reflow.model.resources import Resources as Resources
+    from reflow.model.resources import parse_memory as parse_memory
+    from reflow.model.resources import parse_time as parse_time
+    from reflow.model.states import FailureCause as FailureCause
+    from reflow.model.states import JobState as JobState
+    from reflow.model.states import RunState as RunState
+    from reflow.model.states import TaskState as TaskState
+    from reflow.stores.contract import FencedWriter as FencedWriter
+    from reflow.stores.contract import Store as Store
+    from reflow.values.contract import Codec as Codec
+    from reflow.values.contract import CodecContext as CodecContext
+    from reflow.wiring.contract import TypeRule as TypeRule
+    from reflow.wiring.contract import WireQuestion as WireQuestion
 
-__all__ = [
-    "API_VERSION",
-    "LOG_NAME",
-    "SCRIPT_NAME",
-    "ArrayStyle",
-    "BatchExecutor",
-    "Capabilities",
-    "Codec",
-    "CodecContext",
-    "Command",
-    "CommandResult",
-    "ConfigError",
-    "DefinitionError",
-    "Executor",
-    "ExecutorError",
-    "ExecutorPlugin",
-    "FailedInstance",
-    "FailureCause",
-    "FencedWriter",
-    "Finding",
-    "HealthCheck",
-    "Instance",
-    "InstanceEvent",
-    "JobHandle",
-    "JobRequest",
-    "JobState",
-    "JobStatus",
-    "Json",
-    "Lease",
-    "LeaseLostError",
-    "LeaseRecord",
-    "Limits",
-    "NativeState",
-    "NotFoundError",
-    "Outcome",
-    "ParameterError",
-    "PluginError",
-    "ReflowError",
-    "ReflowWarning",
-    "RequestKind",
-    "RequestRecord",
-    "Resources",
-    "RunEvent",
-    "RunRecord",
-    "RunState",
-    "SchedulerUnavailableError",
-    "StateTable",
-    "Store",
-    "StoreError",
-    "StorePlugin",
-    "StoreVersionError",
-    "StoredOutput",
-    "StoredValueError",
-    "Submission",
-    "SubmissionDeferredError",
-    "SubmissionKind",
-    "SubmissionRecord",
-    "SubmissionRefusedError",
-    "SubmissionState",
-    "SubmissionUncertainError",
-    "TaskInterrupted",
-    "TaskRecord",
-    "TaskState",
-    "TypeRule",
-    "UnstorableValueError",
-    "Variables",
-    "WireMode",
-    "WireQuestion",
-    "clock",
-    "contiguous",
-    "hookimpl",
-    "in_units",
-    "index_list",
-    "long_options",
-    "one_line",
-    "parse_indices",
-    "parse_memory",
-    "parse_time",
-    "whole_seconds",
-]
+_HOMES = {
+    "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
+    "reflow.batch.base": "BatchExecutor LOG_NAME SCRIPT_NAME clock in_units one_line whole_seconds",
+    "reflow.batch.command": "Command CommandResult Variables",
+    "reflow.batch.options": "long_options",
+    "reflow.batch.states": "NativeState StateTable",
+    "reflow.errors": (
+        "ConfigError DefinitionError ExecutorError LeaseLostError NotFoundError "
+        "ParameterError PluginError ReflowError ReflowWarning SchedulerUnavailableError "
+        "StoreError StoreVersionError StoredValueError SubmissionDeferredError "
+        "SubmissionRefusedError SubmissionUncertainError TaskInterrupted UnstorableValueError"
+    ),
+    "reflow.executors.contract": "API_VERSION Executor",
+    "reflow.hookspecs": (
+        "ExecutorPlugin Finding HealthCheck InstanceEvent RunEvent StorePlugin hookimpl"
+    ),
+    "reflow.model.graph": "WireMode",
+    "reflow.model.jobs": "Capabilities JobHandle JobRequest JobStatus Limits Submission",
+    "reflow.model.json": "Json",
+    "reflow.model.records": (
+        "FailedInstance Instance Lease LeaseRecord Outcome RequestKind RequestRecord "
+        "RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState TaskRecord"
+    ),
+    "reflow.model.resources": "Resources parse_memory parse_time",
+    "reflow.model.states": "FailureCause JobState RunState TaskState",
+    "reflow.stores.contract": "FencedWriter Store",
+    "reflow.values.contract": "Codec CodecContext",
+    "reflow.wiring.contract": "TypeRule WireQuestion",
+}
+"""Where each name comes from; type checkers read the imports above, and a test compares."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            from reflow.suggest import did_you_mean
+
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}{did_you_mean(name, _HOME_OF)}"
+            )
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME_OF})

@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
 from reflow import hookspecs
+from reflow.entry_points import EntryPoint, find_entry_points
 from reflow.executors.contract import API_VERSION
 from reflow.suggest import did_you_mean
 
@@ -71,27 +71,23 @@ def discover() -> list[PluginSource]:
     `REFLOW_DISABLE_PLUGINS` leaves some out: `all` means all but reflow's own, otherwise it is a
     list of distributions or entry points with commas between.
     """
-    points = list(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
+    points = find_entry_points(hookspecs.ENTRY_POINT_GROUP)
     if not any(point.value == BUILTIN_MODULE for point in points):
         # Run from a source tree that nobody installed.
-        points.append(EntryPoint("builtin", BUILTIN_MODULE, hookspecs.ENTRY_POINT_GROUP))
+        points.append(EntryPoint("builtin", BUILTIN_MODULE, "reflow-core", ""))
     disabled = {word.strip() for word in os.environ.get(DISABLE_VARIABLE, "").split(",")}
-    points.sort(key=lambda point: (point.value != BUILTIN_MODULE, _distribution(point), point.name))
+    points.sort(key=lambda point: (point.value != BUILTIN_MODULE, point.distribution, point.name))
     return [_source(point, disabled) for point in points]
-
-
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "reflow-core"
 
 
 def _source(point: EntryPoint, disabled: set[str]) -> PluginSource:
     return PluginSource(
         name=point.name,
-        distribution=_distribution(point),
-        version=point.dist.version if point.dist else "",
+        distribution=point.distribution,
+        version=point.version,
         load=point.load,
         disabled=point.value != BUILTIN_MODULE
-        and not disabled.isdisjoint({"all", point.name, _distribution(point)}),
+        and not disabled.isdisjoint({"all", point.name, point.distribution}),
     )
 
 

@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reflow.distributions import EXECUTOR_DISTRIBUTIONS
+from reflow.entry_points import import_object
 from reflow.errors import ConfigError, MissingExecutorError, PluginError, ReflowError
 from reflow.executors.contract import API_VERSION
 from reflow.hookspecs import (
@@ -378,13 +378,10 @@ def _class_name(record: ExecutorPlugin) -> str:
 
 
 def _import_target(target: str) -> Any:
-    module, colon, path = target.partition(":")
-    if not (module and colon and path):
+    module, _, name = target.partition(":")
+    if not (module and name):
         raise ValueError("it is not written as package.module:Class")
-    found: Any = import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
+    return import_object(target)
 
 
 def _guarded(plugin: Plugin, check: HealthCheck) -> HealthCheck:

@@ -7,13 +7,13 @@ import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import reflow
+from reflow import plugin_api
 from reflow.hookspecs import ExecutorPlugin
 from reflow.testing.plugins import plugin, using_plugins
-
-SOURCE = Path(reflow.__file__)
 
 
 class PondExecutor:
@@ -39,8 +39,9 @@ def test_a_star_import_takes_every_name() -> None:
     assert set(reflow.__all__) <= set(space)
 
 
-def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
-    tree = ast.parse(SOURCE.read_text())
+@pytest.mark.parametrize("module", [reflow, plugin_api], ids=["reflow", "plugin_api"])
+def test_type_checkers_see_the_same_names_from_the_same_modules(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     seen = {
         alias.asname: node.module
         for node in ast.walk(tree)
@@ -48,7 +49,17 @@ def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
         for alias in node.names
         if alias.asname
     }
-    assert seen == reflow._HOME_OF
+    assert seen == module._HOME_OF
+
+
+@pytest.mark.parametrize("name", plugin_api.__all__)
+def test_every_name_of_the_plugin_interface_can_be_imported(name: str) -> None:
+    assert getattr(plugin_api, name) is not None
+
+
+def test_an_unknown_name_of_the_plugin_interface_is_an_error_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="'hookimp'; did you mean 'hookimpl'"):
+        plugin_api.hookimp  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_type_checkers_know_the_executors_of_other_distributions() -> None:
@@ -122,10 +133,11 @@ def test_importing_reflow_loads_next_to_nothing() -> None:
     assert set(loaded) <= {"__future__", "reflow"}
 
 
-def test_importing_the_plugin_interface_loads_no_heavy_library() -> None:
-    loaded = set(
-        python(
-            "import sys, reflow.plugin_api; print(*{n.split('.')[0] for n in sys.modules})"
-        ).split()
+def test_a_plugin_that_only_offers_an_executor_loads_no_heavy_library() -> None:
+    loaded = python(
+        "import sys; from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl; "
+        "print(*sys.modules)"
+    ).split()
+    assert not {"typer", "rich", "peewee", "jinja2", "subprocess", "reflow.batch.base"} & set(
+        loaded
     )
-    assert not loaded & {"typer", "rich", "peewee", "jinja2"}

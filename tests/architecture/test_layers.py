@@ -175,8 +175,7 @@ def test_the_core_imports_no_backend() -> None:
 
 
 def test_schedulers_are_named_in_one_table_only() -> None:
-    files = [path for path in (CORE / "reflow").rglob("*") if path.is_file()]
-    files = [path for path in files if path.parent.name != "__pycache__"]
+    files = [path for suffix in ("py", "j2") for path in (CORE / "reflow").rglob(f"*.{suffix}")]
     allowed = {CORE / "reflow" / "distributions.py"}
     # The kit holds fakes of the schedulers.
     named = [

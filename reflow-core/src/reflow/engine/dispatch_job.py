@@ -16,12 +16,11 @@ from pathlib import Path
 
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.files import avoid_open_permissions
+from reflow.engine.give_up import cannot_dispatch, give_up
 from reflow.engine.lease import take_patiently
 from reflow.engine.opened import dispatcher_of
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.engine.supervise import give_up
-from reflow.errors import LeaseLostError, ReflowError
-from reflow.model.records import Lease
+from reflow.errors import LeaseLostError, StoreError
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -68,18 +67,15 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         raise
     except LeaseLostError:
         raise
-    except ReflowError as error:
-        log.error("%s", error)
-        _stop_trying(store, settings, lease, error)
+    except StoreError:
+        # The database may be back for the next dispatch.
+        log.exception("the manifest database failed")
+        return 1
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
         return 1
     return 0
-
-
-def _stop_trying(store: Store, settings: RunSettings, lease: Lease, error: ReflowError) -> None:
-    if store.run(settings.run_id).state.final:
-        store.release(lease)
-    else:
-        give_up(store, lease, f"the run cannot be dispatched: {error}")
 
 
 def _dispatch(dispatcher: Dispatcher) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from reflow.engine.give_up import give_up
 from reflow.engine.lease import take
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import FlowImportError, NotFoundError
-from reflow.model.records import Lease, Outcome, RunRecord
-from reflow.model.states import RunState, TaskState
+from reflow.model.records import Lease, RunRecord
+from reflow.plugins import registry
 from reflow.stores.contract import Store
 
 ABANDONED = "the process that ran it ended before the run did"
@@ -24,10 +25,9 @@ def heal(store: Store, record: RunRecord) -> list[str]:
     try:
         settings = read_settings(record.run_dir, record.run_id)
     except NotFoundError as error:
-        _end(store, lease, str(error))
-        return []
+        return _without_run_dir(store, record, lease, str(error))
     if settings.executor in FOREGROUND_EXECUTORS:
-        _end(store, lease, ABANDONED)
+        give_up(store, lease, ABANDONED)
         return []
     return _go_on(store, settings, lease)
 
@@ -51,25 +51,15 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
     return []
 
 
-def _end(store: Store, lease: Lease, said: str) -> None:
-    """End a run that nothing moves any more: what ran has failed, what waited is cancelled."""
-    waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
-    outcomes = [
-        Outcome(
-            task=instance.task,
-            index=instance.index,
-            attempt=instance.attempt,
-            state=TaskState.CANCELLED,
-            error=said,
-        )
-        for instance in store.instances(lease.run_id, states=[waiting, *running])
-    ]
-    unknown = [
-        task.name for task in store.tasks(lease.run_id) if task.size is None and task.state is None
-    ]
-    with store.fenced(lease) as write:
-        write.record_outcomes(outcomes)
-        for name in unknown:
-            write.set_task_state(name, TaskState.CANCELLED)
-        write.set_run_state(RunState.FAILED, said)
+def _without_run_dir(store: Store, record: RunRecord, lease: Lease, said: str) -> list[str]:
+    """A run of this machine has lost its folder; one of a cluster may have it elsewhere."""
+    if record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor):
+        give_up(store, lease, said)
+        return []
     store.release(lease)
+    return [said]
+
+
+def _dies_with_supervisor(executor: str) -> bool:
+    capabilities = getattr(registry().executor_class(executor), "capabilities", None)
+    return bool(getattr(capabilities, "volatile", False))

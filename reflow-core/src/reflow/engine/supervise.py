@@ -15,13 +15,13 @@ from pathlib import Path
 
 from reflow.engine.drive import drive
 from reflow.engine.files import avoid_open_permissions
+from reflow.engine.give_up import cannot_dispatch, give_up
 from reflow.engine.lease import take
 from reflow.engine.opened import dispatcher_of, executor_of, graph_of
 from reflow.engine.process import owner_of
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.errors import LeaseLostError, ReflowError
+from reflow.errors import LeaseLostError, StoreError
 from reflow.model.records import Lease
-from reflow.model.states import RunState
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -76,9 +76,13 @@ def main(arguments: list[str]) -> int:
         log.info("pid %s: another supervisor has taken over", os.getpid())
     except _EndedByPerson:
         store.release(lease)
-    except ReflowError as error:
-        log.error("%s", error)
-        give_up(store, lease, str(error))
+    except StoreError:
+        # The database may be back for the next supervisor, which any command starts.
+        log.exception("the manifest database failed")
+        return 1
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
         return 1
     finally:
         store.close()
@@ -92,13 +96,6 @@ def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
         drive(dispatcher_of(store, settings, lease, executor, graph))
     finally:
         executor.close()
-
-
-def give_up(store: Store, lease: Lease, said: str) -> None:
-    """End a run that cannot be dispatched."""
-    with store.fenced(lease) as write:
-        write.set_run_state(RunState.FAILED, said)
-    store.release(lease)
 
 
 def _end(number: int, frame: object) -> None:

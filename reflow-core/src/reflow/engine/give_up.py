@@ -1,0 +1,43 @@
+"""Ending a run that nobody can dispatch any more."""
+
+from __future__ import annotations
+
+from reflow.engine.execute import summary
+from reflow.engine.settings import RunSettings
+from reflow.errors import ReflowError
+from reflow.model.records import Lease, Outcome
+from reflow.model.states import RunState, TaskState
+from reflow.stores.contract import Store
+
+
+def give_up(store: Store, lease: Lease, said: str) -> None:
+    """End a run that cannot go on: it has failed, and what had not ended is cancelled.
+
+    `retry` takes all of that up again.
+    """
+    waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
+    outcomes = [
+        Outcome(
+            task=instance.task,
+            index=instance.index,
+            attempt=instance.attempt,
+            state=TaskState.CANCELLED,
+            error=said,
+        )
+        for instance in store.instances(lease.run_id, states=[waiting, *running])
+    ]
+    unknown = [
+        task.name for task in store.tasks(lease.run_id) if task.size is None and task.state is None
+    ]
+    with store.fenced(lease) as write:
+        write.record_outcomes(outcomes)
+        for name in unknown:
+            write.set_task_state(name, TaskState.CANCELLED)
+        write.set_run_state(RunState.FAILED, said)
+    store.release(lease)
+
+
+def cannot_dispatch(settings: RunSettings, error: Exception) -> str:
+    """What a run's record says when its dispatcher failed."""
+    said = str(error) if isinstance(error, ReflowError) else summary(error)
+    return f"the run cannot be dispatched: {said} (more in {settings.layout.dispatch_log})"

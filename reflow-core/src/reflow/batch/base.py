@@ -8,7 +8,7 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -57,6 +57,7 @@ _RETRY_DELAYS = (1.0, 4.0)
 """Seconds before a question is asked again that failed for a passing reason."""
 
 _T = TypeVar("_T")
+_About = TypeVar("_About")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -139,7 +140,10 @@ class BatchExecutor(ABC):
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """What the queue said. Raises `SchedulerUnavailableError` when it did not answer."""
+        """What the queue said. Raises `SchedulerUnavailableError` when it did not answer.
+
+        A `ValueError` is an answer that cannot be read, and counts as none.
+        """
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """Ask for jobs that the queue knows nothing of; None where nobody remembers them."""
@@ -263,7 +267,7 @@ class BatchExecutor(ABC):
     def find(self, token: str) -> Sequence[JobHandle]:
         """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
         for command in self.find_commands(token):
-            native_ids = self.parse_found(self.ask(command), token)
+            native_ids = self._read(self.parse_found, self.ask(command), token)
             if native_ids:
                 return [JobHandle(native_id=native_id, token=token) for native_id in native_ids]
         return []
@@ -272,12 +276,13 @@ class BatchExecutor(ABC):
         """Ask the queue about all, then accounting about those that the queue leaves open."""
         coverage = Coverage(handles)
         for chunk in _chunks(coverage.missing(), self.chunk):
-            coverage.add(self.parse_queue(self.ask(self.queue_command(chunk)), chunk))
+            answer = self.ask(self.queue_command(chunk))
+            coverage.add(self._read(self.parse_queue, answer, chunk))
         for chunk in _chunks(coverage.missing(), self.chunk):
             command = self.accounting_command(chunk)
             if command is None:
                 break
-            coverage.add(self.parse_accounting(self.ask(command), chunk))
+            coverage.add(self._read(self.parse_accounting, self.ask(command), chunk))
         return coverage.statuses(f"{self.scheduler} does not know the job any more")
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
@@ -349,6 +354,20 @@ class BatchExecutor(ABC):
             "export_environment": self.export_environment,
         }
         return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _read(
+        self,
+        parse: Callable[[CommandResult, _About], Iterable[_T]],
+        result: CommandResult,
+        about: _About,
+    ) -> list[_T]:
+        """Read an answer whole. What cannot be read says nothing, as silence does."""
+        try:
+            return list(parse(result, about))
+        except ValueError as error:
+            raise SchedulerUnavailableError(
+                f"{self.scheduler} answered what reflow cannot read: {result.argv[0]}: {error}"
+            ) from error
 
     def _cancel(self, native_ids: Sequence[str]) -> None:
         for chunk in _chunks(native_ids, self.chunk):

@@ -15,6 +15,7 @@ import typing
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -116,11 +117,12 @@ class ResourceDefaults:
     )
 
     def fill(self, resources: Resources) -> Resources:
-        """The same request, with these defaults where it asks for nothing."""
+        """The same request, with these limits where it has none.
+
+        Queue and account are left to the executor, whose own come before these.
+        """
         return replace(
             resources,
-            queue=resources.queue or self.queue,
-            account=resources.account or self.account,
             time=resources.time or (None if self.time is None else parse_time(self.time)),
             mem=resources.mem or (None if self.mem is None else parse_memory(self.mem)),
         )
@@ -144,13 +146,13 @@ class DispatchSettings:
         10, "How far ahead the first watchdog starts; doubles up to an hour.", check=_positive
     )
     queue: str | None = _key(
-        None, "Queue of dispatch jobs; without it, that of `defaults`.", example="short"
+        None, "Queue of dispatch jobs; without it, that of tasks.", example="short"
     )
     account: str | None = _key(
-        None, "Account of dispatch jobs; without it, that of `defaults`.", example="ab1234"
+        None, "Account of dispatch jobs; without it, that of tasks.", example="ab1234"
     )
     time: str | int = _key("01:00:00", "Time limit of a dispatch job.", check=parse_time)
-    mem: str | int = _key("2G", "Memory of a dispatch job.", check=parse_memory)
+    mem: str | int = _key("1G", "Memory of a dispatch job.", check=parse_memory)
     lease_seconds: float = _key(
         60, "A dispatcher that shows no life for so long is replaced.", check=_positive
     )
@@ -164,11 +166,16 @@ class DispatchSettings:
         "A job that can never start, as the scheduler says, fails after so long.",
         check=_not_negative,
     )
-    node_retries: int = _key(
-        10,
-        "How often an element is tried again, uncounted, when a node failed or preempted it.",
-        check=_not_negative,
-    )
+
+    @property
+    def resources(self) -> Resources:
+        """What a dispatch job asks for."""
+        return Resources(
+            queue=self.queue,
+            account=self.account,
+            time=parse_time(self.time),
+            mem=parse_memory(self.mem),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +195,6 @@ class Config:
         (),
         "Shell lines that jobs run before the work: module loads, activation of an environment.",
         example=["module load python"],
-    )
-    pass_environment: tuple[str, ...] = _key(
-        (),
-        "Environment variables of the submitting shell that jobs receive; no others do.",
-        example=["OMP_NUM_THREADS"],
     )
     max_submit_jobs: int | None = _key(
         None,
@@ -259,13 +261,19 @@ class Config:
     def make_executor(self, name: str | None = None) -> Executor:
         """The executor of that name, or the one to use when none is named, with its settings.
 
-        `setup` and `max_submit_jobs` reach executors that know them, unless their own table has
-        them. Raises what `Registry.choose_executor` and `Registry.make_executor` raise.
+        `setup`, `max_submit_jobs`, and the default queue and account reach executors that know
+        them, unless their own table has them. Raises what `Registry.choose_executor` and
+        `Registry.make_executor` raise.
         """
         from reflow.plugins import registry
 
         chosen = name or registry().choose_executor(self.executor.name)
-        shared = {"setup": list(self.setup), "max_submit_jobs": self.max_submit_jobs}
+        shared = {
+            "setup": list(self.setup),
+            "max_submit_jobs": self.max_submit_jobs,
+            "queue": self.defaults.queue,
+            "account": self.defaults.account,
+        }
         return registry().make_executor(
             chosen,
             self.executor.settings.get(chosen, {}),
@@ -309,6 +317,7 @@ class Key:
         return tuple(value) if isinstance(value, list) else value
 
 
+@cache
 def keys() -> tuple[Key, ...]:
     """Every key of the core, in the order of the file."""
     return tuple(_keys_of(Config, ""))

@@ -11,6 +11,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,9 @@ def _list_from_text(text: str) -> list[Any]:
 def declared_settings(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The keyword parameters of a constructor, with annotations resolved where they can be."""
     signature = inspect.signature(make)
-    target = make.__init__ if inspect.isclass(make) else make
+    target: Any = make
+    if inspect.isclass(make) and not is_dataclass(make):
+        target = make.__init__
     try:
         hints = typing.get_type_hints(target)
     except NameError:

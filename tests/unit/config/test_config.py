@@ -346,11 +346,20 @@ def test_a_configuration_cannot_be_changed_in_place() -> None:
         Config().run_root = "x"  # type: ignore[misc]
 
 
-def test_defaults_fill_what_a_task_does_not_ask_for() -> None:
-    config = Config.from_dict({"defaults": {"queue": "long", "time": "01:00:00", "mem": "2G"}})
-    filled = config.defaults.fill(Resources(cpus=3, mem=5, queue="short"))
-    assert filled == Resources(cpus=3, mem=5, queue="short", time=timedelta(hours=1))
+def test_default_limits_fill_what_a_task_does_not_ask_for() -> None:
+    defaults = Config.from_dict({"defaults": {"time": "01:00:00", "mem": "2G"}}).defaults
+    assert defaults.fill(Resources(cpus=3, mem=5)) == Resources(
+        cpus=3, mem=5, time=timedelta(hours=1)
+    )
+    assert defaults.fill(Resources(time=timedelta(1))).mem == 2 * 1024**3
     assert Config().defaults.fill(Resources()) == Resources()
+
+
+def test_a_dispatch_job_asks_for_what_is_set() -> None:
+    config = Config.from_dict({"dispatch": {"queue": "short", "time": 5, "mem": "512M"}})
+    assert config.dispatch.resources == Resources(
+        queue="short", time=timedelta(minutes=5), mem=512 * 1024**2
+    )
 
 
 # -- the file that people edit, and the page ------------------------------------------------

@@ -70,7 +70,7 @@ class Dispatcher:
             executor,
             self._ingest,
             grace=config.get("grace_seconds", 90.0),
-            impossible_after=config.get("impossible_after"),
+            impossible_after=config.get("impossible_minutes", 1440.0) * 60,
         )
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
         cache = Cache(store, settings, codecs)

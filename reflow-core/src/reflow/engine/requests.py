@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from reflow.config import Config
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import WaveSpec
 from reflow.model.jobs import JobRequest
 from reflow.model.records import SubmissionRecord
-from reflow.model.resources import Resources
-
-DISPATCH_TIME = timedelta(hours=1)
-DISPATCH_MEMORY = 1024**3
 
 
 def array_size(spec: WaveSpec) -> int | None:
@@ -57,7 +54,7 @@ def dispatch_request(
         ),
         directory=settings.layout.dispatch_job(record.number),
         working_directory=settings.working_directory,
-        resources=Resources(cpus=1, time=DISPATCH_TIME, mem=DISPATCH_MEMORY),
+        resources=Config.from_dict(settings.config).dispatch.resources,
         begin_in=begin_in,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",
     )

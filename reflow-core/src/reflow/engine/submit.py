@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from reflow.config import Config
 from reflow.engine.announce import prepare_counters
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
@@ -61,11 +62,12 @@ class Submitter:
         self._executor = executor
         self._cache = cache
         self._commit = commit
-        config = settings.config.get("dispatch", {})
+        config = Config.from_dict(settings.config)
         continues = executor.capabilities.dispatch_jobs
-        self._announces = continues and bool(config.get("last_worker", True))
-        self._follows = continues and bool(config.get("follow_up", True))
-        self._max_submit_jobs: int | None = settings.config.get("max_submit_jobs")
+        self._announces = continues and config.dispatch.last_worker
+        self._follows = continues and config.dispatch.follow_up
+        self._max_submit_jobs = config.max_submit_jobs
+        self._defaults = config.defaults
         self._limits: Limits | None = None
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
@@ -168,7 +170,9 @@ class Submitter:
             code=arguments.code,
             common=arguments.common,
             each=arguments.each,
-            resources=scaled(task.spec.resources, first.mem_scale, first.time_scale),
+            resources=scaled(
+                self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
+            ),
             throttle=task.spec.array_parallelism,
             announce=self._announces,
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import warnings
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import reflow
 from reflow.config import (
     Config,
     Key,
@@ -25,6 +27,7 @@ from reflow.hookspecs import ExecutorPlugin
 from reflow.model.resources import Resources
 from reflow.testing.plugins import plugin, using_plugins
 
+CORE = Path(reflow.__file__).parent
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
 
@@ -39,6 +42,16 @@ class PondExecutor:
         self.depth, self.setup, self.max_submit_jobs = depth, list(setup), max_submit_jobs
 
 
+@dataclass(kw_only=True)
+class LakeExecutor:
+    """An executor whose settings are the fields of a dataclass."""
+
+    queue: str | None = None
+    account: str | None = None
+    timeout: float = 60.0
+
+
+LAKE = ExecutorPlugin(name="lake", target=f"{__name__}:LakeExecutor", api_version=1)
 POND = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=1)
 
 
@@ -98,6 +111,14 @@ def test_every_key_has_a_variable_that_comes_before_the_file(
     found = key.of(load_config())
     assert as_text(list(found) if isinstance(found, tuple) else found) == as_text(value)
     assert load_config().origin(key.name) == f"the variable {key.env}"
+
+
+@pytest.mark.parametrize("key", keys(), ids=lambda key: str(key.name))
+def test_every_key_is_used_by_something(key: Key) -> None:
+    own = {"config.py", "config_text.py"}
+    word = re.compile(rf"\b{key.name.rpartition('.')[2]}\b")
+    others = (path for path in CORE.rglob("*.py") if path.name not in own)
+    assert any(word.search(path.read_text()) for path in others)
 
 
 def test_no_two_keys_share_a_variable() -> None:
@@ -298,6 +319,25 @@ def test_setup_lines_of_an_executor_come_before_those_for_all(file: Path) -> Non
         executor = load_config().make_executor("pond")
     assert isinstance(executor, PondExecutor)
     assert (executor.setup, executor.max_submit_jobs) == (["for the pond"], 9)
+
+
+def test_the_default_queue_reaches_an_executor_unless_it_has_one_of_its_own() -> None:
+    config = Config.from_dict(
+        {"defaults": {"queue": "all", "account": "a1"}, "executor": {"lake": {"queue": "mine"}}}
+    )
+    with using_plugins(plugin("lake", executors=[LAKE])):
+        executor = config.make_executor("lake")
+    assert isinstance(executor, LakeExecutor)
+    assert (executor.queue, executor.account) == ("mine", "a1")
+
+
+def test_the_fields_of_a_dataclass_are_checked_like_parameters() -> None:
+    config = Config.from_dict({"executor": {"lake": {"timeout": "soon"}}})
+    with (
+        using_plugins(plugin("lake", executors=[LAKE])),
+        pytest.raises(ConfigError, match=r"\[executor.lake\] timeout must be a number"),
+    ):
+        config.make_executor("lake")
 
 
 def test_a_setting_without_default_must_be_set() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from reflow.workflow import Workflow
+
+HEAL_EVERY = 15.0
+"""Seconds between two looks of `wait` at whether somebody still dispatches the run."""
 
 
 class Run:
@@ -101,9 +105,15 @@ class Run:
         from reflow.engine.drive import wait_until
         from reflow.engine.heal import heal
 
+        next_look = 0.0
+
         def ended() -> bool:
+            nonlocal next_look
             record = self._store.run(self.run_id)
-            heal(self._store, record)
+            if not record.state.final and time.monotonic() >= next_look:
+                # Asks the scheduler at times, and not at every look at the database.
+                heal(self._store, record)
+                next_look = time.monotonic() + HEAL_EVERY
             return record.state.final
 
         if not wait_until(ended, timeout):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reflow.engine.control import RETRIED
-from reflow.engine.drive import wait_until
+from reflow.engine.drive import step_once, wait_until
 from reflow.engine.heal import heal
 from reflow.engine.launch import drive_here
 from reflow.engine.lease import holder_lives, take
@@ -72,10 +72,7 @@ def _dispatch(store: Store, record: RunRecord, graph: Graph | None) -> None:
             return
         lease = take(store, record.run_id)
         if lease is not None:
-            dispatcher = dispatcher_of(store, settings, lease, executor)
-            dispatcher.arm_watchdog()
-            dispatcher.step()
-            store.release(lease)
+            step_once(dispatcher_of(store, settings, lease, executor))
     finally:
         executor.close()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.files import avoid_open_permissions
 from reflow.engine.give_up import cannot_dispatch, give_up
-from reflow.engine.lease import take_patiently
+from reflow.engine.lease import let_go, take_patiently
 from reflow.engine.opened import dispatcher_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
@@ -63,7 +63,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     try:
         _dispatch(dispatcher_of(store, settings, lease))
     except _Ended:
-        store.release(lease)
+        let_go(store, lease)
         raise
     except LeaseLostError:
         raise

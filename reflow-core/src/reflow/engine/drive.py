@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from reflow.engine.control import cancel
 from reflow.engine.dispatch import Dispatcher
+from reflow.engine.lease import let_go
 
 LONGEST_WAIT = 0.5
 """Seconds after which a dispatcher looks for what people have asked."""
@@ -42,6 +43,20 @@ def _pause(dispatcher: Dispatcher) -> float:
     if dispatcher.look_again_in is None:
         return LONGEST_WAIT
     return min(LONGEST_WAIT, dispatcher.look_again_in)
+
+
+def step_once(dispatcher: Dispatcher) -> None:
+    """Do what can be done now, see that somebody comes again, and let go of the lease."""
+    try:
+        while True:
+            dispatcher.arm_watchdog()
+            dispatcher.step()
+            if dispatcher.store.release(dispatcher.lease):
+                return
+            dispatcher.heed()
+    except BaseException:
+        let_go(dispatcher.store, dispatcher.lease)
+        raise
 
 
 def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = 2.0) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reflow.engine.execute import summary
+from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings
 from reflow.errors import ReflowError
 from reflow.model.records import Lease, Outcome
@@ -34,7 +35,7 @@ def give_up(store: Store, lease: Lease, said: str) -> None:
         for name in unknown:
             write.set_task_state(name, TaskState.CANCELLED)
         write.set_run_state(RunState.FAILED, said)
-    store.release(lease)
+    let_go(store, lease)
 
 
 def cannot_dispatch(settings: RunSettings, error: Exception) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
-from reflow.engine.lease import take
+from reflow.engine.lease import let_go, take
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.engine.process import this_process
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.supervise import start_supervisor
-from reflow.errors import FlowImportError, NotFoundError
+from reflow.errors import NotFoundError, ReflowError
+from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord
 from reflow.plugins import registry
 from reflow.stores.contract import Store
@@ -19,9 +24,17 @@ def heal(store: Store, record: RunRecord) -> list[str]:
     """Take a dispatch step for a run that has no living dispatcher; tells what there is to say."""
     if record.state.final:
         return []
+    try:
+        return _heal(store, record)
+    except (ReflowError, OSError) as error:
+        # Whoever only wants to look at the run is to see it all the same.
+        return [f"the run cannot be dispatched from here: {error}"]
+
+
+def _heal(store: Store, record: RunRecord) -> list[str]:
     lease = take(store, record.run_id)
     if lease is None:
-        return []
+        return _replace_dead_job(store, record)
     try:
         settings = read_settings(record.run_dir, record.run_id)
     except NotFoundError as error:
@@ -33,22 +46,35 @@ def heal(store: Store, record: RunRecord) -> list[str]:
 
 
 def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
-    executor = executor_of(settings)
     try:
+        executor = executor_of(settings)
+    except ReflowError:
+        let_go(store, lease)
+        raise
+    with closing(executor):
         if executor.capabilities.volatile:
-            store.release(lease)
+            let_go(store, lease)
             start_supervisor(store, settings)
             return ["its supervisor had ended; another one was started"]
-        dispatcher = dispatcher_of(store, settings, lease, executor)
-        dispatcher.arm_watchdog()
-        dispatcher.step()
-        store.release(lease)
-    except FlowImportError as error:
-        store.release(lease)
-        return [f"nothing can be dispatched from here: {error}"]
-    finally:
-        executor.close()
-    return []
+        step_once(dispatcher_of(store, settings, lease, executor))
+        return []
+
+
+def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
+    """Take over from a dispatch job on another machine that the scheduler says is over."""
+    seen = store.lease(record.run_id)
+    native_id = (seen.owner or {}).get("native_id")
+    if not isinstance(native_id, str) or not native_id:
+        return []
+    settings = read_settings(record.run_dir, record.run_id)
+    with closing(executor_of(settings)) as executor:
+        statuses = executor.poll([JobHandle(native_id=native_id)])
+        if not all(status.state.over for status in statuses):
+            return []
+        lease = store.acquire(record.run_id, this_process(), seen)
+        if lease is not None:
+            step_once(dispatcher_of(store, settings, lease, executor))
+    return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
 
 
 def _without_run_dir(store: Store, record: RunRecord, lease: Lease, said: str) -> list[str]:
@@ -56,7 +82,7 @@ def _without_run_dir(store: Store, record: RunRecord, lease: Lease, said: str) -
     if record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor):
         give_up(store, lease, said)
         return []
-    store.release(lease)
+    let_go(store, lease)
     return [said]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.drive import drive
+from reflow.engine.drive import drive, step_once
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import FlowRef, Workflow, locate
 from reflow.engine.inline import InlineExecutor
@@ -78,10 +78,7 @@ def _first_step(
     workflow: Workflow, settings: RunSettings, graph: Graph, executor: Executor
 ) -> None:
     lease = _lease_of_new(workflow, settings)
-    dispatcher = dispatcher_of(workflow.store, settings, lease, executor, graph)
-    dispatcher.arm_watchdog()
-    dispatcher.step()
-    workflow.store.release(lease)
+    step_once(dispatcher_of(workflow.store, settings, lease, executor, graph))
 
 
 def run_here(

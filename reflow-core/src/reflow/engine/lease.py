@@ -33,6 +33,12 @@ def _given(seen: LeaseRecord, run_id: str, owner: Mapping[str, Json]) -> Lease |
     return Lease(run_id, seen.epoch) if seen.owner == owner else None
 
 
+def let_go(store: Store, lease: Lease) -> None:
+    """Release the lease whatever marks there are: the next to take it finds what was asked."""
+    while not store.release(lease):
+        store.clear_mark(lease)
+
+
 def holder_lives(store: Store, run_id: str) -> bool:
     """Whether somebody who may be alive holds the lease."""
     owner = store.lease(run_id).owner

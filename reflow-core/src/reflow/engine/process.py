@@ -20,8 +20,14 @@ def boot_id() -> str:
 
 
 def owner_of(pid: int) -> dict[str, Json]:
-    """What a lease says of its holder, a process on this machine."""
-    return {"host": socket.gethostname(), "boot": boot_id(), "pid": pid, "start": start_of(pid)}
+    """What a lease says of its holder, a process of this job on this machine."""
+    return {
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+        "pid": pid,
+        "start": start_of(pid),
+        "native_id": os.environ.get("REFLOW_NATIVE_ID", ""),
+    }
 
 
 def this_process() -> dict[str, Json]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from reflow.engine.drive import drive
 from reflow.engine.files import avoid_open_permissions
 from reflow.engine.give_up import cannot_dispatch, give_up
-from reflow.engine.lease import take
+from reflow.engine.lease import let_go, take
 from reflow.engine.opened import dispatcher_of, executor_of, graph_of
 from reflow.engine.process import owner_of
 from reflow.engine.settings import RunSettings, read_settings
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
     except LeaseLostError:
         log.info("pid %s: another supervisor has taken over", os.getpid())
     except _EndedByPerson:
-        store.release(lease)
+        let_go(store, lease)
     except StoreError:
         # The database may be back for the next supervisor, which any command starts.
         log.exception("the manifest database failed")

@@ -24,13 +24,14 @@ Json = Annotated[
     typer.Option("--json", metavar="", show_default=False, help="Print JSON, for programs."),
 ]
 _KINDS = ("executor", "store", "type rule", "codec")
-_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=password=)[^&]+")
+_PASSWORD = re.compile(r"""(://[^:/@"]*:)[^/"]*(?=@)|(password=)[^&"]*""")
 
 
 def add_admin_commands(app: typer.Typer) -> None:
     """Give a command line the house-keeping commands."""
     app.command("plugins")(plugins)
-    config = new_app("Show the settings, and where they come from.")
+    config = new_app("Show the settings, and where they come from.", invoke_without_command=True)
+    config.callback()(_show_without_a_command)
     for command in (path, init, show):
         config.command(command.__name__)(command)
     app.add_typer(config, name="config")
@@ -93,6 +94,11 @@ def init() -> None:
     screen().say(f"{file} was there already; it is as it was" if there else f"wrote {file}")
 
 
+def _show_without_a_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        show()
+
+
 def show(json: Json = False) -> None:
     """Show every setting in effect, and where its value comes from."""
     from reflow.config import load_config
@@ -115,7 +121,7 @@ def config_lines(config: Config, *, width: int) -> list[Text]:
         values.update({f"executor.{executor}.{name}": each for name, each in table.items()})
     for name, value in values.items():
         plain = list(value) if isinstance(value, tuple) else value
-        text = "" if plain is None else _PASSWORD.sub("***", toml(plain))
+        text = "" if plain is None else _PASSWORD.sub(r"\1\2***", toml(plain))
         origin = config.origin(name)
         style = "dim" if origin == "default" else ""
         rows.append([Text(name, style), Text(text, style), Text(origin, style)])

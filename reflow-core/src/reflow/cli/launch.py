@@ -18,11 +18,11 @@ from reflow.cli.screen import Screen, screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
 from reflow.model.states import RunState
+from reflow.workflow import Workflow, preview, run_foreground
 
 if TYPE_CHECKING:
     from reflow.model.graph import Graph
     from reflow.run import Run
-    from reflow.workflow import Workflow
 
 
 def _option(*flags: str, **more: Any) -> Any:
@@ -186,8 +186,6 @@ def submit(
 
 
 def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
-    from reflow.workflow import run_foreground
-
     console = screen()
     started: list[Run] = []
 
@@ -203,8 +201,9 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
         raise typer.Exit(INTERRUPTED) from None
     status = run.status(as_dict=True)
     if run.state is RunState.SUCCESS:
-        console.put(success_lines(status, last_results(run, workflow.graph()), console.width))
-        console.put(step_lines(steps_after_success(status, runs.command)))
+        graph = workflow.graph()
+        console.put(success_lines(status, last_results(run, graph), console.width))
+        console.put(step_lines(steps_after_success(run, graph, runs.command)))
     else:
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
     return run
@@ -214,13 +213,12 @@ def _say_stopped(console: Screen, started: Sequence[Run], command: str) -> None:
     if not started:
         console.say("stopped before anything was run")
         return
-    console.say("stopped; what had finished is kept, and retry goes on from there:")
-    console.put(step_lines([(f"{command} retry {started[0].run_id}", "go on")]))
+    run_id = started[0].run_id
+    console.say(f"stopped; what had finished is kept. Go on with: {command} retry {run_id}")
 
 
 def _show_preview(workflow: Workflow, **settings: Any) -> None:
     from reflow.cli.preview import preview_lines
-    from reflow.workflow import preview
 
     console = screen()
     previewed = preview(workflow, **settings)

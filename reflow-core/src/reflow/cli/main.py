@@ -17,6 +17,7 @@ from reflow.cli.runs import add_run_commands
 from reflow.cli.screen import screen
 from reflow.cli.source import Runs
 from reflow.errors import UsageError
+from reflow.workflow import Workflow
 
 NAME = "reflow"
 
@@ -101,6 +102,7 @@ class FlowFileGroup(TyperGroup):
 
         path, name = split_flow(cmd_name)
         workflow = load_workflow(path, name)
+        assert isinstance(workflow, Workflow)
         app = new_app("", add_completion=False)
         command = launch_commands(workflow, workflow.graph())[self.launch]
         app.command(cmd_name, help=command.__doc__, add_help_option=False)(command)

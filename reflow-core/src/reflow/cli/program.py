@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
@@ -80,18 +81,42 @@ def _completing(name: str) -> bool:
 
 @contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
+    """Tell warnings, and what is logged at that level, as people read them, and once each."""
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            screen(stderr=True).put([Text.assemble(("warning: ", "yellow"), text)])
+
+    logger, handler = logging.getLogger("reflow"), _Teller(tell)
+    logger.addHandler(handler)
     with warnings.catch_warnings():
         plain = warnings.showwarning
 
         def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, ReflowWarning):
-                line = Text.assemble(("warning: ", "yellow"), str(message))
-                screen(stderr=True).put([line])
+                tell(str(message))
             else:
                 plain(message, category, *where, **more)
 
         warnings.showwarning = show
-        yield
+        warnings.simplefilter("always", ReflowWarning)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
+
+class _Teller(logging.Handler):
+    """Hands what is logged to a function."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
 
 
 def _tolerate_narrow_encodings() -> None:

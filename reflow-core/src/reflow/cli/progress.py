@@ -19,8 +19,6 @@ from reflow.cli.show import (
     fitting,
     state_text,
     status_lines,
-    step_lines,
-    steps_while_running,
     task_lines,
 )
 from reflow.model.states import RunState, TaskState
@@ -103,9 +101,8 @@ def watch(
         with Progress(console) as progress:
             status = _follow(run, progress, task)
     except KeyboardInterrupt:
-        stopped = screen(stderr=True)
-        stopped.say(f"{run.run_id} goes on without being watched:")
-        stopped.put(step_lines(steps_while_running(command, run.run_id)))
+        again = f"{command} status {run.run_id} --watch"
+        screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
         return INTERRUPTED
     console.put(status_lines(status, errors=errors, width=console.width, command=command))
     return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK

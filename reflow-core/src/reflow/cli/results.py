@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reflow.cli.layout import GAP, near, shorten
 from reflow.cli.show import Step, run_lines, task_lines
-from reflow.errors import ReflowError
+from reflow.errors import NotFoundError, ReflowError
 from reflow.model.states import TaskState
 
 if TYPE_CHECKING:
@@ -117,13 +117,22 @@ def _brief(value: Any) -> str:
     return shorten(" ".join(text.split("\n")), WIDEST_VALUE)
 
 
-def steps_after_success(status: Mapping[str, Any], command: str) -> list[Step]:
+def steps_after_success(run: Run, graph: Graph, command: str) -> list[Step]:
     """What to type next after a run that went well."""
-    run_id, tasks = status["run"]["run_id"], status["tasks"]
-    steps: list[Step] = [(f"{command} status {run_id}", "see this again")]
-    ran = [name for name, task in tasks.items() if not task["array"] and not task.get("cached")]
-    if ran:
-        words = shlex.join([run_id, ran[-1]])
-        steps.append((f"{command} logs {words}", f"what {ran[-1]} printed"))
-    steps.append((f"{command} runs", "all runs"))
-    return steps
+    steps: list[Step] = [(f"{command} status {run.run_id}", "see this again")]
+    if name := _last_with_a_log(run, graph):
+        words = shlex.join([run.run_id, name])
+        steps.append((f"{command} logs {words}", f"what {name} printed"))
+    return [*steps, (f"{command} runs", "all runs")]
+
+
+def _last_with_a_log(run: Run, graph: Graph) -> str | None:
+    """The last plain task that printed something in this run."""
+    for name, task in reversed(list(graph.tasks.items())):
+        if not task.array:
+            try:
+                run.log_path(name)
+            except NotFoundError:
+                continue
+            return name
+    return None

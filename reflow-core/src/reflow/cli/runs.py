@@ -243,10 +243,10 @@ def _log(run: Run, task: str, index: int | None, command: str) -> Path:
     record = tasks[task]
     if index is None and record.array:
         raise UsageError(_which_element(run, record, command))
-    log = run.log_path(task, index or 0)
-    if not log.exists():
-        raise NotFoundError(_why_no_log(run, task, index or 0, log))
-    return log
+    try:
+        return run.log_path(task, index or 0)
+    except NotFoundError as error:
+        raise NotFoundError(_why_no_log(run, record, index or 0) or str(error)) from None
 
 
 def _which_element(run: Run, task: TaskRecord, command: str) -> str:
@@ -258,16 +258,24 @@ def _which_element(run: Run, task: TaskRecord, command: str) -> str:
     return f"task {task.name!r} has {size}; name one: '{command} logs {words}'{failing}"
 
 
-def _why_no_log(run: Run, task: str, index: int, log: Path) -> str:
-    instances = run.store.instances(run.run_id, task=task)
+def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
+    """The reason; nothing where there should be one."""
+    instances = run.store.instances(run.run_id, task=task.name)
     instance = next((each for each in instances if each.index == index), None)
-    what = f"{task}[{index}]" if index else task
-    if instance is None or instance.state is TaskState.PENDING:
-        return f"{what} has no log yet: it has not been started"
-    if instance.state is TaskState.SUBMITTED:
-        return f"{what} has no log yet: it waits to be run"
+    what = f"{task.name}[{index}]" if task.array else task.name
+    if instance is None:
+        known = task.size is not None and task.array and index >= task.size
+        return "" if known else f"{what} has no log: it was not started"
     if instance.source is not None:
         return f"{what} has no log in this run: its result came from the cache"
-    if instance.state in (TaskState.SKIPPED, TaskState.CANCELLED):
-        return f"{what} has no log: it was {instance.state.lower()} before it began"
-    return f"the log of {what} is not there: {log}; was the run directory moved or cleaned up?"
+    return _REASONS.get(instance.state, "").format(what)
+
+
+_REASONS = {
+    TaskState.PENDING: "{} has no log yet: it has not been started",
+    TaskState.SUBMITTED: "{} has no log yet: it waits to be run",
+    TaskState.RUNNING: "{} has no log yet: it is running and has printed nothing",
+    TaskState.SUCCESS: "{} has no log: it printed nothing",
+    TaskState.SKIPPED: "{} has no log: it was skipped, because something before it failed",
+    TaskState.CANCELLED: "{} has no log: it was cancelled before it began",
+}

@@ -45,6 +45,8 @@ HEADINGS = {
     TaskState.SKIPPED: "skipped",
 }
 """What the columns beside `done` are called, in their order."""
+OWN_EXECUTORS = {"inline": "in the foreground", "pool": "in the foreground", "local": "local"}
+"""Those of this machine, in people's words; the ids of their jobs help nobody."""
 MOST_FAILURES = 10
 """Kinds of failure shown; the rest is counted."""
 BAR_WIDTH = 16
@@ -108,7 +110,8 @@ def run_lines(run: Mapping[str, Any], *, width: int, now: datetime | None = None
         head.append(f"{GAP}after {duration(datetime.fromisoformat(finished) - started)}")
     else:
         head.append(f"{GAP}for {duration((now or datetime.now(UTC)) - started)}")
-    facts = [near(run["run_dir"]), run.get("executor") or "", moment(started)]
+    executor = run.get("executor") or ""
+    facts = [near(run["run_dir"]), OWN_EXECUTORS.get(executor, executor), moment(started)]
     lines = [head, Text(GAP + " · ".join(fact for fact in facts if fact), "dim")]
     if run.get("parameters"):
         shown = "  ".join(f"{name}={brief(value)}" for name, value in run["parameters"].items())
@@ -223,7 +226,7 @@ def failure_lines(
     failures = alike(failed)
     lines: list[Text] = []
     for failure in failures[:MOST_FAILURES]:
-        lines += _one_failure(failure, Path(run["run_dir"]), errors=errors, width=width)
+        lines += _one_failure(failure, run, errors=errors, width=width)
     hidden = failures[MOST_FAILURES:]
     if hidden:
         instances = sum(max(len(failure.indices), 1) for failure in hidden)
@@ -231,17 +234,19 @@ def failure_lines(
     return lines
 
 
-def _one_failure(failure: Failure, run_dir: Path, *, errors: bool, width: int) -> list[Text]:
+def _one_failure(
+    failure: Failure, run: Mapping[str, Any], *, errors: bool, width: int
+) -> list[Text]:
     first = failure.first
     head = Text.assemble((failure.label, "bold"), GAP, (first["cause"] or "FAILED", "red"))
     if len(failure.indices) > 1:
         head.append(f"{GAP}{count(len(failure.indices), 'element')}")
     elif first["attempt"] > 1:
         head.append(f"{GAP}attempt {first['attempt']}")
-    if first["job_id"]:
+    if first["job_id"] and run.get("executor") not in OWN_EXECUTORS:
         head.append(f"{GAP}job {first['job_id']}", "dim")
     lines = [head, *paragraph(first["error"], width=width, indent=GAP * 2, first=GAP)]
-    log = run_dir / first["log"] if first["log"] else None
+    log = Path(run["run_dir"]) / first["log"] if first["log"] else None
     if errors and first.get("traceback"):
         lines += block(first["traceback"], GAP * 2)
     elif errors and log is not None:
@@ -287,8 +292,8 @@ def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False)
         steps += steps_while_running(command, run_id)
     if failed and not errors:
         steps.append((f"{command} status {run_id} --errors", "see what failed in full"))
-    if failed:
-        words = [failed[0]["task"], *_index_word(failed[0])]
+    if logged := next((each for each in failed if each["log"]), None):
+        words = [logged["task"], *_index_word(logged)]
         steps.append((f"{command} logs {run_id} {shlex.join(words)}", "read its log"))
     return steps
 

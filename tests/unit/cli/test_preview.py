@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from reflow.cli.preview import MOST_INSTANCES, WIDEST_ARGUMENT, preview_lines
+from reflow.engine.preview import Preview, PreviewInstance, PreviewTask
+
+
+def instance(index: int, action: str = "run", **arguments: str) -> PreviewInstance:
+    return PreviewInstance(index=index, action=action, arguments=arguments, why="because")
+
+
+def shown(preview: Preview, *, every_instance: bool = False) -> str:
+    lines = preview_lines(preview, width=80, every_instance=every_instance)
+    return "\n".join(line.plain for line in lines)
+
+
+def test_the_summary_counts_what_would_be_run_and_what_is_cached() -> None:
+    tasks = [
+        PreviewTask(name="prepare", array=False, size=1, to_run=0, cached=1, unknown=False),
+        PreviewTask(name="convert", array=True, size=48000, to_run=47998, cached=2, unknown=False),
+        PreviewTask(name="publish", array=False, size=None, reason="waits for 'convert'"),
+    ]
+    text = shown(Preview(tasks=tasks))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["prepare", "1", "0", "1"] in rows
+    assert ["convert", "48,000", "47,998", "2"] in rows
+    assert ["publish", "?", "?", "?"] in rows
+    assert "publish\n  waits for 'convert'" in text
+
+
+def test_each_instance_comes_with_its_reason_and_what_it_would_be_given() -> None:
+    task = PreviewTask(
+        name="convert",
+        array=True,
+        size=2,
+        to_run=1,
+        cached=1,
+        instances=[instance(0, "cached", item="'a'"), instance(1, "run", item="'b'")],
+    )
+    text = shown(Preview(tasks=[task]))
+    assert "  [0]  cached  because\n      item = 'a'" in text
+    assert "  [1]  run  because\n      item = 'b'" in text
+
+
+def test_a_plain_task_has_no_index() -> None:
+    task = PreviewTask(name="prepare", array=False, size=1, instances=[instance(0)])
+    assert "  run  because" in shown(Preview(tasks=[task]))
+
+
+def test_a_terminal_is_not_flooded_but_a_file_gets_everything() -> None:
+    many = [instance(index) for index in range(MOST_INSTANCES + 5)]
+    preview = Preview(tasks=[PreviewTask(name="a", array=True, instances=many)])
+    assert "and 5 more elements" in shown(preview)
+    assert f"[{MOST_INSTANCES + 4}]" in shown(preview, every_instance=True)
+
+
+def test_a_long_argument_is_cut() -> None:
+    task = PreviewTask(name="a", array=False, instances=[instance(0, text="x" * 1000)])
+    assert max(map(len, shown(Preview(tasks=[task])).splitlines())) < WIDEST_ARGUMENT + 20
+
+
+def test_scripts_are_shown_as_they_are() -> None:
+    preview = Preview(tasks=[], scripts=[("script of convert", "#!/bin/sh\n\n  echo [bold]\n")])
+    assert "script of convert\n#!/bin/sh\n\n  echo [bold]" in shown(preview)

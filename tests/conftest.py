@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.services.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
+
 settings.register_profile("reflow", database=None, deadline=None)
 settings.load_profile("reflow")
 

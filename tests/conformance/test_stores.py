@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from reflow.stores.filesystem import Mount
 from reflow.stores.sql import SqlStore
 from reflow.testing.stores import StoreConformance
-
-from tests.services.postgres import postgres, postgres_url
-
-__all__ = ["postgres", "postgres_url"]
 
 
 class TestSqlite(StoreConformance):
@@ -19,6 +16,23 @@ class TestSqlite(StoreConformance):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite://{tmp_path}/state/manifest.db"
+
+
+class TestSqliteOnANetwork(StoreConformance):
+    """Without a write-ahead log, as on file systems that several hosts share."""
+
+    store_class = SqlStore
+
+    @pytest.fixture
+    def url(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        network = Mount(Path("/"), "nfs4", frozenset())
+        monkeypatch.setattr("reflow.stores.sqlite.mount_of", lambda _: network)
+        url = f"sqlite://{tmp_path}/manifest.db"
+        # Other processes find the file as it was begun here, and leave its journal alone.
+        store = SqlStore(url)
+        store.list_runs()
+        store.close()
+        return url
 
 
 class TestPostgres(StoreConformance):

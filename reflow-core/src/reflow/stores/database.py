@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -133,8 +133,10 @@ _inherited: list[_Own] = []
 class Database:
     """One connection, opened when it is needed, shared by threads, never by processes."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, prepare: Callable[[Dialect, Handle], None]) -> None:
+        """`prepare` is called with every new connection, before anything else uses it."""
         self._dialect = dialect
+        self._prepare = prepare
         self._state = _Own()
 
     @contextmanager
@@ -179,17 +181,17 @@ class Database:
     @contextmanager
     def _transaction(self, own: _Own, begin: str) -> Iterator[Session]:
         try:
-            handle = self._begun(own, begin)
-            own.session = session = Session(self._dialect, handle)
             try:
-                yield session
-                orm.run_sql(handle, "COMMIT")
+                handle = self._begun(own, begin)
+                own.session = Session(self._dialect, handle)
+                yield own.session
+                if own.pid == os.getpid():
+                    orm.run_sql(handle, "COMMIT")
             except BaseException:
                 self._roll_back(own)
                 raise
             finally:
-                session.end()
-                own.session = None
+                self._end_session(own)
         except (orm.PeeweeError, *self._dialect.errors) as error:
             raise StoreError(self._dialect.explain(orm.cause_of(error))) from error
 
@@ -207,25 +209,28 @@ class Database:
         return handle
 
     def _connected(self, own: _Own) -> Handle:
-        from reflow.stores.migrations import migrate
-
         if own.handle is None:
             handle = self._dialect.connect()
             try:
-                migrate(self._dialect, handle)
+                self._prepare(self._dialect, handle)
             except BaseException:
                 handle.close()
                 raise
             own.handle = handle
         return own.handle
 
+    def _end_session(self, own: _Own) -> None:
+        if own.session is not None:
+            own.session.end()
+            own.session = None
+
     def _roll_back(self, own: _Own) -> None:
-        if own.pid != os.getpid():
-            return  # A copy of the parent's transaction; it is not ours to end.
+        if own.handle is None or own.pid != os.getpid():
+            return  # A forked copy of a transaction is not ours to end.
         try:
             orm.run_sql(own.handle, "ROLLBACK")
         except (orm.PeeweeError, *self._dialect.errors):
-            # SQLite ends a transaction itself when the disk is full; a server may be gone.
+            # There may be none: SQLite ends it by itself when the disk is full.
             self._discard(own)
 
     def _discard(self, own: _Own) -> None:

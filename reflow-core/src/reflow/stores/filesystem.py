@@ -69,5 +69,5 @@ def _unescaped(field: str) -> str:
 
 def make_folder(folder: Path) -> None:
     """Create a folder and those above it; the umask decides, but nobody else may write."""
-    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.is_dir()]):
         missing.mkdir(mode=0o755, exist_ok=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from reflow.errors import StoreVersionError
 from reflow.stores import orm
 from reflow.stores.database import Dialect, Session
-from reflow.stores.models import TABLES, Schema
+from reflow.stores.models import SCHEMA_TABLE, TABLES, Schema
 from reflow.stores.orm import Handle
 
 Step: TypeAlias = Callable[[Session], None]
@@ -35,24 +36,29 @@ def migrate(dialect: Dialect, handle: Handle, steps: Sequence[Step] = STEPS) -> 
     orm.run_sql(handle, dialect.begin_writing)
     try:
         dialect.serialise(session)
-        version = _version(session)
-        if version > len(steps):
-            raise StoreVersionError(
-                f"{dialect.shown} was written by a newer reflow: its tables have version "
-                f"{version}, this one knows {len(steps)}. Run `pip install --upgrade "
-                f"reflow-core`, or choose another store with REFLOW_STORE"
-            )
-        for step in steps[version:]:
-            step(session)
-        session.execute(Schema.update(version=len(steps)))
+        _carry_out(session, dialect, steps)
         orm.run_sql(handle, "COMMIT")
     except BaseException:
-        orm.run_sql(handle, "ROLLBACK")
+        with suppress(*dialect.errors):
+            orm.run_sql(handle, "ROLLBACK")
         raise
 
 
+def _carry_out(session: Session, dialect: Dialect, steps: Sequence[Step]) -> None:
+    version = _version(session)
+    if version > len(steps):
+        raise StoreVersionError(
+            f"{dialect.shown} was written by a newer reflow: its tables have version {version}, "
+            f"this reflow knows them up to {len(steps)}. Run `pip install --upgrade reflow-core`, "
+            f"or choose another store with REFLOW_STORE"
+        )
+    for step in steps[version:]:
+        step(session)
+    session.execute(Schema.update(version=len(steps)))
+
+
 def _version(session: Session) -> int:
-    if not session.handle.table_exists("reflow_schema"):
+    if not session.handle.table_exists(SCHEMA_TABLE):
         return 0
     row = session.first(Schema.select(Schema.version))
     return int(row[0]) if row else 0

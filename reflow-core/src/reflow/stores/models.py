@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from reflow.stores.orm import BigInt, Index, Int, Key, Real, Table, Text, default, literal
 
+SCHEMA_TABLE = "reflow_schema"
+"""The name of the table that shows a database to be a manifest."""
+
 
 class Schema(Table):
     """The version of the tables; one row."""
@@ -14,7 +17,7 @@ class Schema(Table):
     version = Int()
 
     class Meta:  # noqa: D106
-        table_name = "reflow_schema"
+        table_name = SCHEMA_TABLE
         primary_key = False
 
 

@@ -23,6 +23,9 @@ except ImportError as error:
 
 CONNECT_SECONDS = 20
 
+PATIENCE = 30
+"""Seconds to wait for a row that another process keeps, and to keep one while doing nothing."""
+
 MIGRATION_LOCK = 0x7265_666C_6F77
 """The key of the advisory lock under which tables are changed."""
 
@@ -48,6 +51,9 @@ class PostgresDialect(Dialect):
             application_name="reflow",
         )
         handle.connect()
+        orm.run_sql(handle, f"SET lock_timeout = '{PATIENCE}s'")
+        # Whoever is stopped inside a transaction must not lock others out for ever.
+        orm.run_sql(handle, f"SET idle_in_transaction_session_timeout = '{PATIENCE}s'")
         encoding = orm.run_sql(handle, "SHOW server_encoding")[0][0]
         if encoding != "UTF8":
             handle.close()
@@ -77,7 +83,7 @@ class PostgresDialect(Dialect):
             handle,
             f'INSERT INTO "{batch.name}" ({columns}) SELECT {", ".join(cells.values())} '
             f"FROM {_arrays(handle, batch)}",
-            tuple(map(list, batch.bound.values())),
+            tuple(map(list, _bound(handle, batch).values())),
         )
 
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
@@ -91,7 +97,10 @@ class PostgresDialect(Dialect):
             f'UPDATE "{batch.name}" SET {setters} FROM {_arrays(handle, batch)} '
             f"WHERE {' AND '.join([*same, condition])}"
         )
-        return sum(orm.run_raw(handle, statement, values) for values in _rounds(batch.bound, keys))
+        return sum(
+            orm.run_raw(handle, statement, values)
+            for values in _rounds(_bound(handle, batch), keys)
+        )
 
     def usable(self, handle: Handle) -> bool:
         """Whether the server has not hung up."""
@@ -104,7 +113,15 @@ class PostgresDialect(Dialect):
         """In the server's own words, which never hold the password."""
         words = " ".join(self._url.without_secrets(str(error)).split())
         if isinstance(error, psycopg.errors.UniqueViolation):
-            return f"{self.shown} already holds a record of that name or number: {words}"
+            return (
+                f"{self.shown} already holds a record of that name or number; nothing was "
+                f"written: {words}"
+            )
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            return (
+                f"{self.shown} was kept locked by another process for {PATIENCE} s. See which "
+                f"one holds it (the view pg_stat_activity lists them), then run the command again"
+            )
         return (
             f"{self.shown} could not be used: {words}. See whether the server runs and lets you "
             f"in, or choose another store with REFLOW_STORE"
@@ -115,6 +132,16 @@ def _arrays(handle: Handle, batch: Batch) -> str:
     types = [f"%s::{orm.column_type(handle, batch.table, column)}[]" for column in batch.bound]
     names = ", ".join(f'"{column}"' for column in batch.bound)
     return f"unnest({', '.join(types)}) AS v({names})"
+
+
+def _bound(handle: Handle, batch: Batch) -> Cells:
+    """The bound columns, such that the driver takes each as an array."""
+    return {
+        column: _floats(values)
+        if orm.column_type(handle, batch.table, column) == "DOUBLE PRECISION"
+        else values
+        for column, values in batch.bound.items()
+    }
 
 
 def _rounds(bound: Cells, keys: Sequence[str]) -> Iterator[Row]:
@@ -128,3 +155,8 @@ def _rounds(bound: Cells, keys: Sequence[str]) -> Iterator[Row]:
         rounds[place].append(row)
     for rows in rounds:
         yield tuple([column[row] for row in rows] for column in bound.values())
+
+
+def _floats(column: Sequence[float | None]) -> Sequence[float | None]:
+    # The driver takes no list that mixes whole numbers with others.
+    return [None if value is None else float(value) for value in column]

@@ -24,6 +24,7 @@ from reflow.model.states import RunState, TaskState
 from reflow.stores import filters, instances, runs, submissions
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
+from reflow.stores.migrations import migrate
 from reflow.stores.text import plain
 from reflow.stores.url import PostgresUrl, SqliteUrl, parse_url
 from reflow.stores.writer import SqlWriter
@@ -42,7 +43,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         """Raises `ConfigError` for a URL that is neither."""
         self._url = parse_url(url)
-        self._database = Database(_dialect(self._url))
+        self._database = Database(_dialect(self._url), migrate)
 
     def __repr__(self) -> str:
         return f"SqlStore({self._url.shown!r})"

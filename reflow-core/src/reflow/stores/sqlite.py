@@ -16,6 +16,7 @@ from reflow.stores import orm
 from reflow.stores.bulk import Batch
 from reflow.stores.database import Dialect, Session
 from reflow.stores.filesystem import make_folder, mount_of
+from reflow.stores.models import SCHEMA_TABLE
 from reflow.stores.orm import Handle, Query
 
 PATIENCE = 30.0
@@ -53,7 +54,7 @@ class SqliteDialect(Dialect):
         handle = orm.sqlite_handle(str(self._path), PATIENCE)
         try:
             handle.connect()
-            self._choose_journal(handle)
+            self._set_up(handle)
             # A commit that has returned must survive a crash of the machine.
             orm.run_sql(handle, "PRAGMA synchronous = FULL")
             orm.run_sql(handle, f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -122,14 +123,21 @@ class SqliteDialect(Dialect):
             return found.st_dev, found.st_ino
         return None
 
-    def _choose_journal(self, handle: Handle) -> None:
-        """Choose the journal: WAL needs memory shared by all writers, so one host only.
+    def _set_up(self, handle: Handle) -> None:
+        """See that the file is ours, and choose what is laid down in it for good.
 
-        An existing file is never moved to WAL: other hosts may use what is local here.
+        A write-ahead log needs memory that all writers share, so one host. An existing file is
+        never moved to it: other hosts may use what is local here.
         """
         mount = mount_of(self._path)
         local = mount is not None and mount.local
-        new = orm.run_sql(handle, "SELECT count(*) FROM sqlite_master") == [(0,)]
+        names = {row[0] for row in orm.run_sql(handle, "SELECT name FROM sqlite_master")}
+        new = not names
+        if names and SCHEMA_TABLE not in names:
+            raise StoreError(
+                f"{self.shown} is the SQLite database of another program; it holds "
+                f"{min(names)!r}. Choose another store with REFLOW_STORE"
+            )
         present = orm.run_sql(handle, "PRAGMA journal_mode")[0][0]
         if new:
             orm.run_sql(handle, f"PRAGMA page_size = {PAGE_BYTES}")
@@ -145,9 +153,9 @@ def _set_journal(handle: Handle, mode: str) -> None:
     while True:
         try:
             orm.run_sql(handle, f"PRAGMA journal_mode = {mode}")
-        except orm.PeeweeError as error:
-            code = getattr(orm.cause_of(error), "sqlite_errorname", "")
-            if not code.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from reflow.errors import ConfigError
 
@@ -89,9 +89,10 @@ def _sqlite(path: str) -> SqliteUrl:
 def _postgres(url: str) -> PostgresUrl:
     try:
         parts = urlsplit(url)
-        written = [parts.password or ""]
-        written += [value for name, value in parse_qsl(parts.query) if name.endswith("password")]
     except ValueError as error:
         raise ConfigError(f"The PostgreSQL URL of the store cannot be read: {error}") from None
+    options = (option.partition("=") for option in parts.query.split("&"))
+    written = [value for name, _, value in options if name.endswith("password")]
+    written.append(parts.password or "")
     secrets = {form for secret in written for form in (secret, unquote(secret)) if form}
     return PostgresUrl(url, tuple(sorted(secrets, key=len, reverse=True)))

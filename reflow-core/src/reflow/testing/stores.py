@@ -1164,28 +1164,29 @@ class StoreConformance:
 
     # -- size ------------------------------------------------------------------------------
     def test_a_hundred_thousand_elements_are_kept(self, store: Store, lease: Lease) -> None:
-        number, bad = 100_000, 77_777
-        identities = [f"{index:064x}" for index in range(number)]
-        instances = [
-            Instance(task=TASK, index=index, identity=identity)
-            for index, identity in enumerate(identities)
+        number, fresh, bad = 100_000, 10_000, 7_777
+        self.with_result(store, "one", "a", output='"A"')
+        (result,) = store.find_outputs(["a"])["a"]
+        new = [Instance(task=TASK, index=index, identity=f"{index:064}") for index in range(fresh)]
+        cached = [
+            Instance(task=TASK, index=index, state=TaskState.SUCCESS, source=result.key)
+            for index in range(fresh, number)
         ]
-        outcomes = [
-            Outcome(task=TASK, index=index, attempt=1, state=TaskState.SUCCESS, output="1")
-            for index in range(number)
-        ]
+        outcomes = [success(index, output='"new"') for index in range(fresh)]
         outcomes[bad] = failure(bad)
         self.written(
             store,
             lease,
-            lambda write: write.add_instances(instances),
+            lambda write: write.add_instances([*new, *cached]),
             lambda write: write.record_outcomes(outcomes),
         )
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: number - 1, TaskState.FAILED: 1}
         assert [one.index for one in store.failures(RUN)] == [bad]
-        indices = [index for index, _ in store.outputs(RUN, TASK)]
-        assert indices == [index for index in range(number) if index != bad]
-        assert len(store.find_outputs(identities[: bad + 1])) == bad
+        assert list(store.outputs(RUN, TASK)) == [
+            (index, '"new"' if index < fresh else '"A"') for index in range(number) if index != bad
+        ]
+        assert len(store.find_outputs([one.identity or "" for one in new])) == fresh - 1
+        assert len(store.instances(RUN)) == number
 
     def test_a_large_output_is_kept(self, store: Store, lease: Lease) -> None:
         self.with_elements(store, lease, 1)

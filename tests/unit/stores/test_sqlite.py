@@ -1,0 +1,353 @@
+"""SQLite files: where they may lie, and what is said when they cannot be used."""
+
+# ruff: noqa: PT012 - what breaks a transaction off happens inside it.
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from reflow.errors import StoreError
+from reflow.model.records import Instance, Lease
+from reflow.stores import sqlite
+from reflow.stores.filesystem import Mount
+from reflow.stores.sql import SqlStore
+from reflow.testing.stores import RUN, new_run, plain_and_array
+
+LOCAL = Mount(Path("/"), "ext4", frozenset())
+NETWORK = Mount(Path("/"), "nfs4", frozenset())
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mount | None], None]:
+    """Lets every file lie on a file system."""
+
+    def lie(mount: Mount | None) -> None:
+        monkeypatch.setattr(sqlite, "mount_of", lambda _: mount)
+
+    return lie
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    store = SqlStore(f"{tmp_path}/m.db")
+    yield store
+    store.close()
+
+
+def journal(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    try:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def pragma(store: SqlStore, name: str) -> object:
+    with store._database.reading() as session:
+        return session.sql(f"PRAGMA {name}")[0][0]
+
+
+# -- the journal ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mount", "expected"), [(LOCAL, "wal"), (NETWORK, "delete"), (None, "delete")]
+)
+def test_a_new_file_has_a_write_ahead_log_only_where_one_host_writes(
+    on: Callable[[Mount | None], None],
+    mount: Mount | None,
+    expected: str,
+    store: SqlStore,
+    tmp_path: Path,
+) -> None:
+    on(mount)
+    store.create_run(new_run(), [])
+    store.close()
+    assert journal(tmp_path / "m.db") == expected
+
+
+def test_a_write_ahead_log_is_given_up_on_a_network_file_system(
+    on: Callable[[Mount | None], None], store: SqlStore, tmp_path: Path
+) -> None:
+    on(LOCAL)
+    store.create_run(new_run(), [])
+    store.close()
+    on(NETWORK)
+    assert store.run(RUN) == new_run()
+    store.close()
+    assert journal(tmp_path / "m.db") == "delete"
+
+
+def test_a_file_without_one_is_never_given_a_write_ahead_log(
+    on: Callable[[Mount | None], None], store: SqlStore, tmp_path: Path
+) -> None:
+    on(NETWORK)
+    store.create_run(new_run(), [])
+    store.close()
+    on(LOCAL)
+    assert store.run(RUN) == new_run()
+    store.close()
+    assert journal(tmp_path / "m.db") == "delete"
+
+
+@pytest.mark.parametrize("mount", [LOCAL, NETWORK])
+def test_a_commit_survives_a_crash_of_the_machine(
+    on: Callable[[Mount | None], None], mount: Mount, store: SqlStore
+) -> None:
+    on(mount)
+    assert pragma(store, "synchronous") == 2
+
+
+def test_readers_are_not_held_up_by_a_writer(store: SqlStore, tmp_path: Path) -> None:
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    reader = SqlStore(store.url)
+    with store.fenced(lease) as write:
+        write.add_instances([Instance(task="work", index=0)])
+        assert reader.instances(RUN) == []
+    assert len(reader.instances(RUN)) == 1
+    reader.close()
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_nothing_is_opened_before_the_first_use(tmp_path: Path) -> None:
+    SqlStore(f"{tmp_path}/new/m.db").close()
+    assert not (tmp_path / "new").exists()
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    store = SqlStore(f"{tmp_path}/some/new/m.db")
+    assert store.list_runs() == []
+    store.close()
+    assert (tmp_path / "some" / "new" / "m.db").is_file()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_follow_the_umask_and_let_nobody_else_write(
+    umask: int, mode: int, tmp_path: Path
+) -> None:
+    store = SqlStore(f"{tmp_path}/m.db")
+    before = os.umask(umask)
+    try:
+        store.create_run(new_run(), [])
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("m.db*")}
+    store.close()
+    assert set(modes) >= {"m.db"}
+    assert set(modes.values()) == {mode}
+
+
+@pytest.mark.parametrize("name", ["a b?mode=memory.db", "ü%41.db", "\udcff.db", "-m.db"])
+def test_a_file_may_have_any_name(name: str, tmp_path: Path) -> None:
+    store = SqlStore(f"{tmp_path}/{name}")
+    store.create_run(new_run(), [])
+    store.close()
+    assert (tmp_path / name).is_file()
+    again = SqlStore(store.url)
+    assert again.run(RUN) == new_run()
+    again.close()
+
+
+def test_two_stores_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
+    stores = [SqlStore(f"{tmp_path}/{name}.db") for name in "ab"]
+    for number, store in enumerate(stores):
+        store.create_run(new_run(message=f"store {number}"), plain_and_array()[:number])
+    leases = [store.acquire(RUN, {}) for store in stores]
+    first, second = stores
+    assert isinstance(leases[0], Lease)
+    with first.fenced(leases[0]):
+        # Each has a transaction of its own.
+        assert second.acquire(RUN, {}, second.lease(RUN)) is not None
+    first.close()
+    assert second.run(RUN).message == "store 1"
+    assert len(second.tasks(RUN)) == 1
+    assert first.run(RUN).message == "store 0"
+    for store in stores:
+        store.close()
+
+
+# -- use ------------------------------------------------------------------------------------------
+
+
+def test_writing_inside_a_transaction_is_refused_at_once(store: SqlStore) -> None:
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    with (
+        pytest.raises(StoreError, match="inside another transaction"),
+        store.fenced(lease) as write,
+    ):
+        write.set_task_size("work", 5)
+        store.beat(lease)
+    assert store.tasks(RUN)[1].size is None
+
+
+def test_reading_inside_a_transaction_sees_what_it_wrote(store: SqlStore) -> None:
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    with store.fenced(lease) as write:
+        write.set_task_size("work", 5)
+        assert store.tasks(RUN)[1].size == 5
+    assert store.beat(lease) is False
+
+
+def test_a_store_is_not_closed_inside_a_transaction(store: SqlStore) -> None:
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    with pytest.raises(StoreError, match="closed"), store.fenced(lease):
+        store.close()
+    assert store.beat(lease) is False
+
+
+# -- what can go wrong ----------------------------------------------------------------------------
+
+
+def refused(path: Path, *said: str) -> None:
+    """Using the file fails in one sentence that names it, and one that says what to do."""
+    store = SqlStore(str(path))
+    with pytest.raises(StoreError) as caught:
+        store.create_run(new_run(), [])
+    store.close()
+    for words in (str(path), *said):
+        assert words in str(caught.value)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "m.db").write_text("dear diary\n" * 100)
+    refused(tmp_path / "m.db", "is no SQLite database", "REFLOW_STORE")
+    assert (tmp_path / "m.db").read_text().startswith("dear diary")
+
+
+def test_the_database_of_another_program(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "m.db")
+    other.execute("CREATE TABLE photos (name)")
+    other.close()
+    before = (tmp_path / "m.db").read_bytes()
+    refused(tmp_path / "m.db", "another program", "photos", "REFLOW_STORE")
+    assert (tmp_path / "m.db").read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / "m.db").touch()
+    store = SqlStore(f"{tmp_path}/m.db")
+    assert store.create_run(new_run(), [])
+    store.close()
+
+
+def test_a_damaged_file(store: SqlStore, tmp_path: Path) -> None:
+    store.create_run(new_run(), [])
+    store.close()
+    path = tmp_path / "m.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xaa" * 4000 + content[4100:])
+    refused(path, "is damaged", "Restore it")
+
+
+def test_a_folder_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "m.db").mkdir()
+    refused(tmp_path / "m.db", "cannot be opened", "REFLOW_STORE")
+
+
+def test_a_file_in_the_place_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").touch()
+    refused(tmp_path / "folder" / "m.db", "cannot be created", "REFLOW_STORE")
+
+
+def test_a_file_kept_locked(
+    store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.1)
+    store.create_run(new_run(), [])
+    other = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"m\.db was kept locked by another process"):
+        store.leave_mark(RUN)
+    assert store.run(RUN) == new_run()
+    other.execute("ROLLBACK")
+    other.close()
+    store.leave_mark(RUN)
+    assert store.lease(RUN).mark
+
+
+def test_a_file_removed_under_way(store: SqlStore, tmp_path: Path) -> None:
+    store.create_run(new_run(), [])
+    (tmp_path / "m.db").rename(tmp_path / "gone.db")
+    with pytest.raises(StoreError, match=r"m\.db was removed or replaced"):
+        store.leave_mark(RUN)
+    (tmp_path / "gone.db").rename(tmp_path / "m.db")
+    store.leave_mark(RUN)
+
+
+def test_a_file_replaced_under_way(store: SqlStore, tmp_path: Path) -> None:
+    store.create_run(new_run(), [])
+    other = SqlStore(f"{tmp_path}/other.db")
+    other.list_runs()
+    other.close()
+    (tmp_path / "other.db").rename(tmp_path / "m.db")
+    with pytest.raises(StoreError, match=r"m\.db was removed or replaced"):
+        store.create_run(new_run("lost"), [])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield folder
+    # Lazily: a test that failed may hold files open, and must not disturb later ones.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("mount", [LOCAL, NETWORK])
+def test_a_full_disk_and_then_room_again(
+    small_disk: Path, on: Callable[[Mount | None], None], mount: Mount
+) -> None:
+    on(mount)
+    store = SqlStore(f"{small_disk}/m.db")
+    store.create_run(new_run(), [])
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match="No space left"):
+        ballast.write_bytes(b"x" * 2_000_000)
+    written = 0
+    with pytest.raises(
+        StoreError, match=rf"{small_disk}/m\.db cannot be written: the disk is full"
+    ):
+        for written in range(10_000):
+            store.create_run(new_run(f"run-{written}", message="x" * 10_000), [])
+    assert len(store.list_runs()) == written + 1
+    ballast.unlink()
+    assert store.create_run(new_run(f"run-{written}"), [])
+    assert len(store.list_runs()) == written + 2
+    store.close()
+
+
+def test_a_full_disk_at_the_start(small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "ballast").write_bytes(b"x" * 2_000_000)
+    refused(small_disk / "m.db", "the disk is full", "Free some space")
+
+
+def test_a_read_only_file_system(small_disk: Path) -> None:
+    store = SqlStore(f"{small_disk}/m.db")
+    store.create_run(new_run("there"), [])
+    store.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused(small_disk / "m.db", "cannot be", "REFLOW_STORE")
+    refused(small_disk / "new" / "m.db", "cannot be created", "Read-only file system")

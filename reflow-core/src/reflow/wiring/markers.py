@@ -86,6 +86,9 @@ if TYPE_CHECKING:
 
         def __init__(self) -> None: ...
 
+        # What is joined to it is an ordinary path.
+        def __truediv__(self, key: str | os.PathLike[str]) -> Path: ...  # type: ignore[override]
+
 else:
 
     class RunDir:

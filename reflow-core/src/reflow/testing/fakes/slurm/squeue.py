@@ -248,14 +248,16 @@ def _parse_format(text: str) -> list[Column]:
 
 
 def _parse_long_format(text: str) -> list[Column]:
-    """Read `JobArrayID:30,State`."""
+    """Read `JobArrayID:30,State:|`: a width, or what stands behind a field as long as needed."""
     found = []
     for part in text.split(","):
-        name, _, width = part.partition(":")
+        name, _, size = part.partition(":")
         letter = LONG_NAMES.get(name.strip().lower())
-        if letter is None:
+        match = re.fullmatch(r"(\.?)(\d*)(.*)", size)
+        if letter is None or match is None:
             raise Refusal(f"squeue: error: Invalid job format specification: {name}")
-        found.append(Column(letter, int(width or 20)))
+        width = int(match[2]) if match[2] else 0 if match[3] else 20
+        found.append(Column(letter, width, bool(match[1]), match[3]))
     return found
 
 

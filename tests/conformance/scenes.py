@@ -44,6 +44,8 @@ class Player:
     fake: FakeScheduler
     folder: Path
     """Stands for /scratch."""
+    place: Path
+    """Where commands are run."""
     steps: list[Step]
     normalise: Normalise
     at: int = 0
@@ -83,7 +85,7 @@ class Player:
         done = subprocess.run(
             ["bash", "-c", self._localised(command)],
             env={**self.fake.environment, **self.environment},
-            cwd=self.folder / "jobs",
+            cwd=self.place,
             input=None if stdin is None else self._localised(stdin),
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -159,15 +161,16 @@ def playing(
     folder: Path,
     normalise: Normalise,
     *,
+    place: str = "jobs",
     sleeps: tuple[int, ...] = (),
     **settings: Any,
 ) -> Iterator[Player]:
     """Set a scene: the fake with these settings, gates for every `sleep` of the commands."""
-    (folder / "jobs").mkdir(exist_ok=True)
+    (folder / place).mkdir(exist_ok=True)
     said = " ".join(f"{step.command} {step.stdin or ''}" for step in steps)
     numbers = set(re.findall(r"\bsleep (\d+)", said)) | {str(one) for one in sleeps}
     with (
         gates_for(folder, numbers) as gates,
         FakeScheduler(scheduler, folder, **settings) as fake,
     ):
-        yield Player(fake, folder, steps, normalise, gates=gates)
+        yield Player(fake, folder, folder / place, steps, normalise, gates=gates)

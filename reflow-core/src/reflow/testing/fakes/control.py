@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 FACES: Mapping[str, str] = {
+    "sge": "reflow.testing.fakes.sge:SgeFace",
     "slurm": "reflow.testing.fakes.slurm:SlurmFace",
 }
 """The fakes there are, by name."""
@@ -284,9 +285,13 @@ class FakeScheduler:
         """Kill running tasks and put them back into the queue, as a preemption does."""
         self.do("requeue", job=job)
 
-    def age_out(self, jobs: Iterable[str] | None = None) -> None:
-        """Let the scheduler forget finished jobs; all of them where none is named."""
-        self.do("age_out", jobs=None if jobs is None else list(jobs))
+    def age_out(self, jobs: Iterable[str] | None = None, *, accounting: bool = False) -> None:
+        """Let the scheduler forget finished jobs; all of them where none is named.
+
+        With `accounting`, accounting forgets them too.
+        """
+        chosen = None if jobs is None else list(jobs)
+        self.do("age_out", jobs=chosen, accounting=accounting)
 
     def vanish(self, job: str) -> None:
         """Let a job be gone from queue and accounting as if it had never been."""

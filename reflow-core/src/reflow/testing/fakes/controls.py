@@ -56,8 +56,9 @@ class Controls:
         wanted = [Phase(one) for one in phases]
         end = time.monotonic() + timeout
 
+        tasks = self._tasks(job)
+
         def poll() -> Reply | None:
-            tasks = self._tasks(job)
             if all(task.phase in wanted for task in tasks):
                 return Reply(stdout=json.dumps([self._describe(task) for task in tasks]))
             if time.monotonic() >= end:
@@ -149,11 +150,12 @@ class Controls:
             if task.phase is Phase.RUNNING:
                 self._engine.end_at_once(task, Why.REQUEUED)
 
-    def age_out(self, jobs: list[str] | None) -> None:
+    def age_out(self, jobs: list[str] | None, accounting: bool) -> None:
         """Let finished tasks be forgotten, all of them where none is named."""
         for task in self._chosen(jobs):
             if task.phase is Phase.OVER:
                 self._engine.forget(task)
+                task.accounted = task.accounted and not accounting
 
     def vanish(self, job: str) -> None:
         """Remove a job from the scheduler's memory and accounting; kill what runs of it."""

@@ -51,6 +51,9 @@ class Policy(Protocol):
     def run_ended(self, task: Task, run: Run) -> None:
         """Settle, requeue or keep a task whose process has ended; most call `Engine.settle`."""
 
+    def task_over(self, task: Task) -> None:
+        """Note that a task is over, whichever way."""
+
     def first_signal(self, task: Task, run: Run) -> None:
         """Tell a run's processes to end, gently; SIGKILL follows after `kill_wait`."""
 
@@ -162,6 +165,7 @@ class Engine:
         task.phase = Phase.OVER
         task.why = why
         task.ended = self.now()
+        self._policy.task_over(task)
         self.want_schedule()
 
     def requeue(self, task: Task, delay: float = 0.0) -> None:
@@ -184,6 +188,7 @@ class Engine:
     def forget(self, task: Task) -> None:
         """Let the scheduler's memory of a finished task go."""
         task.known = False
+        task.forgotten = True
 
     # Scheduling
 

@@ -194,6 +194,9 @@ class Face(ABC):
         """A task whose process has ended is over."""
         self.engine.settle(task, run.why)
 
+    def task_over(self, task: Task) -> None:  # noqa: B027 (most have nothing to do)
+        """Note that a task is over, whichever way."""
+
     def first_signal(self, task: Task, run: Run) -> None:
         """Ask with SIGTERM, and wake what is stopped."""
         processes.signal_group(run.pid, signal.SIGTERM)

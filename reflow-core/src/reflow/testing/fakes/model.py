@@ -118,6 +118,8 @@ class Launch:
     umask: int = 0o022
     address_space: int | None = None
     """A limit in bytes on each process' address space."""
+    cpu_seconds: int | None = None
+    """A limit on each process' CPU time."""
 
 
 @dataclass
@@ -170,6 +172,10 @@ class Task:
     by: str = ""
     known: bool = True
     """Whether the scheduler still remembers it."""
+    forgotten: bool = False
+    """Whether it was made to forget it, rather than that nothing shows what is over."""
+    accounted: bool = True
+    """Whether accounting still has it."""
     dropped: bool = False
     """Gone without a trace, as if it had never been."""
     reason: object = None

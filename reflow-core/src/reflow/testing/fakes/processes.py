@@ -63,10 +63,14 @@ def _open_output(path: Path, launch: Launch) -> int:
 
 
 def _limited(launch: Launch) -> list[str]:
-    if launch.address_space is None:
+    limits = ""
+    if launch.address_space is not None:
+        limits += f"ulimit -v {max(launch.address_space // 1024, 1)}; "
+    if launch.cpu_seconds is not None:
+        limits += f"ulimit -t {launch.cpu_seconds}; "
+    if not limits:
         return list(launch.argv)
-    kilobytes = max(launch.address_space // 1024, 1)
-    return ["/bin/sh", "-c", f'ulimit -v {kilobytes}; exec "$@"', "sh", *launch.argv]
+    return ["/bin/sh", "-c", f'{limits}exec "$@"', "sh", *launch.argv]
 
 
 def signal_group(pid: int, number: int) -> None:

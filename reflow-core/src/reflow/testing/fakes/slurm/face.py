@@ -67,7 +67,7 @@ class SlurmFace(Face):
 
     def accounted_jobs(self) -> Iterator[SlurmJob]:
         """Jobs that slurmdbd may know."""
-        return (job for job in self._all_jobs() if job.present)
+        return (job for job in self._all_jobs() if any(task.accounted for task in job.present))
 
     def known_job(self, number: int) -> SlurmJob | None:
         """The job of that number, if slurmctld remembers it."""

@@ -83,13 +83,15 @@ def locate(workflow: Workflow) -> FlowRef:
     """
     for spec in workflow.specs():
         _check_importable(workflow.name, spec.name, spec.function)
-    for name, module in list(sys.modules.items()):
-        if _defines(module, workflow):
-            return _reference(name, module, workflow.name)
-    raise DefinitionError(
-        f"workflow {workflow.name!r} is not a variable of any module, so that other processes "
-        "cannot find it: assign it at the top level of a file, or use run_local(max_workers=1)"
-    )
+    found = {name: each for name, each in list(sys.modules.items()) if _defines(each, workflow)}
+    if not found:
+        raise DefinitionError(
+            f"workflow {workflow.name!r} is not a variable of any module, so that other processes "
+            "cannot find it: assign it at the top level of a file, or use run_local(max_workers=1)"
+        )
+    # A script that imports the workflow has it as a variable too, and no need for a main guard.
+    name = min(found, key=lambda name: name == "__main__")
+    return _reference(name, found[name], workflow.name)
 
 
 def _check_importable(workflow: str, task: str, function: Any) -> None:

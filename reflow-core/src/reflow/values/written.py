@@ -1,0 +1,281 @@
+"""What the user's files say: top-level names, and where the names they use lead."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Protocol, TypeAlias
+
+from reflow.model.json import Json
+from reflow.values.sourcefile import SourceFile
+from reflow.values.syntax import Chain, Description, Import
+from reflow.values.text import digest
+from reflow.values.usercode import Module, UserCode
+
+Seen: TypeAlias = frozenset[tuple[Path, str]]
+"""Imported names on the way, so that modules that import from each other end."""
+
+_files: dict[Path, tuple[SourceFile | None, object]] = {}
+"""Files as they were when first looked at since they were loaded, beside the module's spec (a
+reload makes a new one). This is what the process takes itself to be running."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A file of the user's own, as one survey sees it."""
+
+    source: SourceFile
+    loaded: Mapping[str, Any] | None
+    """The globals of its module; None where a function imports it and may not have done so yet,
+    so that nothing depends on whether it has."""
+
+    @property
+    def key(self) -> tuple[Path, bool]:
+        """Tells it from other files, and from the same file seen the other way."""
+        return self.source.path, self.loaded is None
+
+
+class Graph:
+    """Descriptions of everything that was reached, each once.
+
+    They refer to each other by number, so that circles are no trouble, and are numbered in the
+    order in which they are found, which is the same in every process.
+    """
+
+    def __init__(self) -> None:
+        self.descriptions: list[Json] = []
+        self._numbers: dict[object, int] = {}
+        self._waiting: list[tuple[int, Callable[[], Json]]] = []
+
+    def number(self, key: object, describe: Callable[[], Json]) -> int:
+        """The number of a thing; it is described later if it is new."""
+        if key not in self._numbers:
+            self._numbers[key] = len(self._numbers)
+            self.descriptions.append(None)
+            self._waiting.append((self._numbers[key], describe))
+        return self._numbers[key]
+
+    def complete(self) -> None:
+        """Describe everything that was reached, and what that reaches."""
+        while self._waiting:
+            number, describe = self._waiting.pop(0)
+            self.descriptions[number] = describe()
+
+
+class DescribesValues(Protocol):
+    """Describes what is in memory."""
+
+    def value(self, value: object) -> Json:
+        """Any value; functions and classes by what their files say, where they do."""
+        ...
+
+    def contents(self, value: object) -> Json:
+        """The same, but a function or class by what was loaded, whatever its file says."""
+        ...
+
+
+class WrittenCode:
+    """Follows names through the user's files."""
+
+    live: DescribesValues
+
+    def __init__(
+        self,
+        graph: Graph,
+        user_code: UserCode,
+        known_globals: Mapping[Path, Mapping[str, Any]],
+    ) -> None:
+        self.user_code = user_code
+        self.edited: set[Path] = set()
+        """Files of which something that was loaded differs from what they say now."""
+        self._graph = graph
+        self._known_globals = known_globals
+
+    # -- files -----------------------------------------------------------------------------------
+    def file(self, path: Path, *, is_loaded: bool = True) -> OwnFile | None:
+        """A file of the user's own, read and parsed once; None if that is impossible."""
+        loaded = self._known_globals.get(path) or self.user_code.loaded(path)
+        spec = loaded.get("__spec__")
+        known = _files.get(path)
+        if known is None or known[1] is not spec:
+            known = _files[path] = (_read(path), spec)
+        source = known[0]
+        return OwnFile(source, loaded if is_loaded else None) if source else None
+
+    def agreeing(self, file: OwnFile, agrees: Callable[[SourceFile], bool]) -> OwnFile | None:
+        """The file, if it agrees with what was loaded from it; read once more if it does not.
+
+        Where an import hook rewrote the code while loading, there is nothing to compare.
+        """
+        loader = (file.loaded or {}).get("__loader__")
+        if type(loader) not in (SourceFileLoader, type(None)) or agrees(file.source):
+            return file
+        path = file.source.path
+        fresh = _read(path)
+        if fresh is not None and agrees(fresh):
+            _files[path] = (fresh, (file.loaded or {}).get("__spec__"))
+            return OwnFile(fresh, file.loaded)
+        self.edited.add(path)
+        return None
+
+    # -- top-level names -------------------------------------------------------------------------
+    def unit(self, file: OwnFile, name: str) -> int:
+        """The number of what a file makes of a top-level name."""
+        return self._graph.number((file.key, name), partial(self._describe_unit, file, name))
+
+    def whole(self, file: OwnFile) -> int:
+        """The number of all that a file does when it is imported."""
+        describe = partial(self.describe, file, file.source.all_statements())
+        return self._graph.number(file.key, describe)
+
+    def describe(
+        self, file: OwnFile, nodes: Iterable[ast.AST], own_name: str | None = None
+    ) -> dict[str, Json]:
+        """Pieces of a file: what they say, and where the names in them lead."""
+        texts: list[Json] = []
+        links: dict[str, Json] = {}
+        for node in nodes:
+            try:
+                description, uses = file.source.describe(node, file.loaded or {})
+            except RecursionError:
+                return {"file": digest(file.source.content)}
+            texts.append(description.text)
+            for chain in sorted(uses):
+                target = self._target(file, description, chain) if chain[0] != own_name else None
+                if target is not None:
+                    links[".".join(chain)] = target
+        return {"code": texts, "uses": links}
+
+    def _describe_unit(self, file: OwnFile, name: str) -> Json:
+        value = None
+        if file.loaded is not None and name in file.loaded:
+            value = file.loaded[name]
+            found = self.agreeing(file, lambda source: source.agrees(name, value))
+            if found is None:
+                return {"loaded": self.live.contents(value)}
+            file = found
+        described = self.describe(file, file.source.statements(name), own_name=name)
+        holds: list[Json] = []
+        if not file.source.only_defines(name):
+            holds = [self.live.value(part) for part in _definitions_in(value)]
+        return {**described, "holds": holds}
+
+    # -- where names lead ------------------------------------------------------------------------
+    def _target(self, file: OwnFile, description: Description, chain: Chain) -> Json:
+        """Where a name used in a piece of a file leads; imports made inside come first."""
+        inner = description.imports.get(chain[0])
+        if inner is None:
+            return self._resolve(file, chain, frozenset())
+        inside = OwnFile(file.source, None)
+        return _alternatives(
+            [self._imported(inside, item, chain[1:], frozenset()) for item in inner]
+        )
+
+    def _resolve(self, file: OwnFile, chain: Chain, seen: Seen) -> Json:
+        """Where a name leads: a number, the name of something from elsewhere, or None."""
+        name = chain[0]
+        definer = self._definer(file, name, frozenset())
+        if definer is None:
+            return self._from_nowhere(file, name)
+        here = seen | {(definer.source.path, name)}
+        found = [
+            self._imported(definer, item, chain[1:], here) for item in definer.source.imports(name)
+        ]
+        if definer.source.binds(name):
+            found.append(self.unit(definer, name))
+        return _alternatives(found)
+
+    def _definer(self, file: OwnFile, name: str, seen: frozenset[Path]) -> OwnFile | None:
+        """The file that binds a name for this one: itself, or one that it imports all of."""
+        if file.source.binds(name) or file.source.imports(name):
+            return file
+        for star in file.source.stars:
+            module = self.user_code.find(star, file.source.path)
+            other = self._file_of(module, file, star)
+            if other is not None and other.source.path not in seen:
+                definer = self._definer(other, name, seen | {file.source.path})
+                if definer is not None:
+                    return definer
+        return None
+
+    def _from_nowhere(self, file: OwnFile, name: str) -> Json:
+        """A name that no statement binds: a built-in, or put there while the program runs."""
+        loaded = file.loaded or {}
+        if name not in loaded or name.startswith("__") or hasattr(builtins, name):
+            return None
+        return self.live.value(loaded[name])
+
+    def _imported(self, file: OwnFile, item: Import, rest: Chain, seen: Seen) -> Json:
+        """Where an imported name leads, with the attributes then taken from it."""
+        names = (item.attribute, *rest) if item.attribute else rest
+        module = self.user_code.find(item, file.source.path)
+        if module is None:
+            return ".".join((f"{'.' * item.level}{item.module}", *names))
+        return self._inside(module, names, seen, file, item)
+
+    def _inside(
+        self, module: Module, names: Chain, seen: Seen, importer: OwnFile, item: Import
+    ) -> Json:
+        """Where attributes of one of the user's modules lead."""
+        file = self._file_of(module, importer, item)
+        if names and file is not None and (file.source.path, names[0]) not in seen:
+            definer = self._definer(file, names[0], frozenset())
+            if definer is not None:
+                return self._resolve(definer, names, seen)
+        part = self.user_code.submodule(module, names[0]) if names else None
+        if part is not None:
+            return self._inside(part, names[1:], seen, importer, item)
+        if names and names[0].startswith("__"):
+            return None
+        return self._whole_module(module, file)
+
+    def _file_of(self, module: Module | None, importer: OwnFile, item: Import) -> OwnFile | None:
+        if module is None or module.file is None:
+            return None
+        is_loaded = importer.loaded is not None and not item.for_types
+        return self.file(module.file, is_loaded=is_loaded)
+
+    def _whole_module(self, module: Module, file: OwnFile | None) -> Json:
+        if file is not None:
+            return self.whole(file)
+        if module.file is None:
+            return None
+        return self._graph.number(module.file, partial(_describe_bytes, module.file))
+
+
+def _read(path: Path) -> SourceFile | None:
+    try:
+        return SourceFile(path) if path.suffix == ".py" else None
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _describe_bytes(path: Path) -> Json:
+    """A compiled module, or one that cannot be parsed."""
+    try:
+        return {"bytes": digest(path.read_bytes())}
+    except OSError:
+        return None
+
+
+def _alternatives(targets: list[Json]) -> Json:
+    """Where a name leads that may be bound in several ways (`try: import ...`)."""
+    return targets[0] if len(targets) == 1 else targets
+
+
+def _definitions_in(value: object, depth: int = 3) -> Iterator[object]:
+    """Functions and classes that a global container holds: a registry, a list of steps."""
+    if isinstance(value, (FunctionType, type)):
+        yield value
+    elif depth and isinstance(value, (dict, list, tuple, set, frozenset)):
+        parts: Iterable[object] = value.values() if isinstance(value, dict) else value
+        if isinstance(value, (set, frozenset)):
+            parts = sorted(value, key=lambda part: str(getattr(part, "__qualname__", "")))
+        for part in parts:
+            yield from _definitions_in(part, depth - 1)

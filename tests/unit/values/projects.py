@@ -1,0 +1,73 @@
+"""Small projects on disk, loaded the way a worker loads a flow: by path, beside its helpers."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from reflow.values.source import source_digest
+
+_numbers = count()
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write the files of a project, and return the folder."""
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+    return folder
+
+
+@contextmanager
+def loaded(file: Path) -> Iterator[ModuleType]:
+    """The module of a file under a name of its own; what it imports from its folder is dropped."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(file.parent))
+    importlib.invalidate_caches()
+    name = f"flow_{next(_numbers)}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(file.parent))
+        for added in sys.modules.keys() - before:
+            if _lies_in(sys.modules[added], file.parent):
+                del sys.modules[added]
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+    return any(place and Path(place).is_relative_to(folder) for place in places)
+
+
+class Digests:
+    """Digests of `task` in variants of a project, each in a folder of its own."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._tmp_path = tmp_path
+
+    def __call__(self, flow: str = "", /, task: str = "task", **helpers: str) -> str:
+        files = {"flow.py": flow, **{_file_name(name): text for name, text in helpers.items()}}
+        folder = write(self._tmp_path / f"variant{next(_numbers)}", files)
+        with loaded(folder / "flow.py") as module:
+            function: Any = getattr(module, task)
+            return source_digest(function)
+
+
+def _file_name(name: str) -> str:
+    """`package__module` is `package/module.py`, and `package__` is `package/__init__.py`."""
+    folder, _, module = name.rpartition("__")
+    return f"{folder.replace('__', '/')}/{module or '__init__'}.py" if folder else f"{name}.py"

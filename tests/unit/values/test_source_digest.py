@@ -1,0 +1,804 @@
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.values.source import edited_files, source_digest
+
+from tests.unit.values.projects import Digests, loaded, write
+
+
+@pytest.fixture
+def digest(tmp_path: Path) -> Digests:
+    return Digests(tmp_path)
+
+
+# -- the function itself ------------------------------------------------------------------------
+PLAIN = """
+    def task(x, y=1):
+        total = x + y
+        return [total, 'a']
+"""
+
+
+@pytest.mark.parametrize(
+    "cosmetic",
+    [
+        '''
+        """A module."""
+        # a comment
+        import os  # unused
+
+        def task(
+            x,
+            y = 1,
+        ):
+            """What it does."""
+            # how
+            total = (x
+                     + y)
+
+            return [total, "a"]
+        ''',
+        """
+        def other(): return 1
+        OTHER = 3
+        def task(x, y=1):
+            "doc"
+            total = x + y; return [total, 'a']
+        class Unused: pass
+        """,
+        """
+        def task(x, y=0x1):
+            pass
+            total = x + y
+            "a string that does nothing"
+            return [total, 'a',]
+        if __name__ == "__main__":
+            print(task)
+        """,
+    ],
+)
+def test_comments_docstrings_formatting_and_unrelated_code_do_not_count(
+    digest: Digests, cosmetic: str
+) -> None:
+    assert digest(cosmetic) == digest(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x + y", "x - y"),
+        ("y=1", "y=2"),
+        ("y=1", "y=True"),
+        ("y=1", "y=1.0"),
+        ("y=1", "*, y=1"),
+        ("(x, y=1)", "(x, z=1, y=1)"),
+        ("(x, y=1)", "(x: int, y=1)"),
+        ("(x, y=1):", "(x, y=1) -> list:"),
+        ("'a'", "b'a'"),
+        ("[total, 'a']", "(total, 'a')"),
+        ("def task", "async def task"),
+    ],
+)
+def test_what_the_function_says_counts(digest: Digests, old: str, new: str) -> None:
+    assert digest(PLAIN.replace(old, new)) != digest(PLAIN)
+
+
+def test_a_quoted_annotation_counts_like_one_without_quotes(digest: Digests) -> None:
+    assert digest("def task(x: 'list[int]'): ...") == digest("def task(x: list[int]): ...")
+
+
+# -- what reflow alone reads ----------------------------------------------------------------------
+TASK = """
+    from typing import Annotated
+    from reflow import Param, Result, RunDir, Workflow
+    wf = Workflow("w")
+
+    @wf.job(cpus=1)
+    def task(x: Annotated[int, Param(help="How many")], run_dir: RunDir = RunDir()) -> int:
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("cpus=1", 'cpus=4, time="01:00:00", mem="8G", retries=2'),
+        ("@wf.job(cpus=1)", "@wf.array_job()"),
+        ("@wf.job(cpus=1)", "@flow.job()"),
+        ('help="How many"', 'help="How many of them", short="-x"'),
+        ('Annotated[int, Param(help="How many")]', "int"),
+        ('Param(help="How many")', 'Result(step="before")'),
+        ('Workflow("w")', 'Workflow("v")'),
+    ],
+)
+def test_what_reflow_alone_reads_does_not_count(digest: Digests, old: str, new: str) -> None:
+    other = TASK.replace(old, new).replace("import Param", "import Flow, Param")
+    other = other.replace('wf = Workflow("w")\n', 'wf = Workflow("w"); flow = Flow("f")\n')
+    assert digest(other) == digest(TASK)
+
+
+def test_the_type_inside_annotated_counts(digest: Digests) -> None:
+    assert digest(TASK.replace("Annotated[int", "Annotated[str")) != digest(TASK)
+
+
+def test_metadata_that_is_not_reflows_counts(digest: Digests) -> None:
+    strangers = TASK.replace("import Param, ", "import ").replace(
+        "wf = ", "class Param:\n        def __init__(self, **given): pass\n    wf = "
+    )
+    assert digest(strangers) != digest(strangers.replace("How many", "How few"))
+
+
+def test_other_decorators_count_with_their_arguments(digest: Digests) -> None:
+    flow = """
+        import functools
+        def scaled(factor):
+            def decorate(function):
+                @functools.wraps(function)
+                def scaled_function(x):
+                    return function(x) * factor
+                return scaled_function
+            return decorate
+
+        @scaled(2)
+        def task(x):
+            return x + 1
+    """
+    assert len({digest(flow), digest(flow.replace("scaled(2)", "scaled(3)"))}) == 2
+    assert digest(flow) != digest(flow.replace("* factor", "** factor"))
+    assert digest(flow) != digest(flow.replace("x + 1", "x + 2"))
+
+
+def test_a_job_method_of_a_stranger_counts(digest: Digests) -> None:
+    flow = """
+        class Scheduler:
+            def job(self, factor):
+                return lambda function: function
+        mine = Scheduler()
+        @mine.job(2)
+        def task(x):
+            return x
+    """
+    assert digest(flow) != digest(flow.replace("mine.job(2)", "mine.job(3)"))
+
+
+# -- names in the same file -----------------------------------------------------------------------
+NAMES = """
+    import math
+    from dataclasses import dataclass
+
+    FACTOR = 2
+    UNUSED = 1
+    TABLE = {"a": FACTOR}
+    NAMES = []
+    NAMES.append("n")
+    for name in NAMES:
+        TABLE[name] = 0
+    LIMIT: int = 10
+    LIMIT += 1
+    A, B = 1, 2
+
+    def deep(x): return x * FACTOR
+    def helper(x): return deep(x) + math.pi
+    def even(x): return x == 0 or odd(x - 1)
+    def odd(x): return x != 0 and even(x - 1)
+    def unused(x): return x
+
+    class Base:
+        SHIFT = 1
+        def shift(self, x): return x + self.SHIFT
+
+    class Shape(Base):
+        def area(self): return self.shift(LIMIT)
+
+    @dataclass
+    class Item:
+        shape: "Shape"
+        size: int = A
+
+    def task(x: Item) -> dict:
+        unused_local = [UNUSED for UNUSED in range(3)]
+        inner = lambda y: helper(y) + TABLE["a"]
+        def nested(z):
+            return even(z)
+        return {inner(i): nested(i) for i in x}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("FACTOR = 2", "FACTOR = 2.0"),
+        ("math.pi", "math.e"),
+        ("import math", "import cmath as math"),
+        ("return x * FACTOR", "return FACTOR * x"),
+        ('"a": FACTOR', '"a": FACTOR + 1'),
+        ('append("n")', 'append("m")'),
+        ("TABLE[name] = 0", "TABLE[name] = 1"),
+        ("odd(x - 1)", "odd(x - 2)"),
+        ("x != 0", "x > 0"),
+        ("LIMIT: int = 10", "LIMIT: int = 11"),
+        ("LIMIT += 1", "LIMIT += 2"),
+        ("A, B = 1, 2", "A, B = 2, 2"),
+        ("SHIFT = 1", "SHIFT = 2"),
+        ("x + self.SHIFT", "x - self.SHIFT"),
+        ("self.shift(LIMIT)", "self.shift(LIMIT + 1)"),
+        ("class Shape(Base)", "class Shape(Base, object)"),
+        ("size: int = A", "size: float = A"),
+        ("@dataclass", "@dataclass(frozen=True)"),
+        ("even(z)", "odd(z)"),
+    ],
+)
+def test_what_the_function_names_counts_however_far_it_leads(
+    digest: Digests, old: str, new: str
+) -> None:
+    assert old in NAMES
+    assert digest(NAMES.replace(old, new)) != digest(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("UNUSED = 1", "UNUSED = 2"),
+        ("def unused(x): return x", "def unused(x): return -x"),
+        ("for name in NAMES", "for  name  in  NAMES"),
+        ("class Base:", 'class Base:\n        """Doc."""\n'),
+        ("def deep(x): return", "def deep(x):\n        'doc'\n        return"),
+    ],
+)
+def test_what_the_function_does_not_name_does_not_count(
+    digest: Digests, old: str, new: str
+) -> None:
+    assert old in NAMES
+    assert digest(NAMES.replace(old, new)) == digest(NAMES)
+
+
+def test_a_local_variable_does_not_stand_for_the_global_of_its_name(digest: Digests) -> None:
+    flow = """
+        data = 1
+        def task(x):
+            data = x
+            return data.data
+    """
+    assert digest(flow) == digest(flow.replace("data = 1", "data = 2"))
+
+
+def test_a_global_used_inside_counts_although_a_nested_function_has_a_local_of_its_name(
+    digest: Digests,
+) -> None:
+    flow = """
+        data = 1
+        def task(x):
+            def inner():
+                data = 3
+                return data
+            return data + inner()
+    """
+    assert digest(flow) != digest(flow.replace("data = 1", "data = 2"))
+
+
+def test_a_class_body_that_takes_over_a_global_uses_it(digest: Digests) -> None:
+    flow = """
+        LIMIT = 1
+        class Box:
+            LIMIT = LIMIT
+        def task(x):
+            return Box.LIMIT
+    """
+    assert digest(flow) != digest(flow.replace("LIMIT = 1", "LIMIT = 2"))
+
+
+def test_a_class_changed_from_outside_counts(digest: Digests) -> None:
+    flow = """
+        class Box: pass
+        Box.limit = 1
+        def task(x):
+            return Box.limit
+    """
+    assert digest(flow) != digest(flow.replace("limit = 1", "limit = 2"))
+
+
+def test_functions_registered_with_a_decorator_count(digest: Digests) -> None:
+    flow = """
+        from functools import singledispatch
+        READERS = {}
+        def reader(function):
+            READERS[function.__name__] = function
+            return function
+
+        @reader
+        def csv(x): return 1
+
+        @singledispatch
+        def show(x): return "x"
+
+        @show.register
+        def show_int(x: int): return "int"
+
+        def task(x):
+            return READERS[x](x), show(x)
+    """
+    assert digest(flow) != digest(flow.replace("return 1", "return 2"))
+    assert digest(flow) != digest(flow.replace('"int"', '"INT"'))
+
+
+def test_a_function_made_by_a_factory_counts_with_what_it_was_given(digest: Digests) -> None:
+    flow = """
+        def adder(n):
+            def add(x): return x + n
+            return add
+        VALUES = [1]
+        add = adder(VALUES[0])
+        def task(x): return add(x)
+    """
+    assert digest(flow) != digest(flow.replace("VALUES = [1]", "VALUES = [2]"))
+    assert digest(flow) != digest(flow.replace("x + n", "x - n"))
+
+
+def test_a_constant_that_is_computed_counts_by_how_it_is_computed(digest: Digests) -> None:
+    flow = """
+        import os, time
+        def root(): return os.environ.get("NO_SUCH_VARIABLE", "/a")
+        ROOT = root()
+        STARTED = time.time_ns()
+        def task(x): return ROOT, STARTED
+    """
+    assert digest(flow) == digest(flow)
+    assert digest(flow) != digest(flow.replace('"/a"', '"/b"'))
+
+
+# -- modules beside the flow ----------------------------------------------------------------------
+HELPERS = """
+    import json
+    LIMIT = 1
+    def used(x): return limited(x)
+    def limited(x): return min(x, LIMIT)
+    def unused(x): return json.dumps(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "import helpers\ndef task(x): return helpers.used(x)",
+        "import helpers as h\ndef task(x): return h.used(x)",
+        "from helpers import used\ndef task(x): return used(x)",
+        "from helpers import used as u\ndef task(x): return u(x)",
+        "from helpers import *\ndef task(x): return used(x)",
+        "def task(x):\n    import helpers\n    return helpers.used(x)",
+        "def task(x):\n    from helpers import used as u\n    return u(x)",
+        "try:\n    import helpers\nexcept ImportError:\n    helpers = None\n"
+        "def task(x): return helpers.used(x)",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from helpers import used\n"
+        "def task(x: 'used'): return x",
+    ],
+)
+def test_what_a_module_beside_the_flow_gives_counts_and_nothing_else_of_it(
+    digest: Digests, flow: str
+) -> None:
+    before = digest(flow, helpers=HELPERS)
+    assert digest(flow, helpers=HELPERS.replace("LIMIT = 1", "LIMIT = 2")) != before
+    assert digest(flow, helpers=HELPERS.replace("min(", "max(")) != before
+    assert digest(flow, helpers=HELPERS.replace("json.dumps(x)", "json.loads(x)")) == before
+    assert digest(flow, helpers="# moved\n" + textwrap.dedent(HELPERS)) == before
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "import helpers\ndef task(x): return run(helpers, x)\ndef run(m, x): return m.used(x)",
+        "import helpers\ndef task(x): return getattr(helpers, x)(x)",
+    ],
+)
+def test_a_module_passed_about_counts_whole(digest: Digests, flow: str) -> None:
+    before = digest(flow, helpers=HELPERS)
+    assert digest(flow, helpers=HELPERS.replace("json.dumps(x)", "json.loads(x)")) != before
+    assert digest(flow, helpers=HELPERS + "    # comment\n") == before
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "import pkg\ndef task(x): return pkg.used(x)",
+        "from pkg import used\ndef task(x): return used(x)",
+        "import pkg.inner.impl\ndef task(x): return pkg.inner.impl.used(x)",
+        "import pkg.inner.impl as impl\ndef task(x): return impl.used(x)",
+        "from pkg.inner import impl\ndef task(x): return impl.used(x)",
+        "from pkg import inner\ndef task(x): return inner.impl.used(x)",
+        "def task(x):\n    from pkg.inner.impl import used\n    return used(x)",
+    ],
+)
+@pytest.mark.parametrize("marked_as_package", [True, False])
+def test_packages_are_followed_through_whatever_they_pass_on(
+    digest: Digests, flow: str, marked_as_package: bool
+) -> None:
+    def of(factor: int, other: int = 0) -> str:
+        inner = {"pkg__inner__": "from . import impl\n"} if marked_as_package else {}
+        return digest(
+            flow,
+            pkg__="from .inner.impl import used\nfrom . import inner\n",
+            pkg__inner__impl="from ..numbers import FACTOR\ndef used(x): return x * FACTOR",
+            pkg__numbers=f"FACTOR = {factor}\nOTHER = {other}",
+            **inner,
+        )
+
+    assert of(1) != of(2)
+    assert of(1) == of(1, other=2)
+
+
+def test_modules_that_import_from_each_other_are_no_trouble(digest: Digests) -> None:
+    flow = "from one import f\ndef task(x): return f(x)"
+
+    def of(limit: int) -> str:
+        return digest(
+            flow,
+            one="LIMIT = 1\ndef f(x):\n    from two import g\n    return g(x)",
+            two=f"import one\nfrom one import LIMIT\nM = {limit}\ndef g(x): return one.f(M), LIMIT",
+        )
+
+    assert of(1) != of(2)
+
+
+def test_names_that_change_places_count(digest: Digests) -> None:
+    helpers = "def f(x): return 1\ndef g(x): return 2"
+    body = "\ndef task(x): return f(x) - g(x)"
+    straight = digest("from helpers import f, g" + body, helpers=helpers)
+    crossed = digest("from helpers import f as g, g as f" + body, helpers=helpers)
+    assert straight != crossed
+
+
+def test_a_class_from_another_module_counts_with_its_bases(digest: Digests) -> None:
+    flow = "from shapes import Square\ndef task(x: Square): return x.area()"
+
+    def of(power: int) -> str:
+        return digest(
+            flow,
+            bases=f"class Shape:\n    def area(self): return self.side ** {power}",
+            shapes="import bases\nclass Square(bases.Shape):\n    side = 2",
+        )
+
+    assert of(2) != of(3)
+
+
+def test_a_compiled_module_beside_the_flow_counts_by_its_content(tmp_path: Path) -> None:
+    flow = "def task(x):\n    import fast\n    return fast.f(x)"
+
+    def of(content: bytes) -> str:
+        folder = write(tmp_path / content.decode(), {"flow.py": flow})
+        (folder / "fast.so").write_bytes(content)
+        with loaded(folder / "flow.py") as module:
+            return source_digest(module.task)
+
+    assert of(b"one") != of(b"two")
+
+
+def test_a_module_that_cannot_be_parsed_counts_by_its_content(digest: Digests) -> None:
+    flow = "def task(x):\n    import broken\n    return broken.f(x)"
+    assert digest(flow, broken="def f(") != digest(flow, broken="def g(")
+
+
+@pytest.mark.parametrize("place", ["site-packages", "venv/lib/python3.11/site-packages"])
+def test_what_is_installed_does_not_count_even_below_the_flow(tmp_path: Path, place: str) -> None:
+    flow = f"""
+        import sys
+        sys.path.insert(0, {str(place)!r})
+        import installed_thing
+        def task(x): return installed_thing.f(x)
+    """
+
+    def of(number: int) -> str:
+        folder = tmp_path / str(number)
+        thing = f"def f(x): return {number}"
+        write(folder, {"flow.py": flow, f"{place}/installed_thing.py": thing})
+        os.chdir(folder)
+        try:
+            with loaded(folder / "flow.py") as module:
+                return source_digest(module.task)
+        finally:
+            sys.path.remove(place)
+
+    assert of(1) == of(2)
+
+
+def test_what_lies_beside_the_flow_counts_for_a_function_from_a_folder_below(
+    tmp_path: Path,
+) -> None:
+    def of(number: int, flow_file: bool) -> str:
+        folder = tmp_path / f"{number}{flow_file}"
+        write(
+            folder,
+            {
+                "flow.py": "from tasks.a import task",
+                "common.py": f"N = {number}",
+                "tasks/a.py": "from common import N\ndef task(x): return N",
+            },
+        )
+        with loaded(folder / "flow.py") as module:
+            return source_digest(module.task, folder / "flow.py" if flow_file else None)
+
+    assert of(1, True) != of(2, True)
+    assert of(1, False) == of(2, False)
+
+
+def test_a_flow_inside_a_package_has_the_package_beside_it(tmp_path: Path) -> None:
+    def of(number: int) -> str:
+        folder = tmp_path / str(number)
+        write(
+            folder,
+            {
+                "pipe/__init__.py": "",
+                "pipe/flow.py": "from . import parts\ndef task(x): return parts.N",
+                "pipe/parts.py": f"N = {number}",
+            },
+        )
+        sys.path.insert(0, str(folder))
+        try:
+            return source_digest(importlib.import_module("pipe.flow").task)
+        finally:
+            sys.path.remove(str(folder))
+            for name in [name for name in sys.modules if name.startswith("pipe")]:
+                del sys.modules[name]
+
+    assert of(1) != of(2)
+
+
+def test_a_module_imported_by_a_function_counts_the_same_before_and_after(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "flow.py": """
+                def task(x):
+                    import late
+                    return late.STEPS[0](x), late.wrapped(x)
+            """,
+            "late.py": """
+                import functools
+                def one(x): return x
+                STEPS = [one]
+                @functools.lru_cache
+                def wrapped(x): return x
+            """,
+        },
+    )
+    with loaded(folder / "flow.py") as module:
+        before = source_digest(module.task)
+        module.task(1)
+        assert source_digest(module.task) == before
+
+
+# -- processes ------------------------------------------------------------------------------------
+def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
+    tmp_path: Path,
+) -> None:
+    flow = (
+        textwrap.dedent(NAMES)
+        + "KINDS = {'b', 'a', 'c'}\nfrom helpers import used\n"
+        + "STEPS = {helper, deep, even}\n"
+        + "def other(x): return x in KINDS | {'d', 'e'}, task(x), used(x), STEPS\n"
+        + "if __name__ == '__main__':\n"
+        + "    from reflow.values.source import source_digest\n"
+        + "    print(source_digest(other))\n"
+    )
+    folder = write(tmp_path, {"flow.py": flow, "helpers.py": HELPERS})
+    with loaded(folder / "flow.py") as module:
+        here = source_digest(module.other)
+    assert source_digest_of_import(folder) == here
+    for arguments in (["flow.py"], [str(folder / "flow.py")], ["-m", "flow"]):
+        for seed in ("1", "2"):
+            script = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=folder,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert script.stdout.strip() == here
+
+
+def source_digest_of_import(folder: Path) -> str:
+    program = (
+        "import flow; from reflow.values.source import source_digest as d; print(d(flow.other))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+# -- files edited after they were loaded ----------------------------------------------------------
+EDITED = """
+    FACTOR = 2
+    LIST = [1]
+    def helper(x): return x * FACTOR
+    def other(x): return -x
+    def task(x): return helper(x)
+"""
+
+
+@pytest.fixture
+def editing(tmp_path: Path) -> Callable[[str, str], tuple[str, str, list[Path]]]:
+    """Digest of a task loaded before an edit, as it was and now, and the files called edited."""
+
+    def edit(old: str, new: str) -> tuple[str, str, list[Path]]:
+        flow = write(tmp_path, {"flow.py": EDITED}) / "flow.py"
+        with loaded(flow) as module:
+            text = flow.read_text()
+            assert old in text
+            flow.write_text(text.replace(old, new))
+            now = source_digest(module.task)
+            edited = edited_files(module.task)
+        with loaded(flow) as module:
+            after = source_digest(module.task)
+        return now, after, edited
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("x * FACTOR", "x + FACTOR"),
+        ("return helper(x)", "return helper(-x)"),
+    ],
+)
+def test_an_edit_after_loading_is_seen_and_what_was_loaded_counts(
+    editing: Any, old: str, new: str, tmp_path: Path
+) -> None:
+    loaded_before_edit, of_the_new_file, edited = editing(old, new)
+    assert loaded_before_edit != of_the_new_file
+    assert edited == [tmp_path / "flow.py"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("return -x", "return +x"), ("def other", "# a comment\n\ndef other")],
+)
+def test_an_edit_after_loading_of_what_the_task_does_not_use_changes_nothing(
+    editing: Any, old: str, new: str
+) -> None:
+    loaded_before_edit, of_the_new_file, edited = editing(old, new)
+    assert loaded_before_edit == of_the_new_file
+    assert edited == []
+
+
+def test_a_digest_describes_the_code_it_was_first_asked_about(tmp_path: Path) -> None:
+    flow = write(tmp_path, {"flow.py": EDITED}) / "flow.py"
+    with loaded(flow) as module:
+        before = source_digest(module.task)
+        flow.write_text(flow.read_text().replace("LIST = [1]", "LIST = [2]").replace("-x", "x"))
+        flow.write_text(flow.read_text().replace("x * FACTOR", "x + FACTOR"))
+        assert source_digest(module.task) == before
+        assert source_digest(module.other) != before
+    with loaded(flow) as module:
+        assert source_digest(module.task) != before
+
+
+def test_a_helper_loaded_anew_counts_as_it_is_now(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "flow.py": "import helper_of_mine\ndef task(x): return helper_of_mine.TABLE[x]",
+            "helper_of_mine.py": "TABLE = dict(a=1)",
+        },
+    )
+    with loaded(folder / "flow.py") as module:
+        before = source_digest(module.task)
+        (folder / "helper_of_mine.py").write_text("TABLE = dict(a=22)")
+        assert source_digest(module.task) == before
+        importlib.reload(module.helper_of_mine)
+        assert source_digest(module.task) != before
+
+
+# -- functions without a file, and other callables ------------------------------------------------
+def executed(code: str, **names: Any) -> Any:
+    exec(textwrap.dedent(code), names)
+    return names["task"]
+
+
+def test_a_function_without_source_counts_by_its_code_and_what_it_refers_to() -> None:
+    code = "K = 1\ndef helper(x): return x + K\ndef task(x, y=[2]): return helper(x) * y[0]"
+    before = source_digest(executed(code))
+    assert source_digest(executed("# comment\n\n" + code)) == before
+    for old, new in (("K = 1", "K = 2"), ("x + K", "x - K"), ("[2]", "[3]"), ("* y", "/ y")):
+        assert source_digest(executed(code.replace(old, new))) != before
+
+
+def test_a_closure_counts_by_the_values_in_it() -> None:
+    def make(factor: Any, other: Any = None) -> Any:
+        def task(x: Any) -> Any:
+            return x * factor
+
+        return task
+
+    values: list[Any] = [
+        1, 1.0, True, "1", b"1", None, (1,), [1], {1}, frozenset({1}), {1: 2}, {"a": 1, "b": 2},
+        {"b": 2, "a": 1}, Path("a"), Path("b"), functools.partial(max, 1), max, min, make(1),
+        make(2), Path, 10**5000, float("nan"), "\ud800", lambda x: x, lambda x: x + 1,
+    ]  # fmt: skip
+    digests = [source_digest(make(value)) for value in values]
+    assert len(set(digests)) == len(digests)
+    assert digests == [source_digest(make(value, other="not used")) for value in values]
+
+
+def test_a_closure_over_itself_or_over_what_cannot_be_copied_is_no_trouble() -> None:
+    def make(value: Any) -> Any:
+        def task(x: Any) -> Any:
+            return task(x), value
+
+        return task
+
+    circle: list[Any] = []
+    circle.append(circle)
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    for value in (circle, deep, sys, iter([]), open(os.devnull), object()):  # noqa: PTH123, SIM115
+        assert source_digest(make(value)) == source_digest(make(value))
+        if hasattr(value, "close"):
+            value.close()
+
+
+def test_functions_made_on_one_line_are_told_apart() -> None:
+    one, two = (lambda x: x + 1), (lambda x: x + 2)
+    assert source_digest(one) != source_digest(two)
+
+
+class Scaling:
+    """A class with a method to be used as a task."""
+
+    factor = 2
+
+    def method(self, x: int) -> int:
+        return x * self.factor
+
+    def __call__(self, x: int) -> int:
+        return x
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        len,
+        print,
+        os.path.join,
+        functools.partial(len, "x"),
+        Scaling().method,
+        Scaling.method,
+        Scaling(),
+        Scaling,
+        functools.lru_cache(os.path.join),
+        sys.stdout.write,
+    ],
+    ids=str,
+)
+def test_anything_that_can_be_called_has_a_digest(function: Any) -> None:
+    assert source_digest(function) == source_digest(function)
+    assert len(source_digest(function)) == 64
+
+
+def test_a_wrapper_from_elsewhere_counts_with_the_function_inside(digest: Digests) -> None:
+    flow = """
+        import contextlib, functools
+        @contextlib.contextmanager
+        def task(x):
+            yield x + 1
+        @functools.lru_cache(maxsize=None)
+        def cached(x):
+            return x + 1
+    """
+    assert digest(flow) != digest(flow.replace("yield x + 1", "yield x + 2"))
+    assert digest(flow, task="cached") != digest(
+        flow.replace("return x + 1", "return x + 2"), task="cached"
+    )

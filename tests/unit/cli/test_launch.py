@@ -92,6 +92,14 @@ def test_force_tasks_takes_commas_and_may_be_repeated(flow: CommandLine, squares
     assert [record.state for record in squares.store.list_runs()] == ["SUCCESS"] * 3
 
 
+def test_a_run_says_how_much_came_from_the_cache(flow: CommandLine, squares: Workflow) -> None:
+    assert "cache" not in flow(squares, "run", *HERE).out
+    again = flow(squares, "run", *HERE)
+    assert "all 6 results came from the cache" in again.out
+    assert "logs" not in again.out
+    assert "3 of 5 results came from the cache" in flow(squares, "run", *HERE, "-c", "3").out
+
+
 def test_a_dry_run_shows_what_would_be_run_and_writes_nothing(
     flow: CommandLine, squares: Workflow, tmp_path: Path
 ) -> None:

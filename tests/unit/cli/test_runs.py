@@ -243,7 +243,7 @@ def test_an_array_task_needs_an_element_and_a_failed_one_is_proposed(
     said = reflow("logs", bad.run_id, "square")
     assert said.code == 2
     assert "4 elements" in said.err
-    assert f"'reflow logs {bad.run_id} square 2' (it failed)" in said.err
+    assert f": reflow logs {bad.run_id} square 2 (it failed)" in said.err
 
 
 def test_why_there_is_no_log_is_told(

@@ -13,9 +13,9 @@ from reflow.cli.layout import near
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import INTERRUPTED, RUN_FAILED
 from reflow.cli.progress import Progress, watch
-from reflow.cli.results import last_results, steps_after_success, success_lines
+from reflow.cli.results import from_cache, last_results, steps_after_success, success_lines
 from reflow.cli.screen import Screen, screen
-from reflow.cli.show import status_lines, step_lines, steps_while_running
+from reflow.cli.show import status_lines, step_lines, steps_while_running, typed
 from reflow.cli.source import Runs, runs_of
 from reflow.model.states import RunState
 from reflow.workflow import Workflow, preview, run_foreground
@@ -202,7 +202,8 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
     status = run.status(as_dict=True)
     if run.state is RunState.SUCCESS:
         graph = workflow.graph()
-        console.put(success_lines(status, last_results(run, graph), console.width))
+        results, cached = last_results(run, graph), from_cache(run)
+        console.put(success_lines(status, results, cached=cached, width=console.width))
         console.put(step_lines(steps_after_success(run, graph, runs.command)))
     else:
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
@@ -213,8 +214,8 @@ def _say_stopped(console: Screen, started: Sequence[Run], command: str) -> None:
     if not started:
         console.say("stopped before anything was run")
         return
-    run_id = started[0].run_id
-    console.say(f"stopped; what had finished is kept. Go on with: {command} retry {run_id}")
+    again = typed(command, "retry", started[0].run_id)
+    console.say(f"stopped; what had finished is kept. Go on with: {again}")
 
 
 def _show_preview(workflow: Workflow, **settings: Any) -> None:

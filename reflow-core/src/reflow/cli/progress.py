@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
-from reflow.cli.layout import GAP
+from reflow.cli.layout import GAP, count
 from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED
 from reflow.cli.screen import Screen, screen
 from reflow.cli.show import (
@@ -20,6 +20,7 @@ from reflow.cli.show import (
     state_text,
     status_lines,
     task_lines,
+    typed,
 )
 from reflow.model.states import RunState, TaskState
 
@@ -74,7 +75,10 @@ class Progress(AbstractContextManager["Progress"]):
         if self._live is None:
             self._tell_changes(tasks)
         else:
-            lines = task_lines(fitting(tasks, self._console.height - 2), width=self._console.width)
+            shown = fitting(tasks, self._console.height - 3)
+            lines = task_lines(shown, width=self._console.width)
+            if hidden := len(tasks) - len(shown):
+                lines.append(Text(f"and {count(hidden, 'more task')}", "dim"))
             self._live.update(Group(*lines), refresh=True)
 
     def _tell_changes(self, tasks: Tasks) -> None:
@@ -101,7 +105,7 @@ def watch(
         with Progress(console) as progress:
             status = _follow(run, progress, task)
     except KeyboardInterrupt:
-        again = f"{command} status {run.run_id} --watch"
+        again = typed(command, "status", run.run_id, "--watch")
         screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
         return INTERRUPTED
     console.put(status_lines(status, errors=errors, width=console.width, command=command))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from reflow.cli.layout import GAP, near, shorten
-from reflow.cli.show import Step, run_lines, task_lines
+from reflow.cli.show import Step, run_lines, task_lines, typed
 from reflow.errors import NotFoundError, ReflowError
 from reflow.model.states import TaskState
 
@@ -46,41 +45,36 @@ def last_results(run: Run, graph: Graph) -> dict[str, Any]:
     return results
 
 
-def success_lines(status: Mapping[str, Any], results: Results, width: int) -> list[Text]:
+def from_cache(run: Run) -> int:
+    """How many of the run's results were there before it."""
+    done = run.store.instances(run.run_id, states=[TaskState.SUCCESS])
+    return sum(instance.source is not None for instance in done)
+
+
+def success_lines(
+    status: Mapping[str, Any], results: Results, *, cached: int, width: int
+) -> list[Text]:
     """The end of a run that went well: its tasks, its results, and where to look."""
-    lines = [*run_lines(status["run"], width=width), Text("")]
-    lines += task_lines(status["tasks"], width=width)
-    lines.append(Text(""))
-    if cached := cache_line(status["tasks"]):
-        lines.append(Text(cached))
+    run, tasks = status["run"], status["tasks"]
+    done = sum(task["counts"].get(TaskState.SUCCESS, 0) for task in tasks.values())
+    lines = [*run_lines(run, width=width), Text(""), *task_lines(tasks, width=width), Text("")]
+    if cached:
+        lines.append(Text(cache_line(cached, done)))
     for name, value in results.items():
         lines += result_lines(name, value)
-    logs = Path(status["run"]["run_dir"]) / "logs" / status["run"]["run_id"]
-    if not _all_cached(status["tasks"]):
+    if cached < done:
+        logs = Path(run["run_dir"]) / "logs" / run["run_id"]
         lines.append(Text(f"logs are in {near(logs)}"))
     return [*lines, Text("")]
 
 
-def cache_line(tasks: Mapping[str, Mapping[str, Any]]) -> str:
-    """How many results were there already; nothing where none was."""
-    cached, done = _cached(tasks), _succeeded(tasks)
-    if not cached:
-        return ""
-    if cached == done:
-        return f"all {done:,} results came from the cache; --force computes them again"
-    return f"{cached:,} of {done:,} results came from the cache"
-
-
-def _all_cached(tasks: Mapping[str, Mapping[str, Any]]) -> bool:
-    return _cached(tasks) == _succeeded(tasks)
-
-
-def _cached(tasks: Mapping[str, Mapping[str, Any]]) -> int:
-    return sum(task.get("cached", 0) for task in tasks.values())
-
-
-def _succeeded(tasks: Mapping[str, Mapping[str, Any]]) -> int:
-    return sum(task["counts"].get(TaskState.SUCCESS, 0) for task in tasks.values())
+def cache_line(cached: int, done: int) -> str:
+    """How many results were there already."""
+    if cached < done:
+        return f"{cached:,} of {done:,} results came from the cache"
+    if done == 1:
+        return "the result came from the cache; --force computes it again"
+    return f"all {done:,} results came from the cache; --force computes them again"
 
 
 def result_lines(name: str, value: Any) -> list[Text]:
@@ -119,11 +113,10 @@ def _brief(value: Any) -> str:
 
 def steps_after_success(run: Run, graph: Graph, command: str) -> list[Step]:
     """What to type next after a run that went well."""
-    steps: list[Step] = [(f"{command} status {run.run_id}", "see this again")]
+    steps: list[Step] = [(typed(command, "status", run.run_id), "see this again")]
     if name := _last_with_a_log(run, graph):
-        words = shlex.join([run.run_id, name])
-        steps.append((f"{command} logs {words}", f"what {name} printed"))
-    return [*steps, (f"{command} runs", "all runs")]
+        steps.append((typed(command, "logs", run.run_id, name), f"what {name} printed"))
+    return [*steps, (typed(command, "runs"), "all runs")]
 
 
 def _last_with_a_log(run: Run, graph: Graph) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
 from reflow.cli.progress import watch as watch_run
 from reflow.cli.screen import put_json, screen
-from reflow.cli.show import print_status, step_lines, steps_while_running
+from reflow.cli.show import print_status, step_lines, steps_while_running, typed
 from reflow.cli.source import LATEST, Runs, complete_run_ids, runs_of
 from reflow.errors import NotFoundError, UsageError
 from reflow.model.states import RunState, TaskState
@@ -229,8 +228,8 @@ def _list_logs(run: Run, source: Runs) -> None:
     failures = source.store.failures(run.run_id, limit=SHOWN_RUNS)
     steps = []
     for failed in failures:
-        words = [run.run_id, failed.task, *([] if failed.index is None else [str(failed.index)])]
-        steps.append((f"{source.command} logs {shlex.join(words)}", failed.error))
+        again = typed(source.command, "logs", run.run_id, failed.task, failed.index)
+        steps.append((again, failed.error))
     if steps:
         console.put(step_lines(steps))
 
@@ -253,9 +252,9 @@ def _which_element(run: Run, task: TaskRecord, command: str) -> str:
     size = "several elements" if task.size is None else count(task.size, "element")
     failed = [each.index for each in run.store.failures(run.run_id, task=task.name, limit=1)]
     example = next((index for index in failed if index is not None), 0)
-    words = shlex.join([run.run_id, task.name, str(example)])
+    again = typed(command, "logs", run.run_id, task.name, example)
     failing = " (it failed)" if failed else ""
-    return f"task {task.name!r} has {size}; name one: '{command} logs {words}'{failing}"
+    return f"task {task.name!r} has {size}; name one: {again}{failing}"
 
 
 def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:

@@ -287,27 +287,28 @@ def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False)
     failed = status["failed_instances"]
     steps: list[Step] = []
     if state in (RunState.FAILED, RunState.CANCELLED):
-        steps.append((f"{command} retry {run_id}", "run again what did not succeed"))
+        steps.append((typed(command, "retry", run_id), "run again what did not succeed"))
     if state is RunState.RUNNING:
         steps += steps_while_running(command, run_id)
     if failed and not errors:
-        steps.append((f"{command} status {run_id} --errors", "see what failed in full"))
+        steps.append((typed(command, "status", run_id, "--errors"), "see what failed in full"))
     if logged := next((each for each in failed if each["log"]), None):
-        words = [logged["task"], *_index_word(logged)]
-        steps.append((f"{command} logs {run_id} {shlex.join(words)}", "read its log"))
+        again = typed(command, "logs", run_id, logged["task"], logged["index"])
+        steps.append((again, "read its log"))
     return steps
 
 
 def steps_while_running(command: str, run_id: str) -> list[Step]:
     """What to do about a run that goes on."""
     return [
-        (f"{command} status {run_id} --watch", "follow it"),
-        (f"{command} cancel {run_id}", "stop it"),
+        (typed(command, "status", run_id, "--watch"), "follow it"),
+        (typed(command, "cancel", run_id), "stop it"),
     ]
 
 
-def _index_word(instance: Mapping[str, Any]) -> list[str]:
-    return [] if instance["index"] is None else [str(instance["index"])]
+def typed(command: str, *words: str | int | None) -> str:
+    """What to type: names may hold blanks and quotes. Words that are None are left out."""
+    return f"{command} {shlex.join(str(word) for word in words if word is not None)}"
 
 
 def step_lines(steps: Sequence[Step]) -> list[Text]:

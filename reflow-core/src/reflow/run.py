@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,22 @@ class Run:
 
         if not wait_until(ended, timeout):
             raise WaitTimeoutError(f"{self.run_id} has not ended after {timeout:g} seconds")
+        return self.state
+
+    def follow(
+        self, on_progress: Callable[[Mapping[str, Any]], None] = lambda tasks: None
+    ) -> RunState:
+        """Dispatch the run from here until it has ended, and return how it did.
+
+        For clusters whose compute nodes may not submit jobs. May be stopped with Ctrl-C and
+        started again: the run's jobs go on. `on_progress` is given the "tasks" of the status.
+        Raises `NotReadyError` when somebody else dispatches the run.
+        """
+        from reflow.engine.follow import follow_run
+
+        record = self._store.run(self.run_id)
+        if not record.state.final:
+            follow_run(self._store, record, on_progress)
         return self.state
 
     def log_path(self, task: str, index: int = 0) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from reflow.config import Config
 from reflow.engine.image import RunImage
 from reflow.engine.names import token
 from reflow.engine.requests import dispatch_request
@@ -40,10 +41,10 @@ class Watchdog:
         self._settings = settings
         self._executor = executor
         self._commit = commit
-        config = settings.config.get("dispatch", {})
+        config = Config.from_dict(settings.config).dispatch
         capable = executor.capabilities.dispatch_jobs and executor.capabilities.begin_time
-        self._wanted = capable and bool(config.get("watchdog", True))
-        self._first = timedelta(minutes=config.get("watchdog_minutes", 10))
+        self._wanted = capable and config.watchdog
+        self._first = timedelta(minutes=config.watchdog_minutes)
 
     def arm(self, deferred: bool = False) -> None:
         """Submit a watchdog unless one lies ahead; with `deferred`, one that lies ahead soon."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import Watchdog
@@ -56,11 +57,13 @@ class Dispatcher:
         self._codecs = codecs
         self._on_changes = on_changes
         self._beaten = 0.0
+        self.moved = False
+        """Whether the last step changed anything."""
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
         self._code: dict[str, str] = {}
         self.image = RunImage(store, settings.run_id, graph)
-        config = settings.config.get("dispatch", {})
+        config = Config.from_dict(settings.config).dispatch
         self._ingest = Ingest(
             self.image, settings, self.commit, executor.capabilities.dispatch_jobs
         )
@@ -69,8 +72,8 @@ class Dispatcher:
             settings,
             executor,
             self._ingest,
-            grace=config.get("grace_seconds", 90.0),
-            impossible_after=config.get("impossible_minutes", 1440.0) * 60,
+            grace=config.grace_seconds,
+            impossible_after=config.impossible_minutes * 60,
         )
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
         cache = Cache(store, settings, codecs)
@@ -88,6 +91,11 @@ class Dispatcher:
         """Why the scheduler takes nothing more for now; empty when it does."""
         return self._submitter.deferred
 
+    @property
+    def continues(self) -> bool:
+        """Whether a dispatch job is in the queue."""
+        return bool(self.image.dispatches)
+
     def arm_watchdog(self) -> None:
         """See that a dispatch job lies ahead, soon where the scheduler took no more for now."""
         self._watchdog.arm(bool(self.deferred))
@@ -95,10 +103,12 @@ class Dispatcher:
     def commit(self) -> None:
         """Write all changes in one transaction. Raises `LeaseLostError`."""
         if self.image.dirty:
+            self.moved = True
             self._on_changes(self.image.commit(self.lease))
 
     def step(self) -> bool:
         """Do everything that can be done now; True when the run has ended."""
+        self.moved = False
         if self._beat():
             self.heed()
         self._ingest.collect()

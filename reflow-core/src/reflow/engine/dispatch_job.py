@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.files import avoid_open_permissions
 from reflow.engine.give_up import cannot_dispatch, give_up
@@ -55,7 +56,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     lease = take_patiently(
         store,
         settings.run_id,
-        settings.config.get("dispatch", {}).get("lease_seconds", 60.0),
+        Config.from_dict(settings.config).dispatch.lease_seconds,
         give_up=lambda: store.run(settings.run_id).state.final,
     )
     if lease is None:

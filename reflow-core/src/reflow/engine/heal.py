@@ -56,7 +56,10 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
             let_go(store, lease)
             start_supervisor(store, settings)
             return ["its supervisor had ended; another one was started"]
-        step_once(dispatcher_of(store, settings, lease, executor))
+        dispatcher = dispatcher_of(store, settings, lease, executor)
+        step_once(dispatcher)
+        if dispatcher.image.outstanding() and not dispatcher.continues:
+            return [f"no dispatch job is queued. To go on, type: reflow follow {lease.run_id}"]
         return []
 
 

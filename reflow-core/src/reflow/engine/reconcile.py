@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
 
 log = logging.getLogger("reflow.engine")
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+"""Seconds between two questions to a scheduler by a dispatcher that stays: first, and at most."""
 
 _PREFERENCE = {
     JobState.RUNNING: 5,
@@ -61,11 +65,27 @@ class Reconcile:
         self._ingest = ingest
         self._grace = 0.0 if executor.capabilities.volatile else grace
         self._impossible_after = impossible_after
+        self._pause = FIRST_PAUSE
+        self._next_look = 0.0
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
 
     def look(self) -> None:
-        """Ask once about everything outstanding. A query that fails says nothing."""
+        """Ask about everything outstanding, unless that was done a moment ago.
+
+        A dispatcher that stays asks ever more seldom, so that it is no burden on the scheduler.
+        A query that fails says nothing.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        self._ask()
+        if not self._executor.capabilities.volatile:
+            self._next_look = time.monotonic() + min(
+                self._pause, self.look_again_in or LONGEST_PAUSE
+            )
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+    def _ask(self) -> None:
         self.look_again_in = None
         handles = self._handles()
         if not handles:

@@ -155,7 +155,14 @@ class Squeue:
 
 Field = Callable[["SlurmFace", Record], object]
 
+def _wait_status(face: SlurmFace, record: Record) -> int:
+    """What `exit_code` shows: the wait status, 0 while there is none."""
+    code, number = face.exit_code_of(record.task)
+    return code << 8 | number
+
+
 FIELDS: dict[str, Field] = {
+    "exit_code": _wait_status,
     "A": lambda _, one: one.raw_id,
     "F": lambda _, one: one.job.number,
     "K": lambda _, one: one.index_text,
@@ -203,7 +210,7 @@ LONG_NAMES = {
     "timeused": "M", "timelimit": "l", "timeleft": "L", "nodelist": "N", "starttime": "S",
     "endtime": "e", "submittime": "V", "workdir": "Z", "comment": "k", "dependency": "E",
     "numnodes": "D", "numcpus": "C", "minmemory": "m", "reasonlist": "R", "batchhost": "B",
-    "command": "o",
+    "command": "o", "exit_code": "exit_code",
 }  # fmt: skip
 
 

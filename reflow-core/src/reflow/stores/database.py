@@ -139,6 +139,11 @@ class Database:
         self._prepare = prepare
         self._state = _Own()
 
+    def __del__(self) -> None:
+        # A store that is dropped rather than closed leaves no connection behind.
+        if self._state.pid == os.getpid():
+            self._discard(self._state)
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads; within another of the same thread, that one."""

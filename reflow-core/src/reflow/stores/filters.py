@@ -24,7 +24,12 @@ def run_time(name: str, value: str | datetime) -> datetime:
             ) from None
     if not isinstance(value, datetime):
         raise ParameterError(f"{name}={value!r} is no time; give a datetime or ISO 8601 text")
-    return value.astimezone()
+    try:
+        return value.astimezone()
+    except (ValueError, OverflowError):
+        raise ParameterError(
+            f"{name}={value.isoformat()} is too far away to be a time of a run; give another"
+        ) from None
 
 
 def run_state(value: str | RunState) -> RunState:

@@ -21,7 +21,8 @@ except ImportError as error:
         "`pip install 'reflow-core[postgres]'`"
     ) from error
 
-CONNECT_SECONDS = 20
+DEFAULTS: dict[str, str | int] = {"connect_timeout": 20, "application_name": "reflow"}
+"""Settings of the connection that the URL may make otherwise."""
 
 PATIENCE = 30
 """Seconds to wait for a row that another process keeps, and to keep one while doing nothing."""
@@ -44,11 +45,7 @@ class PostgresDialect(Dialect):
     def connect(self) -> Handle:
         """Connect; prepared statements stay off, which connection pools need."""
         handle = orm.postgres_handle(
-            self._url.text,
-            prepare_threshold=None,
-            client_encoding="UTF8",
-            connect_timeout=CONNECT_SECONDS,
-            application_name="reflow",
+            self._url.text, client_encoding="UTF8", prepare_threshold=None, **self._defaults()
         )
         handle.connect()
         orm.run_sql(handle, f"SET lock_timeout = '{PATIENCE}s'")
@@ -62,6 +59,13 @@ class PostgresDialect(Dialect):
                 f"a database with ENCODING 'UTF8' and name that one"
             )
         return handle
+
+    def _defaults(self) -> dict[str, str | int]:
+        try:
+            asked = psycopg.conninfo.conninfo_to_dict(self._url.text)
+        except psycopg.Error as error:
+            raise StoreError(self.explain(error)) from error
+        return {name: value for name, value in DEFAULTS.items() if name not in asked}
 
     def serialise(self, session: Session) -> None:
         """An advisory lock, which ends with the transaction."""

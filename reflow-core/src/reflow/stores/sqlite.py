@@ -103,7 +103,8 @@ class SqliteDialect(Dialect):
 
     def check(self, handle: Handle) -> None:
         """A file that was removed can still be written, but nobody will ever read it."""
-        if self._file_now() != self._file:
+        present = self._file_now()
+        if present is None or present != self._file:
             raise StoreError(
                 f"{self.shown} was removed or replaced while it was in use. Put it back, then "
                 f"start the command again"

@@ -65,7 +65,7 @@ def _lease(store: Store, run_id: str) -> Lease:
         if lease is not None:
             return lease
         store.leave_mark(run_id)
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def read(store: Store, run_id: str) -> None:

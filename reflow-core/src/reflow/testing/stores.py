@@ -457,6 +457,7 @@ class StoreConformance:
             ({"since": "yesterday"}, "since.*yesterday"),
             ({"until": "2025-13-01"}, "until.*2025-13-01"),
             ({"since": 20250301}, "since.*20250301"),
+            ({"until": "0001-01-01"}, "until=0001"),
             ({"limit": -1}, "limit.*-1"),
             ({"limit": "3"}, "limit.*'3'"),
         ],
@@ -975,8 +976,9 @@ class StoreConformance:
         assert store.release(lease) is True
 
     # -- fenced writes ---------------------------------------------------------------------
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
     def test_an_exception_in_the_block_rolls_everything_back(
-        self, store: Store, lease: Lease
+        self, store: Store, lease: Lease, error: type[BaseException]
     ) -> None:
         instances = self.with_elements(store, lease, 2)
         intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1")
@@ -995,9 +997,9 @@ class StoreConformance:
         ]
 
         def fail(_: FencedWriter) -> None:
-            raise RuntimeError("in the middle")
+            raise error("in the middle")
 
-        with pytest.raises(RuntimeError, match="in the middle"):
+        with pytest.raises(error, match="in the middle"):
             self.written(store, lease, *writes, fail)
         assert store.run(RUN) == new_run()
         assert store.tasks(RUN) == plain_and_array()

@@ -32,7 +32,7 @@ LAYERS = (
     ("plugin_api", "health", "builtin_plugins"),
     ("engine",),
     ("describe", "drawing", "flow", "run", "workflow"),
-    ("cli",),
+    ("cli", "__main__"),
     ("testing",),
 )
 # The two ways down: methods that print or read the command line, and import it when called.

@@ -136,7 +136,7 @@ def run(
         "verify": verify,
     }
     if dry_run:
-        _show_preview(workflow, executor=None, **common)
+        _show_preview(workflow, executor="local", **common)
         return
     ended = _in_foreground(
         workflow,

@@ -13,7 +13,7 @@ from reflow.engine.layout import WaveLayout
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
-from reflow.errors import FlowImportError, TaskInterrupted
+from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.values.codecs import Codecs
@@ -161,6 +161,9 @@ def summary(error: BaseException) -> str:
         text = " ".join(str(error).split())
     except Exception:
         text = "(its text cannot be shown)"
+    if isinstance(error, ReflowError) and text:
+        # A sentence for people already.
+        return text
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from reflow.engine.execute import summary
 from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings
-from reflow.errors import ReflowError
 from reflow.model.records import Lease, Outcome
 from reflow.model.states import RunState, TaskState
 from reflow.stores.contract import Store
@@ -40,5 +39,6 @@ def give_up(store: Store, lease: Lease, said: str) -> None:
 
 def cannot_dispatch(settings: RunSettings, error: Exception) -> str:
     """What a run's record says when its dispatcher failed."""
-    said = str(error) if isinstance(error, ReflowError) else summary(error)
-    return f"the run cannot be dispatched: {said} (more in {settings.layout.dispatch_log})"
+    return (
+        f"the run cannot be dispatched: {summary(error)} (more in {settings.layout.dispatch_log})"
+    )

@@ -59,6 +59,10 @@ class InlineExecutor:
         self._queue.append((handle, WaveLayout(request.directory), positions))
         return Submission(handle)
 
+    def script(self, request: JobRequest) -> str:
+        """None: processes are started as they are."""
+        return ""
+
     def find(self, token: str) -> Sequence[JobHandle]:
         """Queued waves of that token."""
         return [handle for handle, _, _ in self._queue if handle.token == token]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -182,18 +184,23 @@ def preview_of(
 ) -> Preview:
     """Plan a run without writing anything."""
     graph, codecs = workflow.graph(), plugin_codecs()
+    config = workflow.config
+    if executor is None or isinstance(executor, str):
+        executor = config.make_executor(executor)
     settings = RunSettings(
         run_id=f"{graph.name}-preview",
         workflow=graph.name,
-        run_dir=Path(workflow.config.run_root if run_dir is None else run_dir).absolute(),
+        run_dir=Path(config.run_root if run_dir is None else run_dir).absolute(),
         store=workflow.store.url,
-        executor="",
-        python="",
+        executor=executor.name,
+        python=sys.executable,
         working_directory=Path.cwd(),
         flow=None,
         parameters=encode_parameters(graph, parameters, codecs),
-        force=force or not workflow.config.cache.reuse,
+        force=force or not config.cache.reuse,
         force_tasks=check_tasks(graph, force_tasks),
-        verify=verify or workflow.config.cache.verify,
+        verify=verify or config.cache.verify,
+        config=config.as_dict(),
     )
-    return make_preview(workflow.store, graph, settings, codecs)
+    with closing(executor):
+        return make_preview(workflow.store, graph, settings, codecs, executor)

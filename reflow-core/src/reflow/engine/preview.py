@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.execute import code_of
 from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.names import token
 from reflow.engine.plan import make_plan
+from reflow.engine.requests import wave_request
 from reflow.engine.settings import RunSettings
+from reflow.engine.wave import WaveSpec
+from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.records import Instance, StoredOutput, SubmissionRecord, TaskRecord
 from reflow.model.states import TaskState
@@ -92,8 +97,10 @@ class _Overlay:
         return self._store.output(key)
 
 
-def make_preview(store: Store, graph: Graph, settings: RunSettings, codecs: Codecs) -> Preview:
-    """Plan a run as far as its cached results allow."""
+def make_preview(
+    store: Store, graph: Graph, settings: RunSettings, codecs: Codecs, executor: Executor
+) -> Preview:
+    """Plan a run as far as its cached results allow, and the scripts `executor` would submit."""
     overlay: Any = _Overlay(store, graph)
     image = RunImage(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs)
@@ -118,7 +125,31 @@ def make_preview(store: Store, graph: Graph, settings: RunSettings, codecs: Code
             shown.reason = f"waits for {waits}"
         elif size == 0:
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
-    return Preview(tasks=list(tasks.values()))
+    scripts = list(_scripts(tasks.values(), image, settings, executor))
+    return Preview(tasks=list(tasks.values()), scripts=scripts)
+
+
+def _scripts(
+    tasks: Iterable[PreviewTask], image: RunImage, settings: RunSettings, executor: Executor
+) -> Iterator[tuple[str, str]]:
+    defaults = Config.from_dict(settings.config).defaults
+    for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
+        size = shown.to_run or 1
+        spec = WaveSpec(
+            run_id=settings.run_id,
+            task=shown.name,
+            number=number,
+            token=token(settings.run_id, number, shown.name),
+            size=size,
+            code="",
+            common={},
+            each=(),
+            resources=defaults.fill(image.tasks[shown.name].spec.resources),
+            throttle=image.tasks[shown.name].spec.array_parallelism,
+        )
+        text = executor.script(wave_request(settings, spec))
+        if text:
+            yield f"{shown.name}: {size} element{'s' if size > 1 else ''}", text
 
 
 def _arguments(

@@ -59,6 +59,10 @@ class Executor(Protocol):
         """
         ...
 
+    def script(self, request: JobRequest) -> str:
+        """What would be submitted, for people to read; empty where there is no script."""
+        ...
+
     def find(self, token: str) -> Sequence[JobHandle]:
         """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
         ...

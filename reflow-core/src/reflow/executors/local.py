@@ -89,6 +89,10 @@ class LocalExecutor:
             JobHandle(native_id=request.token, token=request.token, size=request.size)
         )
 
+    def script(self, request: JobRequest) -> str:
+        """None: processes are started as they are."""
+        return ""
+
     def find(self, token: str) -> Sequence[JobHandle]:
         """The job of that token, if this object has it."""
         job = self._jobs.get(token)

@@ -19,12 +19,16 @@ def status_of(
     """The mapping that `run.status()` returns. Does not grow with what has succeeded."""
     record = store.run(run_id)
     counts = store.counts(run_id)
+    reasons = {} if record.state.final else store.reasons(run_id)
     tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
         "run": _run(record),
-        "tasks": {item.name: _task(item, counts.get(item.name, {})) for item in tasks},
+        "tasks": {
+            item.name: _task(item, counts.get(item.name, {}), reasons.get(item.name, {}))
+            for item in tasks
+        },
         "failed_instances": [_failure(item, item.task in arrays) for item in failures],
         "notes": list(notes),
     }
@@ -45,7 +49,9 @@ def _run(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _task(record: TaskRecord, counts: Mapping[TaskState, int]) -> dict[str, Any]:
+def _task(
+    record: TaskRecord, counts: Mapping[TaskState, int], reasons: Mapping[str, int]
+) -> dict[str, Any]:
     counts = {state: number for state, number in counts.items() if number}
     if record.state is None and record.size == 1 and not counts:
         counts = {TaskState.PENDING: 1}
@@ -54,6 +60,7 @@ def _task(record: TaskRecord, counts: Mapping[TaskState, int]) -> dict[str, Any]
         "array": record.array,
         "size": record.size,
         "counts": {str(state): number for state, number in counts.items()},
+        "reason": ", ".join(sorted(reasons, key=lambda reason: -reasons[reason])),
     }
 
 

@@ -117,6 +117,13 @@ class Store(Protocol):
         """By task, how many instances are in each state. Fast for runs of any size."""
         ...
 
+    def reasons(self, run_id: str) -> dict[str, dict[str, int]]:
+        """By task, why SUBMITTED instances wait (their `error`), and how many do.
+
+        Tasks with nothing to say are absent.
+        """
+        ...
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

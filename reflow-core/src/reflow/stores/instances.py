@@ -47,6 +47,20 @@ def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
     return {task.name: found[key] for key, task in there}
 
 
+def reasons(session: Session, run_id: str) -> dict[str, dict[str, int]]:
+    """By task, why instances wait with the scheduler, and how many do."""
+    there = dict(runs.tasks(session, run_id))
+    found: dict[str, dict[str, int]] = {}
+    query = (
+        Table.select(Table.task, Table.error, fn.COUNT(Table.idx))
+        .where(Table.task.in_(list(there)) & (Table.state == "SUBMITTED") & (Table.error != ""))
+        .group_by(Table.task, Table.error)
+    )
+    for key, reason, number in session.rows(query):
+        found.setdefault(there[key].name, {})[reason] = number
+    return found
+
+
 def failures(
     session: Session, run_id: str, task: str | None, limit: int | None
 ) -> list[FailedInstance]:

@@ -97,6 +97,11 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.counts(session, run_id)
 
+    def reasons(self, run_id: str) -> dict[str, dict[str, int]]:
+        """By task, why instances wait with the scheduler, and how many do."""
+        with self._database.reading() as session:
+            return instances.reasons(session, run_id)
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

@@ -587,6 +587,16 @@ class StoreConformance:
             TASK: {TaskState.PENDING: 3, TaskState.SUCCESS: 1, TaskState.FAILED: 1},
         }
 
+    def test_reasons_count_what_waits_for_each(self, store: Store, lease: Lease) -> None:
+        waiting = [
+            Instance(task=TASK, index=index, state=TaskState.SUBMITTED, error="Priority")
+            for index in range(3)
+        ]
+        waiting.append(Instance(task=TASK, index=3, state=TaskState.SUBMITTED))
+        waiting.append(Instance(task=TASK, index=4, state=TaskState.RUNNING, error="Priority"))
+        self.written(store, lease, lambda write: write.add_instances(waiting))
+        assert store.reasons(RUN) == {TASK: {"Priority": 3}}
+
     # -- outcomes --------------------------------------------------------------------------
     def test_a_failure_is_shown_with_everything_about_it(self, store: Store, lease: Lease) -> None:
         self.with_elements(store, lease, 1)

@@ -43,9 +43,9 @@ def loaded(file: Path) -> Iterator[ModuleType]:
         yield module
     finally:
         sys.path.remove(str(file.parent))
-        for added in sys.modules.keys() - before:
-            if _lies_in(sys.modules[added], file.parent):
-                del sys.modules[added]
+        added = sys.modules.keys() - before
+        for own in [name for name in added if _lies_in(sys.modules[name], file.parent)]:
+            del sys.modules[own]
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:

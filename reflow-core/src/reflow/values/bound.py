@@ -27,19 +27,23 @@ class RunDirectory:
 
     def __init__(self, directory: str) -> None:
         self._roots = {os.path.abspath(directory), os.path.realpath(directory)}  # noqa: PTH100
-        self._needles = {_escaped(root.rpartition("/")[2]) for root in self._roots}
+        self._needles = {dumps(root.rpartition("/")[2])[1:-1] for root in self._roots}
         self._patterns = [_pattern(root) for root in self._roots]
 
     def mentioned_in(self, text: str, data: Json) -> bool:
         """Whether any string in the data (whose canonical text is given too) mentions it."""
-        if not any(needle in text for needle in self._needles):
-            return False
-        return any(self._mentions(string) for string in _strings(data))
+        for needle in self._needles:
+            if needle in text:
+                return any(map(self._mentions, _strings(data)))
+        return False
 
     def contains(self, path: str) -> bool:
         """Whether a path leads there, as it is spelt or with its links resolved."""
-        absolute = os.path.abspath(path)  # noqa: PTH100 (links are resolved only if need be)
-        return self._is_root_of(absolute) or self._is_root_of(os.path.realpath(path))
+        try:
+            absolute = os.path.abspath(path)  # noqa: PTH100 (links are resolved only if need be)
+            return self._is_root_of(absolute) or self._is_root_of(os.path.realpath(path))
+        except (OSError, ValueError):  # a path that no file can have
+            return False
 
     def _is_root_of(self, path: str) -> bool:
         return any(path == root or path.startswith(root.rstrip("/") + "/") for root in self._roots)
@@ -69,10 +73,6 @@ def _continues_a_path(string: str, start: int) -> bool:
     """Whether what begins there is the middle of another absolute path: `/x/a/run`."""
     before = _PATH_BEFORE.search(string[max(0, start - _LOOK_BACK) : start])
     return before is not None and before.group().startswith("/")
-
-
-def _escaped(name: str) -> str:
-    return dumps(name)[1:-1]
 
 
 def _strings(data: Json) -> Iterator[str]:

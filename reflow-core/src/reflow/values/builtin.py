@@ -315,7 +315,7 @@ def _look_at(path: str) -> dict[str, Json]:
         absolute = os.path.abspath(path)  # noqa: PTH100 (`Path.absolute` keeps `..`)
         status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
-        return {"path": path, "kind": "missing"}
+        return {"kind": "missing"}
     if stat.S_ISDIR(status.st_mode):
         return {"path": absolute, "kind": "directory"}
     if not stat.S_ISREG(status.st_mode):

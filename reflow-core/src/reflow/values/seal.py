@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,21 +52,21 @@ def seal(
     """
     data = codecs.encode(value, annotation, directory)
     output = dumps(data)
-    references = list(codecs.references(data)) if _may_refer(output) else []
-    records = [_record(reference) for reference in references]
-    outside = any(record["recorded"] is not None for record in records)
     within = run_directory(run_dir)
-    bound = within.mentioned_in(output, data) or any(
-        within.contains(path_text(reference.data))
-        for reference in references
-        if reference.codec.name == "path"
-    )
-    return Sealed(
-        output=output,
-        fingerprint=None if outside else content_fingerprint(output, codecs),
-        paths=dumps(list[Json](records)) if outside else None,
-        bound_dir=str(run_dir) if bound else None,
-    )
+    bound = within.mentioned_in(output, data)
+    fingerprint: str | None = None
+    paths: str | None = None
+    if not _may_refer(output):
+        fingerprint = digest(output)
+    else:
+        references = list(codecs.references(data))
+        records = [_record(reference) for reference in references]
+        if any(record["recorded"] is not None for record in records):
+            paths = dumps(list[Json](records))
+        else:
+            fingerprint = digest(dumps(codecs.fingerprint(data)))
+        bound = bound or any(map(within.contains, _paths(references)))
+    return Sealed(output, fingerprint, paths, str(run_dir) if bound else None)
 
 
 def content_fingerprint(output_text: str, codecs: Codecs) -> str:
@@ -112,6 +112,10 @@ def changed_since(paths_text: str | None, output_text: str, codecs: Codecs) -> s
 def _may_refer(text: str) -> bool:
     """Whether a stored text holds marks of codecs that may refer to files."""
     return '{"$' in text and not SELF_CONTAINED.issuperset(_MARK.findall(text))
+
+
+def _paths(references: Iterable[Reference]) -> Iterator[str]:
+    return (path_text(item.data) for item in references if item.codec.name == "path")
 
 
 def _record(reference: Reference) -> dict[str, Json]:

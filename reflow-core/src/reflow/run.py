@@ -165,21 +165,31 @@ class Run:
         """
         return self._ask(RequestKind.CANCEL, task)
 
-    def retry(self, task: str | None = None) -> int:
+    def retry(
+        self,
+        task: str | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> int:
         """Take up what failed, was cancelled or skipped; tells how many elements.
 
         0 when there was nothing to do. A run of `run_local` is retried here and now, and the
-        call returns when it has ended; others go on by themselves.
+        call returns when it has ended; meanwhile `on_progress` is given the "tasks" of the
+        status. Others go on by themselves.
         """
-        return self._ask(RequestKind.RETRY, task)
+        return self._ask(RequestKind.RETRY, task, on_progress)
 
-    def _ask(self, kind: RequestKind, task: str | None) -> int:
+    def _ask(
+        self,
+        kind: RequestKind,
+        task: str | None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> int:
         from reflow.engine.control_from_outside import ask
 
         if task is not None:
             self._task(task)
         graph = None if self._workflow is None else self._workflow.graph()
-        return ask(self._store, self._store.run(self.run_id), kind, task, graph)
+        return ask(self._store, self._store.run(self.run_id), kind, task, graph, on_progress)
 
     def failure_text(self) -> str:
         """In one sentence, how the run did not succeed, and what to type next."""

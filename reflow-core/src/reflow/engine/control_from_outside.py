@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from reflow.engine.control import RETRIED
 from reflow.engine.drive import step_once, wait_until
 from reflow.engine.heal import heal
@@ -26,15 +29,19 @@ def ask(
     kind: RequestKind,
     task: str | None,
     graph: Graph | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> int:
-    """Have a run cancelled or retried; tells how many elements it concerns, 0 for none."""
+    """Have a run cancelled or retried; tells how many elements it concerns, 0 for none.
+
+    `on_progress` is called where the run is dispatched here, to its end.
+    """
     heal(store, record)
     count = _concerned(store, record, kind, task)
     if count == 0:
         return 0
     store.add_request(record.run_id, kind, task)
     if not holder_lives(store, record.run_id):
-        _dispatch(store, record, graph)
+        _dispatch(store, record, graph, on_progress)
     _await_heeding(store, record.run_id)
     return count
 
@@ -56,14 +63,19 @@ def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | N
     return found
 
 
-def _dispatch(store: Store, record: RunRecord, graph: Graph | None) -> None:
+def _dispatch(
+    store: Store,
+    record: RunRecord,
+    graph: Graph | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
     """See that somebody carries the wish out."""
     settings = read_settings(record.run_dir, record.run_id)
     if settings.executor in FOREGROUND_EXECUTORS:
         graph = graph or graph_of(settings)
         lease = take(store, record.run_id)
         if lease is not None:
-            drive_here(store, settings, graph, lease)
+            drive_here(store, settings, graph, lease, on_progress)
         return
     executor = executor_of(settings)
     try:

@@ -139,7 +139,7 @@ def as_text(rows: list[Comparison], unit: Unit) -> str:
     lines = [f"Temperatures in °{unit}", "station        month   low  mean  high  above Seattle"]
     lines += [
         f"{row.station:<14} {row.month:>5} {row.low:>5.1f} {row.mean:>5.1f} {row.high:>5.1f}"
-        f" {row.above_seattle:>+14.1f}"
+        f" {row.above_seattle:>+z14.1f}"
         for row in rows
     ]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,6 +137,14 @@ class SlurmCluster:
         """Start one node's slurmd."""
         (self.directory / "spool" / node).mkdir(parents=True, exist_ok=True)
         self.daemons.start(f"slurmd-{node}", ["/usr/sbin/slurmd", "-D", "-N", node])
+
+    def hurry(self, native_id: str) -> None:
+        """Let a requeued job start soon; Slurm makes it wait for two minutes.
+
+        Started within the second of its end, it would be taken for the one that was to end.
+        """
+        time.sleep(3)
+        self.run("scontrol", "update", f"jobid={native_id}", "StartTime=now")
 
     def limit_submitted_jobs(self, most: int) -> None:
         """Let root have at most so many jobs in the queue; -1 lifts the limit."""

@@ -455,13 +455,8 @@ def test_a_requeued_job_keeps_its_id_and_counts_its_lives(
 
     assert poll(executor, handle).state in (JobState.QUEUED, JobState.RUNNING)
     wait_for("the queue", lambda: poll(executor, handle).state is JobState.QUEUED)
-
-    def lives_again() -> bool:
-        # Slurm lets a requeued job wait for two minutes.
-        client.run("scontrol", "update", f"jobid={handle.native_id}", "StartTime=now", check=False)
-        return "life 1" in log_of(handle)
-
-    wait_for("the second life", lives_again)
+    client.hurry(handle.native_id)
+    wait_for("the second life", lambda: "life 1" in log_of(handle))
 
 
 def test_a_dead_node_is_told_from_a_failed_job(

@@ -701,6 +701,16 @@ def test_a_helper_loaded_anew_counts_as_it_is_now(tmp_path: Path) -> None:
         assert source_digest(module.task) != before
 
 
+def test_a_function_replaced_by_another_counts_as_the_other(tmp_path: Path) -> None:
+    flow = write(tmp_path, {"flow.py": EDITED}) / "flow.py"
+    with loaded(flow) as module:
+        before = source_digest(module.task)
+        module.__dict__["helper"] = lambda x: x
+        other = source_digest(module.task)
+        module.__dict__["helper"] = len
+        assert len({before, other, source_digest(module.task)}) == 3
+
+
 # -- functions without a file, and other callables ------------------------------------------------
 def executed(code: str, **names: Any) -> Any:
     exec(textwrap.dedent(code), names)
@@ -748,6 +758,19 @@ def test_a_closure_over_itself_or_over_what_cannot_be_copied_is_no_trouble() -> 
         assert source_digest(make(value)) == source_digest(make(value))
         if hasattr(value, "close"):
             value.close()
+
+
+def test_a_closure_over_what_answers_no_question_is_no_trouble() -> None:
+    class Unhelpful:
+        def __getattribute__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    proxy = Unhelpful()
+
+    def task() -> Any:
+        return proxy
+
+    assert source_digest(task) == source_digest(task)
 
 
 def test_functions_made_on_one_line_are_told_apart() -> None:

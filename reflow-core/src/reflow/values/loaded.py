@@ -38,17 +38,18 @@ class LoadedValues:
         self._open: list[int] = []
         self._kept: list[object] = []  # alive, so that no identity is given to something else
 
-    def value(self, value: object) -> Json:
+    def value(self, value: Any) -> Json:
         """Any value. What cannot be looked into counts by its class alone."""
-        if isinstance(value, FunctionType):
+        kind = type(value)  # not `isinstance`, which proxies answer for what they stand for
+        if kind is FunctionType:
             return self._function(value)
-        if isinstance(value, type):
+        if issubclass(kind, type):
             return self._class(value)
-        if isinstance(value, ModuleType):
+        if issubclass(kind, ModuleType):
             return self._module(value)
-        if isinstance(value, MethodType):
+        if kind is MethodType:
             return {"method": self.value(value.__func__), "of": self.value(value.__self__)}
-        if isinstance(value, BuiltinFunctionType):
+        if kind is BuiltinFunctionType:
             return _name(value)
         if id(value) in self._open:
             return {"level": self._open.index(id(value))}
@@ -56,15 +57,15 @@ class LoadedValues:
         try:
             return self._data(value)
         except RecursionError:
-            return {"of": _name(type(value))}
+            return {"of": self._class(kind)}
         finally:
             self._open.pop()
 
-    def contents(self, value: object) -> Json:
+    def contents(self, value: Any) -> Json:
         """The same, but a function or class by what was loaded, whatever its file says."""
-        if isinstance(value, FunctionType):
+        if type(value) is FunctionType:
             return self._number(value, partial(self._loaded_function, value))
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             return self._number(value, partial(self._loaded_class, value))
         return self.value(value)
 
@@ -119,7 +120,7 @@ class LoadedValues:
         """A function from elsewhere counts by name, and by the user's functions it is around."""
         contents = [_content(cell) for cell in function.__closure__ or ()]
         around = [*contents, getattr(function, "__wrapped__", None)]
-        inner = [self.value(part) for part in around if isinstance(part, FunctionType)]
+        inner = [self.value(part) for part in around if type(part) is FunctionType]
         return [_name(function), *inner]
 
     # -- classes and modules ---------------------------------------------------------------------
@@ -156,31 +157,32 @@ class LoadedValues:
         return module.__name__ if file is None else self._written.whole(file)
 
     # -- data ------------------------------------------------------------------------------------
-    def _data(self, value: object) -> Json:
+    def _data(self, value: Any) -> Json:
         kind = type(value)
         if kind in _PLAIN:
             return {kind.__name__: repr(value)}
-        if isinstance(value, int) and kind is int:
+        if kind is int:
             return {"int": hex(value)}
-        if isinstance(value, (list, tuple)) and kind in (list, tuple):
+        if kind in (list, tuple):
             return {kind.__name__: [self.value(item) for item in value]}
-        if isinstance(value, (set, frozenset)) and kind in (set, frozenset):
+        if kind in (set, frozenset):
             return {kind.__name__: sorted((self.value(item) for item in value), key=dumps)}
-        if isinstance(value, dict) and kind is dict:
+        if kind is dict:
             return {"dict": [[self.value(key), self.value(item)] for key, item in value.items()]}
         return self._object(value)
 
-    def _object(self, value: object) -> Json:
+    def _object(self, value: Any) -> Json:
         """An object by what `copy` would make it again from, else by what it wraps."""
-        inner = getattr(value, "__wrapped__", None)
-        if isinstance(inner, FunctionType):
-            return {"of": self.value(type(value)), "wraps": self.value(inner)}
+        of = self._class(type(value))
         try:
+            inner = getattr(value, "__wrapped__", None)
+            if type(inner) is FunctionType:
+                return {"of": of, "wraps": self.value(inner)}
             reduced = value.__reduce_ex__(4)
             parts = [reduced] if isinstance(reduced, str) else [*map(_unrolled, reduced)]
         except Exception:  # locks, files, generators: whatever cannot be copied
-            return {"of": self.value(type(value))}
-        return {"made of": [self.value(part) for part in parts]}
+            return {"of": of}
+        return {"of": of, "made of": [self.value(part) for part in parts]}
 
     def _number(self, value: object, describe: Callable[[], Json]) -> int:
         self._kept.append(value)

@@ -48,8 +48,8 @@ def edited_files(function: Callable[..., Any], flow_file: Path | None = None) ->
 
 def _survey(function: Callable[..., Any], flow_file: Path | None) -> tuple[str, list[Path]]:
     own: dict[Path, Mapping[str, Any]] = {}
-    innermost = inspect.unwrap(function)
-    if isinstance(innermost, FunctionType):
+    innermost = _innermost(function)
+    if type(innermost) is FunctionType:
         path = _real(innermost.__code__.co_filename)
         module_file = innermost.__globals__.get("__file__")
         is_module = isinstance(module_file, str) and _real(module_file) == path
@@ -61,6 +61,14 @@ def _survey(function: Callable[..., Any], flow_file: Path | None) -> tuple[str, 
     root = live.value(function)
     graph.complete()
     return digest(dumps([root, graph.descriptions])), sorted(written.edited)
+
+
+def _innermost(function: Callable[..., Any]) -> object:
+    """The function inside all wrappers."""
+    try:
+        return inspect.unwrap(function)
+    except ValueError:  # wrappers in a circle
+        return function
 
 
 def _real(path: str | Path) -> Path:

@@ -98,7 +98,9 @@ class SourceFile:
     def is_reflows(self, chain: Chain) -> bool:
         """Whether a name was imported from reflow."""
         found = self.imports(chain[0])
-        return any(item.module.partition(".")[0] == "reflow" for item in (*found, *self.stars))
+        if not found and not self.binds(chain[0]):
+            found = self.stars
+        return any(item.module.partition(".")[0] == "reflow" for item in found)
 
     # -- what was loaded from it -----------------------------------------------------------------
     def holds(self, code: CodeType) -> bool:
@@ -123,23 +125,30 @@ class SourceFile:
         Functions and methods are compared with the file's, and names bound once to a literal.
         For anything else the file is believed.
         """
-        if isinstance(loaded, type):
+        if issubclass(type(loaded), type):
             return all(self._agrees_on_function(member) for member in vars(loaded).values())
         if callable(loaded):
-            return self._agrees_on_function(loaded)
+            return self._agrees_on_function(loaded) and not self._is_replaced(name, loaded)
         literal = self._literal(name)
         return literal is None or (type(literal[0]) is type(loaded) and literal[0] == loaded)
 
     def _agrees_on_function(self, loaded: object) -> bool:
         for _ in range(_MOST_WRAPPERS):
-            loaded = getattr(loaded, "__func__", None) or getattr(loaded, "fget", None) or loaded
-            code = getattr(loaded, "__code__", None)
+            loaded = _attribute(loaded, "__func__") or _attribute(loaded, "fget") or loaded
+            code = _attribute(loaded, "__code__")
             if isinstance(code, CodeType) and self._is_of_this_file(code) and not self.holds(code):
                 return False
-            loaded = getattr(loaded, "__wrapped__", None)
+            loaded = _attribute(loaded, "__wrapped__")
             if loaded is None:
                 break
         return True
+
+    def _is_replaced(self, name: str, loaded: object) -> bool:
+        """Whether something else stands where the file has a function without decorators."""
+        if not all(_is_undecorated_function(item) for item in self._bindings.get(name, [None])):
+            return False
+        code = _attribute(loaded, "__code__")
+        return not (isinstance(code, CodeType) and self._is_of_this_file(code))
 
     def _is_of_this_file(self, code: CodeType) -> bool:
         return str(self.path) in (code.co_filename, os.path.realpath(code.co_filename))
@@ -257,13 +266,28 @@ def _first_line(node: Function) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
+def _is_undecorated_function(statement: ast.stmt | None) -> bool:
+    return (
+        isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and not statement.decorator_list
+    )
+
+
+def _attribute(value: object, name: str) -> Any:
+    """An attribute, or None; objects may answer such a question with any exception."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
 def _may_be_a_flow(chain: Chain, loaded: Mapping[str, Any]) -> bool:
     """Whether a name may stand for a workflow or flow; only a look at the loaded value tells."""
     if chain[0] not in loaded:
         return True
     value = loaded[chain[0]]
-    for attribute in chain[1:]:
-        value = getattr(value, attribute, None)
+    for name in chain[1:]:
+        value = _attribute(value, name)
     return any(base.__module__.partition(".")[0] == "reflow" for base in type(value).__mro__)
 
 

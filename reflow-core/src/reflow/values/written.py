@@ -269,13 +269,14 @@ def _alternatives(targets: list[Json]) -> Json:
     return targets[0] if len(targets) == 1 else targets
 
 
-def _definitions_in(value: object, depth: int = 3) -> Iterator[object]:
+def _definitions_in(value: Any, depth: int = 3) -> Iterator[object]:
     """Functions and classes that a global container holds: a registry, a list of steps."""
-    if isinstance(value, (FunctionType, type)):
+    kind = type(value)
+    if kind is FunctionType or issubclass(kind, type):
         yield value
-    elif depth and isinstance(value, (dict, list, tuple, set, frozenset)):
-        parts: Iterable[object] = value.values() if isinstance(value, dict) else value
-        if isinstance(value, (set, frozenset)):
+    elif depth and kind in (dict, list, tuple, set, frozenset):
+        parts = value.values() if kind is dict else value
+        if kind in (set, frozenset):
             parts = sorted(value, key=lambda part: str(getattr(part, "__qualname__", "")))
         for part in parts:
             yield from _definitions_in(part, depth - 1)

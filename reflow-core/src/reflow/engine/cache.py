@@ -54,10 +54,14 @@ class Cache:
         return not checked or self._verified(spec, output)
 
     def _verified(self, spec: TaskSpec, output: str) -> bool:
-        """Whether the task's own check accepts a result; one that raises does not."""
+        """Whether the task's own check accepts a result; one that raises does not.
+
+        Nor is a result accepted that cannot be read any more.
+        """
         assert spec.verify is not None
-        value: Any = self._codecs.decode(loads(output), spec.returns, self._settings.layout.files)
+        files = self._settings.layout.files
         try:
+            value: Any = self._codecs.decode(loads(output), spec.returns, files)
             return bool(spec.verify(value))
         except Exception:
             return False

@@ -51,6 +51,12 @@ def test_submit_returns_and_the_run_goes_on_by_itself(gate: Gate) -> None:
     assert run("flow.py", "logs", run_id, "wait", "1").stdout == "waiting: uoy\n"
 
 
+def test_a_run_that_looks_after_itself_is_followed_by_watching(gate: Gate) -> None:
+    followed = run("flow.py", "submit", "--follow")
+    assert followed.returncode == 0
+    assert f"{followed.stdout.strip()}  SUCCESS" in followed.stderr
+
+
 def test_submit_with_wait_and_watch_tell_a_failed_run_by_their_exit_code(gate: Gate) -> None:
     waited = run("flow.py", "submit", "--wait", "--fail")
     assert waited.returncode == 1

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import inspect
+import json
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 from reflow import Result, Workflow
+from reflow.cli.launch import launch_commands
+from reflow.wiring.names import RESERVED_PARAMETERS
 
 from tests.unit.cli.conftest import CommandLine
 
@@ -202,6 +206,10 @@ def test_dag_draws_in_three_formats(flow: CommandLine, squares: Workflow) -> Non
 
 
 def test_describe_prints_the_mapping_of_describe(flow: CommandLine, squares: Workflow) -> None:
-    import json
-
     assert json.loads(flow(squares, "describe").out) == squares.describe()
+
+
+def test_no_parameter_can_take_the_name_of_an_option(squares: Workflow) -> None:
+    for name, command in launch_commands(squares, squares.graph()).items():
+        own = [each for each in inspect.signature(command).parameters if "parameter_" not in each]
+        assert {*own} - {"context"} <= RESERVED_PARAMETERS, name

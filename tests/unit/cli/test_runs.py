@@ -192,6 +192,23 @@ def test_retry_with_wait_tells_how_the_run_ended(
     assert flow(squares, "retry", bad.run_id, "--wait").code == 1
 
 
+def test_retry_of_a_foreground_run_shows_its_progress(
+    flow: CommandLine, squares: Workflow, bad: Run
+) -> None:
+    told = flow(squares, "retry", bad.run_id).out.splitlines()
+    assert any(line.endswith("  square  FAILED  3/4") for line in told)
+
+
+@pytest.mark.parametrize(("which", "code"), [("good", 0), ("bad", 1)])
+def test_following_tells_how_the_run_ended(
+    reflow: CommandLine, request: pytest.FixtureRequest, which: str, code: int
+) -> None:
+    run: Run = request.getfixturevalue(which)
+    said = reflow("follow", run.run_id)
+    assert said.code == code
+    assert f"{run.run_id}  {run.state}" in said.out
+
+
 def test_an_unknown_task_changes_nothing(flow: CommandLine, squares: Workflow, bad: Run) -> None:
     for command in ("retry", "cancel"):
         said = flow(squares, command, bad.run_id, "--task", "squar")

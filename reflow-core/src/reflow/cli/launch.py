@@ -12,10 +12,11 @@ import typer
 from reflow.cli.layout import near
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import INTERRUPTED, RUN_FAILED
-from reflow.cli.progress import Progress, watch
+from reflow.cli.progress import Progress, say_stopped, watch
+from reflow.cli.progress import follow as follow_run
 from reflow.cli.results import from_cache, last_results, steps_after_success, success_lines
-from reflow.cli.screen import Screen, screen
-from reflow.cli.show import status_lines, step_lines, steps_while_running, typed
+from reflow.cli.screen import screen
+from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
 from reflow.model.states import RunState
 from reflow.workflow import Workflow, preview, run_foreground
@@ -76,6 +77,10 @@ Executor = Annotated[
     ),
 ]
 Wait = Annotated[bool, _switch("--wait", "Show the progress, and end when the run has ended.")]
+Follow = Annotated[
+    bool,
+    _switch("--follow", "Wait, and dispatch from here: for where jobs may not submit jobs."),
+]
 MaxWorkers = Annotated[
     int | None,
     _option(
@@ -161,6 +166,7 @@ def submit(
     verify: Verify = False,
     dry_run: DryRun = False,
     wait: Wait = False,
+    follow: Follow = False,
     help: HelpOption = False,
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
@@ -180,6 +186,8 @@ def submit(
     screen().say(submitted.run_id)
     console = screen(stderr=True)
     console.say(f"submitted to run in {near(submitted.run_dir)}")
+    if follow:
+        raise typer.Exit(follow_run(submitted, console, runs.command))
     if wait:
         raise typer.Exit(watch(submitted, console, runs.command))
     console.put(step_lines(steps_while_running(runs.command, submitted.run_id)))
@@ -197,7 +205,8 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
         with Progress(console) as progress:
             run = run_foreground(workflow, on_start=announce, on_progress=progress.show, **settings)
     except KeyboardInterrupt:
-        _say_stopped(screen(stderr=True), started, runs.command)
+        for run in started:
+            say_stopped(run, runs.command)
         raise typer.Exit(INTERRUPTED) from None
     status = run.status(as_dict=True)
     if run.state is RunState.SUCCESS:
@@ -208,14 +217,6 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
     else:
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
     return run
-
-
-def _say_stopped(console: Screen, started: Sequence[Run], command: str) -> None:
-    if not started:
-        console.say("stopped before anything was run")
-        return
-    again = typed(command, "retry", started[0].run_id)
-    console.say(f"stopped; what had finished is kept. Go on with: {again}")
 
 
 def _show_preview(workflow: Workflow, **settings: Any) -> None:

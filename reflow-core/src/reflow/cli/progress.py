@@ -22,6 +22,7 @@ from reflow.cli.show import (
     task_lines,
     typed,
 )
+from reflow.errors import NotReadyError
 from reflow.model.states import RunState, TaskState
 
 if TYPE_CHECKING:
@@ -109,6 +110,37 @@ def watch(
         screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
         return INTERRUPTED
     console.put(status_lines(status, errors=errors, width=console.width, command=command))
+    return exit_code(status)
+
+
+def follow(run: Run, console: Screen, command: str) -> int:
+    """Dispatch a run from here until it has ended, then show how; the exit code that says so.
+
+    A run that others dispatch is watched. Interrupted, it says how to come back: the run's jobs
+    go on, and nothing is submitted after them until then.
+    """
+    try:
+        with Progress(console) as progress:
+            run.follow(progress.show)
+    except NotReadyError:
+        return watch(run, console, command)
+    except KeyboardInterrupt:
+        again = typed(command, "follow", run.run_id)
+        screen(stderr=True).say(f"{run.run_id}: what is submitted goes on. Go on with: {again}")
+        return INTERRUPTED
+    status = run.status(as_dict=True)
+    console.put(status_lines(status, errors=False, width=console.width, command=command))
+    return exit_code(status)
+
+
+def say_stopped(run: Run, command: str) -> None:
+    """Say how to come back to a run that was stopped where it ran."""
+    again = typed(command, "retry", run.run_id)
+    screen(stderr=True).say(f"stopped; what had finished is kept. Go on with: {again}")
+
+
+def exit_code(status: Mapping[str, Any]) -> int:
+    """What a command ends with that has waited for the run."""
     return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK
 
 

@@ -10,6 +10,9 @@ import typer
 
 from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
+from reflow.cli.program import INTERRUPTED
+from reflow.cli.progress import Progress, say_stopped
+from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
 from reflow.cli.screen import put_json, screen
 from reflow.cli.show import print_status, step_lines, steps_while_running, typed
@@ -53,7 +56,7 @@ def _task(help: str) -> Any:
 
 def add_run_commands(app: typer.Typer) -> None:
     """Give a command line the commands about runs that exist."""
-    for command in (status, cancel, retry, runs, logs):
+    for command in (status, cancel, retry, follow, runs, logs):
         app.command(command.__name__)(command)
 
 
@@ -126,7 +129,12 @@ def retry(
     """Run again what failed, was cancelled or was skipped."""
     source, console = runs_of(context), screen()
     run = source.open(run_id)
-    instances = run.retry(task=task)
+    try:
+        with Progress(console) as progress:
+            instances = run.retry(task=task, on_progress=progress.show)
+    except KeyboardInterrupt:
+        say_stopped(run, source.command)
+        raise typer.Exit(INTERRUPTED) from None
     if not instances:
         console.say(f"{run.run_id}: nothing to retry; the run is {run.state}")
         return
@@ -138,6 +146,12 @@ def retry(
     else:
         # A run of the foreground has ended by the time that retry returns.
         print_status(run.status(as_dict=True), command=source.command)
+
+
+def follow(context: typer.Context, run_id: RunId) -> None:
+    """Dispatch a run from here until it has ended, where its jobs may not submit others."""
+    source = runs_of(context)
+    raise typer.Exit(follow_run(source.open(run_id), screen(), source.command))
 
 
 def runs(

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 
 from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle
-from reflow.model.records import Instance, Outcome, RequestKind, RequestRecord, SubmissionRecord
+from reflow.model.records import (
+    Instance,
+    Outcome,
+    RequestKind,
+    RequestRecord,
+    SubmissionKind,
+    SubmissionRecord,
+)
 from reflow.model.states import RunState, TaskState
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
@@ -39,16 +48,17 @@ def cancel(
         settings.layout.cancelled.touch()
     chosen = [task for task in image.tasks.values() if name in (None, task.name)]
     handles = handles_of(
-        wave.record for wave in image.waves.values() if name in (None, wave.record.task)
+        settings.layout,
+        (wave.record for wave in image.waves.values() if name in (None, wave.record.task)),
     )
     count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
     cancel_jobs(executor, handles)
     return count
 
 
-def stop(image: RunImage, executor: Executor) -> None:
+def stop(image: RunImage, settings: RunSettings, executor: Executor) -> None:
     """End a run early because something failed and `on_error` is "stop"."""
-    handles = handles_of(wave.record for wave in image.waves.values())
+    handles = handles_of(settings.layout, (wave.record for wave in image.waves.values()))
     for task in image.tasks.values():
         if task.size is None and task.state is None:
             image.end_task(task, TaskState.SKIPPED)
@@ -76,7 +86,7 @@ def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> in
     return count
 
 
-def handles_of(records: Iterable[SubmissionRecord]) -> list[JobHandle]:
+def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
     """Handles of every id that submissions are known under."""
     return [
         JobHandle(
@@ -84,10 +94,17 @@ def handles_of(records: Iterable[SubmissionRecord]) -> list[JobHandle]:
             token=record.token,
             size=record.size,
             submitted_at=record.submitted_at,
+            directory=_directory(layout, record),
         )
         for record in records
         for native_id in record.native_ids
     ]
+
+
+def _directory(layout: RunLayout, record: SubmissionRecord) -> Path:
+    if record.kind is SubmissionKind.WAVE:
+        return layout.wave(record.number).directory
+    return layout.dispatch_job(record.number)
 
 
 def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:

@@ -266,7 +266,7 @@ class Dispatcher:
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and end_state(self.image.tasks) is RunState.FAILED:
-            stop(self.image, self.executor)
+            stop(self.image, self.settings, self.executor)
 
     def _dead_end(self, plan: Plan) -> RunState | None:
         """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
@@ -283,7 +283,7 @@ class Dispatcher:
         own = os.environ.get("REFLOW_NATIVE_ID", "")
         left = [
             handle
-            for handle in handles_of(self.image.dispatches.values())
+            for handle in handles_of(self.settings.layout, self.image.dispatches.values())
             if handle.native_id != own
         ]
         for record in list(self.image.dispatches.values()):

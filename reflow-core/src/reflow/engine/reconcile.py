@@ -107,7 +107,8 @@ class Reconcile:
                 self._ingest.close_if_over(wave)
 
     def _handles(self) -> list[JobHandle]:
-        return handles_of(wave.record for wave in self._image.waves.values() if wave.members)
+        open_waves = (wave.record for wave in self._image.waves.values() if wave.members)
+        return handles_of(self._settings.layout, open_waves)
 
     def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
         waves = {

@@ -72,16 +72,17 @@ class ResultRecord:
     @classmethod
     def parse(cls, line: bytes) -> ResultRecord:
         """Undo `line`. Raises `ValueError` for a line that is cut or foreign."""
-        values = json.loads(line)
+        values = json.loads(line.decode())
         if not isinstance(values, list) or len(values) != len(_FIELDS):
             raise ValueError("not a result record")
         record: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
-        record["state"] = TaskState(record["state"])
+        record["state"] = _STATES[record["state"]]
         if record["cause"] is not None:
             record["cause"] = FailureCause(record["cause"])
         return cls(**record)
 
 
+_STATES = {str(state): state for state in TaskState}
 _FIELDS = (
     "position",
     "index",
@@ -194,6 +195,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _parsed(line: bytes) -> Iterator[ResultRecord]:
     try:
         yield ResultRecord.parse(line)
-    except ValueError:
+    except (ValueError, KeyError):
         # Foreign or damaged: the position counts as one without a result.
         return

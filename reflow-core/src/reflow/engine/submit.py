@@ -69,12 +69,14 @@ class Submitter:
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
         self._limits: Limits | None = None
+        self._handed_over = 0
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
 
     def new_step(self) -> None:
         """Ask for the limits anew when next they matter."""
         self._limits = None
+        self._handed_over = 0
         self.deferred = ""
 
     def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
@@ -128,8 +130,11 @@ class Submitter:
         limits = [limit for limit in known if limit is not None]
         if not limits:
             return len(task.instances)
-        # Every open wave has a follow-up in the queue, and so will the next; and the watchdog.
-        taken = self._limit().queued_jobs + self._image.outstanding() + len(self._image.waves)
+        # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
+        # moment at which it was asked.
+        ours = self._image.outstanding() + len(self._image.waves)
+        taken = max(self._limit().queued_jobs + self._handed_over, ours)
+        # One place for the next wave's follow-up and one for the watchdog stay free.
         return max(0, min(limits) - taken - 2)
 
     def _limit(self) -> Limits:
@@ -250,6 +255,7 @@ class Submitter:
     def _accept(
         self, wave: WaveImage, follow_up: SubmissionRecord | None, submission: Submission
     ) -> None:
+        self._handed_over += (wave.record.size or 1) + (follow_up is not None)
         accepted = self._image.add_native_id(wave.record, submission.job.native_id)
         self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
         if follow_up is None:

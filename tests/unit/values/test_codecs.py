@@ -377,6 +377,11 @@ def test_a_class_is_reached_through_any_annotation_that_leads_to_it(annotation: 
     assert there_and_back([Point(1, 2)], annotation) == [Point(1, 2)]
 
 
+def test_several_annotations_may_name_the_classes_together() -> None:
+    value = [Point(1), Colour.RED]
+    assert there_and_back(value, (list[Any], Point, dict[str, Colour])) == value
+
+
 def test_a_literal_leads_to_the_enum_of_its_members() -> None:
     assert there_and_back(Colour.RED, Literal[Colour.RED, 1]) is Colour.RED
 

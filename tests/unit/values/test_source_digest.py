@@ -62,7 +62,7 @@ PLAIN = """
             total = x + y
             "a string that does nothing"
             return [total, 'a',]
-        if __name__ == "__main__":
+        if "__main__" == __name__:
             print(task)
         """,
     ],

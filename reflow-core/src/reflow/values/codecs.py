@@ -50,9 +50,10 @@ class Codecs:
     def decode(self, data: Json, annotation: Any = Any, directory: Path | None = None) -> Any:
         """The value again, equal and of the same type.
 
-        Classes are found through `annotation` alone; nothing that the data names is imported.
-        Raises `StoredValueError` for data that `encode` did not write, or wrote under an
-        annotation that names other classes.
+        Classes are found through `annotation` alone (a tuple of annotations will do, where
+        several tasks describe the value); nothing that the data names is imported. Raises
+        `StoredValueError` for data that `encode` did not write, or wrote under an annotation
+        that names other classes.
         """
         encode = partial(self.encode, annotation=annotation, directory=directory)
         try:

@@ -17,8 +17,9 @@ from reflow.values.bytecode import describe_code
 from reflow.values.syntax import Chain, Description, Import, chain_of, describe, imports_of
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_COMPOUND = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.With, ast.AsyncWith, ast.Match)
-_MAY_CHANGE = (ast.Expr, *_COMPOUND)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
+_MAY_CHANGE = (ast.Expr, *_LOOPS, *_BLOCKS)
 _SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _MOST_WRAPPERS = 50  # around one function; more is an object that answers to any name
@@ -307,7 +308,9 @@ def _is_for_types(statement: ast.stmt) -> bool:
 
 
 def _is_main_guard(test: ast.expr) -> bool:
-    return isinstance(test, ast.Compare) and chain_of(test.left) == ("__name__",)
+    return isinstance(test, ast.Compare) and any(
+        chain_of(side) == ("__name__",) for side in (test.left, *test.comparators)
+    )
 
 
 def _top_level_nodes(statement: ast.stmt) -> Iterator[ast.AST]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reflow.config import Config
     from reflow.describe import WorkflowDescription
     from reflow.engine.preview import Preview
+    from reflow.engine.start import Wanted
     from reflow.executors.contract import Executor
     from reflow.model.graph import Graph
     from reflow.model.json import Json
@@ -106,17 +107,16 @@ class Workflow(Flow):
         value, and what the executor raises when it cannot be used.
         """
         from reflow.engine.launch import submit
+        from reflow.engine.start import Wanted
 
-        run_id = submit(
-            self,
+        wanted = Wanted(
             run_dir=run_dir,
-            executor=executor,
+            parameters=parameters,
             force=force,
             force_tasks=force_tasks,
             verify=verify,
-            parameters=parameters,
         )
-        return self.open_run(run_id)
+        return self.open_run(submit(self, wanted, executor))
 
     def run_local(
         self,
@@ -138,20 +138,18 @@ class Workflow(Flow):
         `submit`.
         """
         from reflow.engine.launch import run_here
+        from reflow.engine.start import Wanted
         from reflow.errors import RunFailedError
         from reflow.model.states import RunState
 
-        run_id = run_here(
-            self,
+        wanted = Wanted(
             run_dir=run_dir,
-            max_workers=max_workers,
+            parameters=parameters,
             force=force,
             force_tasks=force_tasks,
             verify=verify,
-            on_error=on_error,
-            parameters=parameters,
         )
-        run = self.open_run(run_id)
+        run = self.open_run(run_here(self, wanted, max_workers=max_workers, on_error=on_error))
         if on_error == "stop" and run.state is not RunState.SUCCESS:
             raise RunFailedError(run.failure_text())
         return run
@@ -189,13 +187,9 @@ class Workflow(Flow):
 
 def run_foreground(
     workflow: Workflow,
+    wanted: Wanted,
     *,
-    run_dir: str | Path | None,
-    parameters: Mapping[str, Any],
     max_workers: int,
-    force: bool,
-    force_tasks: Sequence[str],
-    verify: bool,
     on_error: str,
     on_start: Callable[[Run], None],
     on_progress: Callable[[Mapping[str, Any]], None],
@@ -205,38 +199,17 @@ def run_foreground(
 
     run_id = run_here(
         workflow,
-        run_dir=run_dir,
+        wanted,
         max_workers=max_workers,
-        force=force,
-        force_tasks=force_tasks,
-        verify=verify,
         on_error=on_error,
-        parameters=parameters,
         on_start=lambda run_id: on_start(workflow.open_run(run_id)),
         on_progress=on_progress,
     )
     return workflow.open_run(run_id)
 
 
-def preview(
-    workflow: Workflow,
-    *,
-    run_dir: str | Path | None,
-    parameters: Mapping[str, Any],
-    force: bool,
-    force_tasks: Sequence[str],
-    verify: bool,
-    executor: str | Executor | None = None,
-) -> Preview:
+def preview(workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None) -> Preview:
     """What `submit` or `run_local` would do, found out without writing anything."""
     from reflow.engine.launch import preview_of
 
-    return preview_of(
-        workflow,
-        run_dir=run_dir,
-        executor=executor,
-        force=force,
-        force_tasks=force_tasks,
-        verify=verify,
-        parameters=parameters,
-    )
+    return preview_of(workflow, wanted, executor)

@@ -12,12 +12,13 @@ import typer
 from reflow.cli.layout import near
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import INTERRUPTED, RUN_FAILED
-from reflow.cli.progress import Progress, say_stopped, watch
+from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped, watch
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.results import from_cache, last_results, steps_after_success, success_lines
 from reflow.cli.screen import screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
+from reflow.engine.start import Wanted
 from reflow.model.states import RunState
 from reflow.workflow import Workflow, preview, run_foreground
 
@@ -133,22 +134,16 @@ def run(
     help: HelpOption = False,
 ) -> None:
     """Run the workflow here, now, and show its progress."""
-    common: dict[str, Any] = {
-        "run_dir": run_dir,
-        "parameters": parameters,
-        "force": force,
-        "force_tasks": _names(force_tasks),
-        "verify": verify,
-    }
+    wanted = _wanted(run_dir, parameters, force, force_tasks, verify)
     if dry_run:
-        _show_preview(workflow, executor="local", **common)
+        _show_preview(workflow, wanted, "local")
         return
     ended = _in_foreground(
         workflow,
+        wanted,
         runs_of(context),
         max_workers=max_workers or _cpus(),
         on_error=on_error,
-        **common,
     )
     if ended.state is not RunState.SUCCESS:
         raise typer.Exit(RUN_FAILED)
@@ -170,30 +165,49 @@ def submit(
     help: HelpOption = False,
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
-    common: dict[str, Any] = {
-        "run_dir": run_dir,
-        "executor": executor,
-        "force": force,
-        "force_tasks": _names(force_tasks),
-        "verify": verify,
-    }
+    wanted = _wanted(run_dir, parameters, force, force_tasks, verify)
     if dry_run:
-        _show_preview(workflow, parameters=parameters, **common)
+        _show_preview(workflow, wanted, executor)
         return
     runs = runs_of(context)
-    submitted = workflow.submit(**common, **parameters)
+    submitted = workflow.submit(
+        wanted.run_dir,
+        executor=executor,
+        force=wanted.force,
+        force_tasks=wanted.force_tasks,
+        verify=wanted.verify,
+        **parameters,
+    )
     # The id alone is on standard output, so that scripts can take it from there.
     screen().say(submitted.run_id)
     console = screen(stderr=True)
-    console.say(f"submitted to run in {near(submitted.run_dir)}")
     if follow:
         raise typer.Exit(follow_run(submitted, console, runs.command))
     if wait:
         raise typer.Exit(watch(submitted, console, runs.command))
+    console.say(f"submitted to run in {near(submitted.run_dir)}")
     console.put(step_lines(steps_while_running(runs.command, submitted.run_id)))
 
 
-def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
+def _wanted(
+    run_dir: str | None,
+    parameters: Mapping[str, Any],
+    force: bool,
+    force_tasks: Sequence[str] | None,
+    verify: bool,
+) -> Wanted:
+    return Wanted(
+        run_dir=run_dir,
+        parameters=parameters,
+        force=force,
+        force_tasks=_names(force_tasks),
+        verify=verify,
+    )
+
+
+def _in_foreground(
+    workflow: Workflow, wanted: Wanted, runs: Runs, *, max_workers: int, on_error: str
+) -> Run:
     console = screen()
     started: list[Run] = []
 
@@ -202,8 +216,15 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
         console.say(f"{run.run_id} in {near(run.run_dir)}")
 
     try:
-        with Progress(console) as progress:
-            run = run_foreground(workflow, on_start=announce, on_progress=progress.show, **settings)
+        with Progress(console, STOPS_THE_RUN) as progress:
+            run = run_foreground(
+                workflow,
+                wanted,
+                max_workers=max_workers,
+                on_error=on_error,
+                on_start=announce,
+                on_progress=progress.show,
+            )
     except KeyboardInterrupt:
         for run in started:
             say_stopped(run, runs.command)
@@ -219,11 +240,11 @@ def _in_foreground(workflow: Workflow, runs: Runs, **settings: Any) -> Run:
     return run
 
 
-def _show_preview(workflow: Workflow, **settings: Any) -> None:
+def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> None:
     from reflow.cli.preview import preview_lines
 
     console = screen()
-    previewed = preview(workflow, **settings)
+    previewed = preview(workflow, wanted, executor)
     # What goes into a file or a pager may be long; a terminal scrolls it away.
     everything = not console.is_terminal
     console.put(preview_lines(previewed, width=console.width, every_instance=everything))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from reflow.engine.dispatch import Dispatcher
@@ -19,7 +17,7 @@ from reflow.engine.opened import dispatcher_of
 from reflow.engine.pool import PoolExecutor
 from reflow.engine.preview import Preview, make_preview
 from reflow.engine.settings import RunSettings
-from reflow.engine.start import check_tasks, create_run, encode_parameters, refuse_while_importing
+from reflow.engine.start import Wanted, create_run, draft, refuse_while_importing
 from reflow.engine.status import status_of
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import ParameterError, ReflowError
@@ -32,40 +30,22 @@ from reflow.stores.contract import Store
 ON_ERROR = ("stop", "continue")
 
 
-def submit(
-    workflow: Workflow,
-    *,
-    run_dir: str | Path | None,
-    executor: str | Executor | None,
-    force: bool,
-    force_tasks: str | Sequence[str],
-    verify: bool,
-    parameters: Mapping[str, Any],
-) -> str:
+def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> str:
     """Write a run down, see that it is dispatched from now on, and return its id."""
     refuse_while_importing("submit()")
-    graph, codecs = workflow.graph(), plugin_codecs()
-    forced = check_tasks(graph, force_tasks)
-    texts = encode_parameters(graph, parameters, codecs)
-    flow = locate(workflow)
-    config = workflow.config
-    chosen = executor
-    if chosen is None or isinstance(chosen, str):
-        chosen = config.make_executor(chosen)
+    graph = workflow.graph()
+    chosen = _chosen(workflow, executor)
     settings = create_run(
         workflow.store,
         graph,
-        run_dir=run_dir,
-        run_root=config.run_root,
-        executor=chosen.name,
-        executor_settings=chosen.settings,
-        flow=flow,
-        parameters=texts,
-        force=force or not config.cache.reuse,
-        force_tasks=forced,
-        verify=verify or config.cache.verify,
-        on_error="continue",
-        config=config.as_dict(),
+        lambda: draft(
+            workflow,
+            graph,
+            wanted,
+            executor=chosen.name,
+            executor_settings=chosen.settings,
+            flow=lambda: locate(workflow),
+        ),
     )
     tell_run(settings, RunState.RUNNING)
     if chosen.capabilities.volatile:
@@ -74,6 +54,12 @@ def submit(
     else:
         _first_step(workflow, settings, graph, chosen)
     return settings.run_id
+
+
+def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
+    if executor is None or isinstance(executor, str):
+        return workflow.config.make_executor(executor)
+    return executor
 
 
 def _first_step(
@@ -85,14 +71,10 @@ def _first_step(
 
 def run_here(
     workflow: Workflow,
+    wanted: Wanted,
     *,
-    run_dir: str | Path | None,
     max_workers: int,
-    force: bool,
-    force_tasks: str | Sequence[str],
-    verify: bool,
     on_error: str,
-    parameters: Mapping[str, Any],
     on_start: Callable[[str], None] = lambda run_id: None,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> str:
@@ -102,24 +84,19 @@ def run_here(
         raise ParameterError(f'on_error must be "stop" or "continue", not {on_error!r}')
     if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
         raise ParameterError(f"max_workers must be a whole number from 1, not {max_workers!r}")
-    graph, codecs = workflow.graph(), plugin_codecs()
-    forced = check_tasks(graph, force_tasks)
-    texts = encode_parameters(graph, parameters, codecs)
-    config = workflow.config
+    graph = workflow.graph()
     settings = create_run(
         workflow.store,
         graph,
-        run_dir=run_dir,
-        run_root=config.run_root,
-        executor="inline" if max_workers == 1 else "pool",
-        executor_settings={"workers": max_workers},
-        flow=_flow_for(workflow, max_workers),
-        parameters=texts,
-        force=force or not config.cache.reuse,
-        force_tasks=forced,
-        verify=verify or config.cache.verify,
-        on_error=on_error,
-        config=config.as_dict(),
+        lambda: draft(
+            workflow,
+            graph,
+            wanted,
+            executor="inline" if max_workers == 1 else "pool",
+            executor_settings={"workers": max_workers},
+            flow=lambda: _flow_for(workflow, max_workers),
+            on_error=on_error,
+        ),
     )
     tell_run(settings, RunState.RUNNING)
     on_start(settings.run_id)
@@ -172,35 +149,16 @@ def _report(
         on_progress(status_of(dispatcher.store, dispatcher.settings.run_id)["tasks"])
 
 
-def preview_of(
-    workflow: Workflow,
-    *,
-    run_dir: str | Path | None,
-    executor: str | Executor | None,
-    force: bool,
-    force_tasks: str | Sequence[str],
-    verify: bool,
-    parameters: Mapping[str, Any],
-) -> Preview:
+def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:
     """Plan a run without writing anything."""
-    graph, codecs = workflow.graph(), plugin_codecs()
-    config = workflow.config
-    if executor is None or isinstance(executor, str):
-        executor = config.make_executor(executor)
-    settings = RunSettings(
-        run_id=f"{graph.name}-preview",
-        workflow=graph.name,
-        run_dir=Path(config.run_root if run_dir is None else run_dir).absolute(),
-        store=workflow.store.url,
-        executor=executor.name,
-        python=sys.executable,
-        working_directory=Path.cwd(),
-        flow=None,
-        parameters=encode_parameters(graph, parameters, codecs),
-        force=force or not config.cache.reuse,
-        force_tasks=check_tasks(graph, force_tasks),
-        verify=verify or config.cache.verify,
-        config=config.as_dict(),
-    )
-    with closing(executor):
-        return make_preview(workflow.store, graph, settings, codecs, executor)
+    graph = workflow.graph()
+    with closing(_chosen(workflow, executor)) as chosen:
+        settings = draft(
+            workflow,
+            graph,
+            wanted,
+            executor=chosen.name,
+            executor_settings={},
+            flow=lambda: None,
+        )
+        return make_preview(workflow.store, graph, settings, plugin_codecs(), chosen)

@@ -6,13 +6,15 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reflow.engine.execute import plugin_codecs
 from reflow.engine.files import avoid_open_permissions, server_time
-from reflow.engine.flowref import FlowRef, is_loading
+from reflow.engine.flowref import FlowRef, Workflow, is_loading
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
 from reflow.errors import ParameterError, ReflowError, UsageError
@@ -22,7 +24,6 @@ from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
-from reflow.values.codecs import Codecs
 from reflow.values.text import dumps, loads
 from reflow.wiring.parameters import bind_parameters
 
@@ -40,8 +41,76 @@ def refuse_while_importing(what: str) -> None:
         )
 
 
-def check_tasks(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
-    """Task names that a person gave. Raises `ParameterError` for one that is not there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a person says about a run when starting it."""
+
+    run_dir: str | Path | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+    force_tasks: str | Sequence[str] = ()
+    verify: bool = False
+
+
+def draft(
+    workflow: Workflow,
+    graph: Graph,
+    wanted: Wanted,
+    *,
+    executor: str,
+    executor_settings: Mapping[str, Json],
+    flow: Callable[[], FlowRef | None],
+    on_error: str = "continue",
+) -> RunSettings:
+    """The settings of a run that has not been written down, under an id that may be taken.
+
+    `flow` tells where other processes find the workflow; it is asked once all else is right.
+    Raises `ParameterError` for an unknown task, `OptionError` for missing and unknown parameters
+    and `ParameterError` for bad values.
+    """
+    config = workflow.config
+    forced, parameters = _known(graph, wanted.force_tasks), _encoded(graph, wanted.parameters)
+    run_id = f"{graph.name}-{datetime.now():%Y%m%d}-{secrets.token_hex(2)}"
+    return RunSettings(
+        run_id=run_id,
+        workflow=graph.name,
+        run_dir=_absolute(
+            Path(config.run_root) / run_id if wanted.run_dir is None else Path(wanted.run_dir)
+        ),
+        store=workflow.store.url,
+        executor=executor,
+        executor_settings=executor_settings,
+        python=sys.executable,
+        working_directory=Path.cwd(),
+        flow=flow(),
+        parameters=parameters,
+        force=wanted.force or not config.cache.reuse,
+        force_tasks=forced,
+        verify=wanted.verify or config.cache.verify,
+        on_error=on_error,
+        config=config.as_dict(),
+    )
+
+
+def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:
+    """Make a run's folder and settings, and its record in the store.
+
+    `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
+    directory cannot be made.
+    """
+    avoid_open_permissions()
+    for _ in range(TRIES):
+        settings = draft()
+        if settings.layout.root.exists():
+            continue
+        _make_folder(settings)
+        if store.create_run(_record(settings), _tasks(graph)):
+            return settings
+        shutil.rmtree(settings.layout.root, ignore_errors=True)
+    raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
+
+
+def _known(graph: Graph, names: str | Sequence[str]) -> tuple[str, ...]:
     given = (names,) if isinstance(names, str) else tuple(names)
     for name in given:
         if name not in graph.tasks:
@@ -51,65 +120,13 @@ def check_tasks(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
     return given
 
 
-def encode_parameters(graph: Graph, given: Mapping[str, Any], codecs: Codecs) -> dict[str, str]:
-    """The canonical text of every parameter, defaults included.
-
-    Raises `OptionError` for missing and unknown ones and `ParameterError` for bad values.
-    """
-    values = bind_parameters(graph, given)
+def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
+    """The canonical text of every parameter, defaults included."""
+    codecs = plugin_codecs()
     return {
         keyword: dumps(codecs.encode(value, graph.parameters[keyword].declared.annotation))
-        for keyword, value in values.items()
+        for keyword, value in bind_parameters(graph, given).items()
     }
-
-
-def create_run(
-    store: Store,
-    graph: Graph,
-    *,
-    run_dir: str | Path | None,
-    run_root: str,
-    executor: str,
-    executor_settings: Mapping[str, Json],
-    flow: FlowRef | None,
-    parameters: Mapping[str, str],
-    force: bool,
-    force_tasks: Sequence[str],
-    verify: bool,
-    on_error: str,
-    config: Mapping[str, Any],
-) -> RunSettings:
-    """Make the run's folder and settings, and its record in the store.
-
-    Raises `ReflowError` where the run directory cannot be made.
-    """
-    avoid_open_permissions()
-    for _ in range(TRIES):
-        run_id = f"{graph.name}-{datetime.now():%Y%m%d}-{secrets.token_hex(2)}"
-        settings = RunSettings(
-            run_id=run_id,
-            workflow=graph.name,
-            run_dir=_absolute(Path(run_root) / run_id if run_dir is None else Path(run_dir)),
-            store=store.url,
-            executor=executor,
-            executor_settings=executor_settings,
-            python=sys.executable,
-            working_directory=Path.cwd(),
-            flow=flow,
-            parameters=parameters,
-            force=force,
-            force_tasks=tuple(force_tasks),
-            verify=verify,
-            on_error=on_error,
-            config=config,
-        )
-        if settings.layout.root.exists():
-            continue
-        _make_folder(settings)
-        if store.create_run(_record(settings), _tasks(graph)):
-            return settings
-        shutil.rmtree(settings.layout.root, ignore_errors=True)
-    raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
 
 
 def _absolute(path: Path) -> Path:

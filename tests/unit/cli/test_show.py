@@ -183,6 +183,14 @@ def test_tasks_under_way_stay_visible_on_a_low_terminal() -> None:
     assert names == ["now", *(f"later{place}" for place in range(9))]
 
 
+def test_what_waits_in_a_queue_gives_way_to_what_runs_and_what_failed() -> None:
+    tasks = {f"queued{place}": task("SUBMITTED", SUBMITTED=1) for place in range(9)}
+    tasks["bad"] = task("FAILED", FAILED=1)
+    tasks.update({f"now{place}": task("RUNNING", RUNNING=1) for place in range(3)})
+    assert list(fitting(tasks, 6)) == ["queued0", "bad", "now0", "now1", "now2"]
+    assert list(fitting(tasks, 3)) == ["bad", "now0"]
+
+
 def test_a_low_terminal_shows_the_newest_successes() -> None:
     tasks = {f"done{place}": task("SUCCESS", SUCCESS=1) for place in range(5)}
     assert list(fitting(tasks, 4)) == ["done2", "done3", "done4"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.text import Text
 
-from reflow.cli.layout import GAP, count
+from reflow.cli.layout import GAP, count, duration, near
 from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED
 from reflow.cli.screen import Screen, screen
 from reflow.cli.show import (
@@ -40,11 +40,19 @@ _LONGEST_WAIT = 15.0
 _BAD_ENDS = (RunState.FAILED, RunState.CANCELLED)
 
 
+STOPS_THE_RUN = "Ctrl-C stops the run; retry goes on from there"
+STOPS_WATCHING = "Ctrl-C stops watching; the run goes on"
+STOPS_FOLLOWING = "Ctrl-C stops following; jobs go on, and follow goes on from there"
+
+
 class Progress(AbstractContextManager["Progress"]):
     """Shows how tasks stand, as often as it is told."""
 
-    def __init__(self, console: Screen) -> None:
+    def __init__(self, console: Screen, hint: str) -> None:
+        """On a terminal, `hint` stands below the table: what an interruption does."""
         self._console = console
+        self._hint = hint
+        self._began = time.monotonic()
         self._live: Live | None = None
         self._told: dict[str, str] = {}
 
@@ -76,10 +84,12 @@ class Progress(AbstractContextManager["Progress"]):
         if self._live is None:
             self._tell_changes(tasks)
         else:
-            shown = fitting(tasks, self._console.height - 3)
+            shown = fitting(tasks, self._console.height - 4)
             lines = task_lines(shown, width=self._console.width)
             if hidden := len(tasks) - len(shown):
                 lines.append(Text(f"and {count(hidden, 'more task')}", "dim"))
+            elapsed = duration(timedelta(seconds=round(time.monotonic() - self._began)))
+            lines.append(Text(f"{elapsed}{GAP}{self._hint}", "dim"))
             self._live.update(Group(*lines), refresh=True)
 
     def _tell_changes(self, tasks: Tasks) -> None:
@@ -102,9 +112,10 @@ def watch(
 
     Interrupted, it says how to come back: the run itself goes on.
     """
+    console.say(f"{run.run_id} in {near(run.run_dir)}")
     try:
-        with Progress(console) as progress:
-            status = _follow(run, progress, task)
+        with Progress(console, STOPS_WATCHING) as progress:
+            status = _poll(run, progress, task)
     except KeyboardInterrupt:
         again = typed(command, "status", run.run_id, "--watch")
         screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
@@ -120,7 +131,7 @@ def follow(run: Run, console: Screen, command: str) -> int:
     go on, and nothing is submitted after them until then.
     """
     try:
-        with Progress(console) as progress:
+        with Progress(console, STOPS_FOLLOWING) as progress:
             run.follow(progress.show)
     except NotReadyError:
         return watch(run, console, command)
@@ -144,7 +155,7 @@ def exit_code(status: Mapping[str, Any]) -> int:
     return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK
 
 
-def _follow(
+def _poll(
     run: Run,
     progress: Progress,
     task: str | None,

@@ -11,7 +11,7 @@ import typer
 from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
 from reflow.cli.program import INTERRUPTED
-from reflow.cli.progress import Progress, say_stopped
+from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
 from reflow.cli.screen import put_json, screen
@@ -130,7 +130,7 @@ def retry(
     source, console = runs_of(context), screen()
     run = source.open(run_id)
     try:
-        with Progress(console) as progress:
+        with Progress(console, STOPS_THE_RUN) as progress:
             instances = run.retry(task=task, on_progress=progress.show)
     except KeyboardInterrupt:
         say_stopped(run, source.command)

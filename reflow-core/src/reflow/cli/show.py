@@ -149,16 +149,20 @@ def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Te
 
 
 def fitting(tasks: Mapping[str, Mapping[str, Any]], height: int) -> dict[str, Mapping[str, Any]]:
-    """As many tasks as fit below a heading: those under way, then those near them.
+    """As many tasks as fit below a heading.
 
-    What has succeeded gives way first, from the top, then what has not begun, from the bottom.
+    What has succeeded gives way first, from the top; then, from the bottom, what has not begun,
+    what waits in a queue, and what runs.
     """
-    shown, surplus = dict(tasks), len(tasks) - max(height - 1, 1)
-    done = [name for name, task in tasks.items() if task["state"] == TaskState.SUCCESS]
-    waiting = [name for name, task in tasks.items() if task["state"] == TaskState.PENDING]
-    for name in [*done, *reversed(waiting)][: max(surplus, 0)]:
-        del shown[name]
-    return shown
+    surplus = max(len(tasks) - max(height - 1, 1), 0)
+    done = [name for name in tasks if tasks[name]["state"] == TaskState.SUCCESS]
+    others = [name for name in reversed(list(tasks)) if tasks[name]["state"] != TaskState.SUCCESS]
+    others.sort(key=lambda name: _GIVING_WAY.get(tasks[name]["state"], len(_GIVING_WAY)))
+    hidden = set([*done, *others][:surplus])
+    return {name: task for name, task in tasks.items() if name not in hidden}
+
+
+_GIVING_WAY = {TaskState.PENDING: 0, TaskState.SUBMITTED: 1, TaskState.RUNNING: 2}
 
 
 def _number(task: Mapping[str, Any], state: TaskState) -> int:

@@ -804,7 +804,7 @@ class Scaling:
         functools.lru_cache(os.path.join),
         sys.stdout.write,
     ],
-    ids=str,
+    ids=lambda function: type(function).__name__,
 )
 def test_anything_that_can_be_called_has_a_digest(function: Any) -> None:
     assert source_digest(function) == source_digest(function)

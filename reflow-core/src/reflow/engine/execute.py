@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reflow.engine.layout import WaveLayout
@@ -25,9 +26,11 @@ RESULT_NOT_WRITTEN = 74
 """Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
 
 
-def code_of(spec: TaskSpec) -> str:
+def code_of(spec: TaskSpec, settings: RunSettings) -> str:
     """What a task's code counts by: the author's version, or the digest of its source."""
-    return spec.version if spec.version is not None else source_digest(spec.function)
+    if spec.version is not None:
+        return spec.version
+    return source_digest(spec.function, None if settings.flow is None else settings.flow.file)
 
 
 def plugin_codecs() -> Codecs:
@@ -53,7 +56,7 @@ class Execution:
         codecs: Codecs,
     ) -> None:
         """Raises `FlowImportError` where the flow is not the one that the wave was planned with."""
-        if spec.task not in tasks or code_of(tasks[spec.task]) != spec.code:
+        if spec.task not in tasks or code_of(tasks[spec.task], settings) != spec.code:
             raise FlowImportError(
                 f"the flow changed since it was submitted: task {spec.task!r} is not what this "
                 f"job was planned with. Type: reflow retry {settings.run_id}"
@@ -65,13 +68,19 @@ class Execution:
         self._codecs = codecs
         self._reader = InputReader(layout.inputs)
         self._each = {name: self._annotation(name) for name in spec.each}
-        self._common: dict[str, Any] = {
-            name: codecs.decode(loads(text), self._annotation(name))
-            for name, text in spec.common.items()
+        self._fixed: dict[str, Any] = {
+            item.argument: settings.run_dir
+            for item in self._task.inputs
+            if isinstance(item, RunDirInput)
         }
-        for item in self._task.inputs:
-            if isinstance(item, RunDirInput):
-                self._common[item.argument] = settings.run_dir
+        self._shared: list[tuple[str, Any, Any]] = []
+        """Name, data and annotation of what is made anew for each element that may change it."""
+        for name, text in spec.common.items():
+            data, annotation = loads(text), self._annotation(name)
+            if isinstance(data, list | dict):
+                self._shared.append((name, data, annotation))
+            else:
+                self._fixed[name] = codecs.decode(data, annotation)
 
     def _annotation(self, argument: str) -> Any:
         """Where to look for the classes in an argument's value: its own type, its producers'."""
@@ -93,12 +102,21 @@ class Execution:
         """Call the function, and tell what came of it. Never raises for what the task does."""
         record = self._reader.read(position)
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
+        process = os.getpid()
         ended: dict[str, Any]
         try:
-            arguments = dict(self._common)
+            arguments = dict(self._fixed)
+            for name, data, annotation in self._shared:
+                arguments[name] = self._codecs.decode(data, annotation)
             for (name, annotation), text in zip(self._each.items(), record.texts, strict=True):
                 arguments[name] = self._codecs.decode(loads(text), annotation)
-            ended = self._sealed(self._task.function(**arguments))
+            try:
+                value = self._task.function(**arguments)
+            finally:
+                if os.getpid() != process:
+                    # A copy of this process that the function made, and that came back as well.
+                    os._exit(0)
+            ended = self._sealed(value)
         except KeyboardInterrupt:
             # Only where the function runs in the person's own process: theirs to end it.
             raise
@@ -200,14 +218,23 @@ def failure_of_all(
     )
 
 
-def interrupt_on_signals() -> None:
-    """Make SIGTERM and SIGINT reach the task's function as `TaskInterrupted`."""
+def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
+    """Make SIGTERM and SIGINT reach the task's function as `TaskInterrupted`.
+
+    `meant` is asked when one comes, and can say that it is too late for what it was sent for.
+    """
 
     def interrupt(number: int, frame: object) -> None:
-        raise TaskInterrupted(f"the job was sent {signal.Signals(number).name}")
+        if meant():
+            raise TaskInterrupted(f"the job was sent {signal.Signals(number).name}")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, interrupt)
+
+
+def ignore_signals() -> None:
+    """Let no signal keep a result, which is there already, from being published."""
+    interrupt_on_signals(lambda: False)
 
 
 def tasks_of(settings: RunSettings) -> Mapping[str, TaskSpec]:

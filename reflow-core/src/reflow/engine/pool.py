@@ -13,13 +13,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack, unpack
+from reflow.engine.execute import RESULT_NOT_WRITTEN
+from reflow.engine.pool_protocol import REPORTS_AT_ONCE, Slots, pack, unpack
+from reflow.engine.results import ResultReader
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, WaveSpec
+from reflow.errors import ExecutorError
 from reflow.executors.processes import end_group
 from reflow.model.jobs import (
     Capabilities,
@@ -36,6 +39,10 @@ KILL_AFTER = 5.0
 """Seconds between asking a cancelled element to end and ending its worker."""
 AUDIT_AFTER = 1.0
 """Seconds after a worker's death by which the others have reported what they had taken."""
+MOST_LOST = 3
+"""How often an element is handed out again that was lost with a worker."""
+MOST_STILLBORN = 5
+"""How many workers may end in a row before they have begun anything."""
 PIPE_BYTES = 1 << 20
 
 
@@ -48,6 +55,8 @@ class _Wave:
     out: set[int] = field(default_factory=set)
     """Positions handed to the workers and not yet reported."""
     over: dict[int, JobStatus] = field(default_factory=dict)
+    lost: Counter[int] = field(default_factory=Counter)
+    """How often a position was lost with a worker that was not at it."""
 
 
 @dataclass(slots=True)
@@ -55,7 +64,9 @@ class _Worker:
     number: int
     process: subprocess.Popen[bytes]
     descriptor: int
-    kill_at: float | None = None
+    told: tuple[int, int] | None = None
+    """What it was told to end."""
+    kill_at: float = 0.0
 
 
 class PoolExecutor:
@@ -70,6 +81,9 @@ class PoolExecutor:
         self._waves: dict[int, _Wave] = {}
         self._workers: dict[int, _Worker] = {}
         self._audit_at: float | None = None
+        self._stillborn = 0
+        self._unwritten = False
+        """Whether a worker could not write down what it had done."""
         self._selector = selectors.DefaultSelector()
         self._tokens_read, self._tokens_write = os.pipe()
         self._reports_read, self._reports_write = os.pipe()
@@ -80,7 +94,7 @@ class PoolExecutor:
             fcntl.fcntl(self._tokens_write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._selector.register(self._reports_read, selectors.EVENT_READ)
         self._shared = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        self._shared.truncate(workers * TOKEN.size)
+        self._shared.truncate(Slots.size_for(workers))
         self._slots = Slots(self._shared.fileno(), workers)
 
     @property
@@ -132,14 +146,18 @@ class PoolExecutor:
         chosen = set(positions)
         wave.backlog = deque(item for item in wave.backlog if item not in chosen)
         for worker in self._workers.values():
-            at = self._slots.get(worker.number)
+            at = self._at(worker)
             if at is not None and at[0] == wave.number and at[1] in chosen:
+                self._slots.tell(worker.number, at)
+                worker.told, worker.kill_at = at, time.monotonic() + KILL_AFTER
                 end_group(worker.process.pid, signal.SIGTERM)
-                worker.kill_at = time.monotonic() + KILL_AFTER
         self._feed()
 
     def wait(self, timeout: float) -> None:
-        """Return when results were reported or a worker died, or after `timeout` seconds."""
+        """Return when results were reported or a worker died, or after `timeout` seconds.
+
+        Raises `ExecutorError` where workers end as soon as they are started.
+        """
         self._feed()
         self._start_workers()
         for key, _ in self._selector.select(timeout):
@@ -154,7 +172,8 @@ class PoolExecutor:
         """End the workers: those that are idle at once, those that run by a signal."""
         os.close(self._tokens_write)
         for worker in self._workers.values():
-            if self._slots.get(worker.number) is not None:
+            if self._at(worker) is not None:
+                self._slots.tell(worker.number, None)
                 end_group(worker.process.pid, signal.SIGTERM)
         until = time.monotonic() + KILL_AFTER
         for worker in self._workers.values():
@@ -208,8 +227,9 @@ class PoolExecutor:
     def _read_reports(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._reports_read, 1 << 16):
+                self._stillborn = 0
                 for number, position in unpack(data):
-                    self._over(number, position, JobState.COMPLETED)
+                    self._waves[number].out.discard(position)
 
     # -- workers ---------------------------------------------------------------------------
     def _start_workers(self) -> None:
@@ -221,6 +241,7 @@ class PoolExecutor:
     def _start(self, number: int) -> _Worker:
         descriptors = (self._tokens_read, self._reports_write, self._shared.fileno())
         self._slots.clear(number)
+        self._slots.tell(number, None)
         process = subprocess.Popen(
             [
                 self._run.python,
@@ -251,21 +272,30 @@ class PoolExecutor:
             os.close(worker.descriptor)
             # What it had reported before it died still counts.
             self._read_reports()
-            self._blame(worker, code)
+            self._unwritten |= code == RESULT_NOT_WRITTEN
+            if not self._blame(worker, code):
+                self._stillborn += 1
             self._audit_at = time.monotonic() + AUDIT_AFTER
+            if self._stillborn > MOST_STILLBORN:
+                raise ExecutorError(
+                    f"the worker processes end before they begin: the last one {_ended(code)}"
+                )
 
-    def _blame(self, worker: _Worker, code: int) -> None:
-        """The element that the dead worker was at fails with it."""
-        at = self._slots.get(worker.number)
+    def _blame(self, worker: _Worker, code: int) -> bool:
+        """Have the element that the dead worker was at fail with it; tells if there was one."""
+        at = self._at(worker)
         self._slots.clear(worker.number)
-        if at is None or at[1] not in self._waves[at[0]].out:
-            return
-        number, position = at
-        if worker.kill_at is not None:
-            self._over(number, position, JobState.CANCELLED)
-        else:
-            self._over(number, position, JobState.FAILED, code)
-        self._keep_log(worker.number, number, position)
+        if at is None:
+            return False
+        cancelled = at == worker.told
+        self._over(*at, JobState.CANCELLED if cancelled else JobState.FAILED, code)
+        self._keep_log(worker.number, *at)
+        return True
+
+    def _at(self, worker: _Worker) -> tuple[int, int] | None:
+        """What a worker is at and has not reported."""
+        at = self._slots.get(worker.number)
+        return at if at is not None and at[1] in self._waves[at[0]].out else None
 
     def _keep_log(self, worker: int, number: int, position: int) -> None:
         """Give what the dead worker had printed to the element it was at."""
@@ -285,37 +315,51 @@ class PoolExecutor:
     def _kill_the_stubborn(self) -> None:
         now = time.monotonic()
         for worker in self._workers.values():
-            if worker.kill_at is None:
+            if worker.told is None:
                 continue
-            if self._slots.get(worker.number) is None:
-                worker.kill_at = None
+            if self._at(worker) != worker.told:
+                worker.told = None
+                self._slots.tell(worker.number, None)
             elif worker.kill_at <= now:
                 end_group(worker.process.pid, signal.SIGKILL)
 
     def _audit(self) -> None:
         """Hand out again what a dead worker had taken and nobody has reported.
 
-        It may have run: its result had not reached the disk.
+        It may have run: its result had not reached the disk. What is lost time and again, or
+        could not be written down, fails.
         """
         if self._audit_at is None or time.monotonic() < self._audit_at:
             return
-        self._audit_at = None
+        unwritten, self._audit_at, self._unwritten = self._unwritten, None, False
         self._read_reports()
         self._take_tokens_back()
-        at = {self._slots.get(worker.number) for worker in self._workers.values()}
+        at = {self._at(worker) for worker in self._workers.values()}
         for wave in self._waves.values():
-            lost = [item for item in wave.out if (wave.number, item) not in at]
-            wave.out.difference_update(lost)
-            wave.backlog.extendleft(sorted(lost, reverse=True))
+            lost = {item for item in wave.out if (wave.number, item) not in at}
+            if lost:
+                there = ResultReader(self._run.layout.wave(wave.number)).new()
+                known = {record.position for record in there}
+                self._hand_out_again(wave, lost - known, unwritten)
+                wave.out -= lost
+
+    def _hand_out_again(self, wave: _Wave, lost: set[int], unwritten: bool) -> None:
+        wave.lost.update(lost)
+        for item in sorted(lost, reverse=True):
+            if unwritten:
+                self._over(wave.number, item, JobState.FAILED, RESULT_NOT_WRITTEN)
+            elif wave.lost[item] > MOST_LOST:
+                self._over(wave.number, item, JobState.FAILED, 1)
+            else:
+                wave.backlog.appendleft(item)
 
     # -- statuses --------------------------------------------------------------------------
-    def _over(self, number: int, position: int, state: JobState, code: int = 0) -> None:
+    def _over(self, number: int, position: int, state: JobState, code: int) -> None:
+        """Note how a position ended that will never be reported."""
         wave = self._waves[number]
         wave.out.discard(position)
-        if state is JobState.COMPLETED:
-            return
-        if code == 0 and state is JobState.FAILED:
-            code = 1
+        # A worker that leaves with success has not had it, or it would have reported.
+        code = code or 1
         wave.over[position] = JobStatus(
             native_id=str(number),
             state=state,
@@ -329,15 +373,24 @@ class PoolExecutor:
         if wave is None:
             yield JobStatus(native_id=native_id, state=JobState.UNKNOWN)
             return
+        if not wave.backlog and not wave.out:
+            # Whatever has no result now was reported and is not there.
+            yield JobStatus(native_id=native_id, state=JobState.COMPLETED)
         yield from wave.over.values()
         for worker in self._workers.values():
-            at = self._slots.get(worker.number)
-            if at is not None and at[0] == wave.number and at[1] in wave.out:
+            at = self._at(worker)
+            if at is not None and at[0] == wave.number:
                 yield JobStatus(
                     native_id=native_id,
                     state=JobState.RUNNING,
                     positions=range(at[1], at[1] + 1),
                 )
+
+
+def _ended(code: int) -> str:
+    if code < 0:
+        return f"was killed by signal {-code}"
+    return f"exited with status {code}; what it said stands above"
 
 
 def _number(native_id: str) -> int:

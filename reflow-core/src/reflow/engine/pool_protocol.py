@@ -28,14 +28,22 @@ def unpack(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 class Slots:
-    """What each worker is at: one record per worker in a file that all have mapped."""
+    """What each worker is at, and what it was told to end: two tokens per worker.
+
+    They are in a file that all have mapped.
+    """
 
     def __init__(self, descriptor: int, workers: int) -> None:
-        self._map = mmap.mmap(descriptor, workers * TOKEN.size)
+        self._map = mmap.mmap(descriptor, self.size_for(workers))
+
+    @staticmethod
+    def size_for(workers: int) -> int:
+        """How large the file must be."""
+        return 2 * workers * TOKEN.size
 
     def set(self, worker: int, wave: int, position: int) -> None:
         """Say that a worker is at a position. Waves count from 1, so that 0 means none."""
-        TOKEN.pack_into(self._map, worker * TOKEN.size, wave, position)
+        TOKEN.pack_into(self._map, 2 * worker * TOKEN.size, wave, position)
 
     def clear(self, worker: int) -> None:
         """Say that a worker is at nothing."""
@@ -43,5 +51,16 @@ class Slots:
 
     def get(self, worker: int) -> tuple[int, int] | None:
         """What a worker is at."""
-        wave, position = TOKEN.unpack_from(self._map, worker * TOKEN.size)
+        return self._token(2 * worker)
+
+    def tell(self, worker: int, at: tuple[int, int] | None) -> None:
+        """Note what a worker is told to end, by a signal that may reach it too late."""
+        TOKEN.pack_into(self._map, (2 * worker + 1) * TOKEN.size, *(at or (0, 0)))
+
+    def told(self, worker: int) -> tuple[int, int] | None:
+        """What a worker was told to end."""
+        return self._token(2 * worker + 1)
+
+    def _token(self, place: int) -> tuple[int, int] | None:
+        wave, position = TOKEN.unpack_from(self._map, place * TOKEN.size)
         return (wave, position) if wave else None

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from reflow.engine.capture import LogCapture
 from reflow.engine.execute import (
+    RESULT_NOT_WRITTEN,
     Execution,
     failure_of_all,
     interrupt_on_signals,
@@ -32,7 +33,8 @@ from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.wave import InputReader, WaveSpec
-from reflow.errors import ReflowError, TaskInterrupted
+from reflow.errors import NotFoundError, ReflowError
+from reflow.executors.processes import leave
 from reflow.model.tasks import TaskSpec
 
 BATCH_SECONDS = 0.1
@@ -108,35 +110,54 @@ class PoolWorker:
         self._codecs = plugin_codecs()
         self._tasks: Mapping[str, TaskSpec] | None = None
         self._executions: dict[int, Execution | _Broken] = {}
+        self._at: tuple[int, int] | None = None
 
     def serve(self) -> None:
         """Run elements until the pool closes the pipe."""
         while True:
             if not select.select([self._tokens], [], [], 0)[0]:
                 self._reporter.flush()
-            token = os.read(self._tokens, TOKEN.size)
+                self._slots.clear(self._number)
+            token = self._take()
             if self._reporter.failure is not None:
                 raise self._reporter.failure
             if not token:
                 self._reporter.flush()
                 return
             wave, position = TOKEN.unpack(token)
+            # It stays at this until it is at another, or has reported: if it dies, that is why.
             self._slots.set(self._number, wave, position)
             self._run(wave, position)
-            self._slots.clear(self._number)
+
+    def _take(self) -> bytes:
+        """The next token; empty once the pool has closed the pipe."""
+        while True:
+            try:
+                return os.read(self._tokens, TOKEN.size)
+            except BlockingIOError:
+                # Nobody waits at the pipe while the pool takes tokens back from it.
+                select.select([self._tokens], [], [])
 
     def _run(self, wave: int, position: int) -> None:
         execution = self._executions.get(wave)
         if execution is None:
             execution = self._executions[wave] = self._load(wave)
+        interrupt_on_signals(self._is_meant)
+        self._at = (wave, position)
         result = execution.run(position)
+        self._at = None
         self._go_home()
         if result.traceback:
-            sys.stderr.write(result.traceback)
+            self._capture.write(result.traceback)
         log = self._layout.log(execution.spec.task, result.index, result.attempt)
         if self._capture.keep(log):
             result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
         self._reporter.add(wave, result)
+
+    def _is_meant(self) -> bool:
+        """Whether a signal that comes now is for the element that runs, if one does."""
+        told = self._slots.told(self._number)
+        return self._at is not None and told in (None, self._at)
 
     def _load(self, wave: int) -> Execution | _Broken:
         layout = self._layout.wave(wave)
@@ -172,18 +193,22 @@ class _Broken:
 def main(arguments: list[str]) -> int:
     """Serve one pool until it ends."""
     run_dir, run_id = arguments[:2]
-    number, workers, tokens, reports, slots = map(int, arguments[2:])
+    number, workers, *descriptors = map(int, arguments[2:])
     _end_with_parent()
     avoid_open_permissions()
-    settings = read_settings(Path(run_dir), run_id)
-    os.chdir(settings.working_directory)
-    interrupt_on_signals()
-    worker = PoolWorker(settings, number, tokens, reports, Slots(slots, workers))
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    tokens, reports, slots = descriptors
     try:
-        worker.serve()
-    except (TaskInterrupted, BrokenPipeError):
-        # Asked to end between two elements, or the pool is gone.
+        settings = read_settings(Path(run_dir), run_id)
+        os.chdir(settings.working_directory)
+        PoolWorker(settings, number, tokens, reports, Slots(slots, workers)).serve()
+    except BrokenPipeError:
+        # The pool is gone.
         return 0
+    except (OSError, NotFoundError) as error:
+        print(f"reflow: the run directory cannot be used: {error}", file=sys.stderr)
+        return RESULT_NOT_WRITTEN
     return 0
 
 
@@ -196,4 +221,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 
 from reflow.engine.announce import announce
+from reflow.engine.capture import flush_streams, log_descriptor, redirect_to, write_all
 from reflow.engine.claims import Claim, claim
 from reflow.engine.execute import (
     RESULT_NOT_WRITTEN,
     Execution,
     failure_of_all,
+    ignore_signals,
     interrupt_on_signals,
     plugin_codecs,
     tasks_of,
@@ -26,8 +28,8 @@ from reflow.engine.layout import WaveLayout
 from reflow.engine.results import HOST, ResultRecord, publish
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.wave import InputReader, WaveSpec
-from reflow.errors import ReflowError, TaskInterrupted
-from reflow.executors.processes import process_id
+from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
+from reflow.executors.processes import leave, process_id
 from reflow.model.states import TaskState
 
 
@@ -35,27 +37,30 @@ def main(arguments: list[str]) -> int:
     """Run one position of one wave."""
     run_dir, run_id, number, position = arguments
     avoid_open_permissions()
-    settings = read_settings(Path(run_dir), run_id)
-    layout = settings.layout.wave(int(number))
-    if settings.layout.cancelled.exists() or _succeeded(layout, int(position)):
+    try:
+        settings = read_settings(Path(run_dir), run_id)
+        return _work(settings, settings.layout.wave(int(number)), int(position))
+    except TaskInterrupted as interruption:
+        write_all(2, f"reflow: interrupted before the task began: {interruption}\n")
+        return 1
+    except (OSError, NotFoundError) as error:
+        write_all(2, f"reflow: the run directory cannot be used: {error}\n")
+        return RESULT_NOT_WRITTEN
+
+
+def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
+    """Claim a position, run it, and publish what came of it. Raises `OSError`."""
+    if settings.layout.cancelled.exists() or _succeeded(layout, position):
         return 0
     mine = _identity()
-    if not claim(layout, int(position), mine):
+    if not claim(layout, position, mine):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
-    try:
-        result = _run(settings, layout, int(position), mine)
-    except TaskInterrupted as interruption:
-        print(f"reflow: interrupted before the task began: {interruption}", file=sys.stderr)
-        return 1
-    try:
-        publish(layout, result, _safe(mine))
-    except OSError as error:
-        print(f"reflow: the result could not be written: {error}", file=sys.stderr)
-        return RESULT_NOT_WRITTEN
+    result = _run(settings, layout, position, mine)
+    publish(layout, result, _safe(mine))
     spec = WaveSpec.read(layout)
     if spec.announce:
-        announce(settings, layout, int(position), spec.size)
+        announce(settings, layout, position, spec.size)
     return 0 if result.state is TaskState.SUCCESS else 1
 
 
@@ -65,32 +70,21 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     record = reader.read(position)
     reader.close()
     log = settings.layout.log(spec.task, record.index, record.attempt)
-    _redirect(log)
+    printed = log_descriptor(log)
+    redirect_to(printed)
     shown = str(log.relative_to(settings.run_dir))
     interrupt_on_signals()
     try:
         os.chdir(settings.working_directory)
         execution = Execution(layout, settings, spec, tasks_of(settings), plugin_codecs())
     except (ReflowError, OSError) as error:
-        print(f"reflow: {error}", file=sys.stderr)
+        write_all(printed, f"reflow: {error}\n")
         return failure_of_all(record, position, error, mine.native_id, shown)
     result = execution.run(position, shown, mine.native_id)
-    if result.traceback:
-        print(result.traceback, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    ignore_signals()
+    flush_streams()
+    write_all(printed, result.traceback)
     return result
-
-
-def _redirect(log: Path) -> None:
-    """Send what this process and its children print to the log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
 
 
 def _identity() -> Claim:
@@ -117,4 +111,4 @@ def _succeeded(layout: WaveLayout, position: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

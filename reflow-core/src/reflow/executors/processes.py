@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 
 def usable_cpus() -> int:
@@ -50,3 +53,15 @@ def end_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
     except ProcessLookupError:
         return
+
+
+LINGER = 5.0
+"""Seconds that a worker whose work is done waits for what its functions have left running."""
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, even where threads or exit functions of a task would keep it for ever."""
+    timer = threading.Timer(LINGER, os._exit, [code])
+    timer.daemon = True
+    timer.start()
+    sys.exit(code)

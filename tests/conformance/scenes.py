@@ -43,12 +43,14 @@ class Player:
 
     fake: FakeScheduler
     folder: Path
-    """Stands for /scratch."""
+    """Stands for the folder of the recordings."""
     place: Path
     """Where commands are run."""
     steps: list[Step]
     normalise: Normalise
     at: int = 0
+    recorded_folder: str = "/scratch"
+    """What stands in the recordings for `folder`."""
     gates: dict[str, int] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -92,7 +94,10 @@ class Player:
             text=True,
             timeout=60,
         )
-        said = [text.replace(str(self.folder), "/scratch") for text in (done.stdout, done.stderr)]
+        said = [
+            text.replace(str(self.folder), self.recorded_folder)
+            for text in (done.stdout, done.stderr)
+        ]
         return done.returncode, said[0], said[1]
 
     def open(self, *seconds: int) -> None:
@@ -101,8 +106,8 @@ class Player:
             os.close(self.gates.pop(str(number)))
 
     def _localised(self, text: str) -> str:
-        text = text.replace("/scratch", str(self.folder))
-        return re.sub(r"(?<![\w/])sleep (?=[\d$])", f"{self.folder}/gates/sleep ", text)
+        text = text.replace(self.recorded_folder, str(self.folder))
+        return re.sub(r"(?<![\w/])(?:/bin/)?sleep (?=[\d$])", f"{self.folder}/gates/sleep ", text)
 
     def _compare(
         self,
@@ -120,6 +125,16 @@ class Player:
             one, other = ("\n".join(lines).splitlines() for lines in texts)
             difference = difflib.unified_diff(one, other, "recorded", "fake", lineterm="", n=1)
             raise AssertionError(f"$ {command}\n" + "\n".join(difference))
+
+
+def load_text(scheduler: str, name: str) -> Step:
+    """Read a recording of one command."""
+    text = (RECORDINGS / scheduler / f"{name}.txt").read_text(errors="replace")
+    match = re.fullmatch(
+        r"\$ (.*?)\n# user=\w+ exit_code=(\d+)\n--- stdout\n(.*?)--- stderr\n?(.*)", text, re.DOTALL
+    )
+    assert match is not None, name
+    return Step(match[1], int(match[2]), match[3], match[4])
 
 
 def load(scheduler: str, name: str) -> list[Step]:

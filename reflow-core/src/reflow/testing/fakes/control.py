@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 FACES: Mapping[str, str] = {
+    "pbs": "reflow.testing.fakes.pbs:PbsFace",
     "sge": "reflow.testing.fakes.sge:SgeFace",
     "slurm": "reflow.testing.fakes.slurm:SlurmFace",
 }
@@ -218,6 +219,10 @@ class FakeScheduler:
     def advance(self, seconds: float) -> None:
         """Move the scheduler's clock: begin times come, walltimes end, old jobs are forgotten."""
         self.do("advance", seconds=seconds)
+
+    def skip_numbers(self, count: int) -> None:
+        """Use up job numbers, as refused submissions and other people do."""
+        self.do("skip_numbers", count=count)
 
     def pause(self) -> None:
         """Start no job until `unpause`: what is submitted stays queued."""

@@ -99,6 +99,11 @@ class Controls:
         """Let time pass for the scheduler."""
         self._engine.advance(seconds)
 
+    def skip_numbers(self, count: int) -> None:
+        """Use up job numbers, as refused submissions and other people do."""
+        for _ in range(count):
+            self._face.next_number()
+
     def pause(self) -> None:
         """Start nothing new."""
         self._engine.paused = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -61,14 +62,11 @@ class Qacct:
         return Reply("".join(self._block(one) for one in records))
 
     def _is_meant(self, record: Record, text: str) -> bool:
-        for word in text.split(","):
-            number = word.partition(".")[0]
-            if number.isdigit():
-                if record.job.number == int(number):
-                    return True
-            elif fnmatch.fnmatchcase(record.job.name, word):
-                return True
-        return False
+        # What begins with a number is one, up to where it ends: of `24,25` only 24 is meant.
+        number = re.match(r"\d+", text)
+        if number is not None:
+            return record.job.number == int(number[0])
+        return fnmatch.fnmatchcase(record.job.name, text)
 
     def _block(self, record: Record) -> str:
         job, run = record.job, record.run

@@ -155,6 +155,7 @@ class Squeue:
 
 Field = Callable[["SlurmFace", Record], object]
 
+
 def _wait_status(face: SlurmFace, record: Record) -> int:
     """What `exit_code` shows: the wait status, 0 while there is none."""
     code, number = face.exit_code_of(record.task)

@@ -23,14 +23,17 @@ class Coverage:
             handle.native_id: set(range(handle.size or 1)) for handle in self._handles.values()
         }
         self._statuses: list[JobStatus] = []
+        self._doubts: list[JobStatus] = []
 
     def add(self, statuses: Iterable[JobStatus]) -> None:
-        """Take in one command's answer. UNKNOWN adds nothing: another command may know."""
+        """Take in one command's answer. UNKNOWN settles nothing: another command may know."""
         whole = []
         for status in statuses:
-            if status.state is JobState.UNKNOWN or status.native_id not in self._handles:
+            if status.native_id not in self._handles:
                 continue
-            if status.positions is None:
+            if status.state is JobState.UNKNOWN:
+                self._doubts.append(status)
+            elif status.positions is None:
                 whole.append(status)
             else:
                 self._take(status, status.positions)
@@ -42,7 +45,14 @@ class Coverage:
         return [handle for handle in self._handles.values() if self._missing[handle.native_id]]
 
     def statuses(self, reason: str = "") -> list[JobStatus]:
-        """Everything asked about, each position once; what nobody spoke of is UNKNOWN."""
+        """Everything asked about, each position once; what nobody spoke of is UNKNOWN.
+
+        Where somebody said why he does not know, that is the reason.
+        """
+        for doubt in self._doubts:
+            if doubt.reason:
+                places = doubt.positions or self._missing[doubt.native_id]
+                self._take(doubt, places)
         unknown = [
             JobStatus(
                 native_id=handle.native_id,

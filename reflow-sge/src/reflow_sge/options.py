@@ -1,0 +1,69 @@
+"""Options of qsub that people hand through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reflow.plugin_api import ParameterError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
+_RESERVED = {
+    "a": "it decides when a job starts",
+    "b": "it writes a script",
+    "C": "the script's directives begin with #$",
+    "cwd": "jobs change into their folder themselves",
+    "e": "logs are in the run directory",
+    "h": "nobody would release the job",
+    "hold_jid": "it follows from the workflow",
+    "hold_jid_ad": "it follows from the workflow",
+    "i": "a job reads nothing",
+    "j": "logs are in the run directory",
+    "N": "jobs are found again by it",
+    "o": "logs are in the run directory",
+    "S": "set `shell` under [executor.sge]",
+    "sync": "reflow does not wait for a job",
+    "t": "it follows from the number of elements",
+    "tc": "set array_parallelism= of the task",
+    "terse": "it reads the answer",
+    "verify": "nothing would be submitted",
+    "V": "set `export_environment` under [executor.sge]",
+    "wd": "jobs change into their folder themselves",
+}
+_UNQUOTABLE = re.compile("['\"]")
+
+
+def directives(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Each option as words: `{"l": ["fast=1", "big=2"], "notify": True}`.
+
+    True gives an option without a value, a list the same option several times, False and None
+    leave it out. Raises `ParameterError` for what is reflow's own, or no directive can hold.
+    """
+    written: list[tuple[str, ...]] = []
+    for given, value in options.items():
+        name = given.lstrip("-")
+        if not _NAME.fullmatch(name):
+            raise ParameterError(f"{given!r} is not the name of an option for sge")
+        if name in _RESERVED:
+            raise ParameterError(f"the sge option {given!r} is reflow's own: {_RESERVED[name]}")
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is True:
+                written.append((f"-{name}",))
+            elif item is not None and item is not False:
+                written.append((f"-{name}", *_words(name, item)))
+    return written
+
+
+def _words(name: str, value: object) -> tuple[str, ...]:
+    """The value's words: `smp 4` is two, as after `-pe`."""
+    if not isinstance(value, str | int | float):
+        raise ParameterError(
+            f"the sge option {name!r} must be text, a number, true, false or a list, not {value!r}"
+        )
+    text = str(value)
+    if not text.isprintable() or _UNQUOTABLE.search(text):
+        raise ParameterError(
+            f"the sge option {name!r} holds a character that no directive can hold: {text!r}"
+        )
+    return tuple(text.split()) if name in ("pe", "masterq", "binding") else (text,)

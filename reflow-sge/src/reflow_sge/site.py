@@ -1,0 +1,26 @@
+"""Reading how a cell is set up, from what qconf prints."""
+
+from __future__ import annotations
+
+import re
+
+USUAL_ENVIRONMENTS = ("smp", "threaded", "threads", "shm", "sharedmem", "multicore", "openmp")
+"""What parallel environments on one host are called most often."""
+
+
+def number(configuration: str, name: str) -> int | None:
+    """A number in the answer of `qconf -sconf`; 0 stands for no limit and gives None."""
+    found = re.search(rf"^{name}\s+(\d+)\s*$", configuration, re.MULTILINE)
+    return int(found[1]) or None if found else None
+
+
+def on_one_host(environment: str) -> bool:
+    """Whether `qconf -sp` shows a parallel environment whose slots are all on one host."""
+    rule = re.search(r"^allocation_rule\s+(\S+)", environment, re.MULTILINE)
+    return rule is None or rule[1] == "$pe_slots"
+
+
+def in_usual_order(names: list[str]) -> list[str]:
+    """Parallel environments, those with the usual names first."""
+    usual = [name for name in USUAL_ENVIRONMENTS if name in names]
+    return [*usual, *(name for name in names if name not in usual)]

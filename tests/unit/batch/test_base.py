@@ -220,7 +220,7 @@ def test_no_jobs_take_no_command() -> None:
         [(1, "", "cannot reach the pond")],
         [CommandTimeoutError("late")],
         [(0, "1 s\n2 w x\n", "")],
-        [(0, "1 s", ""), (1, "", "accounting is away")],
+        [(0, "", ""), (1, "", "accounting is away")],
     ],
 )
 def test_a_question_without_a_whole_answer_says_nothing_of_any_job(answers: list[Answer]) -> None:
@@ -228,6 +228,29 @@ def test_a_question_without_a_whole_answer_says_nothing_of_any_job(answers: list
 
     with pytest.raises(SchedulerUnavailableError):
         executor.poll([JobHandle(native_id="1"), JobHandle(native_id="2", size=2)])
+
+
+def test_what_could_not_be_asked_about_is_left_out() -> None:
+    executor, runner = pond((0, "1 s\n3 w 1\n", ""), (1, "", "accounting is away"))
+    handles = [JobHandle(native_id="1"), JobHandle(native_id="2"), JobHandle(native_id="3", size=2)]
+
+    statuses = executor.poll(handles)
+
+    assert {(status.native_id, status.positions, status.state) for status in statuses} == {
+        ("1", None, JobState.RUNNING),
+        ("3", range(1), JobState.QUEUED),
+    }
+    assert runner.answers == []
+
+
+def test_a_scheduler_that_stops_answering_is_not_asked_about_the_rest() -> None:
+    handles = [JobHandle(native_id=str(number)) for number in range(7)]
+    executor, runner = pond((0, "0 s\n1 s\n", ""), (1, "", "cannot reach the pond"))
+
+    statuses = executor.poll(handles)
+
+    assert {status.native_id for status in statuses} == {"0", "1"}
+    assert len(runner.commands) == 2
 
 
 def test_a_passing_trouble_is_asked_again_after_a_while(sleeps: list[float]) -> None:

@@ -273,16 +273,19 @@ class BatchExecutor(ABC):
         return []
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """Ask the queue about all, then accounting about those that the queue leaves open."""
+        """Ask the queue about all, then accounting about those that the queue leaves open.
+
+        After a question without an answer no more are asked, and what is open is left out.
+        """
         coverage = Coverage(handles)
-        for chunk in _chunks(coverage.missing(), self.chunk):
-            answer = self.ask(self.queue_command(chunk))
-            coverage.add(self._read(self.parse_queue, answer, chunk))
-        for chunk in _chunks(coverage.missing(), self.chunk):
-            command = self.accounting_command(chunk)
-            if command is None:
-                break
-            coverage.add(self._read(self.parse_accounting, self.ask(command), chunk))
+        try:
+            self._ask_about(coverage, self.queue_command, self.parse_queue)
+            self._ask_about(coverage, self.accounting_command, self.parse_accounting)
+        except SchedulerUnavailableError as error:
+            if not coverage.known:
+                raise
+            logger.warning("about some jobs nothing is known for now: %s", error)
+            return coverage.known
         return coverage.statuses(f"{self.scheduler} does not know the job any more")
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
@@ -354,6 +357,18 @@ class BatchExecutor(ABC):
             "export_environment": self.export_environment,
         }
         return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _ask_about(
+        self,
+        coverage: Coverage,
+        command_for: Callable[[Sequence[JobHandle]], Command | None],
+        parse: Callable[[CommandResult, Sequence[JobHandle]], Iterable[JobStatus]],
+    ) -> None:
+        for chunk in _chunks(coverage.missing(), self.chunk):
+            command = command_for(chunk)
+            if command is None:
+                break
+            coverage.add(self._read(parse, self.ask(command), chunk))
 
     def _read(
         self,

@@ -44,6 +44,11 @@ class Coverage:
         """The jobs of which something is not known yet."""
         return [handle for handle in self._handles.values() if self._missing[handle.native_id]]
 
+    @property
+    def known(self) -> list[JobStatus]:
+        """What has been said, each position once."""
+        return list(self._statuses)
+
     def statuses(self, reason: str = "") -> list[JobStatus]:
         """Everything asked about, each position once; what nobody spoke of is UNKNOWN.
 

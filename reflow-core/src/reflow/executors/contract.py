@@ -71,7 +71,9 @@ class Executor(Protocol):
         """How these jobs stand, in one scheduler call for as many as a command line takes.
 
         Every handle, and every position of an array, is covered by at least one status; what
-        the scheduler does not know is UNKNOWN.
+        the scheduler does not know is UNKNOWN. What it could not be asked about, because some
+        part of it is away, may be left out; where that is everything,
+        `SchedulerUnavailableError` is raised.
         """
         ...
 

@@ -115,7 +115,7 @@ def watch(
     console.say(f"{run.run_id} in {near(run.run_dir)}")
     try:
         with Progress(console, STOPS_WATCHING) as progress:
-            status = _poll(run, progress, task)
+            status = poll(run, progress, task)
     except KeyboardInterrupt:
         again = typed(command, "status", run.run_id, "--watch")
         screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
@@ -155,7 +155,7 @@ def exit_code(status: Mapping[str, Any]) -> int:
     return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK
 
 
-def _poll(
+def poll(
     run: Run,
     progress: Progress,
     task: str | None,

@@ -254,7 +254,7 @@ def _log(run: Run, task: str, index: int | None, command: str) -> Path:
     if task not in tasks:
         raise NotFoundError(f"run {run.run_id} has no task {task!r}{did_you_mean(task, tasks)}")
     record = tasks[task]
-    if index is None and record.array:
+    if index is None and record.array and record.size != 1:
         raise UsageError(_which_element(run, record, command))
     try:
         return run.log_path(task, index or 0)

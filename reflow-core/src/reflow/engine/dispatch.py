@@ -17,6 +17,7 @@ from reflow.engine.execute import code_of
 from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
+from reflow.engine.lease import release
 from reflow.engine.plan import Plan, end_state, make_plan
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
@@ -142,6 +143,14 @@ class Dispatcher:
             carry_out(request, self.image, self.settings, self.executor)
         self.commit()
 
+    def let_go(self) -> bool:
+        """Release the lease, unless something was asked in the last moment; that is heeded."""
+        if release(self.store, self.lease):
+            return True
+        self.store.clear_mark(self.lease)
+        self.heed()
+        return False
+
     # -- taking over -----------------------------------------------------------------------
     def _adopt(self) -> None:
         """Find out what became of submissions that an earlier dispatcher left open."""
@@ -157,8 +166,15 @@ class Dispatcher:
 
     def _recover(self) -> None:
         """Put back what an earlier supervisor had not begun; what its workers began goes on."""
-        for wave, position, instance in self.image.members():
-            if not self._reconcile.begun_and_alive(wave, position):
+        ended = [
+            (wave, position, instance)
+            for wave, position, instance in self.image.members()
+            if not self._reconcile.begun_and_alive(wave, position)
+        ]
+        # A worker may have ended well since its results were last looked for.
+        self._ingest.collect()
+        for wave, position, instance in ended:
+            if wave.members.get(position) is instance:
                 self._ingest.put_back(instance)
         for wave in list(self.image.waves.values()):
             self._ingest.close_if_over(wave)
@@ -238,7 +254,7 @@ class Dispatcher:
 
     def _code_of(self, task: TaskImage) -> str:
         if task.name not in self._code:
-            self._code[task.name] = code_of(task.spec)
+            self._code[task.name] = code_of(task.spec, self.settings)
         return self._code[task.name]
 
     # -- ends ------------------------------------------------------------------------------

@@ -63,8 +63,15 @@ class FlowRef:
     """Absolute path of a flow file that was run as a script."""
     module: str | None = None
     """Name of a module that can be imported."""
+    source: str
+    """Absolute path of the file that defines it, whichever way it is loaded."""
     sys_path: tuple[str, ...] = ()
     """Where modules were looked for."""
+
+    @property
+    def file(self) -> Path:
+        """The file that defines the workflow."""
+        return Path(self.source)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
@@ -124,15 +131,15 @@ def _defines(module: ModuleType | None, workflow: Workflow) -> bool:
 
 def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
     sys_path = tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 (no symlinks resolved)
-    if name not in ("__main__", FLOW_MODULE):
-        return FlowRef(workflow=workflow, module=name, sys_path=sys_path)
+    assert module.__file__ is not None
+    source = os.path.abspath(module.__file__)  # noqa: PTH100
     spec = getattr(module, "__spec__", None)
+    if name not in ("__main__", FLOW_MODULE):
+        return FlowRef(workflow=workflow, module=name, source=source, sys_path=sys_path)
     if spec is not None and name == "__main__" and spec.name not in ("__main__", None):
         # python -m package.flow
-        return FlowRef(workflow=workflow, module=spec.name, sys_path=sys_path)
-    assert module.__file__ is not None
-    path = os.path.abspath(module.__file__)  # noqa: PTH100
-    return FlowRef(workflow=workflow, path=path, sys_path=sys_path)
+        return FlowRef(workflow=workflow, module=spec.name, source=source, sys_path=sys_path)
+    return FlowRef(workflow=workflow, path=source, source=source, sys_path=sys_path)
 
 
 def resolve(reference: FlowRef) -> Workflow:

@@ -155,7 +155,7 @@ def _scripts(
 def _arguments(
     image: RunImage, settings: RunSettings, task: TaskImage, codecs: Codecs
 ) -> TaskArguments:
-    return TaskArguments(image, settings, task, code_of(task.spec), codecs)
+    return TaskArguments(image, settings, task, code_of(task.spec, settings), codecs)
 
 
 def _foresee(

@@ -95,9 +95,9 @@ class Reconcile:
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
             return
-        gone = self._apply(statuses)
+        gone = [item for item in self._apply(statuses) if not self._goes_on(item)]
         if gone:
-            # The answer may be older than a result that was written since.
+            # The answers may be older than a result that was written since.
             now = server_time(self._settings.layout.probe)
             self._ingest.collect()
             for item in gone:
@@ -173,19 +173,23 @@ class Reconcile:
         if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
             return
         definite = status.state in (JobState.FAILED, JobState.CANCELLED)
-        volatile = self._executor.capabilities.volatile
-        if not definite and volatile and self.begun_and_alive(item.wave, item.position):
-            return
         if not definite and not self._grace_is_over(instance, now):
             return
-        layout = self._settings.layout
-        path = layout.log(instance.task, instance.index, instance.attempt)
-        shown = str(path.relative_to(self._settings.run_dir)) if path.exists() else ""
-        outcome = outcome_of_status(instance, status, shown)
+        outcome = outcome_of_status(instance, status, self._log_of(instance, item.wave))
         if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
             # Whatever may still run under the ids we know must not outlive the new attempt.
             self._cancel(item.wave, item.position)
         self._ingest.fail(instance, outcome)
+
+    def _log_of(self, instance: Instance, wave: WaveImage) -> str:
+        """The element's log; what its job printed where the worker never began."""
+        layout = self._settings.layout
+        known = (
+            layout.log(instance.task, instance.index, instance.attempt),
+            layout.wave(wave.record.number).scheduler_log,
+        )
+        found = (path for path in known if path.exists())
+        return next((str(path.relative_to(self._settings.run_dir)) for path in found), "")
 
     def _grace_is_over(self, instance: Instance, now: float) -> bool:
         if instance.missing_since is None:
@@ -198,6 +202,12 @@ class Reconcile:
         pause = min(left, max(2.0, passed))
         self.look_again_in = min(self.look_again_in or pause, pause)
         return False
+
+    def _goes_on(self, item: _Gone) -> bool:
+        """Whether a position that the executor does not know is a former supervisor's."""
+        unknown = item.status.state is JobState.UNKNOWN
+        volatile = self._executor.capabilities.volatile
+        return unknown and volatile and self.begun_and_alive(item.wave, item.position)
 
     def begun_and_alive(self, wave: WaveImage, position: int) -> bool:
         """Whether a worker that an earlier supervisor started is still at a position."""

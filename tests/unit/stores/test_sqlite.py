@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -208,6 +210,43 @@ def test_a_store_is_not_closed_inside_a_transaction(store: SqlStore) -> None:
     with pytest.raises(StoreError, match="closed"), store.fenced(lease):
         store.close()
     assert store.beat(lease) is False
+
+
+def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
+    store = SqlStore(f"{tmp_path}/m.db")
+    store.create_run(new_run(), [])
+
+    def open_files() -> list[str]:
+        found = (os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir())
+        return [path for path in found if path.startswith(f"{tmp_path}/m.db")]
+
+    assert open_files()
+    del store
+    gc.collect()
+    assert open_files() == []
+
+
+def test_a_fork_inside_a_transaction_does_not_end_it(store: SqlStore, tmp_path: Path) -> None:
+    store.create_run(new_run(), plain_and_array())
+    script = """
+import os, sys
+from reflow.stores.sql import SqlStore
+store = SqlStore(sys.argv[1])
+lease = store.acquire(sys.argv[2], {})
+with store.fenced(lease) as write:
+    write.set_task_size("work", 5)
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        write.set_task_size("work", 6)
+if not child:
+    assert store.tasks(sys.argv[2])[1].size is None
+    os._exit(0)
+assert store.tasks(sys.argv[2])[1].size == 6
+"""
+    command = [sys.executable, "-c", script, store.url, RUN]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- what can go wrong ----------------------------------------------------------------------------

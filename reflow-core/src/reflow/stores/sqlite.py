@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -143,24 +142,9 @@ class SqliteDialect(Dialect):
         if new:
             orm.run_sql(handle, f"PRAGMA page_size = {PAGE_BYTES}")
         if local and new and present != "wal":
-            _set_journal(handle, "wal")
+            orm.run_sql(handle, "PRAGMA journal_mode = wal")
         elif not local and present == "wal":
-            _set_journal(handle, "delete")
-
-
-def _set_journal(handle: Handle, mode: str) -> None:
-    # SQLite does not wait here when another process is just opening the file.
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            orm.run_sql(handle, f"PRAGMA journal_mode = {mode}")
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+            orm.run_sql(handle, "PRAGMA journal_mode = delete")
 
 
 _SENTENCES = {

@@ -60,12 +60,13 @@ def dispatch(store: Store, run_id: str, first: str, number: str) -> None:
 
 
 def _lease(store: Store, run_id: str) -> Lease:
-    while True:
-        lease = store.acquire(run_id, {"pid": os.getpid()})
-        if lease is not None:
-            return lease
+    lease = store.acquire(run_id, {"pid": os.getpid()})
+    if lease is None:
         store.leave_mark(run_id)
+    while lease is None:
         time.sleep(0.005)
+        lease = store.acquire(run_id, {"pid": os.getpid()})
+    return lease
 
 
 def read(store: Store, run_id: str) -> None:
@@ -95,11 +96,12 @@ def hold(store: Store, run_id: str) -> None:
 
 
 def stay_inside(store: Store, run_id: str) -> None:
-    """Take the lease, write, and stay inside the transaction."""
+    """Take the lease, write, and stay inside the transaction until the test says so."""
     with store.fenced(_lease(store, run_id)) as write:
         write.add_instances([Instance(task=TASK, index=0)])
         tell("inside")
         wait()
+    tell("outside")
 
 
 def fork(store: Store, run_id: str) -> None:

@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -1052,6 +1053,27 @@ class StoreConformance:
         assert store.instances(RUN) == []
         self.with_elements(store, lease, 1)
         assert len(store.instances(RUN)) == 1
+
+    def test_nothing_is_written_by_the_old_holder_once_there_is_a_new_one(
+        self, store: Store, process: Callable[..., StoreProcess]
+    ) -> None:
+        store.create_run(new_run(), plain_and_array())
+        holder = process("stay_inside", RUN)
+        assert holder.hear() == "inside"
+        seen = store.lease(RUN)
+
+        def take_over() -> list[Instance]:
+            self.taken(store, seen)
+            return store.instances(RUN)
+
+        with ThreadPoolExecutor(1) as pool:
+            taken = pool.submit(take_over)
+            # It has to wait for the transaction; one that does not is done by now.
+            futures.wait([taken], timeout=0.3)
+            holder.say()
+            assert holder.hear() == "outside"
+            present = taken.result()
+        assert store.instances(RUN) == present
 
     def test_many_dispatchers_and_readers_lose_nothing(
         self, store: Store, process: Callable[..., StoreProcess]

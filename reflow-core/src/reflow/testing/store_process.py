@@ -78,6 +78,7 @@ def read(store: Store, run_id: str) -> None:
         assert len(store.instances(run_id)) >= present, "instances that were counted are gone"
         assert store.run(run_id) in store.list_runs(), "the run is not among the runs"
         seen, reads = present, reads + 1
+        time.sleep(0.005)
     tell(reads)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
@@ -13,16 +13,13 @@ from rich.text import Text
 from reflow.cli.layout import GAP, columns, paragraph
 from reflow.cli.program import WRONG_USAGE, new_app
 from reflow.cli.screen import put_json, screen
+from reflow.cli.words import Json
 
 if TYPE_CHECKING:
     from reflow.config import Config
     from reflow.hookspecs import Finding
     from reflow.plugins import PluginReport
 
-Json = Annotated[
-    bool,
-    typer.Option("--json", metavar="", show_default=False, help="Print JSON, for programs."),
-]
 _KINDS = ("executor", "store", "type rule", "codec")
 _PASSWORD = re.compile(r"""(://[^:/@"]*:)[^/"]*(?=@)|(password=)[^&"]*""")
 

@@ -18,6 +18,7 @@ from reflow.cli.results import from_cache, last_results, steps_after_success, su
 from reflow.cli.screen import screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
+from reflow.cli.words import option, switch
 from reflow.engine.start import Wanted
 from reflow.model.states import RunState
 from reflow.workflow import Workflow, preview, run_foreground
@@ -27,12 +28,8 @@ if TYPE_CHECKING:
     from reflow.run import Run
 
 
-def _option(*flags: str, **more: Any) -> Any:
-    return typer.Option(*flags, rich_help_panel=OPTIONS_PANEL, show_default=False, **more)
-
-
-def _switch(flag: str, help: str) -> Any:
-    return _option(flag, metavar="", help=help)
+_option = partial(option, rich_help_panel=OPTIONS_PANEL)
+_switch = partial(switch, rich_help_panel=OPTIONS_PANEL)
 
 
 def _executor_names() -> list[str]:
@@ -54,7 +51,7 @@ RunDir = Annotated[
         help="Where the run lives. [dim]\\[default: ./runs/RUN_ID][/dim]",
     ),
 ]
-Force = Annotated[bool, _switch("--force", "Use no result from the cache.")]
+Force = Annotated[bool, _switch("--force", help="Use no result from the cache.")]
 ForceTasks = Annotated[
     list[str] | None,
     _option(
@@ -65,9 +62,11 @@ ForceTasks = Annotated[
     ),
 ]
 Verify = Annotated[
-    bool, _switch("--verify", "Check the files in cached results before using them.")
+    bool, _switch("--verify", help="Check the files in cached results before using them.")
 ]
-DryRun = Annotated[bool, _switch("--dry-run", "Show what would be run, and why; write nothing.")]
+DryRun = Annotated[
+    bool, _switch("--dry-run", help="Show what would be run and why; write nothing.")
+]
 Executor = Annotated[
     str | None,
     _option(
@@ -77,10 +76,10 @@ Executor = Annotated[
         autocompletion=_executor_names,
     ),
 ]
-Wait = Annotated[bool, _switch("--wait", "Show the progress, and end when the run has ended.")]
+Wait = Annotated[bool, _switch("--wait", help="Show the progress, and end when the run has ended.")]
 Follow = Annotated[
     bool,
-    _switch("--follow", "Wait, and dispatch from here: for where jobs may not submit jobs."),
+    _switch("--follow", help="Wait, and dispatch from here: for where jobs may not submit jobs."),
 ]
 MaxWorkers = Annotated[
     int | None,

@@ -16,6 +16,7 @@ from reflow.cli.program import execute, new_app, typed_command
 from reflow.cli.runs import add_run_commands
 from reflow.cli.screen import screen
 from reflow.cli.source import Runs
+from reflow.cli.words import switch
 from reflow.errors import UsageError
 from reflow.workflow import Workflow
 
@@ -62,13 +63,8 @@ def _show_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version",
-            callback=_show_version,
-            is_eager=True,
-            metavar="",
-            show_default=False,
-            help="Show the version and exit.",
+        switch(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reflow.cli.words import option, switch
 from reflow.model.graph import RunParameter
 from reflow.model.tasks import REQUIRED
 from reflow.wiring.parameters import ParameterType, parameter_type, parse_text, text_of
@@ -28,14 +29,12 @@ def show_help(context: typer.Context, wanted: bool) -> None:
 
 HelpOption = Annotated[
     bool,
-    typer.Option(
+    switch(
         "--help",
         "-h",
         callback=show_help,
         is_eager=True,
         expose_value=False,
-        show_default=False,
-        metavar="",
         help="Show this and exit.",
         rich_help_panel=OPTIONS_PANEL,
     ),
@@ -50,15 +49,15 @@ def with_parameters(command: Command, parameters: Mapping[str, RunParameter]) ->
     parameters' keywords. Defaults are left to whoever binds them.
     """
     # Names of our own, as a parameter may have any name that Python allows.
-    by_option = {f"parameter_{place}": each for place, each in enumerate(parameters.values())}
+    by_name = {f"parameter_{place}": each for place, each in enumerate(parameters.values())}
 
     def call(**given: Any) -> None:
         values = {
-            parameter.name: _value(parameter, given[option])
-            for option, parameter in by_option.items()
-            if given[option] is not None
+            parameter.name: _value(parameter, given[name])
+            for name, parameter in by_name.items()
+            if given[name] is not None
         }
-        rest = {name: value for name, value in given.items() if name not in by_option}
+        rest = {name: value for name, value in given.items() if name not in by_name}
         command(parameters=values, **rest)
 
     own = [
@@ -66,7 +65,7 @@ def with_parameters(command: Command, parameters: Mapping[str, RunParameter]) ->
         for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
         if name != "parameters"
     ]
-    options = [_option(option, parameter) for option, parameter in by_option.items()]
+    options = [_option(name, parameter) for name, parameter in by_name.items()]
     call.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
     call.__annotations__ = {}
     return call
@@ -78,22 +77,21 @@ def _value(parameter: RunParameter, given: Any) -> Any:
     return parse_text(parameter.declared.annotation, given, parameter.flag)
 
 
-def _option(option: str, parameter: RunParameter) -> inspect.Parameter:
+def _option(name: str, parameter: RunParameter) -> inspect.Parameter:
     declared, kind = parameter.declared, parameter_type(parameter.declared.annotation)
     flags = [parameter.flag, *([declared.short] if declared.short else [])]
     if _is_switch(kind):
         flags[0] += f"/--no-{parameter.flag.removeprefix('--')}"
     required = declared.default is REQUIRED
-    information = typer.Option(
+    information = option(
         *flags,
         help=_help(declared.help, None if required else text_of(declared.default)),
         metavar=_metavar(kind),
-        show_default=False,
         autocompletion=(lambda: list(kind.choices)) if kind.choices else None,
         rich_help_panel=PARAMETERS_PANEL,
     )
     return inspect.Parameter(
-        option,
+        name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if required else None,
         annotation=Annotated[_typed(kind), information],

@@ -1,8 +1,7 @@
-"""The commands about runs that exist: `status`, `cancel`, `retry`, `runs` and `logs`."""
+"""The commands about runs that exist: `status`, `cancel`, `retry`, `follow` and `runs`."""
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,48 +9,27 @@ import typer
 
 from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
+from reflow.cli.logs import logs
 from reflow.cli.program import INTERRUPTED
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
 from reflow.cli.screen import put_json, screen
-from reflow.cli.show import print_status, step_lines, steps_while_running, typed
-from reflow.cli.source import LATEST, Runs, complete_run_ids, runs_of
-from reflow.errors import NotFoundError, UsageError
-from reflow.model.states import RunState, TaskState
-from reflow.suggest import did_you_mean
+from reflow.cli.show import print_status, step_lines, steps_while_running
+from reflow.cli.source import LATEST, runs_of
+from reflow.cli.words import Json, RunId, option, run_argument, switch
+from reflow.errors import UsageError
+from reflow.model.states import RunState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from reflow.model.records import TaskRecord
     from reflow.run import Run
 
 SHOWN_RUNS = 10
-_ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
-
-
-def _run_id(help: str) -> Any:
-    return typer.Argument(
-        metavar="RUN", help=help, show_default=False, autocompletion=complete_run_ids
-    )
-
-
-def _switch(*flags: str, help: str) -> Any:
-    return typer.Option(*flags, metavar="", show_default=False, help=help)
-
-
-def _option(*flags: str, metavar: str, help: str, **more: Any) -> Any:
-    return typer.Option(*flags, metavar=metavar, show_default=False, help=help, **more)
-
-
-RunId = Annotated[str, _run_id("Id of a run, or 'latest'.")]
-Json = Annotated[bool, _switch("--json", help="Print JSON, for programs.")]
-Wait = Annotated[bool, _switch("--wait", help="Show the progress, and end when the run has ended.")]
+Wait = Annotated[bool, switch("--wait", help="Show the progress, and end when the run has ended.")]
 
 
 def _task(help: str) -> Any:
-    return _option("--task", metavar="TASK", help=help)
+    return option("--task", metavar="TASK", help=help)
 
 
 def add_run_commands(app: typer.Typer) -> None:
@@ -62,14 +40,14 @@ def add_run_commands(app: typer.Typer) -> None:
 
 def status(
     context: typer.Context,
-    run_id: Annotated[str | None, _run_id("Id of a run; without it, the newest.")] = None,
+    run_id: Annotated[str | None, run_argument("Id of a run; without it, the newest.")] = None,
     task: Annotated[str | None, _task("Show this task only.")] = None,
     errors: Annotated[
-        bool, _switch("--errors", help="Show tracebacks, or the end of the log.")
+        bool, switch("--errors", help="Show tracebacks, or the end of the log.")
     ] = False,
     json: Json = False,
     watch: Annotated[
-        bool, _switch("--watch", help="Keep showing it until the run has ended.")
+        bool, switch("--watch", help="Keep showing it until the run has ended.")
     ] = False,
 ) -> None:
     """Show how a run stands, what failed and why."""
@@ -88,9 +66,9 @@ def status(
 
 def cancel(
     context: typer.Context,
-    run_ids: Annotated[list[str], _run_id("Ids of runs, or 'latest'.")],
+    run_ids: Annotated[list[str], run_argument("Ids of runs, or 'latest'.")],
     task: Annotated[str | None, _task("Cancel this task only.")] = None,
-    yes: Annotated[bool, _switch("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, switch("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Cancel what waits or runs.
 
@@ -157,19 +135,19 @@ def follow(context: typer.Context, run_id: RunId) -> None:
 def runs(
     context: typer.Context,
     last: Annotated[
-        int, _option("--last", "-n", metavar="N", help="So many, the newest.", min=1)
+        int, option("--last", "-n", metavar="N", help="So many, the newest.", min=1)
     ] = SHOWN_RUNS,
-    every: Annotated[bool, _switch("--all", help="All of them.")] = False,
+    every: Annotated[bool, switch("--all", help="All of them.")] = False,
     since: Annotated[
         str | None,
-        _option("--since", metavar="DATE", help="Created then or later: 2025-03-01[T12:00]."),
+        option("--since", metavar="DATE", help="Created then or later: 2025-03-01[T12:00]."),
     ] = None,
     until: Annotated[
-        str | None, _option("--until", metavar="DATE", help="Created before then.")
+        str | None, option("--until", metavar="DATE", help="Created before then.")
     ] = None,
     state: Annotated[
         str | None,
-        _option(
+        option(
             "--status",
             metavar="STATE",
             help="In this state: RUNNING, SUCCESS, FAILED or CANCELLED.",
@@ -196,99 +174,3 @@ def runs(
     console.put(runs_lines(shown, width=console.width))
     if len(found) > len(shown):
         console.say(f"these are the newest {len(shown)}; --last N or --all shows more")
-
-
-def logs(
-    context: typer.Context,
-    run_id: RunId,
-    task: Annotated[
-        str | None,
-        typer.Argument(metavar="TASK", show_default=False, help="A task, or TASK\\[INDEX]."),
-    ] = None,
-    index: Annotated[
-        int | None,
-        typer.Argument(metavar="INDEX", show_default=False, help="An element of an array task."),
-    ] = None,
-    tail: Annotated[
-        int | None, _option("--tail", "-n", metavar="N", help="Only the last N lines.", min=1)
-    ] = None,
-    path: Annotated[
-        bool, _switch("--path", help="Print where the log is, for tail -f and the like.")
-    ] = False,
-) -> None:
-    """Print the log of a task or of an element: all that it wrote.
-
-    Without a task, list the logs of what failed.
-    """
-    from reflow.cli.tail import copy_log
-
-    source, console = runs_of(context), screen()
-    run = source.open(run_id)
-    if task is None:
-        _list_logs(run, source)
-        return
-    if index is None and (element := _ELEMENT.fullmatch(task)):
-        task, index = element["task"], int(element["index"])
-    log = _log(run, task, index, source.command)
-    if path:
-        console.say(str(log))
-    else:
-        copy_log(log, tail)
-
-
-def _list_logs(run: Run, source: Runs) -> None:
-    console = screen()
-    console.say(f"logs are in {run.run_dir / 'logs' / run.run_id}")
-    failures = source.store.failures(run.run_id, limit=SHOWN_RUNS)
-    steps = []
-    for failed in failures:
-        again = typed(source.command, "logs", run.run_id, failed.task, failed.index)
-        steps.append((again, failed.error))
-    if steps:
-        console.put(step_lines(steps))
-
-
-def _log(run: Run, task: str, index: int | None, command: str) -> Path:
-    """The log of an instance. Raises where there is none, with the reason."""
-    tasks = {record.name: record for record in run.store.tasks(run.run_id)}
-    if task not in tasks:
-        raise NotFoundError(f"run {run.run_id} has no task {task!r}{did_you_mean(task, tasks)}")
-    record = tasks[task]
-    if index is None and record.array and record.size != 1:
-        raise UsageError(_which_element(run, record, command))
-    try:
-        return run.log_path(task, index or 0)
-    except NotFoundError as error:
-        raise NotFoundError(_why_no_log(run, record, index or 0) or str(error)) from None
-
-
-def _which_element(run: Run, task: TaskRecord, command: str) -> str:
-    size = "several elements" if task.size is None else count(task.size, "element")
-    failed = [each.index for each in run.store.failures(run.run_id, task=task.name, limit=1)]
-    example = next((index for index in failed if index is not None), 0)
-    again = typed(command, "logs", run.run_id, task.name, example)
-    failing = " (it failed)" if failed else ""
-    return f"task {task.name!r} has {size}; name one: {again}{failing}"
-
-
-def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
-    """The reason; nothing where there should be one."""
-    instances = run.store.instances(run.run_id, task=task.name)
-    instance = next((each for each in instances if each.index == index), None)
-    what = f"{task.name}[{index}]" if task.array else task.name
-    if instance is None:
-        known = task.size is not None and task.array and index >= task.size
-        return "" if known else f"{what} has no log: it was not started"
-    if instance.source is not None:
-        return f"{what} has no log in this run: its result came from the cache"
-    return _REASONS.get(instance.state, "").format(what)
-
-
-_REASONS = {
-    TaskState.PENDING: "{} has no log yet: it has not been started",
-    TaskState.SUBMITTED: "{} has no log yet: it waits to be run",
-    TaskState.RUNNING: "{} has no log yet: it is running and has printed nothing",
-    TaskState.SUCCESS: "{} has no log: it printed nothing",
-    TaskState.SKIPPED: "{} has no log: it was skipped, because something before it failed",
-    TaskState.CANCELLED: "{} has no log: it was cancelled before it began",
-}

@@ -1,0 +1,123 @@
+"""The command `logs`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reflow.cli.layout import count
+from reflow.cli.screen import screen
+from reflow.cli.show import step_lines, typed
+from reflow.cli.source import Runs, runs_of
+from reflow.cli.words import RunId, option, switch
+from reflow.errors import NotFoundError, UsageError
+from reflow.model.states import TaskState
+from reflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reflow.model.records import TaskRecord
+    from reflow.run import Run
+
+MOST_LISTED = 10
+"""Logs listed of what failed."""
+_ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
+
+
+def logs(
+    context: typer.Context,
+    run_id: RunId,
+    task: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK", show_default=False, help="A task, or TASK\\[INDEX]."),
+    ] = None,
+    index: Annotated[
+        int | None,
+        typer.Argument(metavar="INDEX", show_default=False, help="An element of an array task."),
+    ] = None,
+    tail: Annotated[
+        int | None, option("--tail", "-n", metavar="N", help="Only the last N lines.", min=1)
+    ] = None,
+    path: Annotated[
+        bool, switch("--path", help="Print where the log is, for tail -f and the like.")
+    ] = False,
+) -> None:
+    """Print the log of a task or of an element: all that it wrote.
+
+    Without a task, list the logs of what failed.
+    """
+    from reflow.cli.tail import copy_log
+
+    source, console = runs_of(context), screen()
+    run = source.open(run_id)
+    if task is None:
+        _list_logs(run, source)
+        return
+    if index is None and (element := _ELEMENT.fullmatch(task)):
+        task, index = element["task"], int(element["index"])
+    log = _log(run, task, index, source.command)
+    if path:
+        console.say(str(log))
+    else:
+        copy_log(log, tail)
+
+
+def _list_logs(run: Run, source: Runs) -> None:
+    console = screen()
+    console.say(f"logs are in {run.run_dir / 'logs' / run.run_id}")
+    failures = source.store.failures(run.run_id, limit=MOST_LISTED)
+    steps = []
+    for failed in failures:
+        again = typed(source.command, "logs", run.run_id, failed.task, failed.index)
+        steps.append((again, failed.error))
+    if steps:
+        console.put(step_lines(steps))
+
+
+def _log(run: Run, task: str, index: int | None, command: str) -> Path:
+    """The log of an instance. Raises where there is none, with the reason."""
+    tasks = {record.name: record for record in run.store.tasks(run.run_id)}
+    if task not in tasks:
+        raise NotFoundError(f"run {run.run_id} has no task {task!r}{did_you_mean(task, tasks)}")
+    record = tasks[task]
+    if index is None and record.array and record.size != 1:
+        raise UsageError(_which_element(run, record, command))
+    try:
+        return run.log_path(task, index or 0)
+    except NotFoundError as error:
+        raise NotFoundError(_why_no_log(run, record, index or 0) or str(error)) from None
+
+
+def _which_element(run: Run, task: TaskRecord, command: str) -> str:
+    size = "several elements" if task.size is None else count(task.size, "element")
+    failed = [each.index for each in run.store.failures(run.run_id, task=task.name, limit=1)]
+    example = next((index for index in failed if index is not None), 0)
+    again = typed(command, "logs", run.run_id, task.name, example)
+    failing = " (it failed)" if failed else ""
+    return f"task {task.name!r} has {size}; name one: {again}{failing}"
+
+
+def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
+    """The reason; nothing where there should be one."""
+    instances = run.store.instances(run.run_id, task=task.name)
+    instance = next((each for each in instances if each.index == index), None)
+    what = f"{task.name}[{index}]" if task.array else task.name
+    if instance is None:
+        known = task.size is not None and task.array and index >= task.size
+        return "" if known else f"{what} has no log: it was not started"
+    if instance.source is not None:
+        return f"{what} has no log in this run: its result came from the cache"
+    return _REASONS.get(instance.state, "").format(what)
+
+
+_REASONS = {
+    TaskState.PENDING: "{} has no log yet: it has not been started",
+    TaskState.SUBMITTED: "{} has no log yet: it waits to be run",
+    TaskState.RUNNING: "{} has no log yet: it is running and has printed nothing",
+    TaskState.SUCCESS: "{} has no log: it printed nothing",
+    TaskState.SKIPPED: "{} has no log: it was skipped, because something before it failed",
+    TaskState.CANCELLED: "{} has no log: it was cancelled before it began",
+}

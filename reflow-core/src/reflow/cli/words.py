@@ -1,0 +1,30 @@
+"""What the commands' options and arguments are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from reflow.cli.source import complete_run_ids
+
+
+def option(*flags: str, metavar: str, help: str, **more: Any) -> Any:
+    """An option with a value. `help` is markup, and tells the default where it matters."""
+    return typer.Option(*flags, metavar=metavar, help=help, show_default=False, **more)
+
+
+def switch(*flags: str, help: str, **more: Any) -> Any:
+    """An option without a value."""
+    return option(*flags, metavar="", help=help, **more)
+
+
+def run_argument(help: str) -> Any:
+    """The id of a run."""
+    return typer.Argument(
+        metavar="RUN", help=help, show_default=False, autocompletion=complete_run_ids
+    )
+
+
+RunId = Annotated[str, run_argument("Id of a run, or 'latest'.")]
+Json = Annotated[bool, switch("--json", help="Print JSON, for programs.")]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from reflow.batch.arrays import contiguous as contiguous
     from reflow.batch.arrays import index_list as index_list
     from reflow.batch.arrays import parse_indices as parse_indices
-    from reflow.batch.base import LOG_NAME as LOG_NAME
     from reflow.batch.base import SCRIPT_NAME as SCRIPT_NAME
     from reflow.batch.base import BatchExecutor as BatchExecutor
     from reflow.batch.base import clock as clock
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from reflow.hookspecs import StorePlugin as StorePlugin
     from reflow.hookspecs import hookimpl as hookimpl
     from reflow.model.graph import WireMode as WireMode
+    from reflow.model.jobs import LOG_NAME as LOG_NAME
     from reflow.model.jobs import Capabilities as Capabilities
     from reflow.model.jobs import JobHandle as JobHandle
     from reflow.model.jobs import JobRequest as JobRequest
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
-    "reflow.batch.base": "BatchExecutor LOG_NAME SCRIPT_NAME clock in_units one_line whole_seconds",
+    "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
     "reflow.batch.command": "Command CommandResult Variables",
     "reflow.batch.options": "long_options",
     "reflow.batch.states": "NativeState StateTable",
@@ -112,7 +112,7 @@ _HOMES = {
         "ExecutorPlugin Finding HealthCheck InstanceEvent RunEvent StorePlugin hookimpl"
     ),
     "reflow.model.graph": "WireMode",
-    "reflow.model.jobs": "Capabilities JobHandle JobRequest JobStatus Limits Submission",
+    "reflow.model.jobs": "LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission",
     "reflow.model.json": "Json",
     "reflow.model.records": (
         "FailedInstance Instance Lease LeaseRecord Outcome RequestKind RequestRecord "

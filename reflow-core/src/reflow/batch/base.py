@@ -33,6 +33,7 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.jobs import (
+    LOG_NAME,
     Capabilities,
     JobHandle,
     JobRequest,
@@ -49,8 +50,6 @@ logger = logging.getLogger("reflow.batch")
 
 SCRIPT_NAME = "job.sh"
 """The rendered script in a request's directory."""
-LOG_NAME = "scheduler.log"
-"""What the scheduler and the script's set-up have to say, beside the script."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RETRY_DELAYS = (1.0, 4.0)
@@ -183,6 +182,14 @@ class BatchExecutor(ABC):
     def parse_count(self, result: CommandResult) -> int:
         """Their number. Raises `SchedulerUnavailableError` when the queue did not answer."""
 
+    def is_native_id(self, native_id: str) -> bool:
+        """Whether that can be an id here; the scheduler is asked about no others.
+
+        Workers that were started by hand have ids of their own, and with some schedulers one
+        such word spoils a whole command.
+        """
+        return True
+
     def ask_limits(self) -> Limits:
         """What the scheduler itself allows."""
         return Limits()
@@ -214,6 +221,10 @@ class BatchExecutor(ABC):
 
     def script(self, request: JobRequest) -> str:
         """The job script of a request; nothing is written or run."""
+        return self._render(self.filled(request))
+
+    def filled(self, request: JobRequest) -> JobRequest:
+        """A request with the settings where a task says nothing."""
         options = {**(self.options or {}), **request.resources.options.get(self.name, {})}
         resources = replace(
             request.resources,
@@ -221,7 +232,7 @@ class BatchExecutor(ABC):
             account=request.resources.account or self.account,
             options={self.name: options},
         )
-        return self._render(replace(request, resources=resources))
+        return replace(request, resources=resources)
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Submit a job or an array, and a plain job that starts once it is over.
@@ -364,7 +375,8 @@ class BatchExecutor(ABC):
         command_for: Callable[[Sequence[JobHandle]], Command | None],
         parse: Callable[[CommandResult, Sequence[JobHandle]], Iterable[JobStatus]],
     ) -> None:
-        for chunk in _chunks(coverage.missing(), self.chunk):
+        asked = [handle for handle in coverage.missing() if self.is_native_id(handle.native_id)]
+        for chunk in _chunks(asked, self.chunk):
             command = command_for(chunk)
             if command is None:
                 break
@@ -385,7 +397,8 @@ class BatchExecutor(ABC):
             ) from error
 
     def _cancel(self, native_ids: Sequence[str]) -> None:
-        for chunk in _chunks(native_ids, self.chunk):
+        known = [native_id for native_id in native_ids if self.is_native_id(native_id)]
+        for chunk in _chunks(known, self.chunk):
             self.check_cancel(self.ask(self.cancel_command(chunk)))
 
     def _passing(self, result: CommandResult) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from reflow.model.jobs import LOG_NAME
+
 BLOCK = 1000
 """Positions whose results share a folder."""
 
@@ -29,6 +31,11 @@ class WaveLayout:
     def inputs(self) -> Path:
         """One record per position."""
         return self.directory / "inputs"
+
+    @property
+    def scheduler_log(self) -> Path:
+        """What was printed before workers began, by all elements."""
+        return self.directory / LOG_NAME
 
     @property
     def claims(self) -> Path:

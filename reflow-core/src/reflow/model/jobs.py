@@ -11,6 +11,10 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 
 
+LOG_NAME = "scheduler.log"
+"""In a request's directory: what the scheduler, and the script before its work, have to say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One plain job or one array to be submitted.

@@ -44,6 +44,10 @@ class Dialect(ABC):
         """A statement with `?` for its parameters, in the driver's own style."""
 
     @abstractmethod
+    def most_parameters(self, handle: Handle) -> int:
+        """How many parameters one statement takes."""
+
+    @abstractmethod
     def insert(self, handle: Handle, batch: Batch) -> None:
         """Insert many rows."""
 
@@ -83,6 +87,11 @@ class Session:
     def end(self) -> None:
         """Make sure that nothing goes through this session any more."""
         self._open_handle = None
+
+    @property
+    def most_parameters(self) -> int:
+        """How many parameters one statement takes."""
+        return self._dialect.most_parameters(self.handle)
 
     def execute(self, query: Query) -> int:
         """Carry out a query; the number of rows it touched."""

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
+from typing import TypeVar
 
 from reflow.errors import NotFoundError
 from reflow.model.records import FailedInstance, Instance, StoredOutput, TaskRecord
@@ -24,13 +25,15 @@ from reflow.stores.rows import (
     instance_record,
     stored_output,
 )
-from reflow.stores.text import plain, stored
+from reflow.stores.text import plain, stored_column
+
+T = TypeVar("T")
 
 _INSTANCE = [getattr(Table, column) for column in ("idx", *INSTANCE_COLUMNS)]
 _FAILURE = [getattr(Table, column) for column in FAILURE_COLUMNS]
 
-LOOKUP = 500
-"""Identities looked up by one statement; SQLite before 3.32 takes 999 parameters."""
+_LOOKUP = 5_000
+"""Rows looked up by one statement, where it takes as many parameters."""
 
 
 def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
@@ -121,32 +124,38 @@ def log_of(session: Session, task: int, index: int) -> str | None:
 
 def reusable(session: Session, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
     """Reusable results by identity, newest first."""
+    names = dict(zip(stored_column(identities), identities, strict=True))
     rows: list[Row] = []
-    waiting = iter(dict.fromkeys(map(stored, identities)))
-    while chunk := tuple(islice(waiting, LOOKUP)):
+    for chunk in _lookups(session, names):
         rows += session.sql(
             'SELECT "id", "identity", "paths", "bound_dir", "task", "recorded_at" '
             'FROM "reflow_instance" WHERE "reusable" = 1 '
             f'AND "identity" IN ({", ".join("?" * len(chunk))})',
-            chunk,
+            tuple(chunk),
         )
     # Sorted here, where there are seldom two of one identity.
     rows.sort(key=itemgetter(5, 0), reverse=True)
     run_ids = _run_ids(session, {row[4] for row in rows})
     found: dict[str, list[StoredOutput]] = {}
     for key, identity, paths, bound_dir, task, _ in rows:
-        output = stored_output((key, identity, paths, bound_dir, run_ids[task]))
+        output = stored_output(key, names[identity], paths, bound_dir, run_ids[task])
         found.setdefault(output.identity, []).append(output)
     return found
 
 
 def _run_ids(session: Session, tasks: Iterable[int]) -> dict[int, str]:
     found: dict[int, str] = {}
-    waiting = iter(tasks)
-    while chunk := list(islice(waiting, LOOKUP)):
+    for chunk in _lookups(session, tasks):
         query = Task.select(Task.id, Run.run_id).join(Run, on=(Run.id == Task.run))
-        found.update(session.rows(query.where(Task.id.in_(chunk))))
+        rows = session.rows(query.where(Task.id.in_(chunk)))
+        found.update((task, plain(run_id)) for task, run_id in rows)
     return found
+
+
+def _lookups(session: Session, wanted: Iterable[T]) -> Iterator[list[T]]:
+    waiting = iter(wanted)
+    while chunk := list(islice(waiting, min(_LOOKUP, session.most_parameters))):
+        yield chunk
 
 
 def output(session: Session, key: int) -> str:

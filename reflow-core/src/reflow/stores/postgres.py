@@ -79,6 +79,10 @@ class PostgresDialect(Dialect):
         """The driver's style is `%s`."""
         return sql.replace("?", "%s")
 
+    def most_parameters(self, handle: Handle) -> int:
+        """The protocol counts them in two bytes."""
+        return 65_535
+
     def insert(self, handle: Handle, batch: Batch) -> None:
         """One statement; the rows travel as one array per column."""
         cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}

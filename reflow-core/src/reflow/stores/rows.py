@@ -259,15 +259,16 @@ def failed_instance(task: str, array: bool, row: Row) -> FailedInstance:
     )
 
 
-def stored_output(row: Row) -> StoredOutput:
-    """From key, identity, paths, bound directory and run."""
-    key, identity, paths, bound_dir, run_id = row
+def stored_output(
+    key: int, identity: str, paths: str | None, bound_dir: str | None, run_id: str
+) -> StoredOutput:
+    """From a row; identity and run as they are known already."""
     return StoredOutput(
         key=key,
-        identity=plain(identity),
+        identity=identity,
         paths=plain_or_none(paths),
         bound_dir=plain_or_none(bound_dir),
-        run_id=plain(run_id),
+        run_id=run_id,
     )
 
 

@@ -74,6 +74,11 @@ class SqliteDialect(Dialect):
         """SQLite's style is `?`."""
         return sql
 
+    def most_parameters(self, handle: Handle) -> int:
+        """As the library was built: 999 before 3.32."""
+        limit = handle.connection().getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        return int(limit)
+
     def insert(self, handle: Handle, batch: Batch) -> None:
         """One statement, repeated by the driver."""
         cells = {**batch.constants, **dict.fromkeys(batch.bound, "?")}

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 _MARK = "\x1a"
 _REFUSED = re.compile(f"[\x00{_MARK}\ud800-\udfff]")
 _ESCAPED = re.compile(f"{_MARK}([0-9a-f]{{4}})")
+
+T = TypeVar("T", str, str | None)
 
 _LOOK = 500
 """Texts looked at together."""
@@ -25,12 +28,12 @@ def stored(text: str) -> str:
     return _REFUSED.sub(lambda found: f"{_MARK}{ord(found[0]):04x}", text)
 
 
-def stored_column(texts: Sequence[str | None]) -> Sequence[str | None]:
+def stored_column(texts: Sequence[T]) -> Sequence[T]:
     """`stored` for many at once; most often there is nothing to do."""
     for start in range(0, len(texts), _LOOK):
         together = "".join(filter(None, texts[start : start + _LOOK]))
         if not together.isascii() or "\x00" in together or _MARK in together:
-            return [stored_or_none(text) for text in texts]
+            return [text and stored(text) for text in texts]
     return texts
 
 

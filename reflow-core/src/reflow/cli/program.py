@@ -19,7 +19,6 @@ from rich.text import Text
 from reflow.cli.screen import screen
 from reflow.errors import ReflowError, ReflowWarning
 
-DEBUG_VARIABLE = "REFLOW_DEBUG"
 """Set to anything, errors come with their traceback."""
 
 OK = 0

@@ -18,8 +18,7 @@ from rich.text import Text
 
 from reflow.cli.screen import screen
 from reflow.errors import ReflowError, ReflowWarning
-
-"""Set to anything, errors come with their traceback."""
+from reflow.mistakes import DEBUG_VARIABLE
 
 OK = 0
 RUN_FAILED = 1

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import FlowFile, counts, failed
+from tests.e2e.support import FlowFile, counts, failed, processes_of, until
 
 Flows = Callable[..., FlowFile]
 
@@ -139,3 +144,191 @@ def test_each_mischief_costs_its_own_element_and_no_other(
         deed if deed != "fork" else run.result("do")[index] for index, deed in enumerate(deeds)
     ]
     assert flow.deeds == dict.fromkeys(FAILURES, 1)
+
+
+def test_a_long_element_never_makes_short_ones_wait(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("long")
+
+        @wf.job()
+        def items() -> list[int]:
+            return list(range(300))
+
+        @wf.job(array=True)
+        def each(x: Annotated[int, Result(step="items")]) -> int:
+            did(x)
+            if x == 0:
+                journal = Path("{here}/journal")
+                end = time.monotonic() + 30
+                while journal.read_text().count("\\n") < 300:
+                    assert time.monotonic() < end, "the others wait for this one"
+                    time.sleep(0.01)
+            return x
+        """
+    )
+    assert flow.run("pool").result("each") == list(range(300))
+    assert set(flow.deeds.values()) == {1}
+
+
+MANY = """
+    wf = Workflow("many")
+
+    @wf.job()
+    def items() -> list[int]:
+        return list(range(600))
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        did(x)
+        time.sleep(0.002)
+        return -x
+"""
+
+
+def pool_workers(folder: Path) -> list[int]:
+    found = []
+    for pid in processes_of(folder):
+        with contextlib.suppress(OSError):
+            if b"reflow.engine.pool_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+@contextlib.contextmanager
+def killing(folder: Path, times: int, flow: FlowFile) -> Iterator[list[int]]:
+    """Meanwhile, kill a worker now and then: whenever another 60 elements have run."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        for number in range(times):
+            until(lambda number=number: flow.deeds.total() > 60 * (number + 1))
+            for pid in pool_workers(folder)[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        thread.join()
+
+
+def test_workers_that_are_killed_lose_nothing_but_what_they_were_at(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(MANY)
+    with killing(tmp_path, 5, flow) as killed:
+        run = flow.run("pool")
+    assert len(killed) == 5
+    lost = failed(run)
+    assert len(lost) <= 5
+    assert {cause for cause, _ in lost.values()} <= {"SIGNAL"}
+    assert counts(run, "each").get("SUCCESS") == 600 - len(lost)
+    begun = {int(word) for word in flow.deeds}
+    assert set(range(600)) - begun <= {index for _, index in lost}
+    flow.forget()
+    run.retry()
+    assert run.result("each") == [-x for x in range(600)]
+    assert flow.deeds == {str(index): 1 for _, index in lost}
+
+
+def test_a_worker_that_is_killed_before_it_begins_is_replaced(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(MANY.replace("range(600)", "range(5)"))
+    done = threading.Event()
+
+    def kill() -> None:
+        seen: set[int] = set()
+        while len(seen) < 3 and not done.is_set():
+            for pid in set(pool_workers(tmp_path)) - seen:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                seen.add(pid)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    run = flow.run("pool")
+    done.set()
+    thread.join()
+    assert failed(run) == {}
+    assert run.state == "SUCCESS"
+
+
+def test_workers_that_cannot_begin_end_the_run_with_a_reason(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reflow.errors import ReflowError
+
+    flow = flow_file(MANY)
+    workflow = flow.load()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text("import os\nos._exit(7)\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    with pytest.raises(ReflowError, match=r"end before they begin.*status 7"):
+        workflow.run_local(max_workers=2)
+    (record,) = workflow.store.list_runs()
+    assert record.state == "FAILED"
+    assert "status 7" in record.message
+    monkeypatch.delenv("PYTHONPATH")
+    run = workflow.open_run(record.run_id)
+    run.retry()
+    assert run.state == "SUCCESS"
+
+
+def test_threads_left_behind_free_their_slot(flow_file: Flows) -> None:
+    from reflow.executors.local import LocalExecutor
+
+    flow = flow_file(
+        """
+        import threading
+
+        wf = Workflow("threads")
+
+        @wf.job()
+        def first() -> int:
+            threading.Thread(target=time.sleep, args=(1000,)).start()
+            return 1
+
+        @wf.job()
+        def second(x: Annotated[int, Result(step="first")]) -> int:
+            return x + 1
+        """
+    )
+    run = flow.load().submit(executor=LocalExecutor(slots=1))
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("second") == 2
+
+
+def test_a_function_may_kill_the_process_that_started_its_worker(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("parent")
+
+        @wf.job()
+        def first() -> int:
+            did("first")
+            if not Path("{here}/killed").exists():
+                Path("{here}/killed").touch()
+                os.kill(os.getppid(), signal.SIGKILL)
+            return 1
+
+        @wf.job()
+        def second(x: Annotated[int, Result(step="first")]) -> int:
+            did("second")
+            return x + 1
+        """
+    )
+    run = flow.load().submit(executor="local")
+    until((tmp_path / "killed").exists)
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("second") == 2
+    # The worker outlived its supervisor, and the next one waited for it.
+    assert flow.deeds == {"first": 1, "second": 1}

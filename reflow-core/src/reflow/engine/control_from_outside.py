@@ -9,7 +9,7 @@ from reflow.engine.control import RETRIED
 from reflow.engine.drive import step_once, wait_until
 from reflow.engine.heal import heal
 from reflow.engine.launch import drive_here
-from reflow.engine.lease import holder_lives, take
+from reflow.engine.lease import holder_lives, take, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, graph_of
 from reflow.engine.settings import read_settings
 from reflow.engine.supervise import start_supervisor
@@ -84,7 +84,8 @@ def _dispatch(
             return
         lease = take(store, record.run_id)
         if lease is not None:
-            step_once(dispatcher_of(store, settings, lease, executor))
+            with working_under(store, lease):
+                step_once(dispatcher_of(store, settings, lease, executor))
     finally:
         executor.close()
 

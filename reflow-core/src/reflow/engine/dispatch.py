@@ -12,7 +12,7 @@ from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import Watchdog
-from reflow.engine.control import cancel_jobs, carry_out, handles_of, stop
+from reflow.engine.control import cancel, cancel_jobs, carry_out, handles_of, stop
 from reflow.engine.execute import code_of
 from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
@@ -139,8 +139,18 @@ class Dispatcher:
 
     def heed(self) -> None:
         """Carry out what people have asked."""
-        for request in self.store.requests(self.settings.run_id):
+        requests = self.store.requests(self.settings.run_id)
+        if requests:
+            # What has ended by now has ended, whatever is asked.
+            self._ingest.collect()
+        for request in requests:
             carry_out(request, self.image, self.settings, self.executor)
+        self.commit()
+
+    def cancel(self) -> None:
+        """End the run early: what has not ended is cancelled."""
+        self._ingest.collect()
+        cancel(self.image, self.settings, self.executor)
         self.commit()
 
     def let_go(self) -> bool:

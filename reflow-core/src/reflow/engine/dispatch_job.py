@@ -12,16 +12,19 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.files import avoid_open_permissions
-from reflow.engine.give_up import cannot_dispatch, give_up
+from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take_patiently
-from reflow.engine.opened import dispatcher_of
+from reflow.engine.opened import dispatcher_of, executor_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
+from reflow.executors.contract import Executor
+from reflow.model.records import Lease
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -38,8 +41,12 @@ class _Ended(BaseException):
 def main(arguments: list[str]) -> int:
     """Take dispatch steps until nothing more can be done now."""
     avoid_open_permissions()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     settings = read_settings(Path(arguments[0]), arguments[1])
+    logging.basicConfig(
+        filename=settings.layout.dispatch_log,
+        format="%(asctime)s %(levelname)s %(message)s",
+        level=logging.INFO,
+    )
     store = registry().store_for(settings.store)
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -62,10 +69,8 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     if lease is None:
         return 0
     try:
-        _dispatch(dispatcher_of(store, settings, lease))
-    except _Ended:
-        let_go(store, lease)
-        raise
+        with closing(executor_of(settings)) as executor:
+            _dispatch_under(store, settings, lease, executor)
     except LeaseLostError:
         raise
     except StoreError:
@@ -79,6 +84,19 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     return 0
 
 
+def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:
+    try:
+        _dispatch(dispatcher_of(store, settings, lease, executor))
+    except _Ended:
+        let_go(store, lease)
+        raise
+    except (LeaseLostError, StoreError):
+        raise
+    except Exception:
+        end_jobs(store, settings, executor)
+        raise
+
+
 def _dispatch(dispatcher: Dispatcher) -> None:
     until = time.monotonic() + LONGEST_STAY
     while True:
@@ -90,9 +108,8 @@ def _dispatch(dispatcher: Dispatcher) -> None:
             continue
         if not ended:
             dispatcher.arm_watchdog()
-        if dispatcher.store.release(dispatcher.lease):
+        if dispatcher.let_go():
             return
-        dispatcher.heed()
 
 
 def _end(number: int, frame: object) -> None:

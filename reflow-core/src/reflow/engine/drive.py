@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from reflow.engine.control import cancel
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.lease import let_go
 
 LONGEST_WAIT = 0.5
 """Seconds after which a dispatcher looks for what people have asked."""
@@ -21,8 +19,7 @@ def drive(dispatcher: Dispatcher, after_step: Callable[[], None] = lambda: None)
     try:
         _take_steps(dispatcher, after_step)
     except KeyboardInterrupt:
-        cancel(dispatcher.image, dispatcher.settings, dispatcher.executor)
-        dispatcher.commit()
+        dispatcher.cancel()
         _take_steps(dispatcher, after_step)
         raise
 
@@ -33,10 +30,8 @@ def _take_steps(dispatcher: Dispatcher, after_step: Callable[[], None]) -> None:
             after_step()
             dispatcher.executor.wait(_pause(dispatcher))
         after_step()
-        if dispatcher.store.release(dispatcher.lease):
+        if dispatcher.let_go():
             return
-        # Somebody has asked for more in the last moment.
-        dispatcher.heed()
 
 
 def _pause(dispatcher: Dispatcher) -> float:
@@ -47,16 +42,11 @@ def _pause(dispatcher: Dispatcher) -> float:
 
 def step_once(dispatcher: Dispatcher) -> None:
     """Do what can be done now, see that somebody comes again, and let go of the lease."""
-    try:
-        while True:
-            dispatcher.arm_watchdog()
-            dispatcher.step()
-            if dispatcher.store.release(dispatcher.lease):
-                return
-            dispatcher.heed()
-    except BaseException:
-        let_go(dispatcher.store, dispatcher.lease)
-        raise
+    while True:
+        dispatcher.arm_watchdog()
+        dispatcher.step()
+        if dispatcher.let_go():
+            return
 
 
 def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = 2.0) -> bool:

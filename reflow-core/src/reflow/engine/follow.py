@@ -8,7 +8,7 @@ from typing import Any
 
 from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.lease import let_go, take_patiently
+from reflow.engine.lease import take_patiently, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
 from reflow.engine.settings import read_settings
 from reflow.engine.status import status_of
@@ -33,23 +33,19 @@ def follow_run(
             raise NotReadyError(f"{record.run_id} has a supervisor of its own: use status --watch")
         lease = take_patiently(store, record.run_id, time_to_live)
         assert lease is not None, "patience without an end ends with the lease"
-        _follow(
-            dispatcher_of(store, settings, lease, executor),
-            lambda: on_progress(status_of(store, record.run_id)["tasks"]),
-        )
+        with working_under(store, lease):
+            _follow(
+                dispatcher_of(store, settings, lease, executor),
+                lambda: on_progress(status_of(store, record.run_id)["tasks"]),
+            )
 
 
 def _follow(dispatcher: Dispatcher, after_step: Callable[[], None]) -> None:
     """Take steps until the run has ended. Ctrl-C stops following; the run's jobs go on."""
-    try:
-        while True:
-            _take_steps(dispatcher, after_step)
-            if dispatcher.store.release(dispatcher.lease):
-                return
-            dispatcher.heed()
-    except BaseException:
-        let_go(dispatcher.store, dispatcher.lease)
-        raise
+    while True:
+        _take_steps(dispatcher, after_step)
+        if dispatcher.let_go():
+            return
 
 
 def _take_steps(dispatcher: Dispatcher, after_step: Callable[[], None]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from reflow.engine.control import cancel_jobs, handles_of
 from reflow.engine.execute import summary
 from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings
+from reflow.errors import ReflowError
+from reflow.executors.contract import Executor
 from reflow.model.records import Lease, Outcome
 from reflow.model.states import RunState, TaskState
 from reflow.stores.contract import Store
 
 
-def give_up(store: Store, lease: Lease, said: str) -> None:
-    """End a run that cannot go on: it has failed, and what had not ended is cancelled.
+def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
+    """End a run that cannot go on; what had not ended is cancelled.
 
     `retry` takes all of that up again.
     """
@@ -33,11 +38,19 @@ def give_up(store: Store, lease: Lease, said: str) -> None:
         write.record_outcomes(outcomes)
         for name in unknown:
             write.set_task_state(name, TaskState.CANCELLED)
-        write.set_run_state(RunState.FAILED, said)
+        write.set_run_state(state, said)
     let_go(store, lease)
 
 
-def cannot_dispatch(settings: RunSettings, error: Exception) -> str:
+def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
+    """Leave nothing running of a run that is about to be given up, as far as that is possible."""
+    with suppress(OSError):
+        settings.layout.cancelled.touch()
+    with suppress(ReflowError):
+        cancel_jobs(executor, handles_of(settings.layout, store.submissions(settings.run_id)))
+
+
+def cannot_dispatch(settings: RunSettings, error: BaseException) -> str:
     """What a run's record says when its dispatcher failed."""
     return (
         f"the run cannot be dispatched: {summary(error)} (more in {settings.layout.dispatch_log})"

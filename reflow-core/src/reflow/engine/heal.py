@@ -6,9 +6,8 @@ from contextlib import closing
 
 from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
-from reflow.engine.lease import let_go, take
+from reflow.engine.lease import let_go, take, take_from, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
-from reflow.engine.process import this_process
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import NotFoundError, ReflowError
@@ -46,12 +45,7 @@ def _heal(store: Store, record: RunRecord) -> list[str]:
 
 
 def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
-    try:
-        executor = executor_of(settings)
-    except ReflowError:
-        let_go(store, lease)
-        raise
-    with closing(executor):
+    with working_under(store, lease), closing(executor_of(settings)) as executor:
         if executor.capabilities.volatile:
             let_go(store, lease)
             start_supervisor(store, settings)
@@ -74,9 +68,10 @@ def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
         statuses = executor.poll([JobHandle(native_id=native_id)])
         if not all(status.state.over for status in statuses):
             return []
-        lease = store.acquire(record.run_id, this_process(), seen)
+        lease = take_from(store, record.run_id, seen)
         if lease is not None:
-            step_once(dispatcher_of(store, settings, lease, executor))
+            with working_under(store, lease):
+                step_once(dispatcher_of(store, settings, lease, executor))
     return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
 
 

@@ -10,8 +10,9 @@ from reflow.engine.dispatch import Dispatcher
 from reflow.engine.drive import drive, step_once
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import FlowRef, Workflow, locate
+from reflow.engine.give_up import cannot_dispatch, give_up
 from reflow.engine.inline import InlineExecutor
-from reflow.engine.lease import take
+from reflow.engine.lease import take, working_under
 from reflow.engine.observe import tell_run
 from reflow.engine.opened import dispatcher_of
 from reflow.engine.pool import PoolExecutor
@@ -20,7 +21,13 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.start import Wanted, create_run, draft, refuse_while_importing
 from reflow.engine.status import status_of
 from reflow.engine.supervise import start_supervisor
-from reflow.errors import ParameterError, ReflowError
+from reflow.errors import (
+    LeaseLostError,
+    ParameterError,
+    ReflowError,
+    RunFailedError,
+    StoreError,
+)
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.records import Lease
@@ -66,7 +73,8 @@ def _first_step(
     workflow: Workflow, settings: RunSettings, graph: Graph, executor: Executor
 ) -> None:
     lease = _lease_of_new(workflow, settings)
-    step_once(dispatcher_of(workflow.store, settings, lease, executor, graph))
+    with working_under(workflow.store, lease):
+        step_once(dispatcher_of(workflow.store, settings, lease, executor, graph))
 
 
 def run_here(
@@ -136,10 +144,27 @@ def drive_here(
     else:
         executor = PoolExecutor(settings, workers)
     try:
-        dispatcher = dispatcher_of(store, settings, lease, executor, graph)
-        drive(dispatcher, lambda: _report(dispatcher, on_progress))
-    finally:
-        executor.close()
+        with closing(executor), working_under(store, lease):
+            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+            drive(dispatcher, lambda: _report(dispatcher, on_progress))
+    except (LeaseLostError, StoreError):
+        raise
+    except KeyboardInterrupt:
+        _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        raise
+    except BaseException as error:
+        said = cannot_dispatch(settings, error)
+        _end_for_good(store, settings, RunState.FAILED, said)
+        if isinstance(error, OSError):
+            raise RunFailedError(f"run {settings.run_id} failed: {said}") from error
+        raise
+
+
+def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: str) -> None:
+    """See that a run has ended which its process no longer dispatches."""
+    lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
+    if lease is not None:
+        give_up(store, lease, said, state)
 
 
 def _report(

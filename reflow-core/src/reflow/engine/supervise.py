@@ -11,14 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from reflow.engine.drive import drive
 from reflow.engine.files import avoid_open_permissions
-from reflow.engine.give_up import cannot_dispatch, give_up
-from reflow.engine.lease import let_go, take
+from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
+from reflow.engine.lease import let_go, take, take_for
 from reflow.engine.opened import dispatcher_of, executor_of, graph_of
-from reflow.engine.process import owner_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
 from reflow.model.records import Lease
@@ -53,7 +53,7 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
             stderr=out,
             start_new_session=True,
         )
-    take(store, settings.run_id, owner_of(process.pid))
+    take_for(store, settings.run_id, process.pid)
     # It is nobody's child from now on: no one waits for it.
     process.returncode = 0
 
@@ -91,11 +91,14 @@ def main(arguments: list[str]) -> int:
 
 def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
     graph = graph_of(settings)
-    executor = executor_of(settings)
-    try:
-        drive(dispatcher_of(store, settings, lease, executor, graph))
-    finally:
-        executor.close()
+    with closing(executor_of(settings)) as executor:
+        try:
+            drive(dispatcher_of(store, settings, lease, executor, graph))
+        except (LeaseLostError, StoreError):
+            raise
+        except Exception:
+            end_jobs(store, settings, executor)
+            raise
 
 
 def _end(number: int, frame: object) -> None:

@@ -26,6 +26,8 @@ from reflow.model.states import JobState
 
 KILL_AFTER = 5.0
 """Seconds between asking a cancelled process to end and ending it."""
+REAP_EVERY = 0.5
+"""Seconds between two looks at processes that are to end."""
 
 
 @dataclass(slots=True)
@@ -136,7 +138,11 @@ class LocalExecutor:
             self._start_what_fits()
 
     def close(self) -> None:
-        """Let go; processes that run go on."""
+        """Let go; processes that run go on, but for those that were cancelled: they end first."""
+        while any(child.kill_at for job in self._jobs.values() for child in job.running.values()):
+            self._selector.select(REAP_EVERY)
+            self._kill_the_stubborn()
+            self._reap()
         self._selector.close()
         for job in self._jobs.values():
             for child in job.running.values():
@@ -187,6 +193,9 @@ class LocalExecutor:
                 self._selector.unregister(child.descriptor)
                 os.close(child.descriptor)
                 job.over[position] = _ended(job, position, code, child.kill_at is not None)
+                if child.kill_at is not None:
+                    # What it had started may not have listened.
+                    end_group(child.process.pid, signal.SIGKILL)
 
     def _kill_the_stubborn(self) -> None:
         now = time.monotonic()

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.resources import Resources
 from reflow_slurm.executor import SlurmExecutor
 
 from tests.live.daemons import install_packages, wait_for
+from tests.live.people import Person
 from tests.live.slurm_cluster import ACCOUNTING_PACKAGES, PACKAGES, Options, SlurmCluster
 
 
@@ -22,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.live)
-            item.add_marker(pytest.mark.xdist_group("live"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             item.add_marker(pytest.mark.timeout(300))
             if os.environ.get("LIVE_TESTS") != "1":
                 item.add_marker(pytest.mark.skip(reason="needs LIVE_TESTS=1, and root on Debian"))
@@ -70,6 +72,14 @@ def client_of(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
+def newcomer(slurm: SlurmCluster, tmp_path: Path) -> Iterator[Person]:
+    """Somebody who has installed the two packages and configured nothing."""
+    person = Person(cluster=slurm, folder=tmp_path / "work")
+    yield person
+    person.ends_all_jobs()
+
+
+@pytest.fixture
 def executor(client: SlurmCluster) -> SlurmExecutor:
     return SlurmExecutor()
 
@@ -101,13 +111,13 @@ def job(tmp_path: Path) -> MakeJob:
     return make
 
 
-def poll(executor: SlurmExecutor, handle: JobHandle) -> JobStatus:
+def poll(executor: Executor, handle: JobHandle) -> JobStatus:
     """How a plain job stands."""
     (status,) = executor.poll([handle])
     return status
 
 
-def by_position(executor: SlurmExecutor, handle: JobHandle) -> dict[int, JobStatus]:
+def by_position(executor: Executor, handle: JobHandle) -> dict[int, JobStatus]:
     """How the elements of an array stand."""
     return {
         position: status
@@ -116,7 +126,7 @@ def by_position(executor: SlurmExecutor, handle: JobHandle) -> dict[int, JobStat
     }
 
 
-def until_over(executor: SlurmExecutor, *handles: JobHandle, seconds: float = 60) -> None:
+def until_over(executor: Executor, *handles: JobHandle, seconds: float = 60) -> None:
     """Wait until every position of these jobs has ended."""
     wait_for(
         "the end of the jobs",

@@ -20,7 +20,14 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.live.daemons import Daemons, StartError, free_ports, install_packages, wait_for
+from tests.live.daemons import (
+    DAEMON_PATH,
+    Daemons,
+    StartError,
+    free_ports,
+    install_packages,
+    wait_for,
+)
 
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins")
 ACCOUNTING_PACKAGES = (
@@ -236,6 +243,9 @@ class SlurmCluster:
     def _configure(self) -> None:
         for name in ("etc", "state", "spool", "log", "run", "db"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
+        environment = self.directory / "state" / "env_cache" / "root"
+        environment.parent.mkdir(exist_ok=True)
+        environment.write_text(f"HOME=/root\nUSER=root\nSHELL=/bin/bash\nPATH={DAEMON_PATH}\n")
         (self.directory / "options.json").write_text(json.dumps(asdict(self.options)))
         self.conf.write_text(self._slurm_conf())
         if self.options.cgroup:
@@ -284,6 +294,9 @@ class SlurmCluster:
             "SlurmdTimeout=10",
             "JobAcctGatherType=jobacct_gather/linux",
             "JobAcctGatherFrequency=task=1",
+            # Where the submitter's environment is not exported Slurm asks a login shell for the
+            # user's own, for each job anew; whatever that does here, the tests do without.
+            "GetEnvTimeout=0",
         ]
         if options.cgroup:
             lines += ["ProctrackType=proctrack/cgroup", "TaskPlugin=task/cgroup"]

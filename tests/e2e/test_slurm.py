@@ -1,0 +1,71 @@
+"""Whole workflows through reflow-slurm, on a fake Slurm that really runs jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from reflow.cli.show import print_status
+from reflow.model.states import RunState
+from reflow.testing.fakes import FakeScheduler
+from reflow_slurm.executor import SlurmExecutor
+
+from tests.e2e.support import FlowFile, failed, until
+
+MakeFlow = Callable[..., FlowFile]
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def prepare() -> list[str]:
+    return ["a", "b"]
+
+
+@wf.job(array=True)
+def each(word: Annotated[str, Result(step="prepare")]) -> str:
+    did(word)
+    return word
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="each")]) -> str:
+    return "".join(words)
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler("slurm", folder) as fake:
+        fake.activate()
+        yield fake
+
+
+def test_what_a_job_printed_before_the_worker_began_is_its_log(
+    slurm: FakeScheduler, flow_file: MakeFlow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    executor = SlurmExecutor(setup=("echo the module system is broken", "exit 7"))
+
+    run = flow_file(STAGES).load().submit(run_dir="run", executor=executor)
+    until(lambda: run.status(as_dict=True)["failed_instances"])
+
+    assert failed(run)["prepare", None][0] == "EXIT_CODE"
+    print_status(run.status(as_dict=True), errors=True)
+    assert "the module system is broken" in capsys.readouterr().out
+
+
+def test_a_run_goes_from_stage_to_stage_by_itself(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm")
+
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert run.result("gather") == "ab"
+    slurm.wait_until_idle()

@@ -1,0 +1,122 @@
+"""More elements than the scheduler takes at once, on a real Slurm with narrow limits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import running
+from tests.live.people import Person
+from tests.live.slurm_cluster import Options, SlurmCluster
+
+LARGEST, MOST = 100, 300
+
+MANY = """
+wf = Workflow("many")
+
+
+@wf.job()
+def prepare(count: int) -> list[int]:
+    return list(range(count))
+
+
+@wf.job(array=True)
+def each(number: Annotated[int, Result(step="prepare")]) -> int:
+    return number
+
+
+@wf.job()
+def total(numbers: Annotated[list[int], Result(step="each")]) -> int:
+    return sum(numbers)
+"""
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[SlurmCluster]:
+    """A cluster that takes arrays of 100 elements, and 300 jobs of a user at once."""
+    with running(Options(max_array=LARGEST + 1, cpus=16)) as cluster:
+        cluster.limit_submitted_jobs(MOST)
+        yield cluster
+
+
+def rejected(record: Path) -> list[list[str]]:
+    """Submissions that Slurm did not take."""
+    lines = map(json.loads, record.read_text().splitlines())
+    return [line["argv"] for line in lines if line["argv"][0] == "sbatch" and line["exit_code"]]
+
+
+@pytest.mark.timeout(600)
+def test_a_thousand_elements_go_in_waves_that_the_limits_allow(
+    narrow: SlurmCluster, tmp_path: Path
+) -> None:
+    record = tmp_path / "calls.jsonl"
+    person = Person(
+        cluster=narrow,
+        folder=tmp_path / "work",
+        settings={"REFLOW_EXECUTOR_SLURM_COMMAND_RECORD": str(record)},
+    )
+    run = person.write(MANY).submits("--count", "1000")
+    most = 0
+
+    end = time.monotonic() + 550
+    while not run.state.final and time.monotonic() < end:
+        most = max(most, len(run.queue()))
+        time.sleep(1)
+
+    run.ends()
+    assert run.result("total") == sum(range(1000))
+    assert LARGEST < most <= MOST
+    assert rejected(record) == []
+    assert len(run.native_ids("wave")) >= 2 + 1000 // LARGEST
+
+
+def test_the_persons_own_limit_is_kept_where_it_is_lower(
+    narrow: SlurmCluster, tmp_path: Path
+) -> None:
+    person = Person(
+        cluster=narrow,
+        folder=tmp_path / "work",
+        settings={"REFLOW_MAX_SUBMIT_JOBS": "10"},
+    )
+    run = person.write(MANY).submits("--count", "20")
+    most = 0
+
+    while not run.state.final:
+        most = max(most, len(run.queue()))
+
+    run.ends()
+    assert 3 < most <= 10
+
+
+def test_a_full_queue_is_waited_for(narrow: SlurmCluster, tmp_path: Path) -> None:
+    person = Person(
+        cluster=narrow,
+        folder=tmp_path / "work",
+        settings={"REFLOW_DISPATCH_WATCHDOG_MINUTES": "0.1"},
+    )
+    others = narrow.run(
+        "sbatch",
+        "--parsable",
+        f"--array=0-{LARGEST - 1}",
+        "--hold",
+        "--output=/dev/null",
+        "--wrap=true",
+    )
+    more = [
+        narrow.run("sbatch", "--parsable", "--array=0-98", "--hold", "--output=/dev/null", wrap)
+        for wrap in ("--wrap=true", "--wrap=true")
+    ]
+    try:
+        run = person.write(MANY).submits("--count", "3")
+        said = run.status()
+        assert said["run"]["status"] == "RUNNING"
+        assert run.counts("prepare") == {"PENDING": 1}
+    finally:
+        narrow.run("scancel", others.strip(), *map(str.strip, more))
+
+    run.until(lambda: bool(run.status()) and run.state.final, "the end")
+    run.ends()

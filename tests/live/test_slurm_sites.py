@@ -12,7 +12,8 @@ from reflow.model.states import RunState
 from tests.live.conftest import running
 from tests.live.people import LiveRun, Person
 from tests.live.slurm_cluster import Options, SlurmCluster, cgroup_is_possible
-from tests.live.test_slurm_continuation import LAST_WORKER, (
+from tests.live.test_slurm_continuation import (
+    LAST_WORKER,
     ONCE,
     STAGES,
     WATCHDOG,

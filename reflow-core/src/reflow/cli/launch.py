@@ -14,7 +14,7 @@ from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import INTERRUPTED, RUN_FAILED
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped, watch
 from reflow.cli.progress import follow as follow_run
-from reflow.cli.results import from_cache, last_results, steps_after_success, success_lines
+from reflow.cli.results import last_results, steps_after_success, success_lines
 from reflow.cli.screen import screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
@@ -231,8 +231,7 @@ def _in_foreground(
     status = run.status(as_dict=True)
     if run.state is RunState.SUCCESS:
         graph = workflow.graph()
-        results, cached = last_results(run, graph), from_cache(run)
-        console.put(success_lines(status, results, cached=cached, width=console.width))
+        console.put(success_lines(status, last_results(run, graph), width=console.width))
         console.put(step_lines(steps_after_success(run, graph, runs.command)))
     else:
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))

@@ -45,17 +45,10 @@ def last_results(run: Run, graph: Graph) -> dict[str, Any]:
     return results
 
 
-def from_cache(run: Run) -> int:
-    """How many of the run's results were there before it."""
-    done = run.store.instances(run.run_id, states=[TaskState.SUCCESS])
-    return sum(instance.source is not None for instance in done)
-
-
-def success_lines(
-    status: Mapping[str, Any], results: Results, *, cached: int, width: int
-) -> list[Text]:
+def success_lines(status: Mapping[str, Any], results: Results, *, width: int) -> list[Text]:
     """The end of a run that went well: its tasks, its results, and where to look."""
     run, tasks = status["run"], status["tasks"]
+    cached = sum(task["cached"] for task in tasks.values())
     done = sum(task["counts"].get(TaskState.SUCCESS, 0) for task in tasks.values())
     lines = [*run_lines(run, width=width), Text(""), *task_lines(tasks, width=width), Text("")]
     if cached:

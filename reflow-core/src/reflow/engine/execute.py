@@ -44,6 +44,21 @@ def plugin_codecs() -> Codecs:
     return Codecs(from_plugins)
 
 
+def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) -> Any:
+    """Where the classes in an argument's value are found: its own type, and its producers'.
+
+    Raises `FlowImportError` for an argument that the task does not have.
+    """
+    for item in task.inputs:
+        if item.argument != argument:
+            continue
+        if isinstance(item, ParameterInput):
+            return item.annotation
+        if isinstance(item, ResultInput):
+            return (item.annotation, *(tasks[step].returns for step in item.steps))
+    raise FlowImportError(f"task {task.name!r} has no argument {argument!r} any more")
+
+
 class Execution:
     """A wave made ready to run: its function is loaded and its shared arguments decoded."""
 
@@ -83,16 +98,7 @@ class Execution:
                 self._fixed[name] = codecs.decode(data, annotation)
 
     def _annotation(self, argument: str) -> Any:
-        """Where to look for the classes in an argument's value: its own type, its producers'."""
-        for item in self._task.inputs:
-            if item.argument != argument:
-                continue
-            if isinstance(item, ParameterInput):
-                return item.annotation
-            if isinstance(item, ResultInput):
-                producers = (self._tasks[step].returns for step in item.steps)
-                return (item.annotation, *producers)
-        raise FlowImportError(f"task {self._task.name!r} has no argument {argument!r} any more")
+        return annotation_of(self._task, self._tasks, argument)
 
     def record_of(self, position: int) -> InputRecord:
         """The input of a position."""

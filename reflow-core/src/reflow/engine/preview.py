@@ -9,7 +9,7 @@ from typing import Any
 from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
-from reflow.engine.execute import code_of
+from reflow.engine.execute import annotation_of, code_of
 from reflow.engine.image import RunImage, TaskImage
 from reflow.engine.names import token
 from reflow.engine.plan import make_plan
@@ -22,6 +22,7 @@ from reflow.model.records import Instance, StoredOutput, SubmissionRecord, TaskR
 from reflow.model.states import TaskState
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
+from reflow.values.text import loads
 
 SHOWN = 200
 """Longest text of an argument that is shown."""
@@ -112,7 +113,7 @@ def make_preview(
             image.expand(task, _arguments(image, settings, task, codecs).size)
         for name, ready in plan.ready.items():
             arguments = _arguments(image, settings, image.tasks[name], codecs)
-            _foresee(tasks[name], arguments, ready, image, cache, overlay)
+            _foresee(tasks[name], arguments, ready, image, cache, overlay, codecs)
     for shown in tasks.values():
         size = image.tasks[shown.name].size
         shown.size = size
@@ -165,6 +166,7 @@ def _foresee(
     image: RunImage,
     cache: Cache,
     overlay: _Overlay,
+    codecs: Codecs,
 ) -> None:
     texts = [arguments.texts(instance.index) for instance in ready]
     identities = [arguments.identity(own) for own in texts]
@@ -181,15 +183,30 @@ def _foresee(
             PreviewInstance(
                 index=instance.index,
                 action="run" if hit is None else "cached",
-                arguments={
-                    name: text[:SHOWN] for name, text in arguments.shown(instance.index).items()
-                },
+                arguments=_readable(arguments, instance, image, codecs),
                 why=why if hit is None else f"from {hit.run_id}",
             )
         )
         image.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
         if hit is not None:
             overlay.hits[shown.name][instance.index] = hit.key
+
+
+def _readable(
+    arguments: TaskArguments, instance: Instance, image: RunImage, codecs: Codecs
+) -> dict[str, str]:
+    """What an element would be given, as Python writes it."""
+    task = arguments.task.spec
+    specs = image.graph.tasks
+    return {
+        name: _shown(codecs.decode(loads(text), annotation_of(task, specs, name)))
+        for name, text in arguments.shown(instance.index).items()
+    }
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _why(cache: Cache, task: TaskImage) -> str:

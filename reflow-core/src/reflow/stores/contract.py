@@ -124,6 +124,10 @@ class Store(Protocol):
         """
         ...
 
+    def cached(self, run_id: str) -> dict[str, int]:
+        """By task, how many instances took their result from an earlier run; absent where none."""
+        ...
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

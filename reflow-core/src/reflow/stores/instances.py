@@ -64,6 +64,17 @@ def reasons(session: Session, run_id: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def cached(session: Session, run_id: str) -> dict[str, int]:
+    """By task, how many instances took their result from an earlier run; absent where none."""
+    there = dict(runs.tasks(session, run_id))
+    query = (
+        Table.select(Table.task, fn.COUNT(Table.idx))
+        .where(Table.task.in_(list(there)) & Table.source.is_null(False))
+        .group_by(Table.task)
+    )
+    return {there[key].name: number for key, number in session.rows(query)}
+
+
 def failures(
     session: Session, run_id: str, task: str | None, limit: int | None
 ) -> list[FailedInstance]:

@@ -102,6 +102,11 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.reasons(session, run_id)
 
+    def cached(self, run_id: str) -> dict[str, int]:
+        """By task, how many instances took their result from an earlier run; absent where none."""
+        with self._database.reading() as session:
+            return instances.cached(session, run_id)
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

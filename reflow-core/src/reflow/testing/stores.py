@@ -807,6 +807,7 @@ class StoreConformance:
         assert list(store.outputs(RUN, TASK)) == [(0, '"A"')]
         assert store.instances(RUN) == [cached]
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: 1}
+        assert store.cached(RUN) == {TASK: 1}
         # It is one result still, and the copy stays a success whatever comes later.
         assert len(store.find_outputs(["a"])["a"]) == 1
         self.written(store, lease, lambda write: write.record_outcomes([success(), failure()]))

@@ -55,7 +55,7 @@ class Instance:
     attempt: int = 0
     """Number of tries submitted; the first is 1."""
     counted: int = 0
-    """Tries that count against `retries`."""
+    """Retries spent of those that the task allows."""
     uncounted: int = 0
     """Tries lost to NODE or PREEMPTED since the last retry by hand."""
     wave: int | None = None
@@ -74,7 +74,7 @@ class Instance:
     mem_scale: float = 1.0
     time_scale: float = 1.0
     missing_since: float | None = None
-    """File server time at which the scheduler was first seen not to know its job."""
+    """File server time at which its job was first seen to be gone, or unable ever to start."""
     not_before: float | None = None
     """File server time before which it must not be submitted again."""
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 FACES: Mapping[str, str] = {
+    "lsf": "reflow.testing.fakes.lsf:LsfFace",
     "pbs": "reflow.testing.fakes.pbs:PbsFace",
     "sge": "reflow.testing.fakes.sge:SgeFace",
     "slurm": "reflow.testing.fakes.slurm:SlurmFace",

@@ -119,7 +119,7 @@ class Controls:
 
     def come_up(self) -> None:
         """Start the daemon."""
-        self._engine.come_up()
+        self._face.come_up()
 
     def plant(self, **fault: Any) -> None:
         """Plant a fault."""

@@ -94,6 +94,8 @@ class BasicSettings:
     """What every fake has."""
 
     nodes: int = 2
+    node_names: list[str] = field(default_factory=list)
+    """Names of the machines; node01 and on where there are none."""
     cpus_per_node: int = 8
     memory_per_node: int = 8000 * 2**20
     """In bytes."""
@@ -167,6 +169,10 @@ class Face(ABC):
         path.chmod(0o700)
         return path
 
+    def come_up(self) -> None:
+        """Start the daemon again."""
+        self.engine.come_up()
+
     # The engine's policy, with what most schedulers do.
 
     @property
@@ -212,11 +218,9 @@ def user_name(uid: int) -> str:
 
 
 def make_nodes(settings: BasicSettings) -> list[Node]:
-    """The pretended machines, node01 and on."""
-    return [
-        Node(f"node{number:02d}", settings.cpus_per_node, settings.memory_per_node)
-        for number in range(1, settings.nodes + 1)
-    ]
+    """The pretended machines."""
+    names = settings.node_names or [f"node{number:02d}" for number in range(1, settings.nodes + 1)]
+    return [Node(name, settings.cpus_per_node, settings.memory_per_node) for name in names]
 
 
 def change_settings(settings: BasicSettings, changes: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ from reflow.testing.fakes.faults import Fault, Faults
 
 CONTROL = "control"
 """The name under which `FakeScheduler` itself calls."""
+
+INTERNAL_ERROR = 70
+"""What a command exits with when the fake itself has a defect; its log has the traceback."""
 
 _CLIENT = Path(__file__).with_name("client.py")
 
@@ -257,6 +261,12 @@ class Supervisor:
             return self.face.commands[call.name](call)
         except Refusal as refusal:
             return refusal.reply
+        except NeedStdin:
+            raise
+        except Exception as error:
+            # A defect of the fake: say so to the caller, and keep the rest of the test alive.
+            traceback.print_exc()
+            return Reply(stderr=f"fake {call.name}: {error!r}\n", code=INTERNAL_ERROR)
         finally:
             self.engine.run_timers()
             self.engine.schedule_if_wanted()
@@ -333,7 +343,8 @@ def main() -> None:
     face = face_class(engine, folder, settings)
     install_commands(face, folder)
     supervisor = Supervisor(face, folder)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which then close us
+    # A Ctrl-C is for the tests, which then close us. Not SIG_IGN: jobs would inherit that.
+    signal.signal(signal.SIGINT, lambda *_: None)
     sys.stdout.write(json.dumps({"variables": face.variables()}) + "\n")
     sys.stdout.flush()
     try:

@@ -199,7 +199,7 @@ def run_status(run: Run) -> int:
 
 def write_moment(moment: float) -> str:
     """Write a moment as qstat does."""
-    return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(moment))
+    return time.strftime("%a %b %e %H:%M:%S %Y", time.localtime(moment))
 
 
 def write_comment_moment(moment: float) -> str:

@@ -187,7 +187,7 @@ def write_moment(moment: float) -> str:
 
 def write_long_moment(moment: float) -> str:
     """Write a moment as `qstat -j` and qacct do."""
-    return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(moment))
+    return time.strftime("%a %b %e %H:%M:%S %Y", time.localtime(moment))
 
 
 def write_xml_moment(moment: float) -> str:

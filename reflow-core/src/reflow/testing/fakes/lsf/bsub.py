@@ -1,0 +1,277 @@
+"""The fake `bsub`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.grammar import Parsed
+from reflow.testing.fakes.lsf import depend, grammar
+from reflow.testing.fakes.lsf.depend import Condition
+from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, parse_indices, write_full_moment
+from reflow.testing.fakes.model import Request, Share
+
+if TYPE_CHECKING:
+    from reflow.testing.fakes.lsf.face import LsfFace
+
+FLAGS = "hVxHNBrKI"
+VALUED = "abcCDeEfFgGiJkLmMnopPqRsStTuUvwWX"
+USAGE = "Usage: bsub [-h] [-V] [-x] [-H] [-K] [-J job_name] [-o out_file] [options] [command]"
+_INDICES_OF_LOAD = (
+    "mem", "swp", "tmp", "r15s", "r1m", "r15m", "ut", "pg", "io", "ls", "it", "maxmem", "maxswp",
+    "ncpus", "ndisks", "cpuf", "type", "model", "status", "hname", "duration", "decay",
+)  # fmt: skip
+MAX_NAME = 255
+
+
+def refused(text: str) -> Refusal:
+    """Refuse a job."""
+    return Refusal(f"{text}. Job not submitted.", 255)
+
+
+class Bsub:
+    """The command."""
+
+    def __init__(self, face: LsfFace) -> None:
+        self._face = face
+
+    def __call__(self, call: Call) -> Answer:
+        """Submit a command, or a script from standard input."""
+        line = self._parse(call.arguments)
+        if line.has("V"):
+            return Reply(stderr=f"{VERSION}\n")
+        if line.has("h"):
+            return Reply(stderr=f"{USAGE}\n")
+        script = ""
+        command = " ".join(line.operands)
+        if not command:
+            script = command = call.stdin.decode("utf-8", "surrogateescape").strip("\n")
+            line = Parsed(self._directives(script) + line.options, [])
+        if not command.strip():
+            raise refused("No command is specified")
+        # What is refused from here on has cost a number.
+        number = self._face.next_number()
+        job = self._job(call, line, number, command, is_script=bool(script))
+        self._face.engine.submit(job)
+        return self._said(call, line, job)
+
+    def reads_stdin(self, call: Call) -> bool:
+        """Whether this call takes its script from standard input."""
+        return not self._parse(call.arguments).operands
+
+    def _parse(self, words: list[str]) -> Parsed:
+        return grammar.parse("bsub", words, FLAGS, VALUED, USAGE, stop_at_operand=True)
+
+    def _directives(self, script: str) -> list[tuple[str, str]]:
+        words: list[str] = []
+        for line in script.splitlines():
+            if line.startswith("#BSUB"):
+                words += shlex.split(line[len("#BSUB") :], comments=True)
+        return self._parse(words).options
+
+    def _said(self, call: Call, line: Parsed, job: LsfJob) -> Answer:
+        queue = "queue" if line.has("q") else "default queue"
+        text = f"Job <{job.number}> is submitted to {queue} <{job.queue}>.\n"
+        if "BSUB_QUIET" in call.environment:
+            text = ""
+        note = ""
+        if job.begin:
+            note = f"Job will be scheduled after {write_full_moment(job.begin)}\n"
+        if not line.has("K"):
+            return Reply(text, note)
+        first = Reply(text, f"{note}<<Waiting for dispatch ...>>\n")
+        return Later(lambda: self._exit_of(job), first)
+
+    def _exit_of(self, job: LsfJob) -> Reply | None:
+        if not job.is_over:
+            return None
+        run = job.present[0].run
+        return Reply(stderr="<<Job is finished>>\n", code=255 if run is None else run.code)
+
+    # Making the job
+
+    def _job(
+        self, call: Call, line: Parsed, number: int, command: str, *, is_script: bool
+    ) -> LsfJob:
+        face, settings = self._face, self._face.settings
+        if settings.refuse_root and call.uid == 0:
+            raise refused("User permission denied")
+        queue = self._queue(call, line)
+        name, indices, throttle = self._name(line)
+        memory = _positive(line, "M", "MEMLIMT value should be a positive integer")
+        swap = _positive(line, "v", "SWAPLIMIT value should be a positive integer")
+        minutes = self._minutes(line)
+        self._check_limits(queue, minutes, memory)
+        slots = self._slots(line, queue)
+        unmet = self._requirements_unmet(line.last("R"))
+        condition = self._condition(line, len(indices) if indices else None)
+        begin = self._begin(line)
+        enforced = memory if settings.enforce_memory else None
+        return LsfJob(
+            number=number,
+            name=name or ("" if indices else command),
+            is_named=bool(name),
+            spec=line.last("J"),
+            user=call.user,
+            uid=call.uid,
+            submitted=face.engine.now(),
+            request=Request(
+                share=Share(slots),
+                walltime=minutes * 60.0 if minutes is not None else None,
+                memory_limit=None if enforced is None else enforced * 1024,
+                on_nodes=tuple(line.last("m").split()),
+            ),
+            queue=queue,
+            indices=tuple(indices) if indices else (None,),
+            step=indices[1] - indices[0] if indices and len(indices) > 1 else 1,
+            throttle=throttle,
+            holds={"user"} if line.has("H") else set(),
+            held_at_start=line.has("H"),
+            begin=begin,
+            requeues=line.has("r"),
+            command=command,
+            script=face.spool(f"{number}.job", _job_file(command, is_script=is_script)),
+            environment=dict(call.environment),
+            directory=call.directory,
+            home=call.environment.get("HOME", face.home()),
+            output=line.last("o"),
+            error=line.last("e"),
+            stdin=line.last("i", "/dev/null"),
+            umask=call.umask,
+            slots=slots,
+            requirements=line.last("R"),
+            requirement_unmet=unmet,
+            run_minutes=minutes,
+            memory_kb=memory,
+            swap_kb=swap,
+            condition=condition,
+            condition_text=line.last("w"),
+        )
+
+    def _queue(self, call: Call, line: Parsed) -> str:
+        queues = self._face.settings.queues
+        default = call.environment.get("LSB_DEFAULTQUEUE", next(iter(queues)))
+        name = line.last("q", default)
+        if name not in queues:
+            raise refused(f"{name}: No such queue")
+        users = queues[name].get("users")
+        if isinstance(users, list) and call.user not in users:
+            raise refused(f"{name}: User cannot use the queue")
+        return name
+
+    def _name(self, line: Parsed) -> tuple[str, list[int] | None, int | None]:
+        """Take `arr[1-10]%2` apart."""
+        spec = line.last("J")
+        if len(spec) > MAX_NAME:
+            raise refused("Bad job name")
+        match = re.fullmatch(r"([^\[]*)(?:\[([^\]]*)\](?:%(\d+))?)?", spec)
+        if match is None:
+            raise refused("Bad job name")
+        if match[2] is None:
+            return spec, None, None
+        indices = parse_indices(match[2])
+        if not indices:
+            raise refused("Bad job name")
+        if indices[-1] > self._face.settings.max_array_size:
+            raise refused("Job array index too large")
+        return match[1], indices, None if match[3] is None else int(match[3])
+
+    def _minutes(self, line: Parsed) -> int | None:
+        if not line.has("W"):
+            return None
+        text = line.last("W").partition("/")[0]
+        match = re.fullmatch(r"(?:(\d+):)?(\d+)", text)
+        if match is None:
+            raise refused(f"{line.last('W')}: Bad RUNLIMIT specification")
+        return int(match[1] or 0) * 60 + int(match[2])
+
+    def _check_limits(self, queue: str, minutes: int | None, memory: int | None) -> None:
+        limits = self._face.settings.queues[queue]
+        most_minutes, most_memory = limits.get("max_minutes"), limits.get("max_mem_kb")
+        if isinstance(most_minutes, int) and (minutes or 0) > most_minutes:
+            raise refused("RUNLIMIT: Cannot exceed queue's hard limit(s)")
+        if isinstance(most_memory, int) and (memory or 0) > most_memory:
+            raise refused("MEMLIMIT: Cannot exceed queue's hard limit(s)")
+
+    def _slots(self, line: Parsed, queue: str) -> int:
+        if not line.has("n"):
+            return 1
+        least = line.last("n").partition(",")[0]
+        if not least.isdigit() or int(least) < 1:
+            raise refused(f"{line.last('n')}: Bad argument for option -n")
+        user_slots = self._face.settings.queues[queue].get("user_slots")
+        if isinstance(user_slots, int) and int(least) > user_slots:
+            raise refused("Queue does not have enough per-user job slots")
+        if int(least) > sum(node.cpus for node in self._face.engine.nodes):
+            raise refused("Too many processors requested")
+        return int(least)
+
+    def _requirements_unmet(self, text: str) -> bool:
+        """Check a resource requirement as loosely as the real one; whether it can never be met."""
+        for match in re.finditer(r"rusage\[([^\]]*)\]", text):
+            for part in re.split(r"[,:]", match[1]):
+                if part.partition("=")[0].strip() not in _INDICES_OF_LOAD:
+                    raise refused("Bad resource requirement syntax")
+        wanted = re.search(r"(?:^|\[|\W)mem\s*>=?\s*(\d+)", re.sub(r"rusage\[[^\]]*\]", "", text))
+        most = max(node.memory for node in self._face.engine.nodes) // 2**20
+        return wanted is not None and int(wanted[1]) >= most
+
+    def _condition(self, line: Parsed, size: int | None) -> Condition | None:
+        if not line.has("w"):
+            return None
+        text = line.last("w")
+        try:
+            return depend.parse(text, self._face.job_called, size)
+        except depend.SyntaxProblem:
+            raise refused(f"{text}: Dependency condition syntax error") from None
+        except depend.NoSuchJob as error:
+            raise refused(f"{error}: No matching job found") from None
+        except depend.SizesDiffer:
+            raise refused("Dependent arrays do not have the same size") from None
+
+    def _begin(self, line: Parsed) -> float:
+        if not line.has("b"):
+            return 0.0
+        parts = line.last("b").split(":")
+        if not 2 <= len(parts) <= 4 or not all(part.isdigit() for part in parts):
+            raise refused(f"{line.last('b')}: Bad time specification")
+        now = time.localtime(self._face.engine.now())
+        numbers = [int(part) for part in parts]
+        month = numbers[-4] if len(numbers) == 4 else now.tm_mon
+        day = numbers[-3] if len(numbers) >= 3 else now.tm_mday
+        moment = time.mktime((now.tm_year, month, day, numbers[-2], numbers[-1], 0, 0, 0, -1))
+        if moment <= self._face.engine.now():
+            if len(numbers) == 2:
+                return moment + 86400
+            raise refused(f"{line.last('b')}: Bad time specification")
+        return moment
+
+
+def _positive(line: Parsed, letter: str, problem: str) -> int | None:
+    if not line.has(letter):
+        return None
+    text = line.last(letter)
+    if not text.isdigit() or int(text) < 1:
+        raise refused(f"{text}: {problem}")
+    return int(text)
+
+
+def _job_file(command: str, *, is_script: bool) -> str:
+    """What the job's shell runs.
+
+    It leaves a file behind when it ends, so that one that was killed can be told from one that
+    exited: LSF reports the former DONE.
+    """
+    first = "#!/bin/sh"
+    body = command
+    if is_script and command.startswith("#!"):
+        first, _, body = command.partition("\n")
+    # The shell outlives these signals; what it runs does not.
+    return (
+        f"{first}\ntrap ': > \"$LSB_EXIT_FILE\"' 0\ntrap : 15 10 12 2 1\n"
+        f"# LSBATCH: User input\n{body}\n"
+        "ExitStat=$?\nwait\nexit $ExitStat\n"
+    )

@@ -18,7 +18,7 @@ CORE = ROOT / "reflow-core" / "src"
 # is named itself, that counts. What only type checkers import is free.
 LAYERS = (
     ("suggest", "distributions"),
-    ("errors", "mistakes"),
+    ("errors", "mistakes", "scratch"),
     ("model",),
     # The contracts are interfaces without code, made of the words of the model.
     ("wiring.contract", "values.contract", "stores.contract", "executors.contract"),

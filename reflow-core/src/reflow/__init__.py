@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reflow.executors.local import LocalExecutor as LocalExecutor
     from reflow.flow import Flow as Flow
     from reflow.run import Run as Run
+    from reflow.scratch import scratch_dir as scratch_dir
     from reflow.wiring.markers import Param as Param
     from reflow.wiring.markers import Result as Result
     from reflow.wiring.markers import RunDir as RunDir
@@ -62,6 +63,7 @@ _HOMES = {
     "reflow.executors.local": "LocalExecutor",
     "reflow.flow": "Flow",
     "reflow.run": "Run",
+    "reflow.scratch": "scratch_dir",
     "reflow.wiring.markers": "Param Result RunDir",
     "reflow.workflow": "Workflow",
 }

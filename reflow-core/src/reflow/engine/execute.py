@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reflow import scratch
 from reflow.engine.layout import WaveLayout
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
@@ -88,6 +89,7 @@ class Execution:
             for item in self._task.inputs
             if isinstance(item, RunDirInput)
         }
+        self._scratch = str(settings.layout.scratch(spec.task))
         self._shared: list[tuple[str, Any, Any]] = []
         """Name, data and annotation of what is made anew for each element that may change it."""
         for name, text in spec.common.items():
@@ -110,6 +112,7 @@ class Execution:
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         process = os.getpid()
         ended: dict[str, Any]
+        scratch.enter(f"{self._scratch}/{record.index}.{record.attempt}")
         try:
             arguments = dict(self._fixed)
             for name, data, annotation in self._shared:
@@ -128,6 +131,8 @@ class Execution:
             raise
         except BaseException as error:
             ended = _failed(error)
+        finally:
+            scratch.enter(None)
         after = resource.getrusage(resource.RUSAGE_SELF)
         return ResultRecord(
             position=position,

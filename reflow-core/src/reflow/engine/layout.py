@@ -95,11 +95,6 @@ class RunLayout:
         return self.root / "files"
 
     @property
-    def scratch(self) -> Path:
-        """Where each attempt may have a folder of its own."""
-        return self.root / "scratch"
-
-    @property
     def dispatch_log(self) -> Path:
         """What dispatchers have to say."""
         return self.root / "dispatch.log"
@@ -120,6 +115,10 @@ class RunLayout:
     def pool_log(self, worker: int) -> Path:
         """Where a pool's worker prints until it is known which element it was."""
         return self.root / "pool" / f"{worker}.log"
+
+    def scratch(self, task: str) -> Path:
+        """Where each attempt of a task's instances may have a folder of its own."""
+        return self.root / "scratch" / task
 
     def log(self, task: str, index: int, attempt: int) -> Path:
         """The log of one attempt of an instance."""

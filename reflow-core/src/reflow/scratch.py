@@ -1,0 +1,35 @@
+"""A folder for what a task writes besides its result."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_folder: str | None = None
+
+
+def scratch_dir() -> Path:
+    """A folder of this attempt's own, made when it is first asked for; call it inside a task.
+
+    What a task does besides returning its result may happen more than once: a job can be started
+    again when its node dies. Whatever is written here no other attempt sees. It stays in the run
+    directory, under `.reflow`, until you remove it. Called outside of a run, as in a test of the
+    function, it gives a new temporary folder each time.
+    """
+    from pathlib import Path
+
+    if _folder is None:
+        from tempfile import mkdtemp
+
+        return Path(mkdtemp(prefix="reflow-"))
+    os.makedirs(_folder, exist_ok=True)  # noqa: PTH103
+    return Path(_folder)
+
+
+def enter(folder: str | None) -> None:
+    """Say which attempt this process is at from now on. For workers only."""
+    global _folder
+    _folder = folder

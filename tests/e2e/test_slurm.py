@@ -69,3 +69,13 @@ def test_a_run_goes_from_stage_to_stage_by_itself(
     assert run.state is RunState.SUCCESS
     assert run.result("gather") == "ab"
     slurm.wait_until_idle()
+
+
+def test_a_run_that_is_followed_submits_no_dispatch_jobs(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm", follow=True)
+
+    assert [job.name.partition("-")[0] for job in slurm.jobs()] == ["prepare"]
+    assert run.follow() is RunState.SUCCESS
+    assert len(slurm.jobs()) == 4

@@ -93,6 +93,7 @@ class Workflow(Flow):
         force: bool = False,
         force_tasks: str | Sequence[str] = (),
         verify: bool = False,
+        follow: bool = False,
         **parameters: Any,
     ) -> Run:
         """Hand the workflow to a scheduler, or to the background of this machine, and return.
@@ -100,7 +101,8 @@ class Workflow(Flow):
         `run_dir` is where the run works (default `./runs/<run_id>`). `executor` is a name or an
         object; without it the configured one is used, else the one scheduler that is here, else
         `local`. `force` reuses no results, `force_tasks` none of those tasks; `verify` also
-        checks the files in results before it reuses them. The rest are the run's parameters.
+        checks the files in results before it reuses them. `follow` leaves it to `Run.follow()` to
+        dispatch, for clusters whose jobs may not submit jobs. The rest are the run's parameters.
 
         Raises `DefinitionError` for a workflow that is wrong or cannot be imported by other
         processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
@@ -115,6 +117,7 @@ class Workflow(Flow):
             force=force,
             force_tasks=force_tasks,
             verify=verify,
+            follow=follow,
         )
         return self.open_run(submit(self, wanted, executor))
 

@@ -175,6 +175,7 @@ def submit(
         force=wanted.force,
         force_tasks=wanted.force_tasks,
         verify=wanted.verify,
+        follow=follow,
         **parameters,
     )
     # The id alone is on standard output, so that scripts can take it from there.

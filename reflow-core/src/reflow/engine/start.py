@@ -27,6 +27,8 @@ from reflow.suggest import did_you_mean
 from reflow.values.text import dumps, loads
 from reflow.wiring.parameters import bind_parameters
 
+DISPATCH_JOBS = ("dispatch.follow_up", "dispatch.last_worker", "dispatch.watchdog")
+"""Settings by which a run's jobs dispatch."""
 TRIES = 100
 """Ids tried before giving up; with four hex digits a clash is rare."""
 
@@ -50,6 +52,8 @@ class Wanted:
     force: bool = False
     force_tasks: str | Sequence[str] = ()
     verify: bool = False
+    follow: bool = False
+    """The run is to be followed: no job of it dispatches."""
 
 
 def draft(
@@ -69,6 +73,9 @@ def draft(
     and `ParameterError` for bad values.
     """
     config = workflow.config
+    if wanted.follow:
+        # Jobs that may not submit others would only fail at it, or wait for whoever follows.
+        config = config.with_values(dict.fromkeys(DISPATCH_JOBS, False))
     forced, parameters = _known(graph, wanted.force_tasks), _encoded(graph, wanted.parameters)
     run_id = f"{graph.name}-{datetime.now():%Y%m%d}-{secrets.token_hex(2)}"
     return RunSettings(

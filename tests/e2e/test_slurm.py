@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from reflow.cli.show import print_status
+from reflow.model.jobs import JobHandle
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor
 
-from tests.e2e.support import FlowFile, failed, until
+from tests.e2e.support import FlowFile, counts, failed, until
 
 MakeFlow = Callable[..., FlowFile]
 
@@ -79,3 +80,35 @@ def test_a_run_that_is_followed_submits_no_dispatch_jobs(
     assert [job.name.partition("-")[0] for job in slurm.jobs()] == ["prepare"]
     assert run.follow() is RunState.SUCCESS
     assert len(slurm.jobs()) == 4
+
+
+def test_an_array_that_somebody_cancels_is_cancelled_what_had_begun_of_it_too(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file("""
+    wf = Workflow("wait")
+
+
+    @wf.job()
+    def words() -> list[str]:
+        return list("abc")
+
+
+    @wf.job(array=True, array_parallelism=2)
+    def stay(word: Annotated[str, Result(step="words")]) -> str:
+        did(word)
+        wait_for("{here}/go")
+        return word
+    """)
+    run = flow.load().submit(run_dir="run", executor="slurm")
+    until(lambda: flow.deeds == {"a": 1, "b": 1})
+    (array,) = {job.number for job in slurm.jobs() if job.name.startswith("stay-")}
+
+    SlurmExecutor().cancel([JobHandle(native_id=str(array))])
+
+    until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")
+    assert counts(run, "stay") == {"CANCELLED": 3}
+    (flow.folder / "go").touch()
+    assert run.retry() == 3
+    until(lambda: run.state.final)
+    assert flow.deeds == {"a": 2, "b": 2, "c": 1}

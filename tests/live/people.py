@@ -218,7 +218,7 @@ class LiveRun:
         return [
             native_id
             for record in records
-            if str(record.kind).lower() == kind
+            if record.kind.name.lower() == kind
             for native_id in record.native_ids
         ]
 

@@ -15,15 +15,16 @@ def outcome_of_result(
     instance: Instance, record: ResultRecord, reusable: bool, status: JobStatus | None = None
 ) -> Outcome:
     """What a result file says, with the cause that the scheduler knows where a signal ended it."""
-    cause, error = record.cause, record.error
-    if record.interrupted and status is not None and status.cause is not None:
+    state, cause, error = record.state, record.cause, record.error
+    if record.interrupted and status is not None and (status.cause or _cancelled(status)):
+        state = TaskState.CANCELLED if _cancelled(status) else state
         cause = status.cause
         error = f"{_reason(status)} ({record.error})"
     return Outcome(
         task=instance.task,
         index=instance.index,
         attempt=record.attempt,
-        state=record.state,
+        state=state,
         output=record.output,
         paths=record.paths,
         bound_dir=record.bound_dir,
@@ -43,7 +44,7 @@ def outcome_of_result(
 
 def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcome:
     """What is recorded of an instance whose job is over and left no result."""
-    cancelled = status.state is JobState.CANCELLED and status.cause is None
+    cancelled = _cancelled(status)
     return Outcome(
         task=instance.task,
         index=instance.index,
@@ -70,6 +71,10 @@ def outcome_of_impossible(instance: Instance, status: JobStatus) -> Outcome:
     )
 
 
+def _cancelled(status: JobStatus) -> bool:
+    return status.state is JobState.CANCELLED and status.cause is None
+
+
 def _cause(status: JobStatus) -> FailureCause:
     if status.cause is not None:
         return status.cause
@@ -82,7 +87,7 @@ def _cause(status: JobStatus) -> FailureCause:
 
 def _reason(status: JobStatus) -> str:
     """One line for people: what the scheduler says happened."""
-    if status.state is JobState.CANCELLED and status.cause is None:
+    if _cancelled(status):
         said = "cancelled outside of reflow"
     elif status.exit_code == RESULT_NOT_WRITTEN:
         said = "the result could not be written: is the disk full or the run directory gone?"

@@ -18,7 +18,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -183,6 +183,8 @@ class SGECluster:
         (self._common / "bootstrap").write_text(_changed(default, bootstrap))
         configuration = {
             "execd_spool_dir": spool / "execd",
+            # What the person who runs the tests has in a profile is nobody else's business.
+            "login_shells": "none",
             "min_uid": 0,
             "min_gid": 0,
             "mailer": "/bin/true",
@@ -326,7 +328,7 @@ def _names_of_this_host() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _changed(text: str, values: dict[str, object]) -> str:
+def _changed(text: str, values: Mapping[str, object]) -> str:
     """A list of settings with some of them changed."""
     lines = [
         f"{line.split()[0]} {values[line.split()[0]]}" if line.split()[:1][0] in values else line
@@ -336,7 +338,7 @@ def _changed(text: str, values: dict[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(values: dict[str, object]) -> str:
+def _lines(values: Mapping[str, object]) -> str:
     return "".join(f"{name} {value}\n" for name, value in values.items())
 
 

@@ -240,6 +240,10 @@ class SGEExecutor(BatchExecutor):
         by_id = {handle.native_id: handle for handle in handles}
         return answers.accounting_statuses(result.stdout, by_id)
 
+    def is_native_id(self, native_id: str) -> bool:
+        """`24`, or `24.3` for an element; any other word would be a pattern for names."""
+        return re.fullmatch(r"\d+(?:\.\d+)?(?:-\d+)?", native_id) is not None
+
     def _reasons(self, broken: Sequence[JobStatus]) -> dict[tuple[str, str], str]:
         ids = dict.fromkeys(status.native_id.partition(".")[0] for status in broken)
         result = self.ask(Command((self._path(self.qstat), "-j", ",".join(ids))))

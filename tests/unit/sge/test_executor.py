@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+)
+from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState
+from reflow.testing.fakes import FakeScheduler
+from reflow_sge.executor import SGEExecutor
+
+from tests.live.daemons import wait_for
+from tests.unit.batch.pond import ScriptedRunner
+
+Answer = tuple[int, str, str] | Exception
+DOWN = (1, "", "error: commlib error: got select error (Connection refused)\n")
+EMPTY = "<?xml version='1.0'?><job_info><queue_info></queue_info><job_info></job_info></job_info>"
+
+
+def sge(*answers: Answer, **settings: Any) -> tuple[SGEExecutor, ScriptedRunner]:
+    executor, runner = SGEExecutor(**settings), ScriptedRunner(list(answers))
+    executor.runner = runner  # type: ignore[assignment]
+    executor._folder = ""
+    return executor, runner
+
+
+def waiting(job_id: str, state: str = "qw", tasks: str = "") -> str:
+    return EMPTY.replace(
+        "</queue_info><job_info>",
+        f"</queue_info><job_info><job_list><JB_job_number>{job_id}</JB_job_number>"
+        f"<JB_name>convert-ab12-3</JB_name><state>{state}</state><tasks>{tasks}</tasks>"
+        "</job_list>",
+    )
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
+    def make(**wishes: Any) -> JobRequest:
+        given: dict[str, Any] = {
+            "token": "convert-ab12-3",
+            "command": ("/usr/bin/python3", "-m", "work"),
+            "directory": tmp_path,
+            "working_directory": Path("/data"),
+            **wishes,
+        }
+        return JobRequest(**given)
+
+    return make
+
+
+MakeRequest = Callable[..., JobRequest]
+
+
+def asked(executor: SGEExecutor, request: JobRequest) -> list[str]:
+    script = executor.script(request)
+    return [line for line in script.splitlines() if line.startswith("#$")]
+
+
+# -- the script ----------------------------------------------------------------------------
+SCRIPT = """\
+#!/bin/bash
+#$ -N convert-ab12-3
+#$ -S /bin/bash
+#$ -j y
+#$ -o /scratch/run/.reflow/r1/waves/3/scheduler.log
+#$ -r y
+#$ -t 1-10
+#$ -tc 4
+#$ -pe smp 4
+#$ -l h_rt=93600
+#$ -l h_vmem=2048M
+#$ -l gpu=1
+#$ -l 'hostname=!(node07|node09)'
+#$ -q all.q
+#$ -A ab1234
+#$ -p -5
+#$ -l fast=1
+#$ -l big=2
+#$ -notify
+
+# weather / weather-20261122-ab12 / convert
+# Written by reflow. To run the same job again by hand, submit this file.
+
+export REFLOW_NATIVE_ID="$JOB_ID.$SGE_TASK_ID"
+# RESTARTED says only that there was an earlier run; each has a shepherd of its own.
+export REFLOW_INCARNATION="${RESTARTED:-0}-$HOSTNAME-$PPID"
+# Grid Engine would run a job again that ends with 99, and keep one for ever that ends with 100.
+trap 'case $? in 99|100) exit 1;; esac' EXIT
+export OMP_NUM_THREADS=4
+module load python
+cd -- /data || exit 1
+# The signals before the end (s_rt, -notify) reach the work as SIGTERM, and nothing else does.
+(trap '' USR1 USR2; exec /usr/bin/python3 -m work "$((SGE_TASK_ID - 1))") &
+work=$!
+trap 'kill -TERM "$work"' USR1 USR2 TERM
+while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+case $code in
+129|13[024-79]|141|143|15[23])
+    # Killed by a signal, and so is this shell, as else it would be an exit code.
+    trap - EXIT TERM
+    ulimit -c 0
+    kill -$((code - 128)) $$
+esac
+exit "$code"
+"""
+
+
+def test_an_arrays_script_is_what_people_would_write(request_for: MakeRequest) -> None:
+    executor, _ = sge(setup=("module load python",), account="ab1234")
+    options = {"p": -5, "l": ["fast=1", "big=2"], "notify": True, "R": False}
+    request = request_for(
+        directory=Path("/scratch/run/.reflow/r1/waves/3"),
+        size=10,
+        throttle=4,
+        label="weather / weather-20261122-ab12 / convert",
+        environment={"OMP_NUM_THREADS": "4"},
+        excluded_hosts=("node07", "node09"),
+        resources=Resources(
+            cpus=4,
+            mem=8 * 1024**3,
+            time=timedelta(hours=26),
+            gpus=1,
+            queue="all.q",
+            options={"sge": options, "pbs": {"W": "x"}},
+        ),
+    )
+
+    assert executor.script(request) == SCRIPT
+
+
+def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> None:
+    executor, _ = sge()
+    request = request_for(directory=Path("/run"))
+
+    assert asked(executor, request) == [
+        "#$ -N convert-ab12-3",
+        "#$ -S /bin/bash",
+        "#$ -j y",
+        "#$ -o /run/scheduler.log",
+        "#$ -r y",
+    ]
+    assert 'REFLOW_NATIVE_ID="$JOB_ID"\n' in executor.script(request)
+    assert "exec /usr/bin/python3 -m work) &\n" in executor.script(request)
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "so"', "a:b", "a,b", "$HOME"])
+def test_a_log_that_no_directive_can_name_is_opened_by_the_script(
+    request_for: MakeRequest, name: str
+) -> None:
+    executor, _ = sge()
+    request = request_for(directory=Path("/runs") / name)
+    assert "#$ -o /dev/null" in asked(executor, request)
+    assert "exec >>" in executor.script(request)
+
+
+@pytest.mark.parametrize(
+    ("settings", "resources", "directive"),
+    [
+        ({}, Resources(mem=1024**2 + 1), "#$ -l h_vmem=2M"),
+        ({}, Resources(mem=10 * 1024**2, cpus=3), "#$ -l h_vmem=4M"),
+        ({"memory_per_slot": False}, Resources(mem=2**30, cpus=4), "#$ -l h_vmem=1024M"),
+        (
+            {"memory_resource": "mem_free={mem},m_mem_free={mem}"},
+            Resources(mem=2**30),
+            "#$ -l mem_free=1024M,m_mem_free=1024M",
+        ),
+        ({"gpu_resource": "ngpus={gpus}"}, Resources(gpus=2), "#$ -l ngpus=2"),
+        ({"account_option": "-P"}, Resources(account="ab1"), "#$ -P ab1"),
+        ({"parallel_environment": "threads"}, Resources(cpus=2), "#$ -pe threads 2"),
+        ({"node_environment": "mpi"}, Resources(cpus=2, nodes=3), "#$ -pe mpi 6"),
+        ({"warning": 30}, Resources(time=timedelta(seconds=59)), "#$ -l s_rt=29"),
+        ({}, Resources(time=timedelta(days=8)), "#$ -l h_rt=691200"),
+    ],
+)
+def test_a_site_is_asked_in_its_own_words(
+    request_for: MakeRequest, settings: dict[str, Any], resources: Resources, directive: str
+) -> None:
+    executor, _ = sge(**settings)
+    assert directive in asked(executor, request_for(resources=resources))
+
+
+def test_a_warning_longer_than_the_task_is_none(request_for: MakeRequest) -> None:
+    executor, _ = sge(warning=300)
+    request = request_for(resources=Resources(time=timedelta(minutes=5)))
+    assert not [line for line in asked(executor, request) if "s_rt" in line]
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        (Resources(nodes=2), "node_environment"),
+        *((Resources(options={"sge": {name: "x"}}), "reflow's own") for name in ("t", "-N", "o")),
+        (Resources(options={"sge": {"bad name": 1}}), "not the name of an option"),
+        (Resources(options={"sge": {"ac": "it's"}}), "no directive can hold"),
+        (Resources(options={"sge": {"ac": {}}}), "must be text"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(
+    request_for: MakeRequest, resources: Resources, said: str
+) -> None:
+    executor, runner = sge()
+    with pytest.raises(SubmissionRefusedError, match=said):
+        executor.submit(request_for(resources=resources))
+    assert runner.commands == []
+
+
+# -- submitting ----------------------------------------------------------------------------
+def test_what_is_true_of_one_submission_only_is_on_the_command_line(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor, runner = sge((0, "24.1-3:1\n", ""), (0, "a wrapper's word\n25\n", ""))
+
+    submission = executor.submit(request_for(size=3), request_for(begin_in=timedelta(seconds=90)))
+
+    first, second = runner.argvs
+    assert first == ("qsub", "-terse", "-b", "n", str(tmp_path / "job.sh"))
+    assert second[:5] == ("qsub", "-terse", "-b", "n", "-a")
+    assert second[6:] == ("-hold_jid", "24", str(tmp_path / "job.sh"))
+    begin = datetime.strptime(second[5], "%Y%m%d%H%M.%S")
+    assert 85 < (begin - datetime.now()).total_seconds() < 95
+    assert (submission.job.native_id, submission.job.size) == ("24", 3)
+    assert submission.follow_up is not None
+    assert submission.follow_up.native_id == "25"
+
+
+def test_an_environment_on_one_host_is_found_out_once(request_for: MakeRequest) -> None:
+    executor, runner = sge(
+        (0, "make\nmpi\nonehost\n", ""),
+        (0, "allocation_rule    $round_robin\n", ""),
+        (0, "allocation_rule    $fill_up\n", ""),
+        (0, "allocation_rule    $pe_slots\n", ""),
+        (0, "24", ""),
+        (0, "25", ""),
+    )
+    request = request_for(resources=Resources(cpus=2))
+
+    executor.submit(request)
+    executor.submit(request)
+
+    assert "#$ -pe onehost 2" in asked(executor, request)
+    assert [argv[0] for argv in runner.argvs] == ["qconf"] * 4 + ["qsub"] * 2
+
+
+def test_without_such_an_environment_several_cpus_are_refused(request_for: MakeRequest) -> None:
+    executor, _ = sge((0, "mpi\n", ""), (0, "allocation_rule    $round_robin\n", ""))
+    with pytest.raises(SubmissionRefusedError, match="there are: mpi"):
+        executor.submit(request_for(resources=Resources(cpus=2)))
+
+
+# -- asking --------------------------------------------------------------------------------
+def test_accounting_is_asked_for_several_jobs_by_what_their_names_share() -> None:
+    executor, runner = sge((0, EMPTY, ""), (1, "", "error: job name x not found\n"))
+    tokens = ("prepare-0a1b2c3d4e-1", "convert-0a1b2c3d4e-12")
+
+    said = executor.poll(
+        [JobHandle(native_id=str(number), token=token) for number, token in enumerate(tokens)]
+    )
+
+    assert runner.argvs[1][-2:] == ("-j", "*e-0a1b2c3d4e-1*") or runner.argvs[1][-1].count("*") == 2
+    assert "-0a1b2c3d4e-1" in runner.argvs[1][-1]
+    assert {status.state for status in said} == {JobState.UNKNOWN}
+
+
+def test_jobs_in_error_state_have_failed_and_are_deleted() -> None:
+    reason = "error reason          2:      11/22/2026 06:21:03 [0:1]: can't open output file\n"
+    executor, runner = sge(
+        (0, waiting("24", "Eqw", "1-3:1"), ""),
+        (0, f"job_number:    24\n{reason}", ""),
+        (0, "root has deleted job 24\n", ""),
+    )
+
+    said = executor.poll([JobHandle(native_id="24", size=3)])
+
+    assert [argv[0] for argv in runner.argvs] == ["qstat", "qstat", "qdel"]
+    assert runner.argvs[2] == ("qdel", "24.1-3")
+    assert {(status.state, status.cause) for status in said} == {
+        (JobState.FAILED, FailureCause.SUBMIT)
+    }
+
+
+def test_a_job_that_waits_for_long_is_put_to_verification_once() -> None:
+    verdict = "Job 24 (-l h_vmem=9G) cannot run at host\nverification: no suitable queues\n"
+    executor, runner = sge((0, waiting("24"), ""), (1, "", verdict), (0, waiting("24"), ""))
+    handle = JobHandle(native_id="24", submitted_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    (first,) = executor.poll([handle])
+    (second,) = executor.poll([handle])
+
+    assert runner.argvs[1] == ("qalter", "-w", "v", "24")
+    assert len(runner.commands) == 3
+    assert first.impossible
+    assert second.reason == "(-l h_vmem=9G) cannot run at host"
+
+
+@pytest.mark.parametrize("text", [waiting("24", "hqw"), waiting("24")])
+def test_held_and_new_jobs_are_let_wait(text: str) -> None:
+    executor, runner = sge((0, text, ""))
+    executor.poll([JobHandle(native_id="24", submitted_at=datetime.now(UTC))])
+    assert len(runner.commands) == 1
+
+
+def test_a_qmaster_that_is_away_says_nothing() -> None:
+    for call in ("poll", "find", "cancel"):
+        executor, _ = sge(DOWN)
+        argument: Any = "token" if call == "find" else [JobHandle(native_id="24")]
+        with pytest.raises(SchedulerUnavailableError, match="Connection refused"):
+            getattr(executor, call)(argument)
+
+
+# -- limits --------------------------------------------------------------------------------
+@pytest.mark.parametrize(("most", "room"), [(0, None), (1, 0), (3, 200)])
+def test_an_array_takes_one_place_whatever_its_size(most: int, room: int | None) -> None:
+    text = f"#global:\nmax_aj_tasks                 100\nmax_u_jobs                   {most}\n"
+    executor, _ = sge((0, text, ""), (0, waiting("24", "qw", "1-7:1"), ""))
+
+    found = executor.limits()
+
+    assert found.max_array_size == 100
+    if room is None:
+        assert found.max_submit_jobs is None
+    else:
+        assert found.max_submit_jobs == 7 + room
+        assert found.queued_jobs == 7
+
+
+# -- on the strict fake --------------------------------------------------------------------
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
+    with FakeScheduler("sge", tmp_path) as fake:
+        fake.activate()
+        yield fake
+
+
+def work(
+    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **wishes: Any
+) -> JobRequest:
+    folder = tmp_path / name
+    folder.mkdir()
+    command = ("/bin/sh", "-c", line, *([] if wishes.get("size") else ["0"]))
+    token = f"test-{name}".replace(" ", "_")
+    return request_for(
+        token=token, directory=folder, working_directory=folder, command=command, **wishes
+    )
+
+
+def test_an_array_and_its_follow_up_run_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = SGEExecutor()
+    resources = Resources(cpus=2, mem=2**28, time=timedelta(minutes=1))
+    array = work(request_for, tmp_path, "a b", "exit $((98 + $0))", size=3, resources=resources)
+    submission = executor.submit(array, work(request_for, tmp_path, "after", "echo done"))
+    assert submission.follow_up is not None
+    handles = [submission.job, submission.follow_up]
+
+    wait_for("the end", lambda: all(status.state.over for status in executor.poll(handles)))
+
+    by_position = {s.positions: s for s in executor.poll([submission.job])}
+    assert [by_position[range(i, i + 1)].exit_code for i in range(3)] == [98, 1, 1]
+    assert [found.native_id for found in executor.find(array.token)] == [submission.job.native_id]
+    assert (tmp_path / "after" / "scheduler.log").read_text() == "done\n"
+
+
+def test_elements_are_cancelled_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = SGEExecutor()
+    request = work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
+    handle = executor.submit(request).job
+
+    def states() -> list[JobState]:
+        found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
+        return [found[position] for position in range(4)]
+
+    wait_for("the start", lambda: states()[0] is JobState.RUNNING)
+    executor.cancel_positions(handle, [0, 2, 3])
+    wait_for("the end of the first", lambda: states()[0].over)
+
+    assert states()[2:] == [JobState.UNKNOWN] * 2
+    executor.cancel([handle, JobHandle(native_id="99999")])
+
+
+def test_a_limit_on_jobs_defers_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
+    with FakeScheduler("sge", tmp_path, max_u_jobs=1) as fake:
+        fake.activate()
+        executor = SGEExecutor()
+        executor.submit(work(request_for, tmp_path, "one", "sleep 60"))
+        with pytest.raises(SubmissionDeferredError):
+            executor.submit(work(request_for, tmp_path, "two", "true"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from reflow.cli.show import print_status
+from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import JobHandle
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
@@ -112,3 +113,16 @@ def test_an_array_that_somebody_cancels_is_cancelled_what_had_begun_of_it_too(
     assert run.retry() == 3
     until(lambda: run.state.final)
     assert flow.deeds == {"a": 2, "b": 2, "c": 1}
+
+
+def test_without_a_scheduler_that_answers_nothing_is_written_down(
+    flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    workflow = flow_file(STAGES).load()
+    missing = SlurmExecutor(scontrol=str(tmp_path / "nowhere"))
+
+    with pytest.raises(SchedulerUnavailableError, match="Is this a machine of the cluster"):
+        workflow.submit(run_dir="run", executor=missing)
+
+    assert not (tmp_path / "run").exists()
+    assert list(workflow.store.list_runs()) == []

@@ -38,10 +38,15 @@ ON_ERROR = ("stop", "continue")
 
 
 def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> str:
-    """Write a run down, see that it is dispatched from now on, and return its id."""
+    """Write a run down, see that it is dispatched from now on, and return its id.
+
+    Raises `SchedulerUnavailableError` where there is nobody to hand it to.
+    """
     refuse_while_importing("submit()")
     graph = workflow.graph()
     chosen = _chosen(workflow, executor)
+    # Where nobody answers it is better said now than by a run that waits unseen.
+    chosen.limits()
     settings = create_run(
         workflow.store,
         graph,

@@ -182,6 +182,10 @@ class BatchExecutor(ABC):
     def parse_count(self, result: CommandResult) -> int:
         """Their number. Raises `SchedulerUnavailableError` when the queue did not answer."""
 
+    def passed_variables(self) -> Variables:
+        """Which variables of this process the commands see, and jobs that inherit them."""
+        return self.variables
+
     def is_native_id(self, native_id: str) -> bool:
         """Whether that can be an id here; the scheduler is asked about no others.
 
@@ -324,7 +328,7 @@ class BatchExecutor(ABC):
     def runner(self) -> CommandRunner:
         """Runs the scheduler's commands."""
         record = None if self.command_record is None else Path(self.command_record)
-        return CommandRunner(variables=self.variables, timeout=self.timeout, record=record)
+        return CommandRunner(variables=self.passed_variables(), timeout=self.timeout, record=record)
 
     def ask(self, command: Command) -> CommandResult:
         """Run a command that changes nothing twice, again when it failed for a passing reason."""

@@ -130,7 +130,9 @@ class CommandRunner:
         self, process: subprocess.Popen[bytes], command: Command
     ) -> tuple[bytes, bytes]:
         try:
-            return process.communicate(command.stdin.encode(), self.timeout)
+            return process.communicate(
+                command.stdin.encode("utf-8", "surrogateescape"), self.timeout
+            )
         except subprocess.TimeoutExpired as expired:
             _end(process)
             self._note(command, None, self.timeout)

@@ -66,6 +66,7 @@ class Submitter:
         continues = executor.capabilities.dispatch_jobs
         self._announces = continues and config.dispatch.last_worker
         self._follows = continues and config.dispatch.follow_up
+        self._throttles = executor.capabilities.throttle
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
         self._limits: Limits | None = None
@@ -156,6 +157,8 @@ class Submitter:
         largest = self._limit().max_array_size if chosen else None
         for group in groups.values():
             step = largest or len(group)
+            if task.spec.array_parallelism is not None and not self._throttles:
+                step = min(step, task.spec.array_parallelism)
             for start in range(0, len(group), step):
                 yield group[start : start + step]
                 if task.spec.array_parallelism is not None:

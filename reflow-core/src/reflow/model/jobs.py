@@ -109,6 +109,8 @@ class Capabilities:
     """`JobRequest.begin_in` is honoured."""
     exclude_hosts: bool = False
     """`JobRequest.excluded_hosts` is honoured."""
+    throttle: bool = True
+    """`JobRequest.throttle` is honoured; False where only as many may be submitted at a time."""
     memory_limit: bool = True
     """The scheduler enforces memory; False where the request is only a hint."""
     notes: tuple[str, ...] = ()

@@ -1,0 +1,103 @@
+"""Writing `#BSUB` lines.
+
+bsub takes a line apart at blanks and keeps together what stands in quotes of one kind; there is
+no way to put both kinds into one word. It looks for such lines in the whole script.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reflow.plugin_api import ParameterError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
+_PLAIN = re.compile(r"[\w./:,=+@%\[\]*-]+")
+_TAKEN_FOR_OPTIONS = re.compile(r"^\s*#\s*BSUB|^_USER_SCRIPT_$", re.MULTILINE)
+_RESERVED = {
+    "b": "it decides when a job starts",
+    "cwd": "jobs change into their folder themselves",
+    "e": "logs are in the run directory",
+    "eo": "logs are in the run directory",
+    "env": "set `export_environment` under [executor.lsf]",
+    "H": "nobody would release the job",
+    "I": "a job has no terminal",
+    "i": "a job reads nothing",
+    "is": "a job reads nothing",
+    "J": "jobs are found again by it",
+    "K": "reflow does not wait for a job",
+    "L": "set `shell` under [executor.lsf]",
+    "N": "nobody would read the mail",
+    "o": "logs are in the run directory",
+    "oo": "logs are in the run directory",
+    "pack": "each job is submitted by itself",
+    "Q": "reflow decides what is run again",
+    "r": "jobs are rerunnable already",
+    "rn": "reflow knows a job that is run again",
+    "w": "it follows from the workflow",
+    "Zs": "it writes the script",
+}
+
+
+def directives(options: Mapping[str, Any]) -> list[str]:
+    """Each option as the rest of a line: `{"app": "big", "x": True}` to `-app big`, `-x`.
+
+    A list gives the same option several times, False and None leave it out; `R` is not here.
+    Raises `ParameterError` for what is reflow's own, or no line can hold.
+    """
+    written: list[str] = []
+    for given, value in options.items():
+        name = given.lstrip("-")
+        if not _NAME.fullmatch(name):
+            raise ParameterError(f"{given!r} is not the name of an option for lsf")
+        if name in _RESERVED:
+            raise ParameterError(f"the lsf option {given!r} is reflow's own: {_RESERVED[name]}")
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is True:
+                written.append(f"-{name}")
+            elif isinstance(item, str | int | float) and item is not False:
+                written.append(f"-{name} {word(item)}")
+            elif item is not None and item is not False:
+                raise ParameterError(
+                    f"the lsf option {given!r} must be text, a number, true, false or a list, "
+                    f"not {item!r}"
+                )
+    return written
+
+
+def word(value: object) -> str:
+    """One word of a line. Raises `ParameterError` for a value that bsub could not read back."""
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    quote = "'" if "'" not in text else '"'
+    if not text or not text.isprintable() or quote in text:
+        raise ParameterError(
+            f"LSF cannot be given {text!r}: no #BSUB line can hold it. Leave out quotes and "
+            "unprintable characters."
+        )
+    return f"{quote}{text}{quote}"
+
+
+def requirements(given: Sequence[str], own: Mapping[str, str]) -> str:
+    """One string for `-R`, as not every bsub takes several: what a task asks for wins.
+
+    `own` has a section by its name, `span` or `rusage`.
+    """
+    asked = " ".join(given)
+    return " ".join(
+        [*given, *(f"{name}[{text}]" for name, text in own.items() if f"{name}[" not in asked)]
+    )
+
+
+def check_script(text: str) -> None:
+    """Raise `ParameterError` where bsub would find an option, or the end, in a script's body."""
+    body = text.partition("\n\n")[2]
+    found = _TAKEN_FOR_OPTIONS.search(body)
+    if found is not None:
+        line = body[found.start() :].lstrip("\n").partition("\n")[0]
+        raise ParameterError(
+            f"bsub would take this line of the script for its own: {line!r}. Options are given "
+            "by options= of a task or of [executor.lsf]."
+        )

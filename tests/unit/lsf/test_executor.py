@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import (
+    ConfigError,
+    ExecutorError,
+    ParameterError,
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState
+from reflow_lsf import site
+from reflow_lsf.executor import LSFExecutor
+from reflow_lsf.states import STATES, submission_error
+
+from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.lsf.recordings import recording, recordings
+
+Answer = tuple[int, str, str] | Exception
+MakeRequest = Callable[..., JobRequest]
+NO_JSON = recording("bjobs-json-unsupported").answer
+
+
+def lsf(*answers: Answer, **settings: Any) -> tuple[LSFExecutor, ScriptedRunner]:
+    executor, runner = LSFExecutor(**settings), ScriptedRunner(list(answers))
+    executor.runner = runner  # type: ignore[assignment]
+    return executor, runner
+
+
+@pytest.fixture(autouse=True)
+def lsf_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path))
+    return tmp_path / "lsf.conf"
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> MakeRequest:
+    def make(**wishes: Any) -> JobRequest:
+        given: dict[str, Any] = {
+            "token": "convert-ab12-3",
+            "command": ("/usr/bin/python3", "-m", "work"),
+            "directory": tmp_path,
+            "working_directory": Path("/data"),
+            **wishes,
+        }
+        return JobRequest(**given)
+
+    return make
+
+
+def lines(executor: LSFExecutor, request: JobRequest) -> list[str]:
+    return re.findall(r"^#BSUB (.*)$", executor.script(request), re.MULTILINE)
+
+
+# -- the script ----------------------------------------------------------------------------
+SCRIPT = r"""#!/bin/bash
+#BSUB -J convert-ab12-3[1-10]%4
+#BSUB -o /dev/null
+#BSUB -r
+#BSUB -n 8
+#BSUB -R 'select[fast] span[ptile=4] rusage[mem=8192]'
+#BSUB -M 8388608
+#BSUB -W 26:01
+#BSUB -gpu num=1
+#BSUB -q normal
+#BSUB -P ab1234
+#BSUB -app big
+
+# task weather / convert
+# Written by reflow. To run the same job again by hand, submit this file.
+
+exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
+# A job that is ended over its memory would leave all of that as a file.
+ulimit -S -c 0
+export REFLOW_NATIVE_ID="${LSB_JOBID}[${LSB_JOBINDEX}]"
+export REFLOW_INCARNATION="$HOSTNAME-$LS_JOBPID"
+export REFLOW_WAVE='3 of 4'
+module load python
+cd -- /data || exit 1
+# The work is a process of its own, as LSF takes a job for done whose shell was killed. It is not
+# to see the signal of the run limit, but SIGTERM instead; what bkill sends, all processes get.
+(trap - INT QUIT; trap '' USR2; exec /usr/bin/python3 -m work "$((LSB_JOBINDEX - 1))") &
+work=$!
+trap : INT QUIT TERM
+trap 'over=140; kill -TERM "$work"' USR2
+while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+[ "$code" = 0 ] || exit "${over:-$code}"
+"""
+
+
+def test_everything_asked_for_is_in_the_script(request_for: MakeRequest) -> None:
+    executor = LSFExecutor(setup=("module load python",), queue="slow", options={"app": "small"})
+    request = request_for(
+        directory=Path("/scratch/run/.reflow/r1/waves/3"),
+        label="weather / convert",
+        size=10,
+        throttle=4,
+        environment={"REFLOW_WAVE": "3 of 4"},
+        resources=Resources(
+            cpus=4,
+            nodes=2,
+            gpus=1,
+            mem=8 * 1024**3,
+            time=timedelta(days=1, hours=2, seconds=1),
+            queue="normal",
+            account="ab1234",
+            options={"lsf": {"app": "big", "R": "select[fast]"}, "slurm": {"qos": "high"}},
+        ),
+    )
+
+    assert executor.script(request) == SCRIPT
+
+
+def test_a_plain_job_asks_for_little(request_for: MakeRequest) -> None:
+    executor = LSFExecutor()
+
+    assert lines(executor, request_for()) == ["-J convert-ab12-3", "-o /dev/null", "-r", "-n 1"]
+    assert 'REFLOW_NATIVE_ID="$LSB_JOBID"\n' in executor.script(request_for())
+
+
+@pytest.mark.parametrize(
+    ("time", "written"),
+    [
+        (timedelta(seconds=59), "0:01"),
+        (timedelta(minutes=1), "0:01"),
+        (timedelta(hours=1, seconds=1), "1:01"),
+        (timedelta(days=8), "192:00"),
+    ],
+)
+def test_limits_on_time_are_rounded_up_to_minutes(
+    request_for: MakeRequest, time: timedelta, written: str
+) -> None:
+    assert f"-W {written}" in lines(LSFExecutor(), request_for(resources=Resources(time=time)))
+
+
+# -- memory --------------------------------------------------------------------------------
+def memory_lines(executor: LSFExecutor, make: MakeRequest, mem: int) -> list[str]:
+    request = make(resources=Resources(cpus=4, mem=mem))
+    return [line for line in lines(executor, request) if line.startswith(("-M", "-R"))]
+
+
+def test_the_unit_of_memory_is_found_in_lsf_conf(request_for: MakeRequest, lsf_conf: Path) -> None:
+    lsf_conf.write_text("# units\nLSF_UNIT_FOR_LIMITS = GB # since 2024\nLSB_JOB_MEMLIMIT=y\n")
+
+    assert memory_lines(LSFExecutor(), request_for, 3 * 1024**3 + 1) == [
+        "-R 'span[hosts=1] rusage[mem=4]'",
+        "-M 4",
+    ]
+    assert site.memory(lsf_conf.read_text()).per == "job"
+
+
+def test_settings_win_over_lsf_conf(request_for: MakeRequest, lsf_conf: Path) -> None:
+    lsf_conf.write_text("LSF_UNIT_FOR_LIMITS=GB\n")
+    executor = LSFExecutor(
+        memory_unit="MB", memory_limit_per="slot", reserve_per_slot=True, gpu_option="-gpu x"
+    )
+
+    assert memory_lines(executor, request_for, 1024**3) == [
+        "-R 'span[hosts=1] rusage[mem=256]'",
+        "-M 256",
+    ]
+
+
+def test_memory_need_not_be_reserved(request_for: MakeRequest) -> None:
+    found = memory_lines(LSFExecutor(reserve_memory=False), request_for, 1025)
+
+    assert found == ["-R span[hosts=1]", "-M 2"]
+
+
+def test_a_unit_that_is_none_is_refused(request_for: MakeRequest) -> None:
+    with pytest.raises(ConfigError, match="KB, MB, GB"):
+        LSFExecutor(memory_unit="megabytes").script(request_for(resources=Resources(mem=1)))
+
+
+@pytest.mark.parametrize("text", ["", "LSF_UNIT_FOR_LIMITS=\n", "LSF_UNIT_FOR_LIMITS=bits\n"])
+def test_what_lsf_takes_where_lsf_conf_says_nothing(text: str) -> None:
+    assert site.memory(text) == site.Memory("KB", "MB", "process")
+
+
+# -- what people write ---------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({"x": True}, ["-x"]),
+        ({"x": False, "sla": None}, []),
+        ({"m": "host1 host2"}, ["-m 'host1 host2'"]),
+        ({"sp": 10}, ["-sp 10"]),
+        ({"G": ["a", "b"]}, ["-G a", "-G b"]),
+        ({"R": ["select[x]", "order[ut]"]}, ["-R 'select[x] order[ut]'"]),
+        ({"R": "select[type=='any']"}, ["-R \"select[type=='any']\""]),
+    ],
+)
+def test_options_are_handed_on(
+    request_for: MakeRequest, options: dict[str, object], written: list[str]
+) -> None:
+    request = request_for(resources=Resources(options={"lsf": options}))
+
+    assert lines(LSFExecutor(), request)[4:] == written
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"J": "mine"},
+        {"-w": "done(3)"},
+        {"a b": 1},
+        {"G": {}},
+        {"G": 'it\'s "both"'},
+        {"G": "two\nlines"},
+        {"G": ""},
+    ],
+)
+def test_options_that_cannot_be_handed_on(
+    request_for: MakeRequest, options: dict[str, object]
+) -> None:
+    executor, runner = lsf()
+    with pytest.raises(SubmissionRefusedError):
+        executor.submit(request_for(resources=Resources(options={"lsf": options})))
+    assert runner.commands == []
+
+
+@pytest.mark.parametrize("label", ["BSUB -q other", "x\n#BSUB -q other", " #BSUB -q other"])
+def test_a_label_is_no_option(request_for: MakeRequest, label: str) -> None:
+    assert len(lines(LSFExecutor(), request_for(label=label))) == 4
+    assert "\n# task " in LSFExecutor().script(request_for(label=label))
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"environment": {"A": "x\n#BSUB -q other"}},
+        {"environment": {"A": "x\n  # BSUB -q other"}},
+        {"environment": {"A": "x\n_USER_SCRIPT_\n"}},
+        {"working_directory": Path("/data/x\n#BSUB -q other")},
+    ],
+)
+def test_what_bsub_would_take_for_an_option_is_refused(
+    request_for: MakeRequest, wishes: dict[str, Any]
+) -> None:
+    with pytest.raises(ParameterError, match="take this line"):
+        LSFExecutor().script(request_for(**wishes))
+
+
+def test_settings_make_the_same_executor_again() -> None:
+    settings = LSFExecutor(bsub="/opt/bsub", memory_unit="MB", setup=("a",)).settings
+
+    assert settings == {"bsub": "/opt/bsub", "memory_unit": "MB", "setup": ["a"]}
+    assert LSFExecutor(**settings).settings == settings  # type: ignore[arg-type]
+
+
+# -- submitting ----------------------------------------------------------------------------
+def test_bsub_reads_the_script_from_its_input(request_for: MakeRequest) -> None:
+    executor, runner = lsf(recording("submit-array-range").answer)
+
+    handle = executor.submit(request_for(size=10)).job
+
+    assert handle.native_id == "204"
+    (command,) = runner.commands
+    assert command.argv == ("bsub",)
+    assert command.stdin == executor.script(request_for(size=10))
+
+
+def test_notes_beside_the_id_are_passed_over(request_for: MakeRequest) -> None:
+    executor, runner = lsf(recording("submit-begin-later").answer)
+
+    handle = executor.submit(request_for(begin_in=timedelta(minutes=10))).job
+
+    assert handle.native_id == "231"
+    assert re.fullmatch(r"bsub -b \d\d:\d\d:\d\d:\d\d", " ".join(runner.commands[0].argv))
+
+
+def test_a_follow_up_waits_for_any_end(request_for: MakeRequest) -> None:
+    executor, runner = lsf(*[recording("submit-array-range").answer] * 2)
+
+    executor.submit(request_for(), request_for(token="dispatch-ab12-4"))
+
+    assert runner.commands[1].argv == ("bsub", "-w", "ended(204)")
+
+
+def test_a_follow_up_of_what_is_forgotten_does_not_wait(request_for: MakeRequest) -> None:
+    accepted = recording("submit-array-range").answer
+    executor, runner = lsf(accepted, recording("dep-unknown").answer, accepted)
+
+    submission = executor.submit(request_for(), request_for(token="dispatch-ab12-4"))
+
+    assert submission.follow_up is not None
+    assert runner.commands[2].argv == ("bsub",)
+
+
+def test_an_answer_without_an_id_is_uncertain(request_for: MakeRequest) -> None:
+    executor, _ = lsf((0, "", ""))
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request_for())
+
+
+REFUSED = [
+    item
+    for item in recordings(r".*bsub .*")
+    if item.exit_code == 255 and "Job not submitted" in item.stderr
+]
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda item: item.name)
+def test_what_bsub_refuses_is_refused_in_its_own_words(refused: Any) -> None:
+    error = submission_error(refused.stderr.strip(), waits=False)
+
+    assert isinstance(error, SubmissionRefusedError)
+    assert refused.stderr.strip() in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "User <a>: Pending job threshold reached. Retrying in 60 seconds",
+            SubmissionDeferredError,
+        ),
+        ("normal: Queue has been closed. Job not submitted.", SubmissionDeferredError),
+        ("Failed in an LSF library call: Timed out", SubmissionUncertainError),
+        ("batch system daemon not responding ... still trying", SchedulerUnavailableError),
+    ],
+)
+def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
+    assert type(submission_error(said, waits=False)) is kind
+
+
+# -- asking --------------------------------------------------------------------------------
+def test_a_bjobs_without_json_is_asked_for_text_from_then_on() -> None:
+    text = recording("bjobs-l-exit3").answer
+    executor, runner = lsf(NO_JSON, text, text)
+    handle = JobHandle(native_id="217")
+
+    for _ in range(2):
+        (status,) = executor.poll([handle])
+        assert status.exit_code == 3
+
+    assert ["-json" in command.argv for command in runner.commands] == [True, False, False]
+
+
+def test_whether_bjobs_has_json_can_be_set() -> None:
+    executor, runner = lsf(recording("bjobs-l-exit3").answer, json=False)
+
+    executor.poll([JobHandle(native_id="217")])
+
+    assert runner.commands[0].argv == ("bjobs", "-a", "-l", "217")
+
+
+def test_of_a_list_with_an_unknown_id_the_others_are_read() -> None:
+    code, _, unknown = recording("bjobs-batch-one-unknown").answer
+    answer = (code, recording("bjobs-l-exit3").stdout, unknown)
+    executor, runner = lsf(answer, recording("bhist-unknown").answer, json=False)
+
+    states = [item.state for item in executor.poll([JobHandle(native_id=i) for i in ("217", "9")])]
+
+    assert states == [JobState.FAILED, JobState.UNKNOWN]
+    assert runner.commands[1].argv == ("bhist", "-l", "-n", "0", "9")
+
+
+def test_words_that_are_no_ids_are_not_asked_about() -> None:
+    executor, runner = lsf(json=False)
+
+    (status,) = executor.poll([JobHandle(native_id="node01:77:123456")])
+    executor.cancel([JobHandle(native_id="node01:77:123456")])
+
+    assert status.state is JobState.UNKNOWN
+    assert runner.commands == []
+
+
+def test_a_job_that_may_have_been_killed_is_looked_up() -> None:
+    executor, runner = lsf(
+        recording("bjobs-l-after-bkill-long").answer,
+        recording("bhist-l-after-bkill-running").answer,
+        json=False,
+    )
+
+    (status,) = executor.poll([JobHandle(native_id="225")])
+
+    assert (status.state, status.reason) == (JobState.CANCELLED, "killed by hpcuser")
+    assert runner.commands[1].argv[0] == "bhist"
+
+
+def test_a_history_that_cannot_be_asked_leaves_the_signal() -> None:
+    executor, _ = lsf(
+        recording("bjobs-l-after-bkill-long").answer, (1, "", "cannot open lsb.events"), json=False
+    )
+
+    (status,) = executor.poll([JobHandle(native_id="225")])
+
+    assert (status.cause, status.signal) == (FailureCause.SIGNAL, 2)
+
+
+@pytest.mark.parametrize("answer", [(255, "", "LIM is down"), (0, "Job <24>, cut sho", "")])
+def test_a_question_without_a_whole_answer_says_nothing(answer: Answer) -> None:
+    executor, _ = lsf(answer, json=False)
+    with pytest.raises(SchedulerUnavailableError):
+        executor.poll([JobHandle(native_id="24")])
+
+
+STATES_OF_THE_MANUAL = {
+    "PEND": JobState.QUEUED,
+    "PROV": JobState.QUEUED,
+    "WAIT": JobState.QUEUED,
+    "PSUSP": JobState.QUEUED,
+    "RUN": JobState.RUNNING,
+    "USUSP": JobState.SUSPENDED,
+    "SSUSP": JobState.SUSPENDED,
+    "DONE": JobState.COMPLETED,
+    "EXIT": JobState.FAILED,
+    "UNKWN": JobState.UNKNOWN,
+    "ZOMBI": JobState.FAILED,
+}
+
+
+def test_every_state_of_the_manual_has_a_meaning() -> None:
+    assert {state.code: state.state for state in STATES.states} == STATES_OF_THE_MANUAL
+
+
+# -- cancelling, finding, counting ---------------------------------------------------------
+@pytest.mark.parametrize(
+    "name", ["bkill-finished", "bkill-unknown", "bkill-two-ids-one-unknown", "bkill-running"]
+)
+def test_cancelling_what_is_over_is_no_failure(name: str) -> None:
+    executor, _ = lsf(recording(name).answer)
+    executor.cancel([JobHandle(native_id="24")])
+
+
+def test_an_array_in_the_middle_of_being_killed_is_killed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    executor, runner = lsf(recording("bkill-array").answer, recording("bkill-running").answer)
+
+    executor.cancel([JobHandle(native_id="228", size=6)])
+
+    assert len(runner.commands) == 2
+
+
+def test_elements_are_cancelled_by_ranges() -> None:
+    executor, runner = lsf((0, "", ""))
+
+    executor.cancel_positions(JobHandle(native_id="24", size=10), [0, 1, 2, 6])
+
+    assert runner.commands[0].argv == ("bkill", "24[1-3,7]")
+
+
+def test_a_submission_is_found_in_the_queue_or_in_the_history() -> None:
+    nothing = (255, "", "Job <convert> is not found")
+    executor, runner = lsf(nothing, recording("bhist-array").answer)
+
+    (found,) = executor.find("convert")
+
+    assert found.native_id == "221"
+    assert [command.argv[0] for command in runner.commands] == ["bjobs", "bhist"]
+
+
+def test_the_largest_array_is_asked_for_once() -> None:
+    executor, runner = lsf(recording("version").answer)
+
+    assert [executor.limits().max_array_size for _ in range(2)] == [1000, 1000]
+    assert len(runner.commands) == 1
+
+
+def test_an_empty_queue_has_no_jobs() -> None:
+    executor, _ = lsf(
+        recording("version").answer, recording("bjobs-none").answer, max_submit_jobs=10
+    )
+
+    assert executor.limits().queued_jobs == 0

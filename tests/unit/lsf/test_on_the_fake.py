@@ -1,0 +1,284 @@
+"""Jobs and whole workflows through reflow-lsf, on a fake LSF that really runs them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
+from reflow.model.jobs import JobHandle, JobRequest, JobStatus
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState, RunState
+from reflow.testing.fakes import FakeScheduler
+from reflow_lsf.executor import LSFExecutor
+
+from tests.e2e.fixtures import flow_file as flow_file
+from tests.e2e.support import FlowFile, until
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def prepare() -> list[str]:
+    return ["a", "b", "c"]
+
+
+@wf.job(array=True, array_parallelism=2, mem="100M", time="00:05:00", cpus=2)
+def each(word: Annotated[str, Result(step="prepare")]) -> str:
+    did(word)
+    return word
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="each")]) -> str:
+    return "".join(words)
+"""
+
+MakeFlow = Callable[..., FlowFile]
+Shell = Callable[..., JobRequest]
+
+
+@pytest.fixture
+def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler("lsf", folder) as fake:
+        fake.activate()
+        yield fake
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
+        directory = tmp_path / token
+        directory.mkdir()
+        return JobRequest(
+            token=token,
+            command=("/bin/sh", "-c", text, "sh"),
+            directory=directory,
+            working_directory=tmp_path,
+            **wishes,
+        )
+
+    return make
+
+
+def states(executor: LSFExecutor, *handles: JobHandle) -> list[JobState]:
+    return [status.state for status in executor.poll(handles)]
+
+
+def end_of(executor: LSFExecutor, handle: JobHandle) -> JobStatus:
+    until(lambda: all(status.state.over for status in executor.poll([handle])))
+    (status,) = executor.poll([handle])
+    return status
+
+
+def test_a_run_goes_from_stage_to_stage_by_itself(lsf: FakeScheduler, flow_file: MakeFlow) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="lsf")
+
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert run.result("gather") == "abc"
+    lsf.wait_until_idle()
+
+
+def test_a_run_in_a_folder_with_a_difficult_name(
+    lsf: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    name = "a 'b' \"c\" %J $HOME {x} \\n é"
+    run = flow_file(STAGES).load().submit(run_dir=tmp_path / name, executor="lsf")
+
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+
+
+def test_elements_are_told_their_positions_and_ids(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    request = shell('echo "$REFLOW_NATIVE_ID" > got-$1', size=3, throttle=2)
+    executor = LSFExecutor()
+
+    handle = executor.submit(request).job
+    until(lambda: all(state.over for state in states(executor, handle)))
+
+    got = [(tmp_path / f"got-{position}").read_text().strip() for position in range(3)]
+    assert got == [f"{handle.native_id}[{index}]" for index in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "code", "number"),
+    [
+        ("exit 3", FailureCause.EXIT_CODE, 3, None),
+        ("kill -9 $$", FailureCause.SIGNAL, None, 9),
+        ("kill -SEGV $$", FailureCause.SIGNAL, None, signal.SIGSEGV),
+    ],
+)
+def test_why_a_job_failed(
+    lsf: FakeScheduler,
+    shell: Shell,
+    text: str,
+    cause: FailureCause,
+    code: int | None,
+    number: int | None,
+) -> None:
+    executor = LSFExecutor()
+
+    status = end_of(executor, executor.submit(shell(text)).job)
+
+    assert (status.state, status.cause) == (JobState.FAILED, cause)
+    assert (status.exit_code, status.signal) == (code, number)
+
+
+def test_the_log_has_what_the_setup_says(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor(setup=("echo no such module", "exit 7"))
+    request = shell("true")
+
+    status = end_of(executor, executor.submit(request).job)
+
+    assert status.exit_code == 7
+    assert (request.directory / "scheduler.log").read_text() == "no such module\n"
+
+
+def test_work_over_its_time_is_told_by_sigterm(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = LSFExecutor()
+    told = "trap 'echo told > told; exit 9' TERM; : > began; while :; do sleep 0.05; done"
+    request = shell(told, resources=Resources(time=timedelta(minutes=1)))
+
+    handle = executor.submit(request).job
+    until(lambda: (tmp_path / "began").exists())
+    lsf.advance(70)
+
+    assert end_of(executor, handle).cause is FailureCause.WALLTIME
+    assert (tmp_path / "told").read_text() == "told\n"
+
+
+def test_a_job_that_somebody_killed_was_cancelled(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = LSFExecutor()
+    handle = executor.submit(shell(": > began; exec sleep 60")).job
+    until(lambda: (tmp_path / "began").exists())
+
+    executor.cancel([handle])
+
+    assert end_of(executor, handle).state is JobState.CANCELLED
+
+
+def test_some_elements_are_cancelled(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor()
+    later = timedelta(hours=1)
+    handle = executor.submit(shell("true", size=5, begin_in=later)).job
+
+    executor.cancel_positions(handle, [0, 2, 3])
+
+    def found() -> dict[int, JobState]:
+        return {
+            position: status.state
+            for status in executor.poll([handle])
+            for position in status.positions or ()
+        }
+
+    until(lambda: list(found().values()).count(JobState.CANCELLED) == 3)
+    assert [found()[position] for position in (1, 4)] == [JobState.QUEUED] * 2
+    executor.cancel([handle])
+    executor.cancel([handle, JobHandle(native_id="999999"), JobHandle(native_id="host:1:2")])
+
+
+def test_a_follow_up_waits_for_a_failure(lsf: FakeScheduler, shell: Shell, tmp_path: Path) -> None:
+    executor = LSFExecutor()
+    work = shell("while [ ! -e go ]; do sleep 0.05; done; exit $1", size=2)
+    follow_up = shell(": > followed", token="dispatch-ab12-4")
+
+    submission = executor.submit(work, follow_up)
+
+    assert submission.follow_up is not None
+    assert states(executor, submission.follow_up) == [JobState.QUEUED]
+    (tmp_path / "go").touch()
+    assert end_of(executor, submission.follow_up).state is JobState.COMPLETED
+    assert (tmp_path / "followed").exists()
+
+
+def test_a_follow_up_of_a_forgotten_job_does_not_wait(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor()
+    gone = JobHandle(native_id="999999")
+
+    handle = executor.submit_one(shell("true"), gone)
+
+    assert end_of(executor, handle).state is JobState.COMPLETED
+
+
+def test_a_job_that_lsf_has_forgotten_is_in_its_history(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor()
+    handle = executor.submit(shell("exit 3")).job
+    end_of(executor, handle)
+
+    lsf.age_out()
+
+    assert end_of(executor, handle).exit_code == 3
+    assert [found.native_id for found in executor.find("convert-ab12-3")] == [handle.native_id]
+    lsf.age_out(accounting=True)
+    assert states(executor, handle) == [JobState.UNKNOWN]
+    assert executor.find("convert-ab12-3") == []
+
+
+def test_a_submission_whose_answer_was_lost_is_found(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor()
+    lsf.lose_next_answer("bsub")
+
+    with pytest.raises((SubmissionUncertainError, SchedulerUnavailableError)):
+        executor.submit(shell("true", size=3))
+
+    (found,) = executor.find("convert-ab12-3")
+    assert found.native_id.isdigit()
+
+
+def test_commands_that_never_return_are_given_up(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor(timeout=0.5, max_array_size=10)
+    handle = executor.submit(shell("true")).job
+    lsf.go_down()
+
+    with pytest.raises(SchedulerUnavailableError, match=r"did not answer within 0\.5 s"):
+        executor.poll([handle])
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(shell("true", token="other-ab12-3"))
+    lsf.come_up()
+
+
+def test_limits_come_from_bparams(lsf: FakeScheduler) -> None:
+    assert LSFExecutor().limits().max_array_size == 1000
+
+
+def test_places_in_the_queue_are_counted_by_elements(lsf: FakeScheduler, shell: Shell) -> None:
+    executor = LSFExecutor(max_submit_jobs=100)
+    assert executor.limits().queued_jobs == 0
+    handle = executor.submit(shell("true", size=5, begin_in=timedelta(hours=1))).job
+
+    assert executor.limits().queued_jobs == 5
+    executor.cancel([handle])
+
+
+def test_jobs_inherit_little(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "told")
+    monkeypatch.setenv("BSUB_QUIET", "1")
+    executor = LSFExecutor()
+
+    handle = executor.submit(shell("env > got", environment={"GIVEN": "yes"})).job
+    end_of(executor, handle)
+
+    got = (tmp_path / "got").read_text()
+    assert "SECRET" not in got
+    assert "GIVEN=yes" in got
+    assert sys.platform != "linux" or "PATH=" in got

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from reflow.cli.show import print_status
 from reflow.errors import SchedulerUnavailableError
-from reflow.model.jobs import JobHandle
-from reflow.model.states import RunState
+from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.states import RunState, TaskState
 from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor
 
@@ -126,3 +126,105 @@ def test_without_a_scheduler_that_answers_nothing_is_written_down(
 
     assert not (tmp_path / "run").exists()
     assert list(workflow.store.list_runs()) == []
+
+
+# -- what a machine with one host cannot show ------------------------------------------------
+def test_a_run_is_taken_over_from_a_dispatch_job_that_the_scheduler_says_is_over(
+    slurm: FakeScheduler, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for leg in ("FOLLOW_UP", "LAST_WORKER", "WATCHDOG"):
+        monkeypatch.setenv(f"REFLOW_DISPATCH_{leg}", "false")
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm")
+    slurm.wait_until_idle()
+    job = SlurmExecutor().submit(plain_job(Path.cwd())).job.native_id
+    slurm.wait_until_idle()
+    elsewhere = {"host": "node99", "boot": "", "pid": 1, "start": "1", "native_id": job}
+    assert run.store.acquire(run.run_id, elsewhere) is not None
+
+    said = run.status(as_dict=True)
+
+    assert said["notes"] == [
+        f"its dispatcher, job {job}, had ended; the run was taken over from it"
+    ]
+    assert said["tasks"]["each"]["size"] == 2
+
+
+def plain_job(folder: Path) -> JobRequest:
+    directory = folder / "by-hand"
+    directory.mkdir()
+    return JobRequest(
+        token="by-hand", command=("true",), directory=directory, working_directory=folder
+    )
+
+
+@pytest.mark.parametrize("lag", [1.0, 4.0])
+def test_accounting_that_is_late_and_wrong_misleads_nobody(
+    tmp_path: Path, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch, lag: float
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "60")
+    flow = flow_file("""
+    wf = Workflow("ends")
+
+
+    @wf.job()
+    def kinds() -> list[str]:
+        return ["well", "exit", "well"]
+
+
+    @wf.job(array=True)
+    def end(kind: Annotated[str, Result(step="kinds")]) -> str:
+        did(kind)
+        if kind == "exit":
+            os._exit(3)
+        return kind
+    """)
+    with FakeScheduler("slurm", tmp_path, accounting_lag=lag, min_job_age=0.5) as fake:
+        fake.activate()
+        run = flow.load().submit(run_dir="run", executor="slurm")
+        until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")
+
+    assert counts(run, "end") == {"SUCCESS": 2, "FAILED": 1}
+    assert failed(run)["end", 1][0] == "EXIT_CODE"
+    assert flow.deeds == {"well": 2, "exit": 1}
+
+
+def test_a_node_that_dies_and_whose_processes_live_on_gives_one_result(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file("""
+    wf = Workflow("lost")
+
+
+    @wf.job(options={"slurm": {"no-requeue": True}})
+    def work() -> int:
+        did("begun")
+        wait_for("{here}/go")
+        did("ended")
+        return os.getpid()
+    """)
+    run = flow.load().submit(run_dir="run", executor="slurm")
+    until(lambda: flow.deeds["begun"] == 1)
+    (job,) = [job for job in slurm.jobs() if job.name.startswith("work-")]
+
+    slurm.lose_node(job.id, processes_survive=True)
+    until(lambda: run.status(as_dict=True) and flow.deeds["begun"] == 2)
+    (flow.folder / "go").touch()
+
+    until(lambda: run.state.final)
+    assert run.state is RunState.SUCCESS
+    (element,) = run.store.instances(run.run_id)
+    assert (element.attempt, element.counted, element.uncounted) == (2, 0, 1)
+
+
+def test_a_submission_that_slurm_puts_off_is_tried_again(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES)
+    slurm.fail("sbatch", "sbatch: error: Slurm temporarily unable to accept job", times=2)
+
+    run = flow.load().submit(run_dir="run", executor="slurm")
+
+    assert run.store.counts(run.run_id)["prepare"][TaskState.PENDING] == 1
+    until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")
+    assert run.state is RunState.SUCCESS
+    assert flow.deeds == {"a": 1, "b": 1}

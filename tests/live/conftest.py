@@ -45,10 +45,14 @@ def running(options: Options) -> Iterator[SlurmCluster]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+ACCOUNTING = os.environ.get("LIVE_ACCOUNTING") != "0"
+needs_accounting = pytest.mark.skipif(not ACCOUNTING, reason="LIVE_ACCOUNTING is 0")
+
+
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[SlurmCluster]:
-    """A cluster with accounting, two nodes, and everything else as it comes."""
-    with running(Options()) as cluster:
+    """A cluster with two nodes and everything else as it comes; LIVE_ACCOUNTING=0 without that."""
+    with running(Options(accounting=ACCOUNTING)) as cluster:
         yield cluster
 
 

@@ -1,4 +1,4 @@
-"""Runs go on, whoever dispatches and whatever dies: on a real Slurm that has accounting."""
+"""Runs go on, whoever dispatches and whatever dies: on a real Slurm."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from reflow.model.states import RunState
 
+from tests.live.conftest import needs_accounting
 from tests.live.people import LiveRun, Person, interrupt
 from tests.live.slurm_cluster import SlurmCluster
 
@@ -277,6 +278,8 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
     try:
         said = person.types("status", run.run_id)
         assert run.state is RunState.RUNNING, said
+        nobody = person.types("submit", "--run-dir", "other", code=2)
+        assert "Slurm did not answer" in nobody
     finally:
         person.cluster.start_controller()
 
@@ -284,6 +287,7 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
     assert person.deeds == ONCE
 
 
+@needs_accounting
 def test_a_run_does_without_slurmdbd(person: Person) -> None:
     person.cluster.daemons.stop("slurmdbd")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -265,23 +267,48 @@ def test_an_element_requeued_by_hand_runs_again_and_the_attempt_is_not_counted(
     assert (element.attempt, element.counted) == (1, 0)
 
 
+@contextmanager
+def node_down(person: Person) -> Iterator[None]:
+    """The second node is down while this lasts."""
+    person.cluster.run("scontrol", "update", "nodename=node02", "state=down", "reason=test")
+    yield
+    person.cluster.run("scontrol", "update", "nodename=node02", "state=resume", check=False)
+
+
 def test_an_element_whose_node_died_is_tried_again_without_being_counted(person: Person) -> None:
     wishes = 'options={"slurm": {"no-requeue": True, "nodelist": "node02"}}'
     run = person.write(REQUEUED.replace("WISHES", wishes)).submits()
     run.until(lambda: person.deeds["life 0"] == 1, "the start")
 
-    person.cluster.run("scontrol", "update", "nodename=node02", "state=down", "reason=test")
-    run.until(lambda: not run.running("work"), "the job's end")
-    person.cluster.run("scontrol", "update", "nodename=node02", "state=resume", check=False)
+    with node_down(person):
+        run.until(lambda: not run.running("work"), "the job's end")
     person.touch("go-0")
 
-    run.until(lambda: run.state.final or bool(run.status()["tasks"]), "a look")
     run.until(lambda: bool(run.status()) and run.state.final, "the end")
-    assert run.state is RunState.SUCCESS
-    assert person.deeds["life 0"] == 2
+    run.ends()
+    assert person.deeds == {"life 0": 2, "done": 1}
     (element,) = person.store.instances(run.run_id)
     assert (element.attempt, element.counted, element.uncounted) == (2, 0, 1)
-    run.leaves_nothing()
+
+
+def test_an_element_that_slurm_requeues_when_its_node_died_runs_again_as_it_is(
+    person: Person,
+) -> None:
+    wishes = 'options={"slurm": {"nodelist": "node02"}}'
+    run = person.write(REQUEUED.replace("WISHES", wishes)).submits()
+    run.until(lambda: person.deeds["life 0"] == 1, "the start")
+    (job,) = run.running("work")
+
+    with node_down(person):
+        run.until(lambda: [each.state for each in run.queue("work")] == ["PENDING"], "the requeue")
+        assert run.status()["tasks"]["work"]["state"] == "SUBMITTED"
+    person.touch("go-1")
+    person.cluster.hurry(job.native_id)
+
+    run.ends()
+    assert person.deeds == {"life 0": 1, "life 1": 1, "done": 1}
+    (element,) = person.store.instances(run.run_id)
+    assert (element.attempt, element.counted, element.uncounted) == (1, 0, 0)
 
 
 # -- a submission whose answer is lost -----------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whole workflows on a real Slurm that has accounting: submitted, watched, changed, ended."""
+"""Whole workflows on a real Slurm: submitted, watched, changed, ended."""
 
 from __future__ import annotations
 

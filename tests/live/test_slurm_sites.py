@@ -53,8 +53,9 @@ def person_on(cluster: SlurmCluster, folder: Path, **settings: str) -> Person:
 
 def forgotten(run: LiveRun, native_id: str) -> bool:
     """Whether slurmctld does not know a job any more."""
-    ask = ("squeue", "--noheader", "--states=all", f"--jobs={native_id}")
-    return not run.person.cluster.run(*ask, check=False).strip()
+    # Of a single unknown job squeue says that it is an error, as of a controller that is busy.
+    ask = ("squeue", "--noheader", "--states=all", f"--jobs={native_id},{native_id}1")
+    return not run.person.cluster.run(*ask).strip()
 
 
 # -- what is remembered of jobs ------------------------------------------------------------------

@@ -38,7 +38,7 @@ def total(numbers: Annotated[list[int], Result(step="each")]) -> int:
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[SlurmCluster]:
     """A cluster that takes arrays of 100 elements, and 300 jobs of a user at once."""
-    with running(Options(max_array=LARGEST + 1, cpus=16)) as cluster:
+    with running(Options(max_array=LARGEST + 1, cpus=4)) as cluster:
         cluster.limit_submitted_jobs(MOST)
         yield cluster
 

@@ -530,13 +530,14 @@ def test_another_batch_systems_commands_before_them_on_the_path_are_passed_over(
     for name in ("qsub", "qstat", "qdel"):
         (folder / name).write_text('#!/bin/sh\necho "$0: invalid option" >&2\nexit 2\n')
         (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
-    executor = SGEExecutor()
-    handle = executor.submit(job()).job
-    until_over(executor, handle)
+        executor = SGEExecutor()
+        handle = executor.submit(job()).job
+        until_over(executor, handle)
 
-    assert poll(executor, handle).state is JobState.COMPLETED
+        assert poll(executor, handle).state is JobState.COMPLETED
 
 
 # -- calls ---------------------------------------------------------------------------------

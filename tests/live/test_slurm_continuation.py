@@ -158,7 +158,7 @@ def test_follow_carries_a_run_where_jobs_may_not_submit_and_may_be_stopped(
     assert run.running("prepare")
     person.touch("begin")
     run.until(lambda: not run.queue("prepare"), "the end of the stage")
-    assert run.state is RunState.RUNNING
+    assert not run.state.final
     told = person.types("follow", run.run_id)
     assert run.state is RunState.SUCCESS
     assert "SUCCESS" in told
@@ -245,7 +245,7 @@ def test_a_follow_up_cancelled_by_hand_is_found_by_retry_and_status(person: Pers
         person.cluster.run("scancel", job.native_id)
     person.touch("begin")
     run.until(lambda: not run.queue(), "an empty queue")
-    assert run.state is RunState.RUNNING
+    assert not run.state.final
 
     assert "nothing to retry" in run.retries()
 
@@ -277,7 +277,7 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
         person.cluster.daemons.stop("slurmctld")
     try:
         said = person.types("status", run.run_id)
-        assert run.state is RunState.RUNNING, said
+        assert not run.state.final, said
         nobody = person.types("submit", "--run-dir", "other", code=2)
         assert "Slurm did not answer" in nobody
     finally:

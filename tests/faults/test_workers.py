@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -200,9 +201,12 @@ def killing(folder: Path, times: int, flow: FlowFile) -> Iterator[list[int]]:
     """Meanwhile, kill a worker now and then: whenever another 60 elements have run."""
     killed: list[int] = []
 
+    def have_run(number: int) -> bool:
+        return flow.deeds.total() > number
+
     def kill() -> None:
         for number in range(times):
-            until(lambda number=number: flow.deeds.total() > 60 * (number + 1))
+            until(partial(have_run, 60 * (number + 1)))
             for pid in pool_workers(folder)[:1]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

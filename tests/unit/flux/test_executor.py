@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import (
+    ExecutorError,
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.resources import Resources
+from reflow.model.states import JobState
+from reflow_flux.executor import FluxExecutor
+from reflow_flux.names import element_name
+from reflow_flux.states import submission_error
+
+from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.flux.recordings import Step, all_steps, step
+
+Answer = tuple[int, str, str] | Exception
+MakeRequest = Callable[..., JobRequest]
+TOKEN = "convert-ab12-3"
+ENVIRONMENT = [
+    "--env=-*",
+    *(f"--env={name}" for name in ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")),
+]
+
+
+def flux(*answers: Answer, **settings: Any) -> tuple[FluxExecutor, ScriptedRunner]:
+    executor, runner = FluxExecutor(**settings), ScriptedRunner(list(answers))
+    executor.runner = runner  # type: ignore[assignment]
+    return executor, runner
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> MakeRequest:
+    def make(**wishes: Any) -> JobRequest:
+        given: dict[str, Any] = {
+            "token": TOKEN,
+            "command": ("/usr/bin/python3", "-m", "work"),
+            "directory": tmp_path,
+            "working_directory": Path("/data"),
+            **wishes,
+        }
+        return JobRequest(**given)
+
+    return make
+
+
+def listed(*jobs: tuple[int, str, str]) -> Answer:
+    """An answer of flux jobs: number, name, status."""
+    found = [{"id": number, "name": name, "status": status} for number, name, status in jobs]
+    return 0, json.dumps({"jobs": found}), ""
+
+
+def part(number: int, position: int, status: str = "RUN", size: int = 4) -> tuple[int, str, str]:
+    return number, element_name(TOKEN, position, size), status
+
+
+ACCEPTED = (0, "f3RCm5iP\n", "")
+ELEMENTS = step("many-at-once", "flux submit --cc=0-4").answer
+
+
+# -- the script ----------------------------------------------------------------------------
+SCRIPT = """\
+#!/bin/bash
+# flux submit '--job-name=convert-ab12-3-{cc}-of-10' --cores-per-task=4 --ntasks=1 \
+--time-limit=59s \
+'--env=-*' --env=HOME --env=LANG --env=LOGNAME --env=PATH --env=SHELL --env=TZ --env=USER
+
+# weather / convert
+# Written by reflow. To run the same job again by hand, submit this file.
+
+exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
+# Of a job over several nodes each runs this script.
+[ "${FLUX_TASK_RANK:-0}" = 0 ] || exit 0
+case $FLUX_JOB_ID in
+ƒ*) export REFLOW_NATIVE_ID="f${FLUX_JOB_ID#ƒ}" ;;
+*) export REFLOW_NATIVE_ID="$FLUX_JOB_ID" ;;
+esac
+# Flux runs no job a second time.
+export REFLOW_INCARNATION=0
+export REFLOW_WAVE='3 of 4'
+module load python
+cd -- /data || exit 1
+# At the limit on time comes SIGALRM: the work is to see SIGTERM instead.
+(trap - INT QUIT; trap '' ALRM; exec /usr/bin/python3 -m work "$FLUX_JOB_CC") &
+work=$!
+trap 'kill -TERM "$work"' ALRM
+trap : INT QUIT TERM
+while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+exit "$code"
+"""
+
+
+def test_the_script(request_for: MakeRequest) -> None:
+    executor = FluxExecutor(setup=("module load python",))
+    request = request_for(
+        directory=Path("/scratch/run/.reflow/r1/waves/3"),
+        label="weather / convert",
+        size=10,
+        environment={"REFLOW_WAVE": "3 of 4"},
+        resources=Resources(cpus=4, time=timedelta(seconds=59), mem=1024**3),
+    )
+
+    assert executor.script(request) == SCRIPT
+
+
+# -- submitting ----------------------------------------------------------------------------
+def test_everything_asked_for_is_on_the_command_line(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor, runner = flux(ACCEPTED, queue="slow", options={"urgency": 10, "x": True})
+    request = request_for(
+        begin_in=timedelta(minutes=10),
+        resources=Resources(
+            cpus=4,
+            nodes=2,
+            gpus=1,
+            time=timedelta(days=8),
+            queue="batch",
+            account="climate",
+            options={"flux": {"requires": ["fast", "-slow"], "urgency": 12}},
+        ),
+    )
+
+    assert executor.submit(request).job.native_id == "f3RCm5iP"
+    assert list(runner.argvs[0]) == [
+        *("flux", "submit", f"--job-name={TOKEN}", "--cores-per-task=4", "--ntasks=2"),
+        *("--nodes=2", "--setopt=exit-timeout=none", "--gpus-per-task=1", "--time-limit=691200s"),
+        *("--queue=batch", "--bank=climate", *ENVIRONMENT),
+        *("--urgency=12", "-x", "--requires=fast", "--requires=-slow", "--begin-time=+600s"),
+        *("/bin/bash", str(tmp_path / "job.sh")),
+    ]
+
+
+def test_an_array_is_a_set_of_jobs_known_by_its_token(request_for: MakeRequest) -> None:
+    executor, runner = flux(ELEMENTS)
+
+    handle = executor.submit(request_for(size=5)).job
+
+    assert (handle.native_id, handle.size) == (TOKEN, 5)
+    assert f"--job-name={TOKEN}-{{cc}}-of-5" in runner.argvs[0]
+    assert "--cc=0-4" in runner.argvs[0]
+
+
+def test_a_follow_up_waits_for_each_element(request_for: MakeRequest, tmp_path: Path) -> None:
+    (tmp_path / "next").mkdir()
+    executor, runner = flux(ELEMENTS, ACCEPTED)
+
+    executor.submit(request_for(size=5), request_for(token="d-1", directory=tmp_path / "next"))
+
+    waits = [word for word in runner.argvs[1] if word.startswith("--dependency=")]
+    ids = [f"f{line[1:]}" for line in ELEMENTS[1].split()]
+    assert waits == [f"--dependency=afterany:{native_id}" for native_id in ids]
+
+
+def test_a_follow_up_of_what_is_forgotten_does_not_wait(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    refused = step("dependencies", "flux submit --dependency=afterok:f12345").answer
+    executor, runner = flux(refused, ACCEPTED)
+
+    executor.submit_one(request_for(), JobHandle(native_id="f12345"))
+
+    assert not any(word.startswith("--dependency=") for word in runner.argvs[1])
+
+
+def test_of_an_array_that_was_submitted_by_half_the_rest_is_submitted(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor, runner = flux(
+        (-9, "f3RCm5iP\n", ""), listed(part(5, 0), part(7, 2, "COMPLETED")), ACCEPTED
+    )
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request_for(size=4))
+
+    executor.submit(request_for(size=4))
+
+    assert "--cc=1,3" in runner.argvs[2]
+
+
+def test_an_array_that_is_there_is_not_submitted_again(request_for: MakeRequest) -> None:
+    whole = listed(*(part(5 + position, position) for position in range(4)))
+    executor, runner = flux(SchedulerUnavailableError("slow"), whole)
+    with pytest.raises(SchedulerUnavailableError):
+        executor.submit(request_for(size=4))
+
+    assert executor.submit(request_for(size=4)).job.native_id == TOKEN
+    assert len(runner.commands) == 2
+
+
+def test_the_whole_environment_can_be_handed_on(request_for: MakeRequest) -> None:
+    executor, runner = flux(ACCEPTED, export_environment=True)
+
+    executor.submit(request_for())
+
+    assert not any(word.startswith("--env") for word in runner.argvs[0])
+
+
+@pytest.mark.parametrize("name", ["{a}", "x{cc} %d \\n", "{{id}}", "a 'b' \"c\" $HOME é"])
+def test_braces_in_a_path_are_kept_from_flux(
+    request_for: MakeRequest, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    executor, runner = flux(ACCEPTED, shell="/bin/echo -n")
+
+    executor.submit(request_for(directory=tmp_path / name))
+
+    argv = list(runner.argvs[0])
+    command = argv[argv.index("--env=USER") + 1 :]
+    assert not any("{" in word or "}" in word for word in command)
+    shown = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    assert shown == str(tmp_path / name / "job.sh")
+
+
+@pytest.mark.parametrize("options", [{"job-name": "mine"}, {"cc": "0-3"}, {"a b": 1}, {"S": {}}])
+def test_options_that_cannot_be_handed_on(
+    request_for: MakeRequest, options: dict[str, object]
+) -> None:
+    executor, runner = flux()
+    with pytest.raises(SubmissionRefusedError):
+        executor.submit(request_for(resources=Resources(options={"flux": options})))
+    assert runner.commands == []
+
+
+REFUSED = [
+    item
+    for item in all_steps()
+    if item.command.startswith("flux submit ")
+    and item.exit_code in (1, 2)
+    and ("ERROR" in item.stderr or "rrno" in item.stderr or "error:" in item.stderr)
+    and "Unable to connect" not in item.stderr
+]
+
+
+@pytest.mark.parametrize("item", REFUSED, ids=lambda item: f"{item.scene}-{item.number}")
+def test_what_flux_refuses_is_refused(item: Step) -> None:
+    said = " ".join(item.stderr.split())
+
+    error = submission_error(said, waits=False)
+
+    assert isinstance(error, SubmissionRefusedError)
+    assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("[Errno 22] job submission to short is disabled: closed by lab", SubmissionDeferredError),
+        ("[Errno 1] user has reached the maximum number of active jobs", SubmissionDeferredError),
+        (
+            "flux-submit: ERROR: Unable to connect to Flux: broker socket /x was not found",
+            SchedulerUnavailableError,
+        ),
+        ("flux-submit: ERROR: [Errno 104] Connection reset by peer", SubmissionUncertainError),
+    ],
+)
+def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
+    assert type(submission_error(said, waits=False)) is kind
+
+
+# -- asking --------------------------------------------------------------------------------
+def test_plain_jobs_are_asked_for_by_their_ids() -> None:
+    answer = step("query-unknown-ids", "flux jobs --json ƒQMvGdmH f12345").answer
+    executor, runner = flux(answer)
+
+    found = executor.poll([JobHandle(native_id="fQMvGdmH"), JobHandle(native_id="f12345")])
+
+    assert [item.state for item in found] == [JobState.RUNNING, JobState.UNKNOWN]
+    assert runner.argvs == [("flux", "jobs", "--json", "fQMvGdmH", "f12345")]
+
+
+def test_unknown_jobs_alone_are_unknown() -> None:
+    executor, _ = flux(step("query-unknown-ids", "flux jobs --json f12345").answer)
+
+    (status,) = executor.poll([JobHandle(native_id="f12345")])
+
+    assert status.state is JobState.UNKNOWN
+
+
+def test_arrays_are_asked_for_with_all_jobs_since_their_submission() -> None:
+    executor, runner = flux(listed(part(5, 0, "RUN"), part(6, 1, "COMPLETED"), (9, "sh", "RUN")))
+    since = datetime.now(UTC) - timedelta(seconds=400)
+    handles = [
+        JobHandle(native_id=TOKEN, size=4, submitted_at=since),
+        JobHandle(native_id="fA", submitted_at=since + timedelta(hours=1)),
+    ]
+
+    found = {(item.native_id, item.positions): item.state for item in executor.poll(handles)}
+
+    assert found == {
+        (TOKEN, range(1)): JobState.RUNNING,
+        (TOKEN, range(1, 2)): JobState.COMPLETED,
+        (TOKEN, range(2, 4)): JobState.UNKNOWN,
+        ("fA", None): JobState.RUNNING,
+    }
+    (argv,) = runner.argvs
+    assert argv[:3] == ("flux", "jobs", "-a")
+    assert argv[3].startswith("--since=-40")
+    assert argv[4:] == ("--count=0", "--json")
+
+
+def test_an_instance_that_is_down_says_nothing() -> None:
+    down = step("instance-down", "flux jobs").answer
+    executor, _ = flux(down, down)
+
+    with pytest.raises(SchedulerUnavailableError):
+        executor.poll([JobHandle(native_id="fA")])
+    with pytest.raises(SchedulerUnavailableError):
+        executor.cancel([JobHandle(native_id="fA")])
+
+
+def test_words_that_are_no_ids_are_not_asked_about() -> None:
+    executor, runner = flux()
+
+    (status,) = executor.poll([JobHandle(native_id="node01:77:123456")])
+
+    assert status.state is JobState.UNKNOWN
+    assert runner.commands == []
+
+
+# -- finding and cancelling ----------------------------------------------------------------
+def test_a_whole_array_is_found_by_its_token() -> None:
+    parts = [part(5 + position, position) for position in range(4)]
+    executor, _ = flux(listed(*parts))
+
+    assert [handle.native_id for handle in executor.find(TOKEN)] == [TOKEN]
+
+
+def test_half_an_array_is_not_found() -> None:
+    executor, _ = flux(listed(part(5, 0), part(6, 1), part(7, 1), part(8, 3)))
+
+    assert executor.find(TOKEN) == []
+
+
+def test_a_plain_job_is_found_by_its_name() -> None:
+    executor, _ = flux(listed((45701136384, TOKEN, "RUN"), (6, f"{TOKEN}0", "RUN")))
+
+    assert [handle.native_id for handle in executor.find(TOKEN)] == ["f2CdTGeK"]
+
+
+def test_an_array_is_cancelled_by_the_ids_of_what_is_not_over() -> None:
+    executor, runner = flux(listed(part(5, 0), part(45701136384, 2), (9, "sh", "RUN")), (0, "", ""))
+
+    executor.cancel([JobHandle(native_id=TOKEN, size=4), JobHandle(native_id="fQ")])
+
+    assert runner.argvs == [
+        ("flux", "jobs", "--count=0", "--json"),
+        ("flux", "cancel", "fQ", "f6", "f2CdTGeK"),
+    ]
+
+
+def test_some_elements_are_cancelled() -> None:
+    executor, runner = flux(listed(part(5, 0), part(6, 1), part(7, 2)), (0, "", ""))
+
+    executor.cancel_positions(JobHandle(native_id=TOKEN, size=4), [0, 2])
+
+    assert runner.argvs[1] == ("flux", "cancel", "f6", "f8")
+
+
+def test_where_nothing_is_left_nothing_is_cancelled() -> None:
+    executor, runner = flux(listed())
+
+    executor.cancel([JobHandle(native_id=TOKEN, size=4)])
+
+    assert len(runner.commands) == 1
+
+
+CANCELS = [
+    item
+    for item in all_steps()
+    if item.command.startswith("flux cancel ")
+    and item.exit_code == 1
+    and "No target" not in item.stderr
+    and "connect" not in item.stderr
+]
+
+
+@pytest.mark.parametrize("item", CANCELS, ids=lambda item: f"{item.scene}-{item.number}")
+def test_cancelling_what_is_over_is_no_failure(item: Step) -> None:
+    executor, _ = flux(item.answer)
+    executor.cancel([JobHandle(native_id="fA")])
+
+
+def test_places_in_the_queue_are_counted() -> None:
+    executor, _ = flux(listed(part(5, 0), part(6, 1)), max_submit_jobs=10)
+
+    limits = executor.limits()
+
+    assert (limits.queued_jobs, limits.max_submit_jobs, limits.max_array_size) == (2, 10, 1000)
+
+
+def test_the_instance_can_be_a_setting() -> None:
+    executor = FluxExecutor(uri="local:///run/flux/other")
+
+    assert executor.passed_variables().environment({})["FLUX_URI"] == "local:///run/flux/other"
+    assert executor.settings == {"uri": "local:///run/flux/other"}
+
+
+def test_what_flux_cannot_do_is_said() -> None:
+    said = " ".join(FluxExecutor.capabilities.notes)
+
+    assert "no arrays" in said
+    assert "no limits on memory" in said
+    assert not FluxExecutor.capabilities.memory_limit
+    assert not FluxExecutor.capabilities.throttle

@@ -1,0 +1,353 @@
+"""Jobs and whole workflows through reflow-flux, on a fake Flux that really runs them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
+from reflow.model.jobs import JobHandle, JobRequest, JobStatus
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState, RunState
+from reflow.testing.fakes import FakeScheduler
+from reflow_flux.executor import FluxExecutor
+
+from tests.e2e.fixtures import flow_file as flow_file
+from tests.e2e.support import FlowFile, until
+
+LIMITED = """
+wf = Workflow("limited")
+
+
+@wf.job()
+def prepare() -> list[int]:
+    return list(range(5))
+
+
+@wf.job(array=True, array_parallelism=2)
+def each(number: Annotated[int, Result(step="prepare")]) -> int:
+    did("began")
+    import time
+    time.sleep(0.3)
+    did("ended")
+    return number
+"""
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def prepare() -> list[str]:
+    return ["a", "b", "c"]
+
+
+@wf.job(array=True, array_parallelism=2, mem="100M", time="00:05:00", cpus=2)
+def each(word: Annotated[str, Result(step="prepare")]) -> str:
+    did(word)
+    return word
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="each")]) -> str:
+    return "".join(words)
+"""
+
+MakeFlow = Callable[..., FlowFile]
+Shell = Callable[..., JobRequest]
+
+
+@pytest.fixture
+def flux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler("flux", folder) as fake:
+        fake.activate()
+        yield fake
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
+        directory = tmp_path / token
+        directory.mkdir()
+        return JobRequest(
+            token=token,
+            command=("/bin/sh", "-c", text, "sh"),
+            directory=directory,
+            working_directory=tmp_path,
+            **wishes,
+        )
+
+    return make
+
+
+def states(executor: FluxExecutor, *handles: JobHandle) -> list[JobState]:
+    return [status.state for status in executor.poll(handles)]
+
+
+def end_of(executor: FluxExecutor, handle: JobHandle) -> JobStatus:
+    until(lambda: all(status.state.over for status in executor.poll([handle])))
+    (status,) = executor.poll([handle])
+    return status
+
+
+def test_a_run_goes_from_stage_to_stage_by_itself(flux: FakeScheduler, flow_file: MakeFlow) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="flux")
+
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert run.result("gather") == "abc"
+    flux.wait_until_idle()
+
+
+def test_no_more_elements_run_at_once_than_are_allowed(
+    flux: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(LIMITED)
+    run = flow.load().submit(run_dir="run", executor="flux")
+
+    until(lambda: run.state.final)
+
+    running = most = 0
+    for word in flow.journal.read_text().split():
+        running += 1 if word == "began" else -1
+        most = max(most, running)
+    assert run.state is RunState.SUCCESS
+    assert most <= 2
+
+
+def test_a_run_in_a_folder_with_a_difficult_name(
+    flux: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    name = "a 'b' \"c\" %J $HOME {x} \\n é"
+    run = flow_file(STAGES).load().submit(run_dir=tmp_path / name, executor="flux")
+
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+
+
+def test_elements_are_told_their_positions_and_ids(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    request = shell('echo "$REFLOW_NATIVE_ID" > got-$1', size=3)
+    executor = FluxExecutor()
+
+    handle = executor.submit(request).job
+    until(lambda: all(state.over for state in states(executor, handle)))
+
+    got = [(tmp_path / f"got-{position}").read_text().strip() for position in range(3)]
+    assert states(executor, *(JobHandle(native_id=own) for own in got)) == [JobState.COMPLETED] * 3
+    assert len(set(got)) == 3
+    assert handle.native_id == "convert-ab12-3"
+
+
+def test_a_job_knows_itself_by_the_id_of_its_handle(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+
+    handle = executor.submit(shell('echo "$REFLOW_NATIVE_ID" > got')).job
+    end_of(executor, handle)
+
+    assert (tmp_path / "got").read_text().strip() == handle.native_id
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "code", "number"),
+    [
+        ("exit 3", FailureCause.EXIT_CODE, 3, None),
+        ("kill -9 $$", FailureCause.SIGNAL, None, 9),
+        ("kill -SEGV $$", FailureCause.SIGNAL, None, signal.SIGSEGV),
+    ],
+)
+def test_why_a_job_failed(
+    flux: FakeScheduler,
+    shell: Shell,
+    text: str,
+    cause: FailureCause,
+    code: int | None,
+    number: int | None,
+) -> None:
+    executor = FluxExecutor()
+
+    status = end_of(executor, executor.submit(shell(text)).job)
+
+    assert (status.state, status.cause) == (JobState.FAILED, cause)
+    assert (status.exit_code, status.signal) == (code, number)
+
+
+def test_the_log_has_what_the_setup_says(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor(setup=("echo no such module", "exit 7"))
+    request = shell("true")
+
+    status = end_of(executor, executor.submit(request).job)
+
+    assert status.exit_code == 7
+    assert (request.directory / "scheduler.log").read_text() == "no such module\n"
+
+
+def test_work_over_its_time_is_told_by_sigterm(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+    told = "trap 'echo told > told; exit 9' TERM; : > began; while :; do sleep 0.05; done"
+    request = shell(told, resources=Resources(time=timedelta(minutes=1)))
+
+    handle = executor.submit(request).job
+    until(lambda: (tmp_path / "began").exists())
+    flux.advance(70)
+
+    assert end_of(executor, handle).cause is FailureCause.WALLTIME
+    assert (tmp_path / "told").read_text() == "told\n"
+
+
+def test_a_request_that_can_never_be_met_failed_at_submission(
+    flux: FakeScheduler, shell: Shell
+) -> None:
+    executor = FluxExecutor()
+
+    status = end_of(executor, executor.submit(shell("true", resources=Resources(cpus=9999))).job)
+
+    assert (status.state, status.cause) == (JobState.FAILED, FailureCause.SUBMIT)
+    assert "unsatisfiable" in status.reason
+
+
+def test_a_job_that_somebody_killed_was_cancelled(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+    handle = executor.submit(shell(": > began; exec sleep 60")).job
+    until(lambda: (tmp_path / "began").exists())
+
+    executor.cancel([handle])
+
+    assert end_of(executor, handle).state is JobState.CANCELLED
+
+
+def test_some_elements_are_cancelled(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor()
+    later = timedelta(hours=1)
+    handle = executor.submit(shell("true", size=5, begin_in=later)).job
+
+    executor.cancel_positions(handle, [0, 2, 3])
+
+    def found() -> dict[int, JobState]:
+        return {
+            position: status.state
+            for status in executor.poll([handle])
+            for position in status.positions or ()
+        }
+
+    until(lambda: list(found().values()).count(JobState.CANCELLED) == 3)
+    assert [found()[position] for position in (1, 4)] == [JobState.QUEUED] * 2
+    executor.cancel([handle])
+    executor.cancel([handle, JobHandle(native_id="f12345"), JobHandle(native_id="host:1:2")])
+
+
+def test_a_follow_up_waits_for_a_failure(flux: FakeScheduler, shell: Shell, tmp_path: Path) -> None:
+    executor = FluxExecutor()
+    work = shell("while [ ! -e go ]; do sleep 0.05; done; exit $1", size=2)
+    follow_up = shell(": > followed", token="dispatch-ab12-4")
+
+    submission = executor.submit(work, follow_up)
+
+    assert submission.follow_up is not None
+    assert states(executor, submission.follow_up) == [JobState.QUEUED]
+    (tmp_path / "go").touch()
+    assert end_of(executor, submission.follow_up).state is JobState.COMPLETED
+    assert (tmp_path / "followed").exists()
+
+
+def test_a_follow_up_of_a_forgotten_job_does_not_wait(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor()
+    gone = JobHandle(native_id="f12345")
+
+    handle = executor.submit_one(shell("true"), gone)
+
+    assert end_of(executor, handle).state is JobState.COMPLETED
+
+
+def test_a_job_that_flux_has_purged_is_unknown(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor()
+    plain = executor.submit(shell("exit 3")).job
+    array = executor.submit(shell("exit 4", token="other-ab12-3", size=2)).job
+    end_of(executor, plain)
+    until(lambda: all(state.over for state in states(executor, array)))
+
+    flux.age_out()
+
+    assert set(states(executor, plain, array)) == {JobState.UNKNOWN}
+    assert executor.find("convert-ab12-3") == []
+
+
+def test_a_submission_that_was_cut_in_half_is_completed(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+    flux.do("cut_next_submission", after=2)
+    request = shell(": > ran-$1-$$", size=5)
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request)
+    assert executor.find(request.token) == []
+
+    handle = executor.submit(request).job
+
+    until(lambda: all(state.over for state in states(executor, handle)))
+    assert sorted(path.name[:5] for path in tmp_path.glob("ran-*")) == [
+        f"ran-{position}" for position in range(5)
+    ]
+    assert [found.native_id for found in executor.find(request.token)] == [request.token]
+
+
+def test_a_submission_whose_answer_was_lost_is_found(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor()
+    flux.lose_next_answer("flux")
+
+    with pytest.raises((SubmissionUncertainError, SchedulerUnavailableError)):
+        executor.submit(shell("true", size=3))
+
+    assert [found.native_id for found in executor.find("convert-ab12-3")] == ["convert-ab12-3"]
+
+
+def test_an_instance_that_is_down_says_nothing(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor()
+    handle = executor.submit(shell("true")).job
+    flux.go_down()
+
+    with pytest.raises(SchedulerUnavailableError):
+        executor.poll([handle])
+    with pytest.raises(SchedulerUnavailableError):
+        executor.submit(shell("true", token="other-ab12-3"))
+    flux.come_up()
+
+
+def test_places_in_the_queue_are_counted_by_elements(flux: FakeScheduler, shell: Shell) -> None:
+    executor = FluxExecutor(max_submit_jobs=100)
+    assert executor.limits().queued_jobs == 0
+    handle = executor.submit(shell("true", size=5, begin_in=timedelta(hours=1))).job
+
+    assert executor.limits().queued_jobs == 5
+    executor.cancel([handle])
+
+
+def test_jobs_inherit_little(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "told")
+    executor = FluxExecutor()
+
+    handle = executor.submit(shell("env > got", environment={"GIVEN": "yes"})).job
+    end_of(executor, handle)
+
+    got = (tmp_path / "got").read_text()
+    assert "SECRET" not in got
+    assert "GIVEN=yes" in got
+    assert "PATH=" in got

@@ -439,9 +439,9 @@ def test_a_job_in_error_state_has_failed_and_is_deleted(
 def test_the_first_word_on_an_error_state_is_grid_engines_own(
     executor: SGEExecutor, job: MakeJob
 ) -> None:
-    request = job("true")
-    request.directory.joinpath("scheduler.log").mkdir()
+    request = job("true", begin_in=timedelta(seconds=2))
     handle = executor.submit(request).job
+    shutil.rmtree(request.directory)
     said = []
 
     def failed() -> bool:

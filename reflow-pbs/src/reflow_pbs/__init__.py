@@ -1,0 +1,3 @@
+"""reflow's executor for PBS."""
+
+__version__ = "0.1.0"

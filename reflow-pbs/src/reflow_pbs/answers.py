@@ -1,0 +1,177 @@
+"""Reading what `qstat -f` prints, delimited or as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus
+
+from reflow_pbs.states import DELETED, NEVER_RUNS, SIGNALLED, STATES
+
+_ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
+_TEXT = re.compile(r"^ {4}([\w.]+) = (.*)$", re.MULTILINE)
+_WRAPPED = re.compile(r"\n\t")
+_BARE_SHELL_SIGNALS = range(129, 160)
+"""What a login shell makes of a script's death by signal 1 to 31."""
+_HEAD = "Job Id: "
+
+
+@dataclass(frozen=True, slots=True)
+class JobId:
+    """`24.server`, `24[].server` and `24[3].server`; the server's name may be written in ways."""
+
+    number: str
+    index: str | None
+    """None for a plain job, empty for a whole array."""
+
+
+def job_id(text: str) -> JobId | None:
+    """Take an id apart; None for what is none."""
+    found = _ID.match(text)
+    return JobId(found["number"], found["index"]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What PBS says of a job, an array or an element."""
+
+    id: JobId
+    fields: Mapping[str, str]
+
+    @property
+    def state(self) -> str:
+        """Its letter."""
+        return self.fields.get("job_state", "")
+
+
+def rows(text: str) -> list[Row]:
+    """The jobs in the answer of `qstat -f`, with `-F dsv` or without.
+
+    JSON is not asked for: one version of PBS leaves out all jobs but the first, another writes
+    what no parser takes.
+    """
+    found = list(_delimited(text) if f"\n{_HEAD}" in f"\n{text}" and _is_delimited(text) else [])
+    return found or list(_plain(text))
+
+
+def _is_delimited(text: str) -> bool:
+    return any(line.startswith(_HEAD) and "|" in line for line in text.splitlines())
+
+
+def _delimited(text: str) -> Iterator[Row]:
+    for line in text.splitlines():
+        if line.startswith(_HEAD):
+            # A delimiter within a value has a backslash before it.
+            name, *parts = re.split(r"(?<!\\)\|", line.removeprefix(_HEAD))
+            pairs = (part.partition("=") for part in parts)
+            yield from _row(name, {key: value for key, _, value in pairs})
+
+
+def _plain(text: str) -> Iterator[Row]:
+    for block in re.split(rf"^{_HEAD}", text, flags=re.MULTILINE)[1:]:
+        name, _, rest = _WRAPPED.sub("", block).partition("\n")
+        yield from _row(name.strip(), dict(_TEXT.findall(rest)))
+
+
+def _row(name: str, fields: Mapping[str, str]) -> Iterator[Row]:
+    found = job_id(name)
+    if found is None:
+        raise ValueError(f"{name!r} is no job id")
+    yield Row(found, fields)
+
+
+def statuses(
+    found: Sequence[Row], handles: Sequence[JobHandle], causes: Mapping[int, FailureCause]
+) -> Iterator[JobStatus]:
+    """What an answer says of the jobs asked about.
+
+    An array's own state tells how its elements wait, and never how they ended: its exit status
+    is that of the element that ended last.
+    """
+    arrays = {row.id.number: row for row in found if row.id.index == ""}
+    by_number: dict[str, list[tuple[JobHandle, JobId]]] = {}
+    for handle in handles:
+        asked = job_id(handle.native_id)
+        if asked is not None:
+            by_number.setdefault(asked.number, []).append((handle, asked))
+    for row in found:
+        for handle, asked in by_number.get(row.id.number, ()):
+            status = replace(
+                _status(row, arrays.get(row.id.number), causes), native_id=handle.native_id
+            )
+            if asked == row.id:
+                if row.id.index != "" or status.state is JobState.QUEUED:
+                    yield status
+            elif asked.index == "" and row.id.index:
+                yield replace(status, positions=range(int(row.id.index), int(row.id.index) + 1))
+
+
+def _status(row: Row, array: Row | None, causes: Mapping[int, FailureCause]) -> JobStatus:
+    native = STATES.look_up(row.state)
+    comment = row.fields.get("comment", "")
+    status = JobStatus(
+        native_id="", state=native.state, reason="", host=_host(row.fields.get("exec_host", ""))
+    )
+    if native.state is JobState.QUEUED:
+        above = array.fields.get("comment", "") if array is not None else ""
+        reason = next((text for text in (comment, above) if NEVER_RUNS.search(text)), comment)
+        return replace(status, reason=reason, impossible=NEVER_RUNS.search(reason) is not None)
+    if native.state is JobState.COMPLETED:
+        return _ended(status, row.fields, comment, causes)
+    return status
+
+
+def _ended(
+    status: JobStatus,
+    fields: Mapping[str, str],
+    comment: str,
+    causes: Mapping[int, FailureCause],
+) -> JobStatus:
+    """How a job ended, which its state does not tell."""
+    if fields.get("substate") == str(DELETED):
+        # An element that was deleted while it waited has a made-up exit status.
+        return replace(status, state=JobState.CANCELLED, reason=comment or "deleted")
+    status = replace(status, state=JobState.FAILED, reason=comment)
+    text = fields.get("Exit_status", fields.get("exit_status", ""))
+    if not text.lstrip("-").isdigit():
+        return replace(
+            status,
+            cause=FailureCause.SUBMIT,
+            reason=comment or "never ran: deleted, or what it waited for cannot happen",
+        )
+    code = int(text)
+    if code == 0:
+        return replace(status, state=JobState.COMPLETED, reason="")
+    if code < 0:
+        return replace(status, cause=causes.get(code, FailureCause.NODE))
+    if code > SIGNALLED:
+        return replace(status, cause=FailureCause.SIGNAL, signal=code - SIGNALLED)
+    if code in _BARE_SHELL_SIGNALS:
+        return replace(
+            status,
+            cause=FailureCause.SIGNAL,
+            signal=code - 128,
+            reason=f"or exit code {code}: PBS cannot tell which",
+        )
+    return replace(status, cause=FailureCause.EXIT_CODE, exit_code=code)
+
+
+def _host(text: str) -> str:
+    """`node01/4*2+node02/0` to the first host."""
+    return re.split(r"[/+]", text, maxsplit=1)[0]
+
+
+def attribute(text: str, name: str) -> str | None:
+    """One attribute in the answer of `qstat -B -f` or `qstat -Q -f`."""
+    return dict(_TEXT.findall(_WRAPPED.sub("", text))).get(name)
+
+
+def user_limit(text: str, user: str) -> int | None:
+    """How many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
+    limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", attribute(text, "max_queued") or ""))
+    limit = limits.get(user, limits.get("PBS_GENERIC"))
+    # Torque's, and that of old versions of PBS Pro.
+    limit = limit or attribute(text, "max_user_queuable")
+    return int(limit) if limit and limit.isdigit() else None

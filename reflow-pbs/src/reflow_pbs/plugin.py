@@ -1,0 +1,21 @@
+"""What reflow-pbs offers to reflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
+
+
+@hookimpl
+def reflow_executors() -> Iterable[ExecutorPlugin]:
+    """The executor for PBS Pro, OpenPBS and Torque."""
+    return [
+        ExecutorPlugin(
+            name="pbs",
+            target="reflow_pbs.executor:PBSExecutor",
+            # Grid Engine has a qsub, a qstat and a qdel too; this one is PBS's alone.
+            commands=("qsub", "qstat", "pbsnodes"),
+            api_version=API_VERSION,
+        )
+    ]

@@ -1,0 +1,202 @@
+"""Reading `qstat -f`, on what a real OpenPBS has printed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.states import FailureCause, JobState
+from reflow_pbs.answers import JobId, Row, attribute, job_id, rows, statuses, user_limit
+from reflow_pbs.states import PRO_CAUSES, STATES, TORQUE_CAUSES
+
+from tests.unit.pbs.recordings import Step, recorded, steps
+
+FULL = [step for step in steps() if step.stdout.startswith("Job Id: ")]
+CANCELLED, COMPLETED, FAILED = JobState.CANCELLED, JobState.COMPLETED, JobState.FAILED
+
+
+def from_json(scene: str) -> list[Row]:
+    """The rows of an answer that was recorded as JSON."""
+    jobs: dict[str, dict[str, Any]] = json.loads(recorded(scene).stdout)["Jobs"]
+    found = []
+    for name, fields in jobs.items():
+        one = job_id(name)
+        assert one is not None
+        found.append(Row(one, {key: str(value) for key, value in fields.items()}))
+    return found
+
+
+def by_position(found: list[Row], native_id: str) -> dict[int | None, JobStatus]:
+    handle = JobHandle(native_id=native_id, size=10 if "[]" in native_id else None)
+    return {
+        position: status
+        for status in statuses(found, [handle], PRO_CAUSES)
+        for position in ([None] if status.positions is None else status.positions)
+    }
+
+
+def the_status(scene: str, native_id: str) -> JobStatus:
+    (status,) = statuses(from_json(scene), [JobHandle(native_id=native_id)], PRO_CAUSES)
+    return status
+
+
+def test_there_are_recordings_to_read() -> None:
+    assert len(FULL) >= 8
+    assert {"|" in step.stdout for step in FULL} == {True, False}
+
+
+@pytest.mark.parametrize("step", FULL, ids=lambda step: step.scene)
+def test_every_recorded_answer_is_read_whole(step: Step) -> None:
+    found = rows(step.stdout)
+    assert len(found) == step.stdout.count("Job Id: ")
+    for row in found:
+        assert STATES.look_up(row.state) in STATES.states
+        assert row.fields["Variable_List"].startswith("PBS_O_HOME=")
+
+
+def test_a_value_that_is_wrapped_is_put_together() -> None:
+    step = next(step for step in FULL if "\n\t" in step.stdout)
+    for row in rows(step.stdout):
+        assert row.fields["Submit_arguments"]
+        assert "PBS_O_HOST=node01" in row.fields["Variable_List"]
+
+
+def test_delimited_and_plain_say_the_same() -> None:
+    delimited = rows(recorded("qstat-dsv-batch-one-unknown").stdout)
+    plain = rows(recorded("qstat-text-f-w-batch-one-unknown").stdout)
+    assert [row.id for row in delimited] == [JobId("11", None), JobId("13", None)]
+    assert delimited == plain
+
+
+def test_a_delimiter_within_a_value_does_not_delimit() -> None:
+    (row,) = rows(r"Job Id: 7.x|Job_Name=n|Variable_List=A=1\|Exit_status=0|job_state=R" + "\n")
+    assert row.state == "R"
+    assert "Exit_status" not in row.fields
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "index"),
+    [
+        ("24.node01", "24", None),
+        ("24", "24", None),
+        ("24[].node01", "24", ""),
+        ("24[7].node01.example.org", "24", "7"),
+    ],
+)
+def test_ids_are_taken_apart(text: str, number: str, index: str | None) -> None:
+    assert job_id(text) == JobId(number, index)
+
+
+@pytest.mark.parametrize("text", ["workq", "", "[3].x"])
+def test_what_is_no_id_is_none(text: str) -> None:
+    assert job_id(text) is None
+
+
+@pytest.mark.parametrize(
+    ("scene", "native_id", "state", "cause", "number"),
+    [
+        ("qstat-json-finished-exit0", "11.node01", COMPLETED, None, None),
+        ("qstat-json-finished-exit3", "12.node01", FAILED, FailureCause.EXIT_CODE, 3),
+        ("qstat-json-finished-badinterp", "16.node01", FAILED, FailureCause.EXIT_CODE, 127),
+        ("qstat-json-finished-kill9", "13.node01", FAILED, FailureCause.SIGNAL, 9),
+        ("qstat-json-finished-killterm", "14.node01", FAILED, FailureCause.SIGNAL, 15),
+        ("qstat-json-finished-walltime", "18.node01", FAILED, FailureCause.WALLTIME, None),
+        ("qstat-json-finished-walltime-trap", "19.node01", FAILED, FailureCause.WALLTIME, None),
+        ("qstat-json-finished-mem-limit", "20.node01", FAILED, FailureCause.MEMORY, None),
+        ("qstat-json-after-qdel-long", "26.node01", CANCELLED, None, None),
+        ("qstat-json-after-qdel-long-trap", "28.node01", CANCELLED, None, None),
+        ("qstat-json-after-qdel-held", "21.node01", CANCELLED, None, None),
+        ("qstat-json-after-qdel-queued-stopped-queue", "22.node01", CANCELLED, None, None),
+        ("dep-qstat-json-after-unknown-job", "78.node01", FAILED, FailureCause.SUBMIT, None),
+        ("qstat-json-state-held", "21.node01", JobState.QUEUED, None, None),
+        ("qstat-json-state-waiting", "23.node01", JobState.QUEUED, None, None),
+    ],
+)
+def test_what_became_of_a_job_is_told(
+    scene: str, native_id: str, state: JobState, cause: FailureCause | None, number: int | None
+) -> None:
+    status = the_status(scene, native_id)
+    assert (status.native_id, status.state, status.cause) == (native_id, state, cause)
+    assert number in (status.exit_code, status.signal)
+
+
+def test_what_can_never_run_is_impossible_in_pbs_words() -> None:
+    status = the_status("qstat-json-state-never-run", "24.node01")
+    assert status.impossible
+    assert status.reason.startswith("Can Never Run: Insufficient amount of resource")
+    assert not the_status("qstat-json-state-queued-stopped-queue", "22.node01").impossible
+
+
+def test_elements_are_told_apart_while_their_array_runs() -> None:
+    found = by_position(from_json("qstat-json-array-partly-done-t"), "30[].node01")
+    assert [found[position].state for position in range(6)] == [
+        COMPLETED,
+        FAILED,
+        FAILED,
+        *[JobState.RUNNING] * 3,
+    ]
+    assert (found[1].exit_code, found[2].signal, found[3].host) == (3, 9, "node01")
+
+
+def test_an_arrays_exit_status_is_not_believed() -> None:
+    array = from_json("qstat-json-finished-arrmix")
+    assert array[0].fields["Exit_status"] == "0"
+    assert by_position(array, "17[].node01") == {}
+    elements = by_position(from_json("qstat-json-finished-array-arrmix-t"), "17[].node01")
+    assert [elements[position].state for position in range(1, 6)] == [
+        COMPLETED,
+        COMPLETED,
+        FAILED,
+        FAILED,
+        COMPLETED,
+    ]
+
+
+def test_elements_that_were_deleted_while_they_waited_are_cancelled() -> None:
+    found = by_position(from_json("qstat-json-after-qdel-array-t"), "29[].node01")
+    assert {status.state for status in found.values()} == {CANCELLED}
+
+
+def test_a_held_array_waits_as_a_whole() -> None:
+    found = by_position(from_json("qstat-json-state-held-array"), "25[].node01")
+    assert found[None].state is JobState.QUEUED
+
+
+def test_an_element_is_known_by_its_own_id() -> None:
+    found = from_json("qstat-json-array-partly-done-t")
+    (status,) = statuses(found, [JobHandle(native_id="30[1].node01")], PRO_CAUSES)
+    assert (status.positions, status.exit_code) == (None, 3)
+
+
+def test_why_an_array_can_never_run_is_why_its_elements_cannot() -> None:
+    text = (
+        "Job Id: 7[].x|job_state=Q|comment=Can Never Run: too much\n"
+        "Job Id: 7[0].x|job_state=Q|comment=Not Running\n"
+    )
+    found = by_position(rows(text), "7[].x")
+    assert found[0].impossible
+    assert found[0].reason == "Can Never Run: too much"
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"), [(-10, FailureCause.MEMORY), (-11, FailureCause.WALLTIME)]
+)
+def test_torque_has_numbers_of_its_own(code: int, cause: FailureCause) -> None:
+    text = f"Job Id: 7.x\n    job_state = C\n    exit_status = {code}\n"
+    handle = JobHandle(native_id="7.x")
+    (torque,) = statuses(rows(text), [handle], TORQUE_CAUSES)
+    (pro,) = statuses(rows(text), [handle], PRO_CAUSES)
+    assert (torque.cause, pro.cause) == (cause, FailureCause.NODE)
+
+
+def test_limits_are_read() -> None:
+    text = (
+        "Server: node01\n    max_array_size = 10000\n    default_queue = workq\n"
+        "    max_queued = [u:PBS_GENERIC=3],[u:ada=9],[g:all=5]\n"
+    )
+    assert attribute(text, "max_array_size") == "10000"
+    assert (user_limit(text, "ada"), user_limit(text, "bob")) == (9, 3)
+    assert user_limit("Queue: q\n    max_user_queuable = 7\n", "ada") == 7
+    assert user_limit("Queue: q\n", "ada") is None

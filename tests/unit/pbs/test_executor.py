@@ -1,0 +1,496 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState
+from reflow.testing.fakes import FakeScheduler
+from reflow_pbs.executor import PBSExecutor
+
+from tests.live.daemons import wait_for
+from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.pbs.recordings import recorded
+
+Answer = tuple[int, str, str] | Exception
+DOWN = (255, "{}", "Connection refused\nqstat: cannot connect to server node01 (errno=15010)\n")
+UNKNOWN = (153, "", "qstat: Unknown Job Id 24.x\n")
+FINISHED = (35, "", "qstat: 24.x Job has finished, use -x or -H to obtain historical job ...\n")
+NO_HISTORY = (0, "", "qstat: PBS is not configured to maintain job history 24.x\n")
+
+
+def pbs(
+    *answers: Answer, torque: bool = False, **settings: Any
+) -> tuple[PBSExecutor, ScriptedRunner]:
+    executor, runner = PBSExecutor(**settings), ScriptedRunner(list(answers))
+    executor.runner = runner  # type: ignore[assignment]
+    executor._found = ("", "torque" if torque else "pro", 6 if torque else 23)
+    return executor, runner
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
+    def make(**wishes: Any) -> JobRequest:
+        given: dict[str, Any] = {
+            "token": "convert-ab12-3",
+            "command": ("/usr/bin/python3", "-m", "work"),
+            "directory": tmp_path,
+            "working_directory": Path("/data"),
+            **wishes,
+        }
+        return JobRequest(**given)
+
+    return make
+
+
+MakeRequest = Callable[..., JobRequest]
+
+
+def asked(executor: PBSExecutor, request: JobRequest) -> list[str]:
+    script = executor.script(request)
+    return [line for line in script.splitlines() if line.startswith("#PBS")]
+
+
+# -- the script ----------------------------------------------------------------------------
+SCRIPT = """\
+#!/bin/bash
+#PBS -N convert-ab12-3
+#PBS -S /bin/bash
+#PBS -j oe
+#PBS -o /dev/null
+#PBS -r y
+#PBS -J 0-9%4
+#PBS -l select=2:ncpus=4:mem=8192mb:ngpus=1
+#PBS -l place=scatter
+#PBS -l walltime=26:00:00
+#PBS -q workq
+#PBS -A ab1234
+#PBS -W group_list=big
+#PBS -p 5
+
+# weather / weather-20261122-ab12 / convert
+# Written by reflow. To run the same job again by hand, submit this file.
+
+# PBS lets only the owner read what a job writes.
+umask 0027
+# PBS would keep the log on the node until the end, and one for all elements.
+exec >>'/scratch/it'"'"'s/scheduler.log' 2>&1 || exit 1
+export REFLOW_NATIVE_ID="$PBS_JOBID"
+export REFLOW_INCARNATION="$PBS_JOBCOOKIE"
+export OMP_NUM_THREADS=4
+module load python
+cd -- /data || exit 1
+exec /usr/bin/python3 -m work "${PBS_ARRAY_INDEX:-$PBS_ARRAYID}"
+"""
+
+
+def test_an_arrays_script_is_what_people_would_write(request_for: MakeRequest) -> None:
+    executor, _ = pbs(setup=("module load python",), account="ab1234")
+    request = request_for(
+        directory=Path("/scratch/it's"),
+        size=10,
+        throttle=4,
+        label="weather / weather-20261122-ab12 / convert",
+        environment={"OMP_NUM_THREADS": "4"},
+        resources=Resources(
+            cpus=4,
+            mem=8 * 1024**3,
+            time=timedelta(hours=26),
+            gpus=1,
+            nodes=2,
+            queue="workq",
+            options={"pbs": {"W": "group_list=big", "p": 5}, "sge": {"p": 1}},
+        ),
+    )
+    mask = os.umask(0o027)
+    try:
+        assert executor.script(request) == SCRIPT
+    finally:
+        os.umask(mask)
+
+
+def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> None:
+    executor, _ = pbs()
+    request = request_for(directory=Path("/run"))
+
+    assert asked(executor, request)[5:] == ["#PBS -l select=1:ncpus=1"]
+    assert executor.script(request).endswith("exec /usr/bin/python3 -m work\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "resources", "directive"),
+    [
+        ({}, Resources(mem=1024**2 + 1), "#PBS -l select=1:ncpus=1:mem=2mb"),
+        ({"gpu_resource": "gpus={gpus}"}, Resources(gpus=2), "#PBS -l select=1:ncpus=1:gpus=2"),
+        ({"account_option": "-P"}, Resources(account="ab1"), "#PBS -P ab1"),
+        ({"place": "excl"}, Resources(), "#PBS -l place=excl"),
+        ({}, Resources(time=timedelta(seconds=59)), "#PBS -l walltime=00:00:59"),
+        ({}, Resources(time=timedelta(days=8)), "#PBS -l walltime=192:00:00"),
+        ({"torque": True}, Resources(cpus=4, nodes=2, gpus=1), "#PBS -l nodes=2:ppn=4:gpus=1"),
+        ({"torque": True}, Resources(mem=2**30, nodes=2), "#PBS -l mem=2048mb"),
+        ({"torque": True}, Resources(time=timedelta(hours=2)), "#PBS -l walltime=02:00:00"),
+    ],
+)
+def test_a_site_is_asked_in_its_own_words(
+    request_for: MakeRequest, settings: dict[str, Any], resources: Resources, directive: str
+) -> None:
+    executor, _ = pbs(**settings)
+    assert directive in asked(executor, request_for(resources=resources))
+
+
+def test_torque_counts_elements_by_another_option(request_for: MakeRequest) -> None:
+    executor, _ = pbs(torque=True)
+    assert "#PBS -t 0-9%4" in asked(executor, request_for(size=10, throttle=4))
+
+
+@pytest.mark.parametrize("option", ["J", "N", "o", "t", "V"])
+def test_what_is_reflows_own_is_refused(request_for: MakeRequest, option: str) -> None:
+    executor, runner = pbs()
+    with pytest.raises(SubmissionRefusedError, match="reflow's own"):
+        executor.submit(request_for(resources=Resources(options={"pbs": {option: "x"}})))
+    assert runner.commands == []
+
+
+# -- submitting ----------------------------------------------------------------------------
+def test_the_follow_up_is_there_before_the_work_that_lets_it_go(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor, runner = pbs((0, "24.node01\n", ""), (0, "25[].node01\n", ""))
+
+    submission = executor.submit(request_for(size=3), request_for())
+
+    script = str(tmp_path / "job.sh")
+    assert runner.argvs == [
+        ("qsub", "-W", "depend=on:1", script),
+        ("qsub", "-W", "depend=beforeany:24.node01", script),
+    ]
+    assert submission.job.native_id == "25[].node01"
+    assert submission.follow_up is not None
+    assert submission.follow_up.native_id == "24.node01"
+
+
+def test_a_plain_job_with_a_follow_up_is_an_array_of_one(request_for: MakeRequest) -> None:
+    executor, runner = pbs((0, "24.x", ""), (0, "25[].x", ""))
+
+    submission = executor.submit(request_for(), request_for())
+
+    assert runner.argvs[1][:5] == ("qsub", "-J", "0-1:2", "-W", "depend=beforeany:24.x")
+    assert (submission.job.native_id, submission.job.size) == ("25[].x", None)
+
+
+def test_an_array_of_one_is_polled_and_cancelled_as_a_plain_job() -> None:
+    text = "Job Id: 25[].x|job_state=B\nJob Id: 25[0].x|job_state=X|Exit_status=4|substate=93\n"
+    executor, runner = pbs((0, text, ""), (0, "", ""))
+    handle = JobHandle(native_id="25[].x")
+
+    (status,) = executor.poll([handle])
+    executor.cancel_positions(handle, [0])
+
+    assert (status.positions, status.exit_code) == (None, 4)
+    assert runner.argvs[-1] == ("qdel", "25[].x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ((170, "", "qsub: Unknown queue\n"), SubmissionRefusedError),
+        ((38, "", "qsub: would exceed queue generic's per-user limit\n"), SubmissionDeferredError),
+        ((1, "", "qsub: End of File\n"), SubmissionUncertainError),
+    ],
+)
+def test_a_follow_up_does_not_outlive_work_that_was_not_accepted(
+    request_for: MakeRequest, answer: Answer, kind: type[Exception]
+) -> None:
+    executor, runner = pbs((0, "24.x", ""), answer, (0, "", ""))
+    with pytest.raises(kind):
+        executor.submit(request_for(size=3), request_for())
+    assert runner.argvs[-1] == ("qdel", "24.x")
+
+
+def test_work_is_submitted_even_if_its_follow_up_is_not(request_for: MakeRequest) -> None:
+    executor, _ = pbs((38, "", "qsub: would exceed queue's limit\n"), (0, "25[].x", ""))
+    submission = executor.submit(request_for(size=2), request_for())
+    assert (submission.job.native_id, submission.follow_up) == ("25[].x", None)
+
+
+def test_on_torque_the_work_comes_first(request_for: MakeRequest) -> None:
+    executor, runner = pbs((0, "24[].x", ""), (0, "25.x", ""), torque=True)
+    executor.submit(request_for(size=2), request_for())
+    assert "depend=afteranyarray:24[].x" in runner.argvs[1]
+
+
+def test_a_job_may_begin_later(request_for: MakeRequest) -> None:
+    executor, runner = pbs((0, "24.x", ""))
+    executor.submit(request_for(begin_in=timedelta(minutes=10)))
+    assert runner.argvs[0][1] == "-a"
+    begin = datetime.strptime(runner.argvs[0][2], "%Y%m%d%H%M.%S")
+    assert 590 < (begin - datetime.now()).total_seconds() < 605
+
+
+@pytest.mark.parametrize("text", ["24.node01\n", "checking 7 quotas\n24.node01\n", "24[].a-b.c\n"])
+def test_the_id_is_found_in_what_qsub_prints(request_for: MakeRequest, text: str) -> None:
+    executor, _ = pbs((0, text, ""))
+    assert executor.submit(request_for()).job.native_id.startswith("24")
+
+
+# -- asking --------------------------------------------------------------------------------
+def test_one_call_asks_about_all_jobs_and_another_about_those_that_are_over() -> None:
+    queue = "Job Id: 24[].x|job_state=Q\n"
+    history = "Job Id: 25.x|job_state=F|Exit_status=0|substate=92\n"
+    executor, runner = pbs((35, queue, FINISHED[2]), (0, history, ""))
+
+    said = executor.poll([JobHandle(native_id="24[].x", size=3), JobHandle(native_id="25.x")])
+
+    assert runner.argvs == [
+        ("qstat", "-t", "-f", "-F", "dsv", "24[].x", "25.x"),
+        ("qstat", "-x", "-t", "-f", "-F", "dsv", "25.x"),
+    ]
+    assert [status.state for status in said] == [JobState.QUEUED, JobState.COMPLETED]
+
+
+def test_a_server_without_history_is_not_asked_for_it_twice() -> None:
+    executor, runner = pbs(UNKNOWN, NO_HISTORY, UNKNOWN, (0, "", ""))
+    handle = JobHandle(native_id="24.x")
+
+    assert executor.poll([handle])[0].state is JobState.UNKNOWN
+    assert executor.poll([handle])[0].state is JobState.UNKNOWN
+    assert executor.find("token") == []
+
+    assert sum("-x" in argv for argv in runner.argvs) == 1
+
+
+def test_a_recorded_mixed_answer_is_no_failure() -> None:
+    step = recorded("qstat-dsv-batch-one-unknown")
+    executor, _ = pbs((step.exit_code, step.stdout, step.stderr), UNKNOWN)
+    handles = [JobHandle(native_id=f"{number}.node01") for number in (11, 99999, 13)]
+
+    said = {status.native_id: status.state for status in executor.poll(handles)}
+
+    assert said == {
+        "11.node01": JobState.COMPLETED,
+        "13.node01": JobState.FAILED,
+        "99999.node01": JobState.UNKNOWN,
+    }
+
+
+def test_a_server_that_is_away_says_nothing() -> None:
+    for call in ("poll", "find", "cancel"):
+        executor, _ = pbs(DOWN)
+        argument: Any = "token" if call == "find" else [JobHandle(native_id="24.x")]
+        with pytest.raises(SchedulerUnavailableError, match="cannot connect"):
+            getattr(executor, call)(argument)
+
+
+def test_words_that_are_no_ids_are_not_asked_about() -> None:
+    executor, runner = pbs()
+    (status,) = executor.poll([JobHandle(native_id="workq")])
+    assert status.state is JobState.UNKNOWN
+    assert runner.commands == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "qdel: Job has finished 24.x\n",
+        "qdel: Unknown Job Id 24.x\n",
+        "qdel: Request invalid for finished array subjob 24[1].x\n",
+    ],
+)
+def test_cancelling_what_is_gone_is_silent(said: str) -> None:
+    executor, _ = pbs((35, "", said))
+    executor.cancel([JobHandle(native_id="24.x")])
+
+
+def test_elements_are_cancelled_by_ranges() -> None:
+    executor, runner = pbs((0, "", ""))
+    executor.cancel_positions(JobHandle(native_id="24[].x", size=9), [1, 2, 3, 7])
+    assert runner.argvs == [("qdel", "24[1-3].x", "24[7].x")]
+
+
+def test_limits_of_server_and_queue_are_found_out() -> None:
+    server = "Server: x\n    default_queue = workq\n    max_array_size = 10000\n"
+    queue = "Queue: workq\n    max_queued = [u:PBS_GENERIC=50]\n"
+    executor, runner = pbs((0, server, ""), (0, queue, ""), (0, "24.x\n25[].x\n25[0].x\n", ""))
+
+    found = executor.limits()
+
+    assert (found.max_array_size, found.max_submit_jobs, found.queued_jobs) == (10000, 50, 2)
+    assert runner.argvs[1] == ("qstat", "-Q", "-f", "workq")
+
+
+# -- which PBS it is -----------------------------------------------------------------------
+def shim(folder: Path, said: str, code: int = 0) -> str:
+    folder.mkdir()
+    (folder / "qstat").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit {code}\n")
+    (folder / "qstat").chmod(0o755)
+    return str(folder)
+
+
+def test_of_two_batch_systems_on_one_path_pbs_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid_engine = shim(tmp_path / "sge", 'qstat: invalid option argument "--version"', 1)
+    mine = shim(tmp_path / "pbs", "pbs_version = 23.06.06")
+    monkeypatch.setenv("PATH", f"{grid_engine}:{mine}:/usr/bin:/bin")
+    executor = PBSExecutor()
+    assert executor.cancel_command(["1"]).argv[0] == f"{mine}/qdel"
+
+
+def test_only_another_batch_systems_commands_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{shim(tmp_path / 'sge', 'usage: qstat', 1)}:/usr/bin:/bin")
+    with pytest.raises(SchedulerUnavailableError, match="another batch system"):
+        PBSExecutor().poll([JobHandle(native_id="1.x")])
+
+
+@pytest.mark.parametrize(
+    ("said", "torque", "delimited"),
+    [
+        ("pbs_version = 23.06.06", False, True),
+        ("pbs_version = PBSPro_13.0.2", False, False),
+        ("Version: 6.1.2\nCommit: abc", True, False),
+        ("version: 4.2.10", True, False),
+    ],
+)
+def test_the_variant_is_found_out_at_first_use(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request_for: MakeRequest,
+    said: str,
+    torque: bool,
+    delimited: bool,
+) -> None:
+    monkeypatch.setenv("PATH", f"{shim(tmp_path / 'bin', said)}:/usr/bin:/bin")
+    executor = PBSExecutor()
+    array = next(line for line in asked(executor, request_for(size=2)) if "0-1" in line)
+    assert array == ("#PBS -t 0-1" if torque else "#PBS -J 0-1")
+    shown = executor.queue_command([JobHandle(native_id="1.x")]).argv
+    assert ("dsv" in shown) == delimited
+
+
+def test_commands_may_be_elsewhere(tmp_path: Path, request_for: MakeRequest) -> None:
+    folder = shim(tmp_path / "opt", "pbs_version = 22.05.11")
+    executor = PBSExecutor(qsub="/opt/pbs/bin/qsub", qstat=f"{folder}/qstat")
+    command = executor.submit_command(Path("/s"), request_for(), None)
+    assert command.argv == ("/opt/pbs/bin/qsub", "/s")
+    assert executor.settings == {"qsub": "/opt/pbs/bin/qsub", "qstat": f"{folder}/qstat"}
+
+
+# -- on the strict fake --------------------------------------------------------------------
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
+    with FakeScheduler("pbs", tmp_path) as fake:
+        fake.activate()
+        yield fake
+
+
+def work(
+    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **wishes: Any
+) -> JobRequest:
+    folder = tmp_path / name
+    folder.mkdir()
+    command = ("/bin/sh", "-c", line, *([] if wishes.get("size") else ["0"]))
+    token = f"test-{name}".replace(" ", "_").replace(":", "_")
+    return request_for(
+        token=token, directory=folder, working_directory=folder, command=command, **wishes
+    )
+
+
+def over(executor: PBSExecutor, *handles: JobHandle) -> None:
+    wait_for("the end", lambda: all(status.state.over for status in executor.poll(handles)))
+
+
+def test_an_array_and_its_follow_up_run_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = PBSExecutor()
+    resources = Resources(cpus=2, mem=2**28, time=timedelta(minutes=1))
+    array = work(request_for, tmp_path, "a: b", "echo $0; exit $0", size=3, resources=resources)
+    submission = executor.submit(array, work(request_for, tmp_path, "after", "echo done"))
+    assert submission.follow_up is not None
+
+    over(executor, submission.job, submission.follow_up)
+
+    by_position = {status.positions: status for status in executor.poll([submission.job])}
+    assert [by_position[range(i, i + 1)].exit_code for i in range(3)] == [None, 1, 2]
+    assert [found.native_id for found in executor.find(array.token)] == [submission.job.native_id]
+    assert sorted((tmp_path / "a: b" / "scheduler.log").read_text().split()) == ["0", "1", "2"]
+    assert (tmp_path / "after" / "scheduler.log").read_text() == "done\n"
+
+
+def test_a_plain_job_deleted_before_it_starts_lets_its_follow_up_go(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = PBSExecutor()
+    later = work(request_for, tmp_path, "later", "true", begin_in=timedelta(hours=1))
+    submission = executor.submit(later, work(request_for, tmp_path, "after", "echo done"))
+    assert submission.follow_up is not None
+
+    executor.cancel([submission.job])
+
+    over(executor, submission.follow_up)
+    (status,) = executor.poll([submission.job])
+    assert status.state is JobState.CANCELLED
+
+
+def test_elements_are_cancelled_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = PBSExecutor()
+    handle = executor.submit(
+        work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
+    ).job
+
+    def states() -> list[JobState]:
+        found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
+        return [found[position] for position in range(4)]
+
+    wait_for("the start", lambda: states()[0] is JobState.RUNNING)
+    executor.cancel_positions(handle, [1, 2, 3])
+    executor.cancel_positions(handle, [0])
+    over(executor, handle)
+    executor.cancel([handle, JobHandle(native_id="99999.node01")])
+
+
+def test_without_history_what_is_over_is_unknown(request_for: MakeRequest, tmp_path: Path) -> None:
+    with FakeScheduler("pbs", tmp_path, job_history=False) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        handle = executor.submit(work(request_for, tmp_path, "short", "exit 3")).job
+        wait_for("forgetting", lambda: executor.poll([handle])[0].state is JobState.UNKNOWN)
+
+
+def test_what_can_never_run_and_what_is_too_much_is_told_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = PBSExecutor()
+    greedy = Resources(mem=900 * 2**30)
+    handle = executor.submit(work(request_for, tmp_path, "greedy", "true", resources=greedy)).job
+    wait_for("the reason", lambda: executor.poll([handle])[0].impossible)
+    with pytest.raises(SubmissionRefusedError, match="Unknown queue"):
+        executor.submit(
+            work(request_for, tmp_path, "lost", "true", resources=Resources(queue="nosuch"))
+        )
+    assert executor.limits().max_array_size == 10000
+
+
+def test_a_job_over_its_time_is_told_on_the_fake(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor = PBSExecutor()
+    short = Resources(time=timedelta(seconds=1))
+    handle = executor.submit(work(request_for, tmp_path, "slow", "sleep 60", resources=short)).job
+    over(executor, handle)
+    assert executor.poll([handle])[0].cause is FailureCause.WALLTIME

@@ -128,6 +128,23 @@ def test_without_a_scheduler_that_answers_nothing_is_written_down(
     assert list(workflow.store.list_runs()) == []
 
 
+def test_submit_says_at_once_that_the_first_job_is_refused(
+    slurm: FakeScheduler, flow_file: MakeFlow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = flow_file(
+        STAGES.replace("@wf.job()\ndef prepare", '@wf.job(queue="nosuch")\ndef prepare')
+    )
+
+    with pytest.raises(SystemExit) as ending:
+        flow.load().cli(["submit", "--executor", "slurm", "--run-dir", "run"])
+
+    assert ending.value.code == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("stages-")
+    assert "nosuch" in said.err
+    assert "sinfo --summarize" in said.err
+
+
 # -- what a machine with one host cannot show ------------------------------------------------
 def test_a_run_is_taken_over_from_a_dispatch_job_that_the_scheduler_says_is_over(
     slurm: FakeScheduler, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch

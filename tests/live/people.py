@@ -130,9 +130,11 @@ class Person:
         assert process.returncode == code, f"{words} ended with {process.returncode}:\n{out}{err}"
         return out + err
 
-    def submits(self, *words: str, run_dir: str | Path = "run", name: str = "flow.py") -> LiveRun:
-        """Submit the flow."""
-        said = self.types("submit", "--run-dir", str(run_dir), *words, name=name)
+    def submits(
+        self, *words: str, run_dir: str | Path = "run", name: str = "flow.py", code: int = 0
+    ) -> LiveRun:
+        """Submit the flow; `code` is what the command ends with."""
+        said = self.types("submit", "--run-dir", str(run_dir), *words, name=name, code=code)
         return LiveRun(self, said.split("\n")[0], self.folder / run_dir)
 
     def ends_all_jobs(self) -> None:

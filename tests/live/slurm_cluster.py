@@ -36,6 +36,7 @@ ACCOUNTING_PACKAGES = (
     "mariadb-server",
     "mariadb-client",
 )
+GPU_DEVICES = ("/dev/zero", "/dev/full")
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory")
 
 
@@ -53,6 +54,8 @@ class Options:
     """MiB that each node pretends to have."""
     max_array: int = 10001
     """MaxArraySize: one more than the largest index."""
+    gpus: int = 0
+    """That each node pretends to have, at most two."""
     min_job_age: int = 300
     """Seconds that slurmctld remembers a finished job."""
 
@@ -253,6 +256,11 @@ class SlurmCluster:
                 "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\n"
                 "ConstrainRAMSpace=yes\nConstrainSwapSpace=no\nConstrainCores=no\n"
             )
+        if self.options.gpus:
+            (self.directory / "etc" / "gres.conf").write_text(
+                # Devices that are there on every machine stand for them.
+                f"Name=gpu File={','.join(GPU_DEVICES[: self.options.gpus])}\n"
+            )
         if self.options.accounting:
             path = self.directory / "etc" / "slurmdbd.conf"
             path.write_text(self._slurmdbd_conf())
@@ -316,9 +324,12 @@ class SlurmCluster:
             ]
         else:
             lines.append("AccountingStorageType=accounting_storage/none")
+        gres = f" Gres=gpu:{options.gpus}" if options.gpus else ""
+        if options.gpus:
+            lines.append("GresTypes=gpu")
         lines += [
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node]} "
-            f"CPUs={options.cpus} RealMemory={options.memory}"
+            f"CPUs={options.cpus} RealMemory={options.memory}{gres}"
             for node in self.nodes()
         ]
         nodes = ",".join(self.nodes())
@@ -381,6 +392,7 @@ def main() -> None:
         ("nodes", Options.nodes),
         ("cpus", Options.cpus),
         ("memory", Options.memory),
+        ("gpus", Options.gpus),
         ("max-array", Options.max_array),
         ("min-job-age", Options.min_job_age),
     ):

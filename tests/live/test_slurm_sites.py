@@ -33,8 +33,8 @@ def forgetful() -> Iterator[SlurmCluster]:
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[SlurmCluster]:
-    """A cluster without accounting that forgets finished jobs as soon as it can."""
-    with running(Options(nodes=1, min_job_age=5, accounting=False)) as cluster:
+    """A cluster with GPUs, without accounting, that forgets finished jobs as soon as it can."""
+    with running(Options(nodes=1, min_job_age=5, accounting=False, gpus=2)) as cluster:
         yield cluster
 
 
@@ -126,6 +126,22 @@ def test_without_accounting_causes_are_told_while_slurm_remembers(
     run.ends()
 
 
+def test_a_task_gets_the_gpus_that_it_asks_for(bare: SlurmCluster, tmp_path: Path) -> None:
+    person = person_on(bare, tmp_path).write("""
+    wf = Workflow("gpus")
+
+
+    @wf.job(gpus=2)
+    def count() -> str:
+        return os.environ["SLURM_GPUS_ON_NODE"]
+    """)
+
+    run = person.submits()
+
+    run.ends()
+    assert run.result("count") == "2"
+
+
 # -- memory --------------------------------------------------------------------------------------
 def test_what_ran_out_of_confined_memory_is_tried_with_twice_as_much(
     confined: SlurmCluster, tmp_path: Path
@@ -165,7 +181,7 @@ def test_what_slurm_never_accepts_fails_in_its_own_words(
 ) -> None:
     person = person_on(forgetful, tmp_path).write(ONE.replace("WISHES", wishes))
 
-    run = person.submits()
+    run = person.submits(code=1)
 
     run.ends(RunState.FAILED)
     ((cause, error),) = run.failures().values()

@@ -185,6 +185,11 @@ def submit(
         raise typer.Exit(follow_run(submitted, console, runs.command))
     if wait:
         raise typer.Exit(watch(submitted, console, runs.command))
+    if submitted.state is RunState.FAILED:
+        # The scheduler has refused the first jobs for good.
+        status = submitted.status(as_dict=True)
+        console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
+        raise typer.Exit(RUN_FAILED)
     console.say(f"submitted to run in {near(submitted.run_dir)}")
     console.put(step_lines(steps_while_running(runs.command, submitted.run_id)))
 

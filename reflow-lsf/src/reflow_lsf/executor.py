@@ -18,8 +18,10 @@ from reflow.plugin_api import (
     CommandResult,
     ConfigError,
     ExecutorError,
+    FailureCause,
     JobHandle,
     JobRequest,
+    JobState,
     JobStatus,
     Limits,
     Resources,
@@ -206,6 +208,21 @@ class LSFExecutor(BatchExecutor):
         """One word that is no id would spoil the whole answer."""
         return re.fullmatch(r"\d+(?:\[[\d,-]+\])?", native_id) is not None
 
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """As the base does; then jobs are killed whose condition can never be true.
+
+        Nothing else ends them.
+        """
+        statuses = super().poll(handles)
+        doomed = [status for status in statuses if status.impossible]
+        self._cancel([item for status in doomed for item in self._words_for(status)])
+        return [_never_ran(status) if status.impossible else status for status in statuses]
+
+    def _words_for(self, status: JobStatus) -> Sequence[str]:
+        if status.positions is None:
+            return [status.native_id]
+        return self.element_ids(JobHandle(native_id=status.native_id), status.positions)
+
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Finished jobs too, for as long as mbatchd remembers them (CLEAN_PERIOD)."""
         as_json = self.json if self.json is not None else self._json
@@ -313,6 +330,10 @@ def _job_name(request: JobRequest) -> str:
         return request.token
     limit = "" if request.throttle is None else f"%{request.throttle}"
     return f"{request.token}[1-{request.size}]{limit}"
+
+
+def _never_ran(status: JobStatus) -> JobStatus:
+    return replace(status, state=JobState.FAILED, cause=FailureCause.SUBMIT, impossible=False)
 
 
 def _amount(size: int, parts: int, unit: str) -> int:

@@ -399,6 +399,17 @@ def test_a_history_that_cannot_be_asked_leaves_the_signal() -> None:
     assert (status.cause, status.signal) == (FailureCause.SIGNAL, 2)
 
 
+def test_a_job_whose_condition_can_never_be_true_is_killed() -> None:
+    doomed = recording("dep-bjobs-l-after-done-failing")
+    executor, runner = lsf(doomed.answer, recording("bkill-pending").answer, json=False)
+
+    (status,) = executor.poll([JobHandle(native_id="241")])
+
+    assert (status.state, status.cause) == (JobState.FAILED, FailureCause.SUBMIT)
+    assert "never satisfied" in status.reason
+    assert runner.argvs[1] == ("bkill", "241")
+
+
 @pytest.mark.parametrize("answer", [(255, "", "LIM is down"), (0, "Job <24>, cut sho", "")])
 def test_a_question_without_a_whole_answer_says_nothing(answer: Answer) -> None:
     executor, _ = lsf(answer, json=False)

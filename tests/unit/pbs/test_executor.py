@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_pbs.executor import PBSExecutor
 
+from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.pbs.recordings import recorded
@@ -386,6 +388,12 @@ def test_commands_may_be_elsewhere(tmp_path: Path, request_for: MakeRequest) -> 
     command = executor.submit_command(Path("/s"), request_for(), None)
     assert command.argv == ("/opt/pbs/bin/qsub", "/s")
     assert executor.settings == {"qsub": "/opt/pbs/bin/qsub", "qstat": f"{folder}/qstat"}
+
+
+def test_every_setting_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "schedulers" / "pbs.md").read_text()
+    for item in dataclasses.fields(PBSExecutor):
+        assert not item.init or f"`{item.name}`" in page, item.name
 
 
 # -- on the strict fake --------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_sge.executor import SGEExecutor
 
+from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
 
@@ -329,6 +331,12 @@ def test_an_array_takes_one_place_whatever_its_size(most: int, room: int | None)
     else:
         assert found.max_submit_jobs == 7 + room
         assert found.queued_jobs == 7
+
+
+def test_every_setting_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "schedulers" / "sge.md").read_text()
+    for item in dataclasses.fields(SGEExecutor):
+        assert not item.init or f"`{item.name}`" in page, item.name
 
 
 # -- on the strict fake --------------------------------------------------------------------

@@ -83,7 +83,7 @@ exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 # A job that is ended over its memory would leave all of that as a file.
 ulimit -S -c 0
 export REFLOW_NATIVE_ID="${LSB_JOBID}[${LSB_JOBINDEX}]"
-export REFLOW_INCARNATION="$HOSTNAME-$LS_JOBPID"
+export REFLOW_INCARNATION="$HOSTNAME:$LS_JOBPID"
 export REFLOW_WAVE='3 of 4'
 module load python
 cd -- /data || exit 1

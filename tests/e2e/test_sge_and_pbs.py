@@ -1,0 +1,109 @@
+"""Whole workflows through reflow-sge and reflow-pbs, on fakes that really run jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from reflow.model.states import RunState
+from reflow.testing.fakes import FakeScheduler
+
+from tests.e2e.support import FlowFile, counts, failed, until
+
+MakeFlow = Callable[..., FlowFile]
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def prepare() -> list[str]:
+    return ["a", "b", "c"]
+
+
+@wf.job(array=True)
+def each(word: Annotated[str, Result(step="prepare")]) -> str:
+    did(word)
+    if word == "b" and not Path("{here}/mended").exists():
+        raise ValueError(word)
+    return word
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="each")]) -> str:
+    return "".join(words)
+"""
+WAITING = """
+wf = Workflow("wait")
+
+
+@wf.job()
+def words() -> list[str]:
+    return list("abc")
+
+
+@wf.job(array=True, array_parallelism=2)
+def stay(word: Annotated[str, Result(step="words")]) -> str:
+    did(word)
+    wait_for("{here}/go")
+    return word
+"""
+
+
+@pytest.fixture(params=["sge", "pbs"])
+def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeScheduler]:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler(request.param, folder) as fake:
+        fake.activate()
+        yield fake
+
+
+def test_a_run_goes_from_stage_to_stage_by_itself(
+    cluster: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES)
+    (flow.folder / "mended").touch()
+
+    run = flow.load().submit(run_dir="run", executor=cluster.name)
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert run.result("gather") == "abc"
+    # Neither a watchdog nor a follow-up that waits for ever.
+    cluster.wait_until_idle()
+
+
+def test_an_element_that_failed_is_tried_again_alone(
+    cluster: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES)
+    run = flow.load().submit(run_dir="run", executor=cluster.name)
+    until(lambda: run.state.final)
+    assert failed(run)["each", 1][0] == "ERROR"
+
+    (flow.folder / "mended").touch()
+    run.retry()
+    until(lambda: run.state.final)
+
+    assert run.result("gather") == "abc"
+    assert flow.deeds == {"a": 1, "b": 2, "c": 1}
+    cluster.wait_until_idle()
+
+
+def test_a_run_that_is_cancelled_leaves_nothing_in_the_queue(
+    cluster: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(WAITING)
+    run = flow.load().submit(run_dir="run", executor=cluster.name)
+    until(lambda: len(flow.deeds) == 2)
+
+    run.cancel()
+
+    until(lambda: run.state.final)
+    assert counts(run, "stay") == {"CANCELLED": 3}
+    cluster.wait_until_idle()

@@ -130,7 +130,16 @@ class TaskArguments:
 
 
 def _parameters(spec: TaskSpec, settings: RunSettings) -> dict[str, str]:
-    return {item.argument: settings.parameters[item.keyword(spec.name)] for item in spec.parameters}
+    found = {}
+    for item in spec.parameters:
+        keyword = item.keyword(spec.name)
+        if keyword not in settings.parameters:
+            raise DefinitionError(
+                f"task {spec.name!r} was given the parameter {keyword!r} since "
+                f"{settings.run_id} was submitted: start a new run"
+            )
+        found[item.argument] = settings.parameters[keyword]
+    return found
 
 
 def _digest_of_all(instances: Sequence[Instance]) -> str:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.claims import current_claim
+from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
 from reflow.errors import SchedulerUnavailableError
@@ -42,28 +43,31 @@ def cancel(
     image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
 ) -> int:
     """Cancel what has not ended, of one task or of all; tells how many elements."""
-    if name is None:
+    chosen = [task for task in image.tasks.values() if name in (None, task.name)]
+    waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
+    handles = _handles_of_waves(settings.layout, executor, waves)
+    count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
+    if count and name is None:
         # Workers that are about to start look for this before they claim anything.
         settings.layout.root.mkdir(parents=True, exist_ok=True)
         settings.layout.cancelled.touch()
-    chosen = [task for task in image.tasks.values() if name in (None, task.name)]
-    handles = handles_of(
-        settings.layout,
-        (wave.record for wave in image.waves.values() if name in (None, wave.record.task)),
-    )
-    count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
     cancel_jobs(executor, handles)
     return count
 
 
 def stop(image: RunImage, settings: RunSettings, executor: Executor) -> None:
     """End a run early because something failed and `on_error` is "stop"."""
-    handles = handles_of(settings.layout, (wave.record for wave in image.waves.values()))
+    handles = _handles_of_waves(settings.layout, executor, list(image.waves.values()))
+    why = "because another task failed"
     for task in image.tasks.values():
         if task.size is None and task.state is None:
             image.end_task(task, TaskState.SKIPPED)
-        else:
-            _cancel_task(image, task, "cancelled because another task failed")
+            continue
+        for instance in task.instances:
+            if instance.state is TaskState.PENDING:
+                image.settle(instance, _ended(instance, TaskState.SKIPPED, f"skipped {why}"))
+            elif not instance.state.final:
+                image.settle(instance, _ended(instance, TaskState.CANCELLED, f"cancelled {why}"))
     cancel_jobs(executor, handles)
 
 
@@ -84,6 +88,23 @@ def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> in
         settings.layout.cancelled.unlink(missing_ok=True)
         image.set_run_state(RunState.RUNNING)
     return count
+
+
+def _handles_of_waves(
+    layout: RunLayout, executor: Executor, waves: Iterable[WaveImage]
+) -> list[JobHandle]:
+    """Handles of waves, and of the workers that outlived an earlier supervisor."""
+    waves = list(waves)
+    handles = handles_of(layout, (wave.record for wave in waves))
+    if not executor.capabilities.volatile:
+        return handles
+    for wave in waves:
+        for position, instance in wave.members.items():
+            if instance.state is TaskState.RUNNING:
+                claim = current_claim(layout.wave(wave.record.number), position)
+                if claim is not None:
+                    handles.append(JobHandle(native_id=claim.native_id))
+    return handles
 
 
 def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
@@ -125,16 +146,16 @@ def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:
         return 1
     unfinished = [instance for instance in task.instances if not instance.state.final]
     for instance in unfinished:
-        image.settle(instance, _cancelled(instance, why))
+        image.settle(instance, _ended(instance, TaskState.CANCELLED, why))
     return len(unfinished)
 
 
-def _cancelled(instance: Instance, why: str) -> Outcome:
+def _ended(instance: Instance, state: TaskState, why: str) -> Outcome:
     return Outcome(
         task=instance.task,
         index=instance.index,
         attempt=instance.attempt,
-        state=TaskState.CANCELLED,
+        state=state,
         error=why,
     )
 

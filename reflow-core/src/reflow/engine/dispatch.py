@@ -18,7 +18,7 @@ from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
 from reflow.engine.lease import release
-from reflow.engine.plan import Plan, end_state, make_plan
+from reflow.engine.plan import Plan, make_plan
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
 from reflow.engine.submit import Submitter
@@ -26,7 +26,7 @@ from reflow.engine.wave import WaveSpec
 from reflow.errors import DefinitionError, SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
-from reflow.model.records import Instance, Lease, Outcome, SubmissionState
+from reflow.model.records import Instance, Lease, Outcome, RequestKind, SubmissionState
 from reflow.model.states import RunState, TaskState
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
@@ -60,6 +60,9 @@ class Dispatcher:
         self._beaten = 0.0
         self.moved = False
         """Whether the last step changed anything."""
+        self.on_retry: Callable[[], None] = lambda: None
+        """Called once a retry has been written down, before anything of it is planned."""
+        self._forgiven = 0
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
         self._code: dict[str, str] = {}
@@ -145,7 +148,13 @@ class Dispatcher:
             self._ingest.collect()
         for request in requests:
             carry_out(request, self.image, self.settings, self.executor)
+        retried = any(request.kind is RequestKind.RETRY for request in requests)
+        if retried:
+            # What failed earlier and is not tried again stops nothing once more.
+            self._forgiven = self._failed()
         self.commit()
+        if retried:
+            self.on_retry()
 
     def cancel(self) -> None:
         """End the run early: what has not ended is cancelled."""
@@ -291,8 +300,14 @@ class Dispatcher:
             self.image.settle(instance, outcome)
 
     def _stop_if_failed(self) -> None:
-        if self.settings.on_error == "stop" and end_state(self.image.tasks) is RunState.FAILED:
+        if self.settings.on_error == "stop" and self._failed() > self._forgiven:
             stop(self.image, self.settings, self.executor)
+
+    def _failed(self) -> int:
+        tasks = self.image.tasks.values()
+        return sum(
+            task.tally[TaskState.FAILED] + (task.state is TaskState.FAILED) for task in tasks
+        )
 
     def _dead_end(self, plan: Plan) -> RunState | None:
         """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
@@ -304,7 +319,8 @@ class Dispatcher:
 
     def _finalise(self, state: RunState) -> None:
         """Record the end, and leave nothing in the queue."""
-        if self.settings.layout.cancelled.exists():
+        if state is RunState.FAILED and self.settings.layout.cancelled.exists():
+            # What had failed before somebody cancelled the rest.
             state = RunState.CANCELLED
         own = os.environ.get("REFLOW_NATIVE_ID", "")
         left = [

@@ -30,7 +30,8 @@ RESULT_NOT_WRITTEN = 74
 def code_of(spec: TaskSpec, settings: RunSettings) -> str:
     """What a task's code counts by: the author's version, or the digest of its source."""
     if spec.version is not None:
-        return spec.version
+        # Two workflows may well have a task "prepare" of version "1".
+        return f"version {spec.version} in {settings.workflow}"
     return source_digest(spec.function, None if settings.flow is None else settings.flow.file)
 
 

@@ -90,7 +90,13 @@ def locate(workflow: Workflow) -> FlowRef:
     """
     for spec in workflow.specs():
         _check_importable(workflow.name, spec.name, spec.function)
-    found = {name: each for name, each in list(sys.modules.items()) if _defines(each, workflow)}
+    script = sys.modules.get("__main__")
+    # Some modules of the standard library register the script under a second name.
+    found = {
+        name: each
+        for name, each in list(sys.modules.items())
+        if _defines(each, workflow) and (each is not script or name == "__main__")
+    }
     if not found:
         raise DefinitionError(
             f"workflow {workflow.name!r} is not a variable of any module, so that other processes "
@@ -224,11 +230,12 @@ def _pick(module: ModuleType, name: str | None, where: str) -> Workflow:
             raise FlowImportError(f"{where} defines no Workflow at its top level")
         listed = ", ".join(workflow.name for workflow in names)
         raise FlowImportError(f"{where} defines several workflows ({listed}): add ':NAME'")
-    if name in found:
-        return found[name]
+    # A workflow's own name comes before a variable's: it is what a run is recorded under.
     matching = [workflow for workflow in names if workflow.name == name]
     if len(matching) == 1:
         return matching[0]
+    if name in found:
+        return found[name]
     listed = ", ".join(workflow.name for workflow in names) or "none"
     raise FlowImportError(f"{where} has no workflow {name!r}; it has: {listed}")
 

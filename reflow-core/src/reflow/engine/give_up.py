@@ -21,6 +21,7 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
     `retry` takes all of that up again.
     """
     waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
+    unfinished = store.instances(lease.run_id, states=[waiting, *running])
     outcomes = [
         Outcome(
             task=instance.task,
@@ -29,14 +30,18 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
             state=TaskState.CANCELLED,
             error=said,
         )
-        for instance in store.instances(lease.run_id, states=[waiting, *running])
+        for instance in unfinished
     ]
-    unknown = [
-        task.name for task in store.tasks(lease.run_id) if task.size is None and task.state is None
+    counts = store.counts(lease.run_id)
+    not_begun = [
+        task.name
+        for task in store.tasks(lease.run_id)
+        if task.state is None
+        and (task.size is None or (task.size == 1 and not counts.get(task.name)))
     ]
     with store.fenced(lease) as write:
         write.record_outcomes(outcomes)
-        for name in unknown:
+        for name in not_begun:
             write.set_task_state(name, TaskState.CANCELLED)
         write.set_run_state(state, said)
     let_go(store, lease)
@@ -52,6 +57,6 @@ def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
 
 def cannot_dispatch(settings: RunSettings, error: BaseException) -> str:
     """What a run's record says when its dispatcher failed."""
-    return (
-        f"the run cannot be dispatched: {summary(error)} (more in {settings.layout.dispatch_log})"
-    )
+    said = f"the run cannot be dispatched: {summary(error)}"
+    log = settings.layout.dispatch_log
+    return f"{said} (more in {log})" if log.exists() else said

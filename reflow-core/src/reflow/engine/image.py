@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from reflow.errors import FlowImportError
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.records import (
     Instance,
@@ -14,6 +15,7 @@ from reflow.model.records import (
     SubmissionKind,
     SubmissionRecord,
     SubmissionState,
+    TaskRecord,
 )
 from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.model.tasks import TaskSpec
@@ -118,8 +120,12 @@ class RunImage:
 
     def _load(self) -> None:
         records = {record.name: record for record in self.store.tasks(self.run_id)}
+        self._check_known(records)
         for name, spec in self.graph.tasks.items():
-            record = records[name]
+            record = records.get(name)
+            if record is None:
+                # Added to the flow since the run was submitted: no part of the run.
+                continue
             self.tasks[name] = TaskImage(spec, self.graph.edges[name], record.size, record.state)
         for instance in self.store.instances(self.run_id):
             task = self.tasks[instance.task]
@@ -139,6 +145,22 @@ class RunImage:
                 if instance.state in ACTIVE_TASK_STATES and instance.wave in self.waves:
                     assert instance.position is not None
                     self.waves[instance.wave].members[instance.position] = instance
+
+    def _check_known(self, records: Mapping[str, TaskRecord]) -> None:
+        """Raise `FlowImportError` where the flow has become another one than the run's."""
+        gone = [name for name in records if name not in self.graph.tasks]
+        if gone:
+            raise FlowImportError(
+                f"the flow changed since {self.run_id} was submitted: it has no task "
+                f"{gone[0]!r} any more. Put it back, or start a new run"
+            )
+        for name in records:
+            for step in self.graph.tasks[name].upstream:
+                if step not in records:
+                    raise FlowImportError(
+                        f"the flow changed since {self.run_id} was submitted: task {name!r} now "
+                        f"needs {step!r}, which the run does not have. Start a new run"
+                    )
 
     # -- changes ---------------------------------------------------------------------------
     def move(self, instance: Instance, state: TaskState) -> None:

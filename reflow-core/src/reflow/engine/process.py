@@ -36,10 +36,16 @@ def this_process() -> dict[str, Json]:
 
 
 def provably_dead(owner: Mapping[str, Json]) -> bool:
-    """Whether the process that an owner names has certainly ended. Another host's never is."""
-    if owner.get("host") != socket.gethostname():
+    """Whether the process that an owner names has certainly ended.
+
+    One on another machine never has. The same start of a kernel is the same machine, whatever
+    it is called; where that cannot be told, the name decides.
+    """
+    here = boot_id()
+    same_boot = bool(here) and owner.get("boot") == here
+    if not same_boot and owner.get("host") != socket.gethostname():
         return False
-    if owner.get("boot") != boot_id():
+    if not same_boot and here:
         return True
     pid, start = owner.get("pid"), owner.get("start")
     return isinstance(pid, int) and start is not None and start_of(pid) != start

@@ -25,7 +25,7 @@ from reflow.model.states import RunState
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
 from reflow.values.text import dumps, loads
-from reflow.wiring.parameters import bind_parameters
+from reflow.wiring.parameters import bind_parameters, text_of
 
 DISPATCH_JOBS = ("dispatch.follow_up", "dispatch.last_worker", "dispatch.watchdog")
 """Settings by which a run's jobs dispatch."""
@@ -111,7 +111,7 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
         if settings.layout.root.exists():
             continue
         _make_folder(settings)
-        if store.create_run(_record(settings), _tasks(graph)):
+        if store.create_run(_record(settings, graph), _tasks(graph)):
             return settings
         shutil.rmtree(settings.layout.root, ignore_errors=True)
     raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
@@ -164,7 +164,7 @@ def _point_to_newest(layout: RunLayout) -> None:
     temporary.replace(link)
 
 
-def _record(settings: RunSettings) -> RunRecord:
+def _record(settings: RunSettings, graph: Graph) -> RunRecord:
     return RunRecord(
         run_id=settings.run_id,
         workflow=settings.workflow,
@@ -172,8 +172,21 @@ def _record(settings: RunSettings) -> RunRecord:
         run_dir=settings.run_dir,
         created_at=datetime.now(UTC),
         executor=settings.executor,
-        parameters={name: loads(text) for name, text in settings.parameters.items()},
+        parameters={
+            name: _readable(loads(text), graph.parameters[name].declared.annotation)
+            for name, text in settings.parameters.items()
+        },
     )
+
+
+def _readable(data: Json, annotation: Any) -> Json:
+    """A parameter as status shows it: plain JSON, and text for what JSON has no word for."""
+    if not isinstance(data, dict | list):
+        return data
+    value = plugin_codecs().decode(data, annotation)
+    if isinstance(value, list):
+        return [_readable(item, annotation) for item in data]
+    return text_of(value)
 
 
 def _tasks(graph: Graph) -> list[TaskRecord]:

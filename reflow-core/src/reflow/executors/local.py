@@ -113,6 +113,9 @@ class LocalExecutor:
             job = self._jobs.get(handle.native_id)
             if job is not None:
                 self.cancel_positions(handle, range(job.request.size or 1))
+            elif claimed_process_lives(handle.native_id):
+                # A worker of an earlier supervisor: not our child, but ours to end.
+                end_group(int(handle.native_id.split(":")[-2]), signal.SIGTERM)
 
     def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
         """Drop or end some elements."""

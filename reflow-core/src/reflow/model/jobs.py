@@ -10,7 +10,6 @@ from pathlib import Path
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 
-
 LOG_NAME = "scheduler.log"
 """In a request's directory: what the scheduler, and the script before its work, have to say."""
 

@@ -13,7 +13,7 @@ from reflow.errors import ParameterError
 _CLOCK = re.compile(
     r"(?:(?P<days>\d+)-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)"
 )
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<unit>[KMGTP])(?:i?B)?|B)", re.IGNORECASE)
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
@@ -68,7 +68,7 @@ def parse_memory(value: str | int) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         size = value
     elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        size = round(float(match["number"]) * 1024 ** _UNITS[match["unit"].upper()])
+        size = round(float(match["number"]) * 1024 ** _UNITS[(match["unit"] or "").upper()])
     else:
         raise ParameterError(
             f"mem {value!r} is not a size: write '4G', '512M', '1.5GiB' or bytes as a whole number"

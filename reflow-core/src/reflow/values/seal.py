@@ -90,6 +90,8 @@ def is_stale(paths_text: str | None, output_text: str, codecs: Codecs) -> str | 
         for reference, record in _recorded(paths_text, output_text, codecs):
             if record["existed"] and not reference.codec.exists(reference.data):
                 return f"{_described(reference)} no longer exists"
+            if _place(reference.codec.recorded(reference.data)) != _place(record["recorded"]):
+                return f"{_described(reference)} leads elsewhere from this folder"
     except StoredValueError as error:
         return str(error)
     return None
@@ -107,6 +109,11 @@ def changed_since(paths_text: str | None, output_text: str, codecs: Codecs) -> s
         if not reference.codec.verify(reference.data, record["recorded"]):
             return f"{_described(reference)} is not what it was when the task ended"
     return None
+
+
+def _place(recorded: Json) -> Json:
+    """The absolute path that a relative one led to; None for what is no path."""
+    return recorded.get("path") if isinstance(recorded, dict) else None
 
 
 def _may_refer(text: str) -> bool:

@@ -219,7 +219,7 @@ def _converted(cls: type, convert: Callable[[str], Any], example: str) -> Callab
             return convert(text)
         except (ValueError, OverflowError):
             raise _BadValueError(
-                f"{text!r} is not a {cls.__name__}; write it as {example}"
+                f"{text!r} is not of type {cls.__name__}; write it as {example}"
             ) from None
 
     return parse

@@ -132,6 +132,9 @@ class Daemons:
                 os.kill(pid, number)
             with contextlib.suppress(StartError):
                 wait_for(f"the end of {name}", lambda: not self._lives(pid, started), patience)
+        child = self._children.pop(pid, None)
+        if child is not None:
+            child.wait(timeout=10)
         self._write({key: value for key, value in self._read().items() if key != name})
 
     def _lives(self, pid: int, started: str | None) -> bool:

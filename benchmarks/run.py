@@ -34,6 +34,8 @@ class Cost:
     """What a process took."""
 
     seconds: float
+    cpu: float
+    """Seconds of processor time, children included: what a busy machine does not change."""
     peak: int
     """Bytes of the process itself, its children apart."""
 
@@ -72,7 +74,7 @@ def cost(*words: str) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{words} ended with {process.returncode}"
     # ru_maxrss is in KiB on Linux: getrusage(2).
-    return Cost(seconds, usage.ru_maxrss * 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def printed(*words: str) -> str:
@@ -100,7 +102,7 @@ def fresh_folder() -> Iterator[Path]:
 class Runs:
     """The floor, a run, the same again from the cache, and single steps, for one size."""
 
-    floor: float
+    floor: Cost
     run: Cost
     cached: Cost
     steps: dict[str, float]
@@ -110,7 +112,7 @@ def measure(count: int, repeats: int) -> Runs:
     floors, runs, cached, steps = [], [], [], []
     for _ in range(repeats):
         with fresh_folder():
-            floors.append(cost(str(HERE / "floor.py"), str(count)).seconds)
+            floors.append(cost(str(HERE / "floor.py"), str(count)))
             runs.append(cost(str(HERE / "noop.py"), str(count)))
             cached.append(cost(str(HERE / "noop.py"), str(count)))
             status = json.loads(printed(str(HERE / "status.py")))
@@ -122,22 +124,23 @@ def measure(count: int, repeats: int) -> Runs:
         return min(costs, key=lambda each: each.seconds)
 
     best = {name: min(each[name] for each in steps) for name in steps[0]}
-    return Runs(min(floors), quickest(runs), quickest(cached), best)
+    return Runs(quickest(floors), quickest(runs), quickest(cached), best)
 
 
 def size_rows(runs: Runs, count: int) -> Iterator[Row]:
     """How one size stands against its floor."""
-    for what, seconds, reach in (
-        ("elements, `run_local(max_workers=2)`", runs.run.seconds, 1.0),
-        ("elements again, all from cache", runs.cached.seconds, 0.25),
-        ("elements: dispatch step that submits them", runs.steps["dispatch"], 0.25),
-        ("elements: dispatch step that ingests their results", runs.steps["ingest"], 0.5),
+    steps = runs.steps
+    for what, seconds, cpu, reach in (
+        ("elements, `run_local(max_workers=2)`", runs.run.seconds, runs.run.cpu, 1.0),
+        ("elements again, all from cache", runs.cached.seconds, runs.cached.cpu, 0.25),
+        ("elements: dispatch step, submitting", steps["dispatch"], steps["dispatch_cpu"], 0.25),
+        ("elements: dispatch step, ingesting", steps["ingest"], steps["ingest_cpu"], 0.5),
     ):
         yield Row(
             f"{count:,} {what}",
-            f"{seconds:.2f} s",
-            f"floor {runs.floor:.2f} s",
-            seconds / runs.floor,
+            f"{seconds:.2f} s (CPU {cpu:.2f} s)",
+            f"floor {runs.floor.seconds:.2f} s (CPU {runs.floor.cpu:.2f} s)",
+            seconds / runs.floor.seconds,
             reach,
         )
 

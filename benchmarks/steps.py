@@ -84,10 +84,11 @@ class Nothing:
         return
 
 
-def timed(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(action: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and seconds of processor time of this process."""
+    start, cpu = time.perf_counter(), time.process_time()
     action()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def submitted(count: int, executor: Nothing) -> RunSettings:
@@ -131,7 +132,7 @@ def one_worker(settings: RunSettings, position: int) -> float:
     wave = wave_of(settings, "nothing")
     words = [str(settings.run_dir), settings.run_id, str(wave.number), str(position)]
     command = [sys.executable, "-m", "reflow.engine.worker", *words]
-    seconds = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+    seconds, _ = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
     assert any((wave.results / "0").glob(f"{position}.1.*.json")), "it left no result"
     return seconds
 
@@ -139,12 +140,12 @@ def one_worker(settings: RunSettings, position: int) -> float:
 def measure(count: int) -> dict[str, float]:
     executor = Nothing()
     settings = submitted(count, executor)
-    dispatch = timed(lambda: step(settings, executor))
+    dispatch, dispatch_cpu = timed(lambda: step(settings, executor))
     assert sum(wf.store.counts(settings.run_id)["nothing"].values()) == count
     wave = wave_of(settings, "nothing")
     for index in range(count):
         publish(wave, result(index, index), "0")
-    ingest = timed(lambda: step(settings, executor))
+    ingest, ingest_cpu = timed(lambda: step(settings, executor))
     assert wf.store.counts(settings.run_id)["nothing"] == {TaskState.SUCCESS: count}
     # ru_maxrss is in KiB on Linux: getrusage(2).
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -154,7 +155,9 @@ def measure(count: int) -> dict[str, float]:
     worker = min(one_worker(still, position) for position in range(WORKERS))
     return {
         "dispatch": dispatch,
+        "dispatch_cpu": dispatch_cpu,
         "ingest": ingest,
+        "ingest_cpu": ingest_cpu,
         "peak": peak,
         "worker": worker,
     }

@@ -184,7 +184,7 @@ def test_a_value_from_python_is_what_the_function_will_receive(
         (bool, "true", "must be bool"),
         (Path, 3, "must be Path"),
         (Path, "", "not a path"),
-        (datetime, "soon", "'soon' is not a datetime"),
+        (datetime, "soon", "'soon' is not of type datetime"),
         (datetime, date(2025, 1, 1), "must be datetime"),
         (date, NOON, "must be date, not datetime"),
         (UUID, 3, "must be UUID"),

@@ -403,3 +403,21 @@ def test_a_limit_on_jobs_defers_on_the_fake(request_for: MakeRequest, tmp_path: 
         executor.submit(work(request_for, tmp_path, "one", "sleep 60"))
         with pytest.raises(SubmissionDeferredError):
             executor.submit(work(request_for, tmp_path, "two", "true"))
+
+
+def test_what_can_never_start_is_impossible_on_the_fake(
+    fake: FakeScheduler,
+    request_for: MakeRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reflow_sge.executor._PATIENCE", timedelta(0))
+    executor = SGEExecutor()
+    executor.submit(work(request_for, tmp_path, "all", "sleep 60", resources=Resources(cpus=8)))
+    greedy = work(request_for, tmp_path, "greedy", "true", resources=Resources(mem=2**50))
+    behind = work(request_for, tmp_path, "behind", "true", resources=Resources(cpus=8))
+    handles = [executor.submit(request).job for request in (greedy, behind)]
+
+    impossible = {s.native_id for s in executor.poll(handles) if s.impossible}
+
+    assert impossible == {handles[0].native_id}

@@ -186,7 +186,7 @@ class Qmod:
 
 
 class Qalter:
-    """The command, as far as `-tc` and `-h` go."""
+    """The command, as far as `-tc`, `-h` and `-w v` go."""
 
     def __init__(self, face: SgeFace) -> None:
         self._face = face
@@ -200,8 +200,23 @@ class Qalter:
             if not found:
                 raise Refusal(f'denied: job "{word}" does not exist')
             for job in found:
+                if line.last("w") == "v":
+                    return self._verified(job)
                 if line.has("tc"):
                     job.throttle = int(line.last("tc")) or None
                     said += f"modified task concurrency of job {job.number}\n"
                     self._face.engine.want_schedule()
         return Reply(said)
+
+    def _verified(self, job: SgeJob) -> Reply:
+        """Whether a job could start if the cluster were empty; nothing is changed."""
+        if not job.waiting or any(task.run is not None for task in job.tasks_left):
+            return Reply("verification: job is already running or is held\n")
+        if self._face.could_ever_run(job):
+            return Reply("verification: found suitable queue(s)\n")
+        asked = ",".join(f"{name}={value}" for name, value in job.resources.items())
+        return Reply(
+            f'Job {job.number} (-l {asked}) cannot run at host "node01" because it offers too '
+            "little\nverification: no suitable queues\n",
+            code=1,
+        )

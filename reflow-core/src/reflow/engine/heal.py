@@ -8,6 +8,7 @@ from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
 from reflow.engine.lease import let_go, take, take_from, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.engine.process import boot_id
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import NotFoundError, ReflowError
@@ -60,9 +61,12 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
 def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
     """Take over from a dispatch job on another machine that the scheduler says is over."""
     seen = store.lease(record.run_id)
-    native_id = (seen.owner or {}).get("native_id")
+    owner = seen.owner or {}
+    native_id = owner.get("native_id")
     if not isinstance(native_id, str) or not native_id:
-        return []
+        elsewhere = owner.get("boot") not in (None, boot_id())
+        said = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
+        return [f"{said}; if nothing moves, look there"] if elsewhere else []
     settings = read_settings(record.run_dir, record.run_id)
     with closing(executor_of(settings)) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])

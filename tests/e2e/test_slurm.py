@@ -145,6 +145,35 @@ def test_submit_says_at_once_that_the_first_job_is_refused(
     assert "sinfo --summarize" in said.err
 
 
+def test_waves_and_their_follow_ups_fit_into_the_queue(
+    tmp_path: Path, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
+    flow = flow_file("""
+    wf = Workflow("many")
+
+
+    @wf.job()
+    def prepare() -> list[int]:
+        return list(range(9))
+
+
+    @wf.job(array=True)
+    def each(number: Annotated[int, Result(step="prepare")]) -> int:
+        return number
+    """)
+    with FakeScheduler("slurm", tmp_path, max_array_size=3, max_submit_jobs=9) as fake:
+        fake.activate()
+        # The fake does not tell of its limit, so the person does.
+        executor = SlurmExecutor(max_submit_jobs=9)
+        run = flow.load().submit(run_dir="run", executor=executor)
+        until(lambda: run.state.final)
+        refused = [call for call in fake.calls if call.name == "sbatch" and call.code]
+
+    assert run.result("each") == list(range(9))
+    assert refused == []
+
+
 # -- what a machine with one host cannot show ------------------------------------------------
 def test_a_run_is_taken_over_from_a_dispatch_job_that_the_scheduler_says_is_over(
     slurm: FakeScheduler, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch

@@ -135,8 +135,11 @@ class Submitter:
         # moment at which it was asked.
         ours = self._image.outstanding() + len(self._image.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
-        # One place for the next wave's follow-up and one for the watchdog stay free.
-        return max(0, min(limits) - taken - 2)
+        # One place stays free for the watchdog, and one for the follow-up of each wave.
+        free = max(0, min(limits) - taken - 1)
+        largest = self._limit().max_array_size or free
+        full, rest = divmod(free, largest + 1)
+        return full * largest + max(0, rest - 1)
 
     def _limit(self) -> Limits:
         if self._limits is None:

@@ -113,7 +113,7 @@ class Squeue:
         user = call.user if line.has("me") else line.last("user")
         found: list[Record] = []
         for job in self._face.known_jobs():
-            if user and job.user not in user.split(","):
+            if user and not {job.user, str(job.uid)} & set(user.split(",")):
                 continue
             for record in records(job, whole=whole):
                 found += _only_wanted(record, wanted)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -232,6 +233,16 @@ class LiveRun:
     def scripts(self) -> list[Path]:
         """The rendered scripts of waves."""
         return sorted(self.run_dir.glob(f".reflow/{self.run_id}/waves/*/job.sh"))
+
+    # -- what befalls it ---------------------------------------------------------------------
+    def kills(self, module: str, last_word: str) -> None:
+        """Kill the run's processes of a module of the engine from outside Slurm."""
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
+                wanted = {f"reflow.engine.{module}", self.run_id}
+                if wanted <= set(words) and words[-1] == last_word:
+                    os.kill(int(entry.name), signal.SIGKILL)
 
     # -- what people do ----------------------------------------------------------------------
     def status(self, *words: str) -> dict[str, Any]:

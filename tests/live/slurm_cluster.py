@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -197,14 +199,16 @@ class SlurmCluster:
         data, run = self.directory / "db", self.directory / "run"
         access = ["--no-defaults", f"--socket={run / 'mariadb.socket'}"]
         if not (data / "mysql").exists():
-            self.run(
-                "mariadb-install-db",
-                "--no-defaults",
-                "--user=root",
-                f"--datadir={data}",
-                "--skip-test-db",
-                "--auth-root-authentication-method=socket",
-            )
+            # Two at once have been seen to fail with each other's temporary tables.
+            with _alone():
+                self.run(
+                    "mariadb-install-db",
+                    "--no-defaults",
+                    "--user=root",
+                    f"--datadir={data}",
+                    "--skip-test-db",
+                    "--auth-root-authentication-method=socket",
+                )
         serve = [
             "/usr/sbin/mariadbd",
             *access,
@@ -360,6 +364,14 @@ class SlurmCluster:
             "StorageLoc=slurm_acct_db",
         ]
         return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for other tests of this machine that do the same, and let them wait."""
+    with Path("/tmp/reflow-live.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def cgroup_is_possible() -> bool:

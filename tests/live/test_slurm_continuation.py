@@ -227,8 +227,10 @@ def test_a_dispatch_job_that_is_ended_from_outside_loses_nothing(
     with held_back(person):
         run = person.submits()
         job = dispatching(run)
-        words = ["--signal=KILL", "--full"] if end == "killed" else []
-        person.cluster.run("scancel", *words, job)
+        if end == "killed":
+            run.kills("dispatch_job", run.run_id)
+        else:
+            person.cluster.run("scancel", job)
         run.until(lambda: not run.running("dispatch"), "the end of the dispatch job")
     if finder == "status":
         run.status()

@@ -79,7 +79,7 @@ def killed_unseen(person: Person) -> LiveRun:
     run.until(lambda: person.deeds == {"a": 1, "b": 1}, "the first elements")
     array = run.running("stay")[0].native_id.partition("_")[0]
     person.cluster.run("scancel", *(job.native_id for job in run.queue("dispatch")), f"{array}_3")
-    person.cluster.run("scancel", "--signal=KILL", "--full", f"{array}_0")
+    run.kills("worker", "0")
     run.until(lambda: len(run.running("stay")) == 2 and person.deeds["c"] == 1, "the third")
     person.touch("go")
     run.until(lambda: not run.queue(), "an empty queue")
@@ -251,8 +251,8 @@ def test_without_sbatch_it_is_said_that_this_is_no_machine_of_the_cluster(
 
     said = person.types("submit", "--executor", "slurm", "--run-dir", "run", code=2)
 
-    assert "'sbatch'" in said
-    assert "not on PATH" in said
+    assert "cannot be run here" in said
+    assert "Is this a machine of the cluster?" in said
 
 
 # -- what was forgotten, which takes more than a minute --------------------------------------------

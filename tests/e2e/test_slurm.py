@@ -162,10 +162,10 @@ def test_waves_and_their_follow_ups_fit_into_the_queue(
     def each(number: Annotated[int, Result(step="prepare")]) -> int:
         return number
     """)
-    with FakeScheduler("slurm", tmp_path, max_array_size=3, max_submit_jobs=9) as fake:
+    with FakeScheduler("slurm", tmp_path, max_array_size=2, max_submit_jobs=10) as fake:
         fake.activate()
         # The fake does not tell of its limit, so the person does.
-        executor = SlurmExecutor(max_submit_jobs=9)
+        executor = SlurmExecutor(max_submit_jobs=10)
         run = flow.load().submit(run_dir="run", executor=executor)
         until(lambda: run.state.final)
         refused = [call for call in fake.calls if call.name == "sbatch" and call.code]

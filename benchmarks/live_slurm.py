@@ -72,6 +72,9 @@ def measure(count: int, cluster: SlurmCluster, folder: Path) -> Figures:
     while not (found := store.run(run_id)).state.final:
         time.sleep(0.2)
     assert found.state == "SUCCESS", found
+    # The end is written down before what is left in the queue is cancelled.
+    while cluster.run("squeue", "--noheader").strip():
+        time.sleep(0.5)
     assert found.finished_at is not None
     return Figures(
         count=count,

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,14 @@ class Player:
         for number in seconds:
             os.close(self.gates.pop(str(number)))
 
+    def wait_asleep(self, seconds: int) -> None:
+        """Wait until a job sleeps for so many seconds; so its traps are set."""
+        mark = self.folder / "gates" / f"{seconds}.reached"
+        patience = time.monotonic() + 30
+        while not mark.exists():
+            assert time.monotonic() < patience, f"nothing sleeps for {seconds} s"
+            time.sleep(0.005)
+
     def _localised(self, text: str) -> str:
         text = text.replace(self.recorded_folder, str(self.folder))
         if self.gates_on_path:
@@ -159,6 +168,7 @@ def gates_for(folder: Path, numbers: set[str]) -> Iterator[dict[str, int]]:
     shim.write_text(
         "#!/bin/sh\n"
         f'[ -e "{place}/$1" ] || exec /bin/sleep "$1"\n'
+        f': > "{place}/$1.reached"\n'
         f'exec flock --shared "{place}/$1" /bin/true\n'
     )
     shim.chmod(0o755)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 FACES: Mapping[str, str] = {
+    "flux": "reflow.testing.fakes.flux:FluxFace",
     "lsf": "reflow.testing.fakes.lsf:LsfFace",
     "pbs": "reflow.testing.fakes.pbs:PbsFace",
     "sge": "reflow.testing.fakes.sge:SgeFace",
@@ -62,7 +63,7 @@ class FakeCall:
     name: str
     arguments: list[str]
     code: int | None
-    """None where the caller went away before it was answered."""
+    """None where the caller went away or was killed before it was answered."""
     seconds: float
     began: float
 

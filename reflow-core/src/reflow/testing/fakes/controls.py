@@ -115,7 +115,7 @@ class Controls:
 
     def go_down(self) -> None:
         """Stop the daemon."""
-        self._engine.go_down()
+        self._face.go_down()
 
     def come_up(self) -> None:
         """Start the daemon."""

@@ -54,6 +54,8 @@ class Reply:
     stdout: str = ""
     stderr: str = ""
     code: int = 0
+    killed: bool = False
+    """Whether the command dies of SIGKILL after it has printed this."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,15 @@ class Face(ABC):
         path.write_bytes(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
         path.chmod(0o700)
         return path
+
+    @property
+    def is_down(self) -> bool:
+        """Whether commands find no daemon."""
+        return self.engine.down
+
+    def go_down(self) -> None:
+        """Stop the daemon."""
+        self.engine.go_down()
 
     def come_up(self) -> None:
         """Start the daemon again."""

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from reflow.testing.fakes.face import Answer, Call, Later, Reply
 
@@ -24,9 +23,6 @@ class Fault:
     reply: Reply = field(default_factory=Reply)
     word: str = ""
     """Only calls with this among their arguments."""
-
-    KILLED: ClassVar[Reply] = Reply(code=-9)
-    """Stands for a command that is killed before it has printed anything."""
 
     def meets(self, call: Call) -> bool:
         """Tell whether this call is hit."""
@@ -70,7 +66,7 @@ class Faults:
         if fault.kind == "slow":
             return self._slow(answer, fault.seconds)
         if isinstance(answer, Reply) and answer.code == 0:
-            return lost(call) if fault.kind == "lose" else Fault.KILLED
+            return lost(call) if fault.kind == "lose" else Reply(killed=True)
         return answer
 
     def _use_up(self, fault: Fault) -> None:

@@ -34,7 +34,7 @@ from reflow.testing.fakes.face import (
     change_settings,
     make_nodes,
 )
-from reflow.testing.fakes.faults import Fault, Faults
+from reflow.testing.fakes.faults import Faults
 
 CONTROL = "control"
 """The name under which `FakeScheduler` itself calls."""
@@ -253,7 +253,7 @@ class Supervisor:
         return self.faults.wrap(call, self._run_command, self.face.lost_answer)
 
     def _run_command(self, call: Call) -> Answer:
-        if self.engine.down:
+        if self.face.is_down:
             answer = self.face.answer_when_down(call)
             if answer is not None:
                 return answer
@@ -273,13 +273,13 @@ class Supervisor:
 
     def _reply(self, connection: Connection, call: Call, reply: Reply, began: float) -> None:
         self._print(connection, reply)
-        if reply is Fault.KILLED:
+        if reply.killed:
             connection.close_when_sent()
         else:
             connection.send(b"x", b"%d" % reply.code)
             connection.close_when_sent()
         self._calls.pop(connection, None)
-        self._note(call, reply.code, began)
+        self._note(call, None if reply.killed else reply.code, began)
 
     def _print(self, connection: Connection, reply: Reply) -> None:
         connection.send(b"o", reply.stdout.encode("utf-8", "surrogateescape"))

@@ -18,8 +18,10 @@ from tests.e2e.support import FlowFile, counts, until
 
 Flows = Callable[..., FlowFile]
 
+pytestmark = pytest.mark.timeout(400)
+
 ROOT = Path(__file__).parents[2]
-SHARES = 4
+SHARES = 10
 """The steps are dealt out to so many tests, which may run side by side."""
 NEVER = 10**9
 

@@ -70,7 +70,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         return 0
     try:
         with closing(executor_of(settings)) as executor:
-            _dispatch_under(store, settings, lease, executor)
+            return _dispatch_under(store, settings, lease, executor)
     except LeaseLostError:
         raise
     except StoreError:
@@ -81,10 +81,9 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
         return 1
-    return 0
 
 
-def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:
+def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:
     try:
         _dispatch(dispatcher_of(store, settings, lease, executor))
     except _Ended:
@@ -92,9 +91,13 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
         raise
     except (LeaseLostError, StoreError):
         raise
-    except Exception:
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
+        # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
         end_jobs(store, settings, executor)
-        raise
+        return 1
+    return 0
 
 
 def _dispatch(dispatcher: Dispatcher) -> None:

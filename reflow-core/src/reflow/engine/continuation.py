@@ -21,8 +21,8 @@ from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 
 LONGEST = timedelta(hours=1)
-SOON = timedelta(minutes=1)
-"""How far ahead the next dispatch may be when the scheduler took no more for now."""
+MOST_DOUBLED = 16
+"""How often the time to the next watchdog is doubled; the longest is reached long before."""
 
 log = logging.getLogger("reflow.engine")
 
@@ -46,8 +46,8 @@ class Watchdog:
         self._wanted = capable and config.watchdog
         self._first = timedelta(minutes=config.watchdog_minutes)
 
-    def arm(self, deferred: bool = False) -> None:
-        """Submit a watchdog unless one lies ahead; with `deferred`, one that lies ahead soon."""
+    def arm(self, within: timedelta | None = None) -> None:
+        """Submit a watchdog unless one lies ahead; with `within`, not much further than that."""
         if not self._wanted:
             return
         now = datetime.now(UTC)
@@ -56,13 +56,12 @@ class Watchdog:
             for record in self._image.dispatches.values()
             if record.kind is SubmissionKind.WATCHDOG
         ]
-        ahead = [
-            record.begins_at for record in known if record.begins_at and record.begins_at > now
-        ]
-        latest = now + (2 * SOON if deferred else LONGEST * 2)
-        if any(begins <= latest for begins in ahead):
+        # One that is further ahead than any can be was written down by a clock gone wrong.
+        latest = now + 2 * (within or LONGEST)
+        if any(now < record.begins_at <= latest for record in known if record.begins_at):
             return
-        pause = SOON if deferred else min(LONGEST, self._first * 2 ** len(known))
+        doubled = min(len(known), MOST_DOUBLED)
+        pause = within or min(LONGEST, self._first * 2**doubled)
         self._submit(now + pause, pause)
 
     def _submit(self, begins_at: datetime, pause: timedelta) -> None:

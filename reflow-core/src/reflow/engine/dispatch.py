@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
@@ -26,13 +27,26 @@ from reflow.engine.wave import WaveSpec
 from reflow.errors import DefinitionError, SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
-from reflow.model.records import Instance, Lease, Outcome, RequestKind, SubmissionState
+from reflow.model.records import (
+    Instance,
+    Lease,
+    Outcome,
+    RequestKind,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
 from reflow.model.states import RunState, TaskState
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
 
 BEAT_EVERY = 1.0
 """Seconds between two signs of life to the store."""
+SOON = 60.0
+"""Seconds until the next dispatch, where something waits only for time."""
+ASK_AFTER = 15.0
+"""Seconds after which a submission without an answer is looked up, as some schedulers show what
+they have accepted only after a while."""
 
 log = logging.getLogger("reflow.engine")
 
@@ -63,6 +77,9 @@ class Dispatcher:
         self.on_retry: Callable[[], None] = lambda: None
         """Called once a retry has been written down, before anything of it is planned."""
         self._forgiven = 0
+        self._ask_after_them: float | None = None
+        self._due_in: float | None = None
+        """Seconds until the next element is due that has to wait before it is tried again."""
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
         self._code: dict[str, str] = {}
@@ -87,8 +104,11 @@ class Dispatcher:
 
     @property
     def look_again_in(self) -> float | None:
-        """Seconds until a grace period deserves another look."""
-        return self._reconcile.look_again_in
+        """Seconds until something that only waits for time deserves another look."""
+        waits = [self._reconcile.look_again_in, self._due_in]
+        if self._ask_after_them is not None:
+            waits.append(max(0.0, self._ask_after_them - time.monotonic()))
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     @property
     def deferred(self) -> str:
@@ -101,8 +121,11 @@ class Dispatcher:
         return bool(self.image.dispatches)
 
     def arm_watchdog(self) -> None:
-        """See that a dispatch job lies ahead, soon where the scheduler took no more for now."""
-        self._watchdog.arm(bool(self.deferred))
+        """See that a dispatch job lies ahead, soon where something waits for it."""
+        pause = self.look_again_in
+        if self.deferred:
+            pause = SOON
+        self._watchdog.arm(None if pause is None else timedelta(seconds=max(SOON, pause)))
 
     def commit(self) -> None:
         """Write all changes in one transaction. Raises `LeaseLostError`."""
@@ -117,6 +140,8 @@ class Dispatcher:
             self.heed()
         self._ingest.collect()
         self.commit()
+        if self._ask_after_them is not None and time.monotonic() >= self._ask_after_them:
+            self._look_up_unanswered()
         self._reconcile.look()
         self._stop_if_failed()
         self.commit()
@@ -125,6 +150,8 @@ class Dispatcher:
             if not self._perform(plan):
                 break
         self.commit()
+        if self._ask_after_them is None and self._unanswered:
+            self._ask_after_them = time.monotonic() + ASK_AFTER
         end = plan.end or self._dead_end(plan)
         if end is not None:
             self._finalise(end)
@@ -178,10 +205,37 @@ class Dispatcher:
             self._recover()
             self.commit()
             return
-        for wave in list(self.image.waves.values()):
-            if not wave.record.native_ids:
-                self._find_or_resubmit(wave.record.number)
-        self.commit()
+        self._look_up_unanswered()
+
+    @property
+    def _unanswered(self) -> list[SubmissionRecord]:
+        """Submissions that the scheduler may or may not have."""
+        if self.executor.capabilities.volatile:
+            return []
+        waves = [wave.record for wave in self.image.waves.values()]
+        return [
+            record for record in (*waves, *self.image.dispatches.values()) if not record.native_ids
+        ]
+
+    def _look_up_unanswered(self) -> None:
+        """Take what the scheduler has, and submit waves again that it does not know."""
+        for record in self._unanswered:
+            try:
+                handles = self.executor.find(record.token)
+            except SchedulerUnavailableError as error:
+                log.warning("could not look for %s: %s", record.token, error)
+                continue
+            for handle in handles:
+                record = self.image.add_native_id(record, handle.native_id)
+            if handles:
+                self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+            elif record.kind is SubmissionKind.WAVE:
+                self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
+            elif record.follows is None or record.follows not in self.image.waves:
+                # A watchdog is submitted anew; a follow-up of an open wave goes with the wave.
+                self.image.set_submission(replace(record, state=SubmissionState.OVER))
+            self.commit()
+        self._ask_after_them = None
 
     def _recover(self) -> None:
         """Put back what an earlier supervisor had not begun; what its workers began goes on."""
@@ -198,29 +252,17 @@ class Dispatcher:
         for wave in list(self.image.waves.values()):
             self._ingest.close_if_over(wave)
 
-    def _find_or_resubmit(self, number: int) -> None:
-        record = self.image.waves[number].record
-        try:
-            handles = self.executor.find(record.token)
-        except SchedulerUnavailableError as error:
-            log.warning("could not look for %s: %s", record.token, error)
-            return
-        for handle in handles:
-            record = self.image.add_native_id(record, handle.native_id)
-        if handles:
-            self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
-        else:
-            self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(number)))
-
     # -- planning --------------------------------------------------------------------------
     def _plan(self) -> Plan:
-        waits = any(
-            instance.not_before is not None
+        times = [
+            instance.not_before
             for task in self.image.tasks.values()
             if task.tally[TaskState.PENDING]
             for instance in task.instances
-        )
-        now = server_time(self.settings.layout.probe) if waits else 0.0
+            if instance.not_before is not None and instance.state is TaskState.PENDING
+        ]
+        now = server_time(self.settings.layout.probe) if times else 0.0
+        self._due_in = min((at - now for at in times if at > now), default=None)
         return make_plan(self.image.tasks, now)
 
     def _perform(self, plan: Plan) -> bool:

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     try:
         return dispatch_once(store, settings)
     except (LeaseLostError, _Ended) as ending:
-        log.info("pid %s: %s", os.getpid(), ending or "told to end")
+        log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
         return 0
     finally:
         store.close()
@@ -67,6 +67,10 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         give_up=lambda: store.run(settings.run_id).state.final,
     )
     if lease is None:
+        return 0
+    if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
+        # A job that comes late has nothing to change about what is over.
+        let_go(store, lease)
         return 0
     try:
         with closing(executor_of(settings)) as executor:

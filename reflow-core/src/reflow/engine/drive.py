@@ -44,7 +44,8 @@ def step_once(dispatcher: Dispatcher) -> None:
     """Do what can be done now, see that somebody comes again, and let go of the lease."""
     while True:
         dispatcher.arm_watchdog()
-        dispatcher.step()
+        if not dispatcher.step():
+            dispatcher.arm_watchdog()
         if dispatcher.let_go():
             return
 

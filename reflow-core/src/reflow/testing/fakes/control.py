@@ -115,6 +115,7 @@ class FakeScheduler:
                     self._target,
                     str(self._folder),
                     json.dumps(self._settings),
+                    json.dumps([str(Path(entry).resolve()) for entry in sys.path]),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -289,8 +290,12 @@ class FakeScheduler:
         self.do("lose_node", job=job, processes_survive=processes_survive)
 
     def requeue(self, job: str) -> None:
-        """Kill running tasks and put them back into the queue, as a preemption does."""
+        """Kill running tasks and put them back into the queue, as an administrator can."""
         self.do("requeue", job=job)
+
+    def preempt(self, job: str) -> None:
+        """Take a running job's place for another: back into the queue if it may be run again."""
+        self.do("preempt", job=job)
 
     def age_out(self, jobs: Iterable[str] | None = None, *, accounting: bool = False) -> None:
         """Let the scheduler forget finished jobs; all of them where none is named.

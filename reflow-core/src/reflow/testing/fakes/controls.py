@@ -155,6 +155,12 @@ class Controls:
             if task.phase is Phase.RUNNING:
                 self._engine.end_at_once(task, Why.REQUEUED)
 
+    def preempt(self, job: str) -> None:
+        """Take running tasks' places from them."""
+        for task in self._tasks(job):
+            if task.phase is Phase.RUNNING:
+                self._engine.end_at_once(task, Why.PREEMPTED)
+
     def age_out(self, jobs: list[str] | None, accounting: bool) -> None:
         """Let finished tasks be forgotten, all of them where none is named."""
         for task in self._chosen(jobs):

@@ -333,8 +333,10 @@ def install_commands(face: Face, folder: Path) -> None:
 
 def main() -> None:
     """Serve one fake scheduler."""
-    target, place, changes = sys.argv[1:]
+    target, place, changes, import_path = sys.argv[1:]
     folder = Path(place)
+    # A face may be a module of the tests.
+    sys.path += [entry for entry in json.loads(import_path) if entry not in sys.path]
     processes.adopt_orphans()
     face_class = load_face(target)
     settings = face_class.settings_class()

@@ -30,19 +30,22 @@ log = logging.getLogger("reflow.engine")
 
 def carry_out(
     request: RequestRecord, image: RunImage, settings: RunSettings, executor: Executor
-) -> None:
-    """Do what a person asked. The changes are written at the next commit."""
-    if request.kind is RequestKind.CANCEL:
-        cancel(image, settings, executor, request.task)
-    else:
-        retry(image, settings, request.task)
+) -> list[JobHandle]:
+    """Do what a person asked. The changes are written at the next commit.
+
+    Gives the jobs to be cancelled after that: this process may live in one of them.
+    """
     image.request_done(request.key)
+    if request.kind is RequestKind.CANCEL:
+        return cancel(image, settings, executor, request.task)
+    retry(image, settings, request.task)
+    return []
 
 
 def cancel(
     image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
-) -> int:
-    """Cancel what has not ended, of one task or of all; tells how many elements."""
+) -> list[JobHandle]:
+    """Record as cancelled what has not ended, of one task or of all; gives the jobs to end."""
     chosen = [task for task in image.tasks.values() if name in (None, task.name)]
     waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
     handles = _handles_of_waves(settings.layout, executor, waves)
@@ -51,8 +54,7 @@ def cancel(
         # Workers that are about to start look for this before they claim anything.
         settings.layout.root.mkdir(parents=True, exist_ok=True)
         settings.layout.cancelled.touch()
-    cancel_jobs(executor, handles)
-    return count
+    return handles
 
 
 def stop(image: RunImage, settings: RunSettings, executor: Executor) -> None:

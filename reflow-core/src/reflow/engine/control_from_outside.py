@@ -43,6 +43,9 @@ def ask(
     if not holder_lives(store, record.run_id):
         _dispatch(store, record, graph, on_progress)
     _await_heeding(store, record.run_id)
+    if kind is RequestKind.CANCEL and task is None:
+        # Whoever carries it out records the end a moment later.
+        wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
     return count
 
 

@@ -173,21 +173,26 @@ class Dispatcher:
         if requests:
             # What has ended by now has ended, whatever is asked.
             self._ingest.collect()
-        for request in requests:
-            carry_out(request, self.image, self.settings, self.executor)
+        ending = [
+            handle
+            for request in requests
+            for handle in carry_out(request, self.image, self.settings, self.executor)
+        ]
         retried = any(request.kind is RequestKind.RETRY for request in requests)
         if retried:
             # What failed earlier and is not tried again stops nothing once more.
             self._forgiven = self._failed()
         self.commit()
+        cancel_jobs(self.executor, ending)
         if retried:
             self.on_retry()
 
     def cancel(self) -> None:
         """End the run early: what has not ended is cancelled."""
         self._ingest.collect()
-        cancel(self.image, self.settings, self.executor)
+        ending = cancel(self.image, self.settings, self.executor)
         self.commit()
+        cancel_jobs(self.executor, ending)
 
     def let_go(self) -> bool:
         """Release the lease, unless something was asked in the last moment; that is heeded."""

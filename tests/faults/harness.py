@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.mill import PLUGIN, ForkedPopen, Mill, MillExecutor, fork_python, warm_up
+from tests.faults.mill import ForkedPopen, Mill, MillExecutor, fork_python, set_up_registry, warm_up
 
 FLOW = """
 import os
@@ -366,16 +366,12 @@ KINDS: dict[str, Callable[[Case], bool]] = {
 
 def prepare(folder: Path, config: str) -> None:
     """What all cases share: the flow, an empty store, settings, plugins."""
-    from reflow.plugins import Registry, registry, set_registry
-    from reflow.testing.plugins import builtin_plugin, plugin
-
     (folder / "kill_flow.py").write_text(FLOW)
     (folder / "config.toml").write_text(config)
     os.environ["REFLOW_CONFIG"] = str(folder / "config.toml")
     sys.path.insert(0, str(folder))
     setattr(subprocess, "Popen", ForkedPopen)  # noqa: B010
-    set_registry(Registry([builtin_plugin(), plugin("mill", executors=[PLUGIN])]))
-    registry().executors()
+    set_up_registry()
     warm_up()
     # The flow, too: every process that comes of this one finds it loaded.
     importlib.import_module("kill_flow").wf.graph()

@@ -8,9 +8,10 @@ Everything it knows is in a folder, so that it outlives whoever submits:
     troubles.json      what goes wrong on purpose, see `Trouble` and `Fate`
     peak               the most elements that were in the queue at once
     wake               a pipe that is written to after every change
+    closed             there once nothing is to run any more
 
-The mill itself is a process (`python -m tests.faults.mill FOLDER`, or an object in a harness)
-that forks a child for each element, so that nothing has to be imported again.
+The mill itself lives in a process (`python -m tests.faults.mill FOLDER`, for all `mill-*` in a
+folder, or a harness) that forks a child for each element, so that nothing is imported twice.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Trouble:
     """`submit`, `poll`, `find`, `cancel` or `limits`."""
     what: str
     """For `submit`: `refuse`, `defer`, `lose` (not accepted, no answer), `swallow` (accepted, no
-    answer). For the others, `away`."""
+    answer). For the others, `away`; for `find` also `blind` (it shows nothing yet)."""
     word: str = ""
     """Only for jobs whose token begins so."""
     times: int = 1
@@ -267,7 +268,11 @@ class MillExecutor:
         write(self._folder.peak, queued)
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        self._check("find")
+        trouble = self._folder.trouble("find", token)
+        if trouble == "away":
+            raise SchedulerUnavailableError("the mill is away")
+        if trouble == "blind":
+            return []
         return [
             JobHandle(native_id=name, token=token, size=job["size"])
             for name, job in self._folder.submitted().items()
@@ -374,7 +379,8 @@ class Mill:
         self._slots = slots
         self._jobs: dict[str, _Job] = {}
         self._children: dict[int, _Child] = {}
-        self._wake = os.open(self.folder.wake, os.O_RDWR | os.O_NONBLOCK)
+        self.closed = False
+        self.wake = os.open(self.folder.wake, os.O_RDWR | os.O_NONBLOCK)
         self.in_child: Callable[[list[str]], None] = lambda command: None
         """Called in each child before its work."""
 
@@ -394,9 +400,12 @@ class Mill:
 
     def turn(self, longest: float = 0.05) -> None:
         """Do what there is to do, having waited for something to do."""
-        select.select([self._wake], [], [], min(longest, self._until_begin()))
+        select.select([self.wake], [], [], min(longest, self._until_begin()))
         with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, 4096)
+            os.read(self.wake, 4096)
+        if (self.folder.path / "closed").exists():
+            self.close()
+            return
         self._accept()
         self._reap()
         self._cancel()
@@ -549,7 +558,9 @@ class Mill:
                 os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self._children.clear()
-        os.close(self._wake)
+        if not self.closed:
+            os.close(self.wake)
+        self.closed = True
 
 
 def fork_python(
@@ -666,29 +677,41 @@ def warm_up() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Be a mill until the folder has a file `stop`."""
+    """Be a mill for each folder in a folder, until that has a file `stop`."""
+    warm_up()
+    parent = Path(arguments[0])
+    set_up_registry()
+    # The last worker of a wave starts a dispatcher.
+    setattr(subprocess, "Popen", ForkedPopen)  # noqa: B010
+    mills: dict[Path, Mill] = {}
+    poller = select.poll()
+    read, write_end = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(write_end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    poller.register(read, select.POLLIN)
+    (parent / "ready").touch()
+    while not (parent / "stop").exists():
+        for folder in set(parent.glob("mill-*")) - set(mills):
+            mills[folder] = Mill(folder)
+            poller.register(mills[folder].wake, select.POLLIN)
+        poller.poll(20)
+        with contextlib.suppress(BlockingIOError):
+            os.read(read, 4096)
+        for mill in mills.values():
+            if not mill.closed:
+                mill.turn(0.0)
+    for mill in mills.values():
+        mill.close()
+    return 0
+
+
+def set_up_registry() -> None:
+    """Have this process, and its forks, know the mill as an executor."""
     from reflow.plugins import Registry, registry, set_registry
     from reflow.testing.plugins import builtin_plugin, plugin
 
     set_registry(Registry([builtin_plugin(), plugin("mill", executors=[PLUGIN])]))
     registry().executors()
-    warm_up()
-    folder = Path(arguments[0])
-    mill = Mill(folder, slots=int(arguments[1]) if len(arguments) > 1 else 4)
-    signal.set_wakeup_fd(_signal_pipe(mill))
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    (folder / "ready").touch()
-    try:
-        while not (folder / "stop").exists():
-            mill.turn(0.5)
-    finally:
-        mill.close()
-    return 0
-
-
-def _signal_pipe(mill: Mill) -> int:
-    """Have the end of a child wake the mill."""
-    return os.open(mill.folder.wake, os.O_WRONLY | os.O_NONBLOCK)
 
 
 if __name__ == "__main__":

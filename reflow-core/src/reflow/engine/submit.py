@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -69,8 +70,10 @@ class Submitter:
         self._throttles = executor.capabilities.throttle
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
+        self._watched = continues and config.dispatch.watchdog
         self._limits: Limits | None = None
         self._handed_over = 0
+        self._never_room = False
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
 
@@ -84,6 +87,8 @@ class Submitter:
         """Settle or submit elements that are ready; tells whether anything moved."""
         task = arguments.task
         room = self._room(task)
+        if self._never_room:
+            return self._refuse_all(ready)
         waiting: list[_Ready] = []
         hits = 0
         for start in range(0, len(ready), SLICE):
@@ -135,11 +140,41 @@ class Submitter:
         # moment at which it was asked.
         ours = self._image.outstanding() + len(self._image.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
+        places = min(limits) - taken
         # One place stays free for the watchdog, and one for the follow-up of each wave.
-        free = max(0, min(limits) - taken - 1)
+        free = max(0, places - 1)
         largest = self._limit().max_array_size or free
         full, rest = divmod(free, largest + 1)
-        return full * largest + max(0, rest - 1)
+        room = full * largest + max(0, rest - 1)
+        if room or self._image.outstanding():
+            return room
+        if places > 0:
+            # Nothing would go on by itself: that matters more than what is kept free.
+            return 1
+        if not self.deferred:
+            self.deferred = f"{taken} of {min(limits)} places in the queue are taken"
+            self._never_room = min(limits) <= self._dispatch_jobs
+        return 0
+
+    @property
+    def _dispatch_jobs(self) -> int:
+        """How many places the run's own dispatch jobs take whenever one of them dispatches."""
+        return int(self._watched) + bool(os.environ.get("REFLOW_NATIVE_ID"))
+
+    def _refuse_all(self, ready: Sequence[Instance]) -> bool:
+        most = self._limit().max_submit_jobs or self._max_submit_jobs
+        for instance in ready:
+            outcome = Outcome(
+                task=instance.task,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                cause=FailureCause.SUBMIT,
+                error=f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
+                "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
+            )
+            self._image.settle(instance, outcome)
+        return True
 
     def _limit(self) -> Limits:
         if self._limits is None:

@@ -1,0 +1,466 @@
+"""Whole runs on a batch scheduler that fails in every way a scheduler can."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.support import FlowFile, counts, failed, until
+from tests.faults.mill import Fate, Folder, MillExecutor, Trouble
+
+Flows = Callable[..., FlowFile]
+
+FLOW = """
+    wf = Workflow("batch")
+
+    @wf.job()
+    def items(size: int = 3) -> list[int]:
+        did("items")
+        return list(range(size))
+
+    @wf.job(array=True, mem="1G", time="00:10:00")
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"each-{x}")
+        return x * 10
+
+    @wf.job()
+    def total(xs: Annotated[list[int], Result(step="each")]) -> int:
+        did("total")
+        return sum(xs)
+"""
+
+ONCE = {"items": 1, "each-0": 1, "each-1": 1, "each-2": 1, "total": 1}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dispatcher in this process looks again at once."""
+    from reflow.engine import dispatch, failures, follow, reconcile
+
+    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(reconcile, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(reconcile, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(failures, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(dispatch, "ASK_AFTER", 0.1)
+
+
+class Batch:
+    """Starts runs on the mill."""
+
+    def __init__(self, mill: Folder, flow: FlowFile) -> None:
+        self.mill = mill
+        self.flow = flow
+
+    def start(self, executor: dict[str, Any] | None = None, **given: Any) -> Any:
+        """Submit, and leave it to the run's own jobs to go on."""
+        chosen = MillExecutor(folder=str(self.mill.path), **(executor or {}))
+        return self.flow.load().submit(executor=chosen, **given)
+
+    def follow(self, executor: dict[str, Any] | None = None, **given: Any) -> Any:
+        """Submit, and dispatch from here until the run has ended."""
+        run = self.start(executor, follow=True, **given)
+        run.follow()
+        return run
+
+    def jobs(self, word: str) -> list[dict[str, Any]]:
+        """What was submitted for a task, in order."""
+        return [
+            job for job in self.mill.submitted().values() if job["token"].startswith(f"{word}-")
+        ]
+
+
+@pytest.fixture
+def batch(mill: Folder, flow_file: Flows, quick: None) -> Batch:
+    return Batch(mill, flow_file(FLOW))
+
+
+def test_a_run_goes_on_by_its_own_jobs_and_leaves_nothing_in_the_queue(batch: Batch) -> None:
+    run = batch.start()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS"
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+    until(lambda: not batch.mill.in_queue())
+    # One element is a plain job, several are one dense array.
+    assert [job["size"] for job in batch.jobs("items") + batch.jobs("each")] == [None, 3]
+
+
+def test_dispatching_from_the_foreground_submits_no_dispatch_jobs(batch: Batch) -> None:
+    run = batch.follow()
+    assert run.state == "SUCCESS"
+    assert batch.flow.deeds == ONCE
+    assert batch.jobs("dispatch") + batch.jobs("watchdog") == []
+
+
+@pytest.mark.parametrize(
+    ("fate", "cause", "said"),
+    [
+        ("memory", "MEMORY", "out of memory"),
+        ("walltime", "WALLTIME", "out of time"),
+        ("kill", "SIGNAL", "SIGKILL"),
+        ("complete", "LOST", "left no result"),
+        ("vanish", "LOST", "left no result"),
+    ],
+)
+def test_the_cause_is_the_schedulers_and_retry_completes(
+    batch: Batch, fate: str, cause: str, said: str
+) -> None:
+    batch.mill.arrange(Fate(fate, "each", 1))
+    run = batch.follow()
+    assert run.state == "FAILED"
+    assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
+    assert counts(run, "total") == {"SKIPPED": 1}
+    ((place, (found, error)),) = failed(run).items()
+    assert (place, found) == (("each", 1), cause)
+    assert said in error
+    batch.flow.forget()
+    assert run.retry() == 2
+    run.follow()
+    assert run.state == "SUCCESS"
+    assert run.result("total") == 30
+    assert batch.flow.deeds == {"each-1": 1, "total": 1}
+    # A retry of one element is a plain job.
+    assert [job["size"] for job in batch.jobs("each")] == [3, None]
+
+
+GROWING = FLOW.replace(
+    'array=True, mem="1G", time="00:10:00"',
+    'array=True, mem="1G", time="00:10:00", retries=2, retry_mem=2.0, retry_time=1.5',
+)
+
+
+def test_more_is_asked_for_of_what_ran_out_and_only_of_that(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = Batch(mill, flow_file(GROWING))
+    batch.mill.arrange(
+        Fate("memory", "each", 0), Fate("walltime", "each", 1), Fate("kill", "each", 2)
+    )
+    run = batch.follow()
+    assert run.state == "SUCCESS", failed(run)
+    gib = 1024**3
+    asked = sorted((job["mem"] / gib, job["time"] / 60) for job in batch.jobs("each")[1:])
+    assert asked == [(1.0, 10.0), (1.0, 15.0), (2.0, 10.0)]
+    assert run.result("each") == [0, 10, 20]
+
+
+def test_retries_are_counted_and_then_it_has_failed(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = Batch(mill, flow_file(GROWING))
+    batch.mill.arrange(Fate("memory", "each", times=20))
+    run = batch.follow(size=1)
+    assert {place: cause for place, (cause, _) in failed(run).items()} == {("each", 0): "MEMORY"}
+    assert [job["mem"] // 1024**3 for job in batch.jobs("each")] == [1, 2, 4]
+    assert run.status(as_dict=True)["failed_instances"][0]["attempt"] == 3
+    # By hand, it starts from the beginning: three tries, and what was learnt is kept.
+    batch.mill.arrange(Fate("memory", "each", times=0))
+    run.retry()
+    run.follow()
+    assert [job["mem"] // 1024**3 for job in batch.jobs("each")][3:] == [4, 8, 16]
+
+
+@pytest.mark.parametrize("fate", ["node", "preempted"])
+def test_a_lost_node_costs_no_retry_but_not_for_ever(batch: Batch, fate: str) -> None:
+    batch.mill.arrange(Fate(fate, "each", 0, times=0), Fate(fate, "each", times=1))
+    run = batch.follow(size=1)
+    assert run.state == "SUCCESS"
+    assert len(batch.jobs("each")) == 2
+    batch.mill.arrange(Fate(fate, "total", times=100))
+    run = batch.follow(size=1, force_tasks=["total"])
+    assert {place: cause for place, (cause, _) in failed(run).items()} == {
+        ("total", None): fate.upper()
+    }
+    # Ten are not counted; the one after them is, and there are no retries.
+    assert len(batch.jobs("total")) == 1 + 11
+
+
+def test_a_result_that_comes_after_the_job_was_forgotten_counts(
+    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "60")
+    flow = flow_file(
+        """
+        wf = Workflow("late")
+
+        @wf.job()
+        def slow() -> str:
+            did("slow")
+            wait_for("{here}/go")
+            return "late"
+        """
+    )
+    batch = Batch(mill, flow)
+    mill.arrange(Fate("forget", "slow"))
+    run = batch.start(follow=True)
+    thread = threading.Thread(target=run.follow)
+    thread.start()
+    until(lambda: flow.deeds["slow"])
+    until(lambda: any(i.missing_since for i in run.store.instances(run.run_id)))
+    (flow.folder / "go").touch()
+    thread.join(timeout=60)
+    assert run.result("slow") == "late"
+    assert flow.deeds == {"slow": 1}
+
+
+def test_a_status_query_that_fails_says_nothing_of_any_job(batch: Batch) -> None:
+    batch.mill.arrange(Trouble("poll", "away", times=5))
+    run = batch.follow()
+    assert run.state == "SUCCESS"
+    assert batch.flow.deeds == ONCE
+
+
+def test_a_job_that_can_never_start_is_shown_with_the_reason_and_fails_in_the_end(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_IMPOSSIBLE_MINUTES", "0.01")
+    batch.mill.arrange(Fate("impossible", "each", 1))
+    run = batch.follow()
+    assert failed(run) == {
+        ("each", 1): (
+            "SUBMIT",
+            "the scheduler says it can never start: no machine is large enough",
+        )
+    }
+    assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
+    until(lambda: not batch.mill.in_queue())
+    run.retry()
+    run.follow()
+    assert run.result("total") == 30
+
+
+def test_a_refused_job_fails_with_the_schedulers_words(batch: Batch) -> None:
+    batch.mill.arrange(Trouble("submit", "refuse", "each"))
+    run = batch.follow()
+    assert set(failed(run).values()) == {("SUBMIT", "no such queue: nowhere")}
+    assert counts(run, "each") == {"FAILED": 3}
+    run.retry()
+    run.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+
+
+def test_a_submission_put_off_is_tried_again_and_costs_nothing(batch: Batch) -> None:
+    batch.mill.arrange(Trouble("submit", "defer", "each", times=3))
+    run = batch.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+    assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
+
+
+def test_a_submission_without_an_answer_that_was_not_accepted_is_made_again(
+    batch: Batch,
+) -> None:
+    batch.mill.arrange(Trouble("submit", "lose", "each"))
+    run = batch.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+    assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
+
+
+def test_a_submission_without_an_answer_that_was_accepted_is_adopted(batch: Batch) -> None:
+    batch.mill.arrange(Trouble("submit", "swallow", "each"), Trouble("submit", "swallow", "items"))
+    run = batch.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+    assert len(batch.jobs("each")) == 1
+
+
+def test_two_arrays_of_one_wave_run_each_element_once(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    flow = flow_file(FLOW.replace('did(f"each-{x}")', 'did(f"each-{x}"); wait_for("{here}/go")'))
+    batch = Batch(mill, flow)
+    # Accepted, no answer, and the scheduler does not show it yet when it is looked for.
+    mill.arrange(Trouble("submit", "swallow", "each"), Trouble("find", "blind", "each"))
+    run = batch.start(follow=True, size=20)
+    follower = threading.Thread(target=run.follow)
+    follower.start()
+    until(lambda: len(batch.jobs("each")) == 2)
+    (flow.folder / "go").touch()
+    follower.join(timeout=60)
+    assert [job["size"] for job in batch.jobs("each")] == [20, 20]
+    assert run.result("total") == sum(range(20)) * 10
+    assert set(flow.deeds.values()) == {1}
+    assert len(flow.deeds) == 22
+
+
+@pytest.mark.parametrize(
+    ("largest_array", "most_jobs"), [(4, 7), (None, 5), (3, None), (1, 4), (100, 3), (2, 3)]
+)
+def test_no_more_is_ever_in_the_queue_than_is_allowed(
+    batch: Batch, largest_array: int | None, most_jobs: int | None
+) -> None:
+    run = batch.start({"max_array_size": largest_array, "max_submit_jobs": most_jobs}, size=11)
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("total") == sum(range(11)) * 10
+    assert set(batch.flow.deeds.values()) == {1}
+    peak = json.loads(batch.mill.peak.read_text())
+    assert most_jobs is None or peak <= most_jobs
+    sizes = [job["size"] or 1 for job in batch.jobs("each")]
+    assert sum(sizes) == 11
+    assert max(sizes) <= (largest_array or 11)
+
+
+def test_one_job_at_a_time_is_enough_to_follow_a_run(batch: Batch) -> None:
+    run = batch.follow({"max_submit_jobs": 1})
+    assert run.state == "SUCCESS"
+    assert json.loads(batch.mill.peak.read_text()) == 1
+
+
+def test_a_limit_that_leaves_room_for_nothing_but_dispatching_fails_and_says_so(
+    batch: Batch,
+) -> None:
+    run = batch.start({"max_submit_jobs": 1})
+    until(lambda: run.state != "RUNNING")
+    ((cause, error),) = failed(run).values()
+    assert cause == "SUBMIT"
+    assert "raise max_submit_jobs" in error
+
+
+def test_no_more_elements_run_at_once_than_the_task_allows(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("throttled")
+
+        @wf.job()
+        def items() -> list[int]:
+            return list(range(9))
+
+        @wf.job(array=True, array_parallelism=2)
+        def each(x: Annotated[int, Result(step="items")]) -> int:
+            did("+")
+            time.sleep(0.03)
+            did("-")
+            return x
+        """
+    )
+    run = Batch(mill, flow).follow({"max_array_size": 4})
+    assert run.result("each") == list(range(9))
+    running = most = 0
+    for sign in flow.journal.read_text().split():
+        running += 1 if sign == "+" else -1
+        most = max(most, running)
+    assert most == 2
+
+
+def test_what_is_cancelled_outside_is_said_to_be_and_can_be_retried(batch: Batch) -> None:
+    batch.mill.arrange(Fate("cancel", "each", 2))
+    run = batch.follow()
+    assert run.state == "CANCELLED"
+    assert counts(run, "each") == {"SUCCESS": 2, "CANCELLED": 1}
+    run.retry()
+    run.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+
+
+SLOW = """
+    wf = Workflow("slow")
+
+    @wf.job()
+    def items() -> list[int]:
+        return list(range(3))
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"begun-{x}")
+        try:
+            if x:
+                wait_for("{here}/go")
+        except TaskInterrupted:
+            did(f"interrupted-{x}")
+            raise
+        did(f"done-{x}")
+        return x
+
+    @wf.job()
+    def apart() -> int:
+        return 1
+
+    @wf.job()
+    def total(xs: Annotated[list[int], Result(step="each")]) -> int:
+        return sum(xs)
+"""
+
+
+def test_a_warning_signal_reaches_the_function_and_the_cause_is_the_schedulers(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    flow = flow_file(SLOW)
+    batch = Batch(mill, flow)
+    mill.arrange(Fate("warn", "each", 1))
+    (mill.path / "begun").touch()
+    run = batch.start(follow=True)
+    follower = threading.Thread(target=run.follow)
+    follower.start()
+    until(lambda: flow.deeds["interrupted-1"] or failed(run))
+    (flow.folder / "go").touch()
+    follower.join(timeout=60)
+    assert {place: cause for place, (cause, _) in failed(run).items()} == {("each", 1): "WALLTIME"}
+
+
+@pytest.mark.parametrize("legs", [True, False])
+def test_a_cancelled_run_leaves_nothing_in_the_queue_and_can_be_retried(
+    mill: Folder, flow_file: Flows, quick: None, legs: bool
+) -> None:
+    flow = flow_file(SLOW)
+    batch = Batch(mill, flow)
+    run = batch.start(follow=not legs)
+    if not legs:
+        follower = threading.Thread(target=run.follow)
+        follower.start()
+    until(lambda: flow.deeds["done-0"] and flow.deeds["begun-1"] and flow.deeds["begun-2"])
+    assert run.cancel() > 0
+    until(lambda: run.state == "CANCELLED")
+    until(lambda: not mill.in_queue())
+    until(lambda: flow.deeds["interrupted-1"] and flow.deeds["interrupted-2"])
+    assert run.cancel() == 0
+    assert run.state == "CANCELLED"
+    assert run.retry(task="apart") == 0 or run.result("apart") == 1
+    if not legs:
+        follower.join(timeout=60)
+    (flow.folder / "go").touch()
+    assert run.retry() > 0
+    if not legs:
+        run.follow()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS"
+    assert run.result("total") == 3
+    assert flow.deeds["done-0"] <= 2
+
+
+def test_one_task_can_be_cancelled_and_retried(mill: Folder, flow_file: Flows, quick: None) -> None:
+    flow = flow_file(SLOW)
+    batch = Batch(mill, flow)
+    run = batch.start()
+    until(lambda: flow.deeds["begun-1"] and flow.deeds["begun-2"])
+    assert run.cancel(task="each") >= 2
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "CANCELLED"
+    assert run.result("apart") == 1
+    assert counts(run, "total") == {"SKIPPED": 1}
+    (flow.folder / "go").touch()
+    assert run.retry(task="each") >= 2
+    until(lambda: run.state != "RUNNING")
+    assert run.result("total") == 3
+
+
+def test_a_run_may_be_cancelled_before_anything_began(batch: Batch) -> None:
+    batch.mill.arrange(Fate("impossible", "items"))
+    run = batch.start()
+    assert run.cancel() > 0
+    until(lambda: run.state == "CANCELLED")
+    until(lambda: not batch.mill.in_queue())
+    assert batch.flow.deeds == {}
+    assert run.retry() > 0
+    until(lambda: run.state != "RUNNING")
+    assert run.result("total") == 30

@@ -1,4 +1,4 @@
-"""A fake OpenPBS 23.06 and a fake Torque 6.1."""
+"""A fake OpenPBS 23.06."""
 
 from reflow.testing.fakes.pbs.face import PbsFace
 

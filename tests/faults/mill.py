@@ -62,7 +62,8 @@ class Trouble:
     """`submit`, `poll`, `find`, `cancel` or `limits`."""
     what: str
     """For `submit`: `refuse`, `defer`, `lose` (not accepted, no answer), `swallow` (accepted, no
-    answer). For the others, `away`; for `find` also `blind` (it shows nothing yet)."""
+    answer), `stop` (who submits is stopped, before anything is accepted). For the others,
+    `away`; for `find` also `blind` (it shows nothing yet)."""
     word: str = ""
     """Only for jobs whose token begins so."""
     times: int = 1
@@ -230,6 +231,9 @@ class MillExecutor:
             raise SubmissionRefusedError("no such queue: nowhere")
         if trouble == "defer":
             raise SubmissionDeferredError("the mill is busy, come back later")
+        if trouble == "stop":
+            (self._folder.path / "stopped").write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
         if trouble == "lose":
             raise SubmissionUncertainError("the mill did not answer in time")
         if request.size is not None and request.size > (self._max_array_size or request.size):

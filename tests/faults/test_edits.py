@@ -1,0 +1,327 @@
+"""Flows that are edited while jobs wait, and flows that other processes cannot load."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reflow import Result, Workflow
+from reflow.errors import DefinitionError, FlowImportError
+
+from tests.e2e.support import FlowFile, counts, failed, until
+from tests.faults.mill import Fate, Folder, MillExecutor
+
+Flows = Callable[..., FlowFile]
+
+FLOW = """
+    wf = Workflow("edited")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1, 2]
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> str:
+        did(f"old-{x}")
+        wait_for("{here}/go")
+        return f"old-{x}"
+
+    @wf.job()
+    def last(xs: Annotated[list[str], Result(step="each")]) -> str:
+        return " ".join(xs)
+"""
+
+
+def test_elements_that_waited_while_their_task_was_edited_fail_and_retry_takes_the_new_source(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    from reflow.executors.local import LocalExecutor
+
+    flow = flow_file(FLOW)
+    run = flow.load().submit(executor=LocalExecutor(slots=1))
+    until(lambda: flow.deeds["old-0"])
+    flow.replace('did(f"old-{x}")', 'did(f"new-{x}")')
+    flow.replace('return f"old-{x}"', 'return f"new-{x}"')
+    (tmp_path / "go").touch()
+    assert run.wait(timeout=60) == "FAILED"
+    found = failed(run)
+    assert set(found) == {("each", 1), ("each", 2)}
+    assert all("the flow changed since it was submitted" in error for _, error in found.values())
+    assert all(cause == "ERROR" for cause, _ in found.values())
+    assert run.retry() == 3
+    assert run.wait(timeout=60) == "SUCCESS"
+    # What had succeeded was made by the old source, and is kept by this run.
+    assert run.result("each") == ["old-0", "new-1", "new-2"]
+    # It is no result of the new source's.
+    assert flow.run("inline").result("each") == ["new-0", "new-1", "new-2"]
+    assert flow.deeds == {"old-0": 1, "new-1": 1, "new-2": 1, "new-0": 1}
+
+
+def test_a_retry_under_a_living_supervisor_takes_the_new_source(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(
+        FLOW.replace('did(f"old-{x}")', 'did(f"old-{x}"); assert x != 0, "a mistake"').replace(
+            "[0, 1, 2]", "[0, 1]"
+        )
+    )
+    run = flow.load().submit(executor="local")
+    until(lambda: flow.deeds["old-1"] and counts(run, "each").get("FAILED"))
+    flow.replace('; assert x != 0, "a mistake"', "")
+    assert run.retry() == 2
+    until(lambda: flow.deeds["old-0"] == 2)
+    (tmp_path / "go").touch()
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("each") == ["old-0", "old-1"]
+    assert flow.deeds == {"old-0": 2, "old-1": 1}
+
+
+def test_jobs_of_a_cluster_that_find_another_source_fail_and_retry_completes(
+    mill: Folder, flow_file: Flows
+) -> None:
+    flow = flow_file(FLOW)
+    (flow.folder / "go").touch()
+    # What is not begun yet when the flow is edited.
+    mill.arrange(Fate("impossible", "each"))
+    workflow = flow.load()
+    run = workflow.submit(executor=MillExecutor(folder=str(mill.path)))
+    until(lambda: counts(run, "each").get("SUCCESS", 0) == 2)
+    flow.replace('return f"old-{x}"', 'return f"new-{x}"')
+    assert run.cancel() > 0
+    until(lambda: run.state == "CANCELLED" and not mill.in_queue())
+    # This process has the old source still, and cannot plan for jobs that will load the new one.
+    with pytest.raises(FlowImportError, match=r"flow\.py was edited"):
+        run.retry()
+    with pytest.raises(FlowImportError, match=r"flow\.py was edited"):
+        workflow.submit(executor=MillExecutor(folder=str(mill.path)))
+    run = flow.load().open_run(run.run_id)
+    assert run.retry() > 0
+    until(lambda: run.state != "RUNNING")
+    assert failed(run) == {}
+    assert sorted(run.result("each"))[0].startswith("new-")
+    assert run.state == "SUCCESS"
+
+
+@pytest.mark.parametrize("way", ["inline", "pool"])
+def test_an_old_session_runs_what_it_has_loaded_or_says_that_it_cannot(
+    flow_file: Flows, way: str
+) -> None:
+    flow = flow_file(FLOW)
+    (flow.folder / "go").touch()
+    workflow = flow.load()
+    flow.replace('return f"old-{x}"', 'return f"new-{x}"')
+    if way == "inline":
+        assert workflow.run_local().result("each") == ["old-0", "old-1", "old-2"]
+    else:
+        with pytest.raises(FlowImportError, match=r"flow\.py was edited"):
+            workflow.run_local(max_workers=2)
+    assert flow.run(way).result("each") == ["new-0", "new-1", "new-2"]
+
+
+@pytest.mark.parametrize(
+    "edit", ["raise RuntimeError('half-edited')", "this is no Python", "sys.exit(3)", "os._exit(9)"]
+)
+def test_a_flow_that_cannot_be_loaded_any_more_ends_the_run_with_the_reason(
+    flow_file: Flows, tmp_path: Path, edit: str
+) -> None:
+    from reflow.executors.local import LocalExecutor
+
+    flow = flow_file(FLOW)
+    run = flow.load().submit(executor=LocalExecutor(slots=1))
+    until(lambda: flow.deeds["old-0"])
+    whole = flow.path.read_text()
+    flow.path.write_text(f"{whole}\n{edit}\n")
+    (tmp_path / "go").touch()
+    assert run.wait(timeout=60) == "FAILED"
+    for cause, error in failed(run).values():
+        if edit.startswith("os._exit"):
+            assert (cause, "status 9" in error) == ("EXIT_CODE", True)
+        else:
+            assert cause == "ERROR"
+            assert str(flow.path) in error or "flow" in error
+    flow.path.write_text(whole)
+    run.retry()
+    assert run.wait(timeout=60) == "SUCCESS"
+
+
+@pytest.mark.parametrize("call", ["wf.submit(executor='local')", "wf.run_local(max_workers=2)"])
+def test_a_flow_that_runs_itself_when_it_is_imported_does_not_multiply(
+    flow_file: Flows, tmp_path: Path, call: str
+) -> None:
+    flow = flow_file(
+        f"""
+        wf = Workflow("unguarded")
+
+        @wf.job()
+        def one() -> int:
+            did("one")
+            return 1
+
+        did("called")
+        run = {call}
+        run.wait()
+        print(run.status(as_dict=True))
+        """
+    )
+    ended = subprocess.run(
+        [sys.executable, str(flow.path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = ended.stdout + ended.stderr
+    assert "__main__" in said, said
+    assert "while it is being imported" in said
+    assert flow.deeds["one"] == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def _nested() -> Workflow:
+    workflow = Workflow("nested")
+
+    @workflow.job()
+    def inner() -> int:
+        return 1
+
+    return workflow
+
+
+def _with_lambda() -> Workflow:
+    workflow = Workflow("lambdas")
+    function = lambda: 1  # noqa: E731
+    function.__annotations__["return"] = int
+    workflow.job(name="short")(function)
+    return workflow
+
+
+def _from_a_prompt() -> Workflow:
+    names: dict[str, object] = {"Workflow": Workflow, "Result": Result, "__name__": "__main__"}
+    exec(  # as a notebook does
+        "wf = Workflow('notebook')\n@wf.job()\ndef cell() -> int:\n    return 1\n",
+        names,
+    )
+    workflow = names["wf"]
+    assert isinstance(workflow, Workflow)
+    return workflow
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "what"),
+    [
+        (_nested, "inner", "inside another function"),
+        (_with_lambda, "short", "lambda"),
+        (_from_a_prompt, "cell", "notebook|prompt|main"),
+    ],
+)
+def test_what_other_processes_cannot_import_runs_in_this_one_and_nowhere_else(
+    make: Callable[[], Workflow], task: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import types
+
+    # In a notebook the main module has no file.
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    workflow = make()
+    workflow.validate()
+    with pytest.raises(DefinitionError, match=what):
+        workflow.submit(executor="local")
+    with pytest.raises(DefinitionError, match="max_workers=1"):
+        workflow.run_local(max_workers=2)
+    assert not workflow.store.list_runs()
+    assert workflow.run_local().result(task) == 1
+
+
+def test_a_workflow_that_no_module_holds_is_refused_where_it_would_be_looked_for(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(
+        """
+        def make() -> Workflow:
+            made = Workflow("made")
+            made.job()(one)
+            return made
+
+        def one() -> int:
+            return 1
+
+        wf = make
+        """
+    )
+    workflow = flow.load()()
+    workflow.validate()
+    with pytest.raises(DefinitionError, match="not a variable of any module"):
+        workflow.submit(executor="local")
+    assert workflow.run_local().result("one") == 1
+
+
+def test_a_script_that_is_run_is_found_by_its_workers_under_one_name(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("script")
+
+        @dataclass
+        class Point:
+            x: int
+
+        @wf.job()
+        def points() -> list[Point]:
+            return [Point(1), Point(2)]
+
+        @wf.job(array=True)
+        def move(point: Annotated[Point, Result(step="points")]) -> Point:
+            assert type(point) is Point
+            return Point(point.x + 1)
+
+        if __name__ == "__main__":
+            for run in (
+                wf.run_local(),
+                wf.run_local(max_workers=2, force=True),
+                wf.submit(executor="local", force=True),
+            ):
+                run.wait()
+                moved = run.result("move")
+                assert moved == [Point(2), Point(3)], moved
+                assert type(moved[0]) is Point
+            # Ran as a script or imported, it is one and the same code.
+            again = wf.run_local()
+            assert again.result("move") == moved
+        """
+    )
+    subprocess.run(
+        [sys.executable, flow.path.name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        timeout=100,
+        check=True,
+    )
+
+
+def test_a_module_beside_the_flow_is_found_by_workers_and_counts(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        from helpers import shape
+
+        wf = Workflow("beside")
+
+        @wf.job()
+        def shaped() -> str:
+            did("shaped")
+            return shape("a")
+        """
+    )
+    helpers = flow.folder / "helpers.py"
+    helpers.write_text("def shape(text: str) -> str:\n    return text.upper()\n")
+    assert flow.run("background").result("shaped") == "A"
+    assert flow.run("pool").result("shaped") == "A"
+    assert flow.deeds == {"shaped": 1}
+    helpers.write_text("def shape(text: str) -> str:\n    return text * 2\n")
+    assert flow.run("background").result("shaped") == "aa"
+    assert threading.active_count() < 5

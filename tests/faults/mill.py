@@ -383,10 +383,14 @@ class Mill:
         self._slots = slots
         self._jobs: dict[str, _Job] = {}
         self._children: dict[int, _Child] = {}
-        self.closed = False
         self.wake = os.open(self.folder.wake, os.O_RDWR | os.O_NONBLOCK)
         self.in_child: Callable[[list[str]], None] = lambda command: None
         """Called in each child before its work."""
+
+    @property
+    def told_to_close(self) -> bool:
+        """Whether its test is over."""
+        return (self.folder.path / "closed").exists()
 
     @property
     def busy(self) -> bool:
@@ -407,9 +411,6 @@ class Mill:
         select.select([self.wake], [], [], min(longest, self._until_begin()))
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake, 4096)
-        if (self.folder.path / "closed").exists():
-            self.close()
-            return
         self._accept()
         self._reap()
         self._cancel()
@@ -562,9 +563,7 @@ class Mill:
                 os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self._children.clear()
-        if not self.closed:
-            os.close(self.wake)
-        self.closed = True
+        os.close(self.wake)
 
 
 def fork_python(
@@ -701,8 +700,14 @@ def main(arguments: list[str]) -> int:
         poller.poll(20)
         with contextlib.suppress(BlockingIOError):
             os.read(read, 4096)
-        for mill in mills.values():
-            if not mill.closed:
+        for folder, mill in list(mills.items()):
+            # Before it closes: a closed descriptor would wake the poller for ever.
+            if mill.told_to_close:
+                poller.unregister(mill.wake)
+                mill.close()
+                del mills[folder]
+                folder.rename(parent / f"over-{folder.name}")
+            else:
                 mill.turn(0.0)
     for mill in mills.values():
         mill.close()

@@ -130,6 +130,7 @@ def test_work_that_was_accepted_stays_so_without_a_follow_up(
         ((1, "", "queue is full"), SubmissionDeferredError),
         (CommandTimeoutError("late"), SubmissionUncertainError),
         ((0, "", "welcome to the pond"), SubmissionUncertainError),
+        ((-9, "", ""), SubmissionUncertainError),
     ],
 )
 def test_a_failed_submission_is_tried_once_and_told_for_what_it_is(

@@ -264,6 +264,10 @@ class BatchExecutor(ABC):
             result = self.runner.run(self.submit_command(script, request, after))
         except CommandTimeoutError as error:
             raise SubmissionUncertainError(str(error)) from error
+        if result.exit_code < 0:
+            raise SubmissionUncertainError(
+                f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
+            )
         if result.exit_code != 0:
             raise self.submission_error(result)
         native_id = self.parse_submission(result)

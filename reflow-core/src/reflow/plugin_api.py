@@ -90,10 +90,16 @@ if TYPE_CHECKING:
     from reflow.model.states import TaskState as TaskState
     from reflow.stores.contract import FencedWriter as FencedWriter
     from reflow.stores.contract import Store as Store
+    from reflow.stores.filters import run_limit as run_limit
+    from reflow.stores.filters import run_state as run_state
+    from reflow.stores.filters import run_time as run_time
+    from reflow.suggest import did_you_mean as did_you_mean
     from reflow.values.contract import Codec as Codec
     from reflow.values.contract import CodecContext as CodecContext
     from reflow.wiring.contract import TypeRule as TypeRule
     from reflow.wiring.contract import WireQuestion as WireQuestion
+    from reflow.wiring.types import element_of as element_of
+    from reflow.wiring.types import fits as fits
 
 _HOMES = {
     "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
@@ -121,8 +127,11 @@ _HOMES = {
     "reflow.model.resources": "Resources parse_memory parse_time",
     "reflow.model.states": "FailureCause JobState RunState TaskState",
     "reflow.stores.contract": "FencedWriter Store",
+    "reflow.stores.filters": "run_limit run_state run_time",
+    "reflow.suggest": "did_you_mean",
     "reflow.values.contract": "Codec CodecContext",
     "reflow.wiring.contract": "TypeRule WireQuestion",
+    "reflow.wiring.types": "element_of fits",
 }
 """Where each name comes from; type checkers read the imports above, and a test compares."""
 

@@ -1,0 +1,106 @@
+"""NumPy arrays, each in a file of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reflow.plugin_api import CodecContext, Json, StoredValueError, UnstorableValueError
+
+if TYPE_CHECKING:
+    import numpy
+
+
+# --8<-- [start:encode]
+class NpyCodec:
+    """Arrays as `.npy` files, which are called after the digest of what is in them."""
+
+    name = "npy"
+
+    def handles(self, kind: type) -> bool:
+        """Exactly `numpy.ndarray`: a masked array or a matrix would come back as less."""
+        loaded = sys.modules.get("numpy")
+        return loaded is not None and kind is loaded.ndarray
+
+    def encode(self, value: Any, context: CodecContext) -> Json:
+        """Write the file; what is stored is its path and digest."""
+        if context.directory is None:
+            raise UnstorableValueError(
+                "a NumPy array can be the result of a task, but not a parameter of a run: "
+                "give the run a path, and load the array in a task"
+            )
+        content = written(value)
+        digest = hashlib.sha256(content).hexdigest()
+        path = context.directory.absolute() / f"{digest}.npy"
+        if not path.exists():
+            write_whole(path, content)
+        return {"path": str(path), "sha256": digest}
+
+    # --8<-- [end:encode]
+    # --8<-- [start:decode]
+    def decode(self, data: Any, kind: type, context: CodecContext) -> Any:
+        """The array again, if the file is as it was written."""
+        import numpy
+
+        try:
+            content = Path(data["path"]).read_bytes()
+        except OSError as error:
+            raise StoredValueError(f"the array in {data['path']} is gone: {error}") from error
+        if hashlib.sha256(content).hexdigest() != data["sha256"]:
+            raise StoredValueError(f"{data['path']} was changed since the array was stored there")
+        return numpy.load(io.BytesIO(content), allow_pickle=False)
+
+    # --8<-- [end:decode]
+    # --8<-- [start:facts]
+    def fingerprint(self, data: Any) -> Json:
+        """An array counts by what is in it, wherever the file is."""
+        digest: str = data["sha256"]
+        return digest
+
+    def recorded(self, data: Any) -> Json:
+        """The digest says all there is to say."""
+        return self.fingerprint(data)
+
+    def exists(self, data: Any) -> bool:
+        """Whether the file is still there."""
+        return Path(data["path"]).is_file()
+
+    def verify(self, data: Any, recorded: Json) -> bool:
+        """Whether it still holds the same."""
+        try:
+            return hashlib.sha256(Path(data["path"]).read_bytes()).hexdigest() == recorded
+        except OSError:
+            return False
+
+
+# --8<-- [end:facts]
+# --8<-- [start:files]
+def written(value: numpy.ndarray[Any, Any]) -> bytes:
+    """The content of the file. Raises `UnstorableValueError` for arrays of Python objects."""
+    import numpy
+
+    file = io.BytesIO()
+    try:
+        numpy.save(file, value, allow_pickle=False)
+    except ValueError as error:
+        raise UnstorableValueError(f"cannot store an array of {value.dtype}: {error}") from error
+    return file.getvalue()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is never there by half, whoever writes the same one at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    with own.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    own.replace(path)
+
+
+# --8<-- [end:files]

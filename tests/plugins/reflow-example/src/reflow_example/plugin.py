@@ -1,0 +1,67 @@
+"""What reflow-example offers to reflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# --8<-- [start:executor]
+from reflow.plugin_api import (
+    API_VERSION,
+    Codec,
+    ExecutorPlugin,
+    StorePlugin,
+    TypeRule,
+    hookimpl,
+)
+
+api_version = API_VERSION
+
+
+@hookimpl
+def reflow_executors() -> Iterable[ExecutorPlugin]:
+    """The executor for Harbour."""
+    return [
+        ExecutorPlugin(
+            name="harbour",
+            target="reflow_example.executor:HarbourExecutor",
+            commands=("hsub", "hjobs", "hkill"),
+            api_version=API_VERSION,
+        )
+    ]
+
+
+# --8<-- [end:executor]
+# --8<-- [start:store]
+@hookimpl
+def reflow_stores() -> Iterable[StorePlugin]:
+    """Stores at `ledger:///path/to/file`."""
+    return [
+        StorePlugin(
+            scheme="ledger",
+            target="reflow_example.store:LedgerStore",
+            api_version=API_VERSION,
+        )
+    ]
+
+
+# --8<-- [end:store]
+# --8<-- [start:rule]
+@hookimpl
+def reflow_type_rules() -> Iterable[TypeRule]:
+    """How NumPy arrays reach array tasks."""
+    from reflow_example.rules import ArrayBroadcast
+
+    return [ArrayBroadcast()]
+
+
+# --8<-- [end:rule]
+# --8<-- [start:codec]
+@hookimpl
+def reflow_codecs() -> Iterable[Codec]:
+    """NumPy arrays, as files."""
+    from reflow_example.arrays import NpyCodec
+
+    return [NpyCodec()]
+
+
+# --8<-- [end:codec]

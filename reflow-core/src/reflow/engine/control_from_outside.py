@@ -7,7 +7,6 @@ from typing import Any
 
 from reflow.engine.control import RETRIED
 from reflow.engine.drive import step_once, wait_until
-from reflow.engine.edits import check_unedited
 from reflow.engine.heal import heal
 from reflow.engine.launch import drive_here
 from reflow.engine.lease import holder_lives, take, working_under
@@ -77,8 +76,6 @@ def _dispatch(
     settings = read_settings(record.run_dir, record.run_id)
     if settings.executor in FOREGROUND_EXECUTORS:
         graph = graph or graph_of(settings)
-        if settings.executor == "pool":
-            check_unedited(graph)
         lease = take(store, record.run_id)
         if lease is not None:
             drive_here(store, settings, graph, lease, on_progress)

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reflow import scratch
 from reflow.engine.layout import WaveLayout
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
@@ -18,6 +17,7 @@ from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
+from reflow.scratch import enter as enter_scratch
 from reflow.values.codecs import Codecs
 from reflow.values.seal import seal
 from reflow.values.source import source_digest
@@ -113,7 +113,7 @@ class Execution:
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         process = os.getpid()
         ended: dict[str, Any]
-        scratch.enter(f"{self._scratch}/{record.index}.{record.attempt}")
+        enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
         try:
             arguments = dict(self._fixed)
             for name, data, annotation in self._shared:
@@ -133,7 +133,7 @@ class Execution:
         except BaseException as error:
             ended = _failed(error)
         finally:
-            scratch.enter(None)
+            enter_scratch(None)
         after = resource.getrusage(resource.RUSAGE_SELF)
         return ResultRecord(
             position=position,

@@ -148,11 +148,6 @@ def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
     return FlowRef(workflow=workflow, path=source, source=source, sys_path=sys_path)
 
 
-def is_loaded(reference: FlowRef) -> bool:
-    """Whether this process has loaded the flow already."""
-    return (reference.module or FLOW_MODULE) in sys.modules
-
-
 def resolve(reference: FlowRef) -> Workflow:
     """Import the workflow that a reference names. Raises `FlowImportError`."""
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)

@@ -8,7 +8,6 @@ from typing import Any
 
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.drive import drive, step_once
-from reflow.engine.edits import check_unedited
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import FlowRef, Workflow, locate
 from reflow.engine.give_up import cannot_dispatch, give_up
@@ -48,8 +47,6 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
     chosen = _chosen(workflow, executor)
     # Where nobody answers it is better said now than by a run that waits unseen.
     chosen.limits()
-    if not chosen.capabilities.volatile:
-        check_unedited(graph)
     settings = create_run(
         workflow.store,
         graph,
@@ -101,8 +98,6 @@ def run_here(
     if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
         raise ParameterError(f"max_workers must be a whole number from 1, not {max_workers!r}")
     graph = workflow.graph()
-    if max_workers > 1:
-        check_unedited(graph)
     settings = create_run(
         workflow.store,
         graph,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.edits import check_unedited
 from reflow.engine.execute import plugin_codecs
-from reflow.engine.flowref import is_loaded, resolve
+from reflow.engine.flowref import resolve
 from reflow.engine.observe import observer
 from reflow.engine.settings import RunSettings
 from reflow.errors import FlowImportError
@@ -20,20 +19,13 @@ FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
 
 
 def graph_of(settings: RunSettings) -> Graph:
-    """The run's workflow, loaded from where it was.
-
-    Raises `FlowImportError`, also where it was loaded before and has been edited since.
-    """
+    """The run's workflow, loaded from where it was. Raises `FlowImportError`."""
     if settings.flow is None:
         raise FlowImportError(
             f"run {settings.run_id} was started by run_local(max_workers=1) from a workflow that "
             "other processes cannot import: retry it from there"
         )
-    known = is_loaded(settings.flow)
-    graph = resolve(settings.flow).graph()
-    if known:
-        check_unedited(graph)
-    return graph
+    return resolve(settings.flow).graph()
 
 
 def executor_of(settings: RunSettings) -> Executor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def boot_id() -> str:
 def owner_of(pid: int) -> dict[str, Json]:
     """What a lease says of its holder, a process of this job on this machine."""
     return {
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "boot": boot_id(),
         "pid": pid,
         "start": start_of(pid),
@@ -43,7 +42,7 @@ def provably_dead(owner: Mapping[str, Json]) -> bool:
     """
     here = boot_id()
     same_boot = bool(here) and owner.get("boot") == here
-    if not same_boot and owner.get("host") != socket.gethostname():
+    if not same_boot and owner.get("host") != os.uname().nodename:
         return False
     if not same_boot and here:
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.layout import WaveLayout
 from reflow.model.states import FailureCause, TaskState
 
-HOST = socket.gethostname()
+HOST = os.uname().nodename
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 from reflow.engine.drive import drive
-from reflow.engine.edits import FileStamp, stamps_beside
 from reflow.engine.files import avoid_open_permissions
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take, take_for
@@ -118,15 +117,23 @@ def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
             raise
 
 
-def _begin_anew_if_edited(settings: RunSettings, loaded: Mapping[str, FileStamp]) -> None:
+def _begin_anew_if_edited(settings: RunSettings, loaded: Mapping[str, tuple[int, int]]) -> None:
     """Leave a retry to a process that loads the flow as it is now, if its files were edited."""
     if _own_files(settings) != loaded:
         raise _FlowEdited
 
 
-def _own_files(settings: RunSettings) -> dict[str, FileStamp]:
-    """The flow's file, and the modules beside it that it has loaded."""
-    return {} if settings.flow is None else stamps_beside(settings.flow.file)
+def _own_files(settings: RunSettings) -> dict[str, tuple[int, int]]:
+    """Time and size of the flow's file, and of the modules beside it that it has loaded."""
+    found = {}
+    if settings.flow is not None:
+        beside = f"{settings.flow.file.parent}{os.sep}"
+        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        for file in {file for file in files if file and file.startswith(beside)}:
+            with suppress(OSError):
+                status = Path(file).stat()
+                found[file] = (status.st_mtime_ns, status.st_size)
+    return found
 
 
 def _end(number: int, frame: object) -> None:

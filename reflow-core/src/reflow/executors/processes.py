@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -35,14 +34,14 @@ def start_of(pid: int) -> int | None:
 def process_id() -> str:
     """What this process is called where there is no scheduler to give it an id."""
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{start_of(pid)}"
+    return f"{os.uname().nodename}:{pid}:{start_of(pid)}"
 
 
 def claimed_process_lives(native_id: str) -> bool:
     """Whether the process that `process_id` named is still there. False for other ids."""
     host, _, rest = native_id.rpartition(":")[0].rpartition(":")
     pid, start = rest, native_id.rpartition(":")[2]
-    if host != socket.gethostname() or not pid.isdigit() or not start.isdigit():
+    if host != os.uname().nodename or not pid.isdigit() or not start.isdigit():
         return False
     return start_of(int(pid)) == int(start)
 

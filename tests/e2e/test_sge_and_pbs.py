@@ -50,6 +50,21 @@ def stay(word: Annotated[str, Result(step="words")]) -> str:
     return word
 """
 
+SMALL = """
+wf = Workflow("small")
+
+
+@wf.job()
+def numbers() -> list[int]:
+    return list(range(5))
+
+
+@wf.job(array=True, queue="small", mem="100M", time="00:01:00")
+def each(number: Annotated[int, Result(step="numbers")]) -> int:
+    did(str(number))
+    return number
+"""
+
 
 @pytest.fixture(params=["sge", "pbs"])
 def cluster(
@@ -107,3 +122,20 @@ def test_a_run_that_is_cancelled_leaves_nothing_in_the_queue(
     until(lambda: run.state.final)
     assert counts(run, "stay") == {"CANCELLED": 3}
     cluster.wait_until_idle()
+
+
+def test_a_queue_that_takes_few_jobs_is_given_few_at_a_time(
+    flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    flow = flow_file(SMALL)
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    # Only this queue has a limit: three jobs of one person's.
+    with FakeScheduler("pbs", folder) as pbs:
+        pbs.activate()
+        run = flow.load().submit(run_dir="run", executor="pbs")
+        until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert flow.deeds == {str(number): 1 for number in range(5)}

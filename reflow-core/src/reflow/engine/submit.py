@@ -74,6 +74,8 @@ class Submitter:
         self._limits: Limits | None = None
         self._handed_over = 0
         self._never_room = False
+        self._takeable: dict[str, int] = {}
+        """By task, how many elements to try at once where the scheduler has put off more."""
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
 
@@ -194,7 +196,7 @@ class Submitter:
             groups.setdefault(key, []).append(item)
         largest = self._limit().max_array_size if chosen else None
         for group in groups.values():
-            step = largest or len(group)
+            step = min(largest or len(group), self._takeable.get(task.name, len(group)))
             if task.spec.array_parallelism is not None and not self._throttles:
                 step = min(step, task.spec.array_parallelism)
             for start in range(0, len(group), step):
@@ -286,7 +288,10 @@ class Submitter:
             self._refuse(wave, follow_up, str(error))
         except SubmissionUncertainError as error:
             log.warning("no answer to the submission of %s: %s", spec.token, error)
-        except (SubmissionDeferredError, SchedulerUnavailableError) as error:
+        except SubmissionDeferredError as error:
+            log.info("submission of %s put off: %s", spec.token, error)
+            self._put_off(wave, follow_up, str(error))
+        except SchedulerUnavailableError as error:
             log.info("submission of %s put off: %s", spec.token, error)
             self.deferred = str(error)
             self._take_back(wave, follow_up)
@@ -319,6 +324,18 @@ class Submitter:
             )
             self._image.settle(instance, outcome)
         self._close(wave, follow_up)
+
+    def _put_off(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+        """Wait for room; where nothing of the task's will make any, try fewer elements at once."""
+        self._take_back(wave, follow_up)
+        size = wave.record.size or 1
+        others = (item.record for item in self._image.waves.values())
+        accepted = any(item.native_ids for item in others if item.task == wave.record.task)
+        if size > 1 and not accepted:
+            # There may be a limit that the scheduler did not tell, such as one of a queue.
+            self._takeable[wave.record.task] = size // 2
+        else:
+            self.deferred = said
 
     def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
         """Let elements wait whose wave was certainly not accepted."""

@@ -1,0 +1,263 @@
+'''What every codec must do, as a class of tests that its author subclasses.
+
+An author writes, in a test module::
+
+    from reflow.testing.codecs import CodecConformance
+
+    class TestPebbleCodec(CodecConformance):
+        @pytest.fixture
+        def codec(self):
+            return PebbleCodec()
+
+        @pytest.fixture
+        def values(self):
+            """No two of them equal."""
+            return [Pebble("grey"), Pebble("white"), Pebble("")]
+
+and runs pytest. For a codec that writes files there is `FileCodecConformance`.
+'''
+
+# ruff: noqa: D102 - the names of tests are sentences.
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reflow.errors import StoredValueError, UnstorableValueError
+from reflow.model.json import Json
+from reflow.values.codecs import Codecs, Reference
+from reflow.values.contract import Codec
+from reflow.values.registry import BUILTIN
+from reflow.values.text import dumps, loads
+
+OTHERS = (bool, int, float, str, bytes, list, tuple, dict, set, object)
+"""Classes that belong to reflow itself, or to nobody."""
+
+
+class CodecConformance:
+    """Subclass it, and give the fixtures `codec` and `values`."""
+
+    @pytest.fixture
+    def codec(self) -> Codec:
+        """The codec under test."""
+        raise NotImplementedError("give a fixture `codec` that returns the codec")
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        """Values that it stores, no two of them equal; odd ones too: empty, huge, nested."""
+        raise NotImplementedError("give a fixture `values` that returns values of the codec's")
+
+    @pytest.fixture
+    def unstorable(self) -> Sequence[Any]:
+        """Values of its classes that it cannot store; by default there are none."""
+        return ()
+
+    @pytest.fixture
+    def annotation(self) -> Any:
+        """What tasks that return such values say they return; needed where it names a class."""
+        return Any
+
+    def same(self, value: Any, back: Any) -> bool:
+        """Whether a value came back; override it where `==` does not say."""
+        return type(value) is type(back) and bool(value == back)
+
+    @pytest.fixture
+    def codecs(self, codec: Codec) -> Codecs:
+        """The codec beside the built-in ones."""
+        return Codecs(lambda: [codec])
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Where the codec may put files."""
+        made = tmp_path / "files of a run"
+        made.mkdir()
+        return made
+
+    @staticmethod
+    def files(folder: Path) -> list[Path]:
+        """What a codec has put into its folder."""
+        return [path for path in folder.rglob("*") if path.is_file()]
+
+    def stored(self, codecs: Codecs, value: Any, annotation: Any, folder: Path | None) -> Json:
+        """A value as the store gives it back."""
+        text = dumps(codecs.encode(value, annotation, folder))
+        assert text.isascii()
+        return loads(text)
+
+    def reference(self, codecs: Codecs, codec: Codec, data: Json) -> Reference | None:
+        """The codec's own part of stored data, where it may refer to files."""
+        return next((each for each in codecs.references(data) if each.codec is codec), None)
+
+    # -- what it is ------------------------------------------------------------------------
+    def test_its_name_is_a_word_that_is_not_taken(self, codec: Codec) -> None:
+        assert re.fullmatch(r"[a-z][a-z0-9_.-]*", codec.name)
+        assert BUILTIN.get(codec.name, codec) is codec
+
+    def test_it_handles_its_values_and_leaves_other_types_alone(
+        self, codec: Codec, values: Sequence[Any]
+    ) -> None:
+        kinds = {type(value) for value in values}
+        assert [kind for kind in kinds if not codec.handles(kind)] == []
+        assert [kind for kind in OTHERS if kind not in kinds and codec.handles(kind)] == []
+
+    # -- there and back --------------------------------------------------------------------
+    def test_values_come_back_equal_and_of_the_same_type(
+        self,
+        codec: Codec,
+        codecs: Codecs,
+        values: Sequence[Any],
+        annotation: Any,
+        folder: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for value in values:
+            data = self.stored(codecs, value, annotation, folder)
+            with monkeypatch.context() as reader:
+                # Another process, which was started elsewhere, and has other files.
+                reader.chdir(tmp_path)
+                back = Codecs(lambda: [codec]).decode(data, annotation, tmp_path)
+            assert self.same(value, back), f"{value!r} came back as {back!r}"
+
+    def test_values_come_back_from_within_others(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        nested = {"list": list(values), "tuple": (values[0], [values[-1]])}
+        data = self.stored(codecs, nested, annotation, folder)
+        back = codecs.decode(data, annotation, folder)
+        assert all(map(self.same, values, back["list"]))
+        assert self.same(values[0], back["tuple"][0])
+        assert self.same(values[-1], back["tuple"][1][0])
+
+    def test_storing_a_value_does_not_change_it(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        for value in values:
+            data = self.stored(codecs, value, annotation, folder)
+            assert self.stored(codecs, value, annotation, folder) == data
+
+    def test_what_cannot_be_stored_is_an_error_of_ours(
+        self, codecs: Codecs, unstorable: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        for value in unstorable:
+            with pytest.raises(UnstorableValueError):
+                codecs.encode(value, annotation, folder)
+
+    def test_where_no_files_may_be_written_it_needs_none_or_says_so(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any
+    ) -> None:
+        for value in values:
+            try:
+                data = self.stored(codecs, value, annotation, None)
+            except UnstorableValueError:
+                continue
+            assert self.same(value, codecs.decode(data, annotation))
+
+    # -- identity --------------------------------------------------------------------------
+    def test_a_value_counts_the_same_wherever_it_was_stored(
+        self,
+        codecs: Codecs,
+        values: Sequence[Any],
+        annotation: Any,
+        folder: Path,
+        tmp_path: Path,
+    ) -> None:
+        for value in values:
+            one, other = (
+                codecs.fingerprint(self.stored(codecs, value, annotation, place))
+                for place in (folder, tmp_path / "of another run")
+            )
+            assert dumps(one) == dumps(other)
+
+    def test_different_values_count_differently(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        counted = [
+            dumps(codecs.fingerprint(self.stored(codecs, value, annotation, folder)))
+            for value in values
+        ]
+        alike = [(values[one], values[two]) for one, two in _pairs(counted)]
+        assert alike == []
+
+    # -- where the store holds not all of it -----------------------------------------------
+    def test_what_was_just_stored_is_there_and_as_recorded(
+        self,
+        codec: Codec,
+        codecs: Codecs,
+        values: Sequence[Any],
+        annotation: Any,
+        folder: Path,
+    ) -> None:
+        for value in values:
+            data = self.stored(codecs, value, annotation, folder)
+            part = self.reference(codecs, codec, data)
+            if part is not None:  # else all there is to the value is in the store
+                assert codec.verify(part.data, loads(dumps(codec.recorded(part.data))))
+
+    def test_elements_that_store_the_same_at_once_do_not_disturb_each_other(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        def store(value: Any) -> bool:
+            data = self.stored(codecs, value, annotation, folder)
+            return self.same(value, codecs.decode(data, annotation, folder))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(store, [value for value in values for _ in range(8)]))
+
+
+class FileCodecConformance(CodecConformance):
+    """For codecs that keep what they store in files of their own."""
+
+    def test_others_may_not_write_its_files(
+        self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        for value in values:
+            self.stored(codecs, value, annotation, folder)
+        others = stat.S_IWGRP | stat.S_IWOTH
+        assert [path for path in self.files(folder) if path.stat().st_mode & others] == []
+
+    def test_a_value_whose_file_is_gone_does_not_exist(
+        self, codec: Codec, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        data = self.stored(codecs, values[0], annotation, folder)
+        written = self.files(folder)
+        assert written, "it wrote no files: use CodecConformance"
+        part = self.reference(codecs, codec, data)
+        assert part is not None
+        recorded = codec.recorded(part.data)
+        assert codec.exists(part.data)
+        for path in written:
+            path.unlink()
+        assert not codec.exists(part.data)
+        assert not codec.verify(part.data, recorded)
+        with pytest.raises(StoredValueError):
+            codecs.decode(data, annotation, folder)
+
+    def test_a_file_that_was_changed_is_noticed(
+        self, codec: Codec, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
+    ) -> None:
+        data = self.stored(codecs, values[0], annotation, folder)
+        written = self.files(folder)
+        assert written, "it wrote no files: use CodecConformance"
+        part = self.reference(codecs, codec, data)
+        assert part is not None
+        recorded = codec.recorded(part.data)
+        for path in written:
+            content = path.read_bytes()
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            assert not codec.verify(part.data, recorded), f"{path.name} was changed"
+            path.write_bytes(content)
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """The places of equal texts."""
+    places = combinations(range(len(texts)), 2)
+    return [(one, two) for one, two in places if texts[one] == texts[two]]

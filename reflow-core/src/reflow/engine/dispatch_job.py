@@ -56,6 +56,13 @@ def main(arguments: list[str]) -> int:
         return 0
     finally:
         store.close()
+        used = os.times()
+        log.info(
+            "pid %s: used %.2f s of CPU, and %.2f s in the scheduler's commands",
+            os.getpid(),
+            used.user + used.system,
+            used.children_user + used.children_system,
+        )
 
 
 def dispatch_once(store: Store, settings: RunSettings) -> int:

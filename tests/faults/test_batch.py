@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.engine import dispatch_job
+from reflow.engine.settings import read_settings
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.mill import Fate, Folder, MillExecutor, Trouble
@@ -269,6 +272,24 @@ def test_a_submission_without_an_answer_that_was_accepted_is_adopted(batch: Batc
     assert run.result("total") == 30
     assert batch.flow.deeds == ONCE
     assert len(batch.jobs("each")) == 1
+
+
+def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
+    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(FLOW.replace('did("items")', 'did("items"); wait_for("{here}/go")'))
+    batch = Batch(mill, flow)
+    mill.arrange(Trouble("submit", "swallow", "items"))
+    run = batch.start()
+    monkeypatch.setattr(dispatch_job, "LONGEST_STAY", 0.0)
+    settings = read_settings(Path(run.run_dir), run.run_id)
+
+    assert dispatch_job.dispatch_once(run.store, settings) == 0
+
+    assert [item.kind for item in run.store.submissions(run.run_id) if not item.native_ids] == []
+    (flow.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.result("total") == 30
 
 
 def test_two_arrays_of_one_wave_run_each_element_once(

@@ -225,6 +225,8 @@ class Dispatcher:
     def _look_up_unanswered(self) -> None:
         """Take what the scheduler has, and submit waves again that it does not know."""
         for record in self._unanswered:
+            if self._is_answered(record):
+                continue
             try:
                 handles = self.executor.find(record.token)
             except SchedulerUnavailableError as error:
@@ -236,11 +238,24 @@ class Dispatcher:
                 self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             elif record.kind is SubmissionKind.WAVE:
                 self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
-            elif record.follows is None or record.follows not in self.image.waves:
-                # A watchdog is submitted anew; a follow-up of an open wave goes with the wave.
+            elif not self._goes_with_a_wave(record):
                 self.image.set_submission(replace(record, state=SubmissionState.OVER))
             self.commit()
         self._ask_after_them = None
+
+    def _is_answered(self, record: SubmissionRecord) -> bool:
+        """Whether a dispatch job was settled by handing its wave over once more."""
+        known = self.image.dispatches.get(record.number)
+        return record.kind is not SubmissionKind.WAVE and (known is None or bool(known.native_ids))
+
+    def _goes_with_a_wave(self, follow_up: SubmissionRecord) -> bool:
+        """Whether a follow-up will be submitted beside a wave that has still to be accepted.
+
+        A watchdog is submitted anew, and a wave that is there without its follow-up goes on
+        without: else every dispatcher would wait for it.
+        """
+        wave = self.image.waves.get(follow_up.follows or 0)
+        return wave is not None and not wave.record.native_ids
 
     def _recover(self) -> None:
         """Put back what an earlier supervisor had not begun; what its workers began goes on."""

@@ -205,7 +205,7 @@ def test_signals_that_come_from_outside_and_from_within(cluster: Any) -> None:
 
 
 def test_killing_in_every_state(cluster: Any) -> None:
-    with cluster(first_number=225, operation_seconds=20) as lsf:
+    with cluster(first_number=225) as lsf:
         lsf.play("submit-long", "submit-long-trap", "submit-long2", "submit-long-array")
         lsf.play("submit-pending-resource")
         lsf.fake.skip_numbers(1)

@@ -7,15 +7,17 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from reflow.plugin_api import FailureCause, JobState, JobStatus
+from reflow.plugin_api import CommandResult, FailureCause, JobState, JobStatus
 
 from reflow_lsf.states import (
     CANCELLED,
     CAUSES,
     CPU_LIMIT_SIGNAL,
+    HOST_LOST,
     IMPOSSIBLE,
     KILL_SIGNALS,
     MEMORY_SIGNAL,
+    NOT_FOUND,
     RUN_LIMIT_SIGNAL,
     STATES,
 )
@@ -81,10 +83,12 @@ def ended_rows(text: str) -> Iterator[Row]:
         for event in _EVENT.findall(record):
             if event.startswith("Done successfully"):
                 state = "DONE"
+            elif HOST_LOST.search(event):
+                state = "ZOMBI"
+            elif _STARTED.match(event) or "requeued" in event:
+                state = ""
             elif _EXITED.match(event):
                 state = "EXIT"
-            elif _STARTED.match(event):
-                state = ""
         if state:
             yield _row(record, state)
 
@@ -160,6 +164,9 @@ def _status(row: Row) -> JobStatus:
     status = JobStatus(native_id=row.job_id, state=native.state, host=row.host, reason=row.reason)
     if native.state is JobState.QUEUED:
         return replace(status, impossible=IMPOSSIBLE.search(row.reason) is not None)
+    if row.state == "UNKWN":
+        silent = f"LSF does not hear of {row.host or 'its host'}"
+        return replace(status, cause=native.cause, reason=silent)
     if native.state is not JobState.FAILED:
         return status
     if native.cause is not None:
@@ -170,6 +177,9 @@ def _status(row: Row) -> JobStatus:
         return _cancelled(status, row.reason)
     if row.code is None and row.signal is None and not row.host:
         return _cancelled(status, "ended before it started")
+    if row.index and row.may_be_killed and row.ended_by == KILL_SIGNALS[0]:
+        # Of an array that was killed as a whole, no element's history tells.
+        return _cancelled(status, "killed, as bkill does")
     signal = row.ended_by
     code = None if signal is not None else row.code
     return replace(status, cause=_cause(row, signal), exit_code=code or None, signal=signal)
@@ -190,6 +200,17 @@ def _cause(row: Row, signal: int | None) -> FailureCause | None:
     if signal is not None:
         return FailureCause.SIGNAL
     return FailureCause.EXIT_CODE if row.code else None
+
+
+def only_unknown(result: CommandResult) -> bool:
+    """Whether a command failed for nothing but jobs that it does not know."""
+    lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    return bool(lines) and all(NOT_FOUND.search(line) for line in lines)
+
+
+def jobs_listed(text: str) -> int:
+    """The lines of `bjobs -w`: one for each job and each element."""
+    return len(re.findall(r"^\d+\s", text, re.MULTILINE))
 
 
 def found_ids(text: str) -> list[str]:

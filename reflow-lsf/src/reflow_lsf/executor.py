@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,21 +25,21 @@ from reflow.plugin_api import (
     JobState,
     JobStatus,
     Limits,
-    Resources,
+    ParameterError,
     SchedulerUnavailableError,
     StateTable,
+    SubmissionRefusedError,
     SubmissionUncertainError,
     Variables,
-    in_units,
     index_list,
-    whole_seconds,
 )
 
 from reflow_lsf import answers, site
-from reflow_lsf.options import check_script, directives, requirements, word
+from reflow_lsf.directives import Rules, begin_time, directives, is_long
+from reflow_lsf.options import check_script
 from reflow_lsf.states import (
+    IN_PROGRESS,
     NO_JSON,
-    NOT_FOUND,
     OVER_ALREADY,
     STATES,
     TRANSIENT,
@@ -55,6 +56,8 @@ _FOR_JOBS = (
     *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
 )
 """What a job inherits of the process that submits it; bsub hands on all that it is given."""
+_ENDED_AT_ONCE = 1000
+"""Elements that one bkill ends; each costs a few milliseconds."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -124,43 +127,17 @@ class LSFExecutor(BatchExecutor):
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of bsub(1)."""
-        return {"directives": list(self._directives(request))}
+        return {"directives": self._directives(request)}
 
-    def _directives(self, request: JobRequest) -> Iterable[str]:
-        resources = request.resources
-        options = dict(resources.options[self.name])
-        asked = options.pop("R", ())
-        yield f"-J {_job_name(request)}"
-        yield "-o /dev/null"
-        yield "-r"
-        yield f"-n {resources.cpus * resources.nodes}"
-        given = [asked] if isinstance(asked, str) else list(asked)
-        if needs := requirements(given, dict(self._sections(resources))):
-            yield f"-R {word(needs)}"
-        if resources.mem is not None:
-            memory = self._memory()
-            parts = resources.cpus if memory.per == "slot" else 1
-            yield f"-M {_amount(resources.mem, parts, memory.limit_unit)}"
-        if resources.time is not None:
-            minutes = in_units(whole_seconds(resources.time), 60)
-            yield f"-W {minutes // 60}:{minutes % 60:02}"
-        if resources.gpus:
-            yield self.gpu_option.format(gpus=resources.gpus)
-        if resources.queue:
-            yield f"-q {word(resources.queue)}"
-        if resources.account:
-            yield f"-{self.account_option} {word(resources.account)}"
-        yield from directives(options)
-
-    def _sections(self, resources: Resources) -> Iterable[tuple[str, str]]:
-        """What `-R` asks for: all slots on one host, or the same number on each; memory."""
-        if resources.nodes > 1:
-            yield "span", f"ptile={resources.cpus}"
-        elif resources.cpus > 1:
-            yield "span", "hosts=1"
-        if resources.mem is not None and self.reserve_memory:
-            parts = resources.cpus if self.reserve_per_slot else 1
-            yield "rusage", f"mem={_amount(resources.mem, parts, self._memory().reserve_unit)}"
+    def _directives(self, request: JobRequest) -> list[str]:
+        rules = Rules(
+            memory=self._memory(),
+            reserve_memory=self.reserve_memory,
+            reserve_per_slot=self.reserve_per_slot,
+            account_option=self.account_option,
+            gpu_option=self.gpu_option,
+        )
+        return list(directives(request, dict(request.resources.options[self.name]), rules))
 
     def _memory(self) -> site.Memory:
         """How this site counts memory: by the settings, then by its lsf.conf."""
@@ -175,19 +152,34 @@ class LSFExecutor(BatchExecutor):
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """As the base does; what was to wait for a job that LSF has forgotten need not wait."""
         try:
+            unknown = [line for line in self._directives(self.filled(request)) if is_long(line)]
+        except ParameterError as error:
+            raise SubmissionRefusedError(str(error)) from error
+        if unknown and self._is_openlava:
+            # Its bsub would leave out the line, and those after it, without a word.
+            raise SubmissionRefusedError(
+                f"OpenLava's bsub has no {unknown[0].split()[0]}: leave that option out, or, for "
+                "GPUs, set gpu_option under [executor.lsf] to what asks for them here, such as "
+                "-R 'rusage[gpu={gpus}]'"
+            )
+        try:
             return super().submit_one(request, after)
         except ParentUnknownError:
             return super().submit_one(request)
 
+    @cached_property
+    def _is_openlava(self) -> bool:
+        result = self.ask(Command((self.bsub, "-V")))
+        return "openlava" in f"{result.stdout}{result.stderr}".lower()
+
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """What is true of one submission only is not in the script, which people resubmit.
 
-        bsub reads the script from its standard input, and has `-b` in whole minutes.
+        bsub reads the script from its standard input.
         """
         words = [self.bsub]
         if request.begin_in is not None:
-            begin = datetime.now(UTC).astimezone() + request.begin_in + timedelta(seconds=59)
-            words += ["-b", begin.strftime("%m:%d:%H:%M")]
+            words += ["-b", begin_time(datetime.now(UTC).astimezone(), request.begin_in)]
         if after is not None:
             words += ["-w", f"ended({after.native_id})"]
         return Command(tuple(words), script.read_text("utf-8", "surrogateescape"))
@@ -236,7 +228,7 @@ class LSFExecutor(BatchExecutor):
         if "-json" in result.argv and result.exit_code != 0 and NO_JSON.search(result.stderr):
             self._json = False
             result = self.ask(self.queue_command(handles))
-        if result.exit_code != 0 and not _only_unknown(result):
+        if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
         read = answers.json_rows if "-json" in result.argv else answers.long_rows
         rows = list(read(result.stdout)) if result.stdout.strip() else []
@@ -267,7 +259,7 @@ class LSFExecutor(BatchExecutor):
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """Only ends count. Unknown ids are passed over, and alone are an error."""
-        if result.exit_code != 0 and not _only_unknown(result):
+        if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
         wanted = {handle.native_id for handle in handles}
         return answers.statuses(answers.ended_rows(result.stdout), wanted)
@@ -285,18 +277,30 @@ class LSFExecutor(BatchExecutor):
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
         """Ids of arrays and plain jobs."""
-        if result.exit_code != 0 and not _only_unknown(result):
+        if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
         return answers.found_ids(result.stdout)
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """As the base does, but arrays by their elements.
+
+        Of the end of a whole array mbatchd makes a note only, and what waits may start meanwhile.
+        """
+        super().cancel([handle for handle in handles if handle.size is None])
+        for handle in handles:
+            for start in range(0, handle.size or 0, _ENDED_AT_ONCE):
+                stop = min(start + _ENDED_AT_ONCE, handle.size or 0)
+                self.cancel_positions(handle, range(start, stop))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
         """Good ids are killed whatever stands beside them."""
         return Command((self.bkill, *native_ids))
 
     def check_cancel(self, result: CommandResult) -> None:
-        """Every complaint but those of jobs that are over means that something still runs."""
+        """Every complaint but those of jobs that are over, or will be, is a failure."""
         lines = result.stderr.splitlines()
-        if result.exit_code != 0 and not all(OVER_ALREADY.search(line) for line in lines):
+        heeded = (OVER_ALREADY.search(line) or IN_PROGRESS.search(line) for line in lines)
+        if result.exit_code != 0 and not all(heeded):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -310,9 +314,9 @@ class LSFExecutor(BatchExecutor):
 
     def parse_count(self, result: CommandResult) -> int:
         """Count them."""
-        if result.exit_code != 0 and not _only_unknown(result):
+        if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
-        return len(re.findall(r"^\d+\s", result.stdout, re.MULTILINE))
+        return answers.jobs_listed(result.stdout)
 
     def ask_limits(self) -> Limits:
         """MAX_JOB_ARRAY_SIZE."""
@@ -324,23 +328,5 @@ class LSFExecutor(BatchExecutor):
         return Limits(max_array_size=self._largest or None)
 
 
-def _job_name(request: JobRequest) -> str:
-    """`TOKEN[1-10]%2`; without a limit behind it, any number of elements may run at once."""
-    if request.size is None:
-        return request.token
-    limit = "" if request.throttle is None else f"%{request.throttle}"
-    return f"{request.token}[1-{request.size}]{limit}"
-
-
 def _never_ran(status: JobStatus) -> JobStatus:
     return replace(status, state=JobState.FAILED, cause=FailureCause.SUBMIT, impossible=False)
-
-
-def _amount(size: int, parts: int, unit: str) -> int:
-    return in_units(in_units(size, parts), site.UNITS[unit])
-
-
-def _only_unknown(result: CommandResult) -> bool:
-    """Whether a command failed for nothing but jobs that it does not know."""
-    lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
-    return bool(lines) and all(NOT_FOUND.search(line) for line in lines)

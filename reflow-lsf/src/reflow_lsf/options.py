@@ -1,7 +1,8 @@
 """Writing `#BSUB` lines.
 
 bsub takes a line apart at blanks and keeps together what stands in quotes of one kind; there is
-no way to put both kinds into one word. It looks for such lines in the whole script.
+no way to put both kinds into one word, and a word that begins with `#` ends the line. It looks for
+such lines in the whole script.
 """
 
 from __future__ import annotations
@@ -28,19 +29,22 @@ _RESERVED = {
     "J": "jobs are found again by it",
     "K": "reflow does not wait for a job",
     "L": "set `shell` under [executor.lsf]",
+    "M": "set mem= of the task",
     "N": "nobody would read the mail",
+    "n": "set cpus= of the task",
     "o": "logs are in the run directory",
     "oo": "logs are in the run directory",
     "pack": "each job is submitted by itself",
     "Q": "reflow decides what is run again",
     "r": "jobs are rerunnable already",
     "rn": "reflow knows a job that is run again",
+    "W": "set time= of the task",
     "w": "it follows from the workflow",
     "Zs": "it writes the script",
 }
 
 
-def directives(options: Mapping[str, Any]) -> list[str]:
+def handed_on(options: Mapping[str, Any]) -> list[str]:
     """Each option as the rest of a line: `{"app": "big", "x": True}` to `-app big`, `-x`.
 
     A list gives the same option several times, False and None leave it out; `R` is not here.
@@ -72,10 +76,10 @@ def word(value: object) -> str:
     if _PLAIN.fullmatch(text):
         return text
     quote = "'" if "'" not in text else '"'
-    if not text or not text.isprintable() or quote in text:
+    if not text.isprintable() or quote in text or text[:1] in ("", "#"):
         raise ParameterError(
-            f"LSF cannot be given {text!r}: no #BSUB line can hold it. Leave out quotes and "
-            "unprintable characters."
+            f"LSF cannot be given {text!r}: no #BSUB line can hold it. Leave out quotes, "
+            "unprintable characters, and a # at the beginning."
         )
     return f"{quote}{text}{quote}"
 

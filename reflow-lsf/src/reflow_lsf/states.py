@@ -30,7 +30,7 @@ STATES = StateTable(
         NativeState("DONE", "done", JobState.COMPLETED),
         NativeState("EXIT", "exited", JobState.FAILED),
         # Nothing has been heard of the host; it is nobody's end yet.
-        NativeState("UNKWN", "unknown", JobState.UNKNOWN),
+        NativeState("UNKWN", "unknown", JobState.UNKNOWN, FailureCause.NODE),
         NativeState("ZOMBI", "zombie", JobState.FAILED, FailureCause.NODE),
     ),
 )
@@ -60,8 +60,10 @@ CPU_LIMIT_SIGNAL = 24
 """SIGXCPU."""
 MEMORY_SIGNAL = 3
 """SIGQUIT, by which OpenLava ends a job over its limit on swap."""
-KILL_SIGNALS = (2, 9, 15)
+KILL_SIGNALS = (2, 15, 9)
 """What bkill sends, one after the other: whether it did is in bhist alone."""
+HOST_LOST = re.compile(r"Execution host unavailable|unable to reach the execution host|kill ZOMBIE")
+"""How bhist words the end of a job whose host was not heard of."""
 
 IMPOSSIBLE = re.compile(r"never satisfied|invalid or never")
 """Pending reasons that do not pass."""
@@ -70,13 +72,12 @@ NOT_FOUND = re.compile(r"is not found|No (?:unfinished |matching )?job(?:s)? fou
 """What bjobs and bhist say of jobs that they do not know."""
 OVER_ALREADY = re.compile(r"has already finished|No matching job found|is not found")
 """What bkill says of jobs that are over, or unknown."""
-IN_PROGRESS = "Operation is in progress"
-"""What bkill says of an array some elements of which are being killed; it does nothing then."""
+IN_PROGRESS = re.compile(r"Operation is in progress")
+"""What bkill says of what mbatchd will do later: of arrays as a whole, and where a host is away."""
 NO_JSON = re.compile(r"(?:invalid|illegal|unknown|bad) option", re.IGNORECASE)
 """What a bjobs without `-json` says: OpenLava's, and LSF's before 10.1."""
 
 TRANSIENT = (
-    IN_PROGRESS,
     r"Failed in (?:send|receiv)ing",
     r"[Tt]imed? ?out",
 )
@@ -85,10 +86,17 @@ TRANSIENT = (
 _PARENT = re.compile(r"No matching job found")
 _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
     (r"not responding|LIM is down|[Cc]annot connect|is unreachable", SchedulerUnavailableError),
-    (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out|LSF library", SubmissionUncertainError),
+    (r"Connection refused|is not connected|connection already exists", SchedulerUnavailableError),
+    (r"service not registered|daemon cannot fork", SchedulerUnavailableError),
+    # A node that may not submit; another machine may.
+    (r"[Rr]equest from (?:a )?non-LSF host", SchedulerUnavailableError),
+    (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out", SubmissionUncertainError),
+    (r"daemon internal error|protocol error|XDR ", SubmissionUncertainError),
+    (r"LSF library", SchedulerUnavailableError),
     (r"[Pp]ending job (?:threshold|limit)|MAX_PEND|too many pending", SubmissionDeferredError),
     (r"threshold (?:is )?reached|[Tt]ry (?:again )?later", SubmissionDeferredError),
     (r"Queue has been closed|cluster is closed", SubmissionDeferredError),
+    (r"has reached its job limit|No [Jj]ob Id can be used", SubmissionDeferredError),
 )
 """What is not for good, in the order it is looked for; any other complaint is."""
 
@@ -99,7 +107,11 @@ _ADVICE = (
     (r"MEML\w+ value", "Set memory_unit under [executor.lsf]"),
     (r"resource requirement", "Look at the option R and at gpu_option under [executor.lsf]"),
     (r"array index too large", "Set max_array_size under [executor.lsf]; `bparams -l` shows it"),
-    (r"User permission denied", "LSF takes no jobs of this user; root is refused by default"),
+    (
+        r"User permission denied|Root job submission",
+        "LSF takes no jobs of this user; root is refused by default",
+    ),
+    (r"illegal option|option (?:requires|cannot)", "See options= of the task and `bsub -h`"),
     (r"[Pp]roject", "Set account= to a project of yours"),
 )
 

@@ -112,7 +112,7 @@ def test_elements_of_an_array_that_was_killed_in_part() -> None:
 
     assert states[range(5, 6)] is JobState.RUNNING
     assert states[range(4, 5)] is JobState.CANCELLED
-    assert states[range(1)] is JobState.FAILED  # until bhist has told who killed it
+    assert states[range(1)] is JobState.CANCELLED
 
 
 def test_history_tells_who_killed_a_job() -> None:
@@ -245,3 +245,51 @@ def test_ids_in_tables() -> None:
     assert answers.found_ids(recording("bjobs-by-name").stdout) == ["205"]
     assert answers.found_ids(recording("bhist-array").stdout) == ["221"]
     assert len(answers.found_ids(recording("bjobs-aw-all-text").stdout)) > 20
+
+
+def test_an_interrupted_element_was_killed_although_no_history_tells() -> None:
+    """The event of an array that was killed as a whole is none of its elements'."""
+    (status,) = answers.statuses(
+        [answers.Row(job_id="24", index=3, state="EXIT", code=130, host="vm")], {"24"}
+    )
+    (plain,) = answers.statuses(
+        [answers.Row(job_id="25", index=0, state="EXIT", code=130, host="vm")], {"25"}
+    )
+
+    assert status.state is JobState.CANCELLED
+    assert (plain.state, plain.signal) == (JobState.FAILED, 2)
+
+
+def test_a_job_whose_host_is_silent_is_unknown_for_that_reason() -> None:
+    (status,) = answers.statuses(
+        [answers.Row(job_id="24", index=0, state="UNKWN", host="vm")], {"24"}
+    )
+
+    assert (status.state, status.cause) == (JobState.UNKNOWN, FailureCause.NODE)
+    assert "does not hear of vm" in status.reason
+
+
+PAST = """
+Job Id <233>, Job Name <pk>, User <hpcuser>, Project <default>, Command <true>
+Sun Nov 22 06:26:48: Submitted from host <vm> to Queue <normal>;
+Sun Nov 22 06:26:52: Dispatched to <vm>;
+Sun Nov 22 06:28:02: {end};
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "causes"),
+    [
+        ("Execution host unavailable; job is killed", [FailureCause.NODE]),
+        (
+            "Termination request issued; but unable to reach the execution host",
+            [FailureCause.NODE],
+        ),
+        ("Exited; job will be requeued and rerun", []),
+        ("Exited with exit code 3. The CPU time used is 0.0 seconds", [FailureCause.EXIT_CODE]),
+    ],
+)
+def test_ends_in_the_history(end: str, causes: list[FailureCause]) -> None:
+    found = answers.statuses(answers.ended_rows(PAST.format(end=end)), {"233"})
+
+    assert [status.cause for status in found] == causes

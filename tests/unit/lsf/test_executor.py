@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_lsf import site
+from reflow_lsf.directives import begin_time
 from reflow_lsf.executor import LSFExecutor
 from reflow_lsf.states import STATES, submission_error
 
@@ -71,10 +72,10 @@ SCRIPT = r"""#!/bin/bash
 #BSUB -R 'select[fast] span[ptile=4] rusage[mem=8192]'
 #BSUB -M 8388608
 #BSUB -W 26:01
-#BSUB -gpu num=1
 #BSUB -q normal
 #BSUB -P ab1234
 #BSUB -app big
+#BSUB -gpu num=1
 
 # task weather / convert
 # Written by reflow. To run the same job again by hand, submit this file.
@@ -89,12 +90,15 @@ module load python
 cd -- /data || exit 1
 # The work is a process of its own, as LSF takes a job for done whose shell was killed. It is not
 # to see the signal of the run limit, but SIGTERM instead; what bkill sends, all processes get.
+# Which of the two it was is known by this script's exit code, whatever the work makes of it.
 (trap - INT QUIT; trap '' USR2; exec /usr/bin/python3 -m work "$((LSB_JOBINDEX - 1))") &
 work=$!
-trap : INT QUIT TERM
+trap : QUIT
+trap 'told=${told:-130}' INT
+trap 'told=${told:-143}' TERM
 trap 'over=140; kill -TERM "$work"' USR2
 while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
-[ "$code" = 0 ] || exit "${over:-$code}"
+[ "$code" = 0 ] || exit "${over:-${told:-$code}}"
 """
 
 
@@ -218,6 +222,10 @@ def test_options_are_handed_on(
         {"G": 'it\'s "both"'},
         {"G": "two\nlines"},
         {"G": ""},
+        {"G": "#first"},
+        {"n": 8},
+        {"M": 1024},
+        {"W": "1:00"},
     ],
 )
 def test_options_that_cannot_be_handed_on(
@@ -279,6 +287,51 @@ def test_notes_beside_the_id_are_passed_over(request_for: MakeRequest) -> None:
     assert re.fullmatch(r"bsub -b \d\d:\d\d:\d\d:\d\d", " ".join(runner.commands[0].argv))
 
 
+@pytest.mark.parametrize(
+    ("now", "begin_in", "written"),
+    [
+        ("2026-11-22T12:00:00", timedelta(0), "11:22:12:01"),
+        ("2026-11-22T12:00:00", timedelta(seconds=1), "11:22:12:01"),
+        ("2026-11-22T12:00:59.9", timedelta(seconds=1), "11:22:12:02"),
+        ("2026-11-22T12:00:30", timedelta(minutes=10), "11:22:12:11"),
+        ("2026-11-22T12:00:00", timedelta(minutes=10), "11:22:12:10"),
+        ("2026-12-31T23:59:00", timedelta(minutes=1), "01:01:00:00"),
+    ],
+)
+def test_a_job_begins_in_a_minute_that_is_not_over_when_bsub_reads_it(
+    now: str, begin_in: timedelta, written: str
+) -> None:
+    assert begin_time(datetime.fromisoformat(now), begin_in) == written
+
+
+def test_gpus_can_be_a_resource(request_for: MakeRequest) -> None:
+    executor = LSFExecutor(gpu_option="-R 'rusage[ngpus={gpus}]'")
+    request = request_for(resources=Resources(cpus=2, gpus=3))
+
+    assert "-R 'rusage[ngpus=3] span[hosts=1]'" in lines(executor, request)
+
+
+def test_openlava_is_given_no_option_that_it_would_pass_over(request_for: MakeRequest) -> None:
+    version = (0, "", "OpenLava 4.0dev4, Nov 22 2026\n")
+    executor, runner = lsf(version)
+    request = request_for(resources=Resources(gpus=1))
+
+    for _ in range(2):
+        with pytest.raises(SubmissionRefusedError, match=r"no -gpu.*gpu_option"):
+            executor.submit(request)
+
+    assert runner.argvs == [("bsub", "-V")]
+
+
+def test_other_lsfs_are_given_every_option(request_for: MakeRequest) -> None:
+    version = (0, "", "IBM Spectrum LSF 10.1.0.13, Apr 15 2022\n")
+    executor, runner = lsf(version, recording("submit-exit0").answer)
+
+    executor.submit(request_for(resources=Resources(options={"lsf": {"app": "big"}})))
+
+    assert "#BSUB -app big\n" in runner.commands[1].stdin
+
+
 def test_a_follow_up_waits_for_any_end(request_for: MakeRequest) -> None:
     executor, runner = lsf(*[recording("submit-array-range").answer] * 2)
 
@@ -328,6 +381,15 @@ def test_what_bsub_refuses_is_refused_in_its_own_words(refused: Any) -> None:
         ("normal: Queue has been closed. Job not submitted.", SubmissionDeferredError),
         ("Failed in an LSF library call: Timed out", SubmissionUncertainError),
         ("batch system daemon not responding ... still trying", SchedulerUnavailableError),
+        ("Failed in an LSF library call: LIM is down; try later", SchedulerUnavailableError),
+        ("Failed in an LSF library call: Bad host name", SchedulerUnavailableError),
+        ("Connection refused by server. Job not submitted.", SchedulerUnavailableError),
+        ("Request from non-LSF host rejected. Job not submitted.", SchedulerUnavailableError),
+        ("Master batch daemon internal error. Job not submitted.", SubmissionUncertainError),
+        (
+            "night: The destination queue has reached its job limit. Job not submitted.",
+            SubmissionDeferredError,
+        ),
     ],
 )
 def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
@@ -445,15 +507,30 @@ def test_cancelling_what_is_over_is_no_failure(name: str) -> None:
     executor.cancel([JobHandle(native_id="24")])
 
 
-def test_an_array_in_the_middle_of_being_killed_is_killed_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    executor, runner = lsf(recording("bkill-array").answer, recording("bkill-running").answer)
+def test_what_is_ended_later_is_no_failure() -> None:
+    executor, runner = lsf(recording("bkill-array").answer)
 
-    executor.cancel([JobHandle(native_id="228", size=6)])
+    executor.cancel([JobHandle(native_id="228")])
 
-    assert len(runner.commands) == 2
+    assert len(runner.commands) == 1
+
+
+def test_arrays_are_ended_by_their_elements() -> None:
+    executor, runner = lsf(*[(0, "", "")] * 3)
+
+    executor.cancel(
+        [
+            JobHandle(native_id="24"),
+            JobHandle(native_id="25", size=1500),
+            JobHandle(native_id="26"),
+        ]
+    )
+
+    assert runner.argvs == [
+        ("bkill", "24", "26"),
+        ("bkill", "25[1-1000]"),
+        ("bkill", "25[1001-1500]"),
+    ]
 
 
 def test_elements_are_cancelled_by_ranges() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -10,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState, RunState
@@ -18,7 +24,7 @@ from reflow.testing.fakes import FakeScheduler
 from reflow_lsf.executor import LSFExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import FlowFile, until
+from tests.e2e.support import FlowFile, counts, until
 
 STAGES = """
 wf = Workflow("stages")
@@ -38,6 +44,17 @@ def each(word: Annotated[str, Result(step="prepare")]) -> str:
 @wf.job()
 def gather(words: Annotated[list[str], Result(step="each")]) -> str:
     return "".join(words)
+"""
+
+SLOW = """
+wf = Workflow("slow")
+
+
+@wf.job()
+def slow() -> str:
+    did("begun")
+    wait_for("never")
+    return "done"
 """
 
 MakeFlow = Callable[..., FlowFile]
@@ -173,6 +190,66 @@ def test_a_job_that_somebody_killed_was_cancelled(
     executor.cancel([handle])
 
     assert end_of(executor, handle).state is JobState.CANCELLED
+
+
+def test_work_that_was_killed_and_ends_as_it_likes_was_cancelled(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = LSFExecutor()
+    text = "trap 'exit 1' INT TERM; : > began; while :; do sleep 0.05; done"
+    handle = executor.submit(shell(text)).job
+    until(lambda: (tmp_path / "began").exists())
+
+    executor.cancel([handle])
+
+    assert end_of(executor, handle).state is JobState.CANCELLED
+
+
+def test_a_function_that_somebody_interrupts_was_cancelled(
+    lsf: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(SLOW)
+    run = flow.load().submit(run_dir="run", executor="lsf")
+    until(lambda: flow.deeds["begun"])
+    listed = subprocess.run(["bjobs", "-w", "-r"], capture_output=True, text=True, check=True)
+    (native_id,) = re.findall(r"^(\d+) .* slow-", listed.stdout, re.MULTILINE)
+
+    subprocess.run(["bkill", native_id], check=True)
+    until(lambda: run.state.final)
+
+    assert counts(run, "slow") == {"CANCELLED": 1}
+
+
+def test_an_array_that_was_killed_as_a_whole_was_cancelled(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    """No element waits: one that does is passed over by LSF, and goes on."""
+    executor = LSFExecutor()
+    handle = executor.submit(shell(": > began-$1; exec sleep 60", size=2)).job
+    until(lambda: (tmp_path / "began-0").exists() and (tmp_path / "began-1").exists())
+
+    executor.cancel([JobHandle(native_id=handle.native_id)])
+
+    until(lambda: all(state.over for state in states(executor, handle)))
+    assert set(states(executor, handle)) == {JobState.CANCELLED}
+
+
+def test_of_an_array_what_waits_is_cancelled_too(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = LSFExecutor()
+    handle = executor.submit(shell(": > began-$1; exec sleep 60", size=4, throttle=2)).job
+    until(lambda: (tmp_path / "began-0").exists() and (tmp_path / "began-1").exists())
+
+    executor.cancel([handle])
+
+    until(lambda: all(state.over for state in states(executor, handle)))
+    assert not (tmp_path / "began-2").exists()
+
+
+def test_gpus_are_refused_where_bsub_would_pass_them_over(lsf: FakeScheduler, shell: Shell) -> None:
+    with pytest.raises(SubmissionRefusedError, match="gpu_option"):
+        LSFExecutor().submit(shell("true", resources=Resources(gpus=1)))
 
 
 def test_some_elements_are_cancelled(lsf: FakeScheduler, shell: Shell) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
-from reflow.testing.fakes.lsf import depend, grammar
+from reflow.testing.fakes.lsf import depend
 from reflow.testing.fakes.lsf.depend import Condition
 from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, parse_indices, write_full_moment
 from reflow.testing.fakes.model import Request, Share
@@ -17,8 +17,13 @@ from reflow.testing.fakes.model import Request, Share
 if TYPE_CHECKING:
     from reflow.testing.fakes.lsf.face import LsfFace
 
-FLAGS = "hVxHNBrKI"
-VALUED = "abcCDeEfFgGiJkLmMnopPqRsStTuUvwWX"
+OPTIONS = (
+    *("E:", "T:", "a:", "w:", "f:", "k:", "R:", "m:", "Jd:", "J:", "L:", "u:", "is:", "i:", "o:"),
+    *("e:", "Zs", "n:", "q:", "b:", "t:", "sp:", "s:", "c:", "v:", "p:", "W:", "F:", "D:", "S:"),
+    *("C:", "M:", "O:", "g:", "G:", "P:", "Ip", "Is", "I", "r", "H", "x", "N", "B", "h", "V"),
+    *("X:", "K"),
+)
+"""In the order in which they are compared; those with a colon have a value."""
 USAGE = "Usage: bsub [-h] [-V] [-x] [-H] [-K] [-J job_name] [-o out_file] [options] [command]"
 _INDICES_OF_LOAD = (
     "mem", "swp", "tmp", "r15s", "r1m", "r15m", "ut", "pg", "io", "ls", "it", "maxmem", "maxswp",
@@ -63,13 +68,36 @@ class Bsub:
         return not self._parse(call.arguments).operands
 
     def _parse(self, words: list[str]) -> Parsed:
-        return grammar.parse("bsub", words, FLAGS, VALUED, USAGE, stop_at_operand=True)
+        parsed = Parsed([], [])
+        rest = list(words)
+        while rest and rest[0].startswith("-"):
+            word = rest.pop(0).removeprefix("-")
+            if word.startswith("-"):
+                break
+            parsed.options.append(self._option(word, rest))
+        parsed.operands = rest
+        return parsed
+
+    def _option(self, word: str, rest: list[str]) -> tuple[str, str]:
+        """One option: the first that the word is, or begins with."""
+        for option in OPTIONS:
+            name, takes, _ = option.partition(":")
+            if not word.startswith(name):
+                continue
+            if not takes and word != name:
+                raise refused(f"bsub: option cannot have an argument -- {name}\n")
+            if not takes:
+                return name, ""
+            if word == name and not rest:
+                raise refused(f"bsub: option requires an argument -- {name}\n")
+            return name, rest.pop(0) if word == name else word.removeprefix(name)
+        raise refused(f"bsub: illegal option -- {word}\n")
 
     def _directives(self, script: str) -> list[tuple[str, str]]:
         words: list[str] = []
         for line in script.splitlines():
-            if line.startswith("#BSUB"):
-                words += shlex.split(line[len("#BSUB") :], comments=True)
+            if found := re.match(r"\s*#\s*BSUB\s*(?=-)", line):
+                words += shlex.split(line[found.end() :], comments=True)
         return self._parse(words).options
 
     def _said(self, call: Call, line: Parsed, job: LsfJob) -> Answer:
@@ -106,6 +134,8 @@ class Bsub:
         minutes = self._minutes(line)
         self._check_limits(queue, minutes, memory)
         slots = self._slots(line, queue)
+        if len(line.all("R")) > 1:
+            raise refused("Invalid syntax; the -R option was used more than once.\n")
         unmet = self._requirements_unmet(line.last("R"))
         condition = self._condition(line, len(indices) if indices else None)
         begin = self._begin(line)
@@ -243,11 +273,14 @@ class Bsub:
         month = numbers[-4] if len(numbers) == 4 else now.tm_mon
         day = numbers[-3] if len(numbers) >= 3 else now.tm_mday
         moment = time.mktime((now.tm_year, month, day, numbers[-2], numbers[-1], 0, 0, 0, -1))
-        if moment <= self._face.engine.now():
-            if len(numbers) == 2:
-                return moment + 86400
-            raise refused(f"{line.last('b')}: Bad time specification")
-        return moment
+        this_minute = self._face.engine.now() // 60 * 60
+        if moment < this_minute and len(numbers) > 2:
+            # A month or a day that is over is the next one of that name.
+            year, month = now.tm_year, month + 1
+            if len(numbers) == 4:
+                year, month = year + 1, numbers[-4]
+            return time.mktime((year, month, day, numbers[-2], numbers[-1], 0, 0, 0, -1))
+        return moment if moment > this_minute else moment + 86400
 
 
 def _positive(line: Parsed, letter: str, problem: str) -> int | None:

@@ -69,24 +69,24 @@ class Change:
         assert isinstance(job, LsfJob)
         if job.uid != call.uid and call.uid != 0:
             return "", f"Job <{word}>: User permission denied\n"
-        problem = self.busy(job, word)
+        if job.is_array and "[" not in word:
+            return self.change_array(tasks, line, call)
         for task in tasks:
             self.change(task, line, call)
-        if problem:
-            return "", f"Job <{word}>: {problem}\n"
-        if job.is_array and "[" not in word:
-            return f"Job <{word}> is being {self.done}\n", ""
         return "".join(self._tell(task) for task in tasks), ""
+
+    def change_array(self, tasks: list[Task], line: Parsed, call: Call) -> tuple[str, str]:
+        """Change the elements of an array that was named as a whole; what to say of it."""
+        for task in tasks:
+            self.change(task, line, call)
+        number = tasks[0].job.number
+        return f"Job <{number}> is being {self.done}\n", ""
 
     def _tell(self, task: Task) -> str:
         return f"Job <{self._face.native_id(task)}> is being {self.done}\n"
 
     def _able(self, tasks: list[Task]) -> list[Task]:
         return [task for task in tasks if task.phase is not Phase.OVER]
-
-    def busy(self, job: LsfJob, word: str) -> str:
-        """Why a whole array cannot be changed now; empty where it can."""
-        return ""
 
     def change(self, task: Task, line: Parsed, call: Call) -> None:
         """Change one task."""
@@ -99,28 +99,21 @@ class Bkill(Change):
     name = "bkill"
     done = "terminated"
 
-    def busy(self, job: LsfJob, word: str) -> str:
-        """Shortly after some of its elements were killed, an array cannot be as a whole."""
-        recently = self._face.engine.now() - job.element_killed
-        if "[" in word:
-            job.element_killed = self._face.engine.now()
-        elif job.is_array and recently < self._face.settings.operation_seconds:
-            return "Operation is in progress"
-        return ""
+    def change_array(self, tasks: list[Task], line: Parsed, call: Call) -> tuple[str, str]:
+        """It is noted for later: what runs is ended, and what waits may start all the same."""
+        for task in tasks:
+            if task.phase is not Phase.PENDING:
+                self._end(task, line, by="")
+        return "", f"Job <{tasks[0].job.number}>: Operation is in progress\n"
 
     def change(self, task: Task, line: Parsed, call: Call) -> None:
         """End a task, or send it a signal."""
+        self._end(task, line, by=call.user)
+
+    def _end(self, task: Task, line: Parsed, by: str) -> None:
         text = line.last("s").upper().removeprefix("SIG")
-        job = task.job
-        assert isinstance(job, LsfJob)
-        recently = self._face.engine.now() - job.element_killed
-        if task.phase is Phase.PENDING and 0 < recently < self._face.settings.operation_seconds:
-            named = [word for word in line.operands if word.startswith(f"{job.number}[")]
-            if not named:
-                # What waits is passed over while the array is busy.
-                return
         if text in ("", "KILL", "9", "TERM", "15", "INT", "2") or task.phase is Phase.PENDING:
-            self._face.engine.cancel(task, by=call.user)
+            self._face.engine.cancel(task, by=by)
         elif text.isdigit() or f"SIG{text}" in signal.Signals.__members__:
             number = int(text) if text.isdigit() else int(signal.Signals[f"SIG{text}"])
             if task.run is not None:

@@ -31,8 +31,6 @@ class LsfSettings(BasicSettings):
     """Whether root may not submit, as where LSF_ROOT_REX is not set."""
     enforce_memory: bool = False
     """Whether a job over its `-M` is killed; some sites do, some do not."""
-    operation_seconds: float = 0.5
-    """For how long after a bkill of elements a bkill of their array is refused."""
     queues: dict[str, dict[str, object]] = field(
         default_factory=lambda: {
             "normal": {},
@@ -75,8 +73,6 @@ class LsfJob(Job):
     """The name as given: `arr[1-10]%2`."""
     step: int = 1
     uid: int = 0
-    element_killed: float = 0.0
-    """When an element was last killed alone."""
     held_at_start: bool = False
 
     def task_name(self, task: Task) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus
 
-from reflow_pbs.states import DELETED, NEVER_RUNS, SIGNALLED, STATES
+from reflow_pbs.states import DELETED, HELD, NEVER_RUNS, SIGNALLED, STATES
 
 _ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
 _TEXT = re.compile(r"^ {4}([\w.]+) = (.*)$", re.MULTILINE)
 _WRAPPED = re.compile(r"\n\t")
 _BARE_SHELL_SIGNALS = range(129, 160)
 """What a login shell makes of a script's death by signal 1 to 31."""
-_HEAD = "Job Id: "
+_RECORD = re.compile(r"^Job Id: ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +50,31 @@ def rows(text: str) -> list[Row]:
     """The jobs in the answer of `qstat -f`, with `-F dsv` or without.
 
     JSON is not asked for: one version of PBS leaves out all jobs but the first, another writes
-    what no parser takes.
+    what no parser takes. Raises `ValueError` for what is no such answer.
     """
-    found = list(_delimited(text) if f"\n{_HEAD}" in f"\n{text}" and _is_delimited(text) else [])
-    return found or list(_plain(text))
+    return [_row(record) for record in _RECORD.split(text)[1:]]
 
 
-def _is_delimited(text: str) -> bool:
-    return any(line.startswith(_HEAD) and "|" in line for line in text.splitlines())
-
-
-def _delimited(text: str) -> Iterator[Row]:
-    for line in text.splitlines():
-        if line.startswith(_HEAD):
-            # A delimiter within a value has a backslash before it.
-            name, *parts = re.split(r"(?<!\\)\|", line.removeprefix(_HEAD))
-            pairs = (part.partition("=") for part in parts)
-            yield from _row(name, {key: value for key, _, value in pairs})
-
-
-def _plain(text: str) -> Iterator[Row]:
-    for block in re.split(rf"^{_HEAD}", text, flags=re.MULTILINE)[1:]:
-        name, _, rest = _WRAPPED.sub("", block).partition("\n")
-        yield from _row(name.strip(), dict(_TEXT.findall(rest)))
-
-
-def _row(name: str, fields: Mapping[str, str]) -> Iterator[Row]:
+def _row(record: str) -> Row:
+    # A variable of the job's may have several lines.
+    first = record.partition("\n")[0]
+    name, fields = _delimited(record) if "|" in first else _plain(record)
     found = job_id(name)
     if found is None:
         raise ValueError(f"{name!r} is no job id")
-    yield Row(found, fields)
+    return Row(found, fields)
+
+
+def _delimited(record: str) -> tuple[str, dict[str, str]]:
+    # A delimiter within a value has a backslash before it.
+    name, *parts = re.split(r"(?<!\\)\|", record.rstrip("\n"))
+    pairs = (part.partition("=") for part in parts)
+    return name, {key: value for key, _, value in pairs}
+
+
+def _plain(record: str) -> tuple[str, dict[str, str]]:
+    name, _, rest = _WRAPPED.sub("", record).partition("\n")
+    return name.strip(), dict(_TEXT.findall(rest))
 
 
 def statuses(
@@ -117,6 +112,8 @@ def _status(row: Row, array: Row | None, causes: Mapping[int, FailureCause]) -> 
     if native.state is JobState.QUEUED:
         above = array.fields.get("comment", "") if array is not None else ""
         reason = next((text for text in (comment, above) if NEVER_RUNS.search(text)), comment)
+        if not reason and row.state == HELD:
+            reason = f"held, Hold_Types = {row.fields.get('Hold_Types', '?')}"
         return replace(status, reason=reason, impossible=NEVER_RUNS.search(reason) is not None)
     if native.state is JobState.COMPLETED:
         return _ended(status, row.fields, comment, causes)

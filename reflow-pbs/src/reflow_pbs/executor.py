@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reflow.plugin_api import (
+    SCRIPT_NAME,
     ArrayStyle,
     BatchExecutor,
     Capabilities,
@@ -30,48 +31,26 @@ from reflow.plugin_api import (
     Submission,
     SubmissionUncertainError,
     Variables,
-    clock,
     contiguous,
-    in_units,
     long_options,
     whole_seconds,
 )
 
 from reflow_pbs import answers
+from reflow_pbs.directives import RESERVED, pro_wishes, torque_wishes, umask
+from reflow_pbs.installation import TORQUE, Installation, find_installation
 from reflow_pbs.states import (
-    GONE,
     NO_HISTORY,
     PRO_CAUSES,
     STATES,
     TORQUE_CAUSES,
     TRANSIENT,
+    only_gone,
     submission_error,
 )
 
 logger = logging.getLogger("reflow.batch")
 
-_RESERVED = {
-    "a": "it decides when a job starts",
-    "C": "the script's directives begin with #PBS",
-    "e": "logs are in the run directory",
-    "f": "a submission has to end",
-    "h": "nobody would release the job",
-    "I": "reflow's jobs are not interactive",
-    "j": "logs are in the run directory",
-    "J": "it follows from the number of elements; see array_parallelism= for its limit",
-    "k": "logs are in the run directory",
-    "N": "jobs are found again by it",
-    "o": "logs are in the run directory",
-    "S": "set `shell` under [executor.pbs]",
-    "t": "it follows from the number of elements; see array_parallelism= for its limit",
-    "V": "set `export_environment` under [executor.pbs]",
-    "X": "reflow's jobs are not interactive",
-    "z": "it reads the answer",
-}
-_PRO = re.compile(r"pbs_version\s*=\s*\D*(?P<major>\d+)")
-_TORQUE = re.compile(r"^\s*version:\s*(?P<major>\d+)", re.IGNORECASE | re.MULTILINE)
-_FIRST_DELIMITED = 18
-"""The version of PBS Pro since which `qstat -F dsv` can be counted on."""
 _ALIVE = "EHQRSTUW"
 """States of jobs and elements that take a place in the queue."""
 _SERVER_AWAY = re.compile(r"cannot connect|Connection refused|Couldn't connect|No default server")
@@ -147,61 +126,59 @@ class PBSExecutor(BatchExecutor):
         """
         if follow_up is None or self._is_torque:
             return super().submit(request, follow_up)
-        try:
-            waiting = self.submit_one(follow_up, _ONE_MORE)
-        except ExecutorError as error:
-            logger.warning("the follow-up of %s was not submitted: %s", request.token, error)
-            if isinstance(error, SubmissionUncertainError):
-                self._give_up(self.find(follow_up.token))
+        waiting = self._submit_waiting(follow_up)
+        if waiting is None:
             return Submission(self.submit_one(request))
         try:
             return Submission(
                 self.submit_one(request, _Before(native_id=waiting.native_id)), waiting
             )
+        except SubmissionUncertainError:
+            # It may have been accepted: then it needs what waits for it, and both are found.
+            raise
         except BaseException:
             # Else it would wait for ever.
-            self._give_up([waiting])
+            with contextlib.suppress(SchedulerUnavailableError):
+                self.cancel([waiting])
             raise
 
-    def _give_up(self, handles: Sequence[JobHandle]) -> None:
-        with contextlib.suppress(SchedulerUnavailableError):
-            self.cancel(handles)
+    def _submit_waiting(self, follow_up: JobRequest) -> JobHandle | None:
+        """A job that waits for the next one; None where PBS did not take it.
+
+        Raises `SubmissionUncertainError` where nobody can say: what was accepted unseen would
+        wait for ever.
+        """
+        if (follow_up.directory / SCRIPT_NAME).exists():
+            # Nothing will ever let go what an earlier attempt at this has left.
+            own = os.environ.get("REFLOW_NATIVE_ID")
+            self.cancel([job for job in self.find(follow_up.token) if job.native_id != own])
+        try:
+            return self.submit_one(follow_up, _ONE_MORE)
+        except SubmissionUncertainError:
+            with contextlib.suppress(SchedulerUnavailableError):
+                for found in self.find(follow_up.token):
+                    return found
+            raise
+        except ExecutorError as error:
+            logger.warning("%s was not submitted: %s", follow_up.token, error)
+            return None
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of qsub(1B)."""
+        resources, size = request.resources, request.size
         option = "-t" if self._is_torque else "-J"
-        size = request.size
+        wishes = (
+            torque_wishes(resources)
+            if self._is_torque
+            else pro_wishes(resources, self.gpu_resource, self.place)
+        )
         return {
             "array": size and (option, self.array.expression(size, request.throttle)),
-            "wishes": list(
-                self._torque_wishes(request) if self._is_torque else self._wishes(request)
-            ),
+            "wishes": list(wishes),
             "account_option": self.account_option,
-            "umask": _umask(),
-            "options": long_options(self.name, request.resources.options[self.name], _RESERVED),
+            "umask": umask(),
+            "options": long_options(self.name, resources.options[self.name], RESERVED),
         }
-
-    def _wishes(self, request: JobRequest) -> Iterable[str]:
-        resources = request.resources
-        chunk = [str(resources.nodes), f"ncpus={resources.cpus}"]
-        if resources.mem is not None:
-            chunk.append(f"mem={in_units(resources.mem, 1024**2)}mb")
-        if resources.gpus:
-            chunk.append(self.gpu_resource.format(gpus=resources.gpus))
-        yield f"select={':'.join(chunk)}"
-        if self.place or resources.nodes > 1:
-            yield f"place={self.place or 'scatter'}"
-        if resources.time is not None:
-            yield f"walltime={clock(resources.time)}"
-
-    def _torque_wishes(self, request: JobRequest) -> Iterable[str]:
-        resources = request.resources
-        gpus = f":gpus={resources.gpus}" if resources.gpus else ""
-        yield f"nodes={resources.nodes}:ppn={resources.cpus}{gpus}"
-        if resources.mem is not None:
-            yield f"mem={in_units(resources.mem * resources.nodes, 1024**2)}mb"
-        if resources.time is not None:
-            yield f"walltime={clock(resources.time)}"
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """What is true of one submission only is not in the script, which people resubmit."""
@@ -240,11 +217,7 @@ class PBSExecutor(BatchExecutor):
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """One unknown or finished job makes an exit code, and is no failure."""
-        complaints = [
-            line for line in result.stderr.splitlines() if line.startswith("qstat:") or ":" in line
-        ]
-        understood = all(GONE.search(line) or NO_HISTORY in line for line in complaints)
-        if result.exit_code != 0 and not (complaints and understood):
+        if result.exit_code != 0 and not only_gone(result.stderr):
             raise self.unavailable(result)
         if NO_HISTORY in result.stderr:
             self._history = False
@@ -289,7 +262,7 @@ class PBSExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Complaints about jobs that are gone are no failure."""
-        if result.exit_code != 0 and not GONE.search(result.stderr):
+        if result.exit_code != 0 and not only_gone(result.stderr):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -329,7 +302,7 @@ class PBSExecutor(BatchExecutor):
 
     # -- commands --------------------------------------------------------------------------
     def _show(self, handles: Sequence[JobHandle], *words: str) -> Command:
-        form = ("-F", "dsv") if self._version >= _FIRST_DELIMITED and not self._is_torque else ()
+        form = ("-F", "dsv") if self._installation.delimited else ()
         ids = (handle.native_id for handle in handles)
         return Command((self._path(self.qstat), *words, "-t", "-f", *form, *ids))
 
@@ -340,57 +313,16 @@ class PBSExecutor(BatchExecutor):
         return result.stdout
 
     def _path(self, command: str) -> str:
-        folder = self._found[0]
-        return command if "/" in command or not folder else f"{folder}/{command}"
+        return self._installation.path(command)
 
     @property
     def _is_torque(self) -> bool:
-        return self.variant == "torque" or (self.variant == "auto" and self._found[1] == "torque")
-
-    @property
-    def _version(self) -> int:
-        return self._found[2]
+        return self._installation.variant == TORQUE
 
     @cached_property
-    def _found(self) -> tuple[str, str, int]:
-        """Where on PATH PBS's commands are (empty: the first), which PBS it is, and its version.
-
-        Grid Engine has a qsub, a qstat and a qdel of its own, and a machine may have both.
-        """
-        if "/" in self.qstat:
-            places = [(self.qstat, "")]
-        else:
-            folders = [folder for folder in os.get_exec_path() if _holds(folder, self.qstat)]
-            places = [
-                (f"{folder}/{self.qstat}", folder if folder != folders[0] else "")
-                for folder in folders
-            ]
-        for command, folder in places:
-            result = self.runner.run(Command((command, "--version")))
-            said = f"{result.stdout}\n{result.stderr}"
-            for pattern, variant in ((_PRO, "pro"), (_TORQUE, "torque")):
-                if match := pattern.search(said):
-                    return folder, variant, int(match["major"])
-        if not places or self.variant != "auto":
-            # Scripts can be looked at where there is no PBS.
-            return "", self.variant, _FIRST_DELIMITED
-        raise SchedulerUnavailableError(
-            f"{places[0][0]} is not PBS's, but another batch system's. Name PBS's commands under "
-            '[executor.pbs], such as qsub = "/opt/pbs/bin/qsub", or choose another executor'
-        )
+    def _installation(self) -> Installation:
+        return find_installation(self.qstat, self.variant, self.runner.run)
 
 
 def _user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _holds(folder: str, command: str) -> bool:
-    return os.access(Path(folder) / command, os.X_OK)
-
-
-def _umask() -> str:
-    """The file mode mask of this process, which a job of PBS does not get; empty if unknown."""
-    with contextlib.suppress(OSError):
-        found = re.search(r"^Umask:\s*(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-        return found[1] if found else ""
-    return ""

@@ -38,12 +38,15 @@ STATES = StateTable(
     ),
 )
 
+HELD = "H"
 DELETED = 91
 """Substate of what qdel has ended."""
 SIGNALLED = 256
 """Added by PBS to the number of the signal that it ended a job with."""
 
 PRO_CAUSES = {
+    -24: FailureCause.SIGNAL,  # more CPUs used than asked for
+    -25: FailureCause.SIGNAL,  # the same, over the whole job
     -26: FailureCause.MEMORY,  # vmem
     -27: FailureCause.MEMORY,
     -28: FailureCause.WALLTIME,  # cput
@@ -56,8 +59,9 @@ TORQUE_CAUSES = {
 }
 """Exit statuses of jobs over a limit; other negative ones are the node's fault."""
 
-NEVER_RUNS = re.compile(r"Can Never Run|can never run")
-"""In the comment of a job that no machine could take even if all were free."""
+NEVER_RUNS = re.compile(r"Can Never Run|can never run|too many failed attempts to run")
+"""In the comment of a job that no machine could take even if all were free, and of one that PBS
+holds because it could not be started 20 times over."""
 
 GONE = re.compile(
     r"Unknown Job Id|Job has finished|invalid for finished array subjob|Invalid request for state"
@@ -65,6 +69,13 @@ GONE = re.compile(
 )
 """Complaints about jobs that are over, or that the server knows nothing of."""
 NO_HISTORY = "not configured to maintain job history"
+
+
+def only_gone(stderr: str) -> bool:
+    """Whether a command failed for no other reason than jobs that are over or unknown."""
+    complaints = [line for line in stderr.splitlines() if ":" in line]
+    return bool(complaints) and all(GONE.search(line) or NO_HISTORY in line for line in complaints)
+
 
 TRANSIENT = (r"Server busy|Resource temporarily unavailable|Please retry",)
 
@@ -100,6 +111,11 @@ _ADVICE = (
     ),
     (r"exceeds server or queue size limit", "Set max_array_size under [executor.pbs]"),
     (r"account|project", "Set account= to one that you may use"),
+    (
+        r"cannot send environment",
+        "A variable of yours has a quote that PBS cannot hand on: see export_environment under "
+        "[executor.pbs]",
+    ),
     (
         r"invalid option|illegal option|Unknown option",
         "Is this PBS's qsub? Name the right one under [executor.pbs]",

@@ -76,6 +76,15 @@ def test_a_delimiter_within_a_value_does_not_delimit() -> None:
     assert "Exit_status" not in row.fields
 
 
+def test_a_variable_of_several_lines_hides_nothing_behind_it() -> None:
+    text = (
+        "Job Id: 7.x|job_state=F|substate=93|Variable_List=F=() {\n echo\n}|Exit_status=3\n"
+        "Job Id: 8.x|job_state=R\n"
+    )
+    first, second = rows(text)
+    assert (first.fields["Exit_status"], second.state) == ("3", "R")
+
+
 @pytest.mark.parametrize(
     ("text", "number", "index"),
     [
@@ -127,6 +136,19 @@ def test_what_can_never_run_is_impossible_in_pbs_words() -> None:
     assert status.impossible
     assert status.reason.startswith("Can Never Run: Insufficient amount of resource")
     assert not the_status("qstat-json-state-queued-stopped-queue", "22.node01").impossible
+
+
+def test_a_job_that_pbs_holds_as_it_cannot_be_started_is_impossible() -> None:
+    text = (
+        "Job Id: 7.x|job_state=H|Hold_Types=s|run_count=21"
+        "|comment=job held, too many failed attempts to run\n"
+    )
+    (status,) = statuses(rows(text), [JobHandle(native_id="7.x")], PRO_CAUSES)
+    assert (status.state, status.impossible) == (JobState.QUEUED, True)
+
+
+def test_why_a_job_is_held_is_told() -> None:
+    assert the_status("qstat-json-state-held", "21.node01").reason == "held, Hold_Types = u"
 
 
 def test_elements_are_told_apart_while_their_array_runs() -> None:

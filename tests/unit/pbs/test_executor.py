@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.batch.command import CommandTimeoutError
 from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -19,6 +20,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_pbs.executor import PBSExecutor
+from reflow_pbs.installation import Installation
 
 from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
@@ -37,7 +39,7 @@ def pbs(
 ) -> tuple[PBSExecutor, ScriptedRunner]:
     executor, runner = PBSExecutor(**settings), ScriptedRunner(list(answers))
     executor.runner = runner  # type: ignore[assignment]
-    executor._found = ("", "torque" if torque else "pro", 6 if torque else 23)
+    executor._installation = Installation("torque", 6) if torque else Installation("pro", 23)
     return executor, runner
 
 
@@ -89,7 +91,8 @@ umask 0027
 # PBS would keep the log on the node until the end, and one for all elements.
 exec >>'/scratch/it'"'"'s/scheduler.log' 2>&1 || exit 1
 export REFLOW_NATIVE_ID="$PBS_JOBID"
-export REFLOW_INCARNATION="$PBS_JOBCOOKIE"
+# Another at each start; the letters keep one of digits alone from being compared as a number.
+export REFLOW_INCARNATION="start-$PBS_JOBCOOKIE"
 export OMP_NUM_THREADS=4
 module load python
 cd -- /data || exit 1
@@ -208,7 +211,7 @@ def test_an_array_of_one_is_polled_and_cancelled_as_a_plain_job() -> None:
     [
         ((170, "", "qsub: Unknown queue\n"), SubmissionRefusedError),
         ((38, "", "qsub: would exceed queue generic's per-user limit\n"), SubmissionDeferredError),
-        ((1, "", "qsub: End of File\n"), SubmissionUncertainError),
+        (SchedulerUnavailableError("no qsub"), SchedulerUnavailableError),
     ],
 )
 def test_a_follow_up_does_not_outlive_work_that_was_not_accepted(
@@ -218,6 +221,49 @@ def test_a_follow_up_does_not_outlive_work_that_was_not_accepted(
     with pytest.raises(kind):
         executor.submit(request_for(size=3), request_for())
     assert runner.argvs[-1] == ("qdel", "24.x")
+
+
+LATE = CommandTimeoutError("qsub did not answer within 60 s")
+
+
+def test_work_that_may_have_been_accepted_keeps_what_waits_for_it(
+    request_for: MakeRequest,
+) -> None:
+    executor, runner = pbs((0, "24.x", ""), LATE)
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request_for(size=3), request_for())
+    assert [argv[0] for argv in runner.argvs] == ["qsub", "qsub"]
+
+
+def test_a_follow_up_whose_answer_was_lost_is_found_and_used(request_for: MakeRequest) -> None:
+    executor, runner = pbs(LATE, (0, "24.x\n", ""), (0, "25[].x", ""))
+
+    submission = executor.submit(request_for(size=3), request_for(token="after"))
+
+    assert submission.follow_up is not None
+    assert submission.follow_up.native_id == "24.x"
+    assert runner.argvs[1:2] == [("qselect", "-N", "after")]
+    assert "depend=beforeany:24.x" in runner.argvs[2]
+
+
+@pytest.mark.parametrize("answers", [[(0, "", ""), (0, "", "")], [DOWN]])
+def test_no_work_is_submitted_while_a_follow_up_may_wait_for_ever(
+    request_for: MakeRequest, answers: list[Answer]
+) -> None:
+    executor, runner = pbs(LATE, *answers)
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request_for(size=3), request_for())
+    assert sum(argv[0] == "qsub" for argv in runner.argvs) == 1
+
+
+def test_what_an_earlier_attempt_left_waiting_is_deleted(
+    request_for: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_NATIVE_ID", "23.x")  # this dispatcher, which must not end itself
+    (tmp_path / "job.sh").touch()
+    executor, runner = pbs((0, "22.x\n23.x\n", ""), (0, "", ""), (0, "24.x", ""), (0, "25[].x", ""))
+    executor.submit(request_for(size=3), request_for(token="after"))
+    assert runner.argvs[:2] == [("qselect", "-N", "after"), ("qdel", "22.x")]
 
 
 def test_work_is_submitted_even_if_its_follow_up_is_not(request_for: MakeRequest) -> None:
@@ -312,6 +358,13 @@ def test_words_that_are_no_ids_are_not_asked_about() -> None:
 def test_cancelling_what_is_gone_is_silent(said: str) -> None:
     executor, _ = pbs((35, "", said))
     executor.cancel([JobHandle(native_id="24.x")])
+
+
+def test_a_job_that_could_not_be_deleted_is_told_beside_one_that_is_gone() -> None:
+    said = "qdel: Unknown Job Id 24.x\nqdel: Unauthorized Request  25.x\n"
+    executor, _ = pbs((159, "", said))
+    with pytest.raises(SchedulerUnavailableError, match="Unauthorized"):
+        executor.cancel([JobHandle(native_id="24.x"), JobHandle(native_id="25.x")])
 
 
 def test_elements_are_cancelled_by_ranges() -> None:

@@ -75,6 +75,7 @@ def test_complaints_are_sorted(said: str, kind: type[ExecutorError]) -> None:
     [
         ("qsub: Unknown queue", "qstat -Q"),
         ("qsub: Unknown resource: ngpus", "gpu_resource"),
+        ("qsub: cannot send environment with the job", "export_environment"),
         ("qsub: invalid option -- 'J'", "Is this PBS's qsub?"),
         ("qsub: Array job exceeds server or queue size limit", "max_array_size"),
     ],

@@ -205,11 +205,11 @@ class Dispatcher:
     # -- taking over -----------------------------------------------------------------------
     def _adopt(self) -> None:
         """Find out what became of submissions that an earlier dispatcher left open."""
+        self._ingest.collect()
         if self.executor.capabilities.volatile:
-            self._ingest.collect()
             self._recover()
-            self.commit()
-            return
+        self.commit()
+        # Of those that are over by now nothing need be looked up.
         self._look_up_unanswered()
 
     @property

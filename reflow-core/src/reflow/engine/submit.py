@@ -74,7 +74,7 @@ class Submitter:
         self._limits: Limits | None = None
         self._handed_over = 0
         self._never_room = False
-        self._takeable: dict[str, int] = {}
+        self._takeable: dict[str | None, int] = {}
         """By task, how many elements to try at once where the scheduler has put off more."""
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import venv
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from reflow.testing.plugins import write_distribution
 
-ROOT = Path(__file__).parents[2]
+from tests.packaging.environments import ROOT, Environment, pip
 
 # One process builds and installs for all of these.
-pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
+pytestmark = [
+    pytest.mark.packaging,
+    pytest.mark.xdist_group("packaging"),
+    pytest.mark.timeout(600),  # the first test waits for the package index
+]
 
 FLOW = """
 from typing import Annotated
@@ -48,69 +47,6 @@ if __name__ == "__main__":
     wf.cli()
 """
 
-POND = """
-from reflow.plugin_api import ExecutorPlugin, hookimpl
-
-@hookimpl
-def reflow_executors():
-    return [ExecutorPlugin(name="pond", target="pond_plugin:PondExecutor", api_version=1)]
-
-class PondExecutor:
-    pass
-"""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A virtual environment."""
-
-    folder: Path
-
-    @property
-    def bin(self) -> Path:
-        return self.folder / "bin"
-
-    @property
-    def site(self) -> Path:
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        return self.folder / "lib" / version / "site-packages"
-
-    def run(self, *command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one of its commands, in the test's folder and home."""
-        ended = subprocess.run(
-            [self.bin / command[0], *command[1:]],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"},
-        )
-        assert not check or ended.returncode == 0, ended.stdout + ended.stderr
-        return ended
-
-    def python(self, code: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        # Isolated: neither the working directory nor PYTHONPATH lends it anything.
-        return self.run("python", "-I", "-c", code, check=check)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run(
-        [*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT / "reflow-core"], check=True
-    )
-    [built] = folder.glob("reflow_core-*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """Nothing but the core's wheel and what it requires."""
-    environment = Environment(tmp_path_factory.mktemp("clean") / "venv")
-    venv.create(environment.folder, with_pip=True)
-    environment.run("python", "-m", "pip", "--disable-pip-version-check", "install", "-q", wheel)
-    return environment
-
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
@@ -132,7 +68,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
 
 
 def test_requirements_fit_together(clean: Environment) -> None:
-    clean.run("python", "-m", "pip", "check")
+    pip("--python", clean.bin / "python", "check")
 
 
 def test_every_name_of_the_package_can_be_imported(clean: Environment) -> None:
@@ -153,25 +89,6 @@ def test_reflow_plugins_shows_the_core(clean: Environment) -> None:
     shown = clean.run("reflow", "plugins").stdout
     assert "reflow-core" in shown
     assert "local" in shown
-
-
-def test_a_plugin_installed_beside_it_is_found(clean: Environment) -> None:
-    write_distribution(
-        clean.site, "reflow-pond", "0.9", {"pond": "pond_plugin"}, {"pond_plugin": POND}
-    )
-    shown = clean.run("reflow", "plugins").stdout
-    assert "reflow-pond" in shown
-    assert "0.9" in shown
-    clean.python("from reflow import PondExecutor")
-
-
-def test_a_broken_plugin_installed_beside_it_harms_nothing(clean: Environment) -> None:
-    write_distribution(
-        clean.site, "reflow-mire", "0.1", {"mire": "mire_plugin"}, {"mire_plugin": "import no_such"}
-    )
-    shown = clean.run("reflow", "plugins")
-    assert "no_such" in shown.stdout + shown.stderr
-    assert "local" in shown.stdout
 
 
 @pytest.mark.parametrize("workers", [1, 2])

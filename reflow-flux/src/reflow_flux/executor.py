@@ -56,6 +56,7 @@ _RESERVED = {
     "progress": "it reads the answer",
     "quiet": "it reads the answer",
     "wait": "reflow does not wait for a job",
+    "wait-event": "reflow does not wait for a job",
     "watch": "reflow does not wait for a job",
 }
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")
@@ -186,8 +187,12 @@ class FluxExecutor(BatchExecutor):
         return self._printed[-1] if self._printed else None
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good, for now, or nobody knows: some elements may have been accepted."""
-        if result.exit_code < 0 or any(printed_ids(result.stdout)):
+        """For good, for now, or nobody knows: some elements may have been accepted.
+
+        Where an earlier attempt has got some through, those must be kept: the rest is submitted
+        when Flux takes it.
+        """
+        if self._present or any(printed_ids(result.stdout)):
             return SubmissionUncertainError(f"flux submit stopped half-way: {result.said}")
         waits = any(word.startswith("--dependency=") for word in result.argv)
         return submission_error(result.said, waits)

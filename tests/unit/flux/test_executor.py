@@ -188,6 +188,18 @@ def test_of_an_array_that_was_submitted_by_half_the_rest_is_submitted(
     assert "--cc=1,3" in runner.argvs[2]
 
 
+@pytest.mark.parametrize(
+    "said", ["[Errno 22] job submission to short is disabled: closed", "Invalid queue"]
+)
+def test_of_an_array_that_was_submitted_by_half_nothing_is_given_up(
+    request_for: MakeRequest, said: str
+) -> None:
+    executor, _ = flux((1, "f3RCm5iP\n", said), listed(part(5, 0), part(7, 2)), (1, "", said))
+    for _ in range(2):
+        with pytest.raises(SubmissionUncertainError):
+            executor.submit(request_for(size=4))
+
+
 def test_an_array_that_is_there_is_not_submitted_again(request_for: MakeRequest) -> None:
     whole = listed(*(part(5 + position, position) for position in range(4)))
     executor, runner = flux(SchedulerUnavailableError("slow"), whole)

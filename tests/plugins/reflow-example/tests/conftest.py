@@ -13,11 +13,13 @@ from reflow.testing.plugins import installed
 SOURCE = Path(reflow_example.__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def installed_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Let this process and those it starts find the plugin; gives a PYTHONPATH for jobs."""
+@pytest.fixture(scope="module", autouse=True)
+def installed_plugin() -> Iterator[None]:
+    """Let this process find the plugin, and those that it and the fake Harbour start."""
     entry_points = {"example": "reflow_example.plugin"}
-    with installed("reflow-example", reflow_example.__version__, entry_points, {}) as folder:
-        folders = os.pathsep.join([str(folder), str(SOURCE)])
-        monkeypatch.setenv("PYTHONPATH", folders)
-        yield folders
+    with (
+        installed("reflow-example", reflow_example.__version__, entry_points, {}) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(SOURCE)]))
+        yield

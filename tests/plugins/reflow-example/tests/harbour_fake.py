@@ -11,6 +11,7 @@ written like options of hsub, which win.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -211,6 +212,11 @@ class HarbourFace(Face):
         return [task for task in self.tasks_of(word) if task.known]
 
     # What a face has to say
+
+    def login_environment(self) -> dict[str, str]:
+        """Ships find the Python packages that this machine finds."""
+        found = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        return {**super().login_environment(), **found}
 
     def tasks_of(self, reference: str) -> list[Task]:
         """The tasks that `7`, `7.3` or `7.3-5` means."""

@@ -37,11 +37,9 @@ def total(squares: Annotated[list[int], Result(step="square")]) -> int:
 """
 
 SUBMIT = """
-import sys
 from flow import wf
-from reflow_example.executor import HarbourExecutor
 
-run = wf.submit(run_dir="run", executor=HarbourExecutor(setup=(sys.argv[1],)))
+run = wf.submit(run_dir="run", executor="harbour")
 run.wait(timeout=60)
 print(run.state, run.result("total"))
 """
@@ -55,21 +53,16 @@ def harbour(tmp_path: Path) -> Iterator[FakeScheduler]:
         yield fake
 
 
-def test_a_workflow_runs_to_its_end(
-    harbour: FakeScheduler, tmp_path: Path, installed_folders: str
-) -> None:
+def test_a_workflow_runs_to_its_end(harbour: FakeScheduler, tmp_path: Path) -> None:
     (tmp_path / "flow.py").write_text(FLOW)
     (tmp_path / "submit.py").write_text(SUBMIT)
-    # Jobs have an environment of their own, in which the plugin must be found.
-    setup = f"export PYTHONPATH={installed_folders}"
-
-    ended = subprocess.run(
-        [sys.executable, "submit.py", setup], capture_output=True, text=True, check=False
-    )
-
+    submit = [sys.executable, "submit.py"]
+    ended = subprocess.run(submit, capture_output=True, text=True, check=False)
     assert ended.stdout == "SUCCESS 14\n", ended.stderr
     harbour.wait_until_idle()
-    # --8<-- [end:workflow]
+
+
+# --8<-- [end:workflow]
 
 
 def test_memory_and_time_are_asked_for_in_harbours_units(tmp_path: Path) -> None:

@@ -156,6 +156,10 @@ class SlurmExecutor(BatchExecutor):
         return submission_error(result.said)
 
     # -- asking ----------------------------------------------------------------------------
+    def is_native_id(self, native_id: str) -> bool:
+        """`24`; of an array `24_3` and `24_[2-4]`. One other word would spoil the whole answer."""
+        return re.fullmatch(r"\d+(?:_(?:\d+|\[[\d,-]+\]))?", native_id) is not None
+
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Finished jobs too, for as long as slurmctld remembers them (MinJobAge)."""
         return self._squeue(f"--jobs={_ids(handles)}")

@@ -228,12 +228,15 @@ class BatchExecutor(ABC):
         return self._render(self.filled(request))
 
     def filled(self, request: JobRequest) -> JobRequest:
-        """A request with the settings where a task says nothing."""
+        """A request with the settings where a task says nothing.
+
+        Raises `ParameterError` for a queue or an account that no directive could hold.
+        """
         options = {**(self.options or {}), **request.resources.options.get(self.name, {})}
         resources = replace(
             request.resources,
-            queue=request.resources.queue or self.queue,
-            account=request.resources.account or self.account,
+            queue=_checked_word("queue", request.resources.queue or self.queue),
+            account=_checked_word("account", request.resources.account or self.account),
             options={self.name: options},
         )
         return replace(request, resources=resources)
@@ -441,6 +444,13 @@ def one_line(path: Path) -> str:
             "Choose another run directory."
         )
     return text
+
+
+def _checked_word(name: str, word: str | None) -> str | None:
+    # In a directive, which is a line of a shell script, the rest would be code.
+    if word is not None and not word.isprintable():
+        raise ParameterError(f"{name}={word!r} holds an unprintable character")
+    return word
 
 
 def _checked(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,0 +1,67 @@
+"""What every executor must do, as classes of tests that its author subclasses.
+
+Three tiers: what a backend makes of its arguments; the same backend on a strict fake scheduler
+that really runs jobs; and on the real one, where it is present and pytest is given
+`--reflow-live`. An author writes, in a test module::
+
+    from reflow.testing.executors import ExecutorConformance
+
+    class TestPondExecutor(ExecutorConformance):
+        executor_class = PondExecutor
+        # tier 1
+        documented_states = {"waiting": JobState.QUEUED, "swimming": JobState.RUNNING, ...}
+        submission_answers = {"Duck 24 is in the pond.": "24"}
+        complaints = {(1, "pondsub: no such pond"): SubmissionRefusedError, ...}
+
+        def asked_time(self, submission): ...
+        def asked_memory(self, submission): ...
+
+        # tiers 2 and 3
+        fake = "tests.pond_face:PondFace"
+        submit_command = "pondsub"
+        query_commands = ("pondstat",)
+
+and runs pytest. Each class can be subclassed by itself as well:
+
+| class | tier | for |
+|---|---|---|
+| `PureConformance` | 1 | executors made of `BatchExecutor` |
+| `RunningConformance` | 2 and 3, job by job | any executor |
+| `WorkflowConformance` | 2 and 3, whole runs | any executor that a plugin offers by name |
+| `ExecutorConformance` | all of them | executors made of `BatchExecutor` |
+
+What an author supplies is documented at the class variables and the methods that raise
+`NotImplementedError`: `ExecutorKit` for all, `PureConformance`, `OnSite` for tiers 2 and 3. What a
+scenario may do to a scheduler is a `Site`: `FakeSite` and `LiveSite` are made by default, and
+`fake_site` and `live_site` can be overridden to give others.
+
+With `pytest_plugins = ["reflow.testing.pytest_plugin"]` in the topmost `conftest.py`, pytest knows
+the options of tier 3.
+"""
+
+from __future__ import annotations
+
+from reflow.testing.executors.bench import Bench
+from reflow.testing.executors.conformance import ExecutorConformance
+from reflow.testing.executors.fake_site import FakeSite
+from reflow.testing.executors.kit import ExecutorKit
+from reflow.testing.executors.live_site import LiveSite
+from reflow.testing.executors.on_site import OnSite
+from reflow.testing.executors.pure import PureConformance
+from reflow.testing.executors.running import RunningConformance
+from reflow.testing.executors.site import NoSite, Site
+from reflow.testing.executors.workflows import WorkflowConformance
+
+__all__ = [
+    "Bench",
+    "ExecutorConformance",
+    "ExecutorKit",
+    "FakeSite",
+    "LiveSite",
+    "NoSite",
+    "OnSite",
+    "PureConformance",
+    "RunningConformance",
+    "Site",
+    "WorkflowConformance",
+]

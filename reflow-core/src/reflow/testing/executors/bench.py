@@ -1,0 +1,137 @@
+"""What every scenario does: make requests, submit them, look at them until something is so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from reflow.executors.contract import Executor
+from reflow.model.jobs import LOG_NAME, JobHandle, JobRequest, JobStatus, Submission
+from reflow.model.states import JobState
+from reflow.testing.executors.site import Site
+
+_TOKENS = iter(range(1, 10**9))
+"""Tokens differ among all scenarios of a process."""
+
+
+class Bench:
+    """An executor, the site it works on, and a folder for the jobs of one scenario."""
+
+    def __init__(self, executor: Executor, site: Site, folder: Path, prefix: str) -> None:
+        self.executor = executor
+        self.site = site
+        self.folder = folder
+        """Where the jobs work."""
+        self._prefix = prefix
+        self._submitted: list[JobHandle] = []
+
+    def request(self, line: str = "true", **wishes: Any) -> JobRequest:
+        """A request whose work is a line of shell, in which `$1` is the position.
+
+        Without `size=` it is a plain job, with 0 for a position.
+        """
+        number = next(_TOKENS)
+        directory = self.folder / f"job-{number}"
+        directory.mkdir()
+        command = ("/bin/sh", "-c", line, "sh")
+        given = {
+            "token": f"{self._prefix}-{number}",
+            "directory": directory,
+            "working_directory": self.folder,
+            "command": command if wishes.get("size") else (*command, "0"),
+            **wishes,
+        }
+        return JobRequest(**given)
+
+    def submit(self, line: str = "true", **wishes: Any) -> JobHandle:
+        """Submit such a request, without a follow-up."""
+        return self.hand_in(self.request(line, **wishes)).job
+
+    def hand_in(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        """Submit a request as it is. What is left of it after the scenario is cancelled."""
+        submission = self.executor.submit(request, follow_up)
+        self.remember(submission.job)
+        if submission.follow_up is not None:
+            self.remember(submission.follow_up)
+        return submission
+
+    def remember(self, handle: JobHandle) -> None:
+        """Have a job cancelled after the scenario if it is not over by then."""
+        self._submitted.append(handle)
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """What is said of a plain job."""
+        (status,) = self.executor.poll([handle])
+        return status
+
+    def by_position(self, handle: JobHandle) -> dict[int, JobStatus]:
+        """What is said of each element of an array. Fails where two statuses speak of one."""
+        said: dict[int, JobStatus] = {}
+        for position, status in self._spoken_of(handle, self.executor.poll([handle])):
+            assert position not in said, f"{said[position]} and {status} are both said"
+            said[position] = status
+        assert sorted(said) == list(range(handle.size or 1)), "every position is spoken of"
+        return said
+
+    def states(self, handle: JobHandle) -> list[JobState]:
+        """The state of each element, in order."""
+        return [status.state for _, status in sorted(self.by_position(handle).items())]
+
+    def until(self, what: str, condition: Callable[[], object]) -> None:
+        """Wait for a condition; fail when it does not come about."""
+        end = time.monotonic() + self.site.patience
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            self.executor.wait(0.05)
+
+    def until_over(self, *handles: JobHandle) -> None:
+        """Wait until the scheduler says of all of these jobs, and all elements, that they ended."""
+        self.until(
+            "the end of the jobs",
+            lambda: all(status.state.over for status in self.executor.poll(handles)),
+        )
+
+    def until_at_rest(self, *handles: JobHandle) -> None:
+        """Wait until these jobs neither wait nor run, whatever is known of their end."""
+        self.until(
+            "the jobs to come to rest",
+            lambda: all(
+                status.state.over or status.state is JobState.UNKNOWN
+                for status in self.executor.poll(handles)
+            ),
+        )
+
+    def until_running(self, handle: JobHandle) -> None:
+        """Wait until a plain job runs."""
+        self.until("the start", lambda: self.status(handle).state is JobState.RUNNING)
+
+    def file(self, name: str) -> Path:
+        """A file that jobs know as `$PWD/NAME`."""
+        return self.folder / name
+
+    def until_there(self, name: str) -> None:
+        """Wait until a job has written that file."""
+        self.until(f"{name} to be written", self.file(name).exists)
+
+    def log(self, handle: JobHandle) -> str:
+        """What a job has printed."""
+        assert handle.directory is not None
+        return (handle.directory / LOG_NAME).read_text(errors="replace")
+
+    def clean_up(self) -> None:
+        """End what the scenario has left."""
+        if self._submitted:
+            self.executor.cancel(self._submitted)
+        self.executor.close()
+
+    @staticmethod
+    def _spoken_of(
+        handle: JobHandle, statuses: Sequence[JobStatus]
+    ) -> Iterator[tuple[int, JobStatus]]:
+        for status in statuses:
+            assert status.native_id == handle.native_id
+            whole = range(handle.size or 1)
+            for position in whole if status.positions is None else status.positions:
+                yield position, status

@@ -1,0 +1,139 @@
+"""Tiers 2 and 3: where scenarios find the scheduler they run on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause
+from reflow.testing.executors.bench import Bench
+from reflow.testing.executors.fake_site import FakeSite
+from reflow.testing.executors.kit import ExecutorKit
+from reflow.testing.executors.live_site import LiveSite
+from reflow.testing.executors.site import Site
+
+
+class OnSite(ExecutorKit):
+    """What an author supplies for tiers 2 and 3, and what scenarios are given."""
+
+    fake: ClassVar[str | None] = None
+    """Tier 2: a fake of `reflow.testing.fakes.FACES`, or `module:Class` of a face of your own;
+    None for no second tier."""
+    fake_settings: ClassVar[Mapping[str, Any]] = {}
+    """Settings of the fake's site."""
+    submit_command: ClassVar[str] = ""
+    """The command that submits, `pondsub`; with a word that its arguments must hold where one
+    program does several things, `pond submit`."""
+    query_commands: ClassVar[tuple[str, ...]] = ()
+    """The commands that `poll` asks the queue with, written alike."""
+    hurry: ClassVar[Mapping[str, Any]] = {"timeout": 5.0}
+    """Settings with which a command that does not answer is soon given up."""
+    refused: ClassVar[Resources] = Resources(queue="nosuchqueue")
+    """What the scheduler refuses at once."""
+    impossible: ClassVar[Resources] = Resources(cpus=5000)
+    """What can never be met, whether or not it is accepted at first."""
+    warns_before_kill: ClassVar[bool] = True
+    """Whether a job that is cancelled gets SIGTERM, and some time, before it is killed."""
+    follow_up_survives_deletion: ClassVar[bool] = True
+    """Whether a follow-up starts when the work is deleted while it waits. Where it does not, runs
+    go on by their watchdog."""
+    memory_may_look_like: ClassVar[tuple[FailureCause, ...]] = ()
+    """What else a death for want of memory may be taken for."""
+    enforces_time: ClassVar[bool] = True
+    """Whether the scheduler ends jobs that are over their time."""
+    live: ClassVar[bool] = True
+    """Tier 3: whether scenarios can run on a real scheduler."""
+
+    @classmethod
+    def fake_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
+        """The site of tier 2; `folder` is for its log."""
+        assert cls.fake is not None
+        return FakeSite(
+            cls.fake, folder, cls.submit_command, cls.query_commands, **cls.fake_settings
+        )
+
+    @classmethod
+    def live_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
+        """The site of tier 3. The default is the scheduler whose commands are on PATH."""
+        commands = {text.split()[0] for text in (cls.submit_command, *cls.query_commands)}
+        missing = sorted(command for command in commands if shutil.which(command) is None)
+        if missing:
+            pytest.skip(f"there is no {' and no '.join(missing)} on PATH")
+        return LiveSite(folder, cls.submit_command, cls.query_commands)
+
+    @classmethod
+    def wants_live(cls, config: pytest.Config) -> bool:
+        """Whether tier 3 is to run."""
+        return bool(config.getoption("reflow_live", False))
+
+    # -- what scenarios need ---------------------------------------------------------------
+    def needs_scheduler(self, bench: Bench) -> None:
+        """Skip a scenario of what only a scheduler does."""
+        if bench.executor.capabilities.volatile:
+            pytest.skip(f"{bench.executor.name} has no scheduler apart from itself")
+
+    def needs_dispatch_jobs(self, bench: Bench) -> None:
+        """Skip a scenario of follow-ups."""
+        if not bench.executor.capabilities.dispatch_jobs:
+            pytest.skip(f"{bench.executor.name} runs no dispatch jobs")
+
+    def needs_walltime(self, bench: Bench) -> None:
+        """Skip a scenario of a time limit."""
+        if not self.enforces_time:
+            pytest.skip(f"{bench.executor.name} does not limit time")
+
+    # -- what scenarios are given ----------------------------------------------------------
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run the scenarios on every site there is."""
+        if "site" not in metafunc.fixturenames:
+            return
+        tiers = ["fake"] if self.fake is not None else []
+        if self.live and self.wants_live(metafunc.config):
+            tiers.append("live")
+        metafunc.parametrize("site", tiers, indirect=True, scope="class")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def site(
+        cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Site]:
+        """The scheduler, started once for all scenarios of a class."""
+        folder = tmp_path_factory.mktemp("site")
+        make = cls.fake_site if request.param == "fake" else cls.live_site
+        site = make(request, folder)
+        site.start()
+        try:
+            yield site
+        finally:
+            site.close()
+
+    @pytest.fixture
+    def place(self, site: Site, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+        """A folder that the nodes see too."""
+        shared = request.config.getoption("reflow_live_folder", None)
+        if shared is None or not site.remote:
+            yield tmp_path
+            return
+        folder = Path(shared).resolve() / tmp_path.parent.name / tmp_path.name
+        folder.mkdir(parents=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+    @pytest.fixture
+    def bench(self, site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+        """An executor at work on the site."""
+        for name, value in site.variables.items():
+            monkeypatch.setenv(name, value)
+        folder = place / "bench"
+        folder.mkdir()
+        bench = Bench(self.make_executor(), site, folder, f"kit-{place.name[:20]}")
+        try:
+            yield bench
+        finally:
+            site.mend()
+            bench.clean_up()

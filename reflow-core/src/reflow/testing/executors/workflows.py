@@ -1,0 +1,282 @@
+"""Tiers 2 and 3, whole runs: the engine, its workers and its dispatch jobs on the site."""
+
+# ruff: noqa: D102 - the names of tests are sentences.
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from reflow.batch.base import BatchExecutor
+from reflow.testing.executors.bench import Bench
+from reflow.testing.executors.on_site import OnSite
+
+_NUMBERS = iter(range(1, 10**9))
+
+_HEAD = """\
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+from reflow import Result, RunDir, Workflow
+
+HERE = Path({folder!r})
+
+
+def did(word):
+    with (HERE / "journal").open("a") as file:
+        file.write(f"{{word}}\\n")
+
+
+def wait_for(name):
+    end = time.monotonic() + 300
+    while not (HERE / name).exists():
+        assert time.monotonic() < end, name
+        time.sleep(0.05)
+
+
+"""
+
+GETTING_STARTED = """
+wf = Workflow("experiment")
+
+
+@wf.job(time="00:05:00", mem="1G")
+def prepare(run_dir: RunDir = RunDir()) -> list[str]:
+    did("prepare")
+    (run_dir / "prepared").touch()
+    return ["a.nc", "b.nc", "c.nc"]
+
+
+@wf.job(array=True, time="00:20:00", mem="1G")
+def convert(item: Annotated[str, Result(step="prepare")]) -> str:
+    did(item)
+    return item.replace(".nc", ".zarr")
+
+
+@wf.job()
+def publish(paths: Annotated[list[str], Result(step="convert")]) -> str:
+    did("publish")
+    return f"published {len(paths)} outputs"
+"""
+
+FAILING = """
+wf = Workflow("failing")
+
+
+@wf.job()
+def kinds() -> list[str]:
+    return ["well", "raise", "fine", "exit", "kill", "good"]
+
+
+@wf.job(array=True)
+def work(kind: Annotated[str, Result(step="kinds")]) -> str:
+    did(kind)
+    if not (HERE / "mended").exists():
+        if kind == "raise":
+            raise ValueError("the tide is out")
+        if kind == "exit":
+            os._exit(3)
+        if kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return kind
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="work")]) -> str:
+    return " ".join(words)
+"""
+
+FEW = """
+wf = Workflow("few")
+
+
+@wf.job()
+def one() -> list[int]:
+    return [7]
+
+
+@wf.job(array=True)
+def each(number: Annotated[int, Result(step="one")]) -> list[int]:
+    did(number)
+    return []
+
+
+@wf.job(array=True)
+def none(number: Annotated[int, Result(step="each")]) -> int:
+    return number
+
+
+@wf.job()
+def gather(numbers: Annotated[list[int], Result(step="none")]) -> list[int]:
+    return numbers
+"""
+
+STAYING = """
+wf = Workflow("staying")
+
+
+@wf.job()
+def stay() -> str:
+    did("began")
+    wait_for("go")
+    return "went"
+"""
+
+
+@dataclass
+class Flows:
+    """Flows in files of their own, and what their tasks did."""
+
+    bench: Bench
+    folder: Path
+    runs: list[Any] = field(default_factory=list)
+
+    def submit(self, source: str) -> Any:
+        """Write a flow to a file, load it and submit it; its run."""
+        name = f"kit_flow_{next(_NUMBERS)}"
+        text = _HEAD.format(folder=str(self.folder)) + dedent(source)
+        (self.folder / f"{name}.py").write_text(text)
+        importlib.invalidate_caches()
+        workflow = importlib.import_module(name).wf
+        run = workflow.submit(run_dir=self.folder / "run", executor=self.bench.executor)
+        self.runs.append(run)
+        return run
+
+    def until_over(self, run: Any) -> None:
+        """Wait until a run has ended of itself."""
+        self.bench.until("the end of the run", lambda: run.state.final)
+
+    @property
+    def deeds(self) -> Counter[str]:
+        """How often each word was written to the journal."""
+        journal = self.folder / "journal"
+        return Counter(journal.read_text().split() if journal.exists() else [])
+
+    @staticmethod
+    def causes(run: Any) -> dict[int | None, str]:
+        """Why instances have failed, by index."""
+        failed = run.status(as_dict=True)["failed_instances"]
+        return {item["index"]: item["cause"] for item in failed}
+
+    def clean_up(self) -> None:
+        """End what runs still."""
+        for run in self.runs:
+            if not run.state.final:
+                run.cancel()
+
+
+class WorkflowConformance(OnSite):
+    """What whole runs must do. The executor must be offered by an installed plugin, by name."""
+
+    @pytest.fixture
+    def flows(self, bench: Bench, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flows]:
+        """Flows whose files, runs and records are in a folder of the scenario's own."""
+        for name in [name for name in os.environ if name.startswith("REFLOW_")]:
+            monkeypatch.delenv(name)
+        folder = place / "flows"
+        folder.mkdir()
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        monkeypatch.syspath_prepend(str(folder))
+        flows = Flows(bench, folder)
+        try:
+            yield flows
+        finally:
+            bench.site.mend()
+            flows.clean_up()
+
+    def places_taken(self, bench: Bench) -> int:
+        """How many jobs wait or run."""
+        executor = bench.executor
+        if not isinstance(executor, BatchExecutor):
+            return 0
+        return executor.parse_count(executor.ask(executor.count_command()))
+
+    def test_the_workflow_of_the_first_page_runs_from_stage_to_stage_by_itself(
+        self, bench: Bench, flows: Flows
+    ) -> None:
+        before = self.places_taken(bench)
+        run = flows.submit(GETTING_STARTED)
+
+        flows.until_over(run)
+
+        assert run.state.value == "SUCCESS"
+        assert run.result("convert") == ["a.zarr", "b.zarr", "c.zarr"]
+        assert run.result("publish") == "published 3 outputs"
+        assert set(flows.deeds.values()) == {1}
+        # Neither a watchdog nor a follow-up that waits for ever.
+        bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
+
+    def test_every_failure_has_its_cause_and_a_retry_runs_those_elements_alone(
+        self, bench: Bench, flows: Flows
+    ) -> None:
+        run = flows.submit(FAILING)
+        flows.until_over(run)
+        assert run.state.value == "FAILED"
+        causes = flows.causes(run)
+        assert causes.keys() == {1, 3, 4}
+        assert (causes[1], causes[3]) == ("ERROR", "EXIT_CODE")
+        assert causes[4] in ("SIGNAL", "EXIT_CODE")
+        assert run.status(as_dict=True)["tasks"]["gather"]["counts"] == {"SKIPPED": 1}
+
+        (flows.folder / "mended").touch()
+        run.retry()
+        flows.until_over(run)
+
+        assert run.result("gather") == "well raise fine exit kill good"
+        assert flows.deeds == {"well": 1, "fine": 1, "good": 1, "raise": 2, "exit": 2, "kill": 2}
+
+    def test_one_element_is_an_array_too_and_so_is_none(self, flows: Flows) -> None:
+        run = flows.submit(FEW)
+
+        flows.until_over(run)
+
+        assert run.state.value == "SUCCESS"
+        assert run.result("gather") == []
+        assert flows.deeds == {"7": 1}
+
+    def test_a_run_that_is_cancelled_ends_and_leaves_nothing_in_the_queue(
+        self, bench: Bench, flows: Flows
+    ) -> None:
+        before = self.places_taken(bench)
+        run = flows.submit(STAYING)
+        bench.until("the task to run", lambda: flows.deeds["began"])
+
+        run.cancel()
+        flows.until_over(run)
+
+        assert run.state.value == "CANCELLED"
+        bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
+
+    def test_a_submission_whose_answer_is_lost_is_not_made_twice(
+        self, bench: Bench, flows: Flows
+    ) -> None:
+        self.needs_scheduler(bench)
+        bench.executor = self.make_executor(**self.hurry)
+        bench.site.lose_next_answer()
+        run = flows.submit(STAYING)
+        bench.until(
+            "the task to run",
+            lambda: run.status(as_dict=True) and flows.deeds["began"],
+        )
+
+        (flows.folder / "go").touch()
+        flows.until_over(run)
+
+        assert run.result("stay") == "went"
+        assert flows.deeds == {"began": 1}

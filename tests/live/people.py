@@ -247,7 +247,9 @@ class LiveRun:
     # -- what people do ----------------------------------------------------------------------
     def status(self, *words: str) -> dict[str, Any]:
         """Ask how it stands."""
-        said: dict[str, Any] = json.loads(self.person.types("status", self.run_id, "--json"))
+        printed = self.person.types("status", self.run_id, "--json")
+        # Warnings may follow: they go to the error output.
+        said: dict[str, Any] = json.JSONDecoder().raw_decode(printed)[0]
         return said
 
     def failures(self) -> Mapping[tuple[str, int | None], tuple[str, str]]:

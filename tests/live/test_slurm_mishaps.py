@@ -204,6 +204,7 @@ def test_elements_cancelled_by_hand_are_noticed_and_retried(person: Person) -> N
     # The last waits, and leaves no trace at all; the first runs.
     person.cluster.run("scancel", f"{array}_3")
     person.cluster.run("scancel", f"{array}_0")
+    run.until(lambda: not person.cluster.run("squeue", "-h", "-j", f"{array}_0"), "its end")
     person.touch("go")
 
     run.until(lambda: run.state.final, "the end")

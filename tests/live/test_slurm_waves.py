@@ -98,25 +98,15 @@ def test_a_full_queue_is_waited_for(narrow: SlurmCluster, tmp_path: Path) -> Non
         folder=tmp_path / "work",
         settings={"REFLOW_DISPATCH_WATCHDOG_MINUTES": "0.1"},
     )
-    others = narrow.run(
-        "sbatch",
-        "--parsable",
-        f"--array=0-{LARGEST - 1}",
-        "--hold",
-        "--output=/dev/null",
-        "--wrap=true",
-    )
-    more = [
-        narrow.run("sbatch", "--parsable", "--array=0-98", "--hold", "--output=/dev/null", wrap)
-        for wrap in ("--wrap=true", "--wrap=true")
-    ]
+    hold = ("sbatch", "--parsable", f"--array=1-{LARGEST}", "--hold", "--output=/dev/null")
+    others = [narrow.run(*hold, "--wrap=true").strip() for _ in range(MOST // LARGEST)]
     try:
         run = person.write(MANY).submits("--count", "3")
         said = run.status()
         assert said["run"]["status"] == "RUNNING"
         assert run.counts("prepare") == {"PENDING": 1}
     finally:
-        narrow.run("scancel", others.strip(), *map(str.strip, more))
+        narrow.run("scancel", *others)
 
     run.until(lambda: bool(run.status()) and run.state.final, "the end")
     run.ends()

@@ -176,6 +176,30 @@ def accounting_statuses(text: str, handles: Mapping[str, JobHandle]) -> Iterator
             yield status if whole else replace(status, positions=range(index - 1, index))
 
 
+def accounting_pattern(handles: Sequence[JobHandle]) -> str:
+    """What `qacct -j` is given: one id, or what the names of several jobs have in common."""
+    ids = {handle.native_id.partition(".")[0] for handle in handles}
+    return ids.pop() if len(ids) == 1 else f"*{_shared([handle.token for handle in handles])}*"
+
+
+def _shared(tokens: Sequence[str]) -> str:
+    """The longest text that is in all of them: what marks the jobs of one run."""
+    shortest = min(tokens, key=len)
+    spans = ((start, end) for start in range(len(shortest)) for end in range(start + 1, 61))
+    parts = {shortest[start:end] for start, end in spans}
+    common = (part for part in parts if all(part in token for token in tokens))
+    return max(common, key=len, default="")
+
+
+def verdict(text: str) -> str:
+    """Why no queue can ever take a job, in the answer of `qalter -w v`; else nothing."""
+    reason, refused, _ = text.strip().partition("verification: no suitable queues")
+    if not refused:
+        return ""
+    first = (reason.strip().splitlines() or ["no queue is suitable"])[0]
+    return re.sub(r"^Job \d+ ", "", first)
+
+
 def _ended(record: Mapping[str, str]) -> JobStatus:
     failed, exit_status = _code(record), int(record["exit_status"].split()[0])
     host = "" if record.get("hostname") == "UNKNOWN" else record.get("hostname", "")

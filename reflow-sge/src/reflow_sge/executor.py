@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reflow.plugin_api import (
-    LOG_NAME,
     ArrayStyle,
     BatchExecutor,
     Capabilities,
@@ -27,18 +26,17 @@ from reflow.plugin_api import (
     JobStatus,
     Limits,
     ParameterError,
-    SchedulerUnavailableError,
     StateTable,
     SubmissionRefusedError,
     Variables,
     contiguous,
-    in_units,
-    one_line,
     whole_seconds,
 )
 
 from reflow_sge import answers, site
-from reflow_sge.options import directives
+from reflow_sge.directives import Rules, check_script, output, wishes
+from reflow_sge.options import handed_on
+from reflow_sge.place import folder_of
 from reflow_sge.states import (
     HARMLESS,
     IN_ERROR,
@@ -55,10 +53,6 @@ _ASKED_AT_ONCE = 5
 """Most jobs about which that is asked in one go: it costs qmaster some work."""
 _ASK_AGAIN = 600.0
 """Seconds for which such an answer is good."""
-_AWKWARD = re.compile(r"""['",:$]""")
-"""Characters that `-o` of a directive cannot hold, or gives a meaning."""
-_OURS = re.compile(r"^\s*(?:\w+/)?\w*GE\b")
-"""How `qstat -help` of every Grid Engine begins: `SGE 8.1.9`, `GE 6.2u5`, `OGS/GE 2011.11`."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -125,6 +119,12 @@ class SGEExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
 
     # -- submitting ------------------------------------------------------------------------
+    def script(self, request: JobRequest) -> str:
+        """As the base does, with nothing that qsub would take for an option."""
+        text = super().script(request)
+        check_script(text)
+        return text
+
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of qsub(1)."""
         resources = request.resources
@@ -137,32 +137,21 @@ class SGEExecutor(BatchExecutor):
                     "that: name it as node_environment under [executor.sge]"
                 )
             environment = self.node_environment
-        log = one_line(request.directory / LOG_NAME)
+        rules = Rules(
+            memory_resource=self.memory_resource,
+            memory_per_slot=self.memory_per_slot,
+            gpu_resource=self.gpu_resource,
+            warning=self.warning,
+        )
         return {
-            "output": "/dev/null" if _AWKWARD.search(log) else log,
+            "output": output(request),
             "array": None if request.size is None else self.array.expression(request.size),
             "slots": slots,
             "parallel_environment": environment,
-            "wishes": list(self._wishes(request)),
+            "wishes": list(wishes(request, rules)),
             "account_option": self.account_option,
-            "options": directives(resources.options[self.name]),
+            "options": handed_on(resources.options[self.name]),
         }
-
-    def _wishes(self, request: JobRequest) -> Iterable[str]:
-        resources = request.resources
-        if resources.time is not None:
-            seconds = whole_seconds(resources.time)
-            yield f"h_rt={seconds}"
-            if self.warning is not None and self.warning < seconds:
-                yield f"s_rt={seconds - self.warning}"
-        if resources.mem is not None:
-            parts = resources.cpus if self.memory_per_slot else 1
-            mebibytes = in_units(in_units(resources.mem, parts), 1024**2)
-            yield self.memory_resource.format(mem=f"{mebibytes}M")
-        if resources.gpus:
-            yield self.gpu_resource.format(gpus=resources.gpus)
-        if request.excluded_hosts:
-            yield f"hostname=!({'|'.join(request.excluded_hosts)})"
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """As the base does, with the parallel environment found out where one is needed."""
@@ -225,9 +214,7 @@ class SGEExecutor(BatchExecutor):
         Ids of elements are unknown to it. Times of starting or ending are no way to bound the
         search, as jobs that could not start have none.
         """
-        ids = {handle.native_id.partition(".")[0] for handle in handles}
-        shared = _shared([handle.token for handle in handles])
-        return self._accounting(ids.pop() if len(ids) == 1 else f"*{shared}*")
+        return self._accounting(answers.accounting_pattern(handles))
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
@@ -277,12 +264,7 @@ class SGEExecutor(BatchExecutor):
     def _verdict(self, native_id: str) -> str:
         """Why no queue can ever take a job, as if the cluster were empty; else nothing."""
         result = self.ask(Command((self._path(self.qalter), "-w", "v", native_id)))
-        said = f"{result.stdout}\n{result.stderr}".strip()
-        reason, refused, _ = said.partition("verification: no suitable queues")
-        if not refused:
-            return ""
-        first = (reason.strip().splitlines() or ["no queue is suitable"])[0]
-        return re.sub(r"^Job \d+ ", "", first)
+        return answers.verdict(f"{result.stdout}\n{result.stderr}")
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
@@ -308,8 +290,9 @@ class SGEExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Complaints about jobs that are gone are no failure."""
-        said = f"{result.stdout}\n{result.stderr}"
-        if UNREACHABLE.search(said) or (result.exit_code != 0 and not HARMLESS.search(said)):
+        lines = f"{result.stdout}\n{result.stderr}".strip().splitlines()
+        harmless = bool(lines) and all(HARMLESS.search(line) for line in lines)
+        if any(map(UNREACHABLE.search, lines)) or (result.exit_code != 0 and not harmless):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -380,41 +363,12 @@ class SGEExecutor(BatchExecutor):
 
     @cached_property
     def _folder(self) -> str:
-        """Where on PATH Grid Engine's commands are, of all that are called so; empty: the first.
-
-        PBS has a qsub, a qstat and a qdel of its own, and a machine may have both.
-        """
-        if "/" in self.qstat:
-            return ""
-        folders = [folder for folder in os.get_exec_path() if _holds(folder, self.qstat)]
-        for folder in folders:
-            result = self.runner.run(Command((f"{folder}/{self.qstat}", "-help")))
-            if _OURS.match(result.stdout) or _OURS.match(result.stderr):
-                return "" if folder == folders[0] else folder
-        if not folders:
-            return ""
-        raise SchedulerUnavailableError(
-            f"{folders[0]}/{self.qstat} is not Grid Engine's, but another batch system's. Name "
-            'Grid Engine\'s commands under [executor.sge], such as qsub = "/opt/sge/bin/qsub", or '
-            "choose another executor"
-        )
-
-
-def _shared(tokens: Sequence[str]) -> str:
-    """The longest text that is in all of them: what marks the jobs of one run."""
-    shortest = min(tokens, key=len)
-    spans = ((start, end) for start in range(len(shortest)) for end in range(start + 1, 61))
-    parts = {shortest[start:end] for start, end in spans}
-    common = (part for part in parts if all(part in token for token in tokens))
-    return max(common, key=len, default="")
+        """Where Grid Engine's commands are; empty where PATH leads to them."""
+        return "" if "/" in self.qstat else folder_of(self.qstat, self.runner.run)
 
 
 def _user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _holds(folder: str, command: str) -> bool:
-    return os.access(Path(folder) / command, os.X_OK)
 
 
 def _native_id(status: JobStatus) -> str:

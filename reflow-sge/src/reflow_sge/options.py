@@ -13,15 +13,18 @@ _RESERVED = {
     "a": "it decides when a job starts",
     "b": "it writes a script",
     "C": "the script's directives begin with #$",
+    "clear": "it would take everything back",
     "cwd": "jobs change into their folder themselves",
     "e": "logs are in the run directory",
     "h": "nobody would release the job",
+    "help": "nothing would be submitted",
     "hold_jid": "it follows from the workflow",
     "hold_jid_ad": "it follows from the workflow",
     "i": "a job reads nothing",
     "j": "logs are in the run directory",
     "N": "jobs are found again by it",
     "o": "logs are in the run directory",
+    "r": "jobs are rerunnable already",
     "S": "set `shell` under [executor.sge]",
     "sync": "reflow does not wait for a job",
     "t": "it follows from the number of elements",
@@ -31,10 +34,12 @@ _RESERVED = {
     "V": "set `export_environment` under [executor.sge]",
     "wd": "jobs change into their folder themselves",
 }
+_ONLY_VERIFIED = ("v", "p")
+"""Values of `-w` with which nothing is submitted."""
 _UNQUOTABLE = re.compile("['\"]")
 
 
-def directives(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def handed_on(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Each option as words: `{"l": ["fast=1", "big=2"], "notify": True}`.
 
     True gives an option without a value, a list the same option several times, False and None
@@ -62,6 +67,8 @@ def _words(name: str, value: object) -> tuple[str, ...]:
             f"the sge option {name!r} must be text, a number, true, false or a list, not {value!r}"
         )
     text = str(value)
+    if name == "w" and text in _ONLY_VERIFIED:
+        raise ParameterError(f"the sge option 'w' with {text!r} submits nothing; use 'e' or 'w'")
     if not text.isprintable() or _UNQUOTABLE.search(text):
         raise ParameterError(
             f"the sge option {name!r} holds a character that no directive can hold: {text!r}"

@@ -87,6 +87,8 @@ _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
     (r"got send error|Connection refused|can't resolve master", SchedulerUnavailableError),
     (r"got (?:read|sync\. receive)|failed receiving gdi request", SubmissionUncertainError),
     (r"commlib error|unable to (?:send message|contact)", SchedulerUnavailableError),
+    # A node that may not submit; another machine may.
+    (r"denied: host .*(?:submit|admin) host", SchedulerUnavailableError),
     (r"only \d+ jobs are allowed|max_u_jobs|maximum number of jobs", SubmissionDeferredError),
     (r"try (?:again )?later", SubmissionDeferredError),
 )

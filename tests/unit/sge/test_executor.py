@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from reflow.errors import (
+    ParameterError,
     SchedulerUnavailableError,
     SubmissionDeferredError,
     SubmissionRefusedError,
@@ -73,6 +74,7 @@ SCRIPT = """\
 #$ -S /bin/bash
 #$ -j y
 #$ -o /scratch/run/.reflow/r1/waves/3/scheduler.log
+#$ -wd /
 #$ -r y
 #$ -t 1-10
 #$ -tc 4
@@ -147,13 +149,14 @@ def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> 
         "#$ -S /bin/bash",
         "#$ -j y",
         "#$ -o /run/scheduler.log",
+        "#$ -wd /",
         "#$ -r y",
     ]
     assert 'REFLOW_NATIVE_ID="$JOB_ID"\n' in executor.script(request)
     assert "exec /usr/bin/python3 -m work) &\n" in executor.script(request)
 
 
-@pytest.mark.parametrize("name", ["it's", 'say "so"', "a:b", "a,b", "$HOME"])
+@pytest.mark.parametrize("name", ["it's", 'say "so"', "a:b", "a,b", "$HOME", "é", "a\\b", "x;y"])
 def test_a_log_that_no_directive_can_name_is_opened_by_the_script(
     request_for: MakeRequest, name: str
 ) -> None:
@@ -203,6 +206,8 @@ def test_a_warning_longer_than_the_task_is_none(request_for: MakeRequest) -> Non
         (Resources(options={"sge": {"bad name": 1}}), "not the name of an option"),
         (Resources(options={"sge": {"ac": "it's"}}), "no directive can hold"),
         (Resources(options={"sge": {"ac": {}}}), "must be text"),
+        (Resources(options={"sge": {"r": "n"}}), "reflow's own"),
+        (Resources(options={"sge": {"w": "v"}}), "submits nothing"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(
@@ -212,6 +217,28 @@ def test_what_cannot_be_asked_for_is_refused(
     with pytest.raises(SubmissionRefusedError, match=said):
         executor.submit(request_for(resources=resources))
     assert runner.commands == []
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"environment": {"A": "x\n#$ -q other.q"}},
+        {"working_directory": Path("/data/x\n#$ -q other.q")},
+    ],
+)
+def test_what_qsub_would_take_for_an_option_is_refused(
+    request_for: MakeRequest, wishes: dict[str, Any]
+) -> None:
+    executor, runner = sge()
+    with pytest.raises(SubmissionRefusedError, match="take this line"):
+        executor.submit(request_for(**wishes))
+    assert runner.commands == []
+
+
+def test_a_set_up_line_is_no_option(request_for: MakeRequest) -> None:
+    executor, _ = sge(setup=("#$HOME/bin is on PATH already",))
+    with pytest.raises(ParameterError, match="take this line"):
+        executor.script(request_for())
 
 
 # -- submitting ----------------------------------------------------------------------------
@@ -315,6 +342,58 @@ def test_a_qmaster_that_is_away_says_nothing() -> None:
         argument: Any = "token" if call == "find" else [JobHandle(native_id="24")]
         with pytest.raises(SchedulerUnavailableError, match="Connection refused"):
             getattr(executor, call)(argument)
+
+
+DENIED = (1, 'denied: host "node07" is not a submit host\n', "")
+
+
+def test_a_node_that_may_not_submit_refuses_no_work(request_for: MakeRequest) -> None:
+    executor, _ = sge((1, "", f"Unable to run job: {DENIED[1]}Exiting.\n"), DENIED)
+
+    with pytest.raises(SchedulerUnavailableError, match="not a submit host"):
+        executor.submit(request_for())
+    with pytest.raises(SchedulerUnavailableError, match="not a submit host"):
+        executor.cancel([JobHandle(native_id="24")])
+
+
+def test_one_harmless_complaint_does_not_hide_another() -> None:
+    said = 'denied: job "9" does not exist\ndenied: "me" is not the owner of job 24\n'
+    executor, _ = sge((1, said, ""))
+
+    with pytest.raises(SchedulerUnavailableError, match="not the owner"):
+        executor.cancel([JobHandle(native_id="9"), JobHandle(native_id="24")])
+
+
+# -- where the commands are ----------------------------------------------------------------
+def command_in(folder: Path, says: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "qstat").write_text(f"#!/bin/sh\necho '{says}'\n")
+    (folder / "qstat").chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("neighbour", [None, "usage: qstat [-f] of PBS"])
+def test_a_job_finds_the_commands_where_execd_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, neighbour: str | None
+) -> None:
+    ours = command_in(tmp_path / "root" / "bin" / "lx-amd64", "SGE 8.1.9")
+    path = tmp_path / "empty"
+    if neighbour is not None:
+        command_in(path, neighbour)
+    monkeypatch.setenv("PATH", str(path))
+    monkeypatch.setenv("SGE_BINARY_PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("SGE_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("ARC", "lx-amd64")
+
+    assert SGEExecutor()._path("qsub") == f"{ours}/qsub"
+
+
+def test_commands_on_the_path_need_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(command_in(tmp_path / "bin", "SGE 8.1.9")))
+
+    assert SGEExecutor()._path("qsub") == "qsub"
 
 
 # -- limits --------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""What a request comes to in `#$` lines, by the rules of a site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reflow.plugin_api import (
+    LOG_NAME,
+    JobRequest,
+    ParameterError,
+    in_units,
+    one_line,
+    whole_seconds,
+)
+
+_SAFE = re.compile(r"[\w./ +=@%-]+", re.ASCII)
+"""Paths that `-o` of a directive can hold, and gives no meaning."""
+_TAKEN_FOR_OPTIONS = re.compile(r"^#\$.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How a site wants to be asked."""
+
+    memory_resource: str
+    memory_per_slot: bool
+    gpu_resource: str
+    warning: int | None
+
+
+def output(request: JobRequest) -> str:
+    """Where the scheduler writes; `/dev/null` where no directive can hold that."""
+    log = one_line(request.directory / LOG_NAME)
+    return log if _SAFE.fullmatch(log) else "/dev/null"
+
+
+def wishes(request: JobRequest, rules: Rules) -> Iterator[str]:
+    """What is asked for by `-l`."""
+    resources = request.resources
+    if resources.time is not None:
+        seconds = whole_seconds(resources.time)
+        yield f"h_rt={seconds}"
+        if rules.warning is not None and rules.warning < seconds:
+            yield f"s_rt={seconds - rules.warning}"
+    if resources.mem is not None:
+        parts = resources.cpus if rules.memory_per_slot else 1
+        mebibytes = in_units(in_units(resources.mem, parts), 1024**2)
+        yield rules.memory_resource.format(mem=f"{mebibytes}M")
+    if resources.gpus:
+        yield rules.gpu_resource.format(gpus=resources.gpus)
+    if request.excluded_hosts:
+        yield f"hostname=!({'|'.join(request.excluded_hosts)})"
+
+
+def check_script(text: str) -> None:
+    """Raise `ParameterError` where qsub would find an option in a script's body."""
+    found = _TAKEN_FOR_OPTIONS.search(text.partition("\n\n")[2])
+    if found is not None:
+        raise ParameterError(
+            f"qsub would take this line of the script for its own: {found[0]!r}. Options are given "
+            "by options= of a task or of [executor.sge]."
+        )

@@ -139,3 +139,24 @@ def test_a_queue_that_takes_few_jobs_is_given_few_at_a_time(
 
     assert run.state is RunState.SUCCESS
     assert flow.deeds == {str(number): 1 for number in range(5)}
+
+
+@pytest.mark.parametrize("kind", ["pbs", "torque"])
+def test_an_element_that_is_started_again_under_its_id_runs_again(
+    kind: str, flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    flow = flow_file(WAITING)
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler(kind, folder) as fake:
+        fake.activate()
+        run = flow.load().submit(run_dir="run", executor="pbs")
+        until(lambda: flow.deeds["a"])
+        fake.requeue(next(job.id for job in fake.jobs() if "stay" in job.name))
+        until(lambda: flow.deeds["a"] == 2)
+        (flow.folder / "go").touch()
+        until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    assert flow.deeds == {"a": 2, "b": 1, "c": 1}

@@ -91,8 +91,8 @@ umask 0027
 # PBS would keep the log on the node until the end, and one for all elements.
 exec >>'/scratch/it'"'"'s/scheduler.log' 2>&1 || exit 1
 export REFLOW_NATIVE_ID="$PBS_JOBID"
-# Another at each start; the letters keep one of digits alone from being compared as a number.
-export REFLOW_INCARNATION="start-$PBS_JOBCOOKIE"
+# Another at each start, which the cookie alone need not be on Torque; never a number.
+export REFLOW_INCARNATION="start-$PBS_JOBCOOKIE-$$"
 export OMP_NUM_THREADS=4
 module load python
 cd -- /data || exit 1

@@ -64,7 +64,7 @@ def test_a_node_that_may_not_submit_leaves_the_rest_to_a_machine_that_may(
 
     def ended() -> bool:
         run.status(as_dict=True)
-        return run.state.final
+        return bool(run.state.final)
 
     until(ended)
     assert run.state is RunState.SUCCESS

@@ -15,7 +15,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.model.jobs import JobHandle
+from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_sge.executor import SGEExecutor

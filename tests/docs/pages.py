@@ -13,8 +13,9 @@ A page's blocks share a folder and a home. What a fence says decides what is don
 
 In what a command prints, `...` stands for anything, and run ids, times and dates need not be the
 same; a run id that a page shows stands for the real one in the commands after it. A line
-`--8<-- "PATH"` is the content of that file of the project. A comment before a block changes what
-is done with it:
+`--8<-- "PATH"` is the content of that file of the project, `--8<-- "PATH:NAME"` what stands there
+between `--8<-- [start:NAME]` and `--8<-- [end:NAME]`. A comment before a block changes what is
+done with it:
 
     <!-- not run: REASON -->     the block is left alone
     <!-- exits 2 -->             its last command must end with that code
@@ -37,7 +38,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*) *(?P<rest>.*)$")
 _COMMENT = re.compile(r"^ *<!-- *(?P<words>.*?) *-->$")
-_INCLUDED = re.compile(r'^--8<-- "(?P<path>[^"]+)"\n', re.MULTILINE)
+_INCLUDED = re.compile(r'^--8<-- "(?P<path>[^":]+)(?::(?P<section>[^"]+))?"\n', re.MULTILINE)
 _RUN_ID = re.compile(r"\b[A-Za-z_][\w-]*?-\d{8}-[0-9a-f]{4}\b")
 _VARIABLE = re.compile(
     r"""(?P<run_id>\b[A-Za-z_][\w-]*?-\d{8}-[0-9a-f]{4}\b)
@@ -66,6 +67,8 @@ class Block:
     title: str | None
     text: str
     comments: tuple[str, ...]
+    included: bool = False
+    """Whether it is made of files of the project."""
 
     def comment(self, start: str) -> str | None:
         """The rest of the comment that begins so, if there is one."""
@@ -92,8 +95,9 @@ def blocks(page: Path) -> Iterator[Block]:
             if line.strip() == "```":
                 title = re.search(r'title="([^"]+)"', fence["rest"])
                 text = "".join(f"{each.removeprefix(fence['indent'])}\n" for each in lines)
-                text = _INCLUDED.sub(_content, text)
-                yield Block(start, fence["language"], title and title[1], text, tuple(comments))
+                text, included = _INCLUDED.subn(_content, text)
+                words = tuple(comments)
+                yield Block(start, fence["language"], title and title[1], text, words, included > 0)
                 fence, lines, comments = None, [], []
             else:
                 lines.append(line)
@@ -107,7 +111,16 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def _content(included: re.Match[str]) -> str:
-    return (REPOSITORY / included["path"]).read_text()
+    text = (REPOSITORY / included["path"]).read_text()
+    if included["section"] is None:
+        return text
+    name = re.escape(included["section"])
+    marked = rf".*--8<-- \[start:{name}\].*\n((?:.*\n)*?).*--8<-- \[end:{name}\]"
+    found = re.findall(marked, text)
+    assert len(found) == 1, f"{included['path']} has {len(found)} sections {included['section']!r}"
+    assert "--8<--" not in found[0], f"section {included['section']!r} holds another's mark"
+    section: str = found[0]
+    return section
 
 
 @dataclass

@@ -10,6 +10,7 @@ from reflow.testing.stores import StoreConformance
 from reflow_example.store import LedgerStore, session
 
 
+# --8<-- [start:conformance]
 class TestLedger(StoreConformance):
     store_class = LedgerStore
 
@@ -18,6 +19,7 @@ class TestLedger(StoreConformance):
         return f"ledger://{tmp_path}/state/ledger.db"
 
 
+# --8<-- [end:conformance]
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     with session(tmp_path / "ledger.db", "BEGIN") as opened:
         opened.rows("PRAGMA user_version = 99")

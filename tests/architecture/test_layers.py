@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "reflow-core" / "src"
+THIRD_PARTY = ROOT / "tests" / "plugins" / "reflow-example"
 
 # Each may import its own row and those above it. A folder stands for what is in it; where a module
 # is named itself, that counts. What only type checkers import is free.
@@ -154,6 +155,7 @@ def test_nothing_imports_the_test_kit() -> None:
 
 def test_backends_import_only_the_plugin_interface() -> None:
     backends = [path for path in ROOT.glob("reflow-*/src") if path != CORE]
+    backends.append(THIRD_PARTY / "src")
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports reflow.{name}"
         for backend in backends
@@ -162,6 +164,35 @@ def test_backends_import_only_the_plugin_interface() -> None:
         if name != "plugin_api"
     ]
     assert wrong == []
+
+
+def test_a_third_partys_tests_import_only_what_is_public() -> None:
+    wrong = [
+        f"{path.name}:{line} imports {name}"
+        for path in sources(THIRD_PARTY / "tests")
+        for line, name in imports_of(path)
+        if name.partition(".")[0] in ("reflow", "tests")
+        if name not in ("reflow", "reflow.plugin_api") and not name.startswith("reflow.testing.")
+    ]
+    assert wrong == []
+
+
+def test_nothing_was_written_into_any_distribution_for_a_third_party() -> None:
+    words = re.compile(r"reflow[-_]example|harbour|ledger|\bnpy\b|ndarray", re.IGNORECASE)
+    files = [
+        path
+        for source in ROOT.glob("reflow-*")
+        for suffix in ("py", "j2", "toml", "md")
+        for path in source.rglob(f"*.{suffix}")
+    ]
+    assert CORE / "reflow" / "plugins.py" in files
+    named = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if words.search(line)
+    ]
+    assert named == []
 
 
 def test_the_core_imports_no_backend() -> None:

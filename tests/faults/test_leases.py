@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.model.jobs import JobRequest
+from reflow.engine.drive import step_once
+from reflow.engine.lease import take, take_from
+from reflow.engine.opened import dispatcher_of
+from reflow.engine.settings import read_settings
+from reflow.errors import LeaseLostError
+from reflow.model.jobs import JobRequest, Limits
 from reflow.model.records import RunRecord
 
 from tests.e2e.support import FlowFile, failed, until
@@ -99,6 +104,38 @@ def test_a_holder_that_was_stopped_and_wakes_up_writes_nothing(
     run_record, instances, outputs, submissions = everything(run)
     assert (run_record, instances, outputs) == known[:3]
     assert [item.state for item in submissions] == [item.state for item in known[3]]
+
+
+def test_a_holder_that_was_overtaken_leaves_its_successors_waves_alone(
+    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for leg in ("WATCHDOG", "FOLLOW_UP", "LAST_WORKER"):
+        monkeypatch.setenv(f"REFLOW_DISPATCH_{leg}", "false")
+    run = start(mill, flow_file(FLOW))
+    until(lambda: not mill.in_queue())
+    settings = read_settings(run.run_dir, run.run_id)
+    slow = MillExecutor(folder=str(mill.path))
+    allowed = slow.limits()
+    written: dict[Path, int] = {}
+
+    def overtaken() -> Limits:
+        if not written:
+            lease = take_from(run.store, run.run_id, run.store.lease(run.run_id))
+            assert lease is not None
+            step_once(dispatcher_of(run.store, settings, lease))
+            files = settings.layout.waves.glob("*/*")
+            written.update((path, path.stat().st_ino) for path in files if path.is_file())
+        return allowed
+
+    # The scheduler takes its time to answer, and another dispatcher takes over meanwhile.
+    monkeypatch.setattr(slow, "limits", overtaken)
+    lease = take(run.store, run.run_id)
+    assert lease is not None
+    with pytest.raises(LeaseLostError):
+        dispatcher_of(run.store, settings, lease, slow).step()
+
+    assert len(written) > 4
+    assert {path: path.stat().st_ino for path in written} == written
 
 
 def test_a_holder_on_another_machine_that_says_nothing_is_replaced(

@@ -207,7 +207,7 @@ class Submitter:
     def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
         """Write a wave's files and note its intent, to be committed before it is handed over."""
         task = arguments.task
-        number = self._image.number
+        number = self._new_folder()
         first = members[0].instance
         spec = WaveSpec(
             run_id=self._settings.run_id,
@@ -225,8 +225,8 @@ class Submitter:
             announce=self._announces,
         )
         layout = self._settings.layout.wave(number)
-        for folder in (layout.directory, layout.claims, layout.results):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (layout.claims, layout.results):
+            folder.mkdir()
         if spec.announce:
             prepare_counters(layout, spec.size)
         spec.write(layout)
@@ -257,6 +257,20 @@ class Submitter:
         if self._follows:
             self._image.add_submission(self._follow_up(number))
         return spec
+
+    def _new_folder(self) -> int:
+        """The number of a wave whose folder is this dispatcher's alone.
+
+        One that was overtaken without knowing it yet would write into its successor's.
+        """
+        while True:
+            number = self._image.number
+            try:
+                self._settings.layout.wave(number).directory.mkdir(parents=True)
+            except FileExistsError:
+                self._image.number += 1
+            else:
+                return number
 
     def _follow_up(self, wave: int) -> SubmissionRecord:
         number = self._image.number

@@ -203,6 +203,21 @@ def plain_job(folder: Path) -> JobRequest:
     )
 
 
+def test_what_is_left_of_a_lost_array_is_cancelled_with_one_command(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES.replace("did(word)", "did(word); wait_for('{here}/go')"))
+    run = flow.load().submit(run_dir="run", executor="slurm", follow=True)
+    until(lambda: run.status(as_dict=True) and flow.deeds == {"a": 1, "b": 1})
+    (array,) = {job.number for job in slurm.jobs() if job.name.startswith("each-")}
+
+    slurm.vanish(str(array))
+
+    until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")
+    assert {cause for cause, _ in failed(run).values()} == {"LOST"}
+    assert slurm.count("scancel") == 1
+
+
 @pytest.mark.parametrize("lag", [1.0, 4.0])
 def test_accounting_that_is_late_and_wrong_misleads_nobody(
     tmp_path: Path, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch, lag: float

@@ -67,6 +67,8 @@ class Reconcile:
         self._impossible_after = impossible_after
         self._pause = FIRST_PAUSE
         self._next_look = 0.0
+        self._asked_at: float | None = None
+        self._unwanted: dict[int, tuple[WaveImage, list[int]]] = {}
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
 
@@ -95,16 +97,24 @@ class Reconcile:
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
             return
+        self._asked_at = None
         gone = [item for item in self._apply(statuses) if not self._goes_on(item)]
         if gone:
             # The answers may be older than a result that was written since.
-            now = server_time(self._settings.layout.probe)
             self._ingest.collect()
             for item in gone:
                 if item.wave.members.get(item.position) is item.instance:
-                    self._decide(item, now)
-            for wave in {item.wave.record.number: item.wave for item in gone}.values():
-                self._ingest.close_if_over(wave)
+                    self._decide(item)
+        self._cancel_unwanted()
+        for wave in {item.wave.record.number: item.wave for item in gone}.values():
+            self._ingest.close_if_over(wave)
+
+    @property
+    def _now(self) -> float:
+        """The file server's time of these answers, read at most once for all of them."""
+        if self._asked_at is None:
+            self._asked_at = server_time(self._settings.layout.probe)
+        return self._asked_at
 
     def _handles(self) -> list[JobHandle]:
         open_waves = (wave.record for wave in self._image.waves.values() if wave.members)
@@ -146,7 +156,7 @@ class Reconcile:
     def _alive(self, wave: WaveImage, position: int, status: JobStatus) -> None:
         instance = wave.members[position]
         if status.impossible and self._impossible_for_too_long(instance):
-            self._cancel(wave, position)
+            self._do_without(wave, position)
             self._ingest.fail(instance, outcome_of_impossible(instance, status))
             return
         running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
@@ -161,24 +171,23 @@ class Reconcile:
     def _impossible_for_too_long(self, instance: Instance) -> bool:
         if self._impossible_after is None:
             return False
-        now = server_time(self._settings.layout.probe)
         if instance.missing_since is None:
-            instance.missing_since = now
+            instance.missing_since = self._now
             self._image.touch(instance)
-        return now - instance.missing_since >= self._impossible_after
+        return self._now - instance.missing_since >= self._impossible_after
 
-    def _decide(self, item: _Gone, now: float) -> None:
+    def _decide(self, item: _Gone) -> None:
         """Settle a position that left no result, once that is certain enough."""
         instance, status = item.instance, item.status
         if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
             return
         definite = status.state in (JobState.FAILED, JobState.CANCELLED)
-        if not definite and not self._grace_is_over(instance, now):
+        if not definite and not self._grace_is_over(instance):
             return
         outcome = outcome_of_status(instance, status, self._log_of(instance, item.wave))
         if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
             # Whatever may still run under the ids we know must not outlive the new attempt.
-            self._cancel(item.wave, item.position)
+            self._do_without(item.wave, item.position)
         self._ingest.fail(instance, outcome)
 
     def _log_of(self, instance: Instance, wave: WaveImage) -> str:
@@ -191,7 +200,8 @@ class Reconcile:
         found = (path for path in known if path.exists())
         return next((str(path.relative_to(self._settings.run_dir)) for path in found), "")
 
-    def _grace_is_over(self, instance: Instance, now: float) -> bool:
+    def _grace_is_over(self, instance: Instance) -> bool:
+        now = self._now
         if instance.missing_since is None:
             instance.missing_since = now
             self._image.touch(instance)
@@ -220,12 +230,16 @@ class Reconcile:
             return True
         return False
 
-    def _cancel(self, wave: WaveImage, position: int) -> None:
+    def _do_without(self, wave: WaveImage, position: int) -> None:
+        """Have whatever is left of a position cancelled before anything else is submitted."""
+        self._unwanted.setdefault(wave.record.number, (wave, []))[1].append(position)
+
+    def _cancel_unwanted(self) -> None:
+        """One call for all positions of a job: a node or a whole array may have been lost."""
+        unwanted, self._unwanted = self._unwanted, {}
         try:
-            for native_id in wave.record.native_ids:
-                handle = JobHandle(
-                    native_id=native_id, token=wave.record.token, size=wave.record.size
-                )
-                self._executor.cancel_positions(handle, [position])
+            for wave, positions in unwanted.values():
+                for handle in handles_of(self._settings.layout, [wave.record]):
+                    self._executor.cancel_positions(handle, positions)
         except SchedulerUnavailableError as error:
-            log.warning("could not cancel what may be left of a lost job: %s", error)
+            log.warning("could not cancel what may be left of lost jobs: %s", error)

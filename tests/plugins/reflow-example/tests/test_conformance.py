@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
 
 from reflow.plugin_api import (
-    ExecutorError,
     JobState,
     SubmissionDeferredError,
     SubmissionRefusedError,
@@ -21,7 +18,7 @@ from reflow_example.executor import FULL, NO_ANSWER, HarbourExecutor
 # --8<-- [start:pure]
 class TestHarbour(ExecutorConformance):
     executor_class = HarbourExecutor
-    documented_states: ClassVar[Mapping[str, JobState]] = {
+    documented_states = {
         "WAITING": JobState.QUEUED,
         "HELD": JobState.QUEUED,
         "SAILING": JobState.RUNNING,
@@ -33,8 +30,8 @@ class TestHarbour(ExecutorConformance):
         "DRIFTED": JobState.FAILED,
         "RECALLED": JobState.CANCELLED,
     }
-    submission_answers: ClassVar[Mapping[str, str]] = {"job 24 waits\n": "24"}
-    complaints: ClassVar[Mapping[tuple[int, str], type[ExecutorError]]] = {
+    submission_answers = {"job 24 waits\n": "24"}
+    complaints = {
         (2, "hsub: there is no pier 'west'"): SubmissionRefusedError,
         (FULL, "hsub: the harbour takes 9 jobs; try again later"): SubmissionDeferredError,
         (NO_ANSWER, "hsub: the harbour master does not answer"): SubmissionUncertainError,

@@ -161,6 +161,8 @@ def total(numbers: Annotated[list[int], Result(step="each")]) -> int:
 
 def both_run(run: LiveRun) -> None:
     run.until(lambda: len(run.person.deeds) == 2, "both elements")
+    # Grid Engine calls them transferred a moment longer.
+    run.until(lambda: len(run.running("each")) == 2, "both jobs")
 
 
 def test_a_run_that_is_cancelled_leaves_nothing_in_the_queue(someone: Someone) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from reflow.batch.command import CommandTimeoutError
+from reflow.batch.command import CommandMissingError, CommandTimeoutError
 from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -123,6 +124,34 @@ def test_work_that_was_accepted_stays_so_without_a_follow_up(
     assert "the follow-up of token-1 was not submitted" in caplog.text
 
 
+def test_a_script_that_cannot_be_written_is_not_submitted(
+    request_for: MakeRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor, runner = pond((0, "7", ""))
+    gone = request_for("token-2")
+    gone.directory.rmdir()
+
+    submission = executor.submit(request_for(), gone)
+
+    assert (submission.job.native_id, submission.follow_up) == ("7", None)
+    assert "cannot be written: No such file or directory" in caplog.text
+    with pytest.raises(SubmissionRefusedError, match="cannot be written"):
+        executor.submit(gone)
+    assert len(runner.commands) == 1
+
+
+@pytest.mark.parametrize("locale", ["de_DE.UTF-8", ""])
+def test_jobs_that_inherit_the_environment_have_the_persons_locale(
+    request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+
+    script = PondExecutor(export_environment=True).script(request_for())
+
+    assert f"export LC_ALL={shlex.quote(locale)}\n" in script
+    assert "LC_ALL" not in PondExecutor().script(request_for())
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -229,6 +258,17 @@ def test_a_question_without_a_whole_answer_says_nothing_of_any_job(answers: list
 
     with pytest.raises(SchedulerUnavailableError):
         executor.poll([JobHandle(native_id="1"), JobHandle(native_id="2", size=2)])
+
+
+def test_nobody_waits_for_accounting_whose_command_is_not_there() -> None:
+    executor, _ = pond((0, "1 s\n", ""), CommandMissingError("there is no pondacct"))
+
+    statuses = executor.poll([JobHandle(native_id="1"), JobHandle(native_id="2")])
+
+    assert {status.native_id: status.state for status in statuses} == {
+        "1": JobState.RUNNING,
+        "2": JobState.UNKNOWN,
+    }
 
 
 def test_what_could_not_be_asked_about_is_left_out() -> None:

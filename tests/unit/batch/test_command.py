@@ -14,6 +14,7 @@ from reflow.batch.command import (
     CommandTimeoutError,
     Variables,
 )
+from reflow.errors import SchedulerUnavailableError
 
 from tests.unit.batch.waiting import until
 
@@ -75,6 +76,17 @@ def _runs(pid: int) -> bool:
 def test_a_command_that_is_not_there_says_what_to_do() -> None:
     with pytest.raises(CommandMissingError, match="settings of the executor"):
         CommandRunner().run(Command(("/nowhere/pondsub",)))
+
+
+def test_a_command_that_cannot_be_started_is_not_taken_for_one_that_is_not_there() -> None:
+    with pytest.raises(SchedulerUnavailableError, match="could not be started") as raised:
+        CommandRunner().run(Command(("/bin/true", "x" * 1_000_000)))
+    assert not isinstance(raised.value, CommandMissingError)
+
+
+def test_a_record_that_cannot_be_written_takes_nothing_from_the_answer(tmp_path: Path) -> None:
+    runner = CommandRunner(record=tmp_path / "gone" / "commands.jsonl")
+    assert runner.run(shell("echo 24")).stdout == "24\n"
 
 
 def test_every_command_is_counted_whichever_way_it_ended(tmp_path: Path) -> None:

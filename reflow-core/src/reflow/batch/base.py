@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from reflow.batch.arrays import ArrayStyle
 from reflow.batch.command import (
     Command,
+    CommandMissingError,
     CommandResult,
     CommandRunner,
     CommandTimeoutError,
@@ -262,11 +263,20 @@ class BatchExecutor(ABC):
         except ParameterError as error:
             raise SubmissionRefusedError(str(error)) from error
         script = request.directory / SCRIPT_NAME
-        script.write_bytes(text.encode("utf-8", "surrogateescape"))
+        try:
+            script.write_bytes(text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise SubmissionRefusedError(
+                f"the job script {script} cannot be written: {error.strerror}"
+            ) from error
         try:
             result = self.runner.run(self.submit_command(script, request, after))
         except CommandTimeoutError as error:
             raise SubmissionUncertainError(str(error)) from error
+        if result.exit_code < 0:
+            raise SubmissionUncertainError(
+                f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
+            )
         if result.exit_code < 0:
             raise SubmissionUncertainError(
                 f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
@@ -302,7 +312,11 @@ class BatchExecutor(ABC):
         coverage = Coverage(handles)
         try:
             self._ask_about(coverage, self.queue_command, self.parse_queue)
-            self._ask_about(coverage, self.accounting_command, self.parse_accounting)
+            try:
+                self._ask_about(coverage, self.accounting_command, self.parse_accounting)
+            except CommandMissingError as error:
+                # It would not answer next time either, and who waits for it waits for ever.
+                logger.warning("accounting is not asked: %s", error)
         except SchedulerUnavailableError as error:
             if not coverage.known:
                 raise
@@ -373,12 +387,16 @@ class BatchExecutor(ABC):
             "size": request.size,
             "throttle": request.throttle,
             "position": shell_code([self.array.position]),
-            "environment": sorted(_checked(request.environment).items()),
+            "environment": sorted(_checked({**self._locale(), **request.environment}).items()),
             "setup": shell_code(self.setup),
             "command": request.command,
             "export_environment": self.export_environment,
         }
         return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _locale(self) -> Mapping[str, str]:
+        """What jobs that inherit the environment lack: commands run with a locale of their own."""
+        return {"LC_ALL": os.environ.get("LC_ALL", "")} if self.export_environment else {}
 
     def _ask_about(
         self,

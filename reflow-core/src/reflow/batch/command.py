@@ -94,7 +94,8 @@ class CommandRunner:
     def run(self, command: Command) -> CommandResult:
         """Run a command to its end, whatever its exit code.
 
-        Raises `CommandMissingError` and `CommandTimeoutError`. The command gets a session of its
+        Raises `CommandMissingError`, `CommandTimeoutError`, and `SchedulerUnavailableError` where
+        no process can be started now. The command gets a session of its
         own, so that a Ctrl-C meant for reflow does not cut a submission in half.
         """
         started = time.monotonic()
@@ -108,11 +109,16 @@ class CommandRunner:
                 cwd="/",
                 start_new_session=True,
             )
-        except OSError as error:
+        except (FileNotFoundError, PermissionError) as error:
             raise CommandMissingError(
                 f"the command {command.argv[0]!r} cannot be run here: {error.strerror}. "
                 "Is this a machine of the cluster? A command that is not on PATH can be named "
                 "in the settings of the executor."
+            ) from error
+        except OSError as error:
+            # This machine has no process or no memory left for it.
+            raise SchedulerUnavailableError(
+                f"the command {command.argv[0]!r} could not be started: {error.strerror}"
             ) from error
         with process:
             out, err = self._communicate(process, command)
@@ -151,7 +157,11 @@ class CommandRunner:
         logger.debug("%s -> %s in %.2f s", shown, exit_code, seconds)
         if self.record is not None:
             line = {"argv": command.argv, "exit_code": exit_code, "seconds": round(seconds, 3)}
-            with self.record.open("a", encoding="utf-8", errors="replace") as file:
+            # What the command did is done, whether or not that can be written down.
+            with (
+                contextlib.suppress(OSError),
+                self.record.open("a", encoding="utf-8", errors="replace") as file,
+            ):
                 file.write(json.dumps(line) + "\n")
 
 

@@ -44,7 +44,7 @@ def queue_rows(text: str) -> Iterator[Row]:
     Lines that are not of that form are left out: with `--clusters` each cluster has a heading.
     """
     for line in text.splitlines():
-        fields = line.strip().rstrip("|").split("|", 6)
+        fields = line.strip().removesuffix("|").split("|", 6)
         if len(fields) < 7 or not fields[0].isdigit():
             continue
         raw_id, array_id, index, state, exit_code, host, reason = map(str.strip, fields)
@@ -76,7 +76,7 @@ def accounting_rows(text: str) -> Iterator[Row]:
             array_id=array_id,
             indices=tuple(parse_indices(index)) if index else None,
             # "CANCELLED by 1000" says who did it.
-            state=state.split()[0],
+            state=state.partition(" ")[0],
             code=int(code),
             signal=int(signal or 0),
             host=_named(host),

@@ -38,6 +38,7 @@ from reflow.plugin_api import (
 from reflow_slurm import answers, limits
 from reflow_slurm.states import (
     NO_ACCOUNTING,
+    OVER_ALREADY,
     REMEMBERS_NOTHING,
     STATES,
     TRANSIENT,
@@ -46,8 +47,11 @@ from reflow_slurm.states import (
 
 _RESERVED = {
     "array": "it follows from the number of elements; see array_parallelism= for its limit",
+    "a": "it follows from the number of elements; see array_parallelism= for its limit",
     "begin": "it decides when a job starts",
+    "b": "it decides when a job starts",
     "chdir": "jobs start in the folder of the submission",
+    "D": "jobs start in the folder of the submission",
     "clusters": "set `cluster` under [executor.slurm]",
     "M": "set `cluster` under [executor.slurm]",
     "dependency": "it follows from the workflow",
@@ -61,12 +65,16 @@ _RESERVED = {
     "J": "jobs are found again by it",
     "parsable": "it reads the answer",
     "quiet": "it reads the answer",
+    "Q": "it reads the answer",
     "test-only": "nothing would be submitted",
     "wait": "reflow does not wait for a job",
+    "W": "reflow does not wait for a job",
     "wrap": "it writes the script",
 }
 _REMEMBERED = "now-7days"
 """How far back accounting is searched for a submission whose answer was lost."""
+_MOST_INDICES = 1000
+"""Indices of one list in a cancel command."""
 _CLOCK_MARGIN = timedelta(hours=1)
 """How far the clocks of a submitting machine and of the controller may be apart."""
 
@@ -244,12 +252,16 @@ class SlurmExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Every failure but that of a job that is over means that something still runs."""
-        if result.exit_code != 0 and REMEMBERS_NOTHING not in result.stderr:
-            raise self.unavailable(result)
+        complaints = [line for line in result.stderr.splitlines() if line.strip()]
+        if result.exit_code == 0 or (complaints and all(map(OVER_ALREADY.search, complaints))):
+            return
+        raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """`24_[1-3,7]`."""
-        return [f"{handle.native_id}_[{index_list(positions)}]"]
+        """`24_[1-3,7]`; several of these where one would be too long for a command line."""
+        starts = range(0, len(positions), _MOST_INDICES)
+        lists = (index_list(positions[start : start + _MOST_INDICES]) for start in starts)
+        return [f"{handle.native_id}_[{indices}]" for indices in lists]
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
@@ -283,7 +295,11 @@ class SlurmExecutor(BatchExecutor):
 
     def _places(self) -> Iterable[limits.Places]:
         """Limits as far as this site lets its users see them."""
-        user = pwd.getpwuid(os.getuid()).pw_name
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            # On nodes that do not know the site's users.
+            return
         result = self.ask(
             self._scontrol("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
         )

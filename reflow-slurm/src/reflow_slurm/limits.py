@@ -33,10 +33,13 @@ def configuration(text: str) -> dict[str, str]:
 
 
 def largest_array(settings: Mapping[str, str]) -> int | None:
-    """Most elements of an array: indices run from 0 to one less than MaxArraySize."""
+    """Most elements of an array: indices run from 0 to one less than MaxArraySize.
+
+    Where that is 0 there are no arrays, and one element is a plain job.
+    """
     sizes = [settings.get("MaxArraySize", "")]
     sizes += re.findall(r"max_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
-    return min((int(size) for size in sizes if size.isdigit()), default=None)
+    return min((max(1, int(size)) for size in sizes if size.isdigit()), default=None)
 
 
 def enforces_limits(settings: Mapping[str, str]) -> bool:

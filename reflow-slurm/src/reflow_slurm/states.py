@@ -62,6 +62,7 @@ IMPOSSIBLE = re.compile(
     r"""
     AccountNotAllowed | BadConstraints | DependencyNeverSatisfied | InvalidAccount | InvalidQOS
     | MaxMemPerLimit | PartitionConfig | PartitionNodeLimit | PartitionTimeLimit | QOSNotAllowed
+    | launch[ _]failed[ _]requeued[ _]held | JobHoldMaxRequeue
     | QOSMin\w+ | (?:Assoc|QOS)Max\w+Per(?:Job|Node)\w*
     | (?:Account|User)?ReservationDeleted | DeadLine
     """,
@@ -71,6 +72,10 @@ IMPOSSIBLE = re.compile(
 
 REMEMBERS_NOTHING = "Invalid job id specified"
 """What squeue says, as an error, when it knows none of the jobs asked for."""
+OVER_ALREADY = re.compile(
+    r"Invalid job id specified|already completing or completed|already finished"
+)
+"""What scancel complains of although nothing is left to be ended; some versions only."""
 NO_ACCOUNTING = "Slurm accounting storage is disabled"
 
 TRANSIENT = (
@@ -92,6 +97,8 @@ _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
     (r"SubmitJob\w*Limit", SubmissionDeferredError),
     (r"temporarily unable to accept job", SubmissionDeferredError),
     (r"Resource temporarily unavailable", SubmissionDeferredError),
+    # The controller's own disk is full.
+    (r"I/O error writing script/environment to file", SubmissionDeferredError),
     (r"Required partition not available", SubmissionDeferredError),
 )
 """What is not for good, in the order it is looked for; any other complaint is."""

@@ -205,6 +205,17 @@ def test_a_line_that_cannot_be_read_is_an_error(text: str) -> None:
         list(queue_rows(text))
 
 
+def test_a_reason_may_be_empty() -> None:
+    (row,) = queue_rows("5|5|N/A|RUNNING|0|node01||")
+    assert (row.state, row.host, row.reason) == ("RUNNING", "node01", "")
+
+
+def test_a_record_of_accounting_without_a_state_is_of_an_unknown_one() -> None:
+    (row,) = accounting_rows("5|5||0:0|None assigned|None")
+    (status,) = statuses(row, ["5"], ())
+    assert status.state is JobState.UNKNOWN
+
+
 def test_a_reason_may_hold_anything() -> None:
     text = "5|5|N/A|PENDING|0||ReqNodeNotAvail, UnavailableNodes:node[1-3]|x|"
     (row,) = queue_rows(text)

@@ -13,7 +13,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.jobs import JobHandle, JobRequest, Limits
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_slurm.executor import SlurmExecutor
@@ -194,7 +194,7 @@ def test_less_than_a_mebibyte_is_rounded_up(request_for: MakeRequest) -> None:
     assert "#SBATCH --mem=2M" in directives(script)
 
 
-@pytest.mark.parametrize("option", ["array", "job_name", "J", "output", "dependency", "wrap"])
+@pytest.mark.parametrize("option", ["array", "a", "job_name", "J", "output", "dependency", "wrap"])
 def test_what_is_reflows_own_is_refused(request_for: MakeRequest, option: str) -> None:
     executor, _ = slurm()
     with pytest.raises(SubmissionRefusedError, match="reflow's own"):
@@ -378,10 +378,43 @@ def test_elements_are_cancelled_by_array_and_index() -> None:
     assert runner.argvs == [("scancel", "24", "30_4"), ("scancel", "24_[1-3,7]")]
 
 
-def test_a_cancel_that_does_not_get_through_is_told() -> None:
-    executor, _ = slurm((8, "", "scancel: error: Kill job error on job id 24: Unable to contact"))
+def test_a_list_of_elements_never_outgrows_a_command_line() -> None:
+    executor, runner = slurm((0, "", ""))
+
+    executor.cancel_positions(JobHandle(native_id="24", size=50_000), range(0, 50_000, 2))
+
+    (argv,) = runner.argvs
+    assert max(map(len, argv)) < 10_000
+    assert [word.partition("_")[0] for word in argv[1:]] == ["24"] * 25
+
+
+OVER = "scancel: error: Kill job error on job id 24: Job/step already completing or completed\n"
+AWAY = "scancel: error: Kill job error on job id 25: Unable to contact slurm controller\n"
+
+
+@pytest.mark.parametrize("said", [AWAY, OVER + AWAY, ""])
+def test_a_cancel_that_does_not_get_through_is_told(said: str) -> None:
+    executor, _ = slurm((8, "", said))
     with pytest.raises(SchedulerUnavailableError):
-        executor.cancel([JobHandle(native_id="24")])
+        executor.cancel([JobHandle(native_id="24"), JobHandle(native_id="25")])
+
+
+def test_a_cancel_of_what_is_over_keeps_no_other_from_being_cancelled() -> None:
+    executor, runner = slurm((1, "", OVER), (0, "", ""))
+    executor.cancel([JobHandle(native_id=str(number)) for number in range(24, 24 + 300)])
+    assert len(runner.argvs) == 2
+
+
+def test_a_user_whom_a_node_does_not_know_is_not_asked_for_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("reflow_slurm.executor.pwd.getpwuid", unknown)
+    settings = "MaxArraySize = 1001\nAccountingStorageEnforce = limits\n"
+    executor, _ = slurm((0, settings, ""))
+    assert executor.limits() == Limits(max_array_size=1001)
 
 
 # -- settings ------------------------------------------------------------------------------

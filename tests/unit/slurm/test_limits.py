@@ -27,6 +27,7 @@ def test_the_configuration_of_a_real_cluster_is_read() -> None:
     [
         ({"MaxArraySize": "1001"}, 1001),
         ({"MaxArraySize": "1001", "SchedulerParameters": "a=1,max_array_tasks=50"}, 50),
+        ({"MaxArraySize": "0"}, 1),
         ({}, None),
     ],
 )

@@ -89,6 +89,8 @@ def test_ends_that_are_nobodys_exit_code_have_a_cause() -> None:
         "QOSMaxMemoryPerNode",
         "QOSMinCpuNotSatisfied",
         "InvalidAccount",
+        "launch failed requeued held",
+        "JobHoldMaxRequeue",
     ],
 )
 def test_reasons_that_do_not_pass_are_known(reason: str) -> None:
@@ -157,6 +159,10 @@ def test_every_recorded_complaint_is_told_with_slurms_words(said: str) -> None:
             SubmissionDeferredError,
         ),
         ("AssocGrpSubmitJobsLimit", SubmissionDeferredError),
+        (
+            "Batch job submission failed: I/O error writing script/environment to file",
+            SubmissionDeferredError,
+        ),
         (
             "Batch job submission failed: Socket timed out on send/recv operation",
             SubmissionUncertainError,

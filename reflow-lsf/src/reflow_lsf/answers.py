@@ -35,6 +35,7 @@ _EXITED = re.compile(r"Exited(?: with exit code (?P<code>\d+)| by signal (?P<sig
 _TERMINATED = re.compile(r"(?:Completed <exit>; |.*?; )?(TERM_\w+: [^.;]*)")
 _PENDING = re.compile(r"PENDING REASONS:\n\s*([^;\n]*)")
 _KILLED_BY = re.compile(r"Signal <KILL> requested by user or administrator ?<([^>]*)>")
+_ASKED = re.compile(r": Submitted from host .*$", re.MULTILINE)
 _MEMORY_LIMIT = re.compile(r"^ (?:MEM|SWAP)LIMIT", re.MULTILINE)
 
 
@@ -53,6 +54,10 @@ class Row:
     """Why it waits, or was ended."""
     killed_by: str = ""
     memory_limited: bool = False
+    asked: str = ""
+    """What was asked for, as bjobs words the submission."""
+    hopeless: str = ""
+    """Why no host can ever take it."""
 
     @property
     def may_be_killed(self) -> bool:
@@ -133,6 +138,7 @@ def _row(record: str, state: str) -> Row:
         if found := _TERMINATED.match(event):
             reason = found[1]
     pending = _PENDING.search(record)
+    asked = _ASKED.search(record)
     killed = _KILLED_BY.search(record)
     return Row(
         job_id=head["id"],
@@ -144,6 +150,7 @@ def _row(record: str, state: str) -> Row:
         reason=reason or (pending[1] if pending else ""),
         killed_by=killed[1] if killed else "",
         memory_limited=_MEMORY_LIMIT.search(record) is not None,
+        asked=asked[0] if asked else "",
     )
 
 
@@ -163,7 +170,8 @@ def _status(row: Row) -> JobStatus:
     native = STATES.look_up(row.state)
     status = JobStatus(native_id=row.job_id, state=native.state, host=row.host, reason=row.reason)
     if native.state is JobState.QUEUED:
-        return replace(status, impossible=IMPOSSIBLE.search(row.reason) is not None)
+        impossible = bool(row.hopeless) or IMPOSSIBLE.search(row.reason) is not None
+        return replace(status, reason=row.hopeless or row.reason, impossible=impossible)
     if row.state == "UNKWN":
         silent = f"LSF does not hear of {row.host or 'its host'}"
         return replace(status, cause=native.cause, reason=silent)

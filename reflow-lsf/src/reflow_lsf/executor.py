@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,10 +35,11 @@ from reflow.plugin_api import (
     index_list,
 )
 
-from reflow_lsf import answers, site
+from reflow_lsf import answers, hosts, site
 from reflow_lsf.directives import Rules, begin_time, directives, is_long
 from reflow_lsf.options import check_script
 from reflow_lsf.states import (
+    IMPOSSIBLE,
     IN_PROGRESS,
     NO_JSON,
     OVER_ALREADY,
@@ -56,13 +58,15 @@ _FOR_JOBS = (
     *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
 )
 """What a job inherits of the process that submits it; bsub hands on all that it is given."""
+_ASK_AGAIN = 600.0
+"""Seconds for which what is known of the hosts is good."""
 _ENDED_AT_ONCE = 1000
 """Elements that one bkill ends; each costs a few milliseconds."""
 
 
 @dataclass(kw_only=True, eq=False)
 class LSFExecutor(BatchExecutor):
-    """Runs jobs through LSF's own commands: bsub, bjobs, bhist, bkill, bparams.
+    """Runs jobs through LSF's own commands: bsub, bjobs, bhist, bkill, bparams, and some more.
 
     The settings are keyword arguments here and keys of `[executor.lsf]` in the configuration
     file; constructing an executor runs no command.
@@ -74,6 +78,8 @@ class LSFExecutor(BatchExecutor):
     bhist: str = "bhist"
     bkill: str = "bkill"
     bparams: str = "bparams"
+    bhosts: str = "bhosts"
+    lshosts: str = "lshosts"
     json: bool | None = None
     """Whether bjobs has `-json`; None finds out at the first question."""
     memory_unit: str | None = None
@@ -93,6 +99,10 @@ class LSFExecutor(BatchExecutor):
 
     _json: bool | None = field(default=None, init=False, repr=False)
     _largest: int | None = field(default=None, init=False, repr=False)
+    _said_of_hosts: dict[str, tuple[float, str]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    """What a command said of all hosts, and when."""
 
     name: ClassVar[str] = "lsf"
     scheduler: ClassVar[str] = "LSF"
@@ -206,9 +216,9 @@ class LSFExecutor(BatchExecutor):
         Nothing else ends them.
         """
         statuses = super().poll(handles)
-        doomed = [status for status in statuses if status.impossible]
+        doomed = [status for status in statuses if IMPOSSIBLE.search(status.reason)]
         self._cancel([item for status in doomed for item in self._words_for(status)])
-        return [_never_ran(status) if status.impossible else status for status in statuses]
+        return [_never_ran(status) if status in doomed else status for status in statuses]
 
     def _words_for(self, status: JobStatus) -> Sequence[str]:
         if status.positions is None:
@@ -232,7 +242,31 @@ class LSFExecutor(BatchExecutor):
             raise self.unavailable(result)
         read = answers.json_rows if "-json" in result.argv else answers.long_rows
         rows = list(read(result.stdout)) if result.stdout.strip() else []
-        return answers.statuses(self._explained(rows), {handle.native_id for handle in handles})
+        rows = [self._judged(row) for row in self._explained(rows)]
+        return answers.statuses(rows, {handle.native_id for handle in handles})
+
+    def _judged(self, row: answers.Row) -> answers.Row:
+        """Whether any host could take a job that waits for what hosts have."""
+        if row.state != "PEND":
+            return row
+        if hosts.ABOUT_MEMORY.search(row.reason):
+            unit = site.UNITS[self._memory().reserve_unit]
+            known = self._hosts(self.lshosts)
+            return replace(row, hopeless=hosts.too_much_memory(row.asked, unit, known))
+        if hosts.ABOUT_SLOTS.search(row.reason):
+            return replace(row, hopeless=hosts.too_many_slots(row.asked, self._hosts(self.bhosts)))
+        return row
+
+    def _hosts(self, command: str) -> str:
+        """What is said of all hosts; nothing where that cannot be had."""
+        asked, said = self._said_of_hosts.get(command, (-_ASK_AGAIN, ""))
+        if time.monotonic() - asked >= _ASK_AGAIN:
+            try:
+                said = self.ask(Command((command, "-w"))).stdout
+            except SchedulerUnavailableError:
+                said = ""
+            self._said_of_hosts[command] = (time.monotonic(), said)
+        return said
 
     def _explained(self, rows: Sequence[answers.Row]) -> list[answers.Row]:
         """Ask bhist about jobs that may have been killed by bkill: bjobs does not tell."""

@@ -472,6 +472,85 @@ def test_a_job_whose_condition_can_never_be_true_is_killed() -> None:
     assert runner.argvs[1] == ("bkill", "241")
 
 
+LSHOSTS = """\
+HOST_NAME                       type       model  cpuf ncpus maxmem maxswp server RESOURCES
+vm                             linux     IntelI5 100.0     8  7807M  5119M    Yes (cs)
+login                          linux     IntelI5 100.0     -      -      -     No ()
+"""
+
+
+def waiting(asked: str, reason: str) -> Answer:
+    return (
+        0,
+        "\nJob Id <24>, Job Name <never>, User <me>, Project <default>, Status <PEND>, "
+        "Queue <normal>, Command <true>\n"
+        f"Sun Nov 22 06:26:48: Submitted from host <vm>, CWD </>, {asked};\n"
+        f" PENDING REASONS:\n {reason}: 1 host;\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "hosts", "word"),
+    [
+        (
+            "Requested Resources <span[hosts=1] rusage[mem=9000]>",
+            "Job's requirements for resource reservation not satisfied",
+            LSHOSTS,
+            "9000 asked for, at most 7807",
+        ),
+        (
+            "Requested Resources <rusage[mem=7807]>",
+            "Job's requirements for resource reservation not satisfied",
+            LSHOSTS,
+            "",
+        ),
+        (
+            "Requested Resources <rusage[mem=9000]>",
+            "Job's requirements for resource reservation not satisfied",
+            LSHOSTS.replace("7807M", "    -"),
+            "",
+        ),
+        (
+            "16 Processors Requested, Requested Resources <span[hosts=1]>",
+            "Not enough processors to meet the job's spanning requirement",
+            recording("version").stdout[recording("version").stdout.index("HOST_NAME") :],
+            "at most 8",
+        ),
+        (
+            "16 Processors Requested, Requested Resources <span[ptile=4]>",
+            "Not enough hosts to meet the job's spanning requirement",
+            "HOST_NAME STATUS JL/U MAX\nvm ok - 8\n",
+            "",
+        ),
+    ],
+)
+def test_a_job_that_no_host_can_take_is_hopeless(
+    asked: str, reason: str, hosts: str, word: str
+) -> None:
+    executor, runner = lsf(waiting(asked, reason), (0, hosts.partition("QUEUE")[0], ""), json=False)
+
+    (status,) = executor.poll([JobHandle(native_id="24")])
+
+    assert (status.state, status.impossible) == (JobState.QUEUED, bool(word))
+    assert (word or reason) in status.reason
+    assert len(runner.commands) == 2
+
+
+def test_hosts_are_asked_about_once_and_need_not_answer() -> None:
+    job = waiting(
+        "Requested Resources <rusage[mem=9000]>",
+        "Job's requirements for resource reservation not satisfied",
+    )
+    executor, runner = lsf(job, SchedulerUnavailableError("no lshosts"), job, json=False)
+
+    for _ in range(2):
+        (status,) = executor.poll([JobHandle(native_id="24")])
+        assert not status.impossible
+
+    assert [argv[0] for argv in runner.argvs] == ["bjobs", "lshosts", "bjobs"]
+
+
 @pytest.mark.parametrize("answer", [(255, "", "LIM is down"), (0, "Job <24>, cut sho", "")])
 def test_a_question_without_a_whole_answer_says_nothing(answer: Answer) -> None:
     executor, _ = lsf(answer, json=False)

@@ -252,6 +252,20 @@ def test_gpus_are_refused_where_bsub_would_pass_them_over(lsf: FakeScheduler, sh
         LSFExecutor().submit(shell("true", resources=Resources(gpus=1)))
 
 
+@pytest.mark.parametrize("wishes", [{"mem": 9000 * 1024**2}, {"cpus": 12}])
+def test_what_no_host_has_is_told(tmp_path: Path, shell: Shell, wishes: dict[str, Any]) -> None:
+    with FakeScheduler("lsf", tmp_path, node_names=["vm", "vm2"]) as fake:
+        fake.activate()
+        executor = LSFExecutor()
+        handle = executor.submit(shell("true", resources=Resources(**wishes))).job
+
+        until(lambda: executor.poll([handle])[0].impossible)
+
+        (status,) = executor.poll([handle])
+        assert status.state is JobState.QUEUED
+        assert "no host has" in status.reason
+
+
 def test_some_elements_are_cancelled(lsf: FakeScheduler, shell: Shell) -> None:
     executor = LSFExecutor()
     later = timedelta(hours=1)

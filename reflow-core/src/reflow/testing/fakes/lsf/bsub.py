@@ -136,7 +136,7 @@ class Bsub:
         slots = self._slots(line, queue)
         if len(line.all("R")) > 1:
             raise refused("Invalid syntax; the -R option was used more than once.\n")
-        unmet = self._requirements_unmet(line.last("R"))
+        unmet = self._requirements_unmet(line.last("R"), slots)
         condition = self._condition(line, len(indices) if indices else None)
         begin = self._begin(line)
         enforced = memory if settings.enforce_memory else None
@@ -239,15 +239,26 @@ class Bsub:
             raise refused("Too many processors requested")
         return int(least)
 
-    def _requirements_unmet(self, text: str) -> bool:
-        """Check a resource requirement as loosely as the real one; whether it can never be met."""
+    def _requirements_unmet(self, text: str, slots: int) -> str:
+        """Check a resource requirement as loosely as the real one; why it can never be met."""
+        reserved = 0
         for match in re.finditer(r"rusage\[([^\]]*)\]", text):
             for part in re.split(r"[,:]", match[1]):
-                if part.partition("=")[0].strip() not in _INDICES_OF_LOAD:
+                name, _, value = part.partition("=")
+                if name.strip() not in _INDICES_OF_LOAD:
                     raise refused("Bad resource requirement syntax")
+                if name.strip() == "mem" and value.strip().isdigit():
+                    reserved = int(value)
         wanted = re.search(r"(?:^|\[|\W)mem\s*>=?\s*(\d+)", re.sub(r"rusage\[[^\]]*\]", "", text))
-        most = max(node.memory for node in self._face.engine.nodes) // 2**20
-        return wanted is not None and int(wanted[1]) >= most
+        nodes = self._face.engine.nodes
+        most = max(node.memory for node in nodes) // 2**20
+        if wanted is not None and int(wanted[1]) >= most:
+            return "Job's resource requirements not satisfied"
+        if reserved > most:
+            return "Job's requirements for resource reservation not satisfied"
+        if "span[hosts=1]" in text and slots > max(node.cpus for node in nodes):
+            return "Not enough processors to meet the job's spanning requirement"
+        return ""
 
     def _condition(self, line: Parsed, size: int | None) -> Condition | None:
         if not line.has("w"):

@@ -26,7 +26,7 @@ from reflow.testing.fakes.lsf.jobs import (
     state_of,
     write_full_moment,
 )
-from reflow.testing.fakes.lsf.site import Bhosts, Bjdep, Bparams, Bqueues, Lsid
+from reflow.testing.fakes.lsf.site import Bhosts, Bjdep, Bparams, Bqueues, Lshosts, Lsid
 from reflow.testing.fakes.model import Job, Launch, Run, Task, Wait, Why
 
 RESTART_JUMP = 100
@@ -57,6 +57,7 @@ class LsfFace(Face):
             "bjdep": Bjdep(self),
             "lsid": Lsid(self),
             "bhosts": Bhosts(self),
+            "lshosts": Lshosts(self),
             "bqueues": Bqueues(self),
             "bparams": Bparams(self),
         }
@@ -154,7 +155,7 @@ class LsfFace(Face):
         if not self.settings.queues[job.queue].get("started", True):
             return "The queue is inactivated by its time windows"
         if job.requirement_unmet:
-            return Wait.IMPOSSIBLE
+            return job.requirement_unmet
         return self._slot_limit(job)
 
     def _slot_limit(self, job: LsfJob) -> str | None:

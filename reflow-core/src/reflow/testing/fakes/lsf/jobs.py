@@ -62,7 +62,8 @@ class LsfJob(Job):
     umask: int = 0o022
     slots: int = 1
     requirements: str = ""
-    requirement_unmet: bool = False
+    requirement_unmet: str = ""
+    """Why no host can ever take it, as a pending reason."""
     run_minutes: int | None = None
     memory_kb: int | None = None
     swap_kb: int | None = None

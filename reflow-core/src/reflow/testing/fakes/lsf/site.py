@@ -1,4 +1,4 @@
-"""The fake `lsid`, `bhosts`, `bqueues`, `bparams` and `bjdep`."""
+"""The fake `lsid`, `bhosts`, `lshosts`, `bqueues`, `bparams` and `bjdep`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ class Bhosts:
             text += (
                 f"{node.name:<18} {'ok' if node.up else 'unavail':<14} - {node.cpus:6d} "
                 f"{used:6d} {used:6d} {0:6d} {0:6d} {0:6d}\n"
+            )
+        return Reply(text)
+
+
+class Lshosts:
+    """The command."""
+
+    def __init__(self, face: LsfFace) -> None:
+        self._face = face
+
+    def __call__(self, call: Call) -> Answer:
+        """List what the hosts have."""
+        wide = "-w" in call.arguments
+        width, kind, model = (25, 10, 11) if wide else (11, 7, 8)
+        text = (
+            f"{'HOST_NAME':<{width}} {'type':>{kind}} {'model':>{model}}  cpuf ncpus maxmem "
+            "maxswp server RESOURCES\n"
+        )
+        for node in self._face.engine.nodes:
+            text += (
+                f"{node.name:<{width}} {'linux':>{kind}} {'IntelI5':>{model}} 100.0 {node.cpus:5d} "
+                f"{node.memory // 2**20:5d}M  2047M    Yes (cs)\n"
             )
         return Reply(text)
 

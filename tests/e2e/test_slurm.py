@@ -195,6 +195,37 @@ def test_a_run_is_taken_over_from_a_dispatch_job_that_the_scheduler_says_is_over
     assert said["tasks"]["each"]["size"] == 2
 
 
+def test_a_dispatch_job_that_the_scheduler_has_forgotten_is_named(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm", follow=True)
+    elsewhere = {"host": "node99", "boot": "", "pid": 1, "start": "1", "native_id": "99999"}
+    assert run.store.acquire(run.run_id, elsewhere) is not None
+
+    (note,) = run.status(as_dict=True)["notes"]
+
+    assert "job 99999" in note
+    assert f"reflow follow {run.run_id}" in note
+
+
+def test_status_says_why_nothing_moves(slurm: FakeScheduler, flow_file: MakeFlow) -> None:
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm", follow=True)
+    slurm.fail("squeue", "slurm_load_jobs error: Unable to contact slurm controller", times=None)
+
+    said = run.status(as_dict=True)["notes"]
+
+    assert "how its jobs stand is not known: Slurm did not answer" in said[0]
+    slurm.clear_faults()
+    slurm.wait_until_idle()
+    slurm.fail("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit", times=None)
+
+    said = run.status(as_dict=True)["notes"]
+
+    assert said == [
+        "nothing more is submitted for now: sbatch: sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    ]
+
+
 def plain_job(folder: Path) -> JobRequest:
     directory = folder / "by-hand"
     directory.mkdir()

@@ -116,6 +116,11 @@ class Dispatcher:
         return self._submitter.deferred
 
     @property
+    def silence(self) -> str:
+        """Why the scheduler did not say how the run's jobs stand; empty when it did."""
+        return self._reconcile.silence
+
+    @property
     def continues(self) -> bool:
         """Whether a dispatch job is in the queue."""
         return bool(self.image.dispatches)

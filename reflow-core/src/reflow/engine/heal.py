@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from reflow.engine.dispatch import Dispatcher
 from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
 from reflow.engine.lease import let_go, take, take_from, working_under
@@ -14,6 +15,7 @@ from reflow.engine.supervise import start_supervisor
 from reflow.errors import NotFoundError, ReflowError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord
+from reflow.model.states import JobState
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -53,9 +55,20 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
             return ["its supervisor had ended; another one was started"]
         dispatcher = dispatcher_of(store, settings, lease, executor)
         step_once(dispatcher)
-        if dispatcher.image.outstanding() and not dispatcher.continues:
-            return [f"no dispatch job is queued. To go on, type: reflow follow {lease.run_id}"]
-        return []
+        return _notes_of(dispatcher)
+
+
+def _notes_of(dispatcher: Dispatcher) -> list[str]:
+    """Why a run that goes on may seem not to."""
+    notes = []
+    if dispatcher.silence:
+        notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
+    if dispatcher.deferred:
+        notes.append(f"nothing more is submitted for now: {dispatcher.deferred}")
+    if dispatcher.image.outstanding() and not dispatcher.continues:
+        run_id = dispatcher.settings.run_id
+        notes.append(f"no dispatch job is queued. To go on, type: reflow follow {run_id}")
+    return notes
 
 
 def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
@@ -70,6 +83,9 @@ def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
     settings = read_settings(record.run_dir, record.run_id)
     with closing(executor_of(settings)) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])
+        if any(status.state is JobState.UNKNOWN for status in statuses):
+            said = f"it is dispatched by job {native_id}, which {executor.name} does not know"
+            return [f"{said}; if nothing moves, type: reflow follow {record.run_id}"]
         if not all(status.state.over for status in statuses):
             return []
         lease = take_from(store, record.run_id, seen)

@@ -71,6 +71,8 @@ class Reconcile:
         self._unwanted: dict[int, tuple[WaveImage, list[int]]] = {}
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
+        self.silence = ""
+        """Why the scheduler said nothing when it was last asked; empty when it did."""
 
     def look(self) -> None:
         """Ask about everything outstanding, unless that was done a moment ago.
@@ -96,7 +98,9 @@ class Reconcile:
             statuses = self._executor.poll(handles)
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
+            self.silence = str(error)
             return
+        self.silence = ""
         self._asked_at = None
         gone = [item for item in self._apply(statuses) if not self._goes_on(item)]
         if gone:

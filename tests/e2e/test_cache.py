@@ -226,6 +226,54 @@ def test_a_path_counts_by_the_file_it_leads_to(flow_file: Flows, tmp_path: Path)
     assert flow.deeds == {"find": 1, "read-b": 1}
 
 
+LATE = """
+    wf = Workflow("late")
+
+    def read(path: Path, during: str) -> str:
+        did("read")
+        if Path("{here}", during).exists():
+            path.write_text("B")
+        os.chdir("/")
+        return path.read_text()
+
+    @wf.job()
+    def find(file: Path) -> list[Path]:
+        return [file]
+
+    @wf.job(array=True)
+    def wired(path: Annotated[Path, Result(step="find")]) -> str:
+        return read(path, "wired")
+
+    @wf.job(after=["wired"])
+    def given(file: Path) -> str:
+        return read(file, "given")
+"""
+
+
+@pytest.mark.parametrize("way", ["pool", "background"])
+@pytest.mark.parametrize("task", ["wired", "given"])
+def test_a_file_edited_after_it_was_planned_with_makes_no_result_for_what_it_was(
+    flow_file: Flows, tmp_path: Path, way: str, task: str
+) -> None:
+    flow = flow_file(LATE)
+    file = tmp_path / "some.in"
+
+    def has(text: str) -> None:
+        file.write_text(text)
+        os.utime(file, ns=(0, 1_000_000_000))
+
+    has("A")
+    (tmp_path / task).touch()
+    flow.run(way, file=file)
+    (tmp_path / task).unlink()
+    has("A")
+    assert flow.run(way, file=file).result(task) in ("A", ["A"])
+    # That was made of the file that it was planned with.
+    flow.forget()
+    flow.run(way, file=file)
+    assert flow.deeds == {}
+
+
 def test_a_path_counts_anew_even_where_the_list_of_paths_came_from_the_cache(
     flow_file: Flows, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from reflow.model.json import Json
 from reflow.model.records import Instance
 from reflow.model.tasks import ResultInput, TaskSpec
 from reflow.values.codecs import Codecs
-from reflow.values.seal import content_fingerprint, join, parts
+from reflow.values.seal import content_fingerprint, join, may_refer, parts
 from reflow.values.text import digest, dumps
 
 Part = str | None
@@ -42,7 +42,10 @@ class TaskArguments:
                 self.common[item.argument] = self._whole(item, edges)
         self.each: tuple[str, ...] = tuple(self._each)
         self.size = self._agreed_size()
-        self._prefix = self._common_identity()
+        common = {name: self._count(text) for name, text in self.common.items()}
+        self.counted = {name: common[name] for name in common if may_refer(self.common[name])}
+        """What those in `common` that may lead to files count by."""
+        self._prefix = self._common_identity(common)
 
     def texts(self, index: int) -> tuple[str, ...]:
         """The texts of an element's own arguments, in the order of `each`."""
@@ -53,12 +56,18 @@ class TaskArguments:
             found.append(text)
         return tuple(found)
 
-    def identity(self, texts: Sequence[str]) -> str:
+    def counts(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """What an element's own arguments count by at this moment."""
+        return tuple(map(self._count, texts))
+
+    def identity(self, counts: Sequence[str]) -> str:
         """What the cache keys an element on."""
-        if not texts:
+        if not counts:
             return self._prefix
-        own = [content_fingerprint(text, self._codecs) for text in texts]
-        return sha256("\n".join([self._prefix, *own]).encode()).hexdigest()
+        return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
+
+    def _count(self, text: str) -> str:
+        return content_fingerprint(text, self._codecs)
 
     def shown(self, index: int) -> Mapping[str, str]:
         """All wired and given arguments of an element, by name."""
@@ -118,10 +127,8 @@ class TaskArguments:
             )
         return next(iter(sizes.values()))
 
-    def _common_identity(self) -> str:
-        counted: Json = {
-            name: content_fingerprint(text, self._codecs) for name, text in self.common.items()
-        }
+    def _common_identity(self, common: Mapping[str, str]) -> str:
+        counted: Json = dict(common)
         after: Json = [
             [name, _digest_of_all(self._image.tasks[name].instances)]
             for name in self.task.spec.after

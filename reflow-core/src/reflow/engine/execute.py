@@ -8,6 +8,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from typing import Any
 
 from reflow.engine.layout import WaveLayout
@@ -19,7 +20,7 @@ from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.scratch import enter as enter_scratch
 from reflow.values.codecs import Codecs
-from reflow.values.seal import seal
+from reflow.values.seal import content_fingerprint, seal
 from reflow.values.source import source_digest
 from reflow.values.text import loads
 
@@ -127,6 +128,7 @@ class Execution:
                     # A copy of this process that the function made, and that came back as well.
                     os._exit(0)
             ended = self._sealed(value)
+            ended["inputs_changed"] = not self._inputs_are_as_planned(record)
         except KeyboardInterrupt:
             # Only where the function runs in the person's own process: theirs to end it.
             raise
@@ -147,6 +149,25 @@ class Execution:
             cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             **ended,
         )
+
+    def _inputs_are_as_planned(self, record: InputRecord) -> bool:
+        """Whether files that the arguments lead to still count by what the plan saw."""
+        planned = [(self.spec.common[name], count) for name, count in self.spec.counted.items()]
+        planned += [
+            (text, count)
+            for text, count in zip(record.texts, record.counted, strict=False)
+            if count is not None
+        ]
+        if not planned:
+            return True
+        try:
+            # The function may have gone elsewhere, and relative paths lead from here.
+            with chdir(self.settings.working_directory):
+                return all(
+                    content_fingerprint(text, self._codecs) == count for text, count in planned
+                )
+        except OSError:
+            return False
 
     def _sealed(self, value: Any) -> dict[str, Any]:
         sealed = seal(

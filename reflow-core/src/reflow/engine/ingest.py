@@ -108,7 +108,8 @@ class Ingest:
             self.interrupted[wave.record.number, record.position] = record
             return False
         spec = self._image.tasks[instance.task].spec
-        outcome = outcome_of_result(instance, record, reusable=spec.cache)
+        reusable = spec.cache and not record.inputs_changed
+        outcome = outcome_of_result(instance, record, reusable)
         if record.state is TaskState.SUCCESS:
             self._image.settle(instance, outcome)
         else:

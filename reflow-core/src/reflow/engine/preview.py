@@ -169,7 +169,7 @@ def _foresee(
     codecs: Codecs,
 ) -> None:
     texts = [arguments.texts(instance.index) for instance in ready]
-    identities = [arguments.identity(own) for own in texts]
+    identities = [arguments.identity(arguments.counts(own)) for own in texts]
     found = cache.find(arguments.task.spec, identities)
     shown.unknown = False
     shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0

@@ -30,6 +30,8 @@ class ResultRecord:
     cause: FailureCause | None = None
     error: str = ""
     traceback: str = ""
+    inputs_changed: bool = False
+    """Files that the arguments lead to are not what they were when it was planned."""
     interrupted: bool = False
     """A signal ended it; the scheduler may know why."""
     started_at: float
@@ -55,6 +57,7 @@ class ResultRecord:
                     self.cause,
                     self.error,
                     self.traceback,
+                    self.inputs_changed,
                     self.interrupted,
                     self.started_at,
                     self.ended_at,
@@ -93,6 +96,7 @@ _FIELDS = (
     "cause",
     "error",
     "traceback",
+    "inputs_changed",
     "interrupted",
     "started_at",
     "ended_at",

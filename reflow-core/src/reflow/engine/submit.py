@@ -34,6 +34,7 @@ from reflow.model.records import (
 )
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
+from reflow.values.seal import may_refer
 
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
@@ -45,6 +46,8 @@ log = logging.getLogger("reflow.engine")
 class _Ready:
     instance: Instance
     texts: tuple[str, ...]
+    counted: tuple[str | None, ...]
+    """As `InputRecord.counted`."""
 
 
 class Submitter:
@@ -112,14 +115,15 @@ class Submitter:
         self, arguments: TaskArguments, ready: Sequence[Instance]
     ) -> tuple[int, list[_Ready]]:
         texts = [arguments.texts(instance.index) for instance in ready]
-        identities = [arguments.identity(own) for own in texts]
+        counts = [arguments.counts(own) for own in texts]
+        identities = [arguments.identity(own) for own in counts]
         found = self._cache.find(arguments.task.spec, identities)
         missed = []
-        for instance, own, identity in zip(ready, texts, identities, strict=True):
+        for instance, own, counted, identity in zip(ready, texts, counts, identities, strict=True):
             instance.identity = identity
             hit = found.get(identity)
             if hit is None:
-                missed.append(_Ready(instance, own))
+                missed.append(_Ready(instance, own, _of_references(own, counted)))
                 continue
             instance.source = hit.key
             instance.cause, instance.error = None, ""
@@ -218,6 +222,7 @@ class Submitter:
             code=arguments.code,
             common=arguments.common,
             each=arguments.each,
+            counted=arguments.counted,
             resources=scaled(
                 self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
             ),
@@ -233,7 +238,9 @@ class Submitter:
         write_inputs(
             layout.inputs,
             (
-                InputRecord(item.instance.index, item.instance.attempt + 1, item.texts)
+                InputRecord(
+                    item.instance.index, item.instance.attempt + 1, item.texts, item.counted
+                )
                 for item in members
             ),
         )
@@ -363,6 +370,15 @@ class Submitter:
         self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
             self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+
+
+def _of_references(texts: Sequence[str], counts: Sequence[str]) -> tuple[str | None, ...]:
+    """The counts of those texts that may lead to files; empty where none may."""
+    if not any(map(may_refer, texts)):
+        return ()
+    return tuple(
+        count if may_refer(text) else None for text, count in zip(texts, counts, strict=True)
+    )
 
 
 def scaled(resources: Resources, mem: float, time: float) -> Resources:

@@ -35,6 +35,8 @@ class WaveSpec:
     resources: Resources
     throttle: int | None = None
     excluded_hosts: tuple[str, ...] = ()
+    counted: Mapping[str, str] = field(default_factory=dict)
+    """What arguments of all elements that may lead to files counted by when it was planned."""
     announce: bool = False
     """Whether the last worker starts a dispatch step."""
 
@@ -62,6 +64,7 @@ class WaveSpec:
             },
             "throttle": self.throttle,
             "excluded_hosts": list(self.excluded_hosts),
+            "counted": dict(self.counted),
             "announce": self.announce,
         }
         write_whole(layout.spec, json.dumps(data, indent=1).encode())
@@ -91,12 +94,14 @@ class InputRecord:
     attempt: int
     texts: tuple[str, ...] = field(default=())
     """Canonical texts of the arguments that `WaveSpec.each` names."""
+    counted: tuple[str | None, ...] = field(default=())
+    """What those that may lead to files counted by when it was planned; empty if none may."""
 
 
 def write_inputs(path: Path, records: Iterable[InputRecord]) -> None:
     """Write one line per position, and after them where each line starts."""
     lines = [
-        f"{record.index} {record.attempt} {json.dumps(record.texts)}\n".encode()
+        f"{record.index} {record.attempt} {json.dumps([record.texts, record.counted])}\n".encode()
         for record in records
     ]
     offsets, start = [], 0
@@ -135,5 +140,6 @@ class InputReader:
 
 
 def _parse(line: bytes) -> InputRecord:
-    index, attempt, texts = line.split(b" ", 2)
-    return InputRecord(int(index), int(attempt), tuple(json.loads(texts)))
+    index, attempt, rest = line.split(b" ", 2)
+    texts, counted = json.loads(rest)
+    return InputRecord(int(index), int(attempt), tuple(texts), tuple(counted))

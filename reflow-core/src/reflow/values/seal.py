@@ -25,6 +25,7 @@ __all__ = [
     "content_fingerprint",
     "is_stale",
     "join",
+    "may_refer",
     "parts",
     "seal",
 ]
@@ -56,7 +57,7 @@ def seal(
     bound = within.mentioned_in(output, data)
     fingerprint: str | None = None
     paths: str | None = None
-    if not _may_refer(output):
+    if not may_refer(output):
         fingerprint = digest(output)
     else:
         references = list(codecs.references(data))
@@ -69,6 +70,11 @@ def seal(
     return Sealed(output, fingerprint, paths, str(run_dir) if bound else None)
 
 
+def may_refer(text: str) -> bool:
+    """Whether what a stored text counts by may change: it may refer to files."""
+    return '{"$' in text and not SELF_CONTAINED.issuperset(_MARK.findall(text))
+
+
 def content_fingerprint(output_text: str, codecs: Codecs) -> str:
     """Digest of what a stored value counts by now.
 
@@ -76,7 +82,7 @@ def content_fingerprint(output_text: str, codecs: Codecs) -> str:
     every other value counts by itself, type and order included. Raises `StoredValueError` when
     the plugin that stored a part is not installed.
     """
-    if not _may_refer(output_text):
+    if not may_refer(output_text):
         return digest(output_text)
     return digest(dumps(codecs.fingerprint(loads(output_text))))
 
@@ -114,11 +120,6 @@ def changed_since(paths_text: str | None, output_text: str, codecs: Codecs) -> s
 def _place(recorded: Json) -> Json:
     """The absolute path that a relative one led to; None for what is no path."""
     return recorded.get("path") if isinstance(recorded, dict) else None
-
-
-def _may_refer(text: str) -> bool:
-    """Whether a stored text holds marks of codecs that may refer to files."""
-    return '{"$' in text and not SELF_CONTAINED.issuperset(_MARK.findall(text))
 
 
 def _paths(references: Iterable[Reference]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reflow.plugin_api import CommandResult, FailureCause, JobState, JobStatus
@@ -96,6 +96,15 @@ def ended_rows(text: str) -> Iterator[Row]:
                 state = "EXIT"
         if state:
             yield _row(record, state)
+
+
+def with_killers(rows: Sequence[Row], history: str) -> list[Row]:
+    """The same rows; where one may have been killed, with who did it, by `bhist -l`."""
+    past = {(row.job_id, row.index): row.killed_by for row in ended_rows(history)}
+    return [
+        replace(row, killed_by=past.get((row.job_id, row.index), "")) if row.may_be_killed else row
+        for row in rows
+    ]
 
 
 def json_rows(text: str) -> Iterator[Row]:

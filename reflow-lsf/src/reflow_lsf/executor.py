@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,8 +35,9 @@ from reflow.plugin_api import (
     index_list,
 )
 
-from reflow_lsf import answers, hosts, site
+from reflow_lsf import answers, site
 from reflow_lsf.directives import Rules, begin_time, directives, is_long
+from reflow_lsf.hosts import Hosts
 from reflow_lsf.options import check_script
 from reflow_lsf.states import (
     IMPOSSIBLE,
@@ -49,6 +50,8 @@ from reflow_lsf.states import (
     submission_error,
 )
 
+logger = logging.getLogger("reflow.lsf")
+
 _OPTIONS = ("BSUB_", "LSB_", "LS_")
 """Variables that act as options, or are the calling job's own; BSUB_QUIET loses the job's id."""
 _SITE = ("LSB_DEFAULTPROJECT", "LSB_DEFAULTQUEUE")
@@ -58,8 +61,6 @@ _FOR_JOBS = (
     *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
 )
 """What a job inherits of the process that submits it; bsub hands on all that it is given."""
-_ASK_AGAIN = 600.0
-"""Seconds for which what is known of the hosts is good."""
 _ENDED_AT_ONCE = 1000
 """Elements that one bkill ends; each costs a few milliseconds."""
 
@@ -99,10 +100,6 @@ class LSFExecutor(BatchExecutor):
 
     _json: bool | None = field(default=None, init=False, repr=False)
     _largest: int | None = field(default=None, init=False, repr=False)
-    _said_of_hosts: dict[str, tuple[float, str]] = field(
-        default_factory=dict, init=False, repr=False
-    )
-    """What a command said of all hosts, and when."""
 
     name: ClassVar[str] = "lsf"
     scheduler: ClassVar[str] = "LSF"
@@ -217,7 +214,10 @@ class LSFExecutor(BatchExecutor):
         """
         statuses = super().poll(handles)
         doomed = [status for status in statuses if IMPOSSIBLE.search(status.reason)]
-        self._cancel([item for status in doomed for item in self._words_for(status)])
+        try:
+            self._cancel([item for status in doomed for item in self._words_for(status)])
+        except SchedulerUnavailableError as error:
+            logger.warning("jobs that can never start are still in the queue: %s", error)
         return [_never_ran(status) if status in doomed else status for status in statuses]
 
     def _words_for(self, status: JobStatus) -> Sequence[str]:
@@ -242,48 +242,23 @@ class LSFExecutor(BatchExecutor):
             raise self.unavailable(result)
         read = answers.json_rows if "-json" in result.argv else answers.long_rows
         rows = list(read(result.stdout)) if result.stdout.strip() else []
-        rows = [self._judged(row) for row in self._explained(rows)]
+        rows = [self._hosts.judged(row) for row in self._explained(rows)]
         return answers.statuses(rows, {handle.native_id for handle in handles})
 
-    def _judged(self, row: answers.Row) -> answers.Row:
-        """Whether any host could take a job that waits for what hosts have."""
-        if row.state != "PEND":
-            return row
-        if hosts.ABOUT_MEMORY.search(row.reason):
-            unit = site.UNITS[self._memory().reserve_unit]
-            known = self._hosts(self.lshosts)
-            return replace(row, hopeless=hosts.too_much_memory(row.asked, unit, known))
-        if hosts.ABOUT_SLOTS.search(row.reason):
-            return replace(row, hopeless=hosts.too_many_slots(row.asked, self._hosts(self.bhosts)))
-        return row
+    @cached_property
+    def _hosts(self) -> Hosts:
+        unit = site.UNITS[self._memory().reserve_unit]
+        return Hosts(self.ask, self.lshosts, self.bhosts, unit)
 
-    def _hosts(self, command: str) -> str:
-        """What is said of all hosts; nothing where that cannot be had."""
-        asked, said = self._said_of_hosts.get(command, (-_ASK_AGAIN, ""))
-        if time.monotonic() - asked >= _ASK_AGAIN:
-            try:
-                said = self.ask(Command((command, "-w"))).stdout
-            except SchedulerUnavailableError:
-                said = ""
-            self._said_of_hosts[command] = (time.monotonic(), said)
-        return said
-
-    def _explained(self, rows: Sequence[answers.Row]) -> list[answers.Row]:
+    def _explained(self, rows: Sequence[answers.Row]) -> Sequence[answers.Row]:
         """Ask bhist about jobs that may have been killed by bkill: bjobs does not tell."""
         suspects = list(dict.fromkeys(row.job_id for row in rows if row.may_be_killed))
         if not suspects:
-            return list(rows)
+            return rows
         try:
-            result = self.ask(self._history(suspects))
+            return answers.with_killers(rows, self.ask(self._history(suspects)).stdout)
         except SchedulerUnavailableError:
-            return list(rows)
-        past = {(row.job_id, row.index): row for row in answers.ended_rows(result.stdout)}
-        return [
-            replace(row, killed_by=past[row.job_id, row.index].killed_by)
-            if row.may_be_killed and (row.job_id, row.index) in past
-            else row
-            for row in rows
-        ]
+            return rows
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """All of LSF's logs of events, for what mbatchd has forgotten."""

@@ -140,8 +140,19 @@ def error_reasons(text: str) -> dict[tuple[str, str], str]:
     return reasons
 
 
-def explained(status: JobStatus, reason: str) -> JobStatus:
+def name_of(status: JobStatus) -> str:
+    """What to call a job, or elements of an array that stand together."""
+    if status.positions is None:
+        return status.native_id
+    return f"{status.native_id}.{status.positions.start + 1}-{status.positions.stop}"
+
+
+def explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobStatus:
     """The status of a job in error state, with what Grid Engine says about it."""
+    job_id, _, task = status.native_id.partition(".")
+    # A plain job's only task has the number 1.
+    number = task or str(1 if status.positions is None else status.positions.start + 1)
+    reason = reasons.get((job_id, number), "in error state")
     if _RETURNED_100 in reason:
         return replace(status, cause=FailureCause.EXIT_CODE, exit_code=100, reason=reason)
     return replace(status, reason=reason)
@@ -189,15 +200,6 @@ def _shared(tokens: Sequence[str]) -> str:
     parts = {shortest[start:end] for start, end in spans}
     common = (part for part in parts if all(part in token for token in tokens))
     return max(common, key=len, default="")
-
-
-def verdict(text: str) -> str:
-    """Why no queue can ever take a job, in the answer of `qalter -w v`; else nothing."""
-    reason, refused, _ = text.strip().partition("verification: no suitable queues")
-    if not refused:
-        return ""
-    first = (reason.strip().splitlines() or ["no queue is suitable"])[0]
-    return re.sub(r"^Job \d+ ", "", first)
 
 
 def _ended(record: Mapping[str, str]) -> JobStatus:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +22,11 @@ from reflow.plugin_api import (
     ExecutorError,
     JobHandle,
     JobRequest,
-    JobState,
     JobStatus,
     Limits,
     ParameterError,
+    SchedulerUnavailableError,
     StateTable,
-    SubmissionRefusedError,
     Variables,
     contiguous,
     whole_seconds,
@@ -46,13 +45,9 @@ from reflow_sge.states import (
     UNREACHABLE,
     submission_error,
 )
+from reflow_sge.verification import Verification
 
-_PATIENCE = timedelta(seconds=30)
-"""How long a job waits before Grid Engine is asked whether it can ever start."""
-_ASKED_AT_ONCE = 5
-"""Most jobs about which that is asked in one go: it costs qmaster some work."""
-_ASK_AGAIN = 600.0
-"""Seconds for which such an answer is good."""
+logger = logging.getLogger("reflow.sge")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,8 +84,6 @@ class SGEExecutor(BatchExecutor):
     _environment: str | None = field(default=None, init=False, repr=False)
     """The parallel environment that was found."""
     _config: str | None = field(default=None, init=False, repr=False)
-    _verdicts: dict[str, tuple[float, str]] = field(default_factory=dict, init=False, repr=False)
-    """Why a job can never start, empty where it can, and when that was asked."""
 
     name: ClassVar[str] = "sge"
     scheduler: ClassVar[str] = "Grid Engine"
@@ -186,12 +179,12 @@ class SGEExecutor(BatchExecutor):
         broken = [status for status in statuses if status.reason in IN_ERROR]
         if broken:
             reasons = self._reasons(broken)
-            self._cancel([_native_id(status) for status in broken])
+            self._delete([answers.name_of(status) for status in broken])
             statuses = [
-                _explained(status, reasons) if status.reason in IN_ERROR else status
+                answers.explained(status, reasons) if status.reason in IN_ERROR else status
                 for status in statuses
             ]
-        return self._judged(statuses, handles)
+        return self._verification.judged(statuses, handles)
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """All of this user's jobs, by the queues they run in: qstat takes no ids here.
@@ -231,40 +224,20 @@ class SGEExecutor(BatchExecutor):
         """`24`, or `24.3` for an element; any other word would be a pattern for names."""
         return re.fullmatch(r"\d+(?:\.\d+)?(?:-\d+)?", native_id) is not None
 
+    def _delete(self, native_ids: Sequence[str]) -> None:
+        try:
+            self._cancel(native_ids)
+        except SchedulerUnavailableError as error:
+            logger.warning("jobs in error state are still in the queue: %s", error)
+
     def _reasons(self, broken: Sequence[JobStatus]) -> dict[tuple[str, str], str]:
         ids = dict.fromkeys(status.native_id.partition(".")[0] for status in broken)
         result = self.ask(Command((self._path(self.qstat), "-j", ",".join(ids))))
         return answers.error_reasons(result.stdout)
 
-    def _judged(
-        self, statuses: Sequence[JobStatus], handles: Sequence[JobHandle]
-    ) -> list[JobStatus]:
-        """Say of jobs that have waited for a while whether they can ever start."""
-        before = datetime.now(UTC) - _PATIENCE
-        begun = {status.native_id for status in statuses if status.state is not JobState.QUEUED}
-        held = {status.native_id for status in statuses if status.reason}
-        waiting = [
-            handle.native_id
-            for handle in handles
-            if handle.native_id not in begun | held
-            and (handle.submitted_at is None or handle.submitted_at < before)
-        ]
-        for native_id in waiting[:_ASKED_AT_ONCE]:
-            asked, _ = self._verdicts.get(native_id, (-_ASK_AGAIN, ""))
-            if time.monotonic() - asked >= _ASK_AGAIN:
-                self._verdicts[native_id] = (time.monotonic(), self._verdict(native_id))
-        return [
-            replace(status, reason=verdict, impossible=True)
-            if status.native_id in waiting
-            and (verdict := self._verdicts.get(status.native_id, (0.0, ""))[1])
-            else status
-            for status in statuses
-        ]
-
-    def _verdict(self, native_id: str) -> str:
-        """Why no queue can ever take a job, as if the cluster were empty; else nothing."""
-        result = self.ask(Command((self._path(self.qalter), "-w", "v", native_id)))
-        return answers.verdict(f"{result.stdout}\n{result.stderr}")
+    @cached_property
+    def _verification(self) -> Verification:
+        return Verification(self.ask, self._path(self.qalter))
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
@@ -332,19 +305,19 @@ class SGEExecutor(BatchExecutor):
         )
 
     def _find_environment(self) -> str:
-        listed = self.ask(Command((self._path(self.qconf), "-spl")))
-        if listed.exit_code != 0 and UNREACHABLE.search(listed.stderr):
-            raise self.unavailable(listed)
+        listed = self._asked_qconf("-spl")
         names = site.in_usual_order(listed.stdout.split())
         for name in names:
-            shown = self.ask(Command((self._path(self.qconf), "-sp", name)))
+            shown = self._asked_qconf("-sp", name)
             if shown.exit_code == 0 and site.on_one_host(shown.stdout):
                 return name
-        raise SubmissionRefusedError(
-            "a task asks for several CPUs, and Grid Engine has no parallel environment here "
-            f"whose slots are all on one host (there are: {', '.join(names) or 'none'}). Name one "
-            "as parallel_environment under [executor.sge], or ask for cpus=1"
-        )
+        raise site.no_environment(names)
+
+    def _asked_qconf(self, *words: str) -> CommandResult:
+        result = self.ask(Command((self._path(self.qconf), *words)))
+        if result.exit_code != 0 and UNREACHABLE.search(result.stderr):
+            raise self.unavailable(result)
+        return result
 
     # -- commands --------------------------------------------------------------------------
     def _queue(self, *words: str) -> Command:
@@ -369,17 +342,3 @@ class SGEExecutor(BatchExecutor):
 
 def _user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _native_id(status: JobStatus) -> str:
-    """What to call a job, or elements of an array that stand together."""
-    if status.positions is None:
-        return status.native_id
-    return f"{status.native_id}.{status.positions.start + 1}-{status.positions.stop}"
-
-
-def _explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobStatus:
-    job_id, _, task = status.native_id.partition(".")
-    # A plain job's only task has the number 1.
-    number = task or str(1 if status.positions is None else status.positions.start + 1)
-    return answers.explained(status, reasons.get((job_id, number), "in error state"))

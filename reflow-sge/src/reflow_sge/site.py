@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from reflow.plugin_api import SubmissionRefusedError
+
 USUAL_ENVIRONMENTS = ("smp", "threaded", "threads", "shm", "sharedmem", "multicore", "openmp")
 """What parallel environments on one host are called most often."""
 
@@ -24,3 +26,12 @@ def in_usual_order(names: list[str]) -> list[str]:
     """Parallel environments, those with the usual names first."""
     usual = [name for name in USUAL_ENVIRONMENTS if name in names]
     return [*usual, *(name for name in names if name not in usual)]
+
+
+def no_environment(names: list[str]) -> SubmissionRefusedError:
+    """What to say of a task of several CPUs where there are only these environments."""
+    return SubmissionRefusedError(
+        "a task asks for several CPUs, and Grid Engine has no parallel environment here "
+        f"whose slots are all on one host (there are: {', '.join(names) or 'none'}). Name one "
+        "as parallel_environment under [executor.sge], or ask for cpus=1"
+    )

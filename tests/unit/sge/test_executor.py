@@ -364,6 +364,14 @@ def test_one_harmless_complaint_does_not_hide_another() -> None:
         executor.cancel([JobHandle(native_id="9"), JobHandle(native_id="24")])
 
 
+def test_where_a_broken_job_cannot_be_deleted_it_has_failed_all_the_same() -> None:
+    executor, _ = sge((0, waiting("24", "Eqw"), ""), (0, "", ""), DENIED)
+
+    (status,) = executor.poll([JobHandle(native_id="24")])
+
+    assert (status.state, status.cause) == (JobState.FAILED, FailureCause.SUBMIT)
+
+
 # -- where the commands are ----------------------------------------------------------------
 def command_in(folder: Path, says: str) -> Path:
     folder.mkdir(parents=True)
@@ -490,7 +498,7 @@ def test_what_can_never_start_is_impossible_on_the_fake(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("reflow_sge.executor._PATIENCE", timedelta(0))
+    monkeypatch.setattr("reflow_sge.verification.PATIENCE", timedelta(0))
     executor = SGEExecutor()
     executor.submit(work(request_for, tmp_path, "all", "sleep 60", resources=Resources(cpus=8)))
     greedy = work(request_for, tmp_path, "greedy", "true", resources=Resources(mem=2**50))

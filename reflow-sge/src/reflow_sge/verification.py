@@ -1,0 +1,64 @@
+"""Asking Grid Engine whether jobs that wait can ever start."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from reflow.plugin_api import Command, CommandResult, JobHandle, JobState, JobStatus
+
+PATIENCE = timedelta(seconds=30)
+"""How long a job waits before that is asked."""
+_ASKED_AT_ONCE = 5
+"""Most jobs about which it is asked in one go: it costs qmaster some work."""
+_ASK_AGAIN = 600.0
+"""Seconds for which an answer is good."""
+
+
+class Verification:
+    """Keeps what was said of each job."""
+
+    def __init__(self, ask: Callable[[Command], CommandResult], qalter: str) -> None:
+        self._ask = ask
+        self._qalter = qalter
+        self._verdicts: dict[str, tuple[float, str]] = {}
+        """Why a job can never start, empty where it can, and when that was asked."""
+
+    def judged(
+        self, statuses: Sequence[JobStatus], handles: Sequence[JobHandle]
+    ) -> list[JobStatus]:
+        """The same, with a word about jobs that have waited for a while and can never start."""
+        before = datetime.now(UTC) - PATIENCE
+        begun = {status.native_id for status in statuses if status.state is not JobState.QUEUED}
+        held = {status.native_id for status in statuses if status.reason}
+        waiting = [
+            handle.native_id
+            for handle in handles
+            if handle.native_id not in begun | held
+            and (handle.submitted_at is None or handle.submitted_at < before)
+        ]
+        for native_id in waiting[:_ASKED_AT_ONCE]:
+            asked, _ = self._verdicts.get(native_id, (-_ASK_AGAIN, ""))
+            if time.monotonic() - asked >= _ASK_AGAIN:
+                result = self._ask(Command((self._qalter, "-w", "v", native_id)))
+                said = verdict(f"{result.stdout}\n{result.stderr}")
+                self._verdicts[native_id] = (time.monotonic(), said)
+        return [
+            replace(status, reason=said, impossible=True)
+            if status.native_id in waiting
+            and (said := self._verdicts.get(status.native_id, (0.0, ""))[1])
+            else status
+            for status in statuses
+        ]
+
+
+def verdict(text: str) -> str:
+    """Why no queue can ever take a job, as if the cluster were empty; else nothing."""
+    reason, refused, _ = text.strip().partition("verification: no suitable queues")
+    if not refused:
+        return ""
+    first = (reason.strip().splitlines() or ["no queue is suitable"])[0]
+    return re.sub(r"^Job \d+ ", "", first)

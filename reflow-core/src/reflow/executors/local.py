@@ -9,11 +9,13 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from reflow.batch.arrays import contiguous
 from reflow.errors import SubmissionRefusedError
 from reflow.executors.processes import claimed_process_lives, end_group, usable_cpus
 from reflow.model.jobs import (
+    LOG_NAME,
     Capabilities,
     JobHandle,
     JobRequest,
@@ -22,7 +24,7 @@ from reflow.model.jobs import (
     Submission,
 )
 from reflow.model.json import Json
-from reflow.model.states import JobState
+from reflow.model.states import FailureCause, JobState
 
 KILL_AFTER = 5.0
 """Seconds between asking a cancelled process to end and ending it."""
@@ -87,9 +89,7 @@ class LocalExecutor:
         job = _Job(request, deque(range(request.size or 1)))
         self._jobs[request.token] = job
         self._start_what_fits()
-        return Submission(
-            JobHandle(native_id=request.token, token=request.token, size=request.size)
-        )
+        return Submission(_handle(request))
 
     def script(self, request: JobRequest) -> str:
         """None: processes are started as they are."""
@@ -100,7 +100,7 @@ class LocalExecutor:
         job = self._jobs.get(token)
         if job is None:
             return []
-        return [JobHandle(native_id=token, token=token, size=job.request.size)]
+        return [_handle(job.request)]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
         """How jobs of this object stand; of another's workers, whether they live."""
@@ -172,16 +172,21 @@ class LocalExecutor:
         command = list(request.command)
         if request.size is not None:
             command.append(str(position))
-        with (request.directory / "scheduler.log").open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=request.working_directory,
-                env={**os.environ, **request.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        try:
+            with (request.directory / LOG_NAME).open("ab") as log:
+                process = subprocess.Popen(
+                    command,
+                    cwd=request.working_directory,
+                    env={**os.environ, **request.environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            status = _status(job, position, JobState.FAILED)
+            job.over[position] = replace(status, cause=FailureCause.SUBMIT, reason=str(error))
+            return
         descriptor = os.pidfd_open(process.pid)
         job.running[position] = _Child(process, descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ)
@@ -215,17 +220,20 @@ class LocalExecutor:
             return [JobStatus(native_id=handle.native_id, state=state)]
         found = [_status(job, position, JobState.RUNNING) for position in job.running]
         found += job.over.values()
-        if job.waiting:
-            # What waits does so in order, so that the rest is one range.
-            first, last = job.waiting[0], job.waiting[-1]
-            found.append(
-                JobStatus(
-                    native_id=handle.native_id,
-                    state=JobState.QUEUED,
-                    positions=range(first, last + 1),
-                )
-            )
+        found += [
+            JobStatus(native_id=handle.native_id, state=JobState.QUEUED, positions=positions)
+            for positions in contiguous(job.waiting)
+        ]
         return found
+
+
+def _handle(request: JobRequest) -> JobHandle:
+    return JobHandle(
+        native_id=request.token,
+        token=request.token,
+        size=request.size,
+        directory=request.directory,
+    )
 
 
 def _status(job: _Job, position: int, state: JobState) -> JobStatus:

@@ -41,16 +41,25 @@ the options of tier 3.
 
 from __future__ import annotations
 
-from reflow.testing.executors.bench import Bench
-from reflow.testing.executors.conformance import ExecutorConformance
-from reflow.testing.executors.fake_site import FakeSite
-from reflow.testing.executors.kit import ExecutorKit
-from reflow.testing.executors.live_site import LiveSite
-from reflow.testing.executors.on_site import OnSite
-from reflow.testing.executors.pure import PureConformance
-from reflow.testing.executors.running import RunningConformance
-from reflow.testing.executors.site import NoSite, Site
-from reflow.testing.executors.workflows import WorkflowConformance
+import pytest
+
+_MODULES = (
+    "bench conformance ends fake_site follow_ups kit life live_site on_site outages pure running "
+    "site workflows"
+)
+# Before they are imported, so that a test that fails shows what it compared.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES.split()))
+
+from reflow.testing.executors.bench import Bench  # noqa: E402
+from reflow.testing.executors.conformance import ExecutorConformance  # noqa: E402
+from reflow.testing.executors.fake_site import FakeSite  # noqa: E402
+from reflow.testing.executors.kit import ExecutorKit  # noqa: E402
+from reflow.testing.executors.live_site import LiveSite  # noqa: E402
+from reflow.testing.executors.on_site import OnSite  # noqa: E402
+from reflow.testing.executors.pure import PureConformance  # noqa: E402
+from reflow.testing.executors.running import RunningConformance  # noqa: E402
+from reflow.testing.executors.site import NoSite, Site  # noqa: E402
+from reflow.testing.executors.workflows import WorkflowConformance  # noqa: E402
 
 __all__ = [
     "Bench",

@@ -82,9 +82,11 @@ class Bench:
     def until(self, what: str, condition: Callable[[], object]) -> None:
         """Wait for a condition; fail when it does not come about."""
         end = time.monotonic() + self.site.patience
+        pause = 0.02
         while not condition():
             assert time.monotonic() < end, f"waited in vain for {what}"
-            self.executor.wait(0.05)
+            self.executor.wait(pause)
+            pause = min(pause * 1.5, 0.5)
 
     def until_over(self, *handles: JobHandle) -> None:
         """Wait until the scheduler says of all of these jobs, and all elements, that they ended."""

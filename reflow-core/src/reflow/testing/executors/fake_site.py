@@ -25,6 +25,7 @@ class FakeSite(Site):
         """With more controls than scenarios need."""
         self._submit = submit
         self._queries = queries
+        self._clock_moved = False
 
     @property
     def name(self) -> str:
@@ -39,6 +40,13 @@ class FakeSite(Site):
     def start(self) -> None:
         """Start it."""
         self.fake.start()
+
+    def renew(self) -> None:
+        """Begin anew where the clock was moved: begin times are given by that of the machine."""
+        if self._clock_moved:
+            self.fake.close()
+            self.fake.start()
+            self._clock_moved = False
 
     def mend(self) -> None:
         """Start the daemon, answer again, go on."""
@@ -60,6 +68,7 @@ class FakeSite(Site):
 
     def let_time_pass(self, seconds: float) -> None:
         """Move its clock."""
+        self._clock_moved = True
         self.fake.advance(seconds)
 
     def forget(self) -> None:

@@ -104,7 +104,7 @@ class FollowUpScenarios(OnSite):
         if submission.follow_up is None:
             # Said in time, so that the run does not count on it.
             assert bench.file("work").exists()
-        else:
+        elif self.follow_up_survives_oblivion:
             bench.until_there("after")
 
     def with_a_pause(self, bench: Bench, size: int | None, event: Callable[[], None]) -> Submission:

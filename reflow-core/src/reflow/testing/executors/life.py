@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reflow.batch.base import BatchExecutor
-from reflow.model.jobs import JobHandle
-from reflow.model.states import JobState
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.states import FailureCause, JobState
 from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.on_site import OnSite
 
@@ -21,9 +21,13 @@ LATER = timedelta(hours=1)
 """When a job may begin that is to wait meanwhile."""
 SLEEP = "echo begun >>begun; sleep 300"
 """What runs until it is ended."""
-WAITS = (JobState.QUEUED, JobState.SUSPENDED)
-AWAY = (JobState.CANCELLED, JobState.UNKNOWN)
-"""What may be said of a job that was cancelled before it began."""
+
+
+def never_ran(status: JobStatus) -> bool:
+    """Whether that can be said of a job that was cancelled before it began."""
+    if status.state is JobState.FAILED:
+        return status.cause is FailureCause.SUBMIT
+    return status.state in (JobState.CANCELLED, JobState.UNKNOWN)
 
 
 def needs_begin_time(bench: Bench) -> None:
@@ -211,7 +215,7 @@ class LifeScenarios(OnSite):
         bench.executor.cancel([handle])
 
         bench.until_at_rest(handle)
-        assert all(state in AWAY for state in bench.states(handle))
+        assert [one for one in bench.by_position(handle).values() if not never_ran(one)] == []
         assert not bench.file("begun").exists()
 
     @pytest.mark.parametrize("size", [None, 3])
@@ -230,7 +234,7 @@ class LifeScenarios(OnSite):
 
     def test_the_work_is_told_to_end_before_it_is_killed(self, bench: Bench) -> None:
         handle = bench.submit(
-            "trap 'touch told; exit 1' TERM; touch begun; while :; do sleep 0.05; done"
+            "trap 'touch told; exit 1' INT TERM; touch begun; while :; do sleep 0.05; done"
         )
         bench.until_there("begun")
         bench.until_running(handle)
@@ -259,6 +263,22 @@ class LifeScenarios(OnSite):
         assert [states[position] for position in (1, 3)] == [JobState.COMPLETED] * 2
         assert JobState.COMPLETED not in [states[position] for position in (0, 2)]
         assert sorted(bench.file("done").read_text().split()) == ["1", "3"]
+
+    def test_elements_that_wait_are_cancelled_and_the_others_run(self, bench: Bench) -> None:
+        if not bench.executor.capabilities.throttle:
+            pytest.skip(f"{bench.executor.name} cannot make elements wait")
+        line = "while ! [ -e go ]; do sleep 0.05; done; echo $1 >>done"
+        handle = bench.submit(line, size=5, throttle=1)
+        bench.until("the first to run", lambda: bench.states(handle)[0] is JobState.RUNNING)
+
+        bench.executor.cancel_positions(handle, [1, 3])
+
+        bench.file("go").touch()
+        bench.until_at_rest(handle)
+        said = bench.by_position(handle)
+        assert [said[position].state for position in (0, 2, 4)] == [JobState.COMPLETED] * 3
+        assert [said[position] for position in (1, 3) if not never_ran(said[position])] == []
+        assert sorted(bench.file("done").read_text().split()) == ["0", "2", "4"]
 
     def test_cancelling_no_elements_does_nothing(self, bench: Bench) -> None:
         handle = bench.submit("exit $1", size=2)

@@ -31,14 +31,18 @@ class OnSite(ExecutorKit):
     program does several things, `pond submit`."""
     query_commands: ClassVar[tuple[str, ...]] = ()
     """The commands that `poll` asks the queue with, written alike."""
-    hurry: ClassVar[Mapping[str, Any]] = {"timeout": 5.0}
+    hurry: ClassVar[Mapping[str, Any]] = {"timeout": 2.0}
     """Settings with which a command that does not answer is soon given up."""
     refused: ClassVar[Resources] = Resources(queue="nosuchqueue")
     """What the scheduler refuses at once."""
     impossible: ClassVar[Resources] = Resources(cpus=5000)
     """What can never be met, whether or not it is accepted at first."""
+    jobs_survive_outages: ClassVar[bool] = True
+    """Whether jobs go on while the scheduler's daemon is down."""
     warns_before_kill: ClassVar[bool] = True
     """Whether a job that is cancelled gets SIGTERM, and some time, before it is killed."""
+    follow_up_survives_oblivion: ClassVar[bool] = True
+    """Whether a follow-up that is accepted starts where the work was over and forgotten before."""
     follow_up_survives_deletion: ClassVar[bool] = True
     """Whether a follow-up starts when the work is deleted while it waits. Where it does not, runs
     go on by their watchdog."""
@@ -127,6 +131,7 @@ class OnSite(ExecutorKit):
     @pytest.fixture
     def bench(self, site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         """An executor at work on the site."""
+        site.renew()
         for name, value in site.variables.items():
             monkeypatch.setenv(name, value)
         folder = place / "bench"

@@ -22,7 +22,13 @@ import pytest
 
 from reflow.batch.base import SCRIPT_NAME, BatchExecutor
 from reflow.batch.command import Command, CommandResult
-from reflow.errors import ConfigError, ExecutorError, ParameterError, SchedulerUnavailableError
+from reflow.errors import (
+    ConfigError,
+    ExecutorError,
+    ParameterError,
+    SchedulerUnavailableError,
+    SubmissionUncertainError,
+)
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
@@ -391,7 +397,7 @@ class PureConformance(ExecutorKit):
         resources = Resources(cpus=2, mem=MIB, time=timedelta(hours=1))
         request = self.new_request(tmp_path, size=3, resources=resources, label="a preview")
 
-        assert "# a preview" in batch.script(request)
+        assert "a preview" in batch.script(request)
 
         assert recorder.commands == []
         assert list(request.directory.iterdir()) == []
@@ -436,6 +442,13 @@ class PureConformance(ExecutorKit):
             assert isinstance(caught.value, kind), said
             assert " ".join(said.split()) in str(caught.value)
 
+    def test_a_submit_command_that_is_killed_may_have_got_through(
+        self, batch: BatchExecutor, recorder: Recorder, tmp_path: Path
+    ) -> None:
+        recorder.exit_code = -9
+        with pytest.raises(SubmissionUncertainError):
+            batch.submit(self.new_request(tmp_path))
+
     # -- asking ----------------------------------------------------------------------------
     @pytest.mark.parametrize("word", HOSTILE_IDS)
     def test_a_word_that_is_no_id_reaches_no_command(
@@ -478,5 +491,4 @@ class PureConformance(ExecutorKit):
         assert batch.name
         assert batch.scheduler
         for note in batch.capabilities.notes:
-            assert note[0].isupper(), note
             assert note.endswith("."), note

@@ -38,6 +38,9 @@ class Site(ABC):
     def start(self) -> None:  # noqa: B027 - most live sites are there already
         """Make it ready for the first scenario."""
 
+    def renew(self) -> None:  # noqa: B027 - few sites change for good
+        """Begin anew before a scenario, where an earlier one has changed what no mending undoes."""
+
     def mend(self) -> None:  # noqa: B027 - what is never harmed needs no mending
         """Undo whatever a scenario has done to it, before the next one."""
 

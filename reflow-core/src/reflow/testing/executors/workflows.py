@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from reflow.batch.base import BatchExecutor
+from reflow.executors.contract import Executor
 from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.on_site import OnSite
 
@@ -140,6 +141,8 @@ class Flows:
     """Flows in files of their own, and what their tasks did."""
 
     bench: Bench
+    executor: Executor
+    """The runs' own: it is closed when they are submitted."""
     folder: Path
     runs: list[Any] = field(default_factory=list)
 
@@ -150,7 +153,7 @@ class Flows:
         (self.folder / f"{name}.py").write_text(text)
         importlib.invalidate_caches()
         workflow = importlib.import_module(name).wf
-        run = workflow.submit(run_dir=self.folder / "run", executor=self.bench.executor)
+        run = workflow.submit(run_dir=self.folder / "run", executor=self.executor)
         self.runs.append(run)
         return run
 
@@ -193,7 +196,7 @@ class WorkflowConformance(OnSite):
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         monkeypatch.syspath_prepend(str(folder))
-        flows = Flows(bench, folder)
+        flows = Flows(bench, self.make_executor(), folder)
         try:
             yield flows
         finally:
@@ -267,7 +270,6 @@ class WorkflowConformance(OnSite):
         self, bench: Bench, flows: Flows
     ) -> None:
         self.needs_scheduler(bench)
-        bench.executor = self.make_executor(**self.hurry)
         bench.site.lose_next_answer()
         run = flows.submit(STAYING)
         bench.until(

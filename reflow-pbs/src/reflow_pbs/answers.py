@@ -160,6 +160,17 @@ def _host(text: str) -> str:
     return re.split(r"[/+]", text, maxsplit=1)[0]
 
 
+def arrays_named(text: str, name: str) -> list[str]:
+    """The ids of arrays of that name, whose elements Torque calls `NAME-3`."""
+    elements = re.findall(r"^Job Id: (\d+)\[(\d+)\](\S*)\n    Job_Name = (.*)$", text, re.MULTILINE)
+    ids = [
+        f"{number}[]{server}"
+        for number, index, server, called in elements
+        if called == f"{name}-{index}"
+    ]
+    return list(dict.fromkeys(ids))
+
+
 def attribute(text: str, name: str) -> str | None:
     """One attribute in the answer of `qstat -B -f` or `qstat -Q -f`."""
     return dict(_TEXT.findall(_WRAPPED.sub("", text))).get(name)

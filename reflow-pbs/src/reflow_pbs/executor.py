@@ -242,9 +242,12 @@ class PBSExecutor(BatchExecutor):
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then the server's history."""
+        """The queue, then the server's history; Torque's qselect knows no names of arrays."""
         select = self._path(self.qselect)
-        if self._is_torque or not self._history:
+        if self._is_torque:
+            whole = Command((self._path(self.qstat), "-t", "-f"))
+            return [Command((select, "-N", token)), whole]
+        if not self._history:
             return [Command((select, "-N", token))]
         return [Command((select, "-N", token)), Command((select, "-x", "-N", token))]
 
@@ -254,6 +257,8 @@ class PBSExecutor(BatchExecutor):
             if NO_HISTORY in result.stderr:
                 return []
             raise self.unavailable(result)
+        if "-f" in result.argv:
+            return answers.arrays_named(result.stdout, token)
         return list(dict.fromkeys(filter(self.is_native_id, result.stdout.split())))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:

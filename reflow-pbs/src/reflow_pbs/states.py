@@ -65,7 +65,8 @@ holds because it could not be started 20 times over."""
 
 GONE = re.compile(
     r"Unknown Job Id|Job has finished|invalid for finished array subjob|Invalid request for state"
-    r"|Request invalid for state of job|Unknown Job Id Error"
+    r"|Request invalid for state of job|Unknown Job Id Error|Unknown Array I[Dd]"
+    r"|[Nn]onexistent job id"
 )
 """Complaints about jobs that are over, or that the server knows nothing of."""
 NO_HISTORY = "not configured to maintain job history"
@@ -87,7 +88,7 @@ _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
     ),
     (
         r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
-        r"|Connection reset",
+        r"|Batch protocol error|Connection reset",
         SubmissionUncertainError,
     ),
     (

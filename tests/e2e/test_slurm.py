@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from reflow.cli.show import print_status
+from reflow.engine.settings import read_settings
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.states import RunState, TaskState
@@ -224,6 +226,28 @@ def test_status_says_why_nothing_moves(slurm: FakeScheduler, flow_file: MakeFlow
     assert said == [
         "nothing more is submitted for now: sbatch: sbatch: error: QOSMaxSubmitJobPerUserLimit"
     ]
+
+
+@pytest.mark.parametrize("where", ["/proc/nowhere/manifest.db", "{tmp}/nodes/manifest.db"])
+def test_status_tells_that_dispatch_jobs_do_not_find_the_manifest(
+    slurm: FakeScheduler, flow_file: MakeFlow, tmp_path: Path, where: str
+) -> None:
+    slurm.pause()
+    run = flow_file(STAGES).load().submit(run_dir="run", executor="slurm")
+    settings = read_settings(run.run_dir, run.run_id)
+    elsewhere = where.replace("{tmp}", str(tmp_path))
+    replace(settings, store=f"sqlite://{elsewhere}").write()
+    slurm.unpause()
+    until(settings.layout.dispatch_trouble.exists)
+
+    (note,) = run.status(as_dict=True)["notes"]
+
+    assert "could not use the manifest" in note
+    assert elsewhere in note or run.run_id in note
+    settings.write()
+    until(lambda: run.state.final)
+    assert run.state is RunState.SUCCESS
+    assert not settings.layout.dispatch_trouble.exists()
 
 
 def plain_job(folder: Path) -> JobRequest:

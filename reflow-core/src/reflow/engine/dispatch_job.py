@@ -17,12 +17,12 @@ from pathlib import Path
 
 from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.files import avoid_open_permissions
+from reflow.engine.files import avoid_open_permissions, write_whole
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take_patiently
 from reflow.engine.opened import dispatcher_of, executor_of
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.errors import LeaseLostError, StoreError
+from reflow.errors import LeaseLostError, NotFoundError, StoreError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease
 from reflow.plugins import registry
@@ -54,6 +54,12 @@ def main(arguments: list[str]) -> int:
     except (LeaseLostError, _Ended) as ending:
         log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
         return 0
+    except (StoreError, NotFoundError) as error:
+        # The manifest may be back for the next dispatch. People cannot be told through it.
+        log.exception("the manifest database failed")
+        said = f"a dispatch job on {os.uname().nodename} could not use the manifest: {error}"
+        write_whole(settings.layout.dispatch_trouble, said.encode())
+        return 1
     finally:
         store.close()
         used = os.times()
@@ -73,6 +79,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         Config.from_dict(settings.config).dispatch.lease_seconds,
         give_up=lambda: store.run(settings.run_id).state.final,
     )
+    settings.layout.dispatch_trouble.unlink(missing_ok=True)
     if lease is None:
         return 0
     if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
@@ -82,12 +89,8 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     try:
         with closing(executor_of(settings)) as executor:
             return _dispatch_under(store, settings, lease, executor)
-    except LeaseLostError:
-        raise
     except StoreError:
-        # The database may be back for the next dispatch.
-        log.exception("the manifest database failed")
-        return 1
+        raise
     except Exception as error:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
@@ -100,7 +103,7 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
     except _Ended:
         let_go(store, lease)
         raise
-    except (LeaseLostError, StoreError):
+    except StoreError:
         raise
     except Exception as error:
         log.exception("the run cannot be dispatched")

@@ -63,6 +63,9 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     notes = []
     if dispatcher.silence:
         notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
+    trouble = dispatcher.settings.layout.dispatch_trouble
+    if trouble.exists():
+        notes.append(f"{trouble.read_text()}. The run goes on only while somebody looks at it")
     if dispatcher.deferred:
         notes.append(f"nothing more is submitted for now: {dispatcher.deferred}")
     if dispatcher.image.outstanding() and not dispatcher.continues:

@@ -100,6 +100,11 @@ class RunLayout:
         return self.root / "dispatch.log"
 
     @property
+    def dispatch_trouble(self) -> Path:
+        """Why the last dispatch job could not use the manifest; not there once one could."""
+        return self.root / "dispatch-trouble"
+
+    @property
     def logs(self) -> Path:
         """What people look at."""
         return self.run_dir / "logs" / self.run_id

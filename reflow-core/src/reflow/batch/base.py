@@ -277,10 +277,6 @@ class BatchExecutor(ABC):
             raise SubmissionUncertainError(
                 f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
             )
-        if result.exit_code < 0:
-            raise SubmissionUncertainError(
-                f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
-            )
         if result.exit_code != 0:
             raise self.submission_error(result)
         native_id = self.parse_submission(result)

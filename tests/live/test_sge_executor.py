@@ -242,7 +242,7 @@ def test_what_can_never_be_accepted_is_refused_in_grid_engines_words(
 def test_what_can_never_start_is_said_to_be_impossible(
     executor: SGEExecutor, job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reflow_sge.executor._PATIENCE", timedelta(0))
+    monkeypatch.setattr("reflow_sge.verification.PATIENCE", timedelta(0))
     greedy = executor.submit(job(resources=Resources(mem=999 * 1024**3))).job
     wide = executor.submit(job(resources=Resources(cpus=64))).job
     array = executor.submit(job(size=3, resources=Resources(gpus=7))).job
@@ -259,7 +259,7 @@ def test_what_can_never_start_is_said_to_be_impossible(
 def test_what_only_waits_is_not_impossible(
     executor: SGEExecutor, job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reflow_sge.executor._PATIENCE", timedelta(0))
+    monkeypatch.setattr("reflow_sge.verification.PATIENCE", timedelta(0))
     executor.submit(job("sleep 30", resources=Resources(cpus=8)))
     behind = executor.submit(job(resources=Resources(cpus=8))).job
     closed = executor.submit(job(resources=Resources(queue="closed.q"))).job

@@ -62,7 +62,7 @@ class Trouble:
     """`submit`, `poll`, `find`, `cancel` or `limits`."""
     what: str
     """For `submit`: `refuse`, `defer`, `lose` (not accepted, no answer), `swallow` (accepted, no
-    answer), `stop` (who submits is stopped, before anything is accepted). For the others,
+    answer), `lack` (refuse to leave machines out), `stop` (who submits is stopped, before anything is accepted). For the others,
     `away`; for `find` also `blind` (it shows nothing yet)."""
     word: str = ""
     """Only for jobs whose token begins so."""
@@ -183,7 +183,7 @@ class MillExecutor:
     """The mill's backend."""
 
     name = "mill"
-    capabilities = Capabilities()
+    capabilities = Capabilities(exclude_hosts=True)
 
     def __init__(
         self,
@@ -227,6 +227,8 @@ class MillExecutor:
 
     def _submit_one(self, request: JobRequest, after: str | None) -> JobHandle:
         trouble = self._folder.trouble("submit", request.token)
+        if trouble == "lack" and request.excluded_hosts:
+            raise SubmissionRefusedError("there are no other machines")
         if trouble == "refuse":
             raise SubmissionRefusedError("no such queue: nowhere")
         if trouble == "defer":

@@ -183,6 +183,22 @@ def test_a_lost_node_costs_no_retry_but_not_for_ever(batch: Batch, fate: str) ->
     assert len(batch.jobs("total")) == 1 + 11
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_host_that_loses_what_it_is_given_is_left_out_if_there_are_others(
+    batch: Batch, others: bool
+) -> None:
+    if not others:
+        batch.mill.arrange(Trouble("submit", "lack", "each", times=100))
+    batch.mill.arrange(Fate("node", "each", 1, times=1), Fate("node", "each", 0, times=3))
+    run = batch.follow()
+    assert run.state == "SUCCESS", failed(run)
+    # Element 1 was lost once: that may happen anywhere. Element 0 was lost time and again.
+    asked = [(job["size"], job["excluded"]) for job in batch.jobs("each")]
+    bad = ["millhouse"] if others else []
+    assert asked == [(3, []), (2, []), (None, bad), (None, bad)]
+    assert run.result("total") == 30
+
+
 def test_a_result_that_comes_after_the_job_was_forgotten_counts(
     mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from reflow.engine.bad_hosts import note_loss
 from reflow.engine.failures import retry_of
 from reflow.engine.files import server_time
 from reflow.engine.image import RunImage, WaveImage
@@ -14,7 +15,7 @@ from reflow.engine.results import ResultReader, ResultRecord
 from reflow.engine.settings import RunSettings
 from reflow.model.jobs import JobStatus
 from reflow.model.records import Instance, Outcome, SubmissionState
-from reflow.model.states import TaskState
+from reflow.model.states import FailureCause, TaskState
 
 COMMIT_EVERY = 5_000
 """Results of one transaction at most, so that memory does not grow with the run."""
@@ -64,6 +65,8 @@ class Ingest:
         if outcome.state is not TaskState.FAILED or retry is None:
             self._image.settle(instance, outcome)
             return
+        if outcome.cause is FailureCause.NODE and outcome.host:
+            note_loss(self._settings.layout.lost_hosts, outcome.host)
         instance.counted += retry.counted
         instance.uncounted += not retry.counted
         instance.mem_scale, instance.time_scale = retry.mem_scale, retry.time_scale

@@ -90,6 +90,11 @@ class RunLayout:
         return self.root / "clock"
 
     @property
+    def lost_hosts(self) -> Path:
+        """A host per line: with it, an element was lost."""
+        return self.root / "lost-hosts"
+
+    @property
     def files(self) -> Path:
         """Where codecs may keep files that hold parts of values."""
         return self.root / "files"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from reflow.config import Config
 from reflow.engine.announce import prepare_counters
 from reflow.engine.arguments import TaskArguments
+from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.names import token
@@ -71,6 +72,7 @@ class Submitter:
         self._announces = continues and config.dispatch.last_worker
         self._follows = continues and config.dispatch.follow_up
         self._throttles = executor.capabilities.throttle
+        self._excludes = executor.capabilities.exclude_hosts
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
         self._watched = continues and config.dispatch.watchdog
@@ -194,9 +196,10 @@ class Submitter:
 
     def _chunks(self, task: TaskImage, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
         """Groups of elements that one job or array can take."""
-        groups: dict[tuple[float, float], list[_Ready]] = {}
+        groups: dict[tuple[float, float, bool], list[_Ready]] = {}
         for item in chosen:
-            key = (item.instance.mem_scale, item.instance.time_scale)
+            instance = item.instance
+            key = (instance.mem_scale, instance.time_scale, self._is_choosy(instance))
             groups.setdefault(key, []).append(item)
         largest = self._limit().max_array_size if chosen else None
         for group in groups.values():
@@ -207,6 +210,10 @@ class Submitter:
                 yield group[start : start + step]
                 if task.spec.array_parallelism is not None:
                     return
+
+    def _is_choosy(self, instance: Instance) -> bool:
+        """Whether an element has met enough bad hosts to be kept from them."""
+        return self._excludes and instance.uncounted >= LOSSES
 
     def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
         """Write a wave's files and note its intent, to be committed before it is handed over."""
@@ -227,6 +234,9 @@ class Submitter:
                 self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
             ),
             throttle=task.spec.array_parallelism,
+            excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
+            if self._is_choosy(first)
+            else (),
             announce=self._announces,
         )
         layout = self._settings.layout.wave(number)
@@ -306,7 +316,12 @@ class Submitter:
                 None if follow_up is None else dispatch_request(self._settings, follow_up),
             )
         except SubmissionRefusedError as error:
-            self._refuse(wave, follow_up, str(error))
+            if spec.excluded_hosts:
+                # The hosts that are left may not be enough; bad ones are better than none.
+                self._settings.layout.lost_hosts.unlink(missing_ok=True)
+                self._put_off(wave, follow_up, str(error))
+            else:
+                self._refuse(wave, follow_up, str(error))
         except SubmissionUncertainError as error:
             log.warning("no answer to the submission of %s: %s", spec.token, error)
         except SubmissionDeferredError as error:

@@ -1,0 +1,26 @@
+"""Hosts that end whatever they are given: what they keep losing is not given to them again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+LOSSES = 2
+"""So often an element must have lost its node, and a host its elements, before it is left out."""
+MOST = 4
+"""As many hosts are left out at most: the others may be all that there is."""
+
+
+def note_loss(notes: Path, host: str) -> None:
+    """Write down that an element was lost with its host."""
+    with notes.open("a") as file:
+        file.write(f"{host}\n")
+
+
+def hosts_to_avoid(notes: Path) -> tuple[str, ...]:
+    """The hosts that lost most, those that lost anything more than once."""
+    with suppress(FileNotFoundError):
+        counted = Counter(notes.read_text().split())
+        return tuple(sorted(host for host, lost in counted.most_common(MOST) if lost >= LOSSES))
+    return ()

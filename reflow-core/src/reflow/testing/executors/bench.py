@@ -86,7 +86,7 @@ class Bench:
         while not condition():
             assert time.monotonic() < end, f"waited in vain for {what}"
             self.executor.wait(pause)
-            pause = min(pause * 1.5, 0.5)
+            pause = min(pause * 1.5, 0.3)
 
     def until_over(self, *handles: JobHandle) -> None:
         """Wait until the scheduler says of all of these jobs, and all elements, that they ended."""

@@ -160,8 +160,8 @@ class LifeScenarios(OnSite):
             lines = record.read_text().splitlines()
             counts.append([json.loads(line)["argv"][0] for line in lines])
 
-        assert counts[0] == counts[1]
-        assert len(counts[1]) <= 8
+        assert len(counts[1]) <= len(counts[0]) + self.more_commands
+        assert len(counts[0]) <= 8
 
     def test_limits_are_numbers_that_let_something_through(self, bench: Bench) -> None:
         limits = bench.executor.limits()

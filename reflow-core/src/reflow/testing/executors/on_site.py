@@ -37,6 +37,8 @@ class OnSite(ExecutorKit):
     """What the scheduler refuses at once."""
     impossible: ClassVar[Resources] = Resources(cpus=5000)
     """What can never be met, whether or not it is accepted at first."""
+    more_commands: ClassVar[int] = 0
+    """How many more commands it takes to submit, poll and cancel 1000 elements than 10."""
     jobs_survive_outages: ClassVar[bool] = True
     """Whether jobs go on while the scheduler's daemon is down."""
     warns_before_kill: ClassVar[bool] = True

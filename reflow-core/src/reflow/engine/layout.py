@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.model.jobs import LOG_NAME
-
 BLOCK = 1000
 """Positions whose results share a folder."""
 
@@ -35,6 +33,9 @@ class WaveLayout:
     @property
     def scheduler_log(self) -> Path:
         """What was printed before workers began, by all elements."""
+        # Workers never ask; they start by the thousand, and need nothing else of that module.
+        from reflow.model.jobs import LOG_NAME
+
         return self.directory / LOG_NAME
 
     @property

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from reflow.plugin_api import CommandResult, FailureCause, JobState, JobStatus
+from reflow.plugin_api import CommandResult, FailureCause, JobHandle, JobState, JobStatus
 
 from reflow_lsf.states import (
     CANCELLED,
@@ -35,6 +35,7 @@ _EXITED = re.compile(r"Exited(?: with exit code (?P<code>\d+)| by signal (?P<sig
 _TERMINATED = re.compile(r"(?:Completed <exit>; |.*?; )?(TERM_\w+: [^.;]*)")
 _PENDING = re.compile(r"PENDING REASONS:\n\s*([^;\n]*)")
 _KILLED_BY = re.compile(r"Signal <KILL> requested by user or administrator ?<([^>]*)>")
+_NAME = re.compile(r"^Job[^>]*>, Job Name <([^>\[]*)")
 _ASKED = re.compile(r": Submitted from host .*$", re.MULTILINE)
 _MEMORY_LIMIT = re.compile(r"^ (?:MEM|SWAP)LIMIT", re.MULTILINE)
 
@@ -54,6 +55,8 @@ class Row:
     """Why it waits, or was ended."""
     killed_by: str = ""
     memory_limited: bool = False
+    name: str = ""
+    """The job's, without an element's index; empty where it is not told."""
     asked: str = ""
     """What was asked for, as bjobs words the submission."""
     hopeless: str = ""
@@ -96,6 +99,12 @@ def ended_rows(text: str) -> Iterator[Row]:
                 state = "EXIT"
         if state:
             yield _row(record, state)
+
+
+def of_these(rows: Iterable[Row], handles: Iterable[JobHandle]) -> list[Row]:
+    """Those that are of the jobs asked about: ids start again after MAX_JOBID, 999,999."""
+    tokens = {handle.native_id.partition("[")[0]: handle.token for handle in handles}
+    return [row for row in rows if tokens.get(row.job_id, "") in ("", row.name) or not row.name]
 
 
 def with_killers(rows: Sequence[Row], history: str) -> list[Row]:
@@ -148,6 +157,7 @@ def _row(record: str, state: str) -> Row:
             reason = found[1]
     pending = _PENDING.search(record)
     asked = _ASKED.search(record)
+    name = _NAME.match(record)
     killed = _KILLED_BY.search(record)
     return Row(
         job_id=head["id"],
@@ -159,6 +169,7 @@ def _row(record: str, state: str) -> Row:
         reason=reason or (pending[1] if pending else ""),
         killed_by=killed[1] if killed else "",
         memory_limited=_MEMORY_LIMIT.search(record) is not None,
+        name=name[1] if name else "",
         asked=asked[0] if asked else "",
     )
 

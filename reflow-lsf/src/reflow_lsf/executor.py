@@ -241,7 +241,8 @@ class LSFExecutor(BatchExecutor):
         if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
         read = answers.json_rows if "-json" in result.argv else answers.long_rows
-        rows = list(read(result.stdout)) if result.stdout.strip() else []
+        listed = read(result.stdout) if result.stdout.strip() else []
+        rows = answers.of_these(listed, handles)
         rows = [self._hosts.judged(row) for row in self._explained(rows)]
         return answers.statuses(rows, {handle.native_id for handle in handles})
 
@@ -271,7 +272,8 @@ class LSFExecutor(BatchExecutor):
         if result.exit_code != 0 and not answers.only_unknown(result):
             raise self.unavailable(result)
         wanted = {handle.native_id for handle in handles}
-        return answers.statuses(answers.ended_rows(result.stdout), wanted)
+        rows = answers.of_these(answers.ended_rows(result.stdout), handles)
+        return answers.statuses(rows, wanted)
 
     def _history(self, native_ids: Sequence[str]) -> Command:
         return Command((self.bhist, "-l", "-n", "0", *native_ids))

@@ -428,6 +428,19 @@ def test_of_a_list_with_an_unknown_id_the_others_are_read() -> None:
     assert runner.commands[1].argv == ("bhist", "-l", "-n", "0", "9")
 
 
+def test_a_job_of_another_name_has_only_the_same_number() -> None:
+    ended = recording("bhist-l-exit3").answer
+    executor, _ = lsf(recording("bjobs-l-exit3").answer, ended, json=False)
+
+    (status,) = executor.poll([JobHandle(native_id="217", token="convert-ab12-3")])
+    assert status.state is JobState.UNKNOWN
+
+    mixed = recording("bjobs-l-finished-array-mixed").answer
+    executor, _ = lsf(mixed, recording("bhist-l-array-element").answer, json=False)
+    states = executor.poll([JobHandle(native_id="221", token="arrmix", size=5)])
+    assert all(status.state.over for status in states)
+
+
 def test_words_that_are_no_ids_are_not_asked_about() -> None:
     executor, runner = lsf(json=False)
 

@@ -1,0 +1,234 @@
+"""The kit itself: executors with one thing wrong, and the test of the kit that finds it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import ExecutorError, SubmissionRefusedError
+from reflow.model.jobs import JobHandle, JobRequest, JobStatus, Submission
+from reflow.model.states import JobState
+from reflow.testing.executors import Bench, FakeSite, NoSite, Site
+from reflow.testing.executors.pure import Recorder
+from reflow_slurm.executor import SlurmExecutor
+
+from tests.conformance import test_executors_slurm as right
+
+
+# -- tier 1 --------------------------------------------------------------------------------
+class Hasty(SlurmExecutor):
+    """Gives a task a second less than it asked for."""
+
+    def template_variables(self, request: JobRequest) -> dict[str, Any]:
+        resources = request.resources
+        less = None if resources.time is None else resources.time - timedelta(seconds=1)
+        return dict(
+            super().template_variables(replace(request, resources=replace(resources, time=less)))
+        )
+
+
+class Stingy(SlurmExecutor):
+    """Rounds memory down."""
+
+    def template_variables(self, request: JobRequest) -> dict[str, Any]:
+        variables = dict(super().template_variables(request))
+        if request.resources.mem is not None:
+            variables["memory"] = f"{request.resources.mem // 1024**2}M"
+        return variables
+
+
+class Careless(SlurmExecutor):
+    """Puts whatever it is given on its command lines."""
+
+    def is_native_id(self, native_id: str) -> bool:
+        return True
+
+
+class Credulous(SlurmExecutor):
+    """Takes the first number for an id."""
+
+    def parse_submission(self, result: Any) -> str | None:
+        digits = [word for word in result.stdout.split() if word.isdigit()]
+        return digits[0] if digits else None
+
+
+class Unquoted(SlurmExecutor):
+    """Lets a queue be code."""
+
+    def filled(self, request: JobRequest) -> JobRequest:
+        plain = replace(request.resources, queue=None, account=None)
+        done = super().filled(replace(request, resources=plain))
+        named = replace(done.resources, account=request.resources.account)
+        return replace(done, resources=named)
+
+
+class Deaf(SlurmExecutor):
+    """Takes a command that failed for an empty answer."""
+
+    def parse_queue(self, result: Any, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
+        return []
+
+    def accounting_command(self, handles: Sequence[JobHandle]) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "test", "given"),
+    [
+        (Hasty, "test_a_walltime_is_asked_for_whole", {"seconds": 3600}),
+        (
+            Stingy,
+            "test_never_less_memory_is_asked_for_than_the_task_needs",
+            {"size": 1024**2 + 1, "cpus": 1},
+        ),
+        (Careless, "test_a_word_that_is_no_id_reaches_no_command", {"word": "*"}),
+        (Credulous, "test_an_answer_without_an_id_names_no_job", {"noise": "7 jobs\n"}),
+        (Unquoted, "test_no_queue_or_account_can_be_code", {"word": "it's"}),
+        (Deaf, "test_silence_says_nothing_of_any_job", {}),
+    ],
+)
+def test_what_is_wrong_with_a_backend_is_found_out(
+    wrong: type[SlurmExecutor], test: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    kit = _kit(wrong)
+    recorder = Recorder()
+    known = {"batch": kit.bare_executor(recorder), "recorder": recorder, "tmp_path": tmp_path}
+    method = getattr(kit, test)
+    names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        method(**{name: known[name] for name in names if name in known}, **given)
+
+
+# -- tier 2 --------------------------------------------------------------------------------
+class Optimist(SlurmExecutor):
+    """Takes a job that is gone for one that is done."""
+
+    def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        return [
+            replace(status, state=JobState.COMPLETED)
+            if status.state is JobState.UNKNOWN
+            else status
+            for status in super().poll(handles)
+        ]
+
+
+class Forgetful(SlurmExecutor):
+    """Finds nothing."""
+
+    def find(self, token: str) -> Sequence[JobHandle]:
+        return []
+
+
+class Final(SlurmExecutor):
+    """Takes a lost answer for a refusal."""
+
+    def submission_error(self, result: Any) -> ExecutorError:
+        return SubmissionRefusedError(result.said)
+
+
+class Impatient(SlurmExecutor):
+    """Lets a follow-up start at once."""
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        job = self.submit_one(request)
+        return Submission(job, None if follow_up is None else self.submit_one(follow_up))
+
+
+class Unbounded(SlurmExecutor):
+    """Lets all elements run at once."""
+
+    def script(self, request: JobRequest) -> str:
+        return super().script(replace(request, throttle=None))
+
+
+class Lame(SlurmExecutor):
+    """Cancels nothing."""
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        return
+
+
+@dataclass
+class Short(Site):
+    """A site on which nothing takes long."""
+
+    site: FakeSite
+
+    @property
+    def name(self) -> str:
+        return self.site.name
+
+    @property
+    def patience(self) -> float:
+        return 3.0
+
+    def vanish(self, handle: JobHandle) -> None:
+        self.site.vanish(handle)
+
+    def lose_next_answer(self) -> None:
+        self.site.lose_next_answer()
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeSite]:
+    site = FakeSite("slurm", tmp_path_factory.mktemp("fake"), "sbatch", ("squeue",))
+    site.start()
+    yield site
+    site.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "test", "given"),
+    [
+        (Optimist, "test_a_job_that_vanishes_while_it_runs_is_unknown", {}),
+        (Forgetful, "test_a_job_is_found_by_its_token_before_and_after_its_end", {"size": None}),
+        (
+            Final,
+            "test_a_submission_whose_answer_is_lost_is_uncertain_and_found_by_its_token",
+            {"size": None},
+        ),
+        (Impatient, "test_it_waits_for_the_last_element_and_then_starts", {"size": None}),
+        (Unbounded, "test_no_more_elements_run_at_once_than_wanted", {}),
+        (
+            Lame,
+            "test_what_is_cancelled_while_it_runs_ends_and_is_not_said_to_be_done",
+            {"size": None},
+        ),
+    ],
+)
+def test_what_an_executor_does_wrong_is_found_out(
+    wrong: type[SlurmExecutor],
+    test: str,
+    given: dict[str, Any],
+    fake: FakeSite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in fake.variables.items():
+        monkeypatch.setenv(name, value)
+    kit = _kit(wrong)
+    bench = Bench(kit.make_executor(), Short(fake), tmp_path, "kit")
+    scenario: Callable[..., None] = getattr(kit, test)
+    try:
+        with pytest.raises((AssertionError, ExecutorError)):
+            scenario(bench, **given)
+    finally:
+        bench.executor = SlurmExecutor()
+        bench.clean_up()
+        for job in fake.fake.jobs():
+            if job.phase != "over":
+                bench.executor.cancel([JobHandle(native_id=job.id)])
+
+
+def test_what_a_site_cannot_do_is_why_a_scenario_is_skipped() -> None:
+    with pytest.raises(Exception, match="an executor without a scheduler cannot stop its daemon"):
+        NoSite().go_down()
+
+
+def _kit(executor_class: type[SlurmExecutor]) -> Any:
+    return type("Kit", (right.TestSlurm,), {"executor_class": executor_class})()

@@ -84,9 +84,13 @@ def _settings(made: Any) -> list[str]:
 
 
 def _states(made: Any) -> Iterator[list[str]]:
-    yield ["code", "in the manual", "to reflow", "cause"]
+    """By what they mean, since some schedulers have far more codes than a page has room for."""
+    meant: dict[tuple[str, str], list[str]] = {}
     for state in made.states.states:
-        yield [f"`{state.code}`", state.name, state.state, state.cause or ""]
+        meant.setdefault((state.state, state.cause or ""), []).append(state.code)
+    yield ["to reflow", "cause", "codes"]
+    for (state, cause), codes in meant.items():
+        yield [state, cause, " ".join(f"`{code}`" for code in codes)]
 
 
 def _table(rows: Iterable[list[str]]) -> Iterator[str]:

@@ -141,6 +141,24 @@ def test_a_queue_that_takes_few_jobs_is_given_few_at_a_time(
     assert flow.deeds == {str(number): 1 for number in range(5)}
 
 
+def test_a_watchdog_that_begins_early_by_our_clock_has_a_successor(
+    flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for leg in ("FOLLOW_UP", "LAST_WORKER"):
+        monkeypatch.setenv(f"REFLOW_DISPATCH_{leg}", "false")
+    flow = flow_file(STAGES)
+    (flow.folder / "mended").touch()
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler("pbs", folder) as fake:
+        fake.activate()
+        run = flow.load().submit(run_dir="run", executor="pbs")
+        fake.advance(3600)
+        until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+
+
 @pytest.mark.parametrize("kind", ["pbs", "torque"])
 def test_an_element_that_is_started_again_under_its_id_runs_again(
     kind: str, flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

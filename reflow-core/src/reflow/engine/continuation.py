@@ -7,6 +7,7 @@ further ahead than the last, up to an hour.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -56,13 +57,24 @@ class Watchdog:
             for record in self._image.dispatches.values()
             if record.kind is SubmissionKind.WATCHDOG
         ]
+        begun = max(now, self._begins_here or now)
         # One that is further ahead than any can be was written down by a clock gone wrong.
         latest = now + 2 * (within or LONGEST)
-        if any(now < record.begins_at <= latest for record in known if record.begins_at):
+        if any(begun < record.begins_at <= latest for record in known if record.begins_at):
             return
         doubled = min(len(known), MOST_DOUBLED)
         pause = within or min(LONGEST, self._first * 2**doubled)
         self._submit(now + pause, pause)
+
+    @property
+    def _begins_here(self) -> datetime | None:
+        """When the watchdog was to begin that this process lives in.
+
+        It has begun, and those before it, however early that is by the clock of this machine.
+        """
+        own = os.environ.get("REFLOW_NATIVE_ID")
+        lives = (item for item in self._image.dispatches.values() if own in item.native_ids)
+        return next((item.begins_at for item in lives), None)
 
     def _submit(self, begins_at: datetime, pause: timedelta) -> None:
         number = self._image.number

@@ -33,7 +33,8 @@ _EVENT = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: (.*)$", re
 _STARTED = re.compile(r"(?:\[\d+\] )?[Ss]tarted [^<]*<(?:\d+\*)?([^>]+)>|Dispatched[^<]*<([^>]+)>")
 _EXITED = re.compile(r"Exited(?: with exit code (?P<code>\d+)| by signal (?P<signal>\d+))?")
 _TERMINATED = re.compile(r"(?:Completed <exit>; |.*?; )?(TERM_\w+: [^.;]*)")
-_PENDING = re.compile(r"PENDING REASONS:\n\s*([^;\n]*)")
+_PENDING = re.compile(r"PENDING REASONS:\n((?:[^\n]+\n)+)")
+"""A line for each reason, with how many hosts give it."""
 _KILLED_BY = re.compile(r"Signal <KILL> requested by user or administrator ?<([^>]*)>")
 _NAME = re.compile(r"^Job[^>]*>, Job Name <([^>\[]*)")
 _ASKED = re.compile(r": Submitted from host .*$", re.MULTILINE)
@@ -101,6 +102,10 @@ def ended_rows(text: str) -> Iterator[Row]:
             yield _row(record, state)
 
 
+def _joined(lines: str) -> str:
+    return "; ".join(line.strip().removesuffix(";") for line in lines.splitlines())
+
+
 def of_these(rows: Iterable[Row], handles: Iterable[JobHandle]) -> list[Row]:
     """Those that are of the jobs asked about: ids start again after MAX_JOBID, 999,999."""
     tokens = {handle.native_id.partition("[")[0]: handle.token for handle in handles}
@@ -166,7 +171,7 @@ def _row(record: str, state: str) -> Row:
         code=code,
         signal=signal,
         host=host,
-        reason=reason or (pending[1] if pending else ""),
+        reason=reason or (_joined(pending[1]) if pending else ""),
         killed_by=killed[1] if killed else "",
         memory_limited=_MEMORY_LIMIT.search(record) is not None,
         name=name[1] if name else "",

@@ -513,6 +513,13 @@ def waiting(asked: str, reason: str) -> Answer:
             "9000 asked for, at most 7807",
         ),
         (
+            "Requested Resources <rusage[mem=9000]>",
+            "Job slot limit reached: 2 hosts;\n Job's requirements for resource reservation not "
+            "satisfied",
+            LSHOSTS,
+            "9000 asked for, at most 7807",
+        ),
+        (
             "Requested Resources <rusage[mem=7807]>",
             "Job's requirements for resource reservation not satisfied",
             LSHOSTS,
@@ -548,6 +555,16 @@ def test_a_job_that_no_host_can_take_is_hopeless(
     assert (status.state, status.impossible) == (JobState.QUEUED, bool(word))
     assert (word or reason) in status.reason
     assert len(runner.commands) == 2
+
+
+def test_every_reason_for_waiting_is_told() -> None:
+    executor, _ = lsf(
+        waiting("a", "Closed by LSF administrator: 2 hosts;\n Load threshold reached"), json=False
+    )
+
+    (status,) = executor.poll([JobHandle(native_id="24")])
+
+    assert status.reason == "Closed by LSF administrator: 2 hosts; Load threshold reached: 1 host"
 
 
 def test_hosts_are_asked_about_once_and_need_not_answer() -> None:

@@ -52,12 +52,16 @@ def _wrapped(line: str) -> str:
 
 
 def dsv(jobs: Mapping[str, Attributes]) -> str:
-    """`qstat -f -F dsv`."""
+    """`qstat -f -F dsv`; a delimiter within a value has a backslash before it."""
     return "".join(
-        "|".join([f"Job Id: {name}", *(f"{key}={value}" for key, value in _flat(attributes))])
+        "|".join([f"Job Id: {name}", *(f"{key}={_escaped(one)}" for key, one in _flat(attributes))])
         + "\n"
         for name, attributes in jobs.items()
     )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("|", "\\|")
 
 
 def master_json(jobs: Mapping[str, Attributes], now: float) -> str:

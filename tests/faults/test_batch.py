@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from reflow.engine import dispatch_job
+from reflow.engine.lease import take
+from reflow.engine.opened import dispatcher_of
 from reflow.engine.settings import read_settings
 
 from tests.e2e.support import FlowFile, counts, failed, until
@@ -42,13 +46,15 @@ ONCE = {"items": 1, "each-0": 1, "each-1": 1, "each-2": 1, "total": 1}
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dispatcher in this process looks again at once."""
-    from reflow.engine import dispatch, failures, follow, reconcile
+    from reflow.engine import dispatch, failures, follow, reconcile, submit
 
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(reconcile, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(reconcile, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(failures, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(submit, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(submit, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(dispatch, "ASK_AFTER", 0.1)
 
 
@@ -272,6 +278,47 @@ def test_a_submission_put_off_is_tried_again_and_costs_nothing(batch: Batch) -> 
     assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
 
 
+def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
+    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mill.arrange(Trouble("submit", "defer", "items", times=1000))
+    run = Batch(mill, flow_file(FLOW)).start(follow=True)
+    executor = MillExecutor(folder=str(mill.path))
+    tried: list[float] = []
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    submit = executor.submit
+
+    def counted(*given: Any) -> Any:
+        tried.append(clock.now)
+        return submit(*given)
+
+    monkeypatch.setattr(executor, "submit", counted)
+    monkeypatch.setattr("reflow.engine.submit.time", clock)
+    settings = read_settings(run.run_dir, run.run_id)
+    lease = take(run.store, run.run_id)
+    assert lease is not None
+    dispatcher = dispatcher_of(run.store, settings, lease, executor)
+
+    while clock.now < 300:
+        clock.now += 1
+        dispatcher.step()
+
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert pauses == [2, 4, 8, 16, 32, 60, 60]
+    assert dispatcher.let_go()
+
+
+def test_a_queue_with_room_again_is_filled_with_few_arrays(batch: Batch) -> None:
+    # Twelve, six, three and one at a time are too many, and then there is room.
+    batch.mill.arrange(Trouble("submit", "defer", "each", times=4))
+
+    run = batch.follow(size=12)
+
+    assert run.state == "SUCCESS"
+    assert [job["size"] for job in batch.jobs("each")] == [None, 2, 4, 5]
+
+
 def test_a_submission_without_an_answer_that_was_not_accepted_is_made_again(
     batch: Batch,
 ) -> None:
@@ -280,6 +327,36 @@ def test_a_submission_without_an_answer_that_was_not_accepted_is_made_again(
     assert run.result("total") == 30
     assert batch.flow.deeds == ONCE
     assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
+
+
+def test_a_submission_without_an_answer_is_looked_up_while_others_are_put_off(
+    mill: Folder, flow_file: Flows, quick: None
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("two")
+
+        @wf.job()
+        def first() -> int:
+            did("first")
+            return 1
+
+        @wf.job()
+        def other() -> int:
+            return 2
+        """
+    )
+    # Whoever submits loses the first answer, and so does whoever follows.
+    mill.arrange(
+        Trouble("submit", "lose", "first", times=2), Trouble("submit", "defer", "other", times=4)
+    )
+
+    run = Batch(mill, flow).follow()
+
+    assert run.state == "SUCCESS"
+    assert flow.deeds == {"first": 1}
+    submitted = run.store.submissions(run.run_id, open_only=False)
+    assert [item.task for item in submitted].count("first") == 1
 
 
 def test_a_submission_without_an_answer_that_was_accepted_is_adopted(batch: Batch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
 from reflow.values.seal import may_refer
 
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+"""Seconds before a scheduler that took nothing more is tried again: first, and at most."""
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
 
@@ -81,14 +84,23 @@ class Submitter:
         self._never_room = False
         self._takeable: dict[str | None, int] = {}
         """By task, how many elements to try at once where the scheduler has put off more."""
+        self._pause = FIRST_PAUSE
+        self._try_again_at = 0.0
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
 
     def new_step(self) -> None:
-        """Ask for the limits anew when next they matter."""
+        """Ask for the limits anew when next they matter; try again what is due."""
         self._limits = None
         self._handed_over = 0
-        self.deferred = ""
+        if time.monotonic() >= self._try_again_at:
+            self.deferred = ""
+
+    def _defer(self, said: str) -> None:
+        """Try nothing more for a while, and for longer each time."""
+        self.deferred = said
+        self._try_again_at = time.monotonic() + self._pause
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
     def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
         """Settle or submit elements that are ready; tells whether anything moved."""
@@ -109,7 +121,10 @@ class Submitter:
         if waves or hits:
             self._commit()
         for spec in waves:
-            self.hand_over(spec)
+            if self.deferred:
+                self._take_back(*self._intent(spec))
+            else:
+                self.hand_over(spec)
         return bool(hits or waves)
 
     # -- what is there already -------------------------------------------------------------
@@ -160,7 +175,7 @@ class Submitter:
             # Nothing would go on by itself: that matters more than what is kept free.
             return 1
         if not self.deferred:
-            self.deferred = f"{taken} of {min(limits)} places in the queue are taken"
+            self._defer(f"{taken} of {min(limits)} places in the queue are taken")
             self._never_room = min(limits) <= self._dispatch_jobs
         return 0
 
@@ -190,7 +205,7 @@ class Submitter:
                 self._limits = self._executor.limits()
             except SchedulerUnavailableError as error:
                 log.warning("the scheduler did not tell its limits: %s", error)
-                self.deferred = str(error)
+                self._defer(str(error))
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
 
@@ -208,7 +223,7 @@ class Submitter:
                 step = min(step, task.spec.array_parallelism)
             for start in range(0, len(group), step):
                 yield group[start : start + step]
-                if task.spec.array_parallelism is not None:
+                if task.spec.array_parallelism is not None or task.name in self._takeable:
                     return
 
     def _is_choosy(self, instance: Instance) -> bool:
@@ -303,13 +318,7 @@ class Submitter:
     # -- handing over ----------------------------------------------------------------------
     def hand_over(self, spec: WaveSpec) -> None:
         """Submit a wave whose intent is committed."""
-        wave = self._image.waves[spec.number]
-        follow_up = next(
-            (item for item in self._image.dispatches.values() if item.follows == spec.number), None
-        )
-        if self.deferred:
-            self._take_back(wave, follow_up)
-            return
+        wave, follow_up = self._intent(spec)
         try:
             submission = self._executor.submit(
                 wave_request(self._settings, spec),
@@ -329,15 +338,25 @@ class Submitter:
             self._put_off(wave, follow_up, str(error))
         except SchedulerUnavailableError as error:
             log.info("submission of %s put off: %s", spec.token, error)
-            self.deferred = str(error)
+            self._defer(str(error))
             self._take_back(wave, follow_up)
         else:
             self._accept(wave, follow_up, submission)
+
+    def _intent(self, spec: WaveSpec) -> tuple[WaveImage, SubmissionRecord | None]:
+        """What is written down of a wave and of its follow-up."""
+        follow_up = next(
+            (item for item in self._image.dispatches.values() if item.follows == spec.number), None
+        )
+        return self._image.waves[spec.number], follow_up
 
     def _accept(
         self, wave: WaveImage, follow_up: SubmissionRecord | None, submission: Submission
     ) -> None:
         self._handed_over += (wave.record.size or 1) + (follow_up is not None)
+        self._pause = FIRST_PAUSE
+        if wave.record.task in self._takeable:
+            self._takeable[wave.record.task] *= 2
         accepted = self._image.add_native_id(wave.record, submission.job.native_id)
         self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
         if follow_up is None:
@@ -371,7 +390,7 @@ class Submitter:
             # There may be a limit that the scheduler did not tell, such as one of a queue.
             self._takeable[wave.record.task] = size // 2
         else:
-            self.deferred = said
+            self._defer(said)
 
     def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
         """Let elements wait whose wave was certainly not accepted."""

@@ -178,6 +178,7 @@ class Flows:
         for run in self.runs:
             if not run.state.final:
                 run.cancel()
+            run.store.close()
 
 
 class WorkflowConformance(OnSite):
@@ -193,6 +194,8 @@ class WorkflowConformance(OnSite):
         monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+        # It would hide a follow-up that never starts.
+        monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         monkeypatch.syspath_prepend(str(folder))

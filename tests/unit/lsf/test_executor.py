@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from reflow_lsf.directives import begin_time
 from reflow_lsf.executor import LSFExecutor
 from reflow_lsf.states import STATES, submission_error
 
+from tests.docs.pages import REPOSITORY
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
 
@@ -673,3 +675,9 @@ def test_an_empty_queue_has_no_jobs() -> None:
     )
 
     assert executor.limits().queued_jobs == 0
+
+
+def test_every_setting_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "schedulers" / "lsf.md").read_text()
+    for item in dataclasses.fields(LSFExecutor):
+        assert not item.init or f"`{item.name}`" in page, item.name

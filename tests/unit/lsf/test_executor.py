@@ -83,6 +83,8 @@ SCRIPT = r"""#!/bin/bash
 # Written by reflow. To run the same job again by hand, submit this file.
 
 exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
+# bsub hands on the locale that it was called with.
+unset LC_ALL
 # A job that is ended over its memory would leave all of that as a file.
 ulimit -S -c 0
 export REFLOW_NATIVE_ID="${LSB_JOBID}[${LSB_JOBINDEX}]"

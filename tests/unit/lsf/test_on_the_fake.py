@@ -364,6 +364,7 @@ def test_jobs_inherit_little(
 ) -> None:
     monkeypatch.setenv("SECRET", "told")
     monkeypatch.setenv("BSUB_QUIET", "1")
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
     executor = LSFExecutor()
 
     handle = executor.submit(shell("env > got", environment={"GIVEN": "yes"})).job
@@ -372,4 +373,6 @@ def test_jobs_inherit_little(
     got = (tmp_path / "got").read_text()
     assert "SECRET" not in got
     assert "GIVEN=yes" in got
+    assert "LANG=de_DE.UTF-8" in got
+    assert "LC_ALL" not in got
     assert sys.platform != "linux" or "PATH=" in got

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -228,6 +231,54 @@ def test_what_an_executor_does_wrong_is_found_out(
 def test_what_a_site_cannot_do_is_why_a_scenario_is_skipped() -> None:
     with pytest.raises(Exception, match="an executor without a scheduler cannot stop its daemon"):
         NoSite().go_down()
+
+
+# -- tier 3 --------------------------------------------------------------------------------
+LIVE = """
+from reflow.testing.executors import RunningConformance
+from reflow_slurm.executor import SlurmExecutor
+
+
+class TestLive(RunningConformance):
+    executor_class = SlurmExecutor
+    submit_command = "sbatch"
+    query_commands = ("squeue",)
+"""
+
+
+def run_live(folder: Path, *words: str, **variables: str) -> str:
+    """What pytest prints when it runs a module of an author's with the kit's options."""
+    (folder / "test_live.py").write_text(LIVE)
+    options = ["-p", "reflow.testing.pytest_plugin", "-p", "no:cacheprovider", "-q", "-rs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *words, "test_live.py"],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return done.stdout
+
+
+def test_the_third_tier_is_skipped_with_a_reason_where_there_is_no_scheduler(
+    tmp_path: Path,
+) -> None:
+    words = ("-k", "plain_job", "--reflow-live")
+    said = run_live(tmp_path, *words, PATH=str(tmp_path))
+    assert "there is no sbatch and no squeue on PATH" in said
+
+
+def test_the_third_tier_runs_where_the_commands_are_and_does_to_them_what_it_can(
+    tmp_path: Path, fake: FakeSite
+) -> None:
+    shared = tmp_path / "shared"
+    words = ("-k", "plain_job or answer or down", "--reflow-live", "--reflow-live-folder")
+    said = run_live(tmp_path, *words, str(shared), **fake.variables)
+    assert "6 passed, 1 skipped" in said, said
+    assert "the scheduler of sbatch cannot stop its daemon" in said
+    assert shared.exists()
 
 
 def _kit(executor_class: type[SlurmExecutor]) -> Any:

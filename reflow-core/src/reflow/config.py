@@ -68,6 +68,10 @@ def _positive(value: float) -> None:
         raise ParameterError(f"{value!r} is not more than nothing")
 
 
+def _memory_or_none(value: str | int) -> int | None:
+    return None if value in (0, "0") else parse_memory(value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSettings:
     """Which executor, and what each is told."""
@@ -152,7 +156,11 @@ class DispatchSettings:
         None, "Account of dispatch jobs; without it, that of tasks.", example="ab1234"
     )
     time: str | int = _key("01:00:00", "Time limit of a dispatch job.", check=parse_time)
-    mem: str | int = _key("1G", "Memory of a dispatch job.", check=parse_memory)
+    mem: str | int = _key(
+        "1G",
+        "Memory of a dispatch job; 0 asks for none, where jobs may not.",
+        check=_memory_or_none,
+    )
     lease_seconds: float = _key(
         60, "A dispatcher that shows no life for so long is replaced.", check=_positive
     )
@@ -174,7 +182,7 @@ class DispatchSettings:
             queue=self.queue,
             account=self.account,
             time=parse_time(self.time),
-            mem=parse_memory(self.mem),
+            mem=_memory_or_none(self.mem),
         )
 
 

@@ -405,6 +405,12 @@ def test_a_dispatch_job_asks_for_what_is_set() -> None:
 # -- the file that people edit, and the page ------------------------------------------------
 
 
+@pytest.mark.parametrize("nothing", ["0", 0])
+def test_a_dispatch_job_may_ask_for_no_memory(nothing: str | int) -> None:
+    config = Config().with_values({"dispatch.mem": nothing})
+    assert config.dispatch.resources.mem is None
+
+
 def test_the_commented_file_sets_nothing(file: Path) -> None:
     assert ensure_config_exists() == file
     assert load_config() == Config()

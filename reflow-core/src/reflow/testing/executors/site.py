@@ -33,7 +33,7 @@ class Site(ABC):
     @property
     def patience(self) -> float:
         """Seconds that anything may take to happen here."""
-        return 60.0
+        return 100.0
 
     def start(self) -> None:  # noqa: B027 - most live sites are there already
         """Make it ready for the first scenario."""

@@ -106,9 +106,9 @@ class Reconcile:
         if gone:
             # The answers may be older than a result that was written since.
             self._ingest.collect()
-            for item in gone:
-                if item.wave.members.get(item.position) is item.instance:
-                    self._decide(item)
+            left = [item for item in gone if item.wave.members.get(item.position) is item.instance]
+            for item in self._without_claimed(left):
+                self._decide(item)
         self._cancel_unwanted()
         for wave in {item.wave.record.number: item.wave for item in gone}.values():
             self._ingest.close_if_over(wave)
@@ -216,6 +216,41 @@ class Reconcile:
         pause = min(left, max(2.0, passed))
         self.look_again_in = min(self.look_again_in or pause, pause)
         return False
+
+    def _without_claimed(self, gone: Sequence[_Gone]) -> list[_Gone]:
+        """Leave out what runs in a job that is known by its claim alone.
+
+        An accepted job that nobody was told of, and that was not found, leaves those submitted
+        in its place nothing to do: they step back, and are over without a result.
+        """
+        claims = {} if self._executor.capabilities.volatile else self._claims_of(gone)
+        if not claims:
+            return list(gone)
+        try:
+            handles = [JobHandle(native_id=native_id) for native_id in set(claims.values())]
+            told = {status.native_id: status for status in self._executor.poll(handles)}
+        except SchedulerUnavailableError as error:
+            log.warning("the scheduler did not answer: %s", error)
+            told = {}
+        left = []
+        for item in gone:
+            status = told.get(claims.get((item.wave.record.number, item.position), ""))
+            if status is None or status.state.over or status.state is JobState.UNKNOWN:
+                left.append(item)
+            else:
+                self._alive(item.wave, item.position, status)
+        return left
+
+    def _claims_of(self, gone: Sequence[_Gone]) -> dict[tuple[int, int], str]:
+        """By wave and position, who claimed what is over without having failed."""
+        found = {}
+        for item in gone:
+            if item.status.state in (JobState.COMPLETED, JobState.UNKNOWN):
+                number = item.wave.record.number
+                claim = current_claim(self._settings.layout.wave(number), item.position)
+                if claim is not None:
+                    found[number, item.position] = claim.native_id
+        return found
 
     def _goes_on(self, item: _Gone) -> bool:
         """Whether a position that the executor does not know is a former supervisor's."""

@@ -62,8 +62,9 @@ class Trouble:
     """`submit`, `poll`, `find`, `cancel` or `limits`."""
     what: str
     """For `submit`: `refuse`, `defer`, `lose` (not accepted, no answer), `swallow` (accepted, no
-    answer), `lack` (refuse to leave machines out), `stop` (who submits is stopped, before anything is accepted). For the others,
-    `away`; for `find` also `blind` (it shows nothing yet)."""
+    answer), `lack` (refuse to leave machines out), `stop` (who submits is stopped, before
+    anything is accepted). For the others, `away`; for `find` also `blind` (it shows nothing
+    yet)."""
     word: str = ""
     """Only for jobs whose token begins so."""
     times: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from reflow.engine import dispatch_job
+from reflow.engine.dispatch import Dispatcher
 from reflow.engine.lease import take
 from reflow.engine.opened import dispatcher_of
 from reflow.engine.settings import read_settings
@@ -385,6 +387,52 @@ def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
     assert run.result("total") == 30
 
 
+def test_a_full_disk_in_a_dispatch_job_is_left_to_the_next(
+    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(FLOW.replace('did("items")', 'did("items"); wait_for("{here}/go")'))
+    run = Batch(mill, flow).start()
+    until(lambda: flow.deeds["items"])
+
+    def full(self: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Dispatcher, "step", full)
+        settings = read_settings(Path(run.run_dir), run.run_id)
+        assert dispatch_job.dispatch_once(run.store, settings) == 1
+    assert run.state == "RUNNING"
+    (flow.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.result("total") == 30
+    assert flow.deeds == ONCE
+
+
+def test_a_full_disk_while_submitting_fails_what_was_not_submitted_and_nothing_else(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, waves = MillExecutor.submit, []
+
+    def submit_one_of_each(self: MillExecutor, request: Any, follow_up: Any = None) -> Any:
+        if request.token.startswith("each-"):
+            waves.append(request.token)
+            if len(waves) > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return submit(self, request, follow_up)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MillExecutor, "submit", submit_one_of_each)
+        run = batch.follow({"max_array_size": 2})
+    assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
+    ((place, (_, error)),) = failed(run).items()
+    assert place == ("each", 2)
+    assert "No space left" in error
+    run.retry()
+    run.follow()
+    assert run.result("total") == 30
+    assert batch.flow.deeds == ONCE
+
+
 def test_two_arrays_of_one_wave_run_each_element_once(
     mill: Folder, flow_file: Flows, quick: None
 ) -> None:
@@ -463,7 +511,8 @@ def test_no_more_elements_run_at_once_than_the_task_allows(
     for sign in flow.journal.read_text().split():
         running += 1 if sign == "+" else -1
         most = max(most, running)
-    assert most == 2
+    # On a busy machine two may happen not to meet.
+    assert most <= 2
 
 
 def test_what_is_cancelled_outside_is_said_to_be_and_can_be_retried(batch: Batch) -> None:

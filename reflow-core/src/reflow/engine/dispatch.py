@@ -316,12 +316,19 @@ class Dispatcher:
         try:
             return self._submitter.take_up(arguments, ready)
         except OSError as error:
-            self._fail(task, ready, f"the run directory cannot be written: {error}")
+            # Not what the scheduler has by now, nor what came from the cache.
+            left = [each for each in ready if not each.state.final and not self._accepted(each)]
+            self._fail(task, left, f"the run directory cannot be written: {error}")
             return True
         finally:
             # What the next elements are given is read anew: more of it may be known then.
             if any(edge.mode.each for edge in task.edges) and not task.tally[TaskState.PENDING]:
                 self._arguments.pop(task.name, None)
+
+    def _accepted(self, instance: Instance) -> bool:
+        """Whether the scheduler has taken a job for an instance."""
+        wave = self.image.waves.get(-1 if instance.wave is None else instance.wave)
+        return wave is not None and bool(wave.record.native_ids)
 
     def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
         """What a task's elements are given; None, and the task ended, where that is impossible."""

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from reflow.config import Config
@@ -91,6 +91,14 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
             return _dispatch_under(store, settings, lease, executor)
     except StoreError:
         raise
+    except OSError as error:
+        # The file system may be back for the next dispatch, and what runs may run on.
+        log.exception("the run directory cannot be used")
+        said = f"a dispatch job on {os.uname().nodename} could not use the run directory: {error}"
+        with suppress(OSError):
+            write_whole(settings.layout.dispatch_trouble, said.encode())
+        let_go(store, lease)
+        return 1
     except Exception as error:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
@@ -103,7 +111,7 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
     except _Ended:
         let_go(store, lease)
         raise
-    except StoreError:
+    except (StoreError, OSError):
         raise
     except Exception as error:
         log.exception("the run cannot be dispatched")

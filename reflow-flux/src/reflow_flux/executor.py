@@ -20,6 +20,8 @@ from reflow.plugin_api import (
     JobHandle,
     JobRequest,
     JobStatus,
+    Limits,
+    SchedulerUnavailableError,
     StateTable,
     SubmissionUncertainError,
     Variables,
@@ -281,6 +283,16 @@ class FluxExecutor(BatchExecutor):
         return [found for position, _, found in active if position in positions]
 
     # -- limits ----------------------------------------------------------------------------
+    def ask_limits(self) -> Limits:
+        """Flux tells none. But no run is to begin where there is no instance to run it."""
+        result = self.ask(self._command("getattr", "instance-level"))
+        if result.exit_code != 0:
+            raise SchedulerUnavailableError(
+                f"there is no Flux instance here: {result.said}. Name one by FLUX_URI or by uri "
+                "under [executor.flux], or start one with `flux start`"
+            )
+        return Limits()
+
     def count_command(self) -> Command:
         """All jobs of this user that wait or run."""
         return self._list()

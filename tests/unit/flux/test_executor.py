@@ -404,7 +404,7 @@ def test_cancelling_what_is_over_is_no_failure(item: Step) -> None:
 
 
 def test_places_in_the_queue_are_counted() -> None:
-    executor, _ = flux(listed(part(5, 0), part(6, 1)), max_submit_jobs=10)
+    executor, _ = flux((0, "0\n", ""), listed(part(5, 0), part(6, 1)), max_submit_jobs=10)
 
     limits = executor.limits()
 

@@ -329,6 +329,19 @@ def test_an_instance_that_is_down_says_nothing(flux: FakeScheduler, shell: Shell
     flux.come_up()
 
 
+def test_without_an_instance_no_run_is_written_down(
+    flux: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    workflow = flow_file(STAGES).load()
+    flux.go_down()
+
+    with pytest.raises(SchedulerUnavailableError, match="no Flux instance"):
+        workflow.submit(run_dir="run", executor="flux")
+
+    assert not (tmp_path / "run").exists()
+    flux.come_up()
+
+
 def test_places_in_the_queue_are_counted_by_elements(flux: FakeScheduler, shell: Shell) -> None:
     executor = FluxExecutor(max_submit_jobs=100)
     assert executor.limits().queued_jobs == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,19 +22,16 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
-    ParameterError,
     SchedulerUnavailableError,
     StateTable,
     Variables,
-    clock,
-    in_units,
     index_list,
-    long_options,
-    one_line,
     whole_seconds,
 )
 
-from reflow_slurm import answers, limits
+from reflow_slurm import answers
+from reflow_slurm.directives import directives
+from reflow_slurm.site import Site
 from reflow_slurm.states import (
     NO_ACCOUNTING,
     OVER_ALREADY,
@@ -45,32 +41,6 @@ from reflow_slurm.states import (
     submission_error,
 )
 
-_RESERVED = {
-    "array": "it follows from the number of elements; see array_parallelism= for its limit",
-    "a": "it follows from the number of elements; see array_parallelism= for its limit",
-    "begin": "it decides when a job starts",
-    "b": "it decides when a job starts",
-    "chdir": "jobs start in the folder of the submission",
-    "D": "jobs start in the folder of the submission",
-    "clusters": "set `cluster` under [executor.slurm]",
-    "M": "set `cluster` under [executor.slurm]",
-    "dependency": "it follows from the workflow",
-    "d": "it follows from the workflow",
-    "error": "logs are in the run directory",
-    "e": "logs are in the run directory",
-    "output": "logs are in the run directory",
-    "o": "logs are in the run directory",
-    "export": "set `export_environment` under [executor.slurm]",
-    "job-name": "jobs are found again by it",
-    "J": "jobs are found again by it",
-    "parsable": "it reads the answer",
-    "quiet": "it reads the answer",
-    "Q": "it reads the answer",
-    "test-only": "nothing would be submitted",
-    "wait": "reflow does not wait for a job",
-    "W": "reflow does not wait for a job",
-    "wrap": "it writes the script",
-}
 _REMEMBERED = "now-7days"
 """How far back accounting is searched for a submission whose answer was lost."""
 _MOST_INDICES = 1000
@@ -104,8 +74,7 @@ class SlurmExecutor(BatchExecutor):
 
     _accounting: bool = field(default=True, init=False, repr=False)
     """False once sacct has said that there is no accounting."""
-    _config: dict[str, str] | None = field(default=None, init=False, repr=False)
-    _members: list[limits.Membership] | None = field(default=None, init=False, repr=False)
+    _site: Site | None = field(default=None, init=False, repr=False)
 
     name: ClassVar[str] = "slurm"
     scheduler: ClassVar[str] = "Slurm"
@@ -128,22 +97,10 @@ class SlurmExecutor(BatchExecutor):
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of sbatch(1)."""
-        resources = request.resources
-        options = dict(resources.options[self.name])
-        signal = options.pop("signal", self.signal)
-        if signal is not None:
-            options["signal"] = _to_the_script(str(signal))
-        return {
-            "output": _file_name(request.directory / LOG_NAME),
-            "array": None
-            if request.size is None
-            else self.array.expression(request.size, request.throttle),
-            "memory": None if resources.mem is None else f"{in_units(resources.mem, 1024**2)}M",
-            "walltime": None if resources.time is None else clock(resources.time, days=True),
-            "gpus": self.gpu_option.format(gpus=resources.gpus) if resources.gpus else None,
-            "excluded_hosts": ",".join(request.excluded_hosts),
-            "options": long_options(self.name, options, _RESERVED),
-        }
+        array = None
+        if request.size is not None:
+            array = self.array.expression(request.size, request.throttle)
+        return {"array": array, **directives(request, self.signal, self.gpu_option)}
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """What is true of one submission only is not in the script, which people resubmit."""
@@ -277,58 +234,9 @@ class SlurmExecutor(BatchExecutor):
 
     def ask_limits(self) -> Limits:
         """MaxArraySize, and the tightest limit on submitted jobs that Slurm tells of."""
-        if self._config is None:
-            result = self.ask(self._scontrol("show", "config"))
-            if result.exit_code != 0:
-                raise self.unavailable(result)
-            self._config = limits.configuration(result.stdout)
-        largest = limits.largest_array(self._config)
-        found = list(self._places()) if limits.enforces_limits(self._config) else []
-        if not found:
-            return Limits(max_array_size=largest)
-        tightest = min(found, key=lambda places: places.most - places.used)
-        return Limits(
-            max_array_size=largest,
-            max_submit_jobs=tightest.most,
-            queued_jobs=tightest.used,
-        )
-
-    def _places(self) -> Iterable[limits.Places]:
-        """Limits as far as this site lets its users see them."""
-        try:
-            user = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            # On nodes that do not know the site's users.
-            return
-        result = self.ask(
-            self._scontrol("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
-        )
-        if result.exit_code != 0:
-            return
-        account = self.account or limits.default_account(result.stdout, user)
-        if account is not None:
-            yield from limits.association_places(result.stdout, user, account)
-        qos = (self.options or {}).get("qos")
-        if qos is None:
-            # Asking slurmdbd takes long, and jobs of this run are in the queue nearly always.
-            in_use_now = limits.qualities_in_use(result.stdout, os.getuid())
-            qos = in_use_now[0] if len(in_use_now) == 1 else self._default_qos(user, account)
-        if not qos:
-            return
-        in_use = list(limits.quality_places(result.stdout, os.getuid(), account, str(qos)))
-        yield from in_use
-        if not in_use:
-            most = limits.quality_limit(
-                self._sacctmgr("qos", "where", f"name={qos}", "format=maxsubmitjobsperuser")
-            )
-            if most is not None:
-                yield limits.Places(most, 0)
-
-    def _default_qos(self, user: str, account: str | None) -> str | None:
-        if self._members is None:
-            words = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
-            self._members = limits.memberships(self._sacctmgr(*words))
-        return next((item.qos for item in self._members if item.account == account), None)
+        if self._site is None:
+            self._site = Site(self._scontrol, self._sacctmgr)
+        return self._site.ask(self.account, (self.options or {}).get("qos"))
 
     # -- commands --------------------------------------------------------------------------
     def _clusters(self) -> list[str]:
@@ -343,8 +251,8 @@ class SlurmExecutor(BatchExecutor):
         fields = f"--format={answers.ACCOUNTING_FIELDS}"
         return Command((self.sacct, *self._clusters(), *shown, fields, *words))
 
-    def _scontrol(self, *words: str) -> Command:
-        return Command((self.scontrol, *self._clusters(), *words))
+    def _scontrol(self, *words: str) -> CommandResult:
+        return self.ask(Command((self.scontrol, *self._clusters(), *words)))
 
     def _sacctmgr(self, *words: str) -> str:
         """What sacctmgr prints; nothing where it may not be asked, or accounting is away."""
@@ -362,25 +270,6 @@ def _ids(handles: Sequence[JobHandle]) -> str:
 def _local(time: datetime) -> str:
     """Times for sacct, which reads them in the time zone of the process that asks."""
     return time.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _to_the_script(signal: str) -> str:
-    """Without `B:` only steps get the signal; the worker is the script's own process."""
-    return signal if ":" in signal else f"B:{signal}"
-
-
-def _file_name(path: Path) -> str:
-    """A file for `--output`, where `%` starts a pattern.
-
-    A backslash switches patterns off, and is itself lost on the way to the node.
-    """
-    text = one_line(path)
-    if "\\" in text:
-        raise ParameterError(
-            f"Slurm cannot write to {text!r}, because of the backslash. Choose another run "
-            "directory."
-        )
-    return text.replace("%", "%%")
 
 
 def _text_of(path: Path) -> str:

@@ -411,7 +411,7 @@ def test_a_user_whom_a_node_does_not_know_is_not_asked_for_limits(
     def unknown(uid: int) -> None:
         raise KeyError(uid)
 
-    monkeypatch.setattr("reflow_slurm.executor.pwd.getpwuid", unknown)
+    monkeypatch.setattr("reflow_slurm.site.pwd.getpwuid", unknown)
     settings = "MaxArraySize = 1001\nAccountingStorageEnforce = limits\n"
     executor, _ = slurm((0, settings, ""))
     assert executor.limits() == Limits(max_array_size=1001)

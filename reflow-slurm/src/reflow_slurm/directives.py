@@ -1,0 +1,80 @@
+"""What a request comes to in directives of sbatch(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reflow.plugin_api import (
+    LOG_NAME,
+    JobRequest,
+    ParameterError,
+    clock,
+    in_units,
+    long_options,
+    one_line,
+)
+
+_RESERVED = {
+    "array": "it follows from the number of elements; see array_parallelism= for its limit",
+    "a": "it follows from the number of elements; see array_parallelism= for its limit",
+    "begin": "it decides when a job starts",
+    "b": "it decides when a job starts",
+    "chdir": "jobs start in the folder of the submission",
+    "D": "jobs start in the folder of the submission",
+    "clusters": "set `cluster` under [executor.slurm]",
+    "M": "set `cluster` under [executor.slurm]",
+    "dependency": "it follows from the workflow",
+    "d": "it follows from the workflow",
+    "error": "logs are in the run directory",
+    "e": "logs are in the run directory",
+    "output": "logs are in the run directory",
+    "o": "logs are in the run directory",
+    "export": "set `export_environment` under [executor.slurm]",
+    "job-name": "jobs are found again by it",
+    "J": "jobs are found again by it",
+    "parsable": "it reads the answer",
+    "quiet": "it reads the answer",
+    "Q": "it reads the answer",
+    "test-only": "nothing would be submitted",
+    "wait": "reflow does not wait for a job",
+    "W": "reflow does not wait for a job",
+    "wrap": "it writes the script",
+}
+
+
+def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapping[str, Any]:
+    """What the template is given; `signal` and `gpu_option` are the executor's settings."""
+    resources = request.resources
+    options = dict(resources.options["slurm"])
+    signal = options.pop("signal", signal)
+    if signal is not None:
+        options["signal"] = _to_the_script(str(signal))
+    return {
+        "output": _file_name(request.directory / LOG_NAME),
+        "memory": None if resources.mem is None else f"{in_units(resources.mem, 1024**2)}M",
+        "walltime": None if resources.time is None else clock(resources.time, days=True),
+        "gpus": gpu_option.format(gpus=resources.gpus) if resources.gpus else None,
+        "excluded_hosts": ",".join(request.excluded_hosts),
+        "options": long_options("slurm", options, _RESERVED),
+    }
+
+
+def _to_the_script(signal: str) -> str:
+    """Without `B:` only steps get the signal; the worker is the script's own process."""
+    return signal if ":" in signal else f"B:{signal}"
+
+
+def _file_name(path: Path) -> str:
+    """A file for `--output`, where `%` starts a pattern.
+
+    A backslash switches patterns off, and is itself lost on the way to the node.
+    """
+    text = one_line(path)
+    if "\\" in text:
+        raise ParameterError(
+            f"Slurm cannot write to {text!r}, because of the backslash. Choose another run "
+            "directory."
+        )
+    return text.replace("%", "%%")

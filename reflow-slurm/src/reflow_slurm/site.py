@@ -1,0 +1,86 @@
+"""Asking a site how much it lets its users submit."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+
+from reflow.plugin_api import CommandResult, Limits, SchedulerUnavailableError
+
+from reflow_slurm import limits
+
+
+class Site:
+    """A site's limits. What does not change while a process lives is asked once."""
+
+    def __init__(
+        self, scontrol: Callable[..., CommandResult], sacctmgr: Callable[..., str]
+    ) -> None:
+        """Of two functions that run a command with the words that they are given."""
+        self._scontrol = scontrol
+        self._sacctmgr = sacctmgr
+        self._config: dict[str, str] | None = None
+        self._members: list[limits.Membership] | None = None
+
+    def ask(self, account: str | None, qos: object) -> Limits:
+        """The largest array, and the tightest limit on submitted jobs that Slurm tells of.
+
+        `account` and `qos` are those that jobs ask for, None where they ask for none. Raises
+        `SchedulerUnavailableError`.
+        """
+        if self._config is None:
+            result = self._scontrol("show", "config")
+            if result.exit_code != 0:
+                raise SchedulerUnavailableError(
+                    f"Slurm did not answer: {result.argv[0]}: {result.said}"
+                )
+            self._config = limits.configuration(result.stdout)
+        largest = limits.largest_array(self._config)
+        found: list[limits.Places] = []
+        if limits.enforces_limits(self._config):
+            found = list(self._places(account, qos))
+        if not found:
+            return Limits(max_array_size=largest)
+        tightest = min(found, key=lambda places: places.most - places.used)
+        return Limits(
+            max_array_size=largest,
+            max_submit_jobs=tightest.most,
+            queued_jobs=tightest.used,
+        )
+
+    def _places(self, account: str | None, qos: object) -> Iterator[limits.Places]:
+        """Limits as far as this site lets its users see them."""
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            # On nodes that do not know the site's users.
+            return
+        result = self._scontrol(
+            "--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos"
+        )
+        if result.exit_code != 0:
+            return
+        account = account or limits.default_account(result.stdout, user)
+        if account is not None:
+            yield from limits.association_places(result.stdout, user, account)
+        if qos is None:
+            # Asking slurmdbd takes long, and jobs of this run are in the queue nearly always.
+            in_use_now = limits.qualities_in_use(result.stdout, os.getuid())
+            qos = in_use_now[0] if len(in_use_now) == 1 else self._default_qos(user, account)
+        if not qos:
+            return
+        in_use = list(limits.quality_places(result.stdout, os.getuid(), account, str(qos)))
+        yield from in_use
+        if not in_use:
+            most = limits.quality_limit(
+                self._sacctmgr("qos", "where", f"name={qos}", "format=maxsubmitjobsperuser")
+            )
+            if most is not None:
+                yield limits.Places(most, 0)
+
+    def _default_qos(self, user: str, account: str | None) -> str | None:
+        if self._members is None:
+            words = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
+            self._members = limits.memberships(self._sacctmgr(*words))
+        return next((item.qos for item in self._members if item.account == account), None)

@@ -53,7 +53,7 @@ class LiveSite(Site):
     @property
     def patience(self) -> float:
         """Real schedulers start jobs when they see fit."""
-        return 240.0
+        return 280.0
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -47,6 +47,8 @@ class TestGridEngine(RunningConformance, WorkflowConformance):
     executor_class = SGEExecutor
     submit_command = "qsub"
     query_commands = ("qstat",)
+    # A cell of one host with eight slots starts no more than these in a minute.
+    many_elements = 300
     # qdel kills at once; what `-notify` adds comes from the option of that name.
     warns_before_kill = False
 

@@ -60,14 +60,15 @@ class LifeScenarios(OnSite):
         assert sorted(bench.file("seen").read_text().split()) == ["0", "1"]
 
     def test_of_a_thousand_elements_each_runs_once(self, bench: Bench) -> None:
-        handle = bench.submit('echo "$1" >>seen', size=1000)
+        size = self.many_elements
+        handle = bench.submit('echo "$1" >>seen', size=size)
 
         bench.until_over(handle)
 
         said = bench.by_position(handle).values()
         assert [status for status in said if status.state is not JobState.COMPLETED] == []
         ran = sorted(map(int, bench.file("seen").read_text().split()))
-        assert ran == list(range(1000))
+        assert ran == list(range(size))
 
     def test_no_more_elements_run_at_once_than_wanted(self, bench: Bench) -> None:
         if not bench.executor.capabilities.throttle:
@@ -85,11 +86,11 @@ class LifeScenarios(OnSite):
 
     def test_a_job_that_is_to_begin_later_waits(self, bench: Bench) -> None:
         needs_begin_time(bench)
-        handle = bench.submit("touch begun", begin_in=timedelta(minutes=2))
+        handle = bench.submit("touch begun", begin_in=timedelta(minutes=1))
         status = bench.status(handle)
         assert (status.state, status.impossible) == (JobState.QUEUED, False)
 
-        bench.site.let_time_pass(60)
+        bench.site.let_time_pass(20)
         assert bench.status(handle).state is JobState.QUEUED
         assert not bench.file("begun").exists()
         bench.site.let_time_pass(130)

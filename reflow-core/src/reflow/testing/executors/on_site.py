@@ -37,6 +37,8 @@ class OnSite(ExecutorKit):
     """What the scheduler refuses at once."""
     impossible: ClassVar[Resources] = Resources(cpus=5000)
     """What can never be met, whether or not it is accepted at first."""
+    many_elements: ClassVar[int] = 1000
+    """How many elements the largest array has that is run to its end."""
     more_commands: ClassVar[int] = 0
     """How many more commands it takes to submit, poll and cancel 1000 elements than 10."""
     jobs_survive_outages: ClassVar[bool] = True

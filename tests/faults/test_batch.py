@@ -433,6 +433,21 @@ def test_a_full_disk_while_submitting_fails_what_was_not_submitted_and_nothing_e
     assert batch.flow.deeds == ONCE
 
 
+def test_who_follows_a_run_fills_a_narrow_queue_in_few_steps(
+    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    limits = MillExecutor.limits
+    monkeypatch.setattr(MillExecutor, "limits", lambda self: asked.append(1) or limits(self))
+    flow = flow_file(FLOW.replace('did(f"each-{x}")', "time.sleep(0.05)"))
+    batch = Batch(mill, flow)
+    run = batch.follow({"max_submit_jobs": 14}, size=60)
+    assert run.state == "SUCCESS"
+    # Not one job for each place that comes free, nor a question whenever one does.
+    assert len(batch.jobs("each")) <= 12
+    assert len(asked) <= 12
+
+
 def test_two_arrays_of_one_wave_run_each_element_once(
     mill: Folder, flow_file: Flows, quick: None
 ) -> None:

@@ -16,6 +16,7 @@ from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.names import token
+from reflow.engine.plan import EARLY_SHARE
 from reflow.engine.requests import array_size, dispatch_request, wave_request
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputRecord, WaveSpec, write_inputs
@@ -40,6 +41,8 @@ from reflow.values.seal import may_refer
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds before a scheduler that took nothing more is tried again: first, and at most."""
+LIMITS_HOLD = 10.0
+"""Seconds that the scheduler's limits, and what it counted against them, are believed."""
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
 
@@ -80,6 +83,7 @@ class Submitter:
         self._defaults = config.defaults
         self._watched = continues and config.dispatch.watchdog
         self._limits: Limits | None = None
+        self._ask_again_at = 0.0
         self._handed_over = 0
         self._never_room = False
         self._takeable: dict[str | None, int] = {}
@@ -90,9 +94,14 @@ class Submitter:
         """Why the scheduler took nothing more for now; empty when it did."""
 
     def new_step(self) -> None:
-        """Ask for the limits anew when next they matter; try again what is due."""
-        self._limits = None
-        self._handed_over = 0
+        """Ask for the limits anew when next they matter; try again what is due.
+
+        Whoever follows a run takes a step every few seconds. What is known a little longer knows
+        too little room at worst.
+        """
+        if time.monotonic() >= self._ask_again_at or not self._image.outstanding():
+            self._limits = None
+            self._handed_over = 0
         if time.monotonic() >= self._try_again_at:
             self.deferred = ""
 
@@ -169,7 +178,11 @@ class Submitter:
         largest = self._limit().max_array_size or free
         full, rest = divmod(free, largest + 1)
         room = full * largest + max(0, rest - 1)
-        if room or self._image.outstanding():
+        outstanding = self._image.outstanding()
+        if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
+            # More places come free while those run: better few waves than many.
+            return 0
+        if room or outstanding:
             return room
         if places > 0:
             # Nothing would go on by itself: that matters more than what is kept free.
@@ -203,6 +216,7 @@ class Submitter:
         if self._limits is None:
             try:
                 self._limits = self._executor.limits()
+                self._ask_again_at = time.monotonic() + LIMITS_HOLD
             except SchedulerUnavailableError as error:
                 log.warning("the scheduler did not tell its limits: %s", error)
                 self._defer(str(error))

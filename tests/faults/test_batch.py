@@ -17,6 +17,7 @@ from reflow.engine.dispatch import Dispatcher
 from reflow.engine.lease import take
 from reflow.engine.opened import dispatcher_of
 from reflow.engine.settings import read_settings
+from reflow.model.jobs import Limits
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.mill import Fate, Folder, MillExecutor, Trouble
@@ -438,7 +439,12 @@ def test_who_follows_a_run_fills_a_narrow_queue_in_few_steps(
 ) -> None:
     asked = []
     limits = MillExecutor.limits
-    monkeypatch.setattr(MillExecutor, "limits", lambda self: asked.append(1) or limits(self))
+
+    def count(self: MillExecutor) -> Limits:
+        asked.append(1)
+        return limits(self)
+
+    monkeypatch.setattr(MillExecutor, "limits", count)
     flow = flow_file(FLOW.replace('did(f"each-{x}")', "time.sleep(0.05)"))
     batch = Batch(mill, flow)
     run = batch.follow({"max_submit_jobs": 14}, size=60)

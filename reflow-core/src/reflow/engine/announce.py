@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 
 from reflow.engine.layout import BLOCK, WaveLayout
 from reflow.engine.settings import RunSettings
@@ -46,6 +45,9 @@ def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int
     """Count a result, and take a dispatch step in another process if it was the last."""
     if not is_last(layout, position, size):
         return
+    # Of a thousand workers, one gets here.
+    import subprocess
+
     with settings.layout.dispatch_log.open("ab") as out:
         subprocess.run(
             [

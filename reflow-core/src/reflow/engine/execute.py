@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import chdir
 from typing import Any
@@ -221,6 +220,8 @@ def summary(error: BaseException) -> str:
 
 def _shown(error: BaseException) -> str:
     """The traceback without reflow's own frames above the task's."""
+    import traceback
+
     frames = error.__traceback__
     inner = frames.tb_next if frames is not None else None
     try:

@@ -12,6 +12,9 @@ from tests.services.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
 
+# `--reflow-live`: the executors' scenarios on the real schedulers that are here, too.
+pytest_plugins = ["reflow.testing.pytest_plugin"]
+
 settings.register_profile("reflow", database=None, deadline=None)
 settings.load_profile("reflow")
 

@@ -46,6 +46,7 @@ class TestPbs(ExecutorConformance):
     fake_settings = {"cpus_per_node": 16}
     submit_command = "qsub"
     query_commands = ("qstat",)
+    telling_commands = ("pbsnodes",)
     # The shell above the script dies of it at once, and with it the job.
     warns_before_kill = False
 

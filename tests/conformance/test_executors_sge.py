@@ -42,6 +42,7 @@ class TestGridEngine(ExecutorConformance):
     fake_settings = {"cpus_per_node": 16}
     submit_command = "qsub"
     query_commands = ("qstat",)
+    telling_commands = ("qconf",)
     # qdel kills at once; what `-notify` adds comes from the option of that name.
     warns_before_kill = False
     # h_vmem limits address space: a task over it sees its own allocation fail.

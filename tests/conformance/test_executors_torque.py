@@ -22,6 +22,7 @@ class TestTorque(ExecutorConformance):
     fake_settings = {"cpus_per_node": 16}
     submit_command = "qsub"
     query_commands = ("qstat",)
+    telling_commands = ("pbsnodes",)
     # As with PBS Pro.
     warns_before_kill = False
     # reflow's watchdog goes on with the run.

@@ -31,6 +31,8 @@ class OnSite(ExecutorKit):
     program does several things, `pond submit`."""
     query_commands: ClassVar[tuple[str, ...]] = ()
     """The commands that `poll` asks the queue with, written alike."""
+    telling_commands: ClassVar[tuple[str, ...]] = ()
+    """Commands that show which scheduler is here where others have commands of the same names."""
     hurry: ClassVar[Mapping[str, Any]] = {"timeout": 2.0}
     """Settings with which a command that does not answer is soon given up."""
     refused: ClassVar[Resources] = Resources(queue="nosuchqueue")
@@ -68,7 +70,8 @@ class OnSite(ExecutorKit):
     @classmethod
     def live_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
         """The site of tier 3. The default is the scheduler whose commands are on PATH."""
-        commands = {text.split()[0] for text in (cls.submit_command, *cls.query_commands)}
+        used = (cls.submit_command, *cls.query_commands, *cls.telling_commands)
+        commands = {text.split()[0] for text in used}
         missing = sorted(command for command in commands if shutil.which(command) is None)
         if missing:
             pytest.skip(f"there is no {' and no '.join(missing)} on PATH")

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,6 +82,26 @@ def test_a_write_ahead_log_is_given_up_on_a_network_file_system(
     store.close()
     on(NETWORK)
     assert store.run(RUN) == new_run()
+    store.close()
+    assert journal(tmp_path / "m.db") == "delete"
+
+
+def test_the_journal_is_changed_once_nobody_else_uses_the_file(
+    on: Callable[[Mount | None], None], store: SqlStore, tmp_path: Path
+) -> None:
+    on(LOCAL)
+    store.create_run(new_run(), [])
+    store.close()
+    other = sqlite3.connect(tmp_path / "m.db", check_same_thread=False)
+    other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    on(NETWORK)
+    # SQLite itself does not wait for others here.
+    leaving = threading.Timer(0.3, other.close)
+    leaving.start()
+    try:
+        assert store.run(RUN) == new_run()
+    finally:
+        leaving.join()
     store.close()
     assert journal(tmp_path / "m.db") == "delete"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -147,9 +148,26 @@ class SqliteDialect(Dialect):
         if new:
             orm.run_sql(handle, f"PRAGMA page_size = {PAGE_BYTES}")
         if local and new and present != "wal":
-            orm.run_sql(handle, "PRAGMA journal_mode = wal")
+            _change_journal(handle, "wal")
         elif not local and present == "wal":
-            orm.run_sql(handle, "PRAGMA journal_mode = delete")
+            _change_journal(handle, "delete")
+
+
+def _change_journal(handle: Handle, mode: str) -> None:
+    """Change it once nobody else uses the file.
+
+    Where two processes open a new file at once, SQLite may refuse one of them without waiting.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            orm.run_sql(handle, f"PRAGMA journal_mode = {mode}")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 _SENTENCES = {

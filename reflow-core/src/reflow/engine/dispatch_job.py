@@ -57,8 +57,7 @@ def main(arguments: list[str]) -> int:
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. People cannot be told through it.
         log.exception("the manifest database failed")
-        said = f"a dispatch job on {os.uname().nodename} could not use the manifest: {error}"
-        write_whole(settings.layout.dispatch_trouble, said.encode())
+        _leave_word(settings, "the manifest", error)
         return 1
     finally:
         store.close()
@@ -94,9 +93,8 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     except OSError as error:
         # The file system may be back for the next dispatch, and what runs may run on.
         log.exception("the run directory cannot be used")
-        said = f"a dispatch job on {os.uname().nodename} could not use the run directory: {error}"
         with suppress(OSError):
-            write_whole(settings.layout.dispatch_trouble, said.encode())
+            _leave_word(settings, "the run directory", error)
         let_go(store, lease)
         return 1
     except Exception as error:
@@ -135,6 +133,12 @@ def _dispatch(dispatcher: Dispatcher) -> None:
             dispatcher.arm_watchdog()
         if dispatcher.let_go():
             return
+
+
+def _leave_word(settings: RunSettings, what: str, error: Exception) -> None:
+    """Let `status` say what a dispatch job could not use. Raises `OSError`."""
+    said = f"a dispatch job on {os.uname().nodename} could not use {what}: {error}"
+    write_whole(settings.layout.dispatch_trouble, said.encode())
 
 
 def _end(number: int, frame: object) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
-from reflow.model.jobs import JobHandle, JobRequest, JobStatus
+from reflow.model.jobs import JobHandle
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState, RunState
 from reflow.testing.fakes import FakeScheduler
 from reflow_flux.executor import FluxExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import FlowFile, until
+from tests.e2e.support import until
+from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, fake_scheduler, states
+from tests.unit.on_a_fake import shell as shell
 
 LIMITED = """
 wf = Workflow("limited")
@@ -37,64 +38,11 @@ def each(number: Annotated[int, Result(step="prepare")]) -> int:
     return number
 """
 
-STAGES = """
-wf = Workflow("stages")
-
-
-@wf.job()
-def prepare() -> list[str]:
-    return ["a", "b", "c"]
-
-
-@wf.job(array=True, array_parallelism=2, mem="100M", time="00:05:00", cpus=2)
-def each(word: Annotated[str, Result(step="prepare")]) -> str:
-    did(word)
-    return word
-
-
-@wf.job()
-def gather(words: Annotated[list[str], Result(step="each")]) -> str:
-    return "".join(words)
-"""
-
-MakeFlow = Callable[..., FlowFile]
-Shell = Callable[..., JobRequest]
-
 
 @pytest.fixture
 def flux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler("flux", folder) as fake:
-        fake.activate()
+    with fake_scheduler("flux", tmp_path, monkeypatch) as fake:
         yield fake
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
-        directory = tmp_path / token
-        directory.mkdir()
-        return JobRequest(
-            token=token,
-            command=("/bin/sh", "-c", text, "sh"),
-            directory=directory,
-            working_directory=tmp_path,
-            **wishes,
-        )
-
-    return make
-
-
-def states(executor: FluxExecutor, *handles: JobHandle) -> list[JobState]:
-    return [status.state for status in executor.poll(handles)]
-
-
-def end_of(executor: FluxExecutor, handle: JobHandle) -> JobStatus:
-    until(lambda: all(status.state.over for status in executor.poll([handle])))
-    (status,) = executor.poll([handle])
-    return status
 
 
 def test_a_run_goes_from_stage_to_stage_by_itself(flux: FakeScheduler, flow_file: MakeFlow) -> None:

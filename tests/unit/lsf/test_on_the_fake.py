@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,34 +17,16 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.model.jobs import JobHandle, JobRequest, JobStatus
+from reflow.model.jobs import JobHandle
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState, RunState
 from reflow.testing.fakes import FakeScheduler
 from reflow_lsf.executor import LSFExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import FlowFile, counts, until
-
-STAGES = """
-wf = Workflow("stages")
-
-
-@wf.job()
-def prepare() -> list[str]:
-    return ["a", "b", "c"]
-
-
-@wf.job(array=True, array_parallelism=2, mem="100M", time="00:05:00", cpus=2)
-def each(word: Annotated[str, Result(step="prepare")]) -> str:
-    did(word)
-    return word
-
-
-@wf.job()
-def gather(words: Annotated[list[str], Result(step="each")]) -> str:
-    return "".join(words)
-"""
+from tests.e2e.support import counts, until
+from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, fake_scheduler, states
+from tests.unit.on_a_fake import shell as shell
 
 SLOW = """
 wf = Workflow("slow")
@@ -57,44 +39,11 @@ def slow() -> str:
     return "done"
 """
 
-MakeFlow = Callable[..., FlowFile]
-Shell = Callable[..., JobRequest]
-
 
 @pytest.fixture
 def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler("lsf", folder) as fake:
-        fake.activate()
+    with fake_scheduler("lsf", tmp_path, monkeypatch) as fake:
         yield fake
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
-        directory = tmp_path / token
-        directory.mkdir()
-        return JobRequest(
-            token=token,
-            command=("/bin/sh", "-c", text, "sh"),
-            directory=directory,
-            working_directory=tmp_path,
-            **wishes,
-        )
-
-    return make
-
-
-def states(executor: LSFExecutor, *handles: JobHandle) -> list[JobState]:
-    return [status.state for status in executor.poll(handles)]
-
-
-def end_of(executor: LSFExecutor, handle: JobHandle) -> JobStatus:
-    until(lambda: all(status.state.over for status in executor.poll([handle])))
-    (status,) = executor.poll([handle])
-    return status
 
 
 def test_a_run_goes_from_stage_to_stage_by_itself(lsf: FakeScheduler, flow_file: MakeFlow) -> None:

@@ -1,0 +1,78 @@
+"""What tests of a backend on its fake scheduler stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle, JobRequest, JobStatus
+from reflow.model.states import JobState
+from reflow.testing.fakes import FakeScheduler
+
+from tests.e2e.support import FlowFile, until
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def prepare() -> list[str]:
+    return ["a", "b", "c"]
+
+
+@wf.job(array=True, array_parallelism=2, mem="100M", time="00:05:00", cpus=2)
+def each(word: Annotated[str, Result(step="prepare")]) -> str:
+    did(word)
+    return word
+
+
+@wf.job()
+def gather(words: Annotated[list[str], Result(step="each")]) -> str:
+    return "".join(words)
+"""
+
+MakeFlow = Callable[..., FlowFile]
+Shell = Callable[..., JobRequest]
+
+
+@contextmanager
+def fake_scheduler(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeScheduler]:
+    """A fake whose commands are on PATH, and runs that soon give up what is gone."""
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler(name, folder) as fake:
+        fake.activate()
+        yield fake
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
+        directory = tmp_path / token
+        directory.mkdir()
+        return JobRequest(
+            token=token,
+            command=("/bin/sh", "-c", text, "sh"),
+            directory=directory,
+            working_directory=tmp_path,
+            **wishes,
+        )
+
+    return make
+
+
+def states(executor: Executor, *handles: JobHandle) -> list[JobState]:
+    return [status.state for status in executor.poll(handles)]
+
+
+def end_of(executor: Executor, handle: JobHandle) -> JobStatus:
+    until(lambda: all(status.state.over for status in executor.poll([handle])))
+    (status,) = executor.poll([handle])
+    return status

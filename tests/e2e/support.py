@@ -14,6 +14,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import pytest
+from reflow.testing.fakes import FakeScheduler
+
 WAYS = ("inline", "pool", "background")
 """In the person's own process, in a pool of two, and through the local executor."""
 
@@ -27,6 +30,19 @@ def until(condition: Callable[[], Any], seconds: float = SECONDS) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def fake_scheduler(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeScheduler]:
+    """A fake whose commands are on PATH, and runs that soon give up what is gone."""
+    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    with FakeScheduler(name, folder) as fake:
+        fake.activate()
+        yield fake
 
 
 class FlowFile:

@@ -9,7 +9,7 @@ import pytest
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.support import FlowFile, counts, until
+from tests.e2e.support import FlowFile, counts, fake_scheduler, until
 
 STAGES = """
 wf = Workflow("stages")
@@ -36,11 +36,7 @@ REFUSALS = {
 def cluster(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FakeScheduler]:
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler(request.param, folder) as fake:
-        fake.activate()
+    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
         yield fake
 
 

@@ -9,7 +9,7 @@ import pytest
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.support import FlowFile, counts, failed, until
+from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
 
 MakeFlow = Callable[..., FlowFile]
 
@@ -70,11 +70,7 @@ def each(number: Annotated[int, Result(step="numbers")]) -> int:
 def cluster(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FakeScheduler]:
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler(request.param, folder) as fake:
-        fake.activate()
+    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
         yield fake
 
 

@@ -15,7 +15,7 @@ from reflow.model.states import RunState, TaskState
 from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor
 
-from tests.e2e.support import FlowFile, counts, failed, until
+from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
 
 MakeFlow = Callable[..., FlowFile]
 
@@ -42,11 +42,7 @@ def gather(words: Annotated[list[str], Result(step="each")]) -> str:
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler("slurm", folder) as fake:
-        fake.activate()
+    with fake_scheduler("slurm", tmp_path, monkeypatch) as fake:
         yield fake
 
 

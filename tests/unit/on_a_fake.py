@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.states import JobState
-from reflow.testing.fakes import FakeScheduler
 
 from tests.e2e.support import FlowFile, until
 
@@ -37,19 +35,6 @@ def gather(words: Annotated[list[str], Result(step="each")]) -> str:
 
 MakeFlow = Callable[..., FlowFile]
 Shell = Callable[..., JobRequest]
-
-
-@contextmanager
-def fake_scheduler(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    """A fake whose commands are on PATH, and runs that soon give up what is gone."""
-    monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    with FakeScheduler(name, folder) as fake:
-        fake.activate()
-        yield fake
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from reflow.testing.fakes import FakeScheduler
 from reflow_flux.executor import FluxExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import until
-from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, fake_scheduler, states
+from tests.e2e.support import fake_scheduler, until
+from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
 from tests.unit.on_a_fake import shell as shell
 
 LIMITED = """

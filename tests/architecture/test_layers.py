@@ -195,6 +195,23 @@ def test_nothing_was_written_into_any_distribution_for_a_third_party() -> None:
     assert named == []
 
 
+def test_packages_hold_source_templates_and_nothing_that_was_left_behind() -> None:
+    kinds = {".py", ".pyc", ".j2", ".typed"}
+    left_behind = [
+        path
+        for package in ROOT.glob("reflow-*/src/reflow*")
+        if package.suffix != ".egg-info"
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in kinds and not _is_hidden(path)
+    ]
+    assert left_behind == []
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a tool keeps it, out of sight."""
+    return any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+
+
 def test_the_core_imports_no_backend() -> None:
     wrong = [
         f"{module_of(path)}:{line} imports {name}"

@@ -39,7 +39,8 @@ class TestGridEngine(ExecutorConformance):
         ),
     }
     fake = "sge"
-    fake_settings = {"cpus_per_node": 16}
+    # As on a real cell, accounting tells of a job some time after the queue has let go of it.
+    fake_settings = {"cpus_per_node": 16, "flush_time": 1}
     submit_command = "qsub"
     query_commands = ("qstat",)
     telling_commands = ("qconf",)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reflow.executors.contract import Executor
 from reflow.model.jobs import LOG_NAME, JobHandle, JobRequest, JobStatus, Submission
 from reflow.model.states import JobState
 from reflow.testing.executors.site import Site
+
+T = TypeVar("T")
 
 _TOKENS = iter(range(1, 10**9))
 """Tokens differ among all scenarios of a process."""
@@ -79,14 +81,15 @@ class Bench:
         """The state of each element, in order."""
         return [status.state for _, status in sorted(self.by_position(handle).items())]
 
-    def until(self, what: str, condition: Callable[[], object]) -> None:
-        """Wait for a condition; fail when it does not come about."""
+    def until(self, what: str, condition: Callable[[], T]) -> T:
+        """Wait for a condition, and return what it gave; fail when it does not come about."""
         end = time.monotonic() + self.site.patience
         pause = 0.02
-        while not condition():
+        while not (given := condition()):
             assert time.monotonic() < end, f"waited in vain for {what}"
             self.executor.wait(pause)
             pause = min(pause * 1.5, 0.3)
+        return given
 
     def until_over(self, *handles: JobHandle) -> None:
         """Wait until the scheduler says of all of these jobs, and all elements, that they ended."""
@@ -95,8 +98,19 @@ class Bench:
             lambda: all(status.state.over for status in self.executor.poll(handles)),
         )
 
+    def until_elements_over(self, handle: JobHandle, *positions: int) -> None:
+        """Wait until the scheduler says of these elements that they ended."""
+        self.until(
+            "the end of elements",
+            lambda: all(self.by_position(handle)[position].state.over for position in positions),
+        )
+
     def until_at_rest(self, *handles: JobHandle) -> None:
-        """Wait until these jobs neither wait nor run, whatever is known of their end."""
+        """Wait until these jobs neither wait nor run, whatever is known of their end.
+
+        Between the queue and accounting nothing is known even of jobs that ended well, for as long
+        as the scheduler takes to write it down: where the end matters, wait until they are over.
+        """
         self.until(
             "the jobs to come to rest",
             lambda: all(

@@ -259,7 +259,7 @@ class LifeScenarios(OnSite):
             ),
         )
         bench.file("go").touch()
-        bench.until_at_rest(handle)
+        bench.until_elements_over(handle, 1, 3)
         states = bench.states(handle)
         assert [states[position] for position in (1, 3)] == [JobState.COMPLETED] * 2
         assert JobState.COMPLETED not in [states[position] for position in (0, 2)]
@@ -275,7 +275,7 @@ class LifeScenarios(OnSite):
         bench.executor.cancel_positions(handle, [1, 3])
 
         bench.file("go").touch()
-        bench.until_at_rest(handle)
+        bench.until_elements_over(handle, 0, 2, 4)
         said = bench.by_position(handle)
         assert [said[position].state for position in (0, 2, 4)] == [JobState.COMPLETED] * 3
         assert [said[position] for position in (1, 3) if not never_ran(said[position])] == []

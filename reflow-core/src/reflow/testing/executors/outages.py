@@ -88,8 +88,7 @@ class OutageScenarios(OnSite):
         with pytest.raises(SubmissionUncertainError):
             bench.executor.submit(request)
 
-        bench.until("the job to be found", lambda: bench.executor.find(request.token))
-        (found,) = bench.executor.find(request.token)
+        (found,) = bench.until("the job to be found", lambda: bench.executor.find(request.token))
         bench.remember(found)
         bench.until("the work", lambda: bench.file("ran").exists())
         bench.until("all of it", lambda: len(bench.file("ran").read_text()) == (request.size or 1))

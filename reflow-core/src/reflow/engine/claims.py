@@ -29,7 +29,9 @@ def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
     decides, never what `link` returned: an answer lost on the way reads as a failure.
     Raises `OSError` where nothing can be written.
     """
-    private = layout.claims / f".{position}.{mine.host}.{mine.pid}"
+    block = layout.claim_block(position)
+    block.mkdir(exist_ok=True)
+    private = block / f".{position}.{mine.host}.{mine.pid}"
     write_whole(private, json.dumps(asdict(mine)).encode())
     try:
         for level in range(_level(layout, position), 1_000_000):
@@ -61,7 +63,7 @@ def read_claim(path: Path) -> Claim:
 
 
 def _path(layout: WaveLayout, position: int, level: int) -> Path:
-    return layout.claims / f"{position}.{level}"
+    return layout.claim_block(position) / f"{position}.{level}"
 
 
 def _level(layout: WaveLayout, position: int) -> int:

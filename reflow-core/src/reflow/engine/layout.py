@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 1000
-"""Positions whose results share a folder."""
+"""Positions whose claims share a folder, and so their results: file servers are slow where
+thousands of hosts write to the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,11 @@ class WaveLayout:
         """Link counts by which the last of a block knows that it is the last."""
         return self.directory / "done"
 
-    def block(self, position: int) -> Path:
+    def claim_block(self, position: int) -> Path:
+        """The folder of a position's claims."""
+        return self.claims / str(position // BLOCK)
+
+    def result_block(self, position: int) -> Path:
         """The folder of a position's result file."""
         return self.results / str(position // BLOCK)
 

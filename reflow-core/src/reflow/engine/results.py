@@ -113,7 +113,7 @@ def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
 
     Raises `OSError` where it cannot be written.
     """
-    block = layout.block(record.position)
+    block = layout.result_block(record.position)
     block.mkdir(parents=True, exist_ok=True)
     name = f"{record.position}.{record.attempt}.{incarnation}.json"
     if not (block / name).exists():

@@ -103,7 +103,7 @@ def _safe(mine: Claim) -> str:
 
 
 def _succeeded(layout: WaveLayout, position: int) -> bool:
-    block = layout.block(position)
+    block = layout.result_block(position)
     return any(
         f'"{TaskState.SUCCESS}"' in path.read_text()[:100]
         for path in block.glob(f"{position}.*.json")

@@ -8,29 +8,16 @@ from dataclasses import dataclass, replace
 
 from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus
 
+from reflow_pbs.ids import JobId, job_id
 from reflow_pbs.states import DELETED, HELD, NEVER_RUNS, SIGNALLED, STATES
 
-_ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
 _TEXT = re.compile(r"^ {4}([\w.]+) = (.*)$", re.MULTILINE)
 _WRAPPED = re.compile(r"\n\t")
 _BARE_SHELL_SIGNALS = range(129, 160)
 """What a login shell makes of a script's death by signal 1 to 31."""
 _RECORD = re.compile(r"^Job Id: ", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class JobId:
-    """`24.server`, `24[].server` and `24[3].server`; the server's name may be written in ways."""
-
-    number: str
-    index: str | None
-    """None for a plain job, empty for a whole array."""
-
-
-def job_id(text: str) -> JobId | None:
-    """Take an id apart; None for what is none."""
-    found = _ID.match(text)
-    return JobId(found["number"], found["index"]) if found else None
+_FIELD = re.compile(r"(?:[^|\\]|\\.|\\$)+", re.DOTALL)
+"""Between delimiters. Within a value they have a backslash before them, as backslashes have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +53,14 @@ def _row(record: str) -> Row:
 
 
 def _delimited(record: str) -> tuple[str, dict[str, str]]:
-    # A delimiter within a value has a backslash before it.
-    name, *parts = re.split(r"(?<!\\)\|", record.rstrip("\n"))
+    name, *parts = _FIELD.findall(record.rstrip("\n"))
     pairs = (part.partition("=") for part in parts)
     return name, {key: value for key, _, value in pairs}
 
 
 def _plain(record: str) -> tuple[str, dict[str, str]]:
-    name, _, rest = _WRAPPED.sub("", record).partition("\n")
-    return name.strip(), dict(_TEXT.findall(rest))
+    name, _, rest = record.partition("\n")
+    return name.strip(), attributes(rest)
 
 
 def statuses(
@@ -171,15 +157,6 @@ def arrays_named(text: str, name: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def attribute(text: str, name: str) -> str | None:
-    """One attribute in the answer of `qstat -B -f` or `qstat -Q -f`."""
-    return dict(_TEXT.findall(_WRAPPED.sub("", text))).get(name)
-
-
-def user_limit(text: str, user: str) -> int | None:
-    """How many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
-    limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", attribute(text, "max_queued") or ""))
-    limit = limits.get(user, limits.get("PBS_GENERIC"))
-    # Torque's, and that of old versions of PBS Pro.
-    limit = limit or attribute(text, "max_user_queuable")
-    return int(limit) if limit and limit.isdigit() else None
+def attributes(text: str) -> dict[str, str]:
+    """What `qstat -f` prints as text of a server or of a queue."""
+    return dict(_TEXT.findall(_WRAPPED.sub("", text)))

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from reflow.plugin_api import Resources, clock, in_units
+from reflow.plugin_api import (
+    ParameterError,
+    Resources,
+    clock,
+    in_units,
+    long_options,
+    whole_seconds,
+)
 
 RESERVED = {
     "a": "it decides when a job starts",
@@ -29,6 +38,25 @@ RESERVED = {
     "z": "it reads the answer",
 }
 """Options of qsub that reflow gives itself."""
+_RESERVED_ATTRIBUTES = {
+    "block": "a submission has to end",
+    "depend": "jobs wait for each other by it",
+    "interactive": "reflow's jobs are not interactive",
+    "max_run_subjobs": "see array_parallelism=",
+}
+"""What `-W` may not hold."""
+
+
+def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Options that people hand through. Raises `ParameterError` for what is reflow's own."""
+    words = long_options("pbs", given, RESERVED)
+    for option in words:
+        names = re.findall(r"(?:^|,)\s*(\w+)\s*=", option[-1]) if option[0] == "-W" else []
+        for name in names:
+            if name in _RESERVED_ATTRIBUTES:
+                reason = _RESERVED_ATTRIBUTES[name]
+                raise ParameterError(f"the pbs option 'W' with {name!r} is reflow's own: {reason}")
+    return words
 
 
 def pro_wishes(resources: Resources, gpu_resource: str, place: str) -> Iterator[str]:
@@ -53,6 +81,13 @@ def torque_wishes(resources: Resources) -> Iterator[str]:
         yield f"mem={in_units(resources.mem * resources.nodes, 1024**2)}mb"
     if resources.time is not None:
         yield f"walltime={clock(resources.time)}"
+
+
+def begin_time(delay: timedelta) -> str:
+    """The value of `-a`, which qsub reads in this machine's time zone."""
+    # A second more: the one that has begun is cut off.
+    begin = datetime.now(UTC).astimezone() + timedelta(seconds=whole_seconds(delay) + 1)
+    return begin.strftime("%Y%m%d%H%M.%S")
 
 
 def umask() -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_pbs.answers import JobId, Row, attribute, job_id, rows, statuses, user_limit
+from reflow_pbs.answers import Row, attributes, rows, statuses
+from reflow_pbs.ids import JobId, job_id
+from reflow_pbs.limits import largest_array, user_limit
 from reflow_pbs.states import PRO_CAUSES, STATES, TORQUE_CAUSES
 
 from tests.unit.pbs.recordings import Step, recorded, steps
@@ -218,7 +220,26 @@ def test_limits_are_read() -> None:
         "Server: node01\n    max_array_size = 10000\n    default_queue = workq\n"
         "    max_queued = [u:PBS_GENERIC=3],[u:ada=9],[g:all=5]\n"
     )
-    assert attribute(text, "max_array_size") == "10000"
+    assert attributes(text)["max_array_size"] == "10000"
     assert (user_limit(text, "ada"), user_limit(text, "bob")) == (9, 3)
     assert user_limit("Queue: q\n    max_user_queuable = 7\n", "ada") == 7
     assert user_limit("Queue: q\n", "ada") is None
+
+
+def test_the_largest_array_is_the_servers_or_a_smaller_one_of_the_queues() -> None:
+    server, silent = "Server: x\n    max_array_size = 5000\n", "Server: x\n"
+    queue = "Queue: workq\n    max_array_size = 200\n"
+    assert largest_array([server, queue], 10000) == 200
+    assert largest_array([server], 10000) == 5000
+    assert largest_array([silent], 10000) == 10000
+    assert largest_array([silent, queue], None) == 200
+    assert largest_array(["Server: x\n    max_job_array_size = 50\n"], None) == 50
+    assert largest_array([silent], None) is None
+
+
+def test_backslashes_in_values_hide_no_delimiter() -> None:
+    # PBS puts a backslash before each backslash of a value, save before quotes and commas.
+    values = [r"Variable_List=A=x\,y,B=a\|b,C=\\", r"comment=it\'s x \\\| y", "job_state=F"]
+    (row,) = rows("|".join(["Job Id: 7.x", *values]) + "\n")
+    assert (row.state, row.fields["comment"]) == ("F", r"it\'s x \\\| y")
+    assert set(row.fields) == {"Variable_List", "comment", "job_state"}

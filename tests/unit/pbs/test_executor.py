@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pwd
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -72,7 +73,7 @@ SCRIPT = """\
 #PBS -N convert-ab12-3
 #PBS -S /bin/bash
 #PBS -j oe
-#PBS -o /dev/null
+#PBS -o localhost:/dev/null
 #PBS -r y
 #PBS -J 0-9%4
 #PBS -l select=2:ncpus=4:mem=8192mb:ngpus=1
@@ -167,6 +168,19 @@ def test_what_is_reflows_own_is_refused(request_for: MakeRequest, option: str) -
     assert runner.commands == []
 
 
+@pytest.mark.parametrize("value", ["block=true", "group_list=a,depend=afterok:7", "interactive=t"])
+def test_attributes_that_are_reflows_own_are_refused(request_for: MakeRequest, value: str) -> None:
+    executor, runner = pbs()
+    with pytest.raises(SubmissionRefusedError, match="reflow's own"):
+        executor.submit(request_for(resources=Resources(options={"pbs": {"W": value}})))
+    assert runner.commands == []
+
+
+def test_a_node_throws_away_itself_what_a_job_prints(request_for: MakeRequest) -> None:
+    assert "#PBS -o localhost:/dev/null" in asked(pbs()[0], request_for())
+    assert "#PBS -o /dev/null" in asked(pbs(torque=True)[0], request_for())
+
+
 # -- submitting ----------------------------------------------------------------------------
 def test_the_follow_up_is_there_before_the_work_that_lets_it_go(
     request_for: MakeRequest, tmp_path: Path
@@ -256,6 +270,25 @@ def test_no_work_is_submitted_while_a_follow_up_may_wait_for_ever(
     assert sum(argv[0] == "qsub" for argv in runner.argvs) == 1
 
 
+def test_a_follow_up_that_was_deleted_before_is_not_taken_for_the_new_one(
+    request_for: MakeRequest,
+) -> None:
+    # Work that is to let go a job that is over is given up by PBS itself.
+    executor, runner = pbs(LATE, (0, "", ""))
+    with pytest.raises(SubmissionUncertainError):
+        executor.submit(request_for(size=3), request_for(token="after"))
+    assert runner.argvs[1:] == [("qselect", "-N", "after")]
+
+
+def test_a_follow_up_that_cannot_be_deleted_leaves_the_matter_open(
+    request_for: MakeRequest,
+) -> None:
+    full = (38, "", "qsub: would exceed complex's per-group limit\n")
+    executor, _ = pbs((0, "24.x", ""), full, DOWN)
+    with pytest.raises(SubmissionUncertainError, match=r"per-group limit.*24\.x.*is left"):
+        executor.submit(request_for(size=3), request_for())
+
+
 def test_what_an_earlier_attempt_left_waiting_is_deleted(
     request_for: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,7 +300,9 @@ def test_what_an_earlier_attempt_left_waiting_is_deleted(
 
 
 def test_work_is_submitted_even_if_its_follow_up_is_not(request_for: MakeRequest) -> None:
-    executor, _ = pbs((38, "", "qsub: would exceed queue's limit\n"), (0, "25[].x", ""))
+    executor, _ = pbs(
+        (38, "", "qsub: would exceed queue generic's per-group limit\n"), (0, "25[].x", "")
+    )
     submission = executor.submit(request_for(size=2), request_for())
     assert (submission.job.native_id, submission.follow_up) == ("25[].x", None)
 
@@ -373,15 +408,74 @@ def test_elements_are_cancelled_by_ranges() -> None:
     assert runner.argvs == [("qdel", "24[1-3].x", "24[7].x")]
 
 
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
 def test_limits_of_server_and_queue_are_found_out() -> None:
     server = "Server: x\n    default_queue = workq\n    max_array_size = 10000\n"
-    queue = "Queue: workq\n    max_queued = [u:PBS_GENERIC=50]\n"
+    queue = "Queue: workq\n    max_queued = [u:PBS_GENERIC=50]\n    max_array_size = 300\n"
     executor, runner = pbs((0, server, ""), (0, queue, ""), (0, "24.x\n25[].x\n25[0].x\n", ""))
 
     found = executor.limits()
 
-    assert (found.max_array_size, found.max_submit_jobs, found.queued_jobs) == (10000, 50, 2)
-    assert runner.argvs[1] == ("qstat", "-Q", "-f", "workq")
+    assert (found.max_array_size, found.max_submit_jobs, found.queued_jobs) == (300, 50, 2)
+    assert runner.argvs[1:] == [
+        ("qstat", "-Q", "-f", "workq"),
+        ("qselect", "-T", "-u", ME, "-s", "BEHQRSTUW", "-q", "workq"),
+    ]
+
+
+def test_of_two_limits_the_one_with_less_room_counts() -> None:
+    server = "Server: x\n    default_queue = workq\n    max_queued = [u:PBS_GENERIC=9]\n"
+    queue = "Queue: workq\n    max_queued = [u:PBS_GENERIC=4]\n"
+    everywhere, here = "".join(f"{n}.x\n" for n in range(7)), "1.x\n"
+    executor, _ = pbs((0, server, ""), (0, queue, ""), (0, everywhere, ""), (0, here, ""))
+
+    found = executor.limits()
+
+    assert (found.max_submit_jobs, found.queued_jobs) == (9, 7)
+    assert found.max_array_size == 10000
+
+
+def test_torques_qselect_is_asked_for_no_state_it_does_not_know() -> None:
+    assert pbs(torque=True)[0].count_command().argv == ("qselect", "-u", ME, "-s", "EHQRTW")
+
+
+OVER = (38, "", "qsub: would exceed per-user limit on resource ncpus in complex\n")
+
+
+@pytest.mark.parametrize("others", ["", "23.x\n24.x\n"])
+def test_a_job_over_the_users_own_limit_is_refused_where_nothing_makes_room(
+    request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    monkeypatch.setenv("REFLOW_NATIVE_ID", "23.x")  # this dispatcher
+    executor, runner = pbs((0, "24.x", ""), OVER, (0, others, ""), (0, "", ""))
+    with pytest.raises(SubmissionRefusedError, match=r"resource ncpus.*Nothing else of yours"):
+        executor.submit(request_for(), request_for())
+    # Watchdogs, which wait for their time, are left out.
+    assert runner.argvs[2] == ("qselect", "-u", ME, "-s", "BEHQRSTU")
+    assert runner.argvs[3] == ("qdel", "24.x")
+
+
+@pytest.mark.parametrize("answer", [(0, "24.x\n25[].x\n", ""), DOWN])
+def test_a_job_over_the_users_own_limit_waits_for_the_users_other_jobs(
+    request_for: MakeRequest, answer: Answer
+) -> None:
+    executor, _ = pbs((0, "24.x", ""), OVER, answer, (0, "", ""))
+    with pytest.raises(SubmissionDeferredError):
+        executor.submit(request_for(), request_for())
+
+
+@pytest.mark.parametrize(
+    ("said", "size"), [("would exceed complex's per-group limit", None), (OVER[2], 3)]
+)
+def test_a_limit_of_others_or_of_fewer_elements_is_waited_for(
+    request_for: MakeRequest, said: str, size: int | None
+) -> None:
+    executor, runner = pbs((38, "", f"qsub: {said}"))
+    with pytest.raises(SubmissionDeferredError):
+        executor.submit(request_for(size=size))
+    assert len(runner.argvs) == 1
 
 
 # -- which PBS it is -----------------------------------------------------------------------

@@ -9,7 +9,8 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.states import JobState
-from reflow_pbs.states import STATES, submission_error
+from reflow_pbs.complaints import OWN_LIMIT, submission_error
+from reflow_pbs.states import STATES
 
 from tests.unit.pbs.recordings import Step, steps
 
@@ -38,7 +39,7 @@ REFUSALS = [
     for step in steps()
     if step.exit_code and step.command.startswith("qsub") and step.stderr.startswith("qsub:")
 ]
-FOR_NOW = {"reject-too-many-array", "reject-disabled-queue"}
+FOR_NOW = {"reject-too-many-array", "reject-disabled-queue", "submit-array-too-large"}
 
 
 @pytest.mark.parametrize("step", REFUSALS, ids=lambda step: step.scene)
@@ -64,6 +65,18 @@ def test_there_are_refusals_of_each_kind() -> None:
         ("qsub: End of File", SubmissionUncertainError),
         ("qsub: Maximum number of jobs already in queue", SubmissionDeferredError),
         ("qsub: Bad UID for job execution", SubmissionRefusedError),
+        ("qsub: Access from host not allowed, or unknown host", SubmissionRefusedError),
+        # Where the server has not got room on its disk, or none for one more connection.
+        ("qsub: Failed to save job/resv, refer server logs for details", SubmissionDeferredError),
+        ("qsub: System error:", SubmissionDeferredError),
+        ("qsub: Server connection table full", SubmissionDeferredError),
+        # A limit that was not told beforehand: fewer elements may be taken.
+        ("qsub: Array job exceeds server or queue size limit", SubmissionDeferredError),
+        # The server went away while qsub talked to it.
+        ("qsub: Error (15031) submitting job", SubmissionUncertainError),
+        ("exit code 167, without a word", SubmissionUncertainError),
+        # What a site's hook says is for good, whatever its words.
+        ("qsub: your job would exceed the allocation of project x", SubmissionRefusedError),
     ],
 )
 def test_complaints_are_sorted(said: str, kind: type[ExecutorError]) -> None:
@@ -77,8 +90,38 @@ def test_complaints_are_sorted(said: str, kind: type[ExecutorError]) -> None:
         ("qsub: Unknown resource: ngpus", "gpu_resource"),
         ("qsub: cannot send environment with the job", "export_environment"),
         ("qsub: invalid option -- 'J'", "Is this PBS's qsub?"),
-        ("qsub: Array job exceeds server or queue size limit", "max_array_size"),
+        ("qsub: Bad UID for job execution", "reflow follow"),
+        ("qsub: Invalid Account", "Set account="),
     ],
 )
 def test_a_refusal_says_what_to_do(said: str, advice: str) -> None:
     assert advice in str(submission_error(said))
+
+
+LIMITS = """\
+Maximum number of jobs already in queue workq
+Maximum number of jobs already in complex
+would exceed queue generic's per-group limit
+would exceed complex's per-project limit of jobs in 'Q' state
+Maximum number of jobs for group hpc already in complex
+would exceed limit on resource mem in queue workq
+would exceed per-group limit on resource ncpus in complex
+would exceed group hpc's limit on resource ncpus in queue workq for jobs in 'Q' state
+would exceed project _pbs_project_default's limit on resource mem in complex
+""".splitlines()
+OWN_LIMITS = """\
+would exceed queue generic's per-user limit
+would exceed complex's per-user limit of jobs in 'Q' state
+Maximum number of jobs for user ada already in queue workq
+Maximum number of jobs in 'Q' state for user ada already in complex
+would exceed per-user limit on resource ncpus in complex
+would exceed user ada's limit on resource mem in queue workq
+submit error (Maximum number of jobs already in queue for user MSG=total number of current user's \
+jobs exceeds the queue limit: user ada@x, queue batch)
+""".splitlines()
+
+
+@pytest.mark.parametrize("said", LIMITS + OWN_LIMITS)
+def test_limits_put_a_job_off(said: str) -> None:
+    assert type(submission_error(f"qsub: {said}")) is SubmissionDeferredError
+    assert (OWN_LIMIT.search(said) is not None) == (said in OWN_LIMITS)

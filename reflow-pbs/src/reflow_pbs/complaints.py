@@ -1,0 +1,109 @@
+"""What PBS's complaints mean: those of qsub, and those about jobs that are gone.
+
+The texts are those of PBS Pro's table of messages, and of Torque's where they differ.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reflow.plugin_api import (
+    ExecutorError,
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+
+TRANSIENT = (r"Server busy|Resource temporarily unavailable|Please retry|No free connections",)
+SERVER_AWAY = re.compile(
+    r"cannot connect to server|Connection refused|Couldn't connect|No default server"
+    r"|Unable to communicate"
+)
+NO_HISTORY = "not configured to maintain job history"
+_GONE = re.compile(
+    r"Unknown Job Id|Job has finished|invalid for finished array subjob|Invalid request for state"
+    r"|Request invalid for state of job|Unknown Job Id Error|Unknown Array I[Dd]"
+    r"|[Nn]onexistent job id"
+)
+"""Complaints about jobs that are over, or that the server knows nothing of."""
+
+OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b|current user's jobs")
+"""In what is said where a user has reached a limit, and not a group, a project or everybody."""
+
+_LIMIT = (
+    r"would exceed (?:queue \S+'s|complex's|(?:per-\w+ )?limit on resource|\w+ \S+'s limit on)"
+    r"|Maximum number of jobs .*already in|exceeds? .*limit on number of jobs"
+)
+_TOO_LARGE = r"exceeds server or queue size limit|Requested array size too large"
+"""Fewer elements at once may be taken: the limit of a task's own queue is not known beforehand."""
+_WORSE_FOR_NOW = (
+    r"Queue is not enabled|Server shutting down|Server busy|Failed to save job|System error:"
+    r"|No free connections|connection table full|Resource temporarily unavailable|Resource busy"
+)
+_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
+    (SERVER_AWAY.pattern, SchedulerUnavailableError),
+    (
+        # Without a word: the server went away while qsub talked to it.
+        r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
+        r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|without a word",
+        SubmissionUncertainError,
+    ),
+    (f"{_LIMIT}|{_TOO_LARGE}|{_WORSE_FOR_NOW}", SubmissionDeferredError),
+)
+"""What is not for good, in the order it is looked for; any other complaint is."""
+
+_ELSEWHERE = "from machines that may not submit, follow the run from one that may: reflow follow"
+_ADVICE = (
+    (r"Unknown queue", "Set queue= to one that `qstat -Q` lists"),
+    (r"Bad UID", f"Root must be allowed on purpose; {_ELSEWHERE}"),
+    (r"Access from host not allowed", f"This queue takes no jobs from here; {_ELSEWHERE}"),
+    (
+        r"violates queue and/or server resource limits",
+        "`qstat -Q -f` lists the most that each queue allows",
+    ),
+    (
+        r"Unknown resource",
+        "See gpu_resource under [executor.pbs] for what GPUs are called here",
+    ),
+    (r"[Aa]ccount|project", "Set account= to one that you may use"),
+    (
+        r"cannot send environment",
+        "A variable of yours has a quote that PBS cannot hand on: see export_environment under "
+        "[executor.pbs]",
+    ),
+    (
+        r"invalid option|illegal option|Unknown option",
+        "Is this PBS's qsub? Name the right one under [executor.pbs]",
+    ),
+)
+
+
+def only_gone(stderr: str) -> bool:
+    """Whether a command failed for no other reason than jobs that are over or unknown."""
+    complaints = [line for line in stderr.splitlines() if ":" in line]
+    return bool(complaints) and all(_GONE.search(line) or NO_HISTORY in line for line in complaints)
+
+
+def submission_error(said: str) -> ExecutorError:
+    """What qsub's complaint means, in its own words and with what to do about it.
+
+    Its exit code is the server's error number modulo 256, so it tells nothing for sure.
+    """
+    said = said.partition(" usage: ")[0]
+    for pattern, kind in _SUBMIT_ERRORS:
+        if re.search(pattern, said):
+            return kind(f"qsub: {said}")
+    for pattern, advice in _ADVICE:
+        if re.search(pattern, said):
+            return SubmissionRefusedError(f"PBS refused the job: {said}. {advice}")
+    return SubmissionRefusedError(f"PBS refused the job: {said}")
+
+
+def no_room_to_come(error: SubmissionDeferredError) -> SubmissionRefusedError:
+    """What to say of a limit that stays in the way, whatever ends."""
+    return SubmissionRefusedError(
+        f"PBS refused the job: {error}. Nothing else of yours is in the queue whose end would "
+        "make room; the jobs that dispatch a run count too. Ask for less, set queue= to another, "
+        "or submit with --follow"
+    )

@@ -1,0 +1,48 @@
+"""The ids of jobs, arrays and elements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reflow.plugin_api import contiguous
+
+_ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
+_WHOLE = re.compile(r"\d+(?:\[[\d,-]*\])?(?:\.[\w.-]+)?")
+_SUBMITTED = re.compile(r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class JobId:
+    """`24.server`, `24[].server` and `24[3].server`; the server's name may be written in ways."""
+
+    number: str
+    index: str | None
+    """None for a plain job, empty for a whole array."""
+
+
+def job_id(text: str) -> JobId | None:
+    """Take an id apart; None for what is none."""
+    found = _ID.match(text)
+    return JobId(found["number"], found["index"]) if found else None
+
+
+def is_id(text: str) -> bool:
+    """Whether that can be an id, and not the name of a queue."""
+    return _WHOLE.fullmatch(text) is not None
+
+
+def submitted(text: str) -> str | None:
+    """The id that qsub has printed last; a site's wrapper may print more before it."""
+    found = _SUBMITTED.findall(text)
+    return found[-1] if found else None
+
+
+def elements(array: str, positions: Sequence[int]) -> list[str]:
+    """`24[2-4].server` and `24[8].server`: one word for each run of indices."""
+    before, _, after = array.partition("[]")
+    return [
+        f"{before}[{run.start}{f'-{run.stop - 1}' if len(run) > 1 else ''}]{after}"
+        for run in contiguous(positions)
+    ]

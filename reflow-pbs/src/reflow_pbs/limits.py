@@ -1,0 +1,98 @@
+"""How much PBS lets a user submit, and what takes the places there are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError
+
+from reflow_pbs.answers import attributes
+from reflow_pbs.dialects import Dialect
+
+
+@dataclass
+class Places:
+    """Finds out how many places in the queue are left for this user."""
+
+    dialect: Dialect
+    show: Callable[..., str]
+    """What qstat prints, given its words."""
+    select: Callable[..., Sequence[str]]
+    """The ids that qselect prints, given its words. Raises `SchedulerUnavailableError`."""
+    _server: str | None = field(default=None, init=False)
+
+    def counted(self) -> tuple[str, ...]:
+        """Words of qselect: jobs and elements of this user's that wait or run."""
+        return (*self.dialect.elements, "-u", user(), "-s", self.dialect.alive)
+
+    def limits(self, queue: str | None) -> Limits:
+        """The largest array, and the limit of the server or the queue that leaves less room."""
+        if self._server is None:
+            self._server = self.show("-B", "-f")
+        queue = queue or attributes(self._server).get("default_queue")
+        texts: dict[tuple[str, ...], str] = {(): self._server}
+        if queue:
+            texts["-q", queue] = self.show("-Q", "-f", queue)
+        most, used = None, 0
+        for where, text in texts.items():
+            limit = user_limit(text, user())
+            if limit is None:
+                continue
+            taken = number_of(self.select(*self.counted(), *where))
+            if most is None or limit - taken < most - used:
+                most, used = limit, taken
+        return Limits(
+            max_array_size=largest_array(texts.values(), self.dialect.largest_array),
+            max_submit_jobs=most,
+            queued_jobs=used,
+        )
+
+    def none_will_come(self, after: JobHandle | None) -> bool:
+        """Whether nothing of this user's is in the queue whose end would make room.
+
+        That is not what waits for its time, as watchdogs do, nor this process's own job, nor the
+        follow-up that the refused job was to let go.
+        """
+        own = {os.environ.get("REFLOW_NATIVE_ID"), after.native_id if after else None}
+        try:
+            others = self.select("-u", user(), "-s", self.dialect.alive.replace("W", ""))
+        except SchedulerUnavailableError:
+            return False
+        return own.issuperset(others)
+
+
+def user() -> str:
+    """Whose limits hold."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def number_of(native_ids: Iterable[str]) -> int:
+    """How many places they take: an array as a whole takes none, its elements one each."""
+    return sum("[]" not in native_id for native_id in native_ids)
+
+
+def largest_array(texts: Iterable[str], default: int | None) -> int | None:
+    """The most elements that the server and the queue take; `default` is a silent server's."""
+    server, *queues = (_array_size(text) for text in texts)
+    return min((size for size in (server or default, *queues) if size is not None), default=None)
+
+
+def _array_size(text: str) -> int | None:
+    found = attributes(text)
+    # The second is Torque's.
+    size = found.get("max_array_size") or found.get("max_job_array_size")
+    return int(size) if size and size.isdigit() else None
+
+
+def user_limit(text: str, name: str) -> int | None:
+    """How many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
+    found = attributes(text)
+    limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", found.get("max_queued", "")))
+    limit = limits.get(name, limits.get("PBS_GENERIC"))
+    # Torque's, and that of old versions of PBS Pro.
+    limit = limit or found.get("max_user_queuable")
+    return int(limit) if limit and limit.isdigit() else None

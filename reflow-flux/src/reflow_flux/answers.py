@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus
+from reflow.plugin_api import CommandResult, FailureCause, JobHandle, JobState, JobStatus
 
 from reflow_flux.names import element_of, native_id, number
-from reflow_flux.states import LOST_NODE, NEVER_RAN, STATES
+from reflow_flux.states import NO_ANSWER, OVER_ALREADY, STATES, UNKNOWN_ID, failure_cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,9 @@ class Job:
     """None for a job that is not over, or never ran."""
     host: str
     dependencies: tuple[str, ...]
-    held: bool
+    priority: int | None
+    """None before it has one."""
+    urgency: int
     exception: str
     """The type of what ended it, if something did."""
     note: str
@@ -32,6 +34,20 @@ class Job:
     def state(self) -> JobState:
         """In reflow's words."""
         return STATES.look_up(self.status).state
+
+
+def answered(result: CommandResult) -> bool:
+    """Whether Flux has told of every job it was asked for; that it knows none is an answer too."""
+    lines = result.stderr.strip().splitlines()
+    if any(NO_ANSWER.match(line) for line in lines):
+        return False
+    return result.exit_code == 0 or (bool(lines) and all(map(UNKNOWN_ID.search, lines)))
+
+
+def cancelled(result: CommandResult) -> bool:
+    """Whether nothing runs on of what flux cancel was given."""
+    lines = result.stderr.strip().splitlines()
+    return result.exit_code == 0 or (bool(lines) and all(map(OVER_ALREADY.search, lines)))
 
 
 def jobs(text: str) -> list[Job]:
@@ -51,10 +67,9 @@ def jobs(text: str) -> list[Job]:
 
 def _job(entry: Mapping[str, object]) -> Job:
     exception = entry.get("exception")
-    # Above 0 it is only a note, about a job that may well have succeeded.
-    fatal = isinstance(exception, dict) and exception.get("severity") == 0
-    raised = exception if isinstance(exception, dict) and fatal else {}
+    raised = exception if isinstance(exception, dict) and _ends(exception) else {}
     identity, code, waits = entry["id"], entry.get("returncode"), entry.get("dependencies")
+    priority, urgency = entry.get("priority"), entry.get("urgency")
     return Job(
         number=int(str(identity)),
         name=str(entry.get("name", "")),
@@ -62,10 +77,17 @@ def _job(entry: Mapping[str, object]) -> Job:
         code=code if isinstance(code, int) and "waitstatus" in entry else None,
         host=str(entry.get("nodelist") or ""),
         dependencies=tuple(map(str, waits)) if isinstance(waits, list) else (),
-        held=entry.get("urgency") == 0,
+        priority=priority if isinstance(priority, int) else None,
+        urgency=urgency if isinstance(urgency, int) else 16,
         exception=str(raised.get("type") or ""),
         note=str(raised.get("note") or ""),
     )
+
+
+def _ends(exception: Mapping[str, object]) -> bool:
+    # Above 0 it is only a note, about a job that may well have succeeded. That another node than
+    # its first was lost is such a note, whatever became of the job.
+    return exception.get("severity") == 0 or exception.get("type") == "node-failure"
 
 
 def statuses(found: Sequence[Job], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
@@ -85,25 +107,41 @@ def statuses(found: Sequence[Job], handles: Sequence[JobHandle]) -> Iterator[Job
             yield replace(status, native_id=token, positions=range(position, position + 1))
 
 
-def elements(found: Iterable[Job], token: str) -> Iterator[tuple[int, int, Job]]:
-    """Position, size and job of each element of an array."""
+def elements(found: Iterable[Job], token: str) -> Iterator[tuple[int, str]]:
+    """Position and id of each job of an array."""
     for job in found:
         element = element_of(job.name)
         if element is not None and element[0] == token:
-            yield element[1], element[2], job
+            yield element[1], native_id(job.number)
+
+
+def ids(found: Sequence[Job], token: str) -> Iterator[str]:
+    """Ids of plain jobs of that token, and the token itself where a whole array has it.
+
+    An array that was submitted by half is not found: to submit it again adds the rest.
+    """
+    positions, size = set(), 0
+    for job in found:
+        if job.name == token:
+            yield native_id(job.number)
+        element = element_of(job.name)
+        if element is not None and element[0] == token:
+            positions.add(element[1])
+            size = element[2]
+    if positions and len(positions) >= size:
+        yield token
 
 
 def _status(job: Job) -> JobStatus:
     native = STATES.look_up(job.status)
     status = JobStatus(native_id=native_id(job.number), state=native.state, host=job.host)
     if native.state is JobState.QUEUED:
-        waits = ", ".join(job.dependencies)
-        return replace(status, reason="held" if job.held else f"waits: {waits}" if waits else "")
+        return replace(status, reason=_why_it_waits(job))
     if native.state is JobState.CANCELLED:
         return replace(status, reason=_because(native.name, job.note))
     if native.state is not JobState.FAILED:
         return status
-    signal = job.code - 128 if job.code is not None and 128 < job.code < 193 else None
+    signal = _signal(job.code)
     return replace(
         status,
         cause=native.cause or _cause(job, signal),
@@ -113,14 +151,26 @@ def _status(job: Job) -> JobStatus:
     )
 
 
+def _why_it_waits(job: Job) -> str:
+    if job.urgency == 0:
+        return "held"
+    if job.dependencies:
+        return f"waits: {', '.join(job.dependencies)}"
+    return "held: its priority is 0" if job.priority == 0 else ""
+
+
+def _signal(code: int | None) -> int | None:
+    """128 and more for a task that a signal ended, and less than 0 for the job's own shell."""
+    if code is None:
+        return None
+    return -code if code < 0 else code - 128 if 128 < code < 193 else None
+
+
 def _cause(job: Job, signal: int | None) -> FailureCause | None:
-    if LOST_NODE.search(f"{job.exception} {job.note}"):
-        return FailureCause.NODE
-    if job.exception in NEVER_RAN or (job.exception and job.code is None):
-        return FailureCause.SUBMIT
-    if signal is not None:
+    cause = failure_cause(job.exception, job.note, ran=job.code is not None)
+    if cause is None and signal is not None:
         return FailureCause.SIGNAL
-    return FailureCause.EXIT_CODE if job.code else None
+    return cause or (FailureCause.EXIT_CODE if job.code else None)
 
 
 def _because(state: str, note: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 _LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _F58 = re.compile(rf"[ƒf]([{_LETTERS}]+)")
+_TOKEN = re.compile(r"[\w-]+", re.ASCII)
 _ELEMENT = re.compile(r"(?P<token>[\w-]+)-(?P<position>\d+)-of-(?P<size>\d+)", re.ASCII)
 
 
@@ -25,6 +26,11 @@ def number(text: str) -> int | None:
     for letter in found[1]:
         value = 58 * value + _LETTERS.index(letter)
     return value if value < 1 << 64 else None
+
+
+def is_token(text: str) -> bool:
+    """Whether that can be the token of an array."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def native_id(value: int) -> str:

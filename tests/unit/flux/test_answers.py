@@ -160,18 +160,55 @@ def test_a_note_is_no_failure() -> None:
     assert status_of(as_json(row), row["id.dec"]).state is JobState.COMPLETED
 
 
-def test_a_lost_node_is_the_cause() -> None:
-    text = json.dumps(
-        {
-            "id": 7,
-            "name": "x",
-            "status": "FAILED",
-            "returncode": 137,
-            "waitstatus": 35072,
-            "exception": {"type": "exec", "severity": 0, "note": "node01: lost contact"},
-        }
-    )
-    assert status_of(text, "7").cause is FailureCause.NODE
+def failed(code: int | None, kind: str, note: str, severity: int = 0) -> JobStatus:
+    """How a failed job is told of; without a code it never ran."""
+    exception = {"occurred": True, "type": kind, "severity": severity, "note": note}
+    entry = {"id": 7, "name": "x", "status": "FAILED", "returncode": 1, "exception": exception}
+    if code is not None:
+        entry |= {"returncode": code, "waitstatus": code << 8 if code > 0 else -code}
+    return status_of(json.dumps(entry), "7")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "note", "severity"),
+    [
+        (1, "exec", "node failure on node01 (rank 3)", 0),
+        (1, "exec", "lost contact with job shell on broker node01 (rank 3)", 0),
+        (1, "exec", "start barrier timeout waiting for 1/2 nodes (rank 3)", 0),
+        (1, "exec", "failed to create guest ns: No such file or directory", 0),
+        # Of another node than the first it is only a note, but the work was one of several.
+        (143, "node-failure", "node failure on node02 (shell rank 1)", 2),
+        (None, "prolog", "prolog exited with code=1 on node01 (rank 3)", 0),
+        (143, "scheduler-restart", "failed to reallocate R for running job", 0),
+        (None, "alloc", 'alloc denied due to type="match error"', 0),
+    ],
+)
+def test_what_is_the_fault_of_a_node_or_of_the_instance(
+    code: int | None, kind: str, note: str, severity: int
+) -> None:
+    status = failed(code, kind, note, severity)
+
+    assert status.cause is FailureCause.NODE
+    assert note in status.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("alloc", 'alloc denied due to type="unsatisfiable"'),
+        ("alloc", "unsatisfiable request: need 1 slot(s) of 99 core(s)"),
+        ("mf_priority", "not a member of climate"),
+    ],
+)
+def test_what_could_never_start(kind: str, note: str) -> None:
+    assert failed(None, kind, note).cause is FailureCause.SUBMIT
+
+
+def test_a_signal_that_ended_the_jobs_own_shell_is_told() -> None:
+    status = failed(-9, "exec", "shell rank 0 (on node01): Killed")
+
+    assert (status.cause, status.signal) == (FailureCause.SIGNAL, 9)
+    assert status.exit_code is None
 
 
 # -- waiting -------------------------------------------------------------------------------
@@ -187,6 +224,12 @@ def test_why_jobs_wait() -> None:
     assert found["later"].reason.startswith("waits: begin@")
     assert found["waits"].state is JobState.QUEUED
     assert found["filler"].state is JobState.RUNNING
+
+
+def test_a_job_whose_priority_is_0_is_held() -> None:
+    entry = {"id": 7, "name": "x", "status": "SCHED", "urgency": 16, "priority": 0}
+
+    assert status_of(json.dumps(entry), "7").reason == "held: its priority is 0"
 
 
 # -- arrays --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -218,7 +219,10 @@ def test_the_whole_environment_can_be_handed_on(request_for: MakeRequest) -> Non
     assert not any(word.startswith("--env") for word in runner.argvs[0])
 
 
-@pytest.mark.parametrize("name", ["{a}", "x{cc} %d \\n", "{{id}}", "a 'b' \"c\" $HOME é"])
+@pytest.mark.parametrize(
+    "name",
+    ["{a}", "x{cc} %d \\n", "{{id}}", "a 'b' \"c\" $HOME é", os.fsdecode(b"{\xff\xe9\x7f %s")],
+)
 def test_braces_in_a_path_are_kept_from_flux(
     request_for: MakeRequest, tmp_path: Path, name: str
 ) -> None:
@@ -230,11 +234,22 @@ def test_braces_in_a_path_are_kept_from_flux(
     argv = list(runner.argvs[0])
     command = argv[argv.index("--env=USER") + 1 :]
     assert not any("{" in word or "}" in word for word in command)
-    shown = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    assert shown == str(tmp_path / name / "job.sh")
+    # What is no UTF-8 cannot be told to Flux.
+    assert all(word.encode() for word in command)
+    shown = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    assert shown == os.fsencode(tmp_path / name / "job.sh")
 
 
-@pytest.mark.parametrize("options", [{"job-name": "mine"}, {"cc": "0-3"}, {"a b": 1}, {"S": {}}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"job-name": "mine"}, {"cc": "0-3"}, {"a b": 1}, {"S": {}}),
+        # Nothing would be submitted, and nothing be said that is no success.
+        *({"help": True}, {"dry": True}, {"list_plugins": True}, {"log-stderr": "x"}),
+        # Not beside the options that say what a task needs.
+        *({"cores": 4}, {"tasks-per-node": 2}, {"tasks_per_core": 1}, {"gpus-per-node": 1}),
+    ],
+)
 def test_options_that_cannot_be_handed_on(
     request_for: MakeRequest, options: dict[str, object]
 ) -> None:
@@ -274,10 +289,45 @@ def test_what_flux_refuses_is_refused(item: Step) -> None:
             SchedulerUnavailableError,
         ),
         ("flux-submit: ERROR: [Errno 104] Connection reset by peer", SubmissionUncertainError),
+        ("[Errno 113] No route to host", SubmissionUncertainError),
+        ("[Errno 22] user has max active jobs", SubmissionDeferredError),
+        ("[Errno 38] Function not implemented", SchedulerUnavailableError),
+        (
+            "[Errno 38] No service matching job-ingest.submit is registered",
+            SchedulerUnavailableError,
+        ),
+        ("[Errno 28] KVS commit failed", SchedulerUnavailableError),
+        (
+            "[Errno 71] Unrecoverable error: worker unexpectedly exited",
+            SchedulerUnavailableError,
+        ),
     ],
 )
 def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
     assert type(submission_error(said, waits=False)) is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("[Errno 22] Queue not valid for user: night", "flux queue list"),
+        ("Replacement key '\"a\"' not found in '--setattr=x={\"a\":1}'", "^NAME=FILE"),
+        ("--env: [Errno 2] No such file or directory: '/usr/local/x'", ""),
+    ],
+)
+def test_what_to_do_about_a_refusal_is_said(said: str, advice: str) -> None:
+    error = submission_error(said, waits=False)
+
+    assert isinstance(error, SubmissionRefusedError)
+    assert advice in str(error)
+
+
+def test_what_is_said_of_each_element_is_told_once(request_for: MakeRequest) -> None:
+    said = "".join(f"cc={position}: [Errno 22] no bank found\n" for position in range(4))
+    executor, _ = flux((1, "", said))
+
+    with pytest.raises(SubmissionRefusedError, match=r"job: \[Errno 22\] no bank found\. Set"):
+        executor.submit(request_for(size=4))
 
 
 # -- asking --------------------------------------------------------------------------------
@@ -297,6 +347,31 @@ def test_unknown_jobs_alone_are_unknown() -> None:
     (status,) = executor.poll([JobHandle(native_id="f12345")])
 
     assert status.state is JobState.UNKNOWN
+
+
+def test_jobs_that_flux_could_not_ask_for_are_not_unknown() -> None:
+    text = json.dumps({"jobs": [{"id": 5, "name": "x", "status": "RUN"}]})
+    executor, _ = flux((0, text, "JobID f12345 unknown\nrpc: Connection timed out\n"))
+
+    with pytest.raises(SchedulerUnavailableError, match="timed out"):
+        executor.poll([JobHandle(native_id="fA"), JobHandle(native_id="fB")])
+
+
+@pytest.mark.parametrize("text", ["{", '{"jobs": [{}]}', "Traceback"])
+def test_an_answer_that_cannot_be_read_is_none(text: str) -> None:
+    ways: list[Callable[[FluxExecutor], object]] = [
+        lambda executor: executor.poll([JobHandle(native_id="fA")]),
+        lambda executor: executor.find(TOKEN),
+        lambda executor: executor.cancel([JobHandle(native_id=TOKEN, size=2)]),
+        lambda executor: executor.cancel_positions(JobHandle(native_id=TOKEN, size=2), [1]),
+    ]
+    for ask in ways:
+        executor, _ = flux((0, text, ""))
+        with pytest.raises(SchedulerUnavailableError):
+            ask(executor)
+    executor, _ = flux((0, "0\n", ""), (0, text, ""), max_submit_jobs=5)
+    with pytest.raises(SchedulerUnavailableError):
+        executor.limits()
 
 
 def test_arrays_are_asked_for_with_all_jobs_since_their_submission() -> None:
@@ -360,6 +435,17 @@ def test_a_plain_job_is_found_by_its_name() -> None:
     assert [handle.native_id for handle in executor.find(TOKEN)] == ["f2CdTGeK"]
 
 
+def test_several_arrays_are_looked_up_at_once() -> None:
+    other = (7, element_name("other-ab12-4", 0, 1), "SCHED")
+    executor, runner = flux(listed(part(5, 0), other), (0, "", ""))
+
+    executor.cancel([JobHandle(native_id=TOKEN, size=4), JobHandle(native_id="other-ab12-4")])
+
+    assert runner.argvs[0] == ("flux", "jobs", "--count=0", "--json")
+    assert sorted(runner.argvs[1][2:]) == ["f6", "f8"]
+    assert len(runner.argvs) == 2
+
+
 def test_an_array_is_cancelled_by_the_ids_of_what_is_not_over() -> None:
     executor, runner = flux(listed(part(5, 0), part(45701136384, 2), (9, "sh", "RUN")), (0, "", ""))
 
@@ -416,6 +502,29 @@ def test_the_instance_can_be_a_setting() -> None:
 
     assert executor.passed_variables().environment({})["FLUX_URI"] == "local:///run/flux/other"
     assert executor.settings == {"uri": "local:///run/flux/other"}
+
+
+def test_a_job_asks_the_instance_that_runs_it(
+    request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = FluxExecutor(uri="ssh://head/tmp/flux-x/local-0")
+    (line,) = [line for line in executor.script(request_for()).splitlines() if "FLUX_URI" in line]
+    assert line == "export REFLOW_FLUX_URI=ssh://head/tmp/flux-x/local-0"
+
+    monkeypatch.setenv("REFLOW_FLUX_URI", "ssh://head/tmp/flux-x/local-0")
+
+    there = {"FLUX_URI": "local:///tmp/flux-x/local-3"}
+    assert executor.passed_variables().environment(there)["FLUX_URI"] == there["FLUX_URI"]
+    other = FluxExecutor(uri="local:///run/flux/other").passed_variables().environment(there)
+    assert other["FLUX_URI"] == "local:///run/flux/other"
+
+
+def test_commands_print_what_they_print_by_default() -> None:
+    variables = ("FLUX_JOBS_FORMAT_DEFAULT", "FLUX_HANDLE_TRACE", "FLUX_PYCLI_LOGLEVEL")
+
+    passed = FluxExecutor().passed_variables().environment(dict.fromkeys(variables, "1"))
+
+    assert not passed.keys() & set(variables)
 
 
 def test_what_flux_cannot_do_is_said() -> None:

@@ -1,0 +1,97 @@
+"""How a request is written on the command line of flux-submit(1)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from reflow.plugin_api import JobRequest, long_options, whole_seconds
+
+from reflow_flux.names import element_name
+
+_PER_TASK = "say cpus=, nodes= and gpus= of the task: flux submit takes one way or the other"
+_RESERVED = {
+    "bcc": "it follows from the number of elements",
+    "begin-time": "it decides when a job starts",
+    "cc": "it follows from the number of elements",
+    "cores": _PER_TASK,
+    "cwd": "jobs change into their folder themselves",
+    "debug-emulate": "the job would wait for a debugger",
+    "dependency": "it follows from the workflow",
+    "dry": "nothing would be submitted",
+    "dry-run": "nothing would be submitted",
+    "env": "set `export_environment` under [executor.flux]",
+    "env-remove": "set `export_environment` under [executor.flux]",
+    "error": "logs are in the run directory",
+    "gpus-per-node": _PER_TASK,
+    "help": "nothing would be submitted",
+    "input": "a job reads nothing",
+    "job-name": "jobs are found again by it",
+    "list-plugins": "nothing would be submitted",
+    "log": "it reads the answer",
+    "log-stderr": "it reads the answer",
+    "output": "logs are in the run directory",
+    "progress": "it reads the answer",
+    "quiet": "it reads the answer",
+    "tasks-per-core": _PER_TASK,
+    "tasks-per-node": _PER_TASK,
+    "wait": "reflow does not wait for a job",
+    "wait-event": "reflow does not wait for a job",
+    "watch": "reflow does not wait for a job",
+}
+_INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")
+"""What a job gets of the environment of the process that submits it."""
+_UNSAFE = re.compile("[{}\udc80-\udcff]")
+_ESCAPED = re.compile("[\\\\%{}\udc80-\udcff]")
+
+
+def options(request: JobRequest, executor: str, export_environment: bool) -> list[str]:
+    """What flux submit is told of a request that is filled in, but for positions.
+
+    In the name of an array's jobs stands `{cc}`, which flux submit fills in.
+    """
+    resources = request.resources
+    name = request.token
+    if request.size is not None:
+        name = element_name(name, "{cc}", request.size)
+    words = [f"--job-name={name}", f"--cores-per-task={resources.cpus}"]
+    words += [f"--ntasks={resources.nodes}"]
+    if resources.nodes > 1:
+        # Else the others would be ended soon after the first of them has.
+        words += [f"--nodes={resources.nodes}", "--setopt=exit-timeout=none"]
+    if resources.gpus:
+        words.append(f"--gpus-per-task={resources.gpus}")
+    if resources.time is not None:
+        words.append(f"--time-limit={whole_seconds(resources.time)}s")
+    if resources.queue:
+        words.append(f"--queue={resources.queue}")
+    if resources.account:
+        words.append(f"--bank={resources.account}")
+    if not export_environment:
+        words += ["--env=-*", *(f"--env={variable}" for variable in _INHERITED)]
+    for option in long_options(executor, resources.options[executor], _RESERVED):
+        words.extend(option)
+    if request.begin_in is not None:
+        words.append(f"--begin-time=+{whole_seconds(request.begin_in)}s")
+    return words
+
+
+def script_command(shell: str, script: Path) -> list[str]:
+    """What a job is to run.
+
+    Braces stand for positions and for facts of the job there, and only UTF-8 can be said: a path
+    with more than that is put together again by the job.
+    """
+    words, text = shlex.split(shell), str(script)
+    if not _UNSAFE.search(text):
+        return [*words, text]
+    return ["/bin/sh", "-c", 'exec "$@" "$(printf "$0")"', _ESCAPED.sub(_escape, text), *words]
+
+
+def _escape(found: re.Match[str]) -> str:
+    letter = found[0]
+    doubled: Mapping[str, str] = {"\\": "\\\\", "%": "%%"}
+    # What stands for a byte that is no UTF-8 has the byte in its last eight bits.
+    return doubled.get(letter, f"\\{ord(letter) & 0xFF:03o}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.testing.fakes.pbs.writers import dsv
 
 from tests.conformance.scenes import Player, load_text, playing
 
@@ -514,3 +515,93 @@ def test_values_with_commas_and_quotes(server: Any) -> None:
         step = load_text("pbs", "submit-v-inline-comma")
         found = pbs.run(step.command.partition("; for j in")[0])[1]
         assert found == step.stdout.partition("    Variable_List")[0]
+
+
+SIZED = {"workq": {"max_queued": 3, "max_array_size": 3, "max_queued_res": {"ncpus": 4}}}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ("-J 0-3", 3, "Array job exceeds server or queue size limit"),
+        ("-J 0-2", 38, "would exceed queue generic's per-user limit"),
+        ("-l ncpus=4", 38, "would exceed per-user limit on resource ncpus in queue workq"),
+    ],
+)
+def test_limits_hold_for_what_runs_as_for_what_waits(
+    server: Any, options: str, code: int, said: str
+) -> None:
+    with server(queues=SIZED) as pbs:
+        assert pbs.run("qsub long.sh")[0] == 0
+        pbs.fake.wait_for("1.node01", "running")
+        answer = pbs.run(f"qsub {options} ok.sh")
+        assert (answer[0], answer[2]) == (code, f"qsub: {said}\n")
+        text = pbs.run("qstat -Q -f workq")[1]
+        assert "    max_queued = [u:PBS_GENERIC=3]\n" in text
+        assert "    max_queued_res.ncpus = [u:PBS_GENERIC=4]\n" in text
+
+
+def test_the_limits_of_the_whole_complex_have_words_of_their_own(server: Any) -> None:
+    with server(max_queued=1, max_queued_res={"mem": 2**20}) as pbs:
+        said = pbs.run("qsub -l mem=2mb ok.sh")[2]
+        assert said == "qsub: would exceed per-user limit on resource mem in complex\n"
+        pbs.run("qsub -h ok.sh")
+        assert pbs.run("qsub ok.sh")[2] == "qsub: would exceed complex's per-user limit\n"
+        assert "max_queued = [u:PBS_GENERIC=1]" in pbs.run("qstat -B -f")[1]
+
+
+def test_what_is_to_let_go_a_job_that_is_over_or_waits_for_nothing_is_given_up(
+    server: Any,
+) -> None:
+    with server() as pbs:
+        pbs.run("qsub ok.sh")
+        pbs.fake.wait_for("1.node01")
+        pbs.run("qsub -h ok.sh")
+        pbs.run("qsub -W depend=on:1 ok.sh")
+        for number in (1, 2):
+            job = pbs.run(f"qsub -h -W depend=beforeany:{number} ok.sh")[1].strip()
+            assert "job_state = F" in pbs.run(f"qstat -x -f {job}")[1]
+        for state in ("H", "F"):
+            job = pbs.run("qsub -h -W depend=beforeany:3 ok.sh")[1].strip()
+            assert f"job_state = {state}" in pbs.run(f"qstat -x -f {job}")[1]
+
+
+@pytest.mark.parametrize(
+    ("directive", "code", "said"),
+    [
+        ("-N 'a'\"b\"c", 0, ""),
+        ("-N a\\b", 0, ""),
+        ("-N abc # a remark", 1, "qsub: directive error: -N abc # a remark \n"),
+        ("-N 'abc", 1, "qsub: unmatched \n"),
+        ("-N a,b", 2, "qsub: illegal -N value\n"),
+    ],
+)
+def test_directives_are_not_read_as_a_shell_would(
+    server: Any, tmp_path: Path, directive: str, code: int, said: str
+) -> None:
+    with server() as pbs:
+        (tmp_path / "home" / "words.sh").write_text(f"#!/bin/sh\n  #PBS {directive}\ntrue\n")
+        answer = pbs.run("qsub words.sh")
+        assert (answer[0], answer[2].partition("usage")[0]) == (code, said)
+
+
+def test_qselect_is_as_strict_as_its_usage(server: Any) -> None:
+    with server(job_history=False) as pbs:
+        code, out, said = pbs.run("qselect -x -N abc")
+        assert (code, out) == (0, "")
+        assert said == "qselect: PBS is not configured to maintain job history\n"
+        assert pbs.run("qselect -s QC")[2].startswith("qselect: illegal -s value\nusage: qselect")
+        assert pbs.run("qselect abc")[0] == 2
+
+
+def test_values_are_escaped_between_delimiters() -> None:
+    text = dsv({"1.x": {"a": "x|y", "b": "\\", "c": r"it\'s,\,", "d": "two\nlines"}})
+    assert text == "Job Id: 1.x|a=x\\|y|b=\\\\|c=it\\'s,\\,|d=two\\nlines\n"
+
+
+def test_output_goes_to_the_submitting_machine_where_no_other_is_named(server: Any) -> None:
+    with server(copies=False, undelivered_seconds=600.0) as pbs:
+        pbs.run("qsub -j oe -o localhost:/dev/null ok.sh; qsub -j oe -o /dev/null ok.sh")
+        pbs.fake.wait_for("1.node01")
+        pbs.fake.wait_for("2.node01", "ending")
+        assert "job_state = E" in pbs.run("qstat -f 2")[1]

@@ -271,3 +271,9 @@ def test_a_server_that_is_down(torque: Site) -> None:
         assert done.returncode == 111
         assert "cannot connect to server node01 (errno=111) Connection refused" in done.stderr
     assert torque.run("qstat", "--version").stderr.startswith("Version: 6.1")
+
+
+def test_qselect_takes_only_the_states_it_knows(torque: Site) -> None:
+    assert torque.run("qselect", "-s", "CEHQRTW").returncode == 0
+    done = torque.run("qselect", "-s", "EHQRS")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "qselect: illegal -s value")

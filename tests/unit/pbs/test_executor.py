@@ -649,3 +649,63 @@ def test_a_job_over_its_time_is_told_on_the_fake(
     handle = executor.submit(work(request_for, tmp_path, "slow", "sleep 60", resources=short)).job
     over(executor, handle)
     assert executor.poll([handle])[0].cause is FailureCause.WALLTIME
+
+
+@pytest.mark.parametrize(("cpus", "kind"), [(5, SubmissionRefusedError), (3, None)])
+def test_a_job_that_no_end_of_others_makes_room_for_is_refused_on_the_fake(
+    request_for: MakeRequest, tmp_path: Path, cpus: int, kind: type[Exception] | None
+) -> None:
+    with FakeScheduler("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        greedy = work(request_for, tmp_path, "a", "true", resources=Resources(cpus=cpus))
+        after = work(request_for, tmp_path, "after", "true")
+        if kind is None:
+            executor.submit(greedy, after)
+            return
+        with pytest.raises(kind, match="resource ncpus in complex"):
+            executor.submit(greedy, after)
+        wait_for("the follow-up's end", lambda: executor._queued(after.token) == [])
+
+
+def test_a_job_that_others_leave_no_room_for_is_put_off_on_the_fake(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    with FakeScheduler("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        two = Resources(cpus=2)
+        executor.submit(work(request_for, tmp_path, "a", "sleep 60", resources=two))
+        after = work(request_for, tmp_path, "after", "true")
+        with pytest.raises(SubmissionDeferredError):
+            executor.submit(work(request_for, tmp_path, "b", "true", resources=two), after)
+
+
+def test_limits_are_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
+    queues = {"workq": {}, "small": {"max_queued": 3, "max_array_size": 2}}
+    with FakeScheduler("pbs", tmp_path, queues=queues, max_queued=9) as fake:
+        fake.activate()
+        executor = PBSExecutor(queue="small")
+        executor.submit(work(request_for, tmp_path, "a", "sleep 60", size=2))
+        found = executor.limits()
+        assert (found.max_array_size, found.max_submit_jobs, found.queued_jobs) == (2, 3, 2)
+        with pytest.raises(SubmissionDeferredError, match="queue size limit"):
+            executor.submit(work(request_for, tmp_path, "b", "true", size=3))
+
+
+def test_a_limit_of_torques_is_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
+    with FakeScheduler("torque", tmp_path, max_user_queuable=5) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        executor.submit(work(request_for, tmp_path, "a", "sleep 60", size=2))
+        found = executor.limits()
+        assert (found.max_submit_jobs, found.queued_jobs) == (5, 2)
+
+
+def test_a_job_is_over_where_nodes_can_copy_nothing(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    with FakeScheduler("pbs", tmp_path, copies=False, undelivered_seconds=600.0) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        over(executor, executor.submit(work(request_for, tmp_path, "a", "true")).job)

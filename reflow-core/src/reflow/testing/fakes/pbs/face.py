@@ -104,13 +104,15 @@ class PbsFace(Face):
         wanted = found.indices
         return [task for task in job.present if not wanted or task.index in wanted]
 
-    def queued(self, user: str, queue: str = "") -> int:
-        """How many tasks a user has waiting, in one queue or in all."""
-        return sum(
-            len(job.waiting)
+    def unfinished(self, user: str, queue: str = "") -> list[Task]:
+        """A user's tasks that take a place, in one queue or in all."""
+        return [
+            task
             for job in self._jobs.values()
             if job.user == user and queue in ("", job.queue)
-        )
+            for task in job.tasks.values()
+            if task.phase is not Phase.OVER
+        ]
 
     # Dependencies
 
@@ -121,7 +123,7 @@ class PbsFace(Face):
             if dependency.kind in AFTER and not self._register(job, dependency):
                 self._give_up(job)
                 return
-            if dependency.kind in BEFORE and self.known_job(dependency.number) is None:
+            if dependency.kind in BEFORE and not self._can_be_let_go(job, dependency):
                 self._give_up(job)
                 return
         job.reason = self.job_obstacle(job) or job.reason
@@ -140,6 +142,20 @@ class PbsFace(Face):
         if dependency.kind == "after" and self._has_started(other):
             dependency.met = True
         return True
+
+    def _can_be_let_go(self, job: PbsJob, dependency: Dependency) -> bool:
+        """Whether the job that `before...` names still waits for a job more, of the same user."""
+        other = self.known_job(dependency.number)
+        if other is None or other.finished or other.uid != job.uid:
+            return False
+        awaited = sum(one.number for one in other.dependencies if one.kind == "on")
+        named = [
+            one
+            for known in self.known_jobs()
+            for one in known.dependencies
+            if one.kind in BEFORE and one.number == other.number
+        ]
+        return len(named) <= awaited
 
     def _has_started(self, job: PbsJob) -> bool:
         return any(task.runs for task in job.tasks.values())
@@ -276,13 +292,21 @@ class PbsFace(Face):
             self.engine.settle(task, run.why)
         else:
             task.phase, task.error = Phase.ENDING, "E"
-            delay = self.settings.undelivered_seconds
-            self.engine.after(delay, lambda: self.engine.settle(task, run.why))
+            job.exiting += 1
+            self.engine.after(self.settings.undelivered_seconds, lambda: self._exited(task, run))
+
+    def _exited(self, task: Task, run: Run) -> None:
+        """Nobody tries any longer to copy its output."""
+        cast("PbsJob", task.job).exiting -= 1
+        self.engine.settle(task, run.why)
 
     def _deliver(self, job: PbsJob, task: Task, run: Run) -> bool:
         """Copy what it printed to where it belongs; False where that cannot be."""
         if run.launch is None or "d" in job.keep:
             return True
+        asked = (job.output,) if job.join == "oe" else (job.output, job.error)
+        if not self.settings.copies and any(not text.startswith("localhost:") for text in asked):
+            return False
         sources = [run.launch.stdout, run.launch.stderr]
         try:
             for source, final in zip(sources, self.final_paths(job, task), strict=True):
@@ -330,7 +354,7 @@ class PbsFace(Face):
             job.any_failed = job.any_failed or not good
         elif job.is_array and job.began is not None:
             job.exit_status = 1
-        if job.is_over and not job.deleting:
+        if job.finished and not job.deleting:
             self._whole_job_over(job)
 
     def _whole_job_over(self, job: PbsJob) -> None:
@@ -358,7 +382,7 @@ class PbsFace(Face):
         for task in list(job.tasks.values()):
             self._end(task, force=force)
         job.deleting = False
-        if job.is_over:
+        if job.finished:
             self._whole_job_over(job)
 
     def delete_element(self, job: PbsJob, task: Task, *, force: bool) -> None:

@@ -51,10 +51,15 @@ class PbsSettings(BasicSettings):
             "stopped": {"started": False},
         }
     )
-    """By name, the first is the default. Keys: enabled, started, max_queued (per user), max_mem
-    (bytes), max_ncpus, max_walltime (seconds)."""
+    """By name, the first is the default. Keys: enabled, started, max_queued (per user),
+    max_queued_res (per user, by resource: ncpus, mem), max_array_size, max_mem (bytes), max_ncpus,
+    max_walltime (seconds)."""
     max_queued: int | None = None
-    """The server's limit on a user's queued jobs, array elements counted."""
+    """The server's limit on a user's jobs that are not over, array elements counted."""
+    max_queued_res: dict[str, int] = field(default_factory=dict)
+    """The server's limits on what a user's jobs that are not over ask for together."""
+    copies: bool = True
+    """Whether a node can copy output to the machine that submitted, with scp or a shared disk."""
     resources: list[str] = field(default_factory=list)
     """Resources there are besides the usual ones, such as `ngpus`."""
     json_writer: str = "master"
@@ -106,11 +111,13 @@ class PbsJob(Job):
     lost: set[int | None] = field(default_factory=set)
     """Elements deleted while the array ran: nothing is kept of how they ended."""
     deleting: bool = False
+    exiting: int = 0
+    """Elements that have ended and whose output is not copied yet."""
 
     @property
     def finished(self) -> bool:
         """Whether it is over as a whole."""
-        return self.is_over
+        return self.is_over and not self.exiting
 
     @property
     def indices_left(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,14 @@ qstat -q [-G|-M] [ destination... ]
 qstat -B [-f] [-F format] [-D delim] [ server_name... ]
 qstat --version
 """
+QSELECT_USAGE = """\
+usage: qselect [-a [op]date_time] [-A account_string] [-c [op]interval]
+	[-h hold_list] [-H] [-J] [-l resource_list] [-N name] [-p [op]priority]
+	[-q destination] [-r y|n] [-s states] [-t subopt[op]date_time] [-T] [-P project_name]
+	[-x] [-u user_name]
+       qselect --version
+"""
+_STATES = "EHQRTWSUBXFM"
 _HEADER = (
     "Job id            Name             User              Time Use S Queue\n"
     "----------------  ---------------- ----------------  -------- - -----\n"
@@ -82,7 +91,7 @@ class Qstat:
         if line.has("B"):
             return Reply(self._server(line))
         if line.has("Q", "q"):
-            return Reply(self._queues(line))
+            return self._queues(line)
         if line.has("F") and line.last("F") not in ("json", "dsv"):
             raise Refusal(f"qstat: illegal -F value\n{QSTAT_USAGE}", 2)
         found = self._find(line, call)
@@ -232,27 +241,69 @@ class Qstat:
                 "---------------- ----- ----- ----- ----- ----- ----- ----- ----- -----------\n"
                 "node01               0     0     0     0     0     0     0     0 Active\n"
             )
-        return (
-            "Server: node01\n    server_state = Active\n    server_host = node01\n"
-            "    scheduling = True\n"
-            f"    default_queue = {next(iter(settings.queues))}\n"
-            f"    max_array_size = {settings.max_array_size}\n"
-            f"    job_history_enable = {settings.job_history}\n"
-            f"    pbs_version = {VERSION}\n\n"
-        )
+        shown: dict[str, object] = {
+            "server_state": "Active",
+            "server_host": "node01",
+            "scheduling": True,
+            "default_queue": next(iter(settings.queues)),
+            **_limits(settings.max_queued, settings.max_queued_res),
+            "max_array_size": settings.max_array_size,
+            "job_history_enable": settings.job_history,
+            "pbs_version": VERSION,
+        }
+        return _full("Server: node01", shown)
 
-    def _queues(self, line: Parsed) -> str:
+    def _queues(self, line: Parsed) -> Reply:
+        queues = self._face.settings.queues
+        for name in line.operands:
+            if name not in queues:
+                return Reply(stderr=f"qstat: Unknown queue {name}\n", code=UNKNOWN_QUEUE)
+        chosen = {name: queues[name] for name in line.operands or queues}
+        if line.has("f"):
+            return Reply("".join(_full_queue(name, queue) for name, queue in chosen.items()))
         text = (
             "Queue              Max   Tot Ena Str   Que   Run   Hld   Wat   Trn   Ext Type\n"
             "---------------- ----- ----- --- --- ----- ----- ----- ----- ----- ----- ----\n"
         )
-        for name, queue in self._face.settings.queues.items():
+        for name, queue in chosen.items():
             enabled = "yes" if queue.get("enabled", True) else "no"
             started = "yes" if queue.get("started", True) else "no"
             text += (
                 f"{name:<16} {0:5d} {0:5d} {enabled:>3} {started:>3}" + f" {0:5d}" * 6 + " Exec\n"
             )
-        return text
+        return Reply(text)
+
+
+def _full_queue(name: str, queue: Mapping[str, object]) -> str:
+    known = {"mem": "max_mem", "ncpus": "max_ncpus", "walltime": "max_walltime"}
+    most = {f"resources_max.{name}": queue[key] for name, key in known.items() if queue.get(key)}
+    size = {"max_array_size": queue["max_array_size"]} if "max_array_size" in queue else {}
+    return _full(
+        f"Queue: {name}",
+        {
+            "queue_type": "Execution",
+            **_limits(queue.get("max_queued"), queue.get("max_queued_res")),
+            **size,
+            **most,
+            "enabled": queue.get("enabled", True),
+            "started": queue.get("started", True),
+        },
+    )
+
+
+def _limits(jobs: object, resources: object) -> dict[str, object]:
+    """Limits of each user, as they are written."""
+    shown: dict[str, object] = {}
+    if jobs is not None:
+        shown["max_queued"] = f"[u:PBS_GENERIC={jobs}]"
+    if isinstance(resources, dict):
+        for name, most in resources.items():
+            shown[f"max_queued_res.{name}"] = f"[u:PBS_GENERIC={most}]"
+    return shown
+
+
+def _full(head: str, shown: Mapping[str, object]) -> str:
+    return head + "\n" + "".join(f"    {name} = {one}\n" for name, one in shown.items()) + "\n"
 
 
 def _cut(text: str, width: int) -> str:
@@ -270,10 +321,16 @@ class Qselect:
         try:
             line = getopt_long(call.arguments, QSELECT_OPTIONS)
         except BadOptionError as error:
-            raise Refusal(f"qselect: {error}\nusage: qselect [-a [op]date_time]\n", 2) from None
+            raise Refusal(f"qselect: {error}\n{QSELECT_USAGE}", 2) from None
         if line.has("version"):
             return Reply(f"pbs_version = {VERSION}\n")
-        history = line.has("x", "H") and self._face.settings.job_history
+        if line.operands:
+            raise Refusal(QSELECT_USAGE, 2)
+        if set(line.last("s")) - set(_STATES):
+            raise Refusal(f"qselect: illegal -s value\n{QSELECT_USAGE}", 2)
+        history = line.has("x", "H")
+        if history and not self._face.settings.job_history:
+            return Reply(stderr="qselect: PBS is not configured to maintain job history\n")
         names: list[str] = []
         for job in self._face.known_jobs():
             if job.finished and not history:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
-from reflow.testing.fakes.model import Request, Share
+from reflow.testing.fakes.model import Request, Share, Task
 from reflow.testing.fakes.pbs import depend
 from reflow.testing.fakes.pbs.depend import Dependency
+from reflow.testing.fakes.pbs.directives import directives
 from reflow.testing.fakes.pbs.jobs import (
     UNKNOWN_QUEUE,
     VERSION,
@@ -163,13 +164,11 @@ class Qsub:
 
     def _directives(self, script: bytes, prefix: str) -> Parsed:
         """Read the `#PBS` lines before the first command."""
-        words: list[str] = []
-        for line in script.decode("utf-8", "surrogateescape").splitlines():
-            if prefix and line.startswith(prefix):
-                words += shlex.split(line[len(prefix) :], comments=True)
-            elif line.strip() and not line.lstrip().startswith(("#", ":")):
-                break
-        return self._parse(words)
+        words = directives(script, prefix)
+        parsed = self._parse(words)
+        if parsed.operands:
+            raise Refusal(f"qsub: directive error: {' '.join(words)} \n", 1)
+        return parsed
 
     # Making the job
 
@@ -237,7 +236,7 @@ class Qsub:
         name = wish.last("N", wish.script_name)
         if len(name) > MAX_NAME:
             raise Refusal("qsub: Job name is too long ", 2)
-        if wish.has("N") and (not name or re.search(r"[\s:/]", name)):
+        if wish.has("N") and not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
             raise illegal("N")
         return name
 
@@ -252,8 +251,7 @@ class Qsub:
         if last <= first or step < 1:
             raise illegal("J")
         indices = list(range(first, last + 1, step))
-        if len(indices) > self._face.settings.max_array_size:
-            raise refused("Array job exceeds server or queue size limit", 3)
+        self._check_array(self._face.settings.max_array_size, len(indices))
         return indices, step, match[4] or ""
 
     def _dependencies(self, attributes: dict[str, str]) -> list[Dependency]:
@@ -411,13 +409,43 @@ class Qsub:
             most = queue.get(limit)
             if isinstance(most, int) and value > most:
                 raise refused(LIMITS, 188)
-        most = queue.get("max_queued")
-        if isinstance(most, int) and self._face.queued(call.user, name) + size > most:
-            raise refused("would exceed queue generic's per-user limit", 38)
-        total = settings.max_queued
-        if total is not None and self._face.queued(call.user) + size > total:
-            raise refused("would exceed server's generic per-user limit", 38)
+        self._check_array(queue.get("max_array_size"), size)
+        asked = {"ncpus": need.cpus * need.nodes, "mem": (need.memory or 0) * need.nodes}
+        self._check_places(call.user, name, queue, asked, size)
+        server = {"max_queued": settings.max_queued, "max_queued_res": settings.max_queued_res}
+        self._check_places(call.user, "", server, asked, size)
         return name
+
+    def _check_array(self, most: object, size: int) -> None:
+        if isinstance(most, int) and size > most:
+            raise refused("Array job exceeds server or queue size limit", 3)
+
+    def _check_places(
+        self,
+        user: str,
+        queue: str,
+        limits: Mapping[str, object],
+        asked: Mapping[str, int],
+        size: int,
+    ) -> None:
+        """What a user has there already counts, whether it waits or runs."""
+        there = self._face.unfinished(user, queue)
+        most = limits.get("max_queued")
+        if isinstance(most, int) and len(there) + size > most:
+            raise refused(
+                f"would exceed {'queue generic' if queue else 'complex'}'s per-user limit", 38
+            )
+        resources = limits.get("max_queued_res")
+        for name, most in resources.items() if isinstance(resources, dict) else ():
+            if sum(_asked(task)[name] for task in there) + asked[name] * size > most:
+                where = f"queue {queue}" if queue else "complex"
+                raise refused(f"would exceed per-user limit on resource {name} in {where}", 38)
+
+
+def _asked(task: Task) -> dict[str, int]:
+    request = task.job.request
+    share = request.share
+    return {"ncpus": share.cpus * request.nodes, "mem": share.memory * request.nodes}
 
 
 def _attributes(wish: Wish) -> dict[str, str]:

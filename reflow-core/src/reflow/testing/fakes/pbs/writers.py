@@ -52,7 +52,7 @@ def _wrapped(line: str) -> str:
 
 
 def dsv(jobs: Mapping[str, Attributes]) -> str:
-    """`qstat -f -F dsv`; a delimiter within a value has a backslash before it."""
+    """`qstat -f -F dsv`."""
     return "".join(
         "|".join([f"Job Id: {name}", *(f"{key}={_escaped(one)}" for key, one in _flat(attributes))])
         + "\n"
@@ -61,7 +61,9 @@ def dsv(jobs: Mapping[str, Attributes]) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("|", "\\|")
+    """A delimiter has a backslash before it, and so has a backslash, save before `'`, `"`, `,`."""
+    value = re.sub(r"\\(?!['\",])|\|", r"\\\g<0>", value)
+    return value.replace("\n", "\\n").replace("\f", "\\f")
 
 
 def master_json(jobs: Mapping[str, Attributes], now: float) -> str:

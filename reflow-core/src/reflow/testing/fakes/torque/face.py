@@ -85,14 +85,6 @@ class TorqueFace(PbsFace):
             return []
         return [task for task in job.present if found.index in (None, task.index)]
 
-    def unfinished(self, user: str, queue: str = "") -> int:
-        """How many jobs and elements of a user's are not over, in one queue or in all."""
-        return sum(
-            len(job.waiting) + job.active
-            for job in self.torque_jobs.values()
-            if job.user == user and queue in ("", job.queue)
-        )
-
     # Dependencies
 
     def take(self, job: PbsJob) -> None:

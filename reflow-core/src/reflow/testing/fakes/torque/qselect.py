@@ -18,6 +18,7 @@ usage: qselect [-a [op]date_time] [-A account_string] [-e] [-h hold_list]
     [-l resource_list] [-N name] [-p [op]priority] [-q destination]
     [-r y|n] [-s states] [-u user_name]
 """
+_STATES = "CEHQRTW"
 
 
 class Qselect:
@@ -39,6 +40,8 @@ class Qselect:
             return Reply(stderr=f"Version: {VERSION}\nCommit: \n")
         if line.operands:
             raise Refusal(USAGE, 2)
+        if set(line.last("s")) - set(_STATES):
+            raise Refusal(f"qselect: illegal -s value\n{USAGE}", 2)
         tasks = (task for job in self._face.known_torque_jobs() for task in job.present)
         chosen = (task for task in tasks if task.known and _fits(task, line))
         return Reply("".join(f"{self._face.native_id(task)}\n" for task in chosen))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Request, Share
+from reflow.testing.fakes.pbs.directives import directives
 from reflow.testing.fakes.pbs.jobs import SERVER, parse_size, parse_span, write_span
 from reflow.testing.fakes.pbs.qsub import Wish, parse_date
 from reflow.testing.fakes.torque import depend
@@ -130,9 +131,9 @@ class Qsub:
             script = call.stdin
         if len(line.operands) > 1:
             raise usage_error("index issues")
-        directives = self._directives(script, line.last("C", "#PBS"))
-        arguments = shlex.split(line.last("F") or directives.last("F"))
-        return Wish([line, directives], script, name, arguments)
+        inside = self._parse(directives(script, line.last("C", "#PBS")))
+        arguments = shlex.split(line.last("F") or inside.last("F"))
+        return Wish([line, inside], script, name, arguments)
 
     def _parse(self, words: list[str]) -> Parsed:
         try:
@@ -147,16 +148,6 @@ class Qsub:
         if line.last("r", "y") not in ("y", "n"):
             raise usage_error("qsub: illegal -r value (y/n)")
         return line
-
-    def _directives(self, script: bytes, prefix: str) -> Parsed:
-        """Read the `#PBS` lines before the first command."""
-        words: list[str] = []
-        for line in script.decode("utf-8", "surrogateescape").splitlines():
-            if prefix and line.lstrip().startswith(prefix):
-                words += shlex.split(line.lstrip()[len(prefix) :], comments=True)
-            elif line.strip() and not line.lstrip().startswith(("#", ":")):
-                break
-        return self._parse(words)
 
     # Making the job
 
@@ -385,7 +376,8 @@ class Qsub:
         most = queue.get("max_user_queuable")
         limits = ((most, name, "queue"), (settings.max_user_queuable, "", "server"))
         for most, where, whose in limits:
-            if isinstance(most, int) and self._face.unfinished(call.user, where) + size > most:
+            there = len(self._face.unfinished(call.user, where))
+            if isinstance(most, int) and there + size > most:
                 raise refused(
                     "Maximum number of jobs already in queue for user MSG=total number of "
                     f"current user's jobs exceeds the {whose} limit: {who}",

@@ -4,78 +4,74 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from typing import Any
 
-from reflow.plugin_api import CommandResult, FailureCause, JobHandle, JobState, JobStatus
+from reflow.plugin_api import CommandResult
 
-from reflow_lsf.states import (
-    CANCELLED,
-    CAUSES,
-    CPU_LIMIT_SIGNAL,
-    HOST_LOST,
-    IMPOSSIBLE,
-    KILL_SIGNALS,
-    MEMORY_SIGNAL,
-    NOT_FOUND,
-    RUN_LIMIT_SIGNAL,
-    STATES,
+from reflow_lsf.rows import Row
+from reflow_lsf.states import HOST_LOST, NO_EVENTS, NOT_FOUND, OVER_SOON
+
+JSON_FIELDS = (
+    "jobid jobindex job_name stat exit_code exit_reason pend_reason exec_host min_req_proc "
+    "combined_resreq"
 )
-
-JSON_FIELDS = "jobid jobindex stat exit_code exit_reason pend_reason exec_host"
-"""For `bjobs -json -o`."""
+"""For `bjobs -json -o`; all of LSF 10.1."""
 
 _WRAP = re.compile(r"\n {21}")
-"""Lines are broken after 79 columns, inside words too, and go on after 21 blanks."""
+"""Lines are broken after 79 columns, inside words too, and go on after 21 blanks. A blank at the
+very end of a line is lost: hence `Status ?<`, and the like."""
 _RECORD = re.compile(r"^Job (?:Id )?<(?P<id>\d+)(?:\[(?P<index>\d+)\])?>", re.MULTILINE)
 _STATE = re.compile(r"Status ?<(\w+)>")
-_EVENT = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: (.*)$", re.MULTILINE)
+_EVENT = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: *(.*)$", re.MULTILINE)
 _STARTED = re.compile(r"(?:\[\d+\] )?[Ss]tarted [^<]*<(?:\d+\*)?([^>]+)>|Dispatched[^<]*<([^>]+)>")
+_AGAIN = re.compile(r"Pending|.*requeued", re.IGNORECASE)
+"""bhist: what was said of an end before is that of an earlier run."""
 _EXITED = re.compile(r"Exited(?: with exit code (?P<code>\d+)| by signal (?P<signal>\d+))?")
 _TERMINATED = re.compile(r"(?:Completed <exit>; |.*?; )?(TERM_\w+: [^.;]*)")
+_ACTION = re.compile(r"((?:RUN|CPU|MEM|PROCESS)LIMIT|DEADLINE) termination action")
+"""bhist of OpenLava, where a queue has an action of its own for that."""
 _PENDING = re.compile(r"PENDING REASONS:\n((?:[^\n]+\n)+)")
 """A line for each reason, with how many hosts give it."""
 _KILLED_BY = re.compile(r"Signal <KILL> requested by user or administrator ?<([^>]*)>")
 _NAME = re.compile(r"^Job[^>]*>, Job Name <([^>\[]*)")
-_ASKED = re.compile(r": Submitted from host .*$", re.MULTILINE)
+_SLOTS = re.compile(r", (\d+)(?:-\d+)? ?(?:Processors ?Requested|Task\(s\))")
+_REQUIREMENTS = re.compile(r"Requested ?Resources ?<(.*?)>(?=[,;])")
 _MEMORY_LIMIT = re.compile(r"^ (?:MEM|SWAP)LIMIT", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What is known of one job or element."""
+# -- what was said at all ------------------------------------------------------------------
+def answered(result: CommandResult) -> bool:
+    """Whether a command failed for nothing but jobs that it does not know, if it failed.
 
-    job_id: str
-    index: int
-    """0 for a plain job."""
-    state: str
-    code: int | None = None
-    signal: int | None = None
-    host: str = ""
-    reason: str = ""
-    """Why it waits, or was ended."""
-    killed_by: str = ""
-    memory_limited: bool = False
-    name: str = ""
-    """The job's, without an element's index; empty where it is not told."""
-    asked: str = ""
-    """What was asked for, as bjobs words the submission."""
-    hopeless: str = ""
-    """Why no host can ever take it."""
-
-    @property
-    def may_be_killed(self) -> bool:
-        """Whether it ended as jobs do that bkill ends, and nobody has said why."""
-        return self.state == "EXIT" and not self.reason and self.ended_by in KILL_SIGNALS
-
-    @property
-    def ended_by(self) -> int | None:
-        """The signal, which LSF reports as 128 and more most of the time."""
-        if self.signal is not None:
-            return self.signal
-        return self.code - 128 if self.code is not None and 128 < self.code < 193 else None
+    By which exit code bjobs says so is the site's choice (LSB_BJOBS_CONSISTENT_EXIT_CODE).
+    """
+    if result.exit_code == 0 or is_json(result) or without_events(result):
+        return True
+    return _only(NOT_FOUND, result.stderr.strip() or result.stdout.strip())
 
 
+def heeded(result: CommandResult) -> bool:
+    """Whether bkill failed for nothing but jobs that are over, or will be, if it failed."""
+    return result.exit_code == 0 or _only(OVER_SOON, result.stderr)
+
+
+def _only(pattern: re.Pattern[str], said: str) -> bool:
+    lines = said.splitlines()
+    return bool(lines) and all(pattern.search(line) for line in lines)
+
+
+def is_json(result: CommandResult) -> bool:
+    """Whether bjobs answered in JSON, as it was asked to."""
+    return "-json" in result.argv and result.stdout.lstrip().startswith("{")
+
+
+def without_events(result: CommandResult) -> bool:
+    """Whether bhist cannot read the log of events here: on many clusters only the master can."""
+    return result.exit_code != 0 and NO_EVENTS.search(result.said) is not None
+
+
+# -- long text -----------------------------------------------------------------------------
 def long_rows(text: str) -> Iterator[Row]:
     """The records of `bjobs -l`."""
     for record in _records(text):
@@ -94,49 +90,12 @@ def ended_rows(text: str) -> Iterator[Row]:
                 state = "DONE"
             elif HOST_LOST.search(event):
                 state = "ZOMBI"
-            elif _STARTED.match(event) or "requeued" in event:
+            elif _STARTED.match(event) or _AGAIN.match(event):
                 state = ""
             elif _EXITED.match(event):
                 state = "EXIT"
         if state:
             yield _row(record, state)
-
-
-def _joined(lines: str) -> str:
-    return "; ".join(line.strip().removesuffix(";") for line in lines.splitlines())
-
-
-def of_these(rows: Iterable[Row], handles: Iterable[JobHandle]) -> list[Row]:
-    """Those that are of the jobs asked about: ids start again after MAX_JOBID, 999,999."""
-    tokens = {handle.native_id.partition("[")[0]: handle.token for handle in handles}
-    return [row for row in rows if tokens.get(row.job_id, "") in ("", row.name) or not row.name]
-
-
-def with_killers(rows: Sequence[Row], history: str) -> list[Row]:
-    """The same rows; where one may have been killed, with who did it, by `bhist -l`."""
-    past = {(row.job_id, row.index): row.killed_by for row in ended_rows(history)}
-    return [
-        replace(row, killed_by=past.get((row.job_id, row.index), "")) if row.may_be_killed else row
-        for row in rows
-    ]
-
-
-def json_rows(text: str) -> Iterator[Row]:
-    """The records of `bjobs -json -o JSON_FIELDS`; those of unknown jobs hold an error."""
-    for record in json.loads(text)["RECORDS"]:
-        if "ERROR" in record:
-            continue
-        job_id, _, index = record["JOBID"].rstrip("]").partition("[")
-        code = record.get("EXIT_CODE", "")
-        pending = record.get("PEND_REASON", "")
-        yield Row(
-            job_id=job_id,
-            index=int(index or record.get("JOBINDEX") or 0),
-            state=record["STAT"],
-            code=int(code) if code.isdigit() else None,
-            host=record.get("EXEC_HOST", "").partition(":")[0].rpartition("*")[2].strip("-"),
-            reason=(_named(record.get("EXIT_REASON", "")) or _named(pending)).partition(";")[0],
-        )
 
 
 def _records(text: str) -> list[str]:
@@ -160,9 +119,10 @@ def _row(record: str, state: str) -> Row:
             signal = int(found["signal"]) if found["signal"] else None
         if found := _TERMINATED.match(event):
             reason = found[1]
+        elif found := _ACTION.match(event):
+            reason = f"TERM_{found[1]}: {event}"
     pending = _PENDING.search(record)
-    asked = _ASKED.search(record)
-    name = _NAME.match(record)
+    slots = _SLOTS.search(record)
     killed = _KILLED_BY.search(record)
     return Row(
         job_id=head["id"],
@@ -174,73 +134,59 @@ def _row(record: str, state: str) -> Row:
         reason=reason or (_joined(pending[1]) if pending else ""),
         killed_by=killed[1] if killed else "",
         memory_limited=_MEMORY_LIMIT.search(record) is not None,
-        name=name[1] if name else "",
-        asked=asked[0] if asked else "",
+        name=_first(_NAME, record),
+        slots=int(slots[1]) if slots else 1,
+        requirements=_first(_REQUIREMENTS, record),
     )
 
 
-def statuses(rows: Iterable[Row], wanted: Collection[str]) -> Iterator[JobStatus]:
-    """What they say of the jobs asked about: by the array's id, or an element's, `24[3]`."""
-    for row in rows:
-        status = _status(row)
-        element = f"{row.job_id}[{row.index}]"
-        if element in wanted:
-            yield replace(status, native_id=element)
-        if row.job_id in wanted:
-            positions = range(row.index - 1, row.index) if row.index else None
-            yield replace(status, positions=positions)
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""
 
 
-def _status(row: Row) -> JobStatus:
-    native = STATES.look_up(row.state)
-    status = JobStatus(native_id=row.job_id, state=native.state, host=row.host, reason=row.reason)
-    if native.state is JobState.QUEUED:
-        impossible = bool(row.hopeless) or IMPOSSIBLE.search(row.reason) is not None
-        return replace(status, reason=row.hopeless or row.reason, impossible=impossible)
-    if row.state == "UNKWN":
-        silent = f"LSF does not hear of {row.host or 'its host'}"
-        return replace(status, cause=native.cause, reason=silent)
-    if native.state is not JobState.FAILED:
-        return status
-    if native.cause is not None:
-        return replace(status, cause=native.cause, reason=native.name)
-    if row.killed_by:
-        return _cancelled(status, f"killed by {row.killed_by}")
-    if CANCELLED.match(row.reason):
-        return _cancelled(status, row.reason)
-    if row.code is None and row.signal is None and not row.host:
-        return _cancelled(status, "ended before it started")
-    if row.index and row.may_be_killed and row.ended_by == KILL_SIGNALS[0]:
-        # Of an array that was killed as a whole, no element's history tells.
-        return _cancelled(status, "killed, as bkill does")
-    signal = row.ended_by
-    code = None if signal is not None else row.code
-    return replace(status, cause=_cause(row, signal), exit_code=code or None, signal=signal)
+def _joined(reasons: str) -> str:
+    """One line of them, which end in semicolons."""
+    parts = (part.strip() for part in reasons.replace("\n", ";").split(";"))
+    return "; ".join(part for part in parts if part)
 
 
-def _cancelled(status: JobStatus, reason: str) -> JobStatus:
-    return replace(status, state=JobState.CANCELLED, reason=reason)
+# -- JSON ----------------------------------------------------------------------------------
+def json_rows(text: str) -> Iterator[Row]:
+    """The records of `bjobs -json -o JSON_FIELDS`; those of unknown jobs hold an error."""
+    try:
+        for record in json.loads(text, strict=False)["RECORDS"]:
+            if "ERROR" not in record:
+                yield _row_in_json(record)
+    except KeyError as error:
+        raise ValueError(f"JSON without {error}") from error
 
 
-def _cause(row: Row, signal: int | None) -> FailureCause | None:
-    for word, cause in CAUSES:
-        if row.reason.startswith(word):
-            return cause
-    if signal in (RUN_LIMIT_SIGNAL, CPU_LIMIT_SIGNAL):
-        return FailureCause.WALLTIME
-    if signal == MEMORY_SIGNAL and row.memory_limited:
-        return FailureCause.MEMORY
-    if signal is not None:
-        return FailureCause.SIGNAL
-    return FailureCause.EXIT_CODE if row.code else None
+def _row_in_json(record: dict[str, Any]) -> Row:
+    job_id, _, index = record["JOBID"].rstrip("]").partition("[")
+    reason = _named(record.get("EXIT_REASON", "")) or _named(record.get("PEND_REASON", ""))
+    return Row(
+        job_id=job_id,
+        index=int(index or record.get("JOBINDEX") or 0),
+        state=record["STAT"],
+        code=_number(record.get("EXIT_CODE", "")),
+        host=record.get("EXEC_HOST", "").partition(":")[0].rpartition("*")[2].strip("-"),
+        reason=_joined(reason),
+        name=_named(record.get("JOB_NAME", "")).partition("[")[0],
+        slots=_number(record.get("MIN_REQ_PROC", "")) or 1,
+        requirements=_named(record.get("COMBINED_RESREQ", "")),
+    )
 
 
-def only_unknown(result: CommandResult) -> bool:
-    """Whether a command failed for nothing but jobs that it does not know."""
-    lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
-    return bool(lines) and all(NOT_FOUND.search(line) for line in lines)
+def _named(text: str) -> str:
+    return "" if text in ("-", "unknown") else text
 
 
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+# -- tables --------------------------------------------------------------------------------
 def jobs_listed(text: str) -> int:
     """The lines of `bjobs -w`: one for each job and each element."""
     return len(re.findall(r"^\d+\s", text, re.MULTILINE))
@@ -250,7 +196,3 @@ def found_ids(text: str) -> list[str]:
     """The ids in the tables of `bjobs -w` and `bhist`, each array once."""
     lines = re.findall(r"^(\d+)(?:\[\d+\])?\s", text, re.MULTILINE)
     return list(dict.fromkeys(lines))
-
-
-def _named(text: str) -> str:
-    return "" if text in ("-", "unknown") else text

@@ -40,10 +40,11 @@ def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Ite
     asked = given.pop("R", ())
     wishes = [asked] if isinstance(asked, str) else list(asked)  # type: ignore[call-overload]
     gpus = rules.gpu_option.format(gpus=resources.gpus) if resources.gpus else ""
+    sections = list(_sections(resources, rules))
     if gpus.startswith("-R"):
-        wishes.append(gpus.removeprefix("-R").strip().strip("'\""))
+        sections += options.sections(gpus.removeprefix("-R").strip().strip("'\""))
         gpus = ""
-    if needs := options.requirements(wishes, dict(_sections(resources, rules))):
+    if needs := options.requirements(wishes, sections):
         yield f"-R {options.word(needs)}"
     if resources.mem is not None:
         parts = resources.cpus if rules.memory.per == "slot" else 1
@@ -68,9 +69,12 @@ def is_long(line: str) -> bool:
 
 
 def begin_time(now: datetime, begin_in: timedelta) -> str:
-    """`-b`: `month:day:hour:minute`, no sooner than asked for and surely in the future."""
+    """`-b`: `month:day:hour:minute`, no sooner than asked for and surely in the future.
+
+    In the time of this machine, which may be another by then: clocks are put forward.
+    """
     begin = now + max(begin_in, _SOONEST) + timedelta(seconds=59, milliseconds=999)
-    return begin.strftime("%m:%d:%H:%M")
+    return begin.astimezone().strftime("%m:%d:%H:%M")
 
 
 def _job_name(request: JobRequest) -> str:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,56 +15,29 @@ from reflow.plugin_api import (
     Capabilities,
     Command,
     CommandResult,
-    ConfigError,
     ExecutorError,
-    FailureCause,
     JobHandle,
     JobRequest,
-    JobState,
     JobStatus,
     Limits,
-    ParameterError,
     SchedulerUnavailableError,
     StateTable,
-    SubmissionRefusedError,
-    SubmissionUncertainError,
     Variables,
-    index_list,
 )
 
-from reflow_lsf import answers, site
-from reflow_lsf.directives import Rules, begin_time, directives, is_long
+from reflow_lsf import answers, complaints, elements, environment, meaning, site, submission
+from reflow_lsf.directives import Rules, directives
 from reflow_lsf.hosts import Hosts
+from reflow_lsf.inquiry import Inquiry
 from reflow_lsf.options import check_script
-from reflow_lsf.states import (
-    IMPOSSIBLE,
-    IN_PROGRESS,
-    NO_JSON,
-    OVER_ALREADY,
-    STATES,
-    TRANSIENT,
-    ParentUnknownError,
-    submission_error,
-)
+from reflow_lsf.states import STATES, TRANSIENT
 
 logger = logging.getLogger("reflow.lsf")
-
-_OPTIONS = ("BSUB_", "LSB_", "LS_")
-"""Variables that act as options, or are the calling job's own; BSUB_QUIET loses the job's id."""
-_SITE = ("LSB_DEFAULTPROJECT", "LSB_DEFAULTQUEUE")
-_FOR_JOBS = (
-    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"),
-    *("EGO_CONFDIR", "EGO_TOP", "LD_LIBRARY_PATH"),
-    *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
-)
-"""What a job inherits of the process that submits it; bsub hands on all that it is given."""
-_ENDED_AT_ONCE = 1000
-"""Elements that one bkill ends; each costs a few milliseconds."""
 
 
 @dataclass(kw_only=True, eq=False)
 class LSFExecutor(BatchExecutor):
-    """Runs jobs through LSF's own commands: bsub, bjobs, bhist, bkill, bparams, and some more.
+    """Runs jobs through LSF's own commands, from bsub to bkill.
 
     The settings are keyword arguments here and keys of `[executor.lsf]` in the configuration
     file; constructing an executor runs no command.
@@ -98,21 +68,17 @@ class LSFExecutor(BatchExecutor):
     gpu_option: str = "-gpu num={gpus}"
     """How GPUs are asked for; a host's share of them."""
 
-    _json: bool | None = field(default=None, init=False, repr=False)
-    _largest: int | None = field(default=None, init=False, repr=False)
-
     name: ClassVar[str] = "lsf"
     scheduler: ClassVar[str] = "LSF"
     package: ClassVar[str] = "reflow_lsf"
     template: ClassVar[str] = "lsf.sh.j2"
-    array: ClassVar[ArrayStyle] = ArrayStyle(base=1, variable="LSB_JOBINDEX")
+    array: ClassVar[ArrayStyle] = elements.ARRAY
     states: ClassVar[StateTable] = STATES
-    variables: ClassVar[Variables] = Variables(dropped=_OPTIONS, kept=_SITE)
+    variables: ClassVar[Variables] = environment.ALL
     capabilities: ClassVar[Capabilities] = Capabilities(
         notes=(
             "LSF may report a job as done whose processes were killed: only a result counts.",
-            "Whether memory is enforced, and for a job or each process, is the site's choice; "
-            "OpenLava enforces none.",
+            "Whether memory is enforced, and for a job or each process, is the site's choice.",
             "Times of starting and limits on time are whole minutes.",
             "A task over several nodes is started on the first of them.",
         ),
@@ -120,10 +86,8 @@ class LSFExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
 
     def passed_variables(self) -> Variables:
-        """Little more than LSF itself needs: a job inherits all that bsub is given."""
-        if self.export_environment:
-            return self.variables
-        return Variables(dropped=("",), kept=(*_SITE, *_FOR_JOBS))
+        """A job inherits all that bsub is given."""
+        return environment.ALL if self.export_environment else environment.LITTLE
 
     # -- submitting ------------------------------------------------------------------------
     def script(self, request: JobRequest) -> str:
@@ -134,163 +98,110 @@ class LSFExecutor(BatchExecutor):
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of bsub(1)."""
-        return {"directives": self._directives(request)}
-
-    def _directives(self, request: JobRequest) -> list[str]:
         rules = Rules(
-            memory=self._memory(),
+            memory=site.chosen(self.memory_unit, self.memory_limit_per),
             reserve_memory=self.reserve_memory,
             reserve_per_slot=self.reserve_per_slot,
             account_option=self.account_option,
             gpu_option=self.gpu_option,
         )
-        return list(directives(request, dict(request.resources.options[self.name]), rules))
-
-    def _memory(self) -> site.Memory:
-        """How this site counts memory: by the settings, then by its lsf.conf."""
-        found = site.memory(site.read(os.environ.get("LSF_ENVDIR")))
-        unit = self.memory_unit
-        if unit is not None:
-            if unit not in site.UNITS:
-                raise ConfigError(f"memory_unit={unit!r} is none of {', '.join(site.UNITS)}")
-            found = replace(found, limit_unit=unit, reserve_unit=unit)
-        return replace(found, per=self.memory_limit_per or found.per)
+        own = dict(request.resources.options[self.name])
+        return {"directives": list(directives(request, own, rules))}
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """As the base does; what was to wait for a job that LSF has forgotten need not wait."""
         try:
-            unknown = [line for line in self._directives(self.filled(request)) if is_long(line)]
-        except ParameterError as error:
-            raise SubmissionRefusedError(str(error)) from error
-        if unknown and self._is_openlava:
-            # Its bsub would leave out the line, and those after it, without a word.
-            raise SubmissionRefusedError(
-                f"OpenLava's bsub has no {unknown[0].split()[0]}: leave that option out, or, for "
-                "GPUs, set gpu_option under [executor.lsf] to what asks for them here, such as "
-                "-R 'rusage[gpu={gpus}]'"
-            )
-        try:
             return super().submit_one(request, after)
-        except ParentUnknownError:
+        except complaints.ParentUnknownError:
             return super().submit_one(request)
 
     @cached_property
     def _is_openlava(self) -> bool:
-        result = self.ask(Command((self.bsub, "-V")))
-        return "openlava" in f"{result.stdout}{result.stderr}".lower()
+        return submission.is_openlava(self.ask(Command((self.bsub, "-V"))))
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """What is true of one submission only is not in the script, which people resubmit.
-
-        bsub reads the script from its standard input.
-        """
-        words = [self.bsub]
-        if request.begin_in is not None:
-            words += ["-b", begin_time(datetime.now(UTC).astimezone(), request.begin_in)]
-        if after is not None:
-            words += ["-w", f"ended({after.native_id})"]
-        return Command(tuple(words), script.read_text("utf-8", "surrogateescape"))
+        """The script is what bsub reads from its standard input."""
+        text = script.read_text("utf-8", "surrogateescape")
+        unknown = submission.long_options(text)
+        if unknown and self._is_openlava:
+            raise submission.not_in_openlava(unknown[0])
+        return Command((self.bsub, *submission.words(text, request, after)), text)
 
     def parse_submission(self, result: CommandResult) -> str | None:
-        """`Job <24> is submitted to queue <normal>.`, among what a site's wrapper prints."""
-        found = re.findall(r"^Job <(\d+)> is submitted to ", result.stdout, re.MULTILINE)
-        return found[-1] if found else None
+        """Of an array, the id of the whole."""
+        return submission.native_id(result.stdout)
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good, for now, or nobody knows: by what bsub says, which exits with 255 for all."""
-        if result.exit_code < 0:
-            return SubmissionUncertainError(f"bsub was killed by signal {-result.exit_code}")
-        return submission_error(result.said, waits="-w" in result.argv)
+        return complaints.submission_error(result.said, waits="-w" in result.argv)
+
+    def submission_timeout(self, text: str, said: str) -> ExecutorError:
+        """Where too many jobs wait, bsub says so and tries on for ever."""
+        return complaints.full(said) or super().submission_timeout(text, said)
 
     # -- asking ----------------------------------------------------------------------------
+    @cached_property
+    def _inquiry(self) -> Inquiry:
+        memory = site.chosen(self.memory_unit, self.memory_limit_per)
+        return Inquiry(
+            ask=self.ask,
+            bjobs=self.bjobs,
+            bhist=self.bhist,
+            hosts=Hosts(self.ask, self.lshosts, self.bhosts, site.UNITS[memory.reserve_unit]),
+            memory_enforced=memory.enforced,
+            json=self.json,
+        )
+
     def is_native_id(self, native_id: str) -> bool:
         """One word that is no id would spoil the whole answer."""
-        return re.fullmatch(r"\d+(?:\[[\d,-]+\])?", native_id) is not None
+        return elements.is_id(native_id)
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """As the base does; then jobs are killed whose condition can never be true.
-
-        Nothing else ends them.
-        """
-        statuses = super().poll(handles)
-        doomed = [status for status in statuses if IMPOSSIBLE.search(status.reason)]
+        """As the base does; then jobs that would wait for ever are killed, as nothing ends them."""
+        found = super().poll(handles)
+        doomed = [status for status in found if meaning.never_starts(status)]
         try:
-            self._cancel([item for status in doomed for item in self._words_for(status)])
+            self._cancel([word for status in doomed for word in elements.of(status)])
         except SchedulerUnavailableError as error:
             logger.warning("jobs that can never start are still in the queue: %s", error)
-        return [_never_ran(status) if status in doomed else status for status in statuses]
-
-    def _words_for(self, status: JobStatus) -> Sequence[str]:
-        if status.positions is None:
-            return [status.native_id]
-        return self.element_ids(JobHandle(native_id=status.native_id), status.positions)
+        return [meaning.refused(status) if status in doomed else status for status in found]
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Finished jobs too, for as long as mbatchd remembers them (CLEAN_PERIOD)."""
-        as_json = self.json if self.json is not None else self._json
-        shown = ("-l",) if as_json is False else ("-json", "-o", answers.JSON_FIELDS)
-        return Command((self.bjobs, "-a", *shown, *(handle.native_id for handle in handles)))
+        """In JSON, until it is known that bjobs has none."""
+        return self._inquiry.queue(handles)
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """In JSON where bjobs has it; a bjobs that has not is asked once more, for text."""
-        if "-json" in result.argv and result.exit_code != 0 and NO_JSON.search(result.stderr):
-            self._json = False
-            result = self.ask(self.queue_command(handles))
-        if result.exit_code != 0 and not answers.only_unknown(result):
-            raise self.unavailable(result)
-        read = answers.json_rows if "-json" in result.argv else answers.long_rows
-        listed = read(result.stdout) if result.stdout.strip() else []
-        rows = answers.of_these(listed, handles)
-        rows = [self._hosts.judged(row) for row in self._explained(rows)]
-        return answers.statuses(rows, {handle.native_id for handle in handles})
-
-    @cached_property
-    def _hosts(self) -> Hosts:
-        unit = site.UNITS[self._memory().reserve_unit]
-        return Hosts(self.ask, self.lshosts, self.bhosts, unit)
-
-    def _explained(self, rows: Sequence[answers.Row]) -> Sequence[answers.Row]:
-        """Ask bhist about jobs that may have been killed by bkill: bjobs does not tell."""
-        suspects = list(dict.fromkeys(row.job_id for row in rows if row.may_be_killed))
-        if not suspects:
-            return rows
-        try:
-            return answers.with_killers(rows, self.ask(self._history(suspects)).stdout)
-        except SchedulerUnavailableError:
-            return rows
+        """What bjobs says, and what bhist and the hosts add to it."""
+        result = self._inquiry.understood(result, handles)
+        return self._inquiry.statuses(self._answered(result), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """All of LSF's logs of events, for what mbatchd has forgotten."""
-        return self._history([handle.native_id for handle in handles])
+        return self._inquiry.history([handle.native_id for handle in handles])
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """Only ends count. Unknown ids are passed over, and alone are an error."""
-        if result.exit_code != 0 and not answers.only_unknown(result):
-            raise self.unavailable(result)
-        wanted = {handle.native_id for handle in handles}
-        rows = answers.of_these(answers.ended_rows(result.stdout), handles)
-        return answers.statuses(rows, wanted)
+        return self._inquiry.ends(self._answered(result), handles)
 
-    def _history(self, native_ids: Sequence[str]) -> Command:
-        return Command((self.bhist, "-l", "-n", "0", *native_ids))
+    def _answered(self, result: CommandResult) -> CommandResult:
+        """The same. Raises `SchedulerUnavailableError` where it is no answer."""
+        if not answers.answered(result):
+            raise self.unavailable(result)
+        return result
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
         """The queue, then the logs of events."""
-        return [
-            Command((self.bjobs, "-a", "-w", "-J", token)),
-            Command((self.bhist, "-a", "-n", "0", "-J", token)),
-        ]
+        queue = Command((self.bjobs, "-a", "-w", "-J", token))
+        return [queue, Command((self.bhist, "-a", "-n", "0", "-J", token))]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
         """Ids of arrays and plain jobs."""
-        if result.exit_code != 0 and not answers.only_unknown(result):
-            raise self.unavailable(result)
-        return answers.found_ids(result.stdout)
+        return answers.found_ids(self._answered(result).stdout)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """As the base does, but arrays by their elements.
@@ -299,9 +210,8 @@ class LSFExecutor(BatchExecutor):
         """
         super().cancel([handle for handle in handles if handle.size is None])
         for handle in handles:
-            for start in range(0, handle.size or 0, _ENDED_AT_ONCE):
-                stop = min(start + _ENDED_AT_ONCE, handle.size or 0)
-                self.cancel_positions(handle, range(start, stop))
+            for positions in elements.blocks(handle.size or 0):
+                self.cancel_positions(handle, positions)
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
         """Good ids are killed whatever stands beside them."""
@@ -309,14 +219,12 @@ class LSFExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Every complaint but those of jobs that are over, or will be, is a failure."""
-        lines = result.stderr.splitlines()
-        heeded = (OVER_ALREADY.search(line) or IN_PROGRESS.search(line) for line in lines)
-        if result.exit_code != 0 and not all(heeded):
+        if not answers.heeded(result):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """`24[1-3,7]`."""
-        return [f"{handle.native_id}[{index_list(map(self.array.index, positions))}]"]
+        return elements.words(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
@@ -325,19 +233,15 @@ class LSFExecutor(BatchExecutor):
 
     def parse_count(self, result: CommandResult) -> int:
         """Count them."""
-        if result.exit_code != 0 and not answers.only_unknown(result):
-            raise self.unavailable(result)
-        return answers.jobs_listed(result.stdout)
+        return answers.jobs_listed(self._answered(result).stdout)
 
     def ask_limits(self) -> Limits:
         """MAX_JOB_ARRAY_SIZE."""
-        if self._largest is None:
-            result = self.ask(Command((self.bparams, "-l")))
-            if result.exit_code != 0:
-                raise self.unavailable(result)
-            self._largest = site.largest_array(result.stdout) or 0
-        return Limits(max_array_size=self._largest or None)
+        return Limits(max_array_size=self._largest_array)
 
-
-def _never_ran(status: JobStatus) -> JobStatus:
-    return replace(status, state=JobState.FAILED, cause=FailureCause.SUBMIT, impossible=False)
+    @cached_property
+    def _largest_array(self) -> int | None:
+        result = self.ask(Command((self.bparams, "-l")))
+        if result.exit_code != 0:
+            raise self.unavailable(result)
+        return site.largest_array(result.stdout)

@@ -9,20 +9,19 @@ from dataclasses import replace
 
 from reflow.plugin_api import Command, CommandResult, SchedulerUnavailableError, parse_memory
 
-from reflow_lsf.answers import Row
+from reflow_lsf.rows import Row
 
 _ASK_AGAIN = 600.0
 """Seconds for which what is known of the hosts is good."""
 
-_MEMORY = re.compile(r"rusage\[[^\]]*?\bmem=(\d+)")
-_PROCESSORS = re.compile(r"(\d+) ?Processors ?Requested")
+_ABOUT_HOSTS = re.compile(r"requirement|not enough|suitable host|host.based|candidate", re.I)
+"""Pending reasons that pass once a host has room, or never. IBM LSF tells but one of many in JSON,
+and sums up what the hosts say."""
+_MEMORY = re.compile(r"rusage\[[^\]]*?\bmem=(\d+)(?:\.\d*)?(?=[:,\]])")
+"""Without a unit of its own."""
 _ROUNDED = 1.05
 """`15.4G` may be a little more."""
 _TILE = re.compile(r"span\[ptile=(\d+)\]")
-_ABOUT_MEMORY = re.compile(r"resource (?:requirements|reservation) not satisfied")
-"""Pending reasons that pass once memory is free, or never."""
-_ABOUT_SLOTS = re.compile(r"spanning requirement|Not enough job slot")
-"""Pending reasons that pass once slots are free, or never."""
 
 
 class Hosts:
@@ -39,14 +38,30 @@ class Hosts:
 
     def judged(self, row: Row) -> Row:
         """The same, with a word about it where no host could ever take that job."""
-        if row.state != "PEND":
+        if row.state != "PEND" or not _ABOUT_HOSTS.search(row.reason):
             return row
-        if _ABOUT_MEMORY.search(row.reason):
-            said = too_much_memory(row.asked, self._unit, self._said(self._lshosts))
-            return replace(row, hopeless=said)
-        if _ABOUT_SLOTS.search(row.reason):
-            return replace(row, hopeless=too_many_slots(row.asked, self._said(self._bhosts)))
-        return row
+        return replace(row, hopeless=self._too_much_memory(row) or self._too_many_slots(row))
+
+    def _too_much_memory(self, row: Row) -> str:
+        wanted = _MEMORY.search(row.requirements)
+        if wanted is None:
+            return ""
+        most = _largest_memory(self._said(self._lshosts))
+        if most is None or int(wanted[1]) * self._unit <= most * _ROUNDED:
+            return ""
+        return (
+            f"no host has the memory that it reserves: {wanted[1]} asked for, "
+            f"at most {most // self._unit} (see `lshosts -w`)"
+        )
+
+    def _too_many_slots(self, row: Row) -> str:
+        wanted = _slots_on_one_host(row)
+        if wanted <= 1:
+            return ""
+        most = _most_slots(self._said(self._bhosts))
+        if most is None or wanted <= most:
+            return ""
+        return f"no host has the {wanted} slots that it wants on one: at most {most} (see `bhosts`)"
 
     def _said(self, command: str) -> str:
         """What a command says of all hosts; nothing where that cannot be had."""
@@ -60,30 +75,11 @@ class Hosts:
         return said
 
 
-def too_much_memory(asked: str, unit: int, lshosts: str) -> str:
-    """Why no host in `lshosts -w` has as much as a job reserves; else nothing.
-
-    `asked` is how bjobs words the submission, `unit` the bytes that its numbers count.
-    """
-    wanted = _MEMORY.search(asked)
-    most = _largest_memory(lshosts)
-    if wanted is None or most is None or int(wanted[1]) * unit <= most * _ROUNDED:
-        return ""
-    return (
-        f"no host has the memory that it reserves: {wanted[1]} asked for, "
-        f"at most {most // unit} (see `lshosts -w`)"
-    )
-
-
-def too_many_slots(asked: str, bhosts: str) -> str:
-    """Why no host in `bhosts -w` has as many slots as a job wants on one; else nothing."""
-    found = _TILE.search(asked)
-    if found is None and "span[hosts=1]" in asked:
-        found = _PROCESSORS.search(asked)
-    most = _most_slots(bhosts)
-    if found is None or most is None or int(found[1]) <= most:
-        return ""
-    return f"no host has the {found[1]} slots that it wants on one: at most {most} (see `bhosts`)"
+def _slots_on_one_host(row: Row) -> int:
+    tile = _TILE.search(row.requirements)
+    if tile is not None:
+        return int(tile[1])
+    return row.slots if "span[hosts=1]" in row.requirements else 1
 
 
 def _largest_memory(lshosts: str) -> int | None:

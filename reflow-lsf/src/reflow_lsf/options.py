@@ -8,14 +8,16 @@ such lines in the whole script.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reflow.plugin_api import ParameterError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _PLAIN = re.compile(r"[\w./:,=+@%\[\]*-]+")
-_TAKEN_FOR_OPTIONS = re.compile(r"^\s*#\s*BSUB|^_USER_SCRIPT_$", re.MULTILINE)
+_TAKEN_FOR_OPTIONS = re.compile(r"^\s*#\s*BSUB|^_USER_SCRIPT_$|^#.*BSUB.*\\$", re.MULTILINE)
+"""Options, the end of the script, and a comment that bsub would join with the line below it."""
+_SECTION = re.compile(r"(\w+)\[([^\]]*)\]")
 _RESERVED = {
     "b": "it decides when a job starts",
     "cwd": "jobs change into their folder themselves",
@@ -88,15 +90,26 @@ def word(value: object) -> str:
     return f"{quote}{text}{quote}"
 
 
-def requirements(given: Sequence[str], own: Mapping[str, str]) -> str:
+def requirements(given: Sequence[str], own: Iterable[tuple[str, str]]) -> str:
     """One string for `-R`, as not every bsub takes several: what a task asks for wins.
 
-    `own` has a section by its name, `span` or `rusage`.
+    `own` are sections by their names, `span` or `rusage`; those of one name become one. LSF wants
+    `select` before all others.
     """
     asked = " ".join(given)
-    return " ".join(
-        [*given, *(f"{name}[{text}]" for name, text in own.items() if f"{name}[" not in asked)]
-    )
+    merged: dict[str, list[str]] = {}
+    for name, text in own:
+        if f"{name}[" not in asked:
+            merged.setdefault(name, []).append(text)
+    written = {name: f"{name}[{':'.join(texts)}]" for name, texts in merged.items()}
+    first = [written.pop("select")] if "select" in written else []
+    return " ".join([*first, *given, *written.values()])
+
+
+def sections(requirement: str) -> list[tuple[str, str]]:
+    """`fast rusage[gpus=2]` taken apart: what has no name is a `select`."""
+    bare = _SECTION.sub("", requirement).strip()
+    return [("select", bare)] * bool(bare) + _SECTION.findall(requirement)
 
 
 def check_script(text: str) -> None:

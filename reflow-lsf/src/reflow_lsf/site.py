@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from reflow.plugin_api import ConfigError
 
 _SETTING = re.compile(
     r"^[ \t]*(\w+)[ \t]*=[ \t]*[\"']?([^\"'#\n]*?)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE
@@ -24,17 +27,39 @@ class Memory:
     """What a number in `rusage[mem=]` is in."""
     per: str = "process"
     """What `-M` limits: each process of a job, or the job as a whole."""
+    enforced: bool = False
+    """Whether LSF itself ends jobs over their limit."""
 
 
 def memory(text: str) -> Memory:
-    """What lsf.conf says: LSF_UNIT_FOR_LIMITS, and LSB_JOB_MEMLIMIT for limits per job.
+    """What lsf.conf says.
 
-    Where it says nothing, LSF's own: KB for limits and MB for reservations, per process.
+    That is LSF_UNIT_FOR_LIMITS, LSB_JOB_MEMLIMIT for limits per job, and LSB_MEMLIMIT_ENFORCE for
+    those of processes that LSF is to enforce. Where it says nothing, LSF's own: KB for limits and
+    MB for reservations, per process.
     """
-    found = dict(_SETTING.findall(text))
+    found, default = dict(_SETTING.findall(text)), Memory()
     unit = _unit(found.get("LSF_UNIT_FOR_LIMITS", ""))
-    per = "job" if found.get("LSB_JOB_MEMLIMIT", "").lower() in ("y", "yes") else "process"
-    return Memory(per=per) if unit is None else Memory(unit, unit, per)
+    per_job = _is_yes(found.get("LSB_JOB_MEMLIMIT", ""))
+    return Memory(
+        limit_unit=unit or default.limit_unit,
+        reserve_unit=unit or default.reserve_unit,
+        per="job" if per_job else default.per,
+        enforced=per_job or _is_yes(found.get("LSB_MEMLIMIT_ENFORCE", "")),
+    )
+
+
+def chosen(unit: str | None, per: str | None) -> Memory:
+    """How this site counts memory: by the settings, then by its lsf.conf.
+
+    Raises `ConfigError` for a unit that there is not.
+    """
+    found = memory(read(os.environ.get("LSF_ENVDIR")))
+    if unit is not None:
+        if unit not in UNITS:
+            raise ConfigError(f"memory_unit={unit!r} is none of {', '.join(UNITS)}")
+        found = replace(found, limit_unit=unit, reserve_unit=unit)
+    return replace(found, per=per or found.per)
 
 
 def read(folder: str | None) -> str:
@@ -50,6 +75,10 @@ def largest_array(text: str) -> int | None:
     """Most elements of an array, in the answer of `bparams -l`."""
     found = _ARRAY_SIZE.search(text)
     return int(found[1]) if found else None
+
+
+def _is_yes(word: str) -> bool:
+    return word.strip().lower() in ("y", "yes")
 
 
 def _unit(word: str) -> str | None:

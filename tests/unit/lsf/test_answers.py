@@ -6,7 +6,8 @@ import re
 import pytest
 from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_lsf import answers
+from reflow_lsf import answers, meaning
+from reflow_lsf.rows import Row
 from reflow_lsf.states import STATES
 
 from tests.unit.lsf.recordings import recording, recordings
@@ -17,7 +18,7 @@ HISTORY = [item.name for item in recordings(rf"bhist -l '?{JOB}'?") if item.exit
 
 
 def long_statuses(name: str, *wanted: str) -> list[JobStatus]:
-    return list(answers.statuses(answers.long_rows(recording(name).stdout), wanted))
+    return list(meaning.statuses(answers.long_rows(recording(name).stdout), wanted))
 
 
 def only(statuses: list[JobStatus]) -> JobStatus:
@@ -118,7 +119,7 @@ def test_elements_of_an_array_that_was_killed_in_part() -> None:
 def test_history_tells_who_killed_a_job() -> None:
     (row,) = answers.ended_rows(recording("bhist-l-after-bkill-running").stdout)
 
-    status = only(list(answers.statuses([row], {"225"})))
+    status = only(list(meaning.statuses([row], {"225"})))
     assert (status.state, status.reason) == (JobState.CANCELLED, "killed by hpcuser")
 
 
@@ -158,7 +159,7 @@ def test_reasons_of_ibm_lsf_in_text(reason: str, state: str, cause: str | None) 
     event = f"Sun Nov 22 06:27:38: Completed <exit>; {reason}.\n"
     text = recording("bjobs-l-kill9").stdout.replace("\n SCHEDULING", event + "\n SCHEDULING")
 
-    status = only(list(answers.statuses(answers.long_rows(text), {"218"})))
+    status = only(list(meaning.statuses(answers.long_rows(text), {"218"})))
     assert (status.state, status.cause) == (state, cause)
     assert status.reason == reason
 
@@ -167,13 +168,13 @@ def test_a_job_over_its_swap_is_out_of_memory() -> None:
     text = recording("bjobs-l-runlimit").stdout.replace(" RUNLIMIT ", " SWAPLIMIT ")
     text = text.replace("exit code 140", "exit code 131")
 
-    assert only(list(answers.statuses(answers.long_rows(text), {"222"}))).cause == "MEMORY"
+    assert only(list(meaning.statuses(answers.long_rows(text), {"222"}))).cause == "MEMORY"
 
 
 def test_what_is_in_the_command_is_no_event() -> None:
     text = recording("bjobs-l-exit0").stdout.replace("<true>", "<echo Exited with exit code 9.>")
 
-    assert only(list(answers.statuses(answers.long_rows(text), {"216"}))).state == "COMPLETED"
+    assert only(list(meaning.statuses(answers.long_rows(text), {"216"}))).state == "COMPLETED"
 
 
 def test_a_record_that_was_cut_short_cannot_be_read() -> None:
@@ -225,7 +226,7 @@ def in_json(**fields: str) -> str:
     ],
 )
 def test_records_in_json(fields: dict[str, str], state: str, cause: str | None) -> None:
-    status = only(list(answers.statuses(answers.json_rows(in_json(**fields)), {"24", "999999"})))
+    status = only(list(meaning.statuses(answers.json_rows(in_json(**fields)), {"24", "999999"})))
 
     assert (status.state, status.cause, status.positions) == (state, cause, None)
 
@@ -236,8 +237,38 @@ def test_records_in_json(fields: dict[str, str], state: str, cause: str | None) 
 def test_an_element_in_json(fields: dict[str, str]) -> None:
     rows = answers.json_rows(in_json(STAT="RUN", EXEC_HOST="4*node01:4*node02", **fields))
 
-    status = only(list(answers.statuses(rows, {"24"})))
+    status = only(list(meaning.statuses(rows, {"24"})))
     assert (status.positions, status.host) == (range(2, 3), "node01")
+
+
+def test_json_tells_what_a_job_asked_for_and_every_reason_for_waiting() -> None:
+    (row,) = answers.json_rows(
+        in_json(
+            STAT="PEND",
+            JOB_NAME="convert-ab12-3[2]",
+            PEND_REASON="Job slot limit reached: 2 hosts;Not enough hosts to meet the job's "
+            "spanning requirement;",
+            MIN_REQ_PROC="16",
+            COMBINED_RESREQ="span[hosts=1]",
+        )
+    )
+
+    assert (row.name, row.slots, row.requirements) == ("convert-ab12-3", 16, "span[hosts=1]")
+    assert row.reason == (
+        "Job slot limit reached: 2 hosts; Not enough hosts to meet the job's spanning requirement"
+    )
+
+
+@pytest.mark.parametrize("text", ["{}", '{"RECORDS": [{"JOBID": "24"}]}', '{"RECORDS": [{'])
+def test_json_that_is_not_whole_cannot_be_read(text: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON|delimiter|property name"):
+        list(answers.json_rows(text))
+
+
+def test_json_may_hold_what_jobs_are_called() -> None:
+    (row,) = answers.json_rows(in_json(STAT="PEND", JOB_NAME="a?b").replace("?", "\t"))
+
+    assert row.name == "a\tb"
 
 
 # -- tables --------------------------------------------------------------------------------
@@ -249,11 +280,11 @@ def test_ids_in_tables() -> None:
 
 def test_an_interrupted_element_was_killed_although_no_history_tells() -> None:
     """The event of an array that was killed as a whole is none of its elements'."""
-    (status,) = answers.statuses(
-        [answers.Row(job_id="24", index=3, state="EXIT", code=130, host="vm")], {"24"}
+    (status,) = meaning.statuses(
+        [Row(job_id="24", index=3, state="EXIT", code=130, host="vm")], {"24"}
     )
-    (plain,) = answers.statuses(
-        [answers.Row(job_id="25", index=0, state="EXIT", code=130, host="vm")], {"25"}
+    (plain,) = meaning.statuses(
+        [Row(job_id="25", index=0, state="EXIT", code=130, host="vm")], {"25"}
     )
 
     assert status.state is JobState.CANCELLED
@@ -261,9 +292,7 @@ def test_an_interrupted_element_was_killed_although_no_history_tells() -> None:
 
 
 def test_a_job_whose_host_is_silent_is_unknown_for_that_reason() -> None:
-    (status,) = answers.statuses(
-        [answers.Row(job_id="24", index=0, state="UNKWN", host="vm")], {"24"}
-    )
+    (status,) = meaning.statuses([Row(job_id="24", index=0, state="UNKWN", host="vm")], {"24"})
 
     assert (status.state, status.cause) == (JobState.UNKNOWN, FailureCause.NODE)
     assert "does not hear of vm" in status.reason
@@ -286,10 +315,20 @@ Sun Nov 22 06:28:02: {end};
             [FailureCause.NODE],
         ),
         ("Exited; job will be requeued and rerun", []),
+        (
+            "Exited with exit code 99. The CPU time used is 0.0 seconds;\n"
+            "Sun Nov 22 06:28:02: Pending: Requeued job is waiting for rescheduling",
+            [],
+        ),
+        (
+            "RUNLIMIT termination action: Terminate;\n"
+            "Sun Nov 22 06:28:04: Exited with exit code 3. The CPU time used is 0.0 seconds",
+            [FailureCause.WALLTIME],
+        ),
         ("Exited with exit code 3. The CPU time used is 0.0 seconds", [FailureCause.EXIT_CODE]),
     ],
 )
 def test_ends_in_the_history(end: str, causes: list[FailureCause]) -> None:
-    found = answers.statuses(answers.ended_rows(PAST.format(end=end)), {"233"})
+    found = meaning.statuses(answers.ended_rows(PAST.format(end=end)), {"233"})
 
     assert [status.cause for status in found] == causes

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.batch.command import CommandTimeoutError
 from reflow.errors import (
     ConfigError,
     ExecutorError,
@@ -21,9 +24,10 @@ from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_lsf import site
+from reflow_lsf.complaints import submission_error
 from reflow_lsf.directives import begin_time
 from reflow_lsf.executor import LSFExecutor
-from reflow_lsf.states import STATES, submission_error
+from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY
 from tests.unit.batch.pond import ScriptedRunner
@@ -253,6 +257,7 @@ def test_a_label_is_no_option(request_for: MakeRequest, label: str) -> None:
         {"environment": {"A": "x\n#BSUB -q other"}},
         {"environment": {"A": "x\n  # BSUB -q other"}},
         {"environment": {"A": "x\n_USER_SCRIPT_\n"}},
+        {"environment": {"A": "x\n# as BSUB has it \\\nexit 1"}},
         {"working_directory": Path("/data/x\n#BSUB -q other")},
     ],
 )
@@ -308,11 +313,70 @@ def test_a_job_begins_in_a_minute_that_is_not_over_when_bsub_reads_it(
     assert begin_time(datetime.fromisoformat(now), begin_in) == written
 
 
+@pytest.mark.parametrize(
+    ("now", "written"),
+    [("2026-03-29T00:59:00", "03:29:03:09"), ("2026-10-25T00:30:00", "10:25:02:40")],
+)
+def test_a_job_begins_by_the_clock_of_that_hour(
+    monkeypatch: pytest.MonkeyPatch, now: str, written: str
+) -> None:
+    """Clocks are put forward, or back, at one o'clock UTC."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        utc = datetime.fromisoformat(now).replace(tzinfo=UTC)
+        assert begin_time(utc, timedelta(minutes=10)) == written
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_project_wins_over_the_one_of_the_environment(
+    request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To OpenLava's bsub LSB_DEFAULTPROJECT counts more than the script."""
+    monkeypatch.setenv("LSB_DEFAULTPROJECT", "everybody")
+    said = (0, "Job <231> is submitted to default queue <normal>.\n", "")
+    executor, runner = lsf(said, said)
+
+    executor.submit_one(request_for(resources=Resources(account="a b")))
+    executor.submit_one(request_for())
+
+    assert runner.argvs == [("bsub", "-P", "a b"), ("bsub",)]
+
+
+def test_a_bsub_that_tries_for_ever_where_too_many_jobs_wait(request_for: MakeRequest) -> None:
+    said = "User <a>: Pending job threshold reached. Retrying in 60 seconds..."
+    executor, _ = lsf(CommandTimeoutError("bsub did not answer", said))
+
+    with pytest.raises(SubmissionDeferredError, match="threshold reached"):
+        executor.submit(request_for())
+
+
 def test_gpus_can_be_a_resource(request_for: MakeRequest) -> None:
     executor = LSFExecutor(gpu_option="-R 'rusage[ngpus={gpus}]'")
     request = request_for(resources=Resources(cpus=2, gpus=3))
 
-    assert "-R 'rusage[ngpus=3] span[hosts=1]'" in lines(executor, request)
+    assert "-R 'span[hosts=1] rusage[ngpus=3]'" in lines(executor, request)
+
+
+@pytest.mark.parametrize(
+    ("gpu_option", "asked", "written"),
+    [
+        ("-R 'rusage[ngpus={gpus}]'", (), "rusage[mem=1024:ngpus=3]"),
+        ("-R 'gpuhost rusage[ngpus={gpus}]'", (), "select[gpuhost] rusage[mem=1024:ngpus=3]"),
+        ("-R 'rusage[ngpus={gpus}]'", "select[a]", "select[a] rusage[mem=1024:ngpus=3]"),
+        ("-R 'rusage[ngpus={gpus}]'", "rusage[mem=9]", "rusage[mem=9]"),
+    ],
+)
+def test_gpus_as_a_resource_leave_memory_reserved(
+    request_for: MakeRequest, gpu_option: str, asked: str, written: str
+) -> None:
+    executor = LSFExecutor(gpu_option=gpu_option, options={"R": asked})
+    request = request_for(resources=Resources(mem=1024**3, gpus=3))
+
+    (line,) = [line for line in lines(executor, request) if line.startswith("-R")]
+    assert line.removeprefix("-R ").strip("'") == written
 
 
 def test_openlava_is_given_no_option_that_it_would_pass_over(request_for: MakeRequest) -> None:
@@ -390,6 +454,10 @@ def test_what_bsub_refuses_is_refused_in_its_own_words(refused: Any) -> None:
         ("Connection refused by server. Job not submitted.", SchedulerUnavailableError),
         ("Request from non-LSF host rejected. Job not submitted.", SchedulerUnavailableError),
         ("Master batch daemon internal error. Job not submitted.", SubmissionUncertainError),
+        ("Failed in sending/receiving a message: Broken pipe", SubmissionUncertainError),
+        ("Failed in an LSF library call: Connection reset by peer", SubmissionUncertainError),
+        ("Cannot allocate memory. Job not submitted.", SchedulerUnavailableError),
+        ("fork: Resource temporarily unavailable. Job not submitted.", SchedulerUnavailableError),
         (
             "night: The destination queue has reached its job limit. Job not submitted.",
             SubmissionDeferredError,
@@ -411,6 +479,52 @@ def test_a_bjobs_without_json_is_asked_for_text_from_then_on() -> None:
         assert status.exit_code == 3
 
     assert ["-json" in command.argv for command in runner.commands] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "bjobs: illegal option -- j\nUsage: bjobs [-h] [-V]",
+        "Unknown field name in -o option: combined_resreq",
+        "combined_resreq: Invalid output field",
+    ],
+)
+def test_a_bjobs_without_one_of_the_fields_is_asked_for_text(said: str) -> None:
+    executor, runner = lsf((255, "", said), recording("bjobs-l-exit3").answer)
+
+    (status,) = executor.poll([JobHandle(native_id="217")])
+
+    assert status.exit_code == 3
+    assert runner.argvs[1] == ("bjobs", "-a", "-l", "217")
+
+
+def record(**told: str) -> dict[str, str]:
+    return {"JOBID": "24", "JOBINDEX": "0", "STAT": "PEND", **told}
+
+
+def in_json(*records: dict[str, str], exit_code: int = 0) -> Answer:
+    return exit_code, json.dumps({"COMMAND": "bjobs", "RECORDS": records}), ""
+
+
+def test_an_answer_in_json_counts_whatever_the_exit_code() -> None:
+    """LSB_BJOBS_CONSISTENT_EXIT_CODE decides on it where one job of several is unknown."""
+    unknown = {"JOBID": "9", "ERROR": "Job <9> is not found"}
+    done = record(STAT="EXIT", EXIT_CODE="3", EXEC_HOST="vm")
+    executor, runner = lsf(in_json(done, unknown, exit_code=255))
+
+    (status,) = executor.poll([JobHandle(native_id="24")])
+
+    assert status.exit_code == 3
+    assert len(runner.commands) == 1
+
+
+def test_a_job_of_another_name_has_only_the_same_number_in_json_too() -> None:
+    other = in_json(record(JOB_NAME="somebody-else[3]"))
+    executor, _ = lsf(other, recording("bhist-unknown").answer)
+
+    (status,) = executor.poll([JobHandle(native_id="24", token="convert-ab12-3")])
+
+    assert status.state is JobState.UNKNOWN
 
 
 def test_whether_bjobs_has_json_can_be_set() -> None:
@@ -478,6 +592,68 @@ def test_a_history_that_cannot_be_asked_leaves_the_signal() -> None:
     assert (status.cause, status.signal) == (FailureCause.SIGNAL, 2)
 
 
+UNREADABLE = (
+    255,
+    "",
+    "/opt/openlava/work/logdir/lsb.events: Permission denied\n",
+)
+
+
+def test_a_history_that_nobody_may_read_here_knows_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nothing = recording("bjobs-unknown").answer
+    executor, _ = lsf(*[nothing, UNREADABLE] * 2, UNREADABLE, UNREADABLE, json=False)
+
+    for _ in range(2):
+        (status,) = executor.poll([JobHandle(native_id="24")])
+        assert status.state is JobState.UNKNOWN
+
+    assert executor.find("convert") == []
+    assert len(caplog.records) == 1
+    assert "cannot be looked up here" in caplog.text
+
+
+LIMITED = recording("bjobs-l-after-bkill-long").stdout + "\n MEMLIMIT\n   1024 M\n"
+UNKNOWING = re.sub(
+    r"^.*Signal <KILL>.*\n", "", recording("bhist-l-after-bkill-running").stdout, flags=re.M
+)
+
+
+@pytest.mark.parametrize(
+    ("conf", "bjobs", "bhist", "cause"),
+    [
+        ("LSB_MEMLIMIT_ENFORCE=y\n", LIMITED, (0, UNKNOWING, ""), FailureCause.MEMORY),
+        ("LSB_JOB_MEMLIMIT = Y\n", LIMITED, (0, UNKNOWING, ""), FailureCause.MEMORY),
+        ("", LIMITED, (0, UNKNOWING, ""), FailureCause.SIGNAL),
+        ("LSB_MEMLIMIT_ENFORCE=y\n", LIMITED, UNREADABLE, FailureCause.SIGNAL),
+        (
+            "LSB_MEMLIMIT_ENFORCE=y\n",
+            LIMITED,
+            (0, recording("bhist-l-after-bkill-running").stdout, ""),
+            None,
+        ),
+        (
+            "LSB_MEMLIMIT_ENFORCE=y\n",
+            recording("bjobs-l-after-bkill-long").stdout,
+            (0, UNKNOWING, ""),
+            FailureCause.SIGNAL,
+        ),
+    ],
+)
+def test_what_nobody_killed_was_over_its_memory_where_that_is_enforced(
+    lsf_conf: Path, conf: str, bjobs: str, bhist: Answer, cause: FailureCause | None
+) -> None:
+    """OpenLava itself says nothing of it."""
+    lsf_conf.write_text(conf)
+    executor, _ = lsf((0, bjobs, ""), bhist, json=False)
+
+    (status,) = executor.poll([JobHandle(native_id="225")])
+
+    assert status.cause is cause
+    assert (status.state is JobState.CANCELLED) == (cause is None)
+
+
 def test_a_job_whose_condition_can_never_be_true_is_killed() -> None:
     doomed = recording("dep-bjobs-l-after-done-failing")
     executor, runner = lsf(doomed.answer, recording("bkill-pending").answer, json=False)
@@ -524,6 +700,12 @@ def waiting(asked: str, reason: str) -> Answer:
             "9000 asked for, at most 7807",
         ),
         (
+            "Requested Resources <rusage[mem=9000]>",
+            "Job requirements for reserving resource (mem) not satisfied",
+            LSHOSTS,
+            "9000 asked for, at most 7807",
+        ),
+        (
             "Requested Resources <rusage[mem=7807]>",
             "Job's requirements for resource reservation not satisfied",
             LSHOSTS,
@@ -559,6 +741,47 @@ def test_a_job_that_no_host_can_take_is_hopeless(
     assert (status.state, status.impossible) == (JobState.QUEUED, bool(word))
     assert (word or reason) in status.reason
     assert len(runner.commands) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "word"),
+    [
+        (
+            {"COMBINED_RESREQ": "select[type == any] rusage[mem=9000.00] span[hosts=1]"},
+            "Job requirements for reserving resource (mem) not satisfied: 1 host;",
+            "9000 asked for, at most 7807",
+        ),
+        (
+            {"COMBINED_RESREQ": "rusage[mem=9000.00]"},
+            "There are no suitable hosts for the job;",
+            "9000 asked for, at most 7807",
+        ),
+        (
+            {"COMBINED_RESREQ": "rusage[mem=9000.00]"},
+            "The user has reached his/her job slot limit;",
+            "",
+        ),
+        (
+            {"COMBINED_RESREQ": "rusage[mem=9000KB]"},
+            "Job requirements for reserving resource (mem) not satisfied: 1 host;",
+            "",
+        ),
+        (
+            {"COMBINED_RESREQ": "-"},
+            "Job requirements for reserving resource (mem) not satisfied: 1 host;",
+            "",
+        ),
+    ],
+)
+def test_a_job_that_no_host_can_take_is_hopeless_in_json_too(
+    asked: dict[str, str], reason: str, word: str
+) -> None:
+    executor, _ = lsf(in_json(record(PEND_REASON=reason, **asked)), (0, LSHOSTS, ""))
+
+    (status,) = executor.poll([JobHandle(native_id="24")])
+
+    assert (status.state, status.impossible) == (JobState.QUEUED, bool(word))
+    assert (word or reason.strip(";")) in status.reason
 
 
 def test_every_reason_for_waiting_is_told() -> None:
@@ -652,6 +875,26 @@ def test_elements_are_cancelled_by_ranges() -> None:
     executor.cancel_positions(JobHandle(native_id="24", size=10), [0, 1, 2, 6])
 
     assert runner.commands[0].argv == ("bkill", "24[1-3,7]")
+
+
+def test_many_elements_are_named_in_words_that_lsf_can_hold() -> None:
+    """Its commands copy each word into a line of 512 characters, unchecked."""
+    executor, runner = lsf((0, "", ""))
+
+    executor.cancel_positions(JobHandle(native_id="24", size=1000), list(range(0, 1000, 2)))
+
+    (argv,) = runner.argvs
+    assert max(map(len, argv)) < 512
+    named = [int(index) for word in argv[1:] for index in word[3:-1].split(",")]
+    assert named == list(range(1, 1001, 2))
+    assert all(re.fullmatch(r"24\[[\d,]+\]", word) for word in argv[1:])
+
+
+def test_a_bkill_that_fails_without_a_word_has_failed() -> None:
+    executor, _ = lsf((134, "", ""))
+
+    with pytest.raises(SchedulerUnavailableError):
+        executor.cancel([JobHandle(native_id="24")])
 
 
 def test_a_submission_is_found_in_the_queue_or_in_the_history() -> None:

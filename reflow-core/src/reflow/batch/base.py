@@ -132,6 +132,10 @@ class BatchExecutor(ABC):
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """What a submit command's failure means."""
 
+    def submission_timeout(self, text: str, said: str) -> ExecutorError:
+        """What it means that a submit command did not end, having said that: nobody knows."""
+        return SubmissionUncertainError(text)
+
     @abstractmethod
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Ask the queue how these jobs stand."""
@@ -272,7 +276,7 @@ class BatchExecutor(ABC):
         try:
             result = self.runner.run(self.submit_command(script, request, after))
         except CommandTimeoutError as error:
-            raise SubmissionUncertainError(str(error)) from error
+            raise self.submission_timeout(str(error), error.said) from error
         if result.exit_code < 0:
             raise SubmissionUncertainError(
                 f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"

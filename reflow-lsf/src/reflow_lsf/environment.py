@@ -1,0 +1,27 @@
+"""What LSF's commands see of this process's environment: bsub hands all of it on to the job."""
+
+from __future__ import annotations
+
+import os
+
+from reflow.plugin_api import Variables
+
+_OPTIONS = ("BSUB_", "LSB_", "LS_")
+"""Variables that act as options, or are the calling job's own; BSUB_QUIET loses the job's id."""
+_PROJECT = "LSB_DEFAULTPROJECT"
+_SITE = (_PROJECT, "LSB_DEFAULTQUEUE")
+_FOR_JOBS = (
+    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"),
+    *("EGO_CONFDIR", "EGO_TOP", "LD_LIBRARY_PATH"),
+    *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
+)
+
+ALL = Variables(dropped=_OPTIONS, kept=_SITE)
+"""For jobs that are to have the submitter's environment."""
+LITTLE = Variables(dropped=("",), kept=(*_SITE, *_FOR_JOBS))
+"""Little more than LSF itself needs."""
+
+
+def has_project() -> bool:
+    """Whether a project is named, which to OpenLava's bsub counts more than a script's."""
+    return _PROJECT in os.environ

@@ -1,0 +1,55 @@
+"""What is said to bsub on its command line, and what it answers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import UTC, datetime
+
+from reflow.plugin_api import CommandResult, JobHandle, JobRequest, SubmissionRefusedError
+
+from reflow_lsf import environment
+from reflow_lsf.directives import begin_time, is_long
+
+_OPTION = re.compile(r"^#BSUB (-.*)$", re.MULTILINE)
+_PROJECT = re.compile(r"^#BSUB -P (.*)$", re.MULTILINE)
+
+
+def words(script: str, request: JobRequest, after: JobHandle | None) -> list[str]:
+    """Options of one submission only: people resubmit the script without them.
+
+    A project is in the script too, but to OpenLava's bsub a variable counts more than that.
+    """
+    written: list[str] = []
+    if request.begin_in is not None:
+        written += ["-b", begin_time(datetime.now(UTC), request.begin_in)]
+    if after is not None:
+        written += ["-w", f"ended({after.native_id})"]
+    project = _PROJECT.search(script) if environment.has_project() else None
+    if project is not None:
+        written += ["-P", *shlex.split(project[1])]
+    return written
+
+
+def native_id(said: str) -> str | None:
+    """`Job <24> is submitted to queue <normal>.`, among what a site's wrapper prints."""
+    found = re.findall(r"^Job <(\d+)> is submitted to ", said, re.MULTILINE)
+    return found[-1] if found else None
+
+
+def is_openlava(version: CommandResult) -> bool:
+    """Whose bsub answered to `-V`."""
+    return "openlava" in f"{version.stdout}{version.stderr}".lower()
+
+
+def long_options(script: str) -> list[str]:
+    """The options in a script that OpenLava's bsub does not have."""
+    return [line.split()[0] for line in _OPTION.findall(script) if is_long(line)]
+
+
+def not_in_openlava(option: str) -> SubmissionRefusedError:
+    """OpenLava's bsub would leave out the line, and those after it, without a word."""
+    return SubmissionRefusedError(
+        f"OpenLava's bsub has no {option}: leave that option out, or, for GPUs, set gpu_option "
+        "under [executor.lsf] to what asks for them here, such as -R 'rusage[gpu={gpus}]'"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ OTHERS_SETTINGS = ("REFLOW_", "XDG_", "PG")
 """Variables that begin so are settings of the person who runs the tests."""
 
 TERMINAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM")
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C end what tests start, also where the tests themselves run in the background.
+
+    Shells start such commands with SIGINT ignored, which whatever they start inherits.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

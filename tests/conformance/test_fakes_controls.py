@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,6 +231,21 @@ def test_too_much_memory_is_an_outcome(slurm: Site) -> None:
     slurm.fake.exceed_memory(job)
     assert slurm.fake.wait_for(job)[0].why == "memory"
     assert slurm.run("sacct", "-X", "-n", "-P", "-o", "state").stdout == "OUT_OF_MEMORY\n"
+
+
+def test_memory_that_nobody_saw_come_and_go_was_too_much_all_the_same(slurm: Site) -> None:
+    greedy = f"until [ -e go ]; do sleep 0.01; done; {sys.executable} -SEc 'bytearray(150 << 20)'"
+    slurm.run("sbatch", "--mem=100", "--wrap", f"{greedy}; touch went")
+    job = slurm.fake.jobs()[0].id
+    slurm.fake.wait_for(job, "running")
+
+    slurm.fake.go_down()  # nobody looks; a kernel confines all the same
+    (slurm.folder / "go").touch()
+    while not (slurm.folder / "went").exists():
+        pass
+    slurm.fake.come_up()
+
+    assert slurm.fake.wait_for(job)[0].why == "memory"
 
 
 def test_a_lost_node_may_leave_processes_alive(slurm: Site) -> None:

@@ -28,8 +28,12 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 @contextmanager
 def loaded(file: Path) -> Iterator[ModuleType]:
-    """The module of a file under a name of its own; what it imports from its folder is dropped."""
+    """The module of a file under a name of its own; what it imports from its folder is dropped.
+
+    Nothing is compiled to files: of two edits within a second Python may take them for the same.
+    """
     before = set(sys.modules)
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, str(file.parent))
     importlib.invalidate_caches()
     name = f"flow_{next(_numbers)}"
@@ -42,6 +46,7 @@ def loaded(file: Path) -> Iterator[ModuleType]:
         spec.loader.exec_module(module)
         yield module
     finally:
+        sys.dont_write_bytecode = compiles
         sys.path.remove(str(file.parent))
         added = sys.modules.keys() - before
         for own in [name for name in added if _lies_in(sys.modules[name], file.parent)]:

@@ -75,7 +75,7 @@ class Engine:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = itertools.count()
         self._runs_by_pid: dict[int, tuple[Task, Run]] = {}
-        self._unnoticed: list[tuple[int, int]] = []
+        self._unnoticed: list[processes.Ended] = []
         self._schedule_wanted = False
         self._queued: dict[int, Job] = {}
         self.every(MEMORY_CHECK_SECONDS, self._check_memory)
@@ -318,16 +318,20 @@ class Engine:
         if self.down:
             self._unnoticed += ended
             return
-        for pid, status in [*self._unnoticed, *ended]:
-            self._child_ended(pid, status)
+        for child in [*self._unnoticed, *ended]:
+            self._child_ended(child)
         self._unnoticed.clear()
 
-    def _child_ended(self, pid: int, status: int) -> None:
-        task, run = self._runs_by_pid.pop(pid, (None, None))
+    def _child_ended(self, child: processes.Ended) -> None:
+        task, run = self._runs_by_pid.pop(child.pid, (None, None))
         if task is None or run is None:
             return
-        processes.signal_group(pid, signal.SIGKILL)
-        run.status = status
+        processes.signal_group(child.pid, signal.SIGKILL)
+        run.status = child.status
+        run.peak_memory = max(run.peak_memory, child.peak_memory)
+        if run.why is Why.EXITED and self._is_over_memory(task, run):
+            # It came and went between two looks; a kernel would not have let it.
+            run.why, run.status = Why.MEMORY, signal.SIGKILL
         self._give_back(task, run)
         self._policy.run_ended(task, run)
 
@@ -335,13 +339,15 @@ class Engine:
         if not self.enforce_memory or self.down:
             return
         for task, run in list(self._runs_by_pid.values()):
-            limit = task.job.request.memory_limit
-            if limit is None or task.phase is not Phase.RUNNING:
+            if task.job.request.memory_limit is None or task.phase is not Phase.RUNNING:
                 continue
-            held = processes.resident_memory(run.pid)
-            run.peak_memory = max(run.peak_memory, held)
-            if held > limit:
+            run.peak_memory = max(run.peak_memory, processes.resident_memory(run.pid))
+            if self._is_over_memory(task, run):
                 self.end_at_once(task, Why.MEMORY)
+
+    def _is_over_memory(self, task: Task, run: Run) -> bool:
+        limit = task.job.request.memory_limit
+        return self.enforce_memory and limit is not None and run.peak_memory > limit
 
     def running(self) -> Iterator[tuple[Task, Run]]:
         """Every task whose process runs."""

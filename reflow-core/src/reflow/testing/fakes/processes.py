@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from reflow.testing.fakes.model import Launch
 
@@ -127,14 +129,28 @@ def kill_everything_below(pid: int) -> None:
         reap()
 
 
-def reap() -> list[tuple[int, int]]:
-    """Collect every child that has ended: process id and wait status."""
-    ended: list[tuple[int, int]] = []
+class Ended(NamedTuple):
+    """A child that has ended."""
+
+    pid: int
+    status: int
+    """The wait status."""
+    peak_memory: int
+    """Bytes that it, or a process it waited for, has held at most; 0 where nobody can tell."""
+
+
+def reap() -> list[Ended]:
+    """Collect every child that has ended."""
+    # Until it is another program, a child is a copy of this process, which counts as its own.
+    copied = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ended: list[Ended] = []
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return ended
         if pid == 0:
             return ended
-        ended.append((pid, status))
+        # In KiB on Linux: getrusage(2).
+        peak = usage.ru_maxrss * 1024 if usage.ru_maxrss > copied else 0
+        ended.append(Ended(pid, status, peak))

@@ -12,7 +12,15 @@ from reflow.testing.fakes.engine import Engine
 from reflow.testing.fakes.face import Answer, Call, Command, Face, Reply
 from reflow.testing.fakes.model import Job, Launch, Phase, Run, Task, Wait, Why
 from reflow.testing.fakes.pbs import depend, writers
-from reflow.testing.fakes.pbs.changes import Qalter, Qdel, Qhold, Qrerun, Qrls, Qsig
+from reflow.testing.fakes.pbs.changes import (
+    PbsManner,
+    Qalter,
+    Qdel,
+    Qhold,
+    Qrerun,
+    Qrls,
+    Qsig,
+)
 from reflow.testing.fakes.pbs.depend import AFTER, BEFORE, Dependency, Event
 from reflow.testing.fakes.pbs.jobs import (
     NO_CONNECTION,
@@ -44,16 +52,17 @@ class PbsFace(Face):
 
     def make_commands(self) -> dict[str, Command]:
         """Every command by its name."""
+        manner = PbsManner(self)
         return {
             "qsub": Qsub(self),
             "qstat": Qstat(self),
             "qselect": Qselect(self),
-            "qdel": Qdel(self),
-            "qhold": Qhold(self),
-            "qrls": Qrls(self),
-            "qrerun": Qrerun(self),
-            "qsig": Qsig(self),
-            "qalter": Qalter(self),
+            "qdel": Qdel(self, manner),
+            "qhold": Qhold(self, manner),
+            "qrls": Qrls(self, manner),
+            "qrerun": Qrerun(self, manner),
+            "qsig": Qsig(self, manner),
+            "qalter": Qalter(self, manner),
             "pbsnodes": Pbsnodes(self),
             "qmgr": Qmgr(self),
         }

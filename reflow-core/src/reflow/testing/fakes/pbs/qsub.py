@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Request, Share, Task
 from reflow.testing.fakes.pbs import depend
-from reflow.testing.fakes.pbs.depend import Dependency
 from reflow.testing.fakes.pbs.directives import directives
 from reflow.testing.fakes.pbs.jobs import (
     UNKNOWN_QUEUE,
@@ -25,9 +22,7 @@ from reflow.testing.fakes.pbs.jobs import (
     refused,
     write_span,
 )
-
-if TYPE_CHECKING:
-    from reflow.testing.fakes.pbs.face import PbsFace
+from reflow.testing.fakes.pbs.submitter import Submitter, Wish
 
 USAGE = """\
 usage: qsub [-a date_time] [-A account_string] [-c interval]
@@ -44,10 +39,6 @@ OPTIONS = options(
     r/r= R/R= S/S= u/u= v/v= V/V W/W= X/X z/z version
     """
 )
-_SPANS = ("walltime", "cput", "pcput", "soft_walltime", "min_walltime", "max_walltime")
-_SIZES = ("mem", "vmem", "pmem", "pvmem", "file")
-_NUMBERS = ("ncpus", "mpiprocs", "ompthreads", "nodect", "nice")
-_WORDS = ("host", "vnode", "arch", "place", "select", "nodes", "software")
 _JOB_WIDE = ("mem", "vmem", "ncpus", "nodes", "pmem", "pvmem", "mpiprocs", "ompthreads")
 _ATTRIBUTES = (
     "block", "create_resv_from_job", "depend", "group_list", "max_run_subjobs", "pwd",
@@ -56,36 +47,6 @@ _ATTRIBUTES = (
 )  # fmt: skip
 MAX_NAME = 230
 LIMITS = "Job violates queue and/or server resource limits"
-
-
-def illegal(option: str) -> Refusal:
-    """Refuse a value that qsub itself cannot read."""
-    return Refusal(f"qsub: illegal -{option} value\n{USAGE}", 2)
-
-
-@dataclass
-class Wish:
-    """The options in force: the command line's over the script's."""
-
-    layers: list[Parsed]
-    script: bytes | None
-    script_name: str
-    command: list[str]
-
-    def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
-        for layer in self.layers:
-            if layer.has(name):
-                return layer.last(name)
-        return default
-
-    def has(self, name: str) -> bool:
-        """Whether the option was given anywhere."""
-        return any(layer.has(name) for layer in self.layers)
-
-    def all(self, name: str) -> list[str]:
-        """Every value; those that count most come last."""
-        return [value for layer in reversed(self.layers) for value in layer.all(name)]
 
 
 @dataclass(frozen=True)
@@ -103,11 +64,25 @@ class Need:
     vnode: str
 
 
-class Qsub:
+class Qsub(Submitter):
     """The command."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    spans = ("walltime", "cput", "pcput", "soft_walltime", "min_walltime", "max_walltime")
+    sizes = ("mem", "vmem", "pmem", "pvmem", "file")
+    numbers = ("ncpus", "mpiprocs", "ompthreads", "nodect", "nice")
+    words = ("host", "vnode", "arch", "place", "select", "nodes", "software")
+
+    def illegal(self, option: str) -> Refusal:
+        """Refuse a value that qsub itself cannot read."""
+        return Refusal(f"qsub: illegal -{option} value\n{USAGE}", 2)
+
+    def unknown_resource(self, name: str) -> Refusal:
+        """Refuse a resource that the server does not have."""
+        return refused(f"Unknown resource Resource_List.{name}", 187)
+
+    def bad_resource(self, name: str) -> Refusal:
+        """Refuse a value that is none of that resource's."""
+        return refused(f"Illegal attribute or resource value Resource_List.{name}", 166)
 
     def __call__(self, call: Call) -> Answer:
         """Submit a script or a command."""
@@ -115,9 +90,9 @@ class Qsub:
         if wish.has("version"):
             return Reply(f"pbs_version = {VERSION}\n")
         job = self._job(call, wish)
-        self._face.take(job)
-        said = Reply(self._face.job_id(job) + "\n")
-        attributes = _attributes(wish)
+        self.face.take(job)
+        said = Reply(self.face.job_id(job) + "\n")
+        attributes = self._attributes(wish)
         if attributes.get("block") == "true":
             return Later(lambda: self._exit_of(job), said)
         return said
@@ -151,9 +126,10 @@ class Qsub:
             name = path.name
         else:
             script = call.stdin
-        prefix = line.last("C", "#PBS")
-        directives = self._directives(script, prefix)
-        return Wish([line, directives], script, name, line.operands[1:])
+        if len(line.operands) > 1:
+            raise Refusal(USAGE, 2)
+        inside = self._directives(script, line.last("C", "#PBS"))
+        return Wish([line, inside], script, name, [])
 
     def _parse(self, words: list[str]) -> Parsed:
         # A word after an option that takes a value may begin with a dash.
@@ -173,15 +149,14 @@ class Qsub:
     # Making the job
 
     def _job(self, call: Call, wish: Wish) -> PbsJob:
-        face = self._face
+        face = self.face
         name = self._name(wish)
         array = self._array(wish)
-        attributes = _attributes(wish)
-        dependencies = self._dependencies(attributes)
-        begin = self._begin(wish)
+        attributes = self._attributes(wish)
+        dependencies = self.dependencies(attributes, depend.parse)
+        common = self.common(call, wish, self._variables(call, wish))
         if wish.last("j", "n") not in ("oe", "eo", "n"):
-            raise illegal("j")
-        variables = self._variables(call, wish)
+            raise self.illegal("j")
         need = self._need(wish)
         if face.settings.refuse_root and call.uid == 0:
             raise refused("Bad UID for job execution", 175)
@@ -190,12 +165,9 @@ class Qsub:
         limit = attributes.get("max_run_subjobs", array[2] if array else "")
         number = face.next_number()
         job = PbsJob(
+            **common,
             number=number,
             name=name,
-            user=call.user,
-            uid=call.uid,
-            submitted=face.engine.now(),
-            changed=face.engine.now(),
             request=Request(
                 nodes=need.nodes,
                 share=Share(need.cpus, need.memory or 0),
@@ -203,25 +175,11 @@ class Qsub:
                 memory_limit=None if need.memory is None else need.memory * need.nodes,
             ),
             queue=queue,
-            priority=int(wish.last("p", "0")) if wish.last("p", "0").lstrip("-").isdigit() else 0,
             indices=tuple(indices) if indices else (None,),
             step=array[1] if array else 1,
             range_text=wish.last("J").partition("%")[0],
             throttle=int(limit) if limit else None,
-            holds={"u"} if wish.has("h") else set(),
-            begin=begin,
-            requeues=wish.last("r", "y") != "n",
             script=None if wish.script is None else face.spool(f"{number}.SC", wish.script),
-            command=tuple(wish.command),
-            environment={**face.login_environment(), **self._exported(call, wish, variables)},
-            variables=variables,
-            submit_directory=call.directory,
-            submit_arguments=" ".join(call.arguments),
-            output=wish.last("o"),
-            error=wish.last("e"),
-            join=wish.last("j", "n"),
-            keep=wish.last("k", "n"),
-            shell=wish.last("S").partition("@")[0],
             umask=int(attributes["umask"], 8) if "umask" in attributes else 0o077,
             resources=need.resources,
             vnode=need.vnode,
@@ -237,7 +195,7 @@ class Qsub:
         if len(name) > MAX_NAME:
             raise Refusal("qsub: Job name is too long ", 2)
         if wish.has("N") and not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
-            raise illegal("N")
+            raise self.illegal("N")
         return name
 
     def _array(self, wish: Wish) -> tuple[list[int], int, str] | None:
@@ -246,29 +204,31 @@ class Qsub:
             return None
         match = re.fullmatch(r"(\d+)-(\d+)(?::(\d+))?(?:%(\d+))?", wish.last("J"))
         if match is None:
-            raise illegal("J")
+            raise self.illegal("J")
         first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
         if last <= first or step < 1:
-            raise illegal("J")
+            raise self.illegal("J")
         indices = list(range(first, last + 1, step))
-        self._check_array(self._face.settings.max_array_size, len(indices))
+        self._check_array(self.face.settings.max_array_size, len(indices))
         return indices, step, match[4] or ""
 
-    def _dependencies(self, attributes: dict[str, str]) -> list[Dependency]:
-        if "depend" not in attributes:
-            return []
-        found = depend.parse(attributes["depend"])
-        if found is None:
-            raise illegal("W")
+    def _attributes(self, wish: Wish) -> dict[str, str]:
+        """Read every `-W`: `depend=afterok:1,afterany:2,block=true`."""
+        found: dict[str, str] = {}
+        for text in wish.all("W"):
+            name = ""
+            for part in text.split(","):
+                head, equals, value = part.partition("=")
+                if equals:
+                    name = head.strip()
+                    if name not in _ATTRIBUTES or not value:
+                        raise self.illegal("W")
+                    found[name] = value
+                elif name:
+                    found[name] += f",{part}"
+                else:
+                    raise self.illegal("W")
         return found
-
-    def _begin(self, wish: Wish) -> float:
-        if not wish.has("a"):
-            return 0.0
-        moment = parse_date(wish.last("a"), self._face.engine.now())
-        if moment is None:
-            raise illegal("a")
-        return moment
 
     def _variables(self, call: Call, wish: Wish) -> dict[str, str]:
         """`Variable_List`: what qsub adds, what `-v` names, with `-V` everything."""
@@ -298,11 +258,6 @@ class Qsub:
                 variables[name] = value
         return variables
 
-    def _exported(self, call: Call, wish: Wish, variables: dict[str, str]) -> dict[str, str]:
-        """What of it the job really gets: a login profile sets PATH and HOME anew."""
-        mine = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "SHLVL", "_"}
-        return {name: value for name, value in variables.items() if name not in mine}
-
     # Resources
 
     def _need(self, wish: Wish) -> Need:
@@ -310,7 +265,7 @@ class Qsub:
         for text in wish.all("l"):
             for part in _split_resources(text):
                 name, _, value = part.partition("=")
-                self._check_resource(name, value)
+                self.check_resource(name, value)
                 asked[name] = value
         for name in _JOB_WIDE:
             if name in asked and ("select" in asked or "place" in asked):
@@ -369,31 +324,18 @@ class Qsub:
         values: dict[str, str] = {}
         for part in rest:
             name, _, value = part.partition("=")
-            if name not in (*_SIZES, *_NUMBERS, *_WORDS, *self._face.settings.resources):
+            known = (*self.sizes, *self.numbers, *self.words, *self.face.settings.resources)
+            if name not in known:
                 raise refused(f"Unknown resource: {name}", 187)
-            if (name in _SIZES and parse_size(value) is None) or (
-                name in _NUMBERS and not value.isdigit()
-            ):
+            if self.is_bad(name, value):
                 raise refused(f"Illegal attribute or resource value select.{name}", 166)
             values[name] = value
         return count, values
 
-    def _check_resource(self, name: str, value: str) -> None:
-        known = (*_SPANS, *_SIZES, *_NUMBERS, *_WORDS, *self._face.settings.resources)
-        if name not in known:
-            raise refused(f"Unknown resource Resource_List.{name}", 187)
-        bad = (
-            (name in _SPANS and parse_span(value) is None)
-            or (name in _SIZES and parse_size(value) is None)
-            or (name in _NUMBERS and not value.isdigit())
-        )
-        if bad:
-            raise refused(f"Illegal attribute or resource value Resource_List.{name}", 166)
-
     # Queues
 
     def _queue(self, call: Call, wish: Wish, need: Need, size: int) -> str:
-        settings = self._face.settings
+        settings = self.face.settings
         name = wish.last("q", next(iter(settings.queues))).partition("@")[0]
         if name not in settings.queues:
             raise refused("Unknown queue", UNKNOWN_QUEUE)
@@ -429,7 +371,7 @@ class Qsub:
         size: int,
     ) -> None:
         """What a user has there already counts, whether it waits or runs."""
-        there = self._face.unfinished(user, queue)
+        there = self.face.unfinished(user, queue)
         most = limits.get("max_queued")
         if isinstance(most, int) and len(there) + size > most:
             raise refused(
@@ -446,25 +388,6 @@ def _asked(task: Task) -> dict[str, int]:
     request = task.job.request
     share = request.share
     return {"ncpus": share.cpus * request.nodes, "mem": share.memory * request.nodes}
-
-
-def _attributes(wish: Wish) -> dict[str, str]:
-    """Read every `-W`: `depend=afterok:1,afterany:2,block=true`."""
-    found: dict[str, str] = {}
-    for text in wish.all("W"):
-        name = ""
-        for part in text.split(","):
-            head, equals, value = part.partition("=")
-            if equals:
-                name = head.strip()
-                if name not in _ATTRIBUTES or not value:
-                    raise illegal("W")
-                found[name] = value
-            elif name:
-                found[name] += f",{part}"
-            else:
-                raise illegal("W")
-    return found
 
 
 def _split_resources(text: str) -> list[str]:
@@ -502,18 +425,3 @@ def _unquoted(value: str) -> str:
 def _written_memory(select: str) -> str:
     match = re.search(r"(?:^|:)mem=(\w+)", select)
     return match[1] if match else "0kb"
-
-
-def parse_date(text: str, now: float) -> float | None:
-    """Read `[[[[CC]YY]MM]DD]hhmm[.SS]`; None for invalid."""
-    match = re.fullmatch(r"(\d{4}|\d{6}|\d{8}|\d{10}|\d{12})(?:\.(\d\d))?", text)
-    if match is None:
-        return None
-    today = time.strftime("%Y%m%d", time.localtime(now))
-    digits = match[1]
-    full = today[: 12 - len(digits)] + digits
-    try:
-        moment = time.mktime(time.strptime(full + (match[2] or "00"), "%Y%m%d%H%M%S"))
-    except ValueError:
-        return None
-    return moment + 86400 if len(digits) == 4 and moment <= now else moment

@@ -13,7 +13,15 @@ from reflow.testing.fakes.model import Job, Launch, Phase, Run, Task, Wait, Why
 from reflow.testing.fakes.pbs.face import PbsFace
 from reflow.testing.fakes.pbs.jobs import SERVER, PbsJob
 from reflow.testing.fakes.torque import depend
-from reflow.testing.fakes.torque.changes import Qalter, Qdel, Qhold, Qrerun, Qrls, Qsig
+from reflow.testing.fakes.torque.changes import (
+    Qalter,
+    Qdel,
+    Qhold,
+    Qrerun,
+    Qrls,
+    Qsig,
+    TorqueManner,
+)
 from reflow.testing.fakes.torque.depend import BEFORE, PLAIN, Dependency
 from reflow.testing.fakes.torque.jobs import (
     PROTOCOL,
@@ -43,16 +51,17 @@ class TorqueFace(PbsFace):
 
     def make_commands(self) -> dict[str, Command]:
         """Every command by its name."""
+        manner = TorqueManner(self)
         return {
             "qsub": Qsub(self),
             "qstat": Qstat(self),
             "qselect": Qselect(self),
-            "qdel": Qdel(self),
-            "qhold": Qhold(self),
-            "qrls": Qrls(self),
-            "qrerun": Qrerun(self),
-            "qsig": Qsig(self),
-            "qalter": Qalter(self),
+            "qdel": Qdel(self, manner),
+            "qhold": Qhold(self, manner),
+            "qrls": Qrls(self, manner),
+            "qrerun": Qrerun(self, manner),
+            "qsig": Qsig(self, manner),
+            "qalter": Qalter(self, manner),
             "pbsnodes": Pbsnodes(self),
             "qmgr": Qmgr(self),
         }

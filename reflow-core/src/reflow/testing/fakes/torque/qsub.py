@@ -12,9 +12,8 @@ from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, op
 from reflow.testing.fakes.model import Request, Share
 from reflow.testing.fakes.pbs.directives import directives
 from reflow.testing.fakes.pbs.jobs import SERVER, parse_size, parse_span, write_span
-from reflow.testing.fakes.pbs.qsub import Wish, parse_date
+from reflow.testing.fakes.pbs.submitter import Submitter, Wish
 from reflow.testing.fakes.torque import depend
-from reflow.testing.fakes.torque.depend import Dependency
 from reflow.testing.fakes.torque.jobs import (
     BAD_ARRAY,
     BAD_VALUE,
@@ -49,20 +48,6 @@ OPTIONS = options(
     N/N= o/o= p/p= P/P= q/q= r/r= S/S= t/t= T/T= u/u= v/v= V/V w/w= W/W= X/X x/x z/z version
     """
 )
-_SPANS = ("walltime", "cput", "pcput")
-_SIZES = ("mem", "vmem", "pmem", "pvmem", "file", "ddisk")
-_NUMBERS = ("ncpus", "nodect", "nice", "procs", "gpus", "mics")
-_WORDS = (
-    "nodes",
-    "arch",
-    "host",
-    "opsys",
-    "software",
-    "feature",
-    "naccesspolicy",
-    "qos",
-    "epilogue",
-)
 _KNOWN_ATTRIBUTES = ("depend", "umask", "stagein", "stageout", "group_list", "job_radix", "x")
 _LARGEST_INDEX = 99999
 _TRYING_AGAIN = "Connection to server timed out. Trying again"
@@ -89,11 +74,40 @@ class Need:
     walltime: float | None
 
 
-class Qsub:
+class Qsub(Submitter):
     """The command."""
 
+    spans = ("walltime", "cput", "pcput")
+    sizes = ("mem", "vmem", "pmem", "pvmem", "file", "ddisk")
+    numbers = ("ncpus", "nodect", "nice", "procs", "gpus", "mics")
+    words = (
+        "nodes",
+        "arch",
+        "host",
+        "opsys",
+        "software",
+        "feature",
+        "naccesspolicy",
+        "qos",
+        "epilogue",
+    )
+
     def __init__(self, face: TorqueFace) -> None:
+        super().__init__(face)
         self._face = face
+
+    def illegal(self, option: str) -> Refusal:
+        """Refuse a value that qsub itself cannot read."""
+        return usage_error(f"qsub: illegal -{option} value")
+
+    def unknown_resource(self, name: str) -> Refusal:
+        """Refuse a resource that the server does not have."""
+        return refused(f"Unknown resource type  Resource_List.{name}", UNKNOWN_RESOURCE)
+
+    def bad_resource(self, name: str) -> Refusal:
+        """Refuse a value that is none of that resource's."""
+        text = f"Illegal attribute or resource value for  Resource_List.{name}"
+        return refused(text, BAD_VALUE)
 
     def __call__(self, call: Call) -> Answer:
         """Submit a script."""
@@ -144,7 +158,7 @@ class Qsub:
         if line.has("J") and not line.has("P"):
             raise usage_error("The -J option can only be used in conjunction with -P")
         if line.last("j", "n") not in ("oe", "eo", "n"):
-            raise usage_error("qsub: illegal -j value")
+            raise self.illegal("j")
         if line.last("r", "y") not in ("y", "n"):
             raise usage_error("qsub: illegal -r value (y/n)")
         return line
@@ -155,23 +169,19 @@ class Qsub:
         face = self._face
         name = wish.last("N", wish.script_name)
         if wish.has("N") and (not name or re.search(r"[\s/]", name)):
-            raise usage_error("qsub: illegal -N value")
+            raise self.illegal("N")
         attributes = self._attributes(wish)
-        waits_for = self._dependencies(attributes)
-        begin = self._begin(wish)
-        variables = self._variables(call, wish)
+        waits_for = self.dependencies(attributes, depend.parse)
+        common = self.common(call, wish, self._variables(call, wish))
         need = self._need(wish)
         array = self._array(wish)
         size = len(array[0]) if array else 1
         queue = self._queue(call, wish, need, size)
         number = face.next_number()
         return TorqueJob(
+            **common,
             number=number,
             name=name,
-            user=call.user,
-            uid=call.uid,
-            submitted=face.engine.now(),
-            changed=face.engine.now(),
             request=Request(
                 nodes=need.nodes,
                 share=Share(need.cpus, need.memory),
@@ -179,24 +189,10 @@ class Qsub:
                 memory_limit=need.memory * need.nodes or None,
             ),
             queue=queue,
-            priority=int(wish.last("p", "0")) if wish.last("p", "0").lstrip("+-").isdigit() else 0,
             indices=tuple(array[0]) if array else (None,),
             range_text=wish.last("t").partition("%")[0],
             throttle=array[1] if array else None,
-            holds={"u"} if wish.has("h") else set(),
-            begin=begin,
-            requeues=wish.last("r", "y") != "n",
             script=face.spool(f"{number}.SC", wish.script or b""),
-            command=tuple(wish.command),
-            environment={**face.login_environment(), **self._exported(variables)},
-            variables=variables,
-            submit_directory=call.directory,
-            submit_arguments=" ".join(call.arguments),
-            output=wish.last("o"),
-            error=wish.last("e"),
-            join=wish.last("j", "n"),
-            keep=wish.last("k", "n"),
-            shell=wish.last("S").partition("@")[0],
             umask=self._umask(attributes),
             resources=need.resources,
             cpus=need.cpus,
@@ -212,7 +208,7 @@ class Qsub:
             if not equals:
                 name, value = "x", text
             if not value:
-                raise usage_error("qsub: illegal -W value")
+                raise self.illegal("W")
             if name not in _KNOWN_ATTRIBUTES:
                 raise refused(f"Undefined attribute  {name}", NO_ATTRIBUTE)
             found[name] = value
@@ -222,22 +218,6 @@ class Qsub:
         """Octal with a leading zero, else decimal."""
         text = attributes.get("umask", "077")
         return int(text, 8 if text.startswith("0") else 10)
-
-    def _dependencies(self, attributes: dict[str, str]) -> list[Dependency]:
-        if "depend" not in attributes:
-            return []
-        found = depend.parse(attributes["depend"])
-        if found is None:
-            raise usage_error("qsub: illegal -W value")
-        return found
-
-    def _begin(self, wish: Wish) -> float:
-        if not wish.has("a"):
-            return 0.0
-        moment = parse_date(wish.last("a"), self._face.engine.now())
-        if moment is None:
-            raise usage_error("qsub: illegal -a value")
-        return moment
 
     def _array(self, wish: Wish) -> tuple[list[int], int | None] | None:
         """The indices of `-t`, and the limit after `%`."""
@@ -291,11 +271,6 @@ class Qsub:
             variables["PBS_O_INITDIR"] = str(call.directory / wish.last("d"))
         return variables
 
-    def _exported(self, variables: dict[str, str]) -> dict[str, str]:
-        """What of it the job really gets: a login sets these anew."""
-        mine = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "SHLVL", "_"}
-        return {name: value for name, value in variables.items() if name not in mine}
-
     # Resources
 
     def _need(self, wish: Wish) -> Need:
@@ -304,8 +279,8 @@ class Qsub:
             for part in filter(None, text.split(",")):
                 name, equals, value = part.partition("=")
                 if not equals or not value:
-                    raise usage_error("qsub: illegal -l value")
-                self._check(name, value)
+                    raise self.illegal("l")
+                self.check_resource(name, value)
                 asked[name] = value
         nodes, cpus = self._nodes(asked)
         memory = parse_size(asked.get("pmem", "0")) or 0
@@ -317,20 +292,6 @@ class Qsub:
         if "nodes" in asked:
             asked["nodect"] = str(nodes)
         return Need(dict(sorted(asked.items())), nodes, cpus, memory, walltime)
-
-    def _check(self, name: str, value: str) -> None:
-        known = (*_SPANS, *_SIZES, *_NUMBERS, *_WORDS, *self._face.settings.resources)
-        if name not in known:
-            raise refused(f"Unknown resource type  Resource_List.{name}", UNKNOWN_RESOURCE)
-        bad = (
-            (name in _SPANS and parse_span(value) is None)
-            or (name in _SIZES and parse_size(value) is None)
-            or (name in _NUMBERS and not value.isdigit())
-        )
-        if bad:
-            raise refused(
-                f"Illegal attribute or resource value for  Resource_List.{name}", BAD_VALUE
-            )
 
     def _nodes(self, asked: dict[str, str]) -> tuple[int, int]:
         """Nodes, and cpus on each."""

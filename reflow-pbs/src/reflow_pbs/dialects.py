@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reflow.plugin_api import FailureCause, JobHandle, JobRequest
 
 from reflow_pbs.dependencies import pro_words, torque_words
+from reflow_pbs.ids import by_ranges, one_by_one
 from reflow_pbs.installation import PRO, TORQUE
 from reflow_pbs.states import PRO_CAUSES, TORQUE_CAUSES
 
@@ -27,8 +28,10 @@ class Dialect:
     """Whether qstat and qselect have `-x`, for jobs that are over."""
     alive: str
     """Letters that qselect takes for the states of what takes a place in the queue."""
-    elements: tuple[str, ...]
+    expand: tuple[str, ...]
     """What makes qselect list the elements of arrays, one by one."""
+    elements: Callable[[str, Sequence[int]], list[str]]
+    """The ids of some elements, as qdel takes them."""
     names_arrays: bool
     """Whether qselect finds arrays by their names."""
     largest_array: int | None
@@ -46,7 +49,8 @@ DIALECTS = {
         causes=PRO_CAUSES,
         remembers=True,
         alive="BEHQRSTUW",
-        elements=("-T",),
+        expand=("-T",),
+        elements=by_ranges,
         names_arrays=True,
         largest_array=10000,
     ),
@@ -59,7 +63,8 @@ DIALECTS = {
         causes=TORQUE_CAUSES,
         remembers=False,
         alive="EHQRTW",
-        elements=(),
+        expand=(),
+        elements=one_by_one,
         names_arrays=False,
         largest_array=None,
     ),

@@ -191,8 +191,8 @@ class PBSExecutor(BatchExecutor):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """One word for each run of indices."""
-        return ids.elements(handle.native_id, positions)
+        """A word for each run of indices, or each index."""
+        return self._dialect.elements(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:

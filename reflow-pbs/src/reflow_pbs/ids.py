@@ -39,10 +39,16 @@ def submitted(text: str) -> str | None:
     return found[-1] if found else None
 
 
-def elements(array: str, positions: Sequence[int]) -> list[str]:
+def by_ranges(array: str, positions: Sequence[int]) -> list[str]:
     """`24[2-4].server` and `24[8].server`: one word for each run of indices."""
     before, _, after = array.partition("[]")
     return [
         f"{before}[{run.start}{f'-{run.stop - 1}' if len(run) > 1 else ''}]{after}"
         for run in contiguous(positions)
     ]
+
+
+def one_by_one(array: str, positions: Sequence[int]) -> list[str]:
+    """`24[2].server`, `24[3].server`."""
+    before, _, after = array.partition("[]")
+    return [f"{before}[{position}]{after}" for position in positions]

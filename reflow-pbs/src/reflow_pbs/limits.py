@@ -27,7 +27,7 @@ class Places:
 
     def counted(self) -> tuple[str, ...]:
         """Words of qselect: jobs and elements of this user's that wait or run."""
-        return (*self.dialect.elements, "-u", user(), "-s", self.dialect.alive)
+        return (*self.dialect.expand, "-u", user(), "-s", self.dialect.alive)
 
     def limits(self, queue: str | None) -> Limits:
         """The largest array, and the limit of the server or the queue that leaves less room."""

@@ -408,6 +408,12 @@ def test_elements_are_cancelled_by_ranges() -> None:
     assert runner.argvs == [("qdel", "24[1-3].x", "24[7].x")]
 
 
+def test_torque_takes_no_ranges_of_elements() -> None:
+    executor, runner = pbs((0, "", ""), torque=True)
+    executor.cancel_positions(JobHandle(native_id="24[].x", size=9), [1, 2, 7])
+    assert runner.argvs == [("qdel", "24[1].x", "24[2].x", "24[7].x")]
+
+
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 
@@ -600,23 +606,26 @@ def test_a_plain_job_deleted_before_it_starts_lets_its_follow_up_go(
     assert status.state is JobState.CANCELLED
 
 
+@pytest.mark.parametrize("name", ["pbs", "torque"])
 def test_elements_are_cancelled_on_the_fake(
-    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+    name: str, request_for: MakeRequest, tmp_path: Path
 ) -> None:
-    executor = PBSExecutor()
-    handle = executor.submit(
-        work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
-    ).job
+    with FakeScheduler(name, tmp_path) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        handle = executor.submit(
+            work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
+        ).job
 
-    def states() -> list[JobState]:
-        found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
-        return [found[position] for position in range(4)]
+        def states() -> list[JobState]:
+            found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
+            return [found[position] for position in range(4)]
 
-    wait_for("the start", lambda: states()[0] is JobState.RUNNING)
-    executor.cancel_positions(handle, [1, 2, 3])
-    executor.cancel_positions(handle, [0])
-    over(executor, handle)
-    executor.cancel([handle, JobHandle(native_id="99999.node01")])
+        wait_for("the start", lambda: states()[0] is JobState.RUNNING)
+        executor.cancel_positions(handle, [1, 2, 3])
+        executor.cancel_positions(handle, [0])
+        over(executor, handle)
+        executor.cancel([handle, JobHandle(native_id="99999.node01")])
 
 
 def test_without_history_what_is_over_is_unknown(request_for: MakeRequest, tmp_path: Path) -> None:

@@ -290,3 +290,117 @@ def test_a_command_without_an_instance_says_so(tmp_path: Path) -> None:
             "flux-jobs: ERROR: Unable to connect to Flux: broker socket /run/flux/local was not "
             "found\n"
         )
+
+
+def flux(fake: FakeScheduler, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the fake command."""
+    return subprocess.run(
+        ["flux", *words],
+        env=fake.environment,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        timeout=60,
+    )
+
+
+USAGE = "usage: flux submit [OPTIONS...] COMMAND [ARGS...]\nflux submit: error: "
+CANCEL = "usage: flux cancel [OPTIONS] [JOBID...]\nflux-cancel: error: "
+# What flux/cli/submit.py of 0.88 said of the same words; of the last two, job-ingest would.
+REFUSED = {
+    "submit --job-nam=x true": (2, f"{USAGE}unrecognized arguments: --job-nam=x"),
+    "submit --conf=x true": (2, f"{USAGE}unrecognized arguments: --conf=x"),
+    "submit --exclusive=1 true": (
+        2,
+        f"{USAGE}argument -x/--exclusive: ignored explicit argument '1'",
+    ),
+    "submit --nodes": (2, f"{USAGE}argument -N/--nodes: expected one argument"),
+    "submit -x true": (1, "flux-submit: ERROR: exclusive can only be set with a node count"),
+    "submit -N2 -n1 true": (
+        1,
+        "flux-submit: ERROR: node count must not be greater than task count",
+    ),
+    "submit -c1 --tasks-per-node=2 true": (
+        1,
+        "flux-submit: ERROR: Per-resource options can't be used with per-task options. "
+        "(See --help for details)",
+    ),
+    "submit --gpus-per-node=1 true": (1, "flux-submit: ERROR: --gpus-per-node requires --nodes"),
+    "submit --cc=0 --bcc=1 true": (1, "flux-submit: ERROR: specify only one of --cc or --bcc"),
+    'submit --cc=0-1 --setattr=x={"a":1} true': (
+        1,
+        """flux: ERROR: Replacement key '"a"' not found in '--setattr=['x={"a":1}']'""",
+    ),
+    "submit --cc=0-1 echo {x}": (
+        1,
+        "flux: ERROR: Invalid replacement string in command: '{x}'",
+    ),
+    "submit --cc=0-1 --job-name=} true": (
+        1,
+        "flux-submit: ERROR: Single '}' encountered in format string",
+    ),
+    "cancel -a": (2, f"{CANCEL}unrecognized arguments: -a"),
+    "cancel --all f1": (
+        1,
+        "flux-cancel: ERROR: Do not specify a list of jobids with --all,--user,--states options",
+    ),
+    "submit --dependency=afterany:f12345 true": (
+        1,
+        "[Errno 22] dependency: afterany: id f12345: job not found",
+    ),
+    "submit echo \udcff": (1, "[Errno 22] jobspec: invalid JSON: invalid Unicode '\\uDCFF'"),
+}
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeScheduler]:
+    """One for all that leaves no job in it."""
+    with FakeScheduler("flux", tmp_path_factory.mktemp("flux")) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=ascii)
+def test_what_the_source_refuses_is_refused(instance: FakeScheduler, line: str) -> None:
+    done = flux(instance, *line.split())
+
+    assert (done.returncode, done.stderr.rstrip("\n"), done.stdout) == (*REFUSED[line], "")
+    assert instance.jobs() == []
+
+
+@pytest.mark.parametrize("line", ["submit --help true", "submit --cc=0-3 --dry true"])
+def test_some_options_submit_nothing_and_are_no_failure(instance: FakeScheduler, line: str) -> None:
+    done = flux(instance, *line.split())
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert instance.jobs() == []
+
+
+def test_single_braces_are_the_commands_and_double_ones_the_jobs(tmp_path: Path) -> None:
+    with FakeScheduler("flux", tmp_path) as fake:
+        done = flux(fake, "submit", "--cc=3", "--job-name={cc}-{{id}}", "true")
+        assert done.returncode == 0
+        assert flux(fake, "jobs", "-a", "-n", "-o", "{name}").stdout == "3-{{id}}\n"
+
+
+def test_of_one_command_some_jobs_are_taken_and_others_not(tmp_path: Path) -> None:
+    with FakeScheduler("flux", tmp_path, max_active_jobs=2) as fake:
+        done = flux(fake, "submit", "--cc=0-3", "--begin-time=+1h", "true")
+
+        assert done.returncode == 1
+        assert len(done.stdout.split()) == 2
+        assert done.stderr == "".join(
+            f"cc={position}: [Errno 22] user has max active jobs\n" for position in (2, 3)
+        )
+        assert flux(fake, "cancel", *done.stdout.split()).returncode == 0
+
+
+def test_a_job_whose_node_was_lost_says_so(tmp_path: Path) -> None:
+    with FakeScheduler("flux", tmp_path) as fake:
+        job = flux(fake, "submit", "sleep", "60").stdout.strip()
+        fake.wait_for(job, "running")
+        fake.lose_node(job)
+        fake.wait_for(job, "over")
+
+        form = "{result} {returncode} {exception.type} {exception.severity} {exception.note}"
+        said = flux(fake, "jobs", "-n", "-o", form, job).stdout
+        assert said == "FAILED 1 exec 0 node failure on node01 (rank 0)\n"

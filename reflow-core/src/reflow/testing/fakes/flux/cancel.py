@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
-from reflow.testing.fakes.flux import ids
+from reflow.testing.fakes.flux import ids, words
 from reflow.testing.fakes.flux.jobs import FluxJob
-from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
+from reflow.testing.fakes.grammar import BadOptionError, Parsed, options
 from reflow.testing.fakes.model import Phase
 
 if TYPE_CHECKING:
     from reflow.testing.fakes.flux.face import FluxFace
 
-OPTIONS = options("h/help a/all u/user= S/states= n/dry-run q/quiet m/message=")
+OPTIONS = options("h/help all u/user= S/states= n/dry-run q/quiet m/message=")
 USAGE = "usage: flux cancel [OPTIONS] [JOBID...]\nflux-cancel: error: "
 
 
@@ -26,19 +26,24 @@ class Cancel:
     def __call__(self, call: Call) -> Answer:
         """Cancel jobs."""
         try:
-            line = getopt_long(call.arguments[1:], OPTIONS)
+            line = words.parse(call.arguments[1:], OPTIONS)
         except BadOptionError as error:
             raise Refusal(f"{USAGE}{error}", 2) from None
         if line.has("help"):
             return Reply(USAGE.partition("\n")[0] + "\n")
-        if line.has("all", "user", "states"):
-            return self._every(line, call)
         numbers: list[int] = []
         for text in line.operands:
             number = ids.parse(text)
             if number is None:
                 raise Refusal(f"{USAGE}argument JOBID...: invalid JobID value: '{text}'", 2)
             numbers.append(number)
+        if line.has("all", "user", "states"):
+            if numbers:
+                raise Refusal(
+                    "flux-cancel: ERROR: Do not specify a list of jobids with "
+                    "--all,--user,--states options"
+                )
+            return self._every(line, call)
         if not numbers:
             raise Refusal("flux-cancel: ERROR: No target jobs were provided")
         plain = ids.is_ascii(call.environment)

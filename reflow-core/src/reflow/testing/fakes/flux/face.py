@@ -145,6 +145,12 @@ class FluxFace(Face):
         job = self.jobs.get(number)
         return job if job is not None and job.is_known else None
 
+    def active_jobs(self, user: str) -> int:
+        """How many jobs of a user's are not over."""
+        return sum(
+            job.user == user and job.task.phase is not Phase.OVER for job in self.known_jobs()
+        )
+
     def tasks_of(self, reference: str) -> list[Task]:
         """The task that an id in any form means."""
         number = ids.parse(reference)
@@ -382,7 +388,9 @@ class FluxFace(Face):
         why = run.why
         if why in (Why.NODE, Why.PREEMPTED, Why.REQUEUED, Why.MEMORY):
             if why is not Why.MEMORY:
-                job.trouble = Trouble("exec", "lost contact with job shell", at=self.engine.now())
+                note = f"node failure on {run.nodes[0].name} (rank 0)"
+                job.trouble = Trouble("exec", note, at=self.engine.now())
+                run.status = 1 << 8
             why = Why.EXITED
             run.status = run.status or 1 << 8
         self.engine.settle(task, why)

@@ -22,6 +22,8 @@ class FluxSettings(BasicSettings):
     queues: dict[str, dict[str, float]] = field(default_factory=dict)
     """By name, the first is the default; none for a single nameless queue. Keys: duration (most
     seconds), ncores (most)."""
+    max_active_jobs: int | None = None
+    """Most jobs of a user that wait or run, as flux-accounting limits them."""
     inactive_age: float | None = None
     """Seconds until a finished job is purged; None for never."""
 

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
-from reflow.testing.fakes.flux import durations, ids
+from reflow.testing.fakes.flux import durations, ids, words
 from reflow.testing.fakes.flux.fields import Format, record
 from reflow.testing.fakes.flux.jobs import FluxJob, result_of
-from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
+from reflow.testing.fakes.grammar import BadOptionError, Parsed, options
 
 if TYPE_CHECKING:
     from reflow.testing.fakes.flux.face import FluxFace
@@ -71,7 +71,7 @@ class Jobs:
     def __call__(self, call: Call) -> Answer:
         """List jobs."""
         try:
-            line = getopt_long(call.arguments[1:], OPTIONS)
+            line = words.parse(call.arguments[1:], OPTIONS)
         except BadOptionError as error:
             raise Refusal(f"{USAGE}{error}", 2) from None
         if line.has("help"):

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 import shlex
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
-from reflow.testing.fakes.flux import durations, ids
+from reflow.testing.fakes.flux import durations, ids, wishes, words
+from reflow.testing.fakes.flux.copies import One, expanded
 from reflow.testing.fakes.flux.jobs import Dependency, FluxJob, Trouble, result_of, return_code
-from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
+from reflow.testing.fakes.grammar import BadOptionError, Parsed, options
 from reflow.testing.fakes.model import Phase, Request, Share
 
 if TYPE_CHECKING:
     from reflow.testing.fakes.flux.face import FluxFace
 
 _COMMON = """
-    N/nodes= t/time-limit= urgency= job-name= o/setopt= setattr= add-file= dependency= requires=
-    begin-time= env= env-remove= env-file= rlimit= input= output= error= u/unbuffered l/label-io
-    cwd= flags= dry-run debug q/queue= B/bank= x/exclusive signal= taskmap= h/help
+    B/bank= q/queue= t/time-limit= urgency= job-name= o/setopt= S/setattr= add-file= dependency=
+    requires= require= begin-time= env= env-remove= env-file= rlimit= input= output= error=
+    u/unbuffered l/label-io cwd= flags= signal= dry-run dry quiet list-plugins debug-emulate help[=]
+    N/nodes= x/exclusive
 """
-SUBMIT_OPTIONS = options(
-    _COMMON
-    + """
-    n/ntasks= c/cores-per-task= g/gpus-per-task= cores= tasks-per-node= tasks-per-core=
-    gpus-per-node= cc= bcc= wait watch wait-event= log= log-stderr= quiet progress jps
-    """
-)
-BULK_OPTIONS = options(
-    _COMMON
-    + """
-    n/ntasks= c/cores-per-task= g/gpus-per-task= cores= tasks-per-node= tasks-per-core=
-    gpus-per-node= cc= bcc= wait watch wait-event= log= log-stderr= quiet progress jps shuffle
-    sep= define=
-    """
-)
+_PER_JOB = """
+    taskmap= n/ntasks= c/cores-per-task= g/gpus-per-task= cores= tasks-per-node= tasks-per-core=
+    gpus-per-node= v/verbose
+"""
+_SEVERAL = "cc= bcc= wait-event= wait watch log= log-stderr= progress jps"
+SUBMIT_OPTIONS = options(f"{_COMMON} {_PER_JOB} {_SEVERAL}")
+BULK_OPTIONS = options(f"{_COMMON} {_PER_JOB} {_SEVERAL} shuffle sep= define=")
 BATCH_OPTIONS = options(
-    _COMMON + "n/nslots= c/cores-per-slot= g/gpus-per-slot= wrap dump[=] broker-opts= conf="
+    f"{_COMMON} n/nslots= c/cores-per-slot= g/gpus-per-slot= wrap dump[=] broker-opts= conf="
 )
+_ALIASES = {"dry": "dry-run", "require": "requires"}
 SCHEMES = {
     "afterok": "success",
     "afternotok": "failure",
@@ -56,22 +51,21 @@ _ADDED_BY_THE_COMMAND = {
     "FLUX_EXEC_PATH": "/usr/libexec/flux/cmd",
     "FLUX_MODULE_PATH": "/usr/lib/flux/modules",
 }
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 _DEPRECATED = "dependency scheme 'after' is deprecated, use 'afterstart'"
 
 
-def refused(number: int, text: str) -> Refusal:
+class RejectedError(Exception):
+    """What the instance says of a job that it does not take; others by the same command it may."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(f"[Errno {number}] {text}")
+        self.text = text
+
+
+def refused(number: int, text: str) -> RejectedError:
     """Refuse a job as the instance does."""
-    return Refusal(f"[Errno {number}] {text}")
-
-
-@dataclass(frozen=True)
-class One:
-    """One job to be submitted: its options and command with everything filled in."""
-
-    line: Parsed
-    command: list[str]
-    cc: int | None = None
-    is_bcc: bool = False
+    return RejectedError(number, text)
 
 
 class Submit:
@@ -86,43 +80,34 @@ class Submit:
     def __call__(self, call: Call) -> Answer:
         """Submit one job, or one for each of `--cc`."""
         line = self._parse(call.arguments[1:])
+        if line.has("help", "list-plugins"):
+            return Reply(f"{self.usage}\n")
         if not line.operands:
             raise self._error("job command and arguments are missing")
-        return self._submit_all(call, line, self._expanded(line))
+        wanted = expanded(line, f"flux-{self.name}")
+        if line.has("dry-run"):
+            # Of the first copy only.
+            return Reply(json.dumps({"tasks": [{"command": next(wanted).command}]}) + "\n")
+        return self._submit_all(call, line, wanted)
 
-    def _parse(self, words: list[str]) -> Parsed:
+    def _parse(self, given: list[str]) -> Parsed:
         known = BULK_OPTIONS if self.name == "bulksubmit" else SUBMIT_OPTIONS
         if self.name == "batch":
             known = BATCH_OPTIONS
         try:
-            return getopt_long(words, known, stop_at_operand=True)
+            line = words.parse(given, known, stop_at_operand=True)
         except BadOptionError as error:
-            text = str(error)
-            unknown = re.search(r"'(--[^']*)'|-- '(.)'", text)
-            if unknown is not None and "requires" not in text:
-                text = f"unrecognized arguments: {unknown[1] or '-' + unknown[2]}"
-            raise Refusal(f"{self.usage}\nflux {self.name}: error: {text}", 2) from None
+            raise Refusal(f"{self.usage}\nflux {self.name}: error: {error}", 2) from None
+        named = [(_ALIASES.get(name, name), value) for name, value in line.options]
+        return Parsed(named, line.operands)
 
     def _error(self, text: str) -> Refusal:
         return Refusal(f"flux-{self.name}: ERROR: {text}")
 
-    def _expanded(self, line: Parsed) -> Iterator[One]:
-        option = "bcc" if line.has("bcc") else "cc"
-        if not line.has(option):
-            yield One(line, line.operands)
-            return
-        text = line.last(option)
-        numbers = ids.parse_set(text)
-        if numbers is None:
-            raise self._error(f"IDset(): Invalid argument: {text}")
-        for number in numbers:
-            filled = [(name, value.replace("{cc}", str(number))) for name, value in line.options]
-            command = [word.replace("{cc}", str(number)) for word in line.operands]
-            yield One(Parsed(filled, []), command, number, option == "bcc")
-
     def _submit_all(self, call: Call, line: Parsed, wanted: Iterator[One]) -> Answer:
         said = warnings = ""
         jobs: list[FluxJob] = []
+        code = 0
         plain = ids.is_ascii(call.environment)
         if line.has("log"):
             (call.directory / line.last("log")).touch()
@@ -130,13 +115,19 @@ class Submit:
             if self._face.cut_after is not None and len(jobs) >= self._face.cut_after:
                 self._face.cut_after = None
                 return Reply(said, killed=True)
-            job, warning = self._job(call, one)
+            try:
+                job, warning = self._job(call, one)
+            except RejectedError as error:
+                # The others go their way.
+                warnings += f"{one.label}{error}\n"
+                code = 1
+                continue
             warnings += warning
             self._face.take(job)
             jobs.append(job)
             if not line.has("quiet"):
                 said += ids.to_f58(job.number, ascii_only=plain) + "\n"
-        first = Reply(said, warnings)
+        first = Reply(said, warnings, code)
         if line.has("wait", "watch"):
             return Later(lambda: self._exit_of(jobs, line), first)
         return first
@@ -151,14 +142,16 @@ class Submit:
 
     def _job(self, call: Call, one: One) -> tuple[FluxJob, str]:
         line, face = one.line, self._face
-        ntasks = self._whole(line, "n", "ntasks")
-        cores = self._whole(line, "c", "cores-per-task")
-        gpus = self._whole(line, "g", "gpus-per-task")
-        nodes = self._whole(line, "N", "nodes")
+        try:
+            wish = wishes.of_batch(line) if self.name == "batch" else wishes.of_job(line)
+        except wishes.BadWishError as error:
+            raise self._error(str(error)) from None
         duration = self._duration(line)
         begin, begin_text = self._begin(line)
         environment = self._environment(call, line)
-        self._check(line, duration, (ntasks or 1) * (cores or 1))
+        ncores = wish.ntasks * wish.cores_per_task
+        self._check_text(line, one, environment)
+        self._check(call, line, duration, ncores)
         dependencies, trouble, warning = self._dependencies(line)
         number = face.next_number()
         queues = list(face.settings.queues)
@@ -168,7 +161,7 @@ class Submit:
             user=call.user,
             uid=call.uid,
             submitted=face.engine.now(),
-            request=Request(share=Share((ntasks or 1) * (cores or 1)), walltime=duration or None),
+            request=Request(share=Share(ncores), walltime=duration or None),
             queue=line.last("queue", queues[0] if queues else ""),
             priority=int(line.last("urgency", "16")),
             urgency=int(line.last("urgency", "16")),
@@ -182,9 +175,9 @@ class Submit:
             error=line.last("error") if line.has("error") else None,
             append="output.mode=append" in line.all("setopt"),
             umask=call.umask,
-            ntasks=ntasks or 1,
-            cores_per_task=cores or 1,
-            asked_nodes=nodes,
+            ntasks=wish.ntasks,
+            cores_per_task=wish.cores_per_task,
+            asked_nodes=wish.nodes,
             duration=duration,
             dependencies=dependencies,
             trouble=trouble,
@@ -194,19 +187,8 @@ class Submit:
         )
         if one.cc is not None and not one.is_bcc:
             job.environment["FLUX_JOB_CC"] = str(one.cc)
-        face.note_impossible(job, gpus or 0, line.last("requires"))
+        face.note_impossible(job, wish.gpus, line.last("requires"))
         return job, warning
-
-    def _whole(self, line: Parsed, letter: str, name: str) -> int | None:
-        if self.name == "batch":
-            name = {"ntasks": "nslots", "cores-per-task": "cores-per-slot"}.get(name, name)
-            name = name.replace("gpus-per-task", "gpus-per-slot")
-        if not line.has(name):
-            return None
-        text = line.last(name)
-        if not re.fullmatch(r"\d+", text):
-            raise self._error(f"--{name}: invalid int value '{text}'")
-        return int(text)
 
     def _duration(self, line: Parsed) -> float:
         if not line.has("time-limit"):
@@ -241,7 +223,14 @@ class Submit:
                     environment[name] = call.environment[name]
         return environment
 
-    def _check(self, line: Parsed, duration: float, ncores: int) -> None:
+    def _check_text(self, line: Parsed, one: One, environment: dict[str, str]) -> None:
+        """What is no UTF-8 cannot be written in JSON."""
+        texts = (*one.command, *environment.values(), *(value for _, value in line.options))
+        found = _NO_TEXT.search("".join(texts))
+        if found is not None:
+            raise refused(22, f"jobspec: invalid JSON: invalid Unicode '\\u{ord(found[0]):04X}'")
+
+    def _check(self, call: Call, line: Parsed, duration: float, ncores: int) -> None:
         face, queues = self._face, self._face.settings.queues
         queue = line.last("queue", next(iter(queues), ""))
         if queue not in queues and line.has("queue"):
@@ -264,6 +253,9 @@ class Submit:
                 f"requested duration ({durations.write(duration)}) exceeds policy limit of "
                 f"{most} for queue {queue}",
             )
+        most_active = face.settings.max_active_jobs
+        if most_active is not None and face.active_jobs(call.user) >= most_active:
+            raise refused(22, "user has max active jobs")
         urgency = line.last("urgency", "16")
         if not urgency.isdigit() or int(urgency) > 31:
             raise refused(22, "urgency range is [0:31]")
@@ -292,7 +284,7 @@ class Submit:
             job = self._face.known_job(number)
             if job is None:
                 raise refused(22, f"dependency: {scheme}: id {value}: job not found")
-            dependency = Dependency(SCHEMES[scheme], number, ids.to_f58(number))
+            dependency = Dependency(SCHEMES[scheme], number, value)
             self._look(dependency, job, scheme)
             found.append(dependency)
         return found, trouble, warning
@@ -304,15 +296,14 @@ class Submit:
             dependency.met = True
         if not result:
             return
-        good = result == "COMPLETED"
+        shown, good = dependency.shown, result == "COMPLETED"
+        # Only afterany is met by a job that never ran.
+        if dependency.kind != "finish" and not job.task.runs:
+            raise refused(22, f"dependency: after: {shown} never started")
         if dependency.kind == "success" and not good:
-            raise refused(
-                22, f"dependency: {scheme}: job {dependency.shown} failed or was canceled"
-            )
+            raise refused(22, f"dependency: {scheme}: job {shown} failed or was canceled")
         if dependency.kind == "failure" and good:
-            raise refused(22, f"dependency: {scheme}: job {dependency.shown} was successful")
-        if dependency.kind == "start" and not job.task.runs:
-            raise refused(22, f"dependency: {scheme}: job {dependency.shown} never started")
+            raise refused(22, f"dependency: {scheme}: job {shown} succeeded")
         dependency.met = True
 
 
@@ -323,7 +314,10 @@ class Run(Submit):
     usage = "usage: flux run [OPTIONS...] COMMAND [ARGS...]"
 
     def _submit_all(self, call: Call, line: Parsed, wanted: Iterator[One]) -> Answer:
-        job, warning = self._job(call, next(wanted))
+        try:
+            job, warning = self._job(call, next(wanted))
+        except RejectedError as error:
+            raise self._error(error.text) from None
         self._face.take(job)
         return Later(lambda: self._attached(job), Reply(stderr=warning))
 
@@ -351,7 +345,8 @@ class Bulksubmit(Submit):
         if line.has("dry-run"):
             rows = (f"bulksubmit: submit {shlex.join(one.operands)}\n" for one in filled)
             return Reply("".join(rows))
-        wanted = (each for one in filled for each in self._expanded(one))
+        program = f"flux-{self.name}"
+        wanted = (each for one in filled for each in expanded(one, program))
         return self._submit_all(call, line, wanted)
 
 

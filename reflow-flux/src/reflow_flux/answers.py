@@ -156,7 +156,7 @@ def _why_it_waits(job: Job) -> str:
         return "held"
     if job.dependencies:
         return f"waits: {', '.join(job.dependencies)}"
-    return "held: its priority is 0" if job.priority == 0 else ""
+    return "held: its priority is 0" if job.status == "SCHED" and job.priority == 0 else ""
 
 
 def _signal(code: int | None) -> int | None:

@@ -24,15 +24,14 @@ from reflow.plugin_api import (
     Limits,
     SchedulerUnavailableError,
     StateTable,
-    SubmissionUncertainError,
     Variables,
     index_list,
     whole_seconds,
 )
 
-from reflow_flux import answers, command_line
+from reflow_flux import answers, command_line, refusals
 from reflow_flux.names import is_token, number, printed_ids
-from reflow_flux.states import STATES, TRANSIENT, ParentUnknownError, complaint, submission_error
+from reflow_flux.states import STATES, TRANSIENT
 
 _INSTANCE = "REFLOW_FLUX_URI"
 """In jobs: the `uri` by which they were submitted."""
@@ -124,7 +123,7 @@ class FluxExecutor(BatchExecutor):
         """What was to wait for a job that Flux has forgotten need not wait."""
         try:
             return super().submit_one(request, after)
-        except ParentUnknownError:
+        except refusals.ParentUnknownError:
             return super().submit_one(request)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
@@ -144,11 +143,11 @@ class FluxExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good or for now; elements that got through, now or before, wait for the others."""
-        said = complaint(result.stderr) or result.said
+        said = refusals.complaint(result.stderr) or result.said
         if self._present or any(printed_ids(result.stdout)):
-            return SubmissionUncertainError(f"flux submit stopped half-way: {said}")
+            return refusals.half_way(said)
         waits = any(word.startswith("--dependency=") for word in result.argv)
-        return submission_error(said, waits)
+        return refusals.submission_error(said, waits)
 
     # -- asking ----------------------------------------------------------------------------
     def is_native_id(self, native_id: str) -> bool:

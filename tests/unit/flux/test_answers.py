@@ -230,6 +230,7 @@ def test_a_job_whose_priority_is_0_is_held() -> None:
     entry = {"id": 7, "name": "x", "status": "SCHED", "urgency": 16, "priority": 0}
 
     assert status_of(json.dumps(entry), "7").reason == "held: its priority is 0"
+    assert status_of(json.dumps(entry | {"status": "PRIORITY"}), "7").reason == ""
 
 
 # -- arrays --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import JobState
 from reflow_flux.executor import FluxExecutor
 from reflow_flux.names import element_name
-from reflow_flux.states import submission_error
+from reflow_flux.refusals import submission_error
 
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
@@ -283,6 +283,7 @@ def test_what_flux_refuses_is_refused(item: Step) -> None:
     ("said", "kind"),
     [
         ("[Errno 22] job submission to short is disabled: closed by lab", SubmissionDeferredError),
+        ("[Errno 22] job submission is disabled: maintenance", SubmissionDeferredError),
         ("[Errno 1] user has reached the maximum number of active jobs", SubmissionDeferredError),
         (
             "flux-submit: ERROR: Unable to connect to Flux: broker socket /x was not found",
@@ -311,6 +312,8 @@ def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
     ("said", "advice"),
     [
         ("[Errno 22] Queue not valid for user: night", "flux queue list"),
+        ("[Errno 22] Direct job submission disabled for all jobs in this instance", "flux alloc"),
+        ("[Errno 22] Direct job submission is disabled for this instance.", "flux alloc"),
         ("Replacement key '\"a\"' not found in '--setattr=x={\"a\":1}'", "^NAME=FILE"),
         ("--env: [Errno 2] No such file or directory: '/usr/local/x'", ""),
     ],
@@ -320,6 +323,15 @@ def test_what_to_do_about_a_refusal_is_said(said: str, advice: str) -> None:
 
     assert isinstance(error, SubmissionRefusedError)
     assert advice in str(error)
+
+
+def test_of_a_limit_on_jobs_the_setting_is_named(request_for: MakeRequest) -> None:
+    said = "[Errno 22] user has max active jobs"
+    executor, _ = flux((1, "f3RCm5iP\n", f"cc=1: {said}\n"))
+
+    assert "max_submit_jobs" in str(submission_error(said, waits=False))
+    with pytest.raises(SubmissionUncertainError, match="max_submit_jobs"):
+        executor.submit(request_for(size=2))
 
 
 def test_what_is_said_of_each_element_is_told_once(request_for: MakeRequest) -> None:

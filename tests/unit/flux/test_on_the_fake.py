@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -253,6 +255,51 @@ def test_a_submission_that_was_cut_in_half_is_completed(
         f"ran-{position}" for position in range(5)
     ]
     assert [found.native_id for found in executor.find(request.token)] == [request.token]
+
+
+def test_an_array_that_is_too_large_for_now_comes_through_bit_by_bit(
+    tmp_path: Path, shell: Shell
+) -> None:
+    executor, request = FluxExecutor(), shell(": > ran-$1-$$", size=5)
+    with FakeScheduler("flux", tmp_path, max_active_jobs=2) as fake:
+        fake.activate()
+        for _ in range(2):
+            with pytest.raises(SubmissionUncertainError, match="max_submit_jobs"):
+                executor.submit(request)
+            fake.wait_until_idle()
+
+        handle = executor.submit(request).job
+
+        until(lambda: all(state.over for state in states(executor, handle)))
+    assert sorted(path.name[:5] for path in tmp_path.glob("ran-*")) == [
+        f"ran-{position}" for position in range(5)
+    ]
+
+
+def test_a_job_whose_node_was_lost_is_not_to_blame(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+    handle = executor.submit(shell(": > began; exec sleep 60")).job
+    until(lambda: (tmp_path / "began").exists())
+
+    flux.lose_node(handle.native_id)
+
+    status = end_of(executor, handle)
+    assert status.cause is FailureCause.NODE
+    assert "node failure on node01" in status.reason
+
+
+def test_a_run_in_a_folder_whose_name_is_no_text(
+    flux: FakeScheduler, shell: Shell, tmp_path: Path
+) -> None:
+    executor = FluxExecutor()
+    folder = tmp_path / os.fsdecode(b"a \xff {b}")
+    folder.mkdir()
+    request = replace(shell(": > ran"), directory=folder)
+
+    assert end_of(executor, executor.submit(request).job).state is JobState.COMPLETED
+    assert (tmp_path / "ran").exists()
 
 
 def test_a_submission_whose_answer_was_lost_is_found(flux: FakeScheduler, shell: Shell) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.testing.fakes.lsf import scripts
 from reflow.testing.fakes.lsf.jobs import wrap
 
 from tests.conformance.scenes import Player, load_text, playing
@@ -368,3 +369,90 @@ def test_lines_are_broken_in_the_midst_of_words(text: str) -> None:
 def test_a_line_that_is_just_full_is_followed_by_an_empty_one() -> None:
     text = "Sun Nov 22 06:26:27: Exited with exit code 3. The CPU time used is 0.0 seconds."
     assert wrap(text) in load_text("lsf", "bjobs-l-exit3").stdout
+
+
+# -- as the sources of OpenLava have it, without a recording -----------------------------------
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "#BSUB -n 4 -R 'span[hosts=1]  rusage[mem=9]'",
+            ["-n", "4", "-R", "span[hosts=1] rusage[mem=9]"],
+        ),
+        (" # BSUB -J 'a \"b\"'", ["-J", 'a "b"']),
+        ("#BSUB -J a\\ b", ["-J", "a\\", "b"]),
+        ("#BSUB -J 'a'b -q c", ["-J", "a", "-q", "c"]),
+        ("#BSUB -J a'b c'", ["-J", "a'b", "c'"]),
+        ('#BSUB -J "it\'s mine" -q c', ["-J", "it's mine", "-q", "c"]),
+        ('#BSUB -J it\'s "mine too" -q c', ["-J", "it's", "mine too", "-q", "c"]),
+        ("#BSUB -J 'a b -q c", ["-J"]),
+        ("#BSUB -q c # -n 4", ["-q", "c"]),
+        ("#BSUB -J ''", ["-J", ""]),
+        ("#BSUB none -q c", []),
+        ("echo #BSUB -q c", []),
+    ],
+)
+def test_bsub_takes_its_lines_apart_in_a_way_of_its_own(line: str, words: list[str]) -> None:
+    assert scripts.directive_words(f"#!/bin/sh\n{line}\ntrue\n") == words
+
+
+def test_a_line_of_bsubs_that_ends_in_a_backslash_goes_on() -> None:
+    script = "# as BSUB does \\\necho never\n#BSUB -q\\\n night\ntrue \\\n#BSUB -n 4\n"
+
+    joined = scripts.joined(script)
+
+    assert joined.splitlines() == [
+        "# as BSUB does echo never",
+        "#BSUB -q night",
+        "true \\",
+        "#BSUB -n 4",
+    ]
+
+
+def test_a_script_is_shown_in_one_line() -> None:
+    text = "#!/bin/sh\nwhile :; do\n  sleep 1 &\ndone;\n"
+
+    assert scripts.shown(text, 255) == "#!/bin/sh;while :; do;  sleep 1 & done"
+    assert len(scripts.shown("x" * 300, scripts.SCRIPT_SHOWN)) < 255
+
+
+@pytest.mark.parametrize("command", ["bjobs", "bkill", "bhist"])
+def test_a_word_that_is_longer_than_a_line_ends_the_command(cluster: Any, command: str) -> None:
+    many = ",".join(str(index) for index in range(1, 1000, 2))
+    with cluster() as lsf:
+        code, _, errors = lsf.run(f"{command} '101[{many}]'")
+
+    assert code == 134
+    assert "buffer overflow" in errors
+
+
+def test_a_project_of_the_environment_wins_over_the_one_of_a_script(cluster: Any) -> None:
+    with cluster(first_number=300) as lsf:
+        lsf.run("printf '#BSUB -P mine\\ntrue\\n' > p.lsf")
+        lsf.run("bsub < p.lsf")
+        lsf.run("LSB_DEFAULTPROJECT=all bsub < p.lsf")
+        lsf.run("LSB_DEFAULTPROJECT=all bsub -P other < p.lsf")
+        shown = [lsf.run(f"bjobs -UF {number}")[1] for number in (300, 301, 302)]
+
+    assert [re.findall(r"Project <(\w+)>", text) for text in shown] == [
+        ["mine"],
+        ["all"],
+        ["other"],
+    ]
+
+
+def test_a_reservation_that_no_host_can_hold_waits(cluster: Any) -> None:
+    with cluster(first_number=300) as lsf:
+        lsf.run("bsub -R 'rusage[mem=99999]' true")
+        reason = "Job requirements for reserving resource (mem) not satisfied"
+        lsf.fake.wait_for("300", "pending")
+        assert reason in lsf.run("bjobs -l 300")[1]
+        lsf.run("bkill 300")
+
+
+def test_bhist_cannot_read_its_log_everywhere(cluster: Any) -> None:
+    with cluster(readable_events=False) as lsf:
+        code, _, errors = lsf.run("bhist -l 101")
+
+    assert code == 255
+    assert errors.endswith("/logdir/lsb.events: Permission denied\n")

@@ -215,6 +215,70 @@ def test_what_no_host_has_is_told(tmp_path: Path, shell: Shell, wishes: dict[str
         assert "no host has" in status.reason
 
 
+GREEDY = """exec python3 -c 'x = bytearray(200 * 2**20); import time; time.sleep(60)'"""
+
+
+@pytest.mark.parametrize("size", [None, 1])
+def test_what_a_site_ends_over_its_memory(tmp_path: Path, shell: Shell, size: int | None) -> None:
+    """OpenLava says nothing of it, neither in bjobs nor in bhist."""
+    with FakeScheduler("lsf", tmp_path, enforce_memory=True) as fake:
+        fake.activate()
+        (Path(fake.environment["LSF_ENVDIR"]) / "lsf.conf").write_text("LSB_MEMLIMIT_ENFORCE=y\n")
+        executor = LSFExecutor()
+        request = shell(GREEDY, size=size, resources=Resources(mem=100 * 1024**2))
+
+        status = end_of(executor, executor.submit(request).job)
+
+    assert (status.state, status.cause) == (JobState.FAILED, FailureCause.MEMORY)
+
+
+def test_a_history_that_cannot_be_read_here_holds_up_nothing(tmp_path: Path, shell: Shell) -> None:
+    with FakeScheduler("lsf", tmp_path, readable_events=False) as fake:
+        fake.activate()
+        executor = LSFExecutor()
+        handle = executor.submit(shell("exit 3")).job
+        assert end_of(executor, handle).exit_code == 3
+
+        fake.age_out()
+
+        assert states(executor, handle) == [JobState.UNKNOWN]
+        assert executor.find("convert-ab12-3") == []
+
+
+def test_a_job_is_of_the_project_that_was_asked_for(
+    lsf: FakeScheduler, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSB_DEFAULTPROJECT", "everybody")
+    executor = LSFExecutor()
+
+    request = shell("true", resources=Resources(account="my 'own'"))
+    handle = executor.submit(request).job
+    other = executor.submit(shell("true", token="other-ab12-3")).job
+
+    def project(job: JobHandle) -> str:
+        said = subprocess.run(
+            ["bjobs", "-UF", job.native_id], capture_output=True, text=True, check=True
+        )
+        (found,) = re.findall(r"Project <(.*?)>,", said.stdout)
+        return str(found)
+
+    assert [project(handle), project(other)] == ["my 'own'", "everybody"]
+
+
+def test_every_second_element_of_a_large_array_is_cancelled(tmp_path: Path, shell: Shell) -> None:
+    with FakeScheduler("lsf", tmp_path) as fake:
+        fake.activate()
+        executor = LSFExecutor()
+        later = timedelta(hours=1)
+        handle = executor.submit(shell("true", size=600, begin_in=later)).job
+
+        executor.cancel_positions(handle, list(range(0, 600, 2)))
+
+        until(lambda: states(executor, handle).count(JobState.CANCELLED) == 300)
+        assert states(executor, handle).count(JobState.QUEUED) == 300
+        executor.cancel([handle])
+
+
 def test_some_elements_are_cancelled(lsf: FakeScheduler, shell: Shell) -> None:
     executor = LSFExecutor()
     later = timedelta(hours=1)

@@ -10,9 +10,9 @@ from reflow.testing.fakes.lsf import grammar
 from reflow.testing.fakes.lsf.jobs import (
     VERSION,
     LsfJob,
+    check_references,
     cut,
     end_text,
-    parse_reference,
     state_of,
     wrap,
     write_moment,
@@ -40,6 +40,9 @@ class Bhist:
         line = grammar.parse("bhist", call.arguments, "hVlbwadepsrt", "CDSfJmnNPqTu", USAGE)
         if line.has("V"):
             return Reply(stderr=f"{VERSION}\n")
+        if not self._face.settings.readable_events:
+            log = self._face.place / "work" / "logdir" / "lsb.events"
+            raise Refusal(f"{log}: Permission denied", 255)
         tasks = self._find(line, call)
         if not tasks:
             return Reply("No matching job found\n", code=255)
@@ -50,9 +53,7 @@ class Bhist:
         return Reply(_HEADER + rows + ("\n" if line.operands else ""))
 
     def _find(self, line: Parsed, call: Call) -> list[Task]:
-        for word in line.operands:
-            if parse_reference(word) is None:
-                raise Refusal(f"{word}: Illegal job ID.", 255)
+        check_references(line.operands)
         tasks: list[Task] = []
         for word in line.operands:
             tasks += [task for task in self._face.tasks_of(word) if task.accounted]
@@ -96,8 +97,8 @@ class Bhist:
         lines = [
             "",
             wrap(
-                f"Job Id <{number}>, {name}User <{job.user}>, Project <default>, "
-                f"Command <{job.command}>"
+                f"Job Id <{number}>, {name}User <{job.user}>, Project <{job.project}>, "
+                f"Command <{job.shown}>"
             ),
             wrap(self._submitted_line(job)),
         ]

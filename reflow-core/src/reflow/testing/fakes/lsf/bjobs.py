@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.face import Answer, Call, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.lsf import grammar
 from reflow.testing.fakes.lsf.jobs import (
     VERSION,
     LsfJob,
+    check_references,
     cut,
     end_text,
-    parse_reference,
     pending_reason,
     state_of,
     states_count,
@@ -67,9 +67,7 @@ class Bjobs:
         errors = ""
         tasks: list[Task] = []
         words = [word for word in line.operands if word != "0"]
-        for word in words:
-            if parse_reference(word) is None:
-                raise Refusal(f"{word}: Illegal job ID.", 255)
+        check_references(words)
         for word in words:
             found = self._face.known_tasks(word)
             if not found:
@@ -184,8 +182,8 @@ class Bjobs:
         name = f"Job Name <{job.task_name(task)}>, " if job.is_named or job.is_array else ""
         word = "Job" if unbroken else "Job Id"
         return (
-            f"{word} <{number}>, {name}User <{job.user}>, Project <default>, "
-            f"Status <{state_of(task)}>, Queue <{job.queue}>, Command <{job.command}>"
+            f"{word} <{number}>, {name}User <{job.user}>, Project <{job.project}>, "
+            f"Status <{state_of(task)}>, Queue <{job.queue}>, Command <{job.shown}>"
         )
 
     def _submitted_line(self, job: LsfJob) -> str:

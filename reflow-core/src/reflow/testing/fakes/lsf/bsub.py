@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
-from reflow.testing.fakes.lsf import depend
+from reflow.testing.fakes.lsf import depend, scripts
 from reflow.testing.fakes.lsf.depend import Condition
 from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, parse_indices, write_full_moment
 from reflow.testing.fakes.model import Request, Share
@@ -53,8 +52,9 @@ class Bsub:
         script = ""
         command = " ".join(line.operands)
         if not command:
-            script = command = call.stdin.decode("utf-8", "surrogateescape").strip("\n")
-            line = Parsed(self._directives(script) + line.options, [])
+            text = call.stdin.decode("utf-8", "surrogateescape").strip("\n")
+            script = command = scripts.joined(text)
+            line = Parsed(self._directives(script, call) + line.options, [])
         if not command.strip():
             raise refused("No command is specified")
         # What is refused from here on has cost a number.
@@ -93,12 +93,11 @@ class Bsub:
             return name, rest.pop(0) if word == name else word.removeprefix(name)
         raise refused(f"bsub: illegal option -- {word}\n")
 
-    def _directives(self, script: str) -> list[tuple[str, str]]:
-        words: list[str] = []
-        for line in script.splitlines():
-            if found := re.match(r"\s*#\s*BSUB\s*(?=-)", line):
-                words += shlex.split(line[found.end() :], comments=True)
-        return self._parse(words).options
+    def _directives(self, script: str, call: Call) -> list[tuple[str, str]]:
+        """Options of a script; a project of the environment counts more than theirs."""
+        options = self._parse(scripts.directive_words(script)).options
+        named = "LSB_DEFAULTPROJECT" in call.environment
+        return [option for option in options if not (named and option[0] == "P")]
 
     def _said(self, call: Call, line: Parsed, job: LsfJob) -> Answer:
         queue = "queue" if line.has("q") else "default queue"
@@ -139,10 +138,11 @@ class Bsub:
         unmet = self._requirements_unmet(line.last("R"), slots)
         condition = self._condition(line, len(indices) if indices else None)
         begin = self._begin(line)
-        enforced = memory if settings.enforce_memory else None
+        room = scripts.SCRIPT_SHOWN if is_script else scripts.COMMAND_SHOWN
+        shown = scripts.shown(command, room)
         return LsfJob(
             number=number,
-            name=name or ("" if indices else command),
+            name=name or ("" if indices else shown),
             is_named=bool(name),
             spec=line.last("J"),
             user=call.user,
@@ -151,7 +151,6 @@ class Bsub:
             request=Request(
                 share=Share(slots),
                 walltime=minutes * 60.0 if minutes is not None else None,
-                memory_limit=None if enforced is None else enforced * 1024,
                 on_nodes=tuple(line.last("m").split()),
             ),
             queue=queue,
@@ -162,7 +161,9 @@ class Bsub:
             held_at_start=line.has("H"),
             begin=begin,
             requeues=line.has("r"),
+            project=line.last("P", call.environment.get("LSB_DEFAULTPROJECT", "default")),
             command=command,
+            shown=shown,
             script=face.spool(f"{number}.job", _job_file(command, is_script=is_script)),
             environment=dict(call.environment),
             directory=call.directory,
@@ -255,7 +256,7 @@ class Bsub:
         if wanted is not None and int(wanted[1]) >= most:
             return "Job's resource requirements not satisfied"
         if reserved > most:
-            return "Job's requirements for resource reservation not satisfied"
+            return "Job requirements for reserving resource (mem) not satisfied"
         if "span[hosts=1]" in text and slots > max(node.cpus for node in nodes):
             return "Not enough processors to meet the job's spanning requirement"
         return ""

@@ -9,7 +9,7 @@ from reflow.testing.fakes import processes
 from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.lsf import grammar
-from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, parse_reference
+from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, check_references
 from reflow.testing.fakes.model import Phase, Task
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class Change:
         line = grammar.parse(self.name, call.arguments, "hVlrb", "gJmqus", usage)
         if line.has("V"):
             return Reply(stderr=f"{VERSION}\n")
-        for word in line.operands:
-            if word != "0" and parse_reference(word) is None:
-                raise Refusal(f"{word}: Illegal job ID.", 255)
+        check_references([word for word in line.operands if word != "0"])
         if not line.operands and not line.has("J", "u", "q", "m"):
             raise Refusal(f"Job ID or one of the options must be specified.\n{usage}", 255)
         if line.operands in ([], ["0"]):

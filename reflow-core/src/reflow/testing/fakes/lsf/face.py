@@ -181,6 +181,8 @@ class LsfFace(Face):
         job = cast("LsfJob", task.job)
         if job.swap_kb is not None:
             self.engine.after(0.3, lambda: self._check_swap(job, run))
+        if job.memory_kb is not None and self.settings.enforce_memory:
+            self.engine.after(0.3, lambda: self._check_memory(job, task, run))
         spool = self.place / "spool" / "output"
         spool.mkdir(parents=True, exist_ok=True)
         name = self.native_id(task)
@@ -250,6 +252,15 @@ class LsfFace(Face):
                 processes.signal_one(pid, signal.SIGKILL)
             return
         self.engine.after(0.3, lambda: self._check_swap(job, run))
+
+    def _check_memory(self, job: LsfJob, task: Task, run: Run) -> None:
+        """End a job over its `-M` as bkill would, but nobody is told of it."""
+        if run.ended is not None or job.memory_kb is None:
+            return
+        if processes.resident_memory(run.pid) > job.memory_kb * 1024:
+            self.engine.cancel(task, why=Why.MEMORY)
+            return
+        self.engine.after(0.3, lambda: self._check_memory(job, task, run))
 
     def launch_failed(self, task: Task, run: Run, error: OSError) -> None:
         """A job that cannot be started ends with exit code 127."""

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reflow.testing.fakes.face import BasicSettings
+from reflow.testing.fakes.face import BasicSettings, Refusal
 from reflow.testing.fakes.lsf.depend import Condition
 from reflow.testing.fakes.model import Job, Phase, Run, Task, Wait
 
 VERSION = "OpenLava 4.0dev4, Nov 22 2026"
 CLEAN_PERIOD = 3600.0
+LONGEST_WORD = 512
+"""Of LSF; 4096 of later versions of OpenLava."""
 
 
 @dataclass
@@ -30,7 +32,7 @@ class LsfSettings(BasicSettings):
     refuse_root: bool = False
     """Whether root may not submit, as where LSF_ROOT_REX is not set."""
     enforce_memory: bool = False
-    """Whether a job over its `-M` is killed; some sites do, some do not."""
+    """Whether a job over its `-M` is killed (LSB_MEMLIMIT_ENFORCE, LSB_JOB_MEMLIMIT)."""
     queues: dict[str, dict[str, object]] = field(
         default_factory=lambda: {
             "normal": {},
@@ -41,6 +43,8 @@ class LsfSettings(BasicSettings):
     )
     """By name, the first is the default. Keys: users, started, max_minutes, max_mem_kb,
     user_slots."""
+    readable_events: bool = True
+    """Whether bhist can read the log of events here: often only the master's machine can."""
     daemon_down: str = "batch system daemon not responding ... still trying"
     """What commands repeat while the daemons are down."""
     chatter_seconds: float = 5.0
@@ -51,7 +55,10 @@ class LsfSettings(BasicSettings):
 class LsfJob(Job):
     """One bsub."""
 
+    project: str
     command: str
+    shown: str
+    """The command, in one line and cut."""
     script: Path
     environment: dict[str, str] = field(default_factory=dict)
     directory: Path
@@ -141,6 +148,15 @@ def parse_reference(text: str) -> Reference | None:
         return None
     indices = parse_indices(match[2]) if match[2] else []
     return None if indices is None else Reference(int(match[1]), tuple(indices), text)
+
+
+def check_references(words: Sequence[str]) -> None:
+    """Refuse words that are no ids. The real commands copy each into a line of fixed length."""
+    if any(len(word) >= LONGEST_WORD for word in words):
+        raise Refusal("*** buffer overflow detected ***: terminated", 134)
+    for word in words:
+        if parse_reference(word) is None:
+            raise Refusal(f"{word}: Illegal job ID.", 255)
 
 
 def parse_indices(text: str) -> list[int] | None:

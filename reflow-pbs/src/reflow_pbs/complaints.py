@@ -56,6 +56,10 @@ _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
 _ELSEWHERE = "from machines that may not submit, follow the run from one that may: reflow follow"
 _ADVICE = (
     (r"Unknown queue", "Set queue= to one that `qstat -Q` lists"),
+    (
+        r"illegal -J value",
+        "A limit on the elements that run at once, array_parallelism=, needs PBS 2020.1 or later",
+    ),
     (r"Bad UID", f"Root must be allowed on purpose; {_ELSEWHERE}"),
     (r"Access from host not allowed", f"This queue takes no jobs from here; {_ELSEWHERE}"),
     (

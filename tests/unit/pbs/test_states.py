@@ -92,6 +92,7 @@ def test_complaints_are_sorted(said: str, kind: type[ExecutorError]) -> None:
         ("qsub: invalid option -- 'J'", "Is this PBS's qsub?"),
         ("qsub: Bad UID for job execution", "reflow follow"),
         ("qsub: Invalid Account", "Set account="),
+        ("qsub: illegal -J value", "needs PBS 2020.1"),
     ],
 )
 def test_a_refusal_says_what_to_do(said: str, advice: str) -> None:

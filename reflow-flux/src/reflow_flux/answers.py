@@ -26,6 +26,8 @@ class Job:
     priority: int | None
     """None before it has one."""
     urgency: int
+    pending: str
+    """Why it waits, in the scheduler's words."""
     exception: str
     """The type of what ended it, if something did."""
     note: str
@@ -79,9 +81,17 @@ def _job(entry: Mapping[str, object]) -> Job:
         dependencies=tuple(map(str, waits)) if isinstance(waits, list) else (),
         priority=priority if isinstance(priority, int) else None,
         urgency=urgency if isinstance(urgency, int) else 16,
+        pending=_annotated(entry, "reason_pending"),
         exception=str(raised.get("type") or ""),
         note=str(raised.get("note") or ""),
     )
+
+
+def _annotated(entry: Mapping[str, object], name: str) -> str:
+    """What the scheduler has noted about a job (RFC 27)."""
+    annotations = entry.get("annotations")
+    noted = annotations.get("sched") if isinstance(annotations, dict) else None
+    return str(noted.get(name) or "") if isinstance(noted, dict) else ""
 
 
 def _ends(exception: Mapping[str, object]) -> bool:
@@ -156,7 +166,9 @@ def _why_it_waits(job: Job) -> str:
         return "held"
     if job.dependencies:
         return f"waits: {', '.join(job.dependencies)}"
-    return "held: its priority is 0" if job.status == "SCHED" and job.priority == 0 else ""
+    if job.status == "SCHED" and job.priority == 0:
+        return "held: its priority is 0"
+    return job.pending
 
 
 def _signal(code: int | None) -> int | None:

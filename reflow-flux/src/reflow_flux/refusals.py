@@ -47,9 +47,18 @@ _ADVICE = (
     (r"exceeds policy limit", "`flux config get policy` shows the limits"),
     (r"bank|association|project", "Set account= to a bank of yours"),
     (
+        r"exclusive can only|node count must not",
+        "Say nodes= of the task; for one whole node, in options=, "
+        '{"nodes": 1, "exclusive": true}',
+    ),
+    (
         r"replacement",
         "Braces in options= stand for positions of an array: put JSON into a file, as in "
         'setattr="^NAME=FILE"',
+    ),
+    (
+        r"invalid unicode",
+        "With export_environment every variable must be UTF-8: unset the one that is not",
     ),
     (r"unrecognized arguments|invalid", "Look at options= of the task and of [executor.flux]"),
 )

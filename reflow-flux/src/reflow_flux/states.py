@@ -24,8 +24,9 @@ STATES = StateTable(
 )
 
 _NODE = re.compile(
-    # job-exec: a lost node, a node that hangs at the start, an instance that came back.
-    r"node.failure|lost contact|lost connection|start barrier timeout|failed to create guest ns"
+    # job-exec: a lost node, one that hangs or cannot start anything, an instance that came back.
+    r"node.failure|lost contact|lost connection|start barrier timeout|job shell exec error"
+    r"|service is not loaded on|failed to create guest ns"
     # job-manager: the site's prolog, after which it takes the node out; libschedutil.
     r"|^prolog |^scheduler-restart "
     # Fluxion, when it was loaded again: it denies even what it could give.

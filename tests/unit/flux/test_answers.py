@@ -176,6 +176,8 @@ def failed(code: int | None, kind: str, note: str, severity: int = 0) -> JobStat
         (1, "exec", "lost contact with job shell on broker node01 (rank 3)", 0),
         (1, "exec", "start barrier timeout waiting for 1/2 nodes (rank 3)", 0),
         (1, "exec", "failed to create guest ns: No such file or directory", 0),
+        (127, "exec", "job shell exec error on broker node01 (rank 3): flux-shell", 0),
+        (1, "exec", "sdexec service is not loaded on node01 (rank 3)", 0),
         # Of another node than the first it is only a note, but the work was one of several.
         (143, "node-failure", "node failure on node02 (shell rank 1)", 2),
         (None, "prolog", "prolog exited with code=1 on node01 (rank 3)", 0),
@@ -231,6 +233,13 @@ def test_a_job_whose_priority_is_0_is_held() -> None:
 
     assert status_of(json.dumps(entry), "7").reason == "held: its priority is 0"
     assert status_of(json.dumps(entry | {"status": "PRIORITY"}), "7").reason == ""
+
+
+def test_the_schedulers_own_reason_is_told() -> None:
+    noted = {"sched": {"reason_pending": "insufficient resources"}}
+    entry = {"id": 7, "name": "x", "status": "SCHED", "priority": 16, "annotations": noted}
+
+    assert status_of(json.dumps(entry), "7").reason == "insufficient resources"
 
 
 # -- arrays --------------------------------------------------------------------------------

@@ -316,6 +316,8 @@ def test_what_is_not_for_good(said: str, kind: type[ExecutorError]) -> None:
         ("[Errno 22] Direct job submission is disabled for this instance.", "flux alloc"),
         ("Replacement key '\"a\"' not found in '--setattr=x={\"a\":1}'", "^NAME=FILE"),
         ("--env: [Errno 2] No such file or directory: '/usr/local/x'", ""),
+        ("flux-submit: ERROR: exclusive can only be set with a node count", '"nodes": 1'),
+        ("jobspec: invalid JSON: invalid Unicode '\\uDCFF'", "export_environment"),
     ],
 )
 def test_what_to_do_about_a_refusal_is_said(said: str, advice: str) -> None:

@@ -48,8 +48,7 @@ _ADVICE = (
     (r"bank|association|project", "Set account= to a bank of yours"),
     (
         r"exclusive can only|node count must not",
-        "Say nodes= of the task; for one whole node, in options=, "
-        '{"nodes": 1, "exclusive": true}',
+        'Say nodes= of the task; for one whole node, in options=, {"nodes": 1, "exclusive": true}',
     ),
     (
         r"replacement",

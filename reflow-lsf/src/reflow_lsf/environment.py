@@ -9,16 +9,17 @@ from reflow.plugin_api import Variables
 _OPTIONS = ("BSUB_", "LSB_", "LS_")
 """Variables that act as options, or are the calling job's own; BSUB_QUIET loses the job's id."""
 _PROJECT = "LSB_DEFAULTPROJECT"
-_SITE = (_PROJECT, "LSB_DEFAULTQUEUE")
+_PERSONAL = (_PROJECT, "LSB_DEFAULTQUEUE", "LSB_DEFAULT_JOBGROUP", "LSB_DEFAULT_USERGROUP")
+"""What bsub takes where nobody says it; the groups are IBM LSF's."""
 _FOR_JOBS = (
     *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"),
     *("EGO_CONFDIR", "EGO_TOP", "LD_LIBRARY_PATH"),
     *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
 )
 
-ALL = Variables(dropped=_OPTIONS, kept=_SITE)
+ALL = Variables(dropped=_OPTIONS, kept=_PERSONAL)
 """For jobs that are to have the submitter's environment."""
-LITTLE = Variables(dropped=("",), kept=(*_SITE, *_FOR_JOBS))
+LITTLE = Variables(dropped=("",), kept=(*_PERSONAL, *_FOR_JOBS))
 """Little more than LSF itself needs."""
 
 

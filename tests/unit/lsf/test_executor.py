@@ -345,6 +345,17 @@ def test_a_project_wins_over_the_one_of_the_environment(
     assert runner.argvs == [("bsub", "-P", "a b"), ("bsub",)]
 
 
+@pytest.mark.parametrize("export_environment", [True, False])
+def test_what_bsub_sees_of_the_environment(export_environment: bool) -> None:
+    """Defaults of the person's, but nothing that is the calling job's, or acts as an option."""
+    person = {"LSB_DEFAULTQUEUE": "night", "LSB_DEFAULTPROJECT": "p", "LSF_ENVDIR": "/opt/conf"}
+    person |= {"LSB_DEFAULT_JOBGROUP": "/g", "LSB_DEFAULT_USERGROUP": "u"}
+    of_the_job = {"LSB_JOBINDEX": "3", "LSB_QUEUE": "day", "LS_JOBPID": "7", "BSUB_QUIET": "1"}
+    variables = LSFExecutor(export_environment=export_environment).passed_variables()
+
+    assert variables.environment({**person, **of_the_job}) == {**person, "LC_ALL": "C"}
+
+
 def test_a_bsub_that_tries_for_ever_where_too_many_jobs_wait(request_for: MakeRequest) -> None:
     said = "User <a>: Pending job threshold reached. Retrying in 60 seconds..."
     executor, _ = lsf(CommandTimeoutError("bsub did not answer", said))
@@ -454,7 +465,7 @@ def test_what_bsub_refuses_is_refused_in_its_own_words(refused: Any) -> None:
         ("Connection refused by server. Job not submitted.", SchedulerUnavailableError),
         ("Request from non-LSF host rejected. Job not submitted.", SchedulerUnavailableError),
         ("Master batch daemon internal error. Job not submitted.", SubmissionUncertainError),
-        ("Failed in sending/receiving a message: Broken pipe", SubmissionUncertainError),
+        ("Batch system call failed: Broken pipe. Job not submitted.", SubmissionUncertainError),
         ("Failed in an LSF library call: Connection reset by peer", SubmissionUncertainError),
         ("Cannot allocate memory. Job not submitted.", SchedulerUnavailableError),
         ("fork: Resource temporarily unavailable. Job not submitted.", SchedulerUnavailableError),
@@ -502,15 +513,16 @@ def record(**told: str) -> dict[str, str]:
     return {"JOBID": "24", "JOBINDEX": "0", "STAT": "PEND", **told}
 
 
-def in_json(*records: dict[str, str], exit_code: int = 0) -> Answer:
-    return exit_code, json.dumps({"COMMAND": "bjobs", "RECORDS": records}), ""
+def in_json(*records: dict[str, str], exit_code: int = 0) -> tuple[int, str, str]:
+    return exit_code, json.dumps({"COMMAND": "bjobs", "RECORDS": records}, indent=2), ""
 
 
 def test_an_answer_in_json_counts_whatever_the_exit_code() -> None:
     """LSB_BJOBS_CONSISTENT_EXIT_CODE decides on it where one job of several is unknown."""
     unknown = {"JOBID": "9", "ERROR": "Job <9> is not found"}
     done = record(STAT="EXIT", EXIT_CODE="3", EXEC_HOST="vm")
-    executor, runner = lsf(in_json(done, unknown, exit_code=255))
+    code, told, _ = in_json(done, unknown, exit_code=255)
+    executor, runner = lsf((code, told, "some option will be gone some day"))
 
     (status,) = executor.poll([JobHandle(native_id="24")])
 

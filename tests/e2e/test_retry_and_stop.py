@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,31 +155,53 @@ def test_a_flow_that_has_lost_a_task_of_the_run_is_named(flow_file: Flows, tmp_p
         again.retry()
 
 
-def test_a_flow_that_imports_multiprocessing_runs_in_other_processes(
-    flow_file: Flows, tmp_path: Path
+SPAWNING = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    wf = Workflow("several")
+
+
+    @dataclass
+    class Point:
+        x: int
+
+
+    def square(point: Point) -> Point:
+        return Point(point.x * point.x)
+
+
+    @wf.job()
+    def squares(method: str) -> list[int]:
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            return [point.x for point in pool.map(square, [Point(2), Point(3)])]
+
+    if __name__ == "__main__":
+        wf.cli()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("way", [("run", "--max-workers", "2"), ("submit", "--wait")])
+def test_a_task_of_a_script_may_start_processes_that_call_its_functions(
+    flow_file: Flows, tmp_path: Path, way: tuple[str, ...], method: str
 ) -> None:
-    flow = flow_file(
-        """
-        import multiprocessing
+    flow = flow_file(SPAWNING)
+    command = [str(flow.path), *way, "--method", method, "--run-dir", "run"]
 
-        wf = Workflow("several")
-
-        @wf.job()
-        def only() -> int:
-            return multiprocessing.cpu_count() and 1
-
-        if __name__ == "__main__":
-            wf.cli()
-        """
-    )
     ended = subprocess.run(
-        [sys.executable, str(flow.path), "run", "--max-workers", "2", "--run-dir", "run"],
+        [sys.executable, *command],
         cwd=tmp_path,
+        env={**os.environ, "REFLOW_EXECUTOR": "local"},
         capture_output=True,
         text=True,
         check=False,
     )
+
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    run_id = re.findall(r"several-\d+-\w+", ended.stdout)[0]
+    assert flow.load().open_run(run_id).result("squares") == [4, 9]
 
 
 def test_versions_of_two_workflows_are_two_versions(flow_file: Flows, tmp_path: Path) -> None:

@@ -272,12 +272,12 @@ def ignore_signals() -> None:
 
 
 def tasks_of(settings: RunSettings) -> Mapping[str, TaskSpec]:
-    """The tasks of the flow, loaded from where it was at submission.
+    """The tasks of the flow, loaded into this worker from where it was at submission.
 
     Raises `FlowImportError` where the flow cannot be loaded here.
     """
-    from reflow.engine.flowref import resolve
+    from reflow.engine.flowref import resolve_in_worker
 
     if settings.flow is None:
         raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
-    return {spec.name: spec for spec in resolve(settings.flow).specs()}
+    return {spec.name: spec for spec in resolve_in_worker(settings.flow).specs()}

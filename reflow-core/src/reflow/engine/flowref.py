@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from reflow.stores.contract import Store
 
 FLOW_MODULE = "__reflow_flow__"
-"""The one name under which a flow file that was run as a script is loaded elsewhere."""
+"""The name under which a flow file that was run as a script is loaded elsewhere."""
+SCRIPT_MODULE = "__mp_main__"
+"""Its name in workers: that by which multiprocessing, too, loads a script in the processes that it
+starts, so that what a task hands to them is found there."""
 
 _loading: list[str] = []
+_replaced: list[ModuleType] = []
+"""Former main modules, kept as what runs in them still needs them."""
 
 
 class Workflow(Protocol):
@@ -140,7 +145,7 @@ def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
     assert module.__file__ is not None
     source = os.path.abspath(module.__file__)  # noqa: PTH100
     spec = getattr(module, "__spec__", None)
-    if name not in ("__main__", FLOW_MODULE):
+    if name not in ("__main__", FLOW_MODULE, SCRIPT_MODULE):
         return FlowRef(workflow=workflow, module=name, source=source, sys_path=sys_path)
     if spec is not None and name == "__main__" and spec.name not in ("__main__", None):
         # python -m package.flow
@@ -152,7 +157,7 @@ def resolve(reference: FlowRef) -> Workflow:
     """Import the workflow that a reference names. Raises `FlowImportError`."""
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
     if reference.path is not None:
-        module = _load_file(Path(reference.path))
+        module = _load_file(Path(reference.path), FLOW_MODULE)
         where = reference.path
     else:
         assert reference.module is not None
@@ -160,6 +165,20 @@ def resolve(reference: FlowRef) -> Workflow:
         with _guarded(where):
             module = importlib.import_module(reference.module)
     return _pick(module, reference.workflow, where)
+
+
+def resolve_in_worker(reference: FlowRef) -> Workflow:
+    """Import the workflow into a process that runs its tasks. Raises `FlowImportError`.
+
+    What was run as a script becomes the main module: processes that a task starts load that of
+    their parent, be it by multiprocessing or by what builds on it.
+    """
+    if reference.path is None:
+        return resolve(reference)
+    sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
+    _replaced.append(sys.modules["__main__"])
+    module = _load_file(Path(reference.path), SCRIPT_MODULE, "__main__")
+    return _pick(module, reference.workflow, reference.path)
 
 
 def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
@@ -171,7 +190,7 @@ def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
     path = Path(path).expanduser().absolute()
     if not path.is_file():
         raise FlowImportError(f"there is no flow file {path}: check the path")
-    return _pick(_load_file(path), name, str(path))
+    return _pick(_load_file(path, FLOW_MODULE), name, str(path))
 
 
 def is_loading() -> str | None:
@@ -195,25 +214,31 @@ def _guarded(where: str) -> Iterator[None]:
         _loading.pop()
 
 
-def _load_file(path: Path) -> ModuleType:
-    loaded = sys.modules.get(FLOW_MODULE)
-    if loaded is not None and loaded.__file__ == str(path):
+def _load_file(path: Path, name: str, *more_names: str) -> ModuleType:
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
     if not path.is_file():
         raise FlowImportError(f"the flow file {path} is not there on this machine")
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(FLOW_MODULE, path)
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise FlowImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[FLOW_MODULE] = module
+    # As scripts have none; by the name in it multiprocessing would look for a module to import.
+    module.__spec__ = None
+    before = {name: sys.modules.get(name) for name in (name, *more_names)}
+    sys.modules.update(dict.fromkeys(before, module))
     try:
         with _guarded(str(path)):
             spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[FLOW_MODULE]
+        for name, former in before.items():
+            del sys.modules[name]
+            if former is not None:
+                sys.modules[name] = former
         raise
     return module
 

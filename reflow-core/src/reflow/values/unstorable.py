@@ -37,6 +37,6 @@ def step(key: object) -> str:
 
 def type_name(kind: type) -> str:
     """The name of a class as people know it: `dict`, `numpy.float64`."""
-    if kind.__module__ in ("builtins", "__main__"):
+    if kind.__module__ in ("builtins", "__main__", "__mp_main__"):  # a script, here and in workers
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -394,6 +394,13 @@ def test_of_one_command_some_jobs_are_taken_and_others_not(tmp_path: Path) -> No
         assert flux(fake, "cancel", *done.stdout.split()).returncode == 0
 
 
+def test_nobody_ends_the_input_of_a_job(tmp_path: Path) -> None:
+    with FakeScheduler("flux", tmp_path) as fake:
+        done = flux(fake, "run", "bash", "-c", "read -t 0.2 line; exit $?")
+
+        assert done.returncode > 128
+
+
 def test_a_job_whose_node_was_lost_says_so(tmp_path: Path) -> None:
     with FakeScheduler("flux", tmp_path) as fake:
         job = flux(fake, "submit", "sleep", "60").stdout.strip()

@@ -80,7 +80,8 @@ SCRIPT = """\
 # weather / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
-exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
+# Flux leaves a job's input open for whoever attaches to it: who reads it would wait for ever.
+exec </dev/null >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 # Of a job over several nodes each runs this script.
 [ "${FLUX_TASK_RANK:-0}" = 0 ] || exit 0
 case $FLUX_JOB_ID in

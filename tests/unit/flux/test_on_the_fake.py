@@ -144,6 +144,15 @@ def test_the_log_has_what_the_setup_says(flux: FakeScheduler, shell: Shell) -> N
     assert (request.directory / "scheduler.log").read_text() == "no such module\n"
 
 
+def test_a_job_has_nothing_to_read(flux: FakeScheduler, shell: Shell) -> None:
+    # 1 is the end of the input, and more than 128 that none came in time.
+    executor = FluxExecutor(setup=("read -t 20 line; [ $? = 1 ] || exit 7",))
+
+    status = end_of(executor, executor.submit(shell("read line && exit 8; true")).job)
+
+    assert status.state is JobState.COMPLETED
+
+
 def test_work_over_its_time_is_told_by_sigterm(
     flux: FakeScheduler, shell: Shell, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ class FluxFace(Face):
         """After how many jobs the next submission is to be killed."""
         self._wanted_numbers: list[int] = []
         self._is_down = False
+        self._input = self._open_input()
         self._subcommands: dict[str, Command] = {
             "submit": Submit(self),
             "run": Run(self),
@@ -82,6 +83,14 @@ class FluxFace(Face):
         }
         engine.enforce_memory = False  # Flux knows no memory limits
         engine.every(1.0, self._forget_the_old)
+
+    def _open_input(self) -> Path:
+        """What jobs read: it never ends, as somebody might yet attach to them and write."""
+        path = self.place / "input"
+        os.mkfifo(path)
+        # Held open for as long as the instance lives.
+        os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return path
 
     @property
     def commands(self) -> Mapping[str, Command]:
@@ -274,6 +283,7 @@ class FluxFace(Face):
             argv=command,
             environment=environment,
             directory=directory,
+            stdin=self._input,
             stdout=stdout,
             stderr=stderr,
             append=job.append,

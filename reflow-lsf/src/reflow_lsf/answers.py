@@ -62,8 +62,13 @@ def _only(pattern: re.Pattern[str], said: str) -> bool:
 
 
 def is_json(result: CommandResult) -> bool:
-    """Whether bjobs answered in JSON, as it was asked to."""
-    return "-json" in result.argv and result.stdout.lstrip().startswith("{")
+    """Whether bjobs answered in JSON, as it was asked to, and that can be read."""
+    if "-json" not in result.argv:
+        return False
+    try:
+        return isinstance(_read(result.stdout), dict)
+    except ValueError:
+        return False
 
 
 def without_events(result: CommandResult) -> bool:
@@ -155,11 +160,16 @@ def _joined(reasons: str) -> str:
 def json_rows(text: str) -> Iterator[Row]:
     """The records of `bjobs -json -o JSON_FIELDS`; those of unknown jobs hold an error."""
     try:
-        for record in json.loads(text, strict=False)["RECORDS"]:
+        for record in _read(text)["RECORDS"]:
             if "ERROR" not in record:
                 yield _row_in_json(record)
     except KeyError as error:
         raise ValueError(f"JSON without {error}") from error
+
+
+def _read(text: str) -> Any:
+    """Whatever stands in names, unprintable too."""
+    return json.loads(text, strict=False)
 
 
 def _row_in_json(record: dict[str, Any]) -> Row:

@@ -41,15 +41,23 @@ class Inquiry:
     def queue(self, handles: Sequence[JobHandle]) -> Command:
         """Finished jobs too, for as long as mbatchd remembers them (CLEAN_PERIOD)."""
         shown = ("-l",) if self.json is False else ("-json", "-o", answers.JSON_FIELDS)
+        return self._queue(shown, handles)
+
+    def _queue(self, shown: Iterable[str], handles: Sequence[JobHandle]) -> Command:
         return Command((self.bjobs, "-a", *shown, *(handle.native_id for handle in handles)))
 
     def understood(self, result: CommandResult, handles: Sequence[JobHandle]) -> CommandResult:
-        """The same answer; where bjobs has no JSON, the answer to the question in text."""
-        asked_for_json = "-json" in result.argv and result.exit_code != 0
-        if asked_for_json and not answers.is_json(result) and NO_JSON.search(result.stderr):
+        """The same answer; where bjobs has no JSON, or spoils it, the one in text.
+
+        IBM LSF may leave a quote in a value as it is.
+        """
+        if "-json" not in result.argv or answers.is_json(result):
+            return result
+        if result.exit_code != 0 and NO_JSON.search(result.stderr):
             self.json = False
-            return self.ask(self.queue(handles))
-        return result
+        elif not result.stdout.lstrip().startswith("{"):
+            return result
+        return self.ask(self._queue(("-l",), handles))
 
     def statuses(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
         """What bjobs said of these jobs, and what it does not say itself."""

@@ -55,7 +55,13 @@ class Row:
 def of_these(rows: Iterable[Row], handles: Iterable[JobHandle]) -> list[Row]:
     """Those that are of the jobs asked about: ids start again after MAX_JOBID, 999,999."""
     tokens = {handle.native_id.partition("[")[0]: handle.token for handle in handles}
-    return [row for row in rows if tokens.get(row.job_id, "") in ("", row.name) or not row.name]
+    return [row for row in rows if _is_called(row.name, tokens.get(row.job_id, ""))]
+
+
+def _is_called(name: str, token: str) -> bool:
+    """Whether a job may be that one. Of a long name LSF may show the end, after a star."""
+    shown = name.startswith("*") and token.endswith(name[1:])
+    return shown or name == token or not (name and token)
 
 
 def explained(row: Row, past: Mapping[tuple[str, int], Row], enforced: bool) -> Row:

@@ -530,6 +530,28 @@ def test_an_answer_in_json_counts_whatever_the_exit_code() -> None:
     assert len(runner.commands) == 1
 
 
+def test_json_that_is_spoiled_is_asked_for_in_text() -> None:
+    """Quotes in what a job asks for are not always escaped."""
+    code, told, _ = in_json(record(COMBINED_RESREQ="select[hname != QUOTE]"))
+    spoiled = (code, told.replace("QUOTE", '"vm"'), "")
+    executor, runner = lsf(*[spoiled, recording("bjobs-l-exit3").answer] * 2)
+
+    for _ in range(2):
+        (status,) = executor.poll([JobHandle(native_id="217")])
+        assert status.exit_code == 3
+
+    assert ["-json" in argv for argv in runner.argvs] == [True, False] * 2
+
+
+@pytest.mark.parametrize("name", ["convert-ab12-3[2]", "*ab12-3[2]", "*ab12-3", ""])
+def test_a_job_is_known_by_what_is_shown_of_its_name(name: str) -> None:
+    executor, _ = lsf(in_json(record(JOB_NAME=name, STAT="RUN")))
+
+    (status,) = executor.poll([JobHandle(native_id="24", token="convert-ab12-3")])
+
+    assert status.state is JobState.RUNNING
+
+
 def test_a_job_of_another_name_has_only_the_same_number_in_json_too() -> None:
     other = in_json(record(JOB_NAME="somebody-else[3]"))
     executor, _ = lsf(other, recording("bhist-unknown").answer)

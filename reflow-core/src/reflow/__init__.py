@@ -9,8 +9,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reflow.config import Config as Config
-    from reflow.config import ensure_config_exists as ensure_config_exists
     from reflow.config import load_config as load_config
+    from reflow.config_text import ensure_config_exists as ensure_config_exists
     from reflow.describe import WorkflowDescription as WorkflowDescription
     from reflow.distributions import *  # noqa: F403
     from reflow.errors import ConfigError as ConfigError
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "reflow.config": "Config ensure_config_exists load_config",
+    "reflow.config": "Config load_config",
+    "reflow.config_text": "ensure_config_exists",
     "reflow.describe": "WorkflowDescription",
     "reflow.errors": (
         "ConfigError DefinitionError ExecutorError FlowImportError LeaseLostError "

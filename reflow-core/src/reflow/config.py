@@ -381,21 +381,6 @@ def load_config(path: str | Path | None = None) -> Config:
     return config
 
 
-def ensure_config_exists(path: str | Path | None = None) -> Path:
-    """Write a fully commented configuration file unless there is one; returns where it is."""
-    from reflow.config_text import commented_file
-
-    file = Path(path).expanduser() if path is not None else config_path()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(commented_file())
-    except OSError as error:
-        if not file.exists():
-            raise ConfigError(f"cannot write {file}: {error.strerror}") from None
-    return file
-
-
 def _executor_variables(config: Config) -> dict[str, tuple[str, str]]:
     """Variables such as `REFLOW_EXECUTOR_LOCAL_SLOTS`: executor and setting."""
     prefix = "REFLOW_EXECUTOR_"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
-from reflow.config import Key, keys, plain, toml
-from reflow.errors import PluginError
+from reflow.config import Key, config_path, keys, plain, toml
+from reflow.errors import ConfigError, PluginError
 from reflow.plugins import registry
 from reflow.settings import declared_settings, expected
 
@@ -14,6 +15,19 @@ _HEAD = """\
 # The configuration of reflow. Every key is here; take away the # before one to set it.
 # Arguments and environment variables come before what is said here.
 """
+
+
+def ensure_config_exists(path: str | Path | None = None) -> Path:
+    """Write a fully commented configuration file unless there is one; returns where it is."""
+    file = Path(path).expanduser() if path is not None else config_path()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(commented_file())
+    except OSError as error:
+        if not file.exists():
+            raise ConfigError(f"cannot write {file}: {error.strerror}") from None
+    return file
 
 
 def commented_file() -> str:

@@ -16,12 +16,11 @@ from reflow.config import (
     Config,
     Key,
     config_path,
-    ensure_config_exists,
     keys,
     load_config,
     toml,
 )
-from reflow.config_text import commented_file, settings_table
+from reflow.config_text import commented_file, ensure_config_exists, settings_table
 from reflow.errors import ConfigError, ReflowWarning
 from reflow.hookspecs import ExecutorPlugin
 from reflow.model.resources import Resources

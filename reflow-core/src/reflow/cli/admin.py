@@ -84,7 +84,8 @@ def path() -> None:
 
 def init() -> None:
     """Write a commented configuration file, unless there is one."""
-    from reflow.config import config_path, ensure_config_exists
+    from reflow.config import config_path
+    from reflow.config_text import ensure_config_exists
 
     there = config_path().exists()
     file = ensure_config_exists()

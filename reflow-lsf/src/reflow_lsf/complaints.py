@@ -17,9 +17,9 @@ _RETRYING = re.compile(r"threshold reached|Retrying in \d+", re.IGNORECASE)
 
 _PARENT = re.compile(r"No matching job found")
 _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (r"not responding|LIM is down|[Cc]annot connect|is unreachable", SchedulerUnavailableError),
+    (r"not responding|[Cc]annot connect|is unreachable", SchedulerUnavailableError),
     (r"Connection refused|is not connected|connection already exists", SchedulerUnavailableError),
-    (r"service not registered|daemon cannot fork", SchedulerUnavailableError),
+    (r"(?:LIM|LSF) is down|service not registered|daemon cannot fork", SchedulerUnavailableError),
     # A node that may not submit; another machine may.
     (r"[Rr]equest from (?:a )?non-LSF host", SchedulerUnavailableError),
     (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out", SubmissionUncertainError),

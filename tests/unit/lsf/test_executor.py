@@ -461,6 +461,7 @@ def test_what_bsub_refuses_is_refused_in_its_own_words(refused: Any) -> None:
         ("Failed in an LSF library call: Timed out", SubmissionUncertainError),
         ("batch system daemon not responding ... still trying", SchedulerUnavailableError),
         ("Failed in an LSF library call: LIM is down; try later", SchedulerUnavailableError),
+        ("LSF is down. Please wait ...", SchedulerUnavailableError),
         ("Failed in an LSF library call: Bad host name", SchedulerUnavailableError),
         ("Connection refused by server. Job not submitted.", SchedulerUnavailableError),
         ("Request from non-LSF host rejected. Job not submitted.", SchedulerUnavailableError),

@@ -32,10 +32,13 @@ from reflow_sge.states import (
 
 _RECORD = re.compile(r"^=+$", re.MULTILINE)
 _FIELD = re.compile(r"^(\w+) +(.*?) *$", re.MULTILINE)
-_LIMIT = re.compile(r"(?:^|[ ,])(h_\w+)=([^ ,]+)")
+_LIMIT = re.compile(r"(?:^|[ ,])([hs]_\w+)=([^ ,]+)")
 _USAGE = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)B?")
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _RETURNED_100 = "exit_status of job start = 100"
+_TOLD_TO_END = (128 + 10, 128 + 15)
+"""`exit_status` of a job that died of the warning, or of what became of it."""
+_NO_LOG = "can't open output file"
 _CLOCK_MARGIN = timedelta(hours=1)
 """How far the clocks of a submitting machine and of qmaster may be apart."""
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -155,6 +158,8 @@ def explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobS
     reason = reasons.get((job_id, number), "in error state")
     if _RETURNED_100 in reason:
         return replace(status, cause=FailureCause.EXIT_CODE, exit_code=100, reason=reason)
+    if _NO_LOG in reason:
+        reason += ": is the run directory there?"
     return replace(status, reason=reason)
 
 
@@ -213,10 +218,13 @@ def _ended(record: Mapping[str, str]) -> JobStatus:
     if failed in (RAN_AND_ENDED, RETURNED_ERROR):
         if exit_status == 0:
             return replace(status, state=JobState.COMPLETED)
-        return replace(status, cause=FailureCause.EXIT_CODE, exit_code=exit_status)
+        cause = FailureCause.WALLTIME if _warned(record) else FailureCause.EXIT_CODE
+        return replace(status, cause=cause, exit_code=exit_status)
     said = " ".join(record["failed"].split())
     limit = _limit_reached(record, enforced=failed == OVER_LIMIT)
     if failed in (KILLED, OVER_LIMIT):
+        if limit is None and exit_status in _TOLD_TO_END and _warned(record):
+            limit = FailureCause.WALLTIME
         return replace(
             status,
             cause=limit or FailureCause.SIGNAL,
@@ -238,6 +246,12 @@ def _limit_reached(record: Mapping[str, str], enforced: bool) -> FailureCause | 
     if cpu_time.isdigit() and _seconds(record.get("cpu", "")) >= int(cpu_time):
         return FailureCause.WALLTIME
     return FailureCause.WALLTIME if enforced else None
+
+
+def _warned(record: Mapping[str, str]) -> bool:
+    """Whether a job lived long enough to be told that its time is running out (`s_rt`)."""
+    warned_at = dict(_LIMIT.findall(record.get("category", ""))).get("s_rt", "")
+    return warned_at.isdigit() and _seconds(record.get("ru_wallclock", "")) >= int(warned_at)
 
 
 def _is_anothers(record: Mapping[str, str], handle: JobHandle) -> bool:

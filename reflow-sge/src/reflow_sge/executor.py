@@ -297,10 +297,10 @@ class SGEExecutor(BatchExecutor):
             return Limits(max_array_size=largest)
         rows = list(self._rows(self.ask(self._queue())))
         queued = sum(row.size for row in rows)
-        places = max(0, most - len({row.job_id for row in rows}))
+        places = most - len({row.job_id for row in rows})
         return Limits(
             max_array_size=largest,
-            max_submit_jobs=queued + places * (largest or 1),
+            max_submit_jobs=queued + site.room(places, largest or 1),
             queued_jobs=queued,
         )
 

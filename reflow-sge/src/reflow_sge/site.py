@@ -16,6 +16,16 @@ def number(configuration: str, name: str) -> int | None:
     return int(found[1]) or None if found else None
 
 
+def room(places: int, largest: int) -> int:
+    """How many more elements and plain jobs may be submitted, where an array takes one place.
+
+    Each array may have a follow-up, which takes a place too, and one is left for a watchdog.
+    Where there is but one place, an array is to have it.
+    """
+    arrays = max(1, (places - 1) // 2)
+    return arrays * (largest + 1) + 1 if places > 0 else 0
+
+
 def on_one_host(environment: str) -> bool:
     """Whether `qconf -sp` shows a parallel environment whose slots are all on one host."""
     rule = re.search(r"^allocation_rule\s+(\S+)", environment, re.MULTILINE)

@@ -16,6 +16,7 @@ _ASKED_AT_ONCE = 5
 """Most jobs about which it is asked in one go: it costs qmaster some work."""
 _ASK_AGAIN = 600.0
 """Seconds for which an answer is good."""
+_NOT_ASKED_FOR = "not contained in its hard queue list"
 
 
 class Verification:
@@ -57,8 +58,11 @@ class Verification:
 
 def verdict(text: str) -> str:
     """Why no queue can ever take a job, as if the cluster were empty; else nothing."""
-    reason, refused, _ = text.strip().partition("verification: no suitable queues")
+    said, refused, _ = text.strip().partition("verification: no suitable queues")
     if not refused:
         return ""
-    first = (reason.strip().splitlines() or ["no queue is suitable"])[0]
+    reasons = said.strip().splitlines()
+    # One line for each queue and host: those of queues that were not asked for explain nothing.
+    telling = [line for line in reasons if _NOT_ASKED_FOR not in line]
+    first = (telling or reasons or ["no queue is suitable"])[0]
     return re.sub(r"^Job \d+ ", "", first)

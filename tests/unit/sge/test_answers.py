@@ -181,13 +181,36 @@ def test_a_limit_is_told_by_what_was_asked_for() -> None:
     scene = "limits-time-and-memory"
     assert ended(scene, "71").cause is FailureCause.WALLTIME
     assert ended(scene, "74").cause is FailureCause.WALLTIME
-    assert ended(scene, "72").exit_code == 7
+    # Told by s_rt, it ended by itself.
+    warned = ended(scene, "72")
+    assert (warned.exit_code, warned.cause) == (7, FailureCause.WALLTIME)
     assert ended(scene, "73").cause is FailureCause.EXIT_CODE
     memory = _whole(answer(scene, "qacct -j 71 ").stdout)
     memory = memory.replace("-l h_rt=4", "-l h_rt=900,h_vmem=300M")
     memory = memory.replace("maxvmem      5.285MB", "maxvmem      312.090MB")
     (status,) = accounting_statuses(memory, {"71": JobHandle(native_id="71")})
     assert status.cause is FailureCause.MEMORY
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "wallclock", "cause"),
+    [
+        ("143 (Terminated)", "4s", FailureCause.WALLTIME),
+        ("143 (Terminated)", "2s", FailureCause.SIGNAL),
+        ("137 (Killed)", "4s", FailureCause.SIGNAL),
+    ],
+)
+def test_who_dies_of_the_warning_has_run_out_of_time(
+    exit_status: str, wallclock: str, cause: FailureCause
+) -> None:
+    text = _whole(answer("limits-time-and-memory", "qacct -j 72 ").stdout)
+    text = text.replace("failed       0    ", "failed       100 : assumedly after job")
+    text = text.replace("exit_status  7 ", f"exit_status  {exit_status} ")
+    text = text.replace("ru_wallclock 4s", f"ru_wallclock {wallclock}")
+
+    (status,) = accounting_statuses(text, {"72": JobHandle(native_id="72")})
+
+    assert status.cause is cause
 
 
 def test_elements_are_told_apart() -> None:

@@ -18,6 +18,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_sge.executor import SGEExecutor
+from reflow_sge.verification import verdict
 
 from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
@@ -98,14 +99,17 @@ export REFLOW_NATIVE_ID="$JOB_ID.$SGE_TASK_ID"
 export REFLOW_INCARNATION="${RESTARTED:-0}-$HOSTNAME-$PPID"
 # Grid Engine would run a job again that ends with 99, and keep one for ever that ends with 100.
 trap 'case $? in 99|100) exit 1;; esac' EXIT
+# The signals before the end (s_rt, -notify) are for the work: nothing else is to die of them.
+trap '' USR1 USR2
 export OMP_NUM_THREADS=4
 module load python
 cd -- /data || exit 1
-# The signals before the end (s_rt, -notify) reach the work as SIGTERM, and nothing else does.
-(trap '' USR1 USR2; exec /usr/bin/python3 -m work "$((SGE_TASK_ID - 1))") &
+/usr/bin/python3 -m work "$((SGE_TASK_ID - 1))" &
 work=$!
-trap 'kill -TERM "$work"' USR1 USR2 TERM
-while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+# To the work they are SIGTERM. What was waited for is not over then.
+trap 'told=yes; kill -TERM "$work"' USR1 USR2 TERM
+told=yes
+while [ "$told" ]; do told=; wait "$work"; code=$?; done
 case $code in
 129|13[024-79]|141|143|15[23])
     # Killed by a signal, and so is this shell, as else it would be an exit code.
@@ -153,7 +157,7 @@ def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> 
         "#$ -r y",
     ]
     assert 'REFLOW_NATIVE_ID="$JOB_ID"\n' in executor.script(request)
-    assert "exec /usr/bin/python3 -m work) &\n" in executor.script(request)
+    assert "\n/usr/bin/python3 -m work &\n" in executor.script(request)
 
 
 @pytest.mark.parametrize("name", ["it's", 'say "so"', "a:b", "a,b", "$HOME", "é", "a\\b", "x;y"])
@@ -316,8 +320,8 @@ def test_jobs_in_error_state_have_failed_and_are_deleted() -> None:
 
 
 def test_a_job_that_waits_for_long_is_put_to_verification_once() -> None:
-    verdict = "Job 24 (-l h_vmem=9G) cannot run at host\nverification: no suitable queues\n"
-    executor, runner = sge((0, waiting("24"), ""), (1, "", verdict), (0, waiting("24"), ""))
+    refused = "Job 24 (-l h_vmem=9G) cannot run at host\nverification: no suitable queues\n"
+    executor, runner = sge((0, waiting("24"), ""), (1, "", refused), (0, waiting("24"), ""))
     handle = JobHandle(native_id="24", submitted_at=datetime(2026, 1, 1, tzinfo=UTC))
 
     (first,) = executor.poll([handle])
@@ -327,6 +331,18 @@ def test_a_job_that_waits_for_long_is_put_to_verification_once() -> None:
     assert len(runner.commands) == 3
     assert first.impossible
     assert second.reason == "(-l h_vmem=9G) cannot run at host"
+
+
+def test_queues_that_were_not_asked_for_are_no_reason_to_wait() -> None:
+    elsewhere = (
+        'Job 24 cannot run in queue "b.q" because it is not contained in its hard queue list'
+    )
+    refused = "verification: no suitable queues\n"
+
+    said = verdict(f"{elsewhere} (-q)\nJob 24 (-l h_vmem=9G) cannot run at host\n{refused}")
+
+    assert said == "(-l h_vmem=9G) cannot run at host"
+    assert "hard queue list" in verdict(f"{elsewhere} (-q)\n{refused}")
 
 
 @pytest.mark.parametrize("text", [waiting("24", "hqw"), waiting("24")])
@@ -405,8 +421,8 @@ def test_commands_on_the_path_need_no_folder(
 
 
 # -- limits --------------------------------------------------------------------------------
-@pytest.mark.parametrize(("most", "room"), [(0, None), (1, 0), (3, 200)])
-def test_an_array_takes_one_place_whatever_its_size(most: int, room: int | None) -> None:
+@pytest.mark.parametrize(("most", "room"), [(0, None), (1, 0), (2, 102), (3, 102), (6, 203)])
+def test_an_array_takes_one_place_and_its_follow_up_another(most: int, room: int | None) -> None:
     text = f"#global:\nmax_aj_tasks                 100\nmax_u_jobs                   {most}\n"
     executor, _ = sge((0, text, ""), (0, waiting("24", "qw", "1-7:1"), ""))
 
@@ -444,6 +460,22 @@ def work(
     return request_for(
         token=token, directory=folder, working_directory=folder, command=command, **wishes
     )
+
+
+def test_work_that_ends_at_once_when_it_is_warned_keeps_its_exit_code(
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    # The shell is so slow that the work has ended before it can be waited for once more.
+    slow = 'kill() { builtin kill "$@"; sleep 0.5; }'
+    executor = SGEExecutor(warning=2, setup=(slow,))
+    line = "trap 'echo warned; exit 5' TERM; while :; do sleep 0.05; done"
+    resources = Resources(time=timedelta(seconds=4))
+    handle = executor.submit(work(request_for, tmp_path, "warned", line, resources=resources)).job
+
+    wait_for("the end", lambda: executor.poll([handle])[0].state.over)
+
+    (said,) = executor.poll([handle])
+    assert (said.exit_code, said.cause) == (5, FailureCause.WALLTIME)
 
 
 def test_an_array_and_its_follow_up_run_on_the_fake(

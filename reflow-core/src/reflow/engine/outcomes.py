@@ -101,6 +101,7 @@ _SAID = {
     FailureCause.MEMORY: "ran out of memory",
     FailureCause.NODE: "its node failed",
     FailureCause.PREEMPTED: "preempted",
+    FailureCause.SUBMIT: "its job could not be started",
     FailureCause.LOST: "its job is gone and left no result",
 }
 

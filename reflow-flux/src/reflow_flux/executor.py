@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,12 +28,10 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-from reflow_flux import answers, command_line, refusals
+from reflow_flux import answers, command_line, environment, refusals
 from reflow_flux.names import is_token, number, printed_ids
 from reflow_flux.states import STATES, TRANSIENT
 
-_INSTANCE = "REFLOW_FLUX_URI"
-"""In jobs: the `uri` by which they were submitted."""
 _MARGIN = timedelta(hours=1)
 """How far the clocks of a submitting machine and of the instance may be apart."""
 
@@ -50,7 +47,8 @@ class FluxExecutor(BatchExecutor):
     flux: str = "flux"
     """The command, or its path."""
     uri: str | None = None
-    """The instance, as FLUX_URI names it: `local:///run/flux/local`; None for the environment's."""
+    """The instance, as FLUX_URI names it: `local:///run/flux/local`; None for the environment's,
+    and an empty one for the machine's own, whatever the environment names."""
     max_array_size: int | None = 1000
     """Most elements that one command submits; it takes some 4 s for 1000."""
 
@@ -66,15 +64,7 @@ class FluxExecutor(BatchExecutor):
     template: ClassVar[str] = "flux.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(base=0, variable="FLUX_JOB_CC")
     states: ClassVar[StateTable] = STATES
-    variables: ClassVar[Variables] = Variables(
-        # Those of the calling job, which would be handed on with export_environment, and those
-        # that change what the commands print.
-        dropped=(
-            *("FLUX_JOB_", "FLUX_TASK_", "FLUX_KVS_NAMESPACE"),
-            *("FLUX_JOBS_FORMAT_DEFAULT", "FLUX_HANDLE_TRACE", "FLUX_PYCLI_LOGLEVEL"),
-        ),
-        added={"FLUX_F58_FORCE_ASCII": "1"},
-    )
+    variables: ClassVar[Variables] = environment.VARIABLES
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory_limit=False,
         throttle=False,
@@ -91,11 +81,14 @@ class FluxExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
     chunk: ClassVar[int] = 500
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.uri is None:
+            self.uri = environment.instance()
+
     def passed_variables(self) -> Variables:
-        """The instance too; but its jobs know it by a name that is right on their own nodes."""
-        if self.uri is None or os.environ.get(_INSTANCE) == self.uri:
-            return self.variables
-        return replace(self.variables, added={**self.variables.added, "FLUX_URI": self.uri})
+        """As the base's, and the instance."""
+        return environment.variables(self.uri)
 
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:

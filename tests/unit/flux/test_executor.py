@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from reflow.errors import (
@@ -90,6 +90,7 @@ case $FLUX_JOB_ID in
 esac
 # Flux runs no job a second time.
 export REFLOW_INCARNATION=0
+export REFLOW_FLUX_URI=''
 export REFLOW_WAVE='3 of 4'
 module load python
 cd -- /data || exit 1
@@ -103,7 +104,8 @@ exit "$code"
 """
 
 
-def test_the_script(request_for: MakeRequest) -> None:
+def test_the_script(request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLUX_URI", raising=False)
     executor = FluxExecutor(setup=("module load python",))
     request = request_for(
         directory=Path("/scratch/run/.reflow/r1/waves/3"),
@@ -517,6 +519,30 @@ def test_the_instance_can_be_a_setting() -> None:
 
     assert executor.passed_variables().environment({})["FLUX_URI"] == "local:///run/flux/other"
     assert executor.settings == {"uri": "local:///run/flux/other"}
+
+
+def test_a_run_of_the_machines_own_instance_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLUX_URI", raising=False)
+    executor = FluxExecutor()
+
+    # Somebody looks after the run from within an allocation.
+    later = FluxExecutor(**cast(Any, executor.settings))
+    inner = {"FLUX_URI": "local:///tmp/flux-x/local-0", "PATH": "/bin"}
+    assert later.passed_variables().environment(inner).keys() & {"FLUX_URI", "PATH"} == {"PATH"}
+    # Its own jobs know better.
+    monkeypatch.setenv("REFLOW_FLUX_URI", "")
+    monkeypatch.setenv("FLUX_URI", "local:///var/flux/local")
+    job = FluxExecutor(**cast(Any, executor.settings))
+    there = {"FLUX_URI": "local:///var/flux/local"}
+    assert job.passed_variables().environment(there)["FLUX_URI"] == there["FLUX_URI"]
+
+
+def test_an_instance_that_the_environment_names_may_be_another_one_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FLUX_URI", "local:///tmp/flux-x/local-0")
+
+    assert FluxExecutor().settings == {}
 
 
 def test_a_job_asks_the_instance_that_runs_it(

@@ -269,9 +269,10 @@ def test_a_submission_that_was_cut_in_half_is_completed(
 def test_an_array_that_is_too_large_for_now_comes_through_bit_by_bit(
     tmp_path: Path, shell: Shell
 ) -> None:
-    executor, request = FluxExecutor(), shell(": > ran-$1-$$", size=5)
+    request = shell(": > ran-$1-$$", size=5)
     with FakeScheduler("flux", tmp_path, max_active_jobs=2) as fake:
         fake.activate()
+        executor = FluxExecutor()
         for _ in range(2):
             with pytest.raises(SubmissionUncertainError, match="max_submit_jobs"):
                 executor.submit(request)

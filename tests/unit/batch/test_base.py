@@ -75,6 +75,16 @@ def test_one_text_of_setup_lines_is_taken_line_by_line() -> None:
     )
 
 
+def test_a_job_is_submitted_from_the_folder_that_it_works_in(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    executor, runner = pond((0, "24", ""))
+
+    executor.submit_one(request_for())
+
+    assert [command.directory for command in runner.commands] == [tmp_path]
+
+
 def test_templates_are_looked_for_beside_the_configuration(home: Path) -> None:
     folder = home / ".config" / "reflow" / "templates"
     assert PondExecutor().templates is None

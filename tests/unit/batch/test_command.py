@@ -34,6 +34,13 @@ def test_a_silent_failure_still_says_something() -> None:
     assert "exit code 4" in CommandRunner().run(shell("exit 4")).said
 
 
+def test_a_command_runs_where_it_is_to_and_elsewhere_if_that_is_gone(tmp_path: Path) -> None:
+    there, gone = (Command(("pwd",), directory=tmp_path / name) for name in (".", "gone"))
+
+    assert CommandRunner().run(there).stdout == f"{tmp_path}\n"
+    assert CommandRunner().run(gone).exit_code == 0
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
     assert CommandRunner().run(shell("printf 'a\\377b'")).stdout == "a\ufffdb"
 

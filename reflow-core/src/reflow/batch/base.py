@@ -274,7 +274,9 @@ class BatchExecutor(ABC):
                 f"the job script {script} cannot be written: {error.strerror}"
             ) from error
         try:
-            result = self.runner.run(self.submit_command(script, request, after))
+            # Jobs are told where they were submitted, and setup lines may well go there.
+            command = self.submit_command(script, request, after)
+            result = self.runner.run(replace(command, directory=request.working_directory))
         except CommandTimeoutError as error:
             raise self.submission_timeout(str(error), error.said) from error
         if result.exit_code < 0:

@@ -18,6 +18,8 @@ from reflow.errors import SchedulerUnavailableError
 
 logger = logging.getLogger("reflow.batch")
 
+_ANYWHERE = Path("/")
+"""Where commands run for which that makes no difference: this process's may be gone."""
 _SHOWN = 500
 """Characters of a command line that are logged."""
 
@@ -40,6 +42,8 @@ class Command:
 
     argv: tuple[str, ...]
     stdin: str = ""
+    directory: Path = _ANYWHERE
+    """Where it runs, if that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ class CommandRunner:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=self.variables.environment(os.environ),
-                cwd="/",
+                cwd=command.directory if command.directory.is_dir() else _ANYWHERE,
                 start_new_session=True,
             )
         except (FileNotFoundError, PermissionError) as error:

@@ -348,6 +348,10 @@ REFUSED = {
         1,
         "[Errno 22] dependency: afterany: id f12345: job not found",
     ),
+    "submit --cwd=/\udcff true": (
+        1,
+        "[Errno 22] jobspec: invalid JSON: invalid Unicode '\\uDCFF'",
+    ),
     "submit echo \udcff": (1, "[Errno 22] jobspec: invalid JSON: invalid Unicode '\\uDCFF'"),
 }
 

@@ -43,6 +43,7 @@ _RESERVED = {
 }
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")
 """What a job gets of the environment of the process that submits it."""
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 _UNSAFE = re.compile("[{}\udc80-\udcff]")
 _ESCAPED = re.compile("[\\\\%{}\udc80-\udcff]")
 
@@ -69,6 +70,9 @@ def options(request: JobRequest, executor: str, export_environment: bool) -> lis
         words.append(f"--queue={resources.queue}")
     if resources.account:
         words.append(f"--bank={resources.account}")
+    if _NO_TEXT.search(str(request.working_directory)):
+        # Flux is told where it was asked, in JSON; the job finds its way by itself.
+        words.append("--cwd=/")
     if not export_environment:
         words += ["--env=-*", *(f"--env={variable}" for variable in _INHERITED)]
     for option in long_options(executor, resources.options[executor], _RESERVED):

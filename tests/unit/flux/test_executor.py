@@ -243,6 +243,15 @@ def test_braces_in_a_path_are_kept_from_flux(
     assert shown == os.fsencode(tmp_path / name / "job.sh")
 
 
+def test_a_folder_that_is_no_text_is_kept_from_flux(request_for: MakeRequest) -> None:
+    executor, runner = flux(ACCEPTED, ACCEPTED)
+
+    executor.submit(request_for(working_directory=Path(os.fsdecode(b"/data/\xff"))))
+    executor.submit(request_for(working_directory=Path("/data/é")))
+
+    assert ["--cwd=/" in argv for argv in runner.argvs] == [True, False]
+
+
 @pytest.mark.parametrize(
     "options",
     [

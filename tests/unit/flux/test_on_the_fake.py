@@ -306,10 +306,10 @@ def test_a_run_in_a_folder_whose_name_is_no_text(
     executor = FluxExecutor()
     folder = tmp_path / os.fsdecode(b"a \xff {b}")
     folder.mkdir()
-    request = replace(shell(": > ran"), directory=folder)
+    request = replace(shell(": > ran"), directory=folder, working_directory=folder)
 
     assert end_of(executor, executor.submit(request).job).state is JobState.COMPLETED
-    assert (tmp_path / "ran").exists()
+    assert (folder / "ran").exists()
 
 
 def test_a_submission_whose_answer_was_lost_is_found(flux: FakeScheduler, shell: Shell) -> None:

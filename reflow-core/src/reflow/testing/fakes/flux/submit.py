@@ -150,7 +150,8 @@ class Submit:
         begin, begin_text = self._begin(line)
         environment = self._environment(call, line)
         ncores = wish.ntasks * wish.cores_per_task
-        self._check_text(line, one, environment)
+        directory = call.directory / line.last("cwd", ".")
+        self._check_text(line, one, environment, directory)
         self._check(call, line, duration, ncores)
         dependencies, trouble, warning = self._dependencies(line)
         number = face.next_number()
@@ -170,7 +171,7 @@ class Submit:
             begin_text=begin_text,
             command=tuple(one.command),
             environment=environment,
-            directory=call.directory / line.last("cwd", "."),
+            directory=directory,
             output=line.last("output") if line.has("output") else None,
             error=line.last("error") if line.has("error") else None,
             append="output.mode=append" in line.all("setopt"),
@@ -223,9 +224,12 @@ class Submit:
                     environment[name] = call.environment[name]
         return environment
 
-    def _check_text(self, line: Parsed, one: One, environment: dict[str, str]) -> None:
+    def _check_text(
+        self, line: Parsed, one: One, environment: dict[str, str], directory: Path
+    ) -> None:
         """What is no UTF-8 cannot be written in JSON."""
-        texts = (*one.command, *environment.values(), *(value for _, value in line.options))
+        given = (value for _, value in line.options)
+        texts = (*one.command, *environment.values(), *given, str(directory))
         found = _NO_TEXT.search("".join(texts))
         if found is not None:
             raise refused(22, f"jobspec: invalid JSON: invalid Unicode '\\u{ord(found[0]):04X}'")

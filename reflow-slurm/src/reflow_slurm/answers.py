@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,10 +12,6 @@ from reflow_slurm.states import IMPOSSIBLE, MEMORY_SIGNAL, OUTPUT_SIGNAL, STATES
 QUEUE_FIELDS = "JobID:|,ArrayJobID:|,ArrayTaskID:|,State:|,exit_code:|,BatchHost:|,Reason:|"
 """For `squeue --Format`: each field as wide as it needs to be, with a bar behind it."""
 ACCOUNTING_FIELDS = "JobIDRaw,JobID,State,ExitCode,NodeList,Reason"
-
-_KILLED_FOR_MEMORY = re.compile(
-    r"(?:StepId=|Step |Job )(?P<job>[\d_]+)\S* exceeded memory limit .*being killed"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +98,6 @@ def statuses(row: Row, wanted: Collection[str], killed: Collection[str]) -> Iter
         for index in run:
             if f"{row.array_id}_{index}" in wanted:
                 yield replace(status, native_id=f"{row.array_id}_{index}")
-
-
-def killed_for_memory(log: str) -> set[str]:
-    """Ids of jobs that slurmstepd says it killed because polling found them over their memory.
-
-    Slurm itself reports these as killed by signal 9, like any other.
-    """
-    return {found["job"] for found in _KILLED_FOR_MEMORY.finditer(log)}
 
 
 def _status(row: Row, killed: Collection[str]) -> JobStatus:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reflow.plugin_api import (
-    LOG_NAME,
     ArrayStyle,
     BatchExecutor,
     Capabilities,
@@ -22,7 +21,6 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
-    SchedulerUnavailableError,
     StateTable,
     Variables,
     index_list,
@@ -31,6 +29,7 @@ from reflow.plugin_api import (
 
 from reflow_slurm import answers
 from reflow_slurm.directives import directives
+from reflow_slurm.memory import killed_for_memory
 from reflow_slurm.site import Site
 from reflow_slurm.states import (
     NO_ACCOUNTING,
@@ -170,20 +169,9 @@ class SlurmExecutor(BatchExecutor):
     def _statuses(
         self, rows: Sequence[answers.Row], handles: Sequence[JobHandle]
     ) -> list[JobStatus]:
-        killed = self._killed_for_memory(rows, handles)
+        killed = killed_for_memory(rows, handles)
         wanted = {handle.native_id for handle in handles}
         return [status for row in rows for status in answers.statuses(row, wanted, killed)]
-
-    def _killed_for_memory(
-        self, rows: Sequence[answers.Row], handles: Sequence[JobHandle]
-    ) -> set[str]:
-        """Read the logs of arrays of which something was killed by signal 9."""
-        suspects = {row.array_id for row in rows if row.signal == 9}
-        killed: set[str] = set()
-        for handle in handles:
-            if handle.directory is not None and handle.native_id.partition("_")[0] in suspects:
-                killed |= answers.killed_for_memory(_text_of(handle.directory / LOG_NAME))
-        return killed
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
@@ -235,7 +223,8 @@ class SlurmExecutor(BatchExecutor):
     def ask_limits(self) -> Limits:
         """MaxArraySize, and the tightest limit on submitted jobs that Slurm tells of."""
         if self._site is None:
-            self._site = Site(self._scontrol, self._sacctmgr)
+            scontrol = (self.scontrol, *self._clusters())
+            self._site = Site(self.ask, scontrol, (self.sacctmgr,))
         return self._site.ask(self.account, (self.options or {}).get("qos"))
 
     # -- commands --------------------------------------------------------------------------
@@ -251,17 +240,6 @@ class SlurmExecutor(BatchExecutor):
         fields = f"--format={answers.ACCOUNTING_FIELDS}"
         return Command((self.sacct, *self._clusters(), *shown, fields, *words))
 
-    def _scontrol(self, *words: str) -> CommandResult:
-        return self.ask(Command((self.scontrol, *self._clusters(), *words)))
-
-    def _sacctmgr(self, *words: str) -> str:
-        """What sacctmgr prints; nothing where it may not be asked, or accounting is away."""
-        try:
-            result = self.ask(Command((self.sacctmgr, "--noheader", "--parsable2", "show", *words)))
-        except SchedulerUnavailableError:
-            return ""
-        return result.stdout if result.exit_code == 0 else ""
-
 
 def _ids(handles: Sequence[JobHandle]) -> str:
     return ",".join(handle.native_id for handle in handles)
@@ -270,10 +248,3 @@ def _ids(handles: Sequence[JobHandle]) -> str:
 def _local(time: datetime) -> str:
     """Times for sacct, which reads them in the time zone of the process that asks."""
     return time.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -6,7 +6,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterator
 
-from reflow.plugin_api import CommandResult, Limits, SchedulerUnavailableError
+from reflow.plugin_api import Command, CommandResult, Limits, SchedulerUnavailableError
 
 from reflow_slurm import limits
 
@@ -15,9 +15,13 @@ class Site:
     """A site's limits. What does not change while a process lives is asked once."""
 
     def __init__(
-        self, scontrol: Callable[..., CommandResult], sacctmgr: Callable[..., str]
+        self,
+        run: Callable[[Command], CommandResult],
+        scontrol: tuple[str, ...],
+        sacctmgr: tuple[str, ...],
     ) -> None:
-        """Of two functions that run a command with the words that they are given."""
+        """`scontrol` and `sacctmgr` are the words that each of their commands begins with."""
+        self._run = run
         self._scontrol = scontrol
         self._sacctmgr = sacctmgr
         self._config: dict[str, str] | None = None
@@ -30,7 +34,7 @@ class Site:
         `SchedulerUnavailableError`.
         """
         if self._config is None:
-            result = self._scontrol("show", "config")
+            result = self._run(Command((*self._scontrol, "show", "config")))
             if result.exit_code != 0:
                 raise SchedulerUnavailableError(
                     f"Slurm did not answer: {result.argv[0]}: {result.said}"
@@ -56,9 +60,8 @@ class Site:
         except KeyError:
             # On nodes that do not know the site's users.
             return
-        result = self._scontrol(
-            "--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos"
-        )
+        words = ("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
+        result = self._run(Command((*self._scontrol, *words)))
         if result.exit_code != 0:
             return
         account = account or limits.default_account(result.stdout, user)
@@ -74,7 +77,7 @@ class Site:
         yield from in_use
         if not in_use:
             most = limits.quality_limit(
-                self._sacctmgr("qos", "where", f"name={qos}", "format=maxsubmitjobsperuser")
+                self._recorded("qos", "where", f"name={qos}", "format=maxsubmitjobsperuser")
             )
             if most is not None:
                 yield limits.Places(most, 0)
@@ -82,5 +85,14 @@ class Site:
     def _default_qos(self, user: str, account: str | None) -> str | None:
         if self._members is None:
             words = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
-            self._members = limits.memberships(self._sacctmgr(*words))
+            self._members = limits.memberships(self._recorded(*words))
         return next((item.qos for item in self._members if item.account == account), None)
+
+    def _recorded(self, *words: str) -> str:
+        """What sacctmgr shows; nothing where it may not be asked, or accounting is away."""
+        words = (*self._sacctmgr, "--noheader", "--parsable2", "show", *words)
+        try:
+            result = self._run(Command(words))
+        except SchedulerUnavailableError:
+            return ""
+        return result.stdout if result.exit_code == 0 else ""

@@ -6,10 +6,10 @@ import pytest
 from reflow.model.states import FailureCause, JobState
 from reflow_slurm.answers import (
     accounting_rows,
-    killed_for_memory,
     queue_rows,
     statuses,
 )
+from reflow_slurm.memory import told_by
 from reflow_slurm.states import STATES
 
 from tests.unit.slurm.recordings import Answer, answer, answers, steps
@@ -162,7 +162,7 @@ def test_a_kill_by_polled_memory_is_told_from_other_kills() -> None:
         for step in steps("out-of-memory-polled")
         if step["command"].startswith("cat ")
     )
-    killed = killed_for_memory(log)
+    killed = told_by(log)
     rows = list(accounting_rows(answer("out-of-memory-polled", "DerivedExitCode")))
 
     assert killed == {"118"}
@@ -171,7 +171,7 @@ def test_a_kill_by_polled_memory_is_told_from_other_kills() -> None:
 
 
 def test_other_lines_of_a_log_accuse_nobody() -> None:
-    assert killed_for_memory("Job 12 exceeded memory limit\nStepId=13.batch being killed") == set()
+    assert told_by("Job 12 exceeded memory limit\nStepId=13.batch being killed") == set()
 
 
 def test_what_can_never_start_is_recorded_as_impossible() -> None:

@@ -35,10 +35,8 @@ _FIELD = re.compile(r"^(\w+) +(.*?) *$", re.MULTILINE)
 _LIMIT = re.compile(r"(?:^|[ ,])([hs]_\w+)=([^ ,]+)")
 _USAGE = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)B?")
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_RETURNED_100 = "exit_status of job start = 100"
 _TOLD_TO_END = (128 + 10, 128 + 15)
 """`exit_status` of a job that died of the warning, or of what became of it."""
-_NO_LOG = "can't open output file"
 _CLOCK_MARGIN = timedelta(hours=1)
 """How far the clocks of a submitting machine and of qmaster may be apart."""
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -128,44 +126,6 @@ def _at(status: JobStatus, indices: Sequence[range]) -> Iterator[JobStatus]:
     for run in indices:
         for positions in contiguous(index - 1 for index in run):
             yield replace(status, positions=positions)
-
-
-def error_reasons(text: str) -> dict[tuple[str, str], str]:
-    """Why jobs are in error state, by job and task number, in the answer of `qstat -j`."""
-    reasons: dict[tuple[str, str], str] = {}
-    job_id = ""
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name == "job_number":
-            job_id = value.strip()
-        elif found := re.fullmatch(r"error reason +(\d+)", name):
-            reasons[job_id, found[1]] = _without_stamp(value.strip())
-    return reasons
-
-
-def name_of(status: JobStatus) -> str:
-    """What to call a job, or elements of an array that stand together."""
-    if status.positions is None:
-        return status.native_id
-    return f"{status.native_id}.{status.positions.start + 1}-{status.positions.stop}"
-
-
-def explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobStatus:
-    """The status of a job in error state, with what Grid Engine says about it."""
-    job_id, _, task = status.native_id.partition(".")
-    # A plain job's only task has the number 1.
-    number = task or str(1 if status.positions is None else status.positions.start + 1)
-    reason = reasons.get((job_id, number), "in error state")
-    if _RETURNED_100 in reason:
-        return replace(status, cause=FailureCause.EXIT_CODE, exit_code=100, reason=reason)
-    if _NO_LOG in reason:
-        reason += ": is the run directory there?"
-    return replace(status, reason=reason)
-
-
-def _without_stamp(reason: str) -> str:
-    """`11/22/2026 06:20:50 [0:21649]: ...`: the time and the process do not help anybody."""
-    return re.sub(r"^[\d/]+ [\d:.]+ \[[\d:]+\]: ", "", reason)
 
 
 def accounting_records(text: str) -> Iterator[dict[str, str]]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from reflow.plugin_api import (
     LOG_NAME,
     JobRequest,
     ParameterError,
+    Resources,
     in_units,
     one_line,
     whole_seconds,
 )
+
+from reflow_sge.options import handed_on
 
 _SAFE = re.compile(r"[\w./ +=@%-]+", re.ASCII)
 """Paths that `-o` of a directive can hold, and gives no meaning."""
@@ -27,7 +31,40 @@ class Rules:
     memory_resource: str
     memory_per_slot: bool
     gpu_resource: str
+    account_option: str
+    environment: str
+    """The parallel environment for several CPUs on one host."""
+    node_environment: str | None
+    """That for several hosts."""
     warning: int | None
+    """Seconds before the time limit."""
+
+
+def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
+    """What the template writes, beside what every scheduler's is given.
+
+    Raises `ParameterError` for what cannot be asked for here.
+    """
+    resources = request.resources
+    return {
+        "output": output(request),
+        "slots": resources.cpus * resources.nodes,
+        "parallel_environment": _environment(resources, rules),
+        "wishes": list(wishes(request, rules)),
+        "account_option": rules.account_option,
+        "options": handed_on(resources.options["sge"]),
+    }
+
+
+def _environment(resources: Resources, rules: Rules) -> str:
+    if resources.nodes == 1:
+        return rules.environment
+    if rules.node_environment is None:
+        raise ParameterError(
+            "Grid Engine gives a task several nodes by a parallel environment made for "
+            "that: name it as node_environment under [executor.sge]"
+        )
+    return rules.node_environment
 
 
 def output(request: JobRequest) -> str:

@@ -1,13 +1,76 @@
-"""Reading how a cell is set up, from what qconf prints."""
+"""How a cell is set up, by what qconf prints."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
-from reflow.plugin_api import SubmissionRefusedError
+from reflow.plugin_api import (
+    CommandResult,
+    Limits,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+)
+
+from reflow_sge.answers import Row
+from reflow_sge.states import UNREACHABLE
 
 USUAL_ENVIRONMENTS = ("smp", "threaded", "threads", "shm", "sharedmem", "multicore", "openmp")
 """What parallel environments on one host are called most often."""
+
+
+class Cell:
+    """Asks once for what does not change while a process lives."""
+
+    def __init__(self, qconf: Callable[..., CommandResult]) -> None:
+        self._ask = qconf
+
+    @cached_property
+    def environment(self) -> str:
+        """A parallel environment whose slots are all on one host, best one with a usual name.
+
+        Raises `SubmissionRefusedError` where there is none.
+        """
+        listed = self._qconf("-spl").stdout.split()
+        usual = [name for name in USUAL_ENVIRONMENTS if name in listed]
+        for name in dict.fromkeys([*usual, *listed]):
+            shown = self._qconf("-sp", name)
+            if shown.exit_code == 0 and on_one_host(shown.stdout):
+                return name
+        raise SubmissionRefusedError(
+            "a task asks for several CPUs, and Grid Engine has no parallel environment here "
+            f"whose slots are all on one host (there are: {', '.join(listed) or 'none'}). Name "
+            "one as parallel_environment under [executor.sge], or ask for cpus=1"
+        )
+
+    def limits(self, queue: Callable[[], Sequence[Row]]) -> Limits:
+        """max_aj_tasks, and max_u_jobs, for which an array is one job whatever its size."""
+        largest = number(self._configuration, "max_aj_tasks")
+        most = number(self._configuration, "max_u_jobs")
+        if most is None:
+            return Limits(max_array_size=largest)
+        rows = queue()
+        queued = sum(row.size for row in rows)
+        places = most - len({row.job_id for row in rows})
+        return Limits(
+            max_array_size=largest,
+            max_submit_jobs=queued + room(places, largest or 1),
+            queued_jobs=queued,
+        )
+
+    @cached_property
+    def _configuration(self) -> str:
+        result = self._qconf("-sconf")
+        if result.exit_code != 0:
+            raise _unavailable(result)
+        return result.stdout
+
+    def _qconf(self, *words: str) -> CommandResult:
+        result = self._ask(*words)
+        if result.exit_code != 0 and UNREACHABLE.search(result.stderr):
+            raise _unavailable(result)
+        return result
 
 
 def number(configuration: str, name: str) -> int | None:
@@ -32,16 +95,5 @@ def on_one_host(environment: str) -> bool:
     return rule is None or rule[1] == "$pe_slots"
 
 
-def in_usual_order(names: list[str]) -> list[str]:
-    """Parallel environments, those with the usual names first."""
-    usual = [name for name in USUAL_ENVIRONMENTS if name in names]
-    return [*usual, *(name for name in names if name not in usual)]
-
-
-def no_environment(names: list[str]) -> SubmissionRefusedError:
-    """What to say of a task of several CPUs where there are only these environments."""
-    return SubmissionRefusedError(
-        "a task asks for several CPUs, and Grid Engine has no parallel environment here "
-        f"whose slots are all on one host (there are: {', '.join(names) or 'none'}). Name one "
-        "as parallel_environment under [executor.sge], or ask for cpus=1"
-    )
+def _unavailable(result: CommandResult) -> SchedulerUnavailableError:
+    return SchedulerUnavailableError(f"Grid Engine did not answer: qconf: {result.said}")

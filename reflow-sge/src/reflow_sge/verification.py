@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reflow.plugin_api import Command, CommandResult, JobHandle, JobState, JobStatus
+from reflow.plugin_api import CommandResult, JobHandle, JobState, JobStatus
 
 PATIENCE = timedelta(seconds=30)
 """How long a job waits before that is asked."""
@@ -22,9 +22,8 @@ _NOT_ASKED_FOR = "not contained in its hard queue list"
 class Verification:
     """Keeps what was said of each job."""
 
-    def __init__(self, ask: Callable[[Command], CommandResult], qalter: str) -> None:
+    def __init__(self, ask: Callable[[str], CommandResult]) -> None:
         self._ask = ask
-        self._qalter = qalter
         self._verdicts: dict[str, tuple[float, str]] = {}
         """Why a job can never start, empty where it can, and when that was asked."""
 
@@ -44,7 +43,7 @@ class Verification:
         for native_id in waiting[:_ASKED_AT_ONCE]:
             asked, _ = self._verdicts.get(native_id, (-_ASK_AGAIN, ""))
             if time.monotonic() - asked >= _ASK_AGAIN:
-                result = self._ask(Command((self._qalter, "-w", "v", native_id)))
+                result = self._ask(native_id)
                 said = verdict(f"{result.stdout}\n{result.stderr}")
                 self._verdicts[native_id] = (time.monotonic(), said)
         return [

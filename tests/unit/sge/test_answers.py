@@ -10,10 +10,10 @@ from reflow.model.states import FailureCause, JobState
 from reflow_sge.answers import (
     accounting_records,
     accounting_statuses,
-    error_reasons,
     queue_rows,
     queue_statuses,
 )
+from reflow_sge.broken import error_reasons
 from reflow_sge.states import STATES
 
 from tests.unit.sge.recordings import Step, answer, steps

@@ -32,7 +32,7 @@ EMPTY = "<?xml version='1.0'?><job_info><queue_info></queue_info><job_info></job
 def sge(*answers: Answer, **settings: Any) -> tuple[SGEExecutor, ScriptedRunner]:
     executor, runner = SGEExecutor(**settings), ScriptedRunner(list(answers))
     executor.runner = runner  # type: ignore[assignment]
-    executor._folder = ""
+    executor._commands.folder = ""
     return executor, runner
 
 
@@ -409,7 +409,7 @@ def test_a_job_finds_the_commands_where_execd_has_them(
     monkeypatch.setenv("SGE_ROOT", str(tmp_path / "root"))
     monkeypatch.setenv("ARC", "lx-amd64")
 
-    assert SGEExecutor()._path("qsub") == f"{ours}/qsub"
+    assert SGEExecutor()._commands.delete(["24"]).argv[0] == f"{ours}/qdel"
 
 
 def test_commands_on_the_path_need_no_folder(
@@ -417,7 +417,7 @@ def test_commands_on_the_path_need_no_folder(
 ) -> None:
     monkeypatch.setenv("PATH", str(command_in(tmp_path / "bin", "SGE 8.1.9")))
 
-    assert SGEExecutor()._path("qsub") == "qsub"
+    assert SGEExecutor()._commands.delete(["24"]).argv[0] == "qdel"
 
 
 # -- limits --------------------------------------------------------------------------------

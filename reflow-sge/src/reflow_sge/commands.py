@@ -1,0 +1,74 @@
+"""Grid Engine's commands as reflow types them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from reflow.plugin_api import Command, CommandResult, JobHandle, whole_seconds
+
+from reflow_sge.place import folder_of
+
+
+@dataclass
+class Commands:
+    """The command lines, with each command where it is."""
+
+    settings: Mapping[str, str]
+    """What each command is called here, or its path."""
+    run: Callable[[Command], CommandResult]
+
+    def submit(self, script: Path, begin_in: timedelta | None, after: JobHandle | None) -> Command:
+        """Submit a script, to begin in a while, or once another job is gone whatever way."""
+        words = ["-terse", "-b", "n"]
+        if begin_in is not None:
+            seconds = whole_seconds(begin_in) + 1
+            begin = datetime.now(UTC).astimezone() + timedelta(seconds=seconds)
+            words += ["-a", begin.strftime("%Y%m%d%H%M.%S")]
+        if after is not None:
+            words += ["-hold_jid", after.native_id]
+        return self._typed("qsub", *words, str(script))
+
+    def queue(self, *words: str) -> Command:
+        """All of this user's jobs that are not over."""
+        return self._typed("qstat", "-u", _user(), "-s", "prs", *words, "-xml")
+
+    def explain(self, native_ids: Sequence[str]) -> Command:
+        """All there is to say of some jobs in the queue."""
+        return self._typed("qstat", "-j", ",".join(native_ids))
+
+    def accounting(self, job: str) -> Command:
+        """What is remembered of this user's jobs that an id or a pattern for names fits."""
+        return self._typed("qacct", "-o", _user(), "-j", job)
+
+    def delete(self, native_ids: Sequence[str]) -> Command:
+        """Delete jobs and elements: the good ids whatever stands beside them."""
+        return self._typed("qdel", *native_ids)
+
+    def verify(self, native_id: str) -> Command:
+        """Whether any queue could take a job if all were empty."""
+        return self._typed("qalter", "-w", "v", native_id)
+
+    def configuration(self, *words: str) -> Command:
+        """How the cell is set up."""
+        return self._typed("qconf", *words)
+
+    @cached_property
+    def folder(self) -> str:
+        """Where the commands are; empty where PATH leads to them."""
+        qstat = self.settings["qstat"]
+        return "" if "/" in qstat else folder_of(qstat, self.run)
+
+    def _typed(self, name: str, *words: str) -> Command:
+        command = self.settings[name]
+        path = command if "/" in command or not self.folder else f"{self.folder}/{command}"
+        return Command((path, *words))
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name

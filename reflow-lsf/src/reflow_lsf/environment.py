@@ -12,7 +12,8 @@ _PROJECT = "LSB_DEFAULTPROJECT"
 _PERSONAL = (_PROJECT, "LSB_DEFAULTQUEUE", "LSB_DEFAULT_JOBGROUP", "LSB_DEFAULT_USERGROUP")
 """What bsub takes where nobody says it; the groups are IBM LSF's."""
 _FOR_JOBS = (
-    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"),
+    # Without PWD, an OpenLava may take the last letter off the folder that it is called in.
+    *("HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TZ", "USER"),
     *("EGO_CONFDIR", "EGO_TOP", "LD_LIBRARY_PATH"),
     *("LSF_BINDIR", "LSF_ENVDIR", "LSF_LIBDIR", "LSF_SERVERDIR"),
 )

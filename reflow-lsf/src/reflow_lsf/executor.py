@@ -139,6 +139,10 @@ class LSFExecutor(BatchExecutor):
         """Where too many jobs wait, bsub says so and tries on for ever."""
         return complaints.full(said) or super().submission_timeout(text, said)
 
+    def submit_directory(self, request: JobRequest) -> Path:
+        """As the base has it, where LSF can hold the name."""
+        return submission.directory(request.working_directory)
+
     # -- asking ----------------------------------------------------------------------------
     @cached_property
     def _inquiry(self) -> Inquiry:
@@ -241,7 +245,5 @@ class LSFExecutor(BatchExecutor):
 
     @cached_property
     def _largest_array(self) -> int | None:
-        result = self.ask(Command((self.bparams, "-l")))
-        if result.exit_code != 0:
-            raise self.unavailable(result)
-        return site.largest_array(result.stdout)
+        told = self._answered(self.ask(Command((self.bparams, "-l"))))
+        return site.largest_array(told.stdout)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 
 from reflow.plugin_api import CommandResult, JobHandle, JobRequest, SubmissionRefusedError
 
@@ -12,6 +14,7 @@ from reflow_lsf import environment
 from reflow_lsf.directives import begin_time, is_long
 
 _OPTION = re.compile(r"^#BSUB (-.*)$", re.MULTILINE)
+_LONGEST_NAME = 256
 _PROJECT = re.compile(r"^#BSUB -P (.*)$", re.MULTILINE)
 
 
@@ -29,6 +32,16 @@ def words(script: str, request: JobRequest, after: JobHandle | None) -> list[str
     if project is not None:
         written += ["-P", *shlex.split(project[1])]
     return written
+
+
+def directory(wanted: Path) -> Path:
+    """Where bsub is to run: there, or where its name does no harm.
+
+    OpenLava's bsub copies the name into 256 characters (MAXFILENAMELEN), whatever its length, and
+    a line of LSF's log of events ends at a newline.
+    """
+    name = str(wanted)
+    return wanted if name.isprintable() and len(os.fsencode(name)) < _LONGEST_NAME else Path("/")
 
 
 def native_id(said: str) -> str | None:

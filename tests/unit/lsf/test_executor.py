@@ -345,11 +345,30 @@ def test_a_project_wins_over_the_one_of_the_environment(
     assert runner.argvs == [("bsub", "-P", "a b"), ("bsub",)]
 
 
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("/data/é 'x'", "/data/é 'x'"),
+        ("/" + 254 * "x", "/" + 254 * "x"),
+        ("/" + 255 * "x", "/"),
+        ("/" + 128 * "é", "/"),
+        ("/data/x\ny", "/"),
+        ("/data/\udce9", "/"),
+    ],
+)
+def test_a_job_is_submitted_where_lsf_can_hold_the_name(
+    request_for: MakeRequest, folder: str, told: str
+) -> None:
+    request = request_for(working_directory=Path(folder))
+
+    assert LSFExecutor().submit_directory(request) == Path(told)
+
+
 @pytest.mark.parametrize("export_environment", [True, False])
 def test_what_bsub_sees_of_the_environment(export_environment: bool) -> None:
     """Defaults of the person's, but nothing that is the calling job's, or acts as an option."""
     person = {"LSB_DEFAULTQUEUE": "night", "LSB_DEFAULTPROJECT": "p", "LSF_ENVDIR": "/opt/conf"}
-    person |= {"LSB_DEFAULT_JOBGROUP": "/g", "LSB_DEFAULT_USERGROUP": "u"}
+    person |= {"LSB_DEFAULT_JOBGROUP": "/g", "LSB_DEFAULT_USERGROUP": "u", "PWD": "/home"}
     of_the_job = {"LSB_JOBINDEX": "3", "LSB_QUEUE": "day", "LS_JOBPID": "7", "BSUB_QUIET": "1"}
     variables = LSFExecutor(export_environment=export_environment).passed_variables()
 

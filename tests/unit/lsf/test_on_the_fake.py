@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import subprocess
@@ -65,6 +66,24 @@ def test_a_run_in_a_folder_with_a_difficult_name(
     until(lambda: run.state.final)
 
     assert run.state is RunState.SUCCESS
+
+
+@pytest.mark.parametrize("name", ["/".join(["long" * 20] * 4), "two\nlines", "plain"])
+def test_jobs_are_told_where_they_were_submitted_where_lsf_can_hold_that(
+    lsf: FakeScheduler, shell: Shell, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    request = dataclasses.replace(
+        shell('echo "$LS_SUBCWD" > told; pwd > worked'), working_directory=folder
+    )
+    executor = LSFExecutor()
+
+    status = end_of(executor, executor.submit(request).job)
+
+    assert status.state is JobState.COMPLETED
+    assert (folder / "worked").read_text() == f"{folder}\n"
+    assert (folder / "told").read_text() == (f"{folder}\n" if name == "plain" else "/\n")
 
 
 def test_elements_are_told_their_positions_and_ids(

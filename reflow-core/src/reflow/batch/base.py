@@ -136,6 +136,10 @@ class BatchExecutor(ABC):
         """What it means that a submit command did not end, having said that: nobody knows."""
         return SubmissionUncertainError(text)
 
+    def submit_directory(self, request: JobRequest) -> Path:
+        """Where a job is submitted: jobs are told, and setup lines may well go there."""
+        return request.working_directory
+
     @abstractmethod
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Ask the queue how these jobs stand."""
@@ -274,9 +278,8 @@ class BatchExecutor(ABC):
                 f"the job script {script} cannot be written: {error.strerror}"
             ) from error
         try:
-            # Jobs are told where they were submitted, and setup lines may well go there.
             command = self.submit_command(script, request, after)
-            result = self.runner.run(replace(command, directory=request.working_directory))
+            result = self.runner.run(replace(command, directory=self.submit_directory(request)))
         except CommandTimeoutError as error:
             raise self.submission_timeout(str(error), error.said) from error
         if result.exit_code < 0:

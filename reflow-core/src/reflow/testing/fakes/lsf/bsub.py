@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +11,13 @@ from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.lsf import depend, scripts
 from reflow.testing.fakes.lsf.depend import Condition
-from reflow.testing.fakes.lsf.jobs import VERSION, LsfJob, parse_indices, write_full_moment
+from reflow.testing.fakes.lsf.jobs import (
+    OVERFLOW,
+    VERSION,
+    LsfJob,
+    parse_indices,
+    write_full_moment,
+)
 from reflow.testing.fakes.model import Request, Share
 
 if TYPE_CHECKING:
@@ -29,6 +36,8 @@ _INDICES_OF_LOAD = (
     "ncpus", "ndisks", "cpuf", "type", "model", "status", "hname", "duration", "decay",
 )  # fmt: skip
 MAX_NAME = 255
+LONGEST_DIRECTORY = 256
+"""The real one copies it there, whatever its length."""
 
 
 def refused(text: str) -> Refusal:
@@ -57,6 +66,8 @@ class Bsub:
             line = Parsed(self._directives(script, call) + line.options, [])
         if not command.strip():
             raise refused("No command is specified")
+        if len(os.fsencode(call.directory)) >= LONGEST_DIRECTORY:
+            raise Refusal(OVERFLOW, 134)
         # What is refused from here on has cost a number.
         number = self._face.next_number()
         job = self._job(call, line, number, command, is_script=bool(script))

@@ -14,6 +14,7 @@ from reflow.testing.fakes.model import Job, Phase, Run, Task, Wait
 
 VERSION = "OpenLava 4.0dev4, Nov 22 2026"
 CLEAN_PERIOD = 3600.0
+OVERFLOW = "*** buffer overflow detected ***: terminated"
 LONGEST_WORD = 512
 """Of LSF; 4096 of later versions of OpenLava."""
 
@@ -153,7 +154,7 @@ def parse_reference(text: str) -> Reference | None:
 def check_references(words: Sequence[str]) -> None:
     """Refuse words that are no ids. The real commands copy each into a line of fixed length."""
     if any(len(word) >= LONGEST_WORD for word in words):
-        raise Refusal("*** buffer overflow detected ***: terminated", 134)
+        raise Refusal(OVERFLOW, 134)
     for word in words:
         if parse_reference(word) is None:
             raise Refusal(f"{word}: Illegal job ID.", 255)

@@ -94,7 +94,7 @@ def submission_error(said: str) -> ExecutorError:
 
     Its exit code is the server's error number modulo 256, so it tells nothing for sure.
     """
-    said = said.partition(" usage: ")[0]
+    said = said.partition(" usage: ")[0].removeprefix("qsub: ")
     for pattern, kind in _SUBMIT_ERRORS:
         if re.search(pattern, said):
             return kind(f"qsub: {said}")
@@ -104,10 +104,12 @@ def submission_error(said: str) -> ExecutorError:
     return SubmissionRefusedError(f"PBS refused the job: {said}")
 
 
-def no_room_to_come(error: SubmissionDeferredError) -> SubmissionRefusedError:
-    """What to say of a limit that stays in the way, whatever ends."""
-    return SubmissionRefusedError(
-        f"PBS refused the job: {error}. Nothing else of yours is in the queue whose end would "
-        "make room; the jobs that dispatch a run count too. Ask for less, set queue= to another, "
-        "or submit with --follow"
-    )
+class NoRoomToComeError(SubmissionRefusedError):
+    """A limit stays in the way, whatever ends."""
+
+    def __init__(self, limit: SubmissionDeferredError) -> None:
+        super().__init__(
+            f"PBS refused the job: {limit}. Nothing else of yours is in the queue whose end would "
+            "make room; the jobs that dispatch a run count too. Ask for less, set queue= to "
+            "another, or submit with --follow"
+        )

@@ -19,6 +19,8 @@ from reflow.plugin_api import (
     SubmissionUncertainError,
 )
 
+from reflow_pbs.complaints import NoRoomToComeError
+
 logger = logging.getLogger("reflow.batch")
 
 _ONE_MORE = JobHandle(native_id="on:1")
@@ -70,6 +72,10 @@ class FollowUpFirst:
         except SubmissionUncertainError:
             # It may have been accepted: then it needs what waits for it, and both are found.
             raise
+        except NoRoomToComeError as error:
+            # It may have taken the last place itself, and the run goes on without it too.
+            self._delete(waiting, error)
+            return Submission(self.executor.submit_one(request))
         except ExecutorError as error:
             self._delete(waiting, error)
             raise

@@ -97,7 +97,7 @@ class PBSExecutor(BatchExecutor):
         except SubmissionDeferredError as error:
             own = request.size is None and complaints.OWN_LIMIT.search(str(error))
             if own and self._places.none_will_come(after):
-                raise complaints.no_room_to_come(error) from error
+                raise complaints.NoRoomToComeError(error) from error
             raise
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:

@@ -450,24 +450,47 @@ def test_torques_qselect_is_asked_for_no_state_it_does_not_know() -> None:
 OVER = (38, "", "qsub: would exceed per-user limit on resource ncpus in complex\n")
 
 
-@pytest.mark.parametrize("others", ["", "23.x\n24.x\n"])
+NONE: Answer = (0, "", "")
+WATCHDOG: Answer = (0, "21.x\n", "")
+
+
+@pytest.mark.parametrize("others", ["", "23.x\n"])
 def test_a_job_over_the_users_own_limit_is_refused_where_nothing_makes_room(
     request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch, others: str
 ) -> None:
     monkeypatch.setenv("REFLOW_NATIVE_ID", "23.x")  # this dispatcher
-    executor, runner = pbs((0, "24.x", ""), OVER, (0, others, ""), (0, "", ""))
+    executor, runner = pbs(OVER, (0, others, ""), WATCHDOG)
     with pytest.raises(SubmissionRefusedError, match=r"resource ncpus.*Nothing else of yours"):
-        executor.submit(request_for(), request_for())
-    # Watchdogs, which wait for their time, are left out.
-    assert runner.argvs[2] == ("qselect", "-u", ME, "-s", "BEHQRSTU")
-    assert runner.argvs[3] == ("qdel", "24.x")
+        executor.submit(request_for())
+    assert runner.argvs[1:] == [
+        ("qselect", "-u", ME, "-s", "BEHQRSTU"),
+        ("qselect", "-u", ME, "-s", "W"),
+    ]
 
 
-@pytest.mark.parametrize("answer", [(0, "24.x\n25[].x\n", ""), DOWN])
+def test_a_job_has_the_last_place_rather_than_its_follow_up(request_for: MakeRequest) -> None:
+    executor, runner = pbs(
+        (0, "24.x", ""), OVER, (0, "24.x\n", ""), WATCHDOG, NONE, (0, "25.x", "")
+    )
+
+    submission = executor.submit(request_for(), request_for())
+
+    assert runner.argvs[4] == ("qdel", "24.x")
+    assert (submission.job.native_id, submission.follow_up) == ("25.x", None)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(0, "24.x\n25[].x\n", ""), WATCHDOG],
+        [(0, "24.x\n", ""), (0, "21.x\n22.x\n", "")],
+        [DOWN],
+    ],
+)
 def test_a_job_over_the_users_own_limit_waits_for_the_users_other_jobs(
-    request_for: MakeRequest, answer: Answer
+    request_for: MakeRequest, answers: list[Answer]
 ) -> None:
-    executor, _ = pbs((0, "24.x", ""), OVER, answer, (0, "", ""))
+    executor, _ = pbs((0, "24.x", ""), OVER, *answers, NONE)
     with pytest.raises(SubmissionDeferredError):
         executor.submit(request_for(), request_for())
 
@@ -688,6 +711,24 @@ def test_a_job_that_others_leave_no_room_for_is_put_off_on_the_fake(
         after = work(request_for, tmp_path, "after", "true")
         with pytest.raises(SubmissionDeferredError):
             executor.submit(work(request_for, tmp_path, "b", "true", resources=two), after)
+
+
+def test_with_one_place_left_the_work_has_it_on_the_fake(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    with FakeScheduler("pbs", tmp_path, max_queued=2) as fake:
+        fake.activate()
+        executor = PBSExecutor()
+        hour = timedelta(hours=1)
+        executor.submit(work(request_for, tmp_path, "watchdog", "true", begin_in=hour))
+
+        submission = executor.submit(
+            work(request_for, tmp_path, "work", "sleep 60"),
+            work(request_for, tmp_path, "after", "true"),
+        )
+
+        assert submission.follow_up is None
+        assert executor.poll([submission.job])[0].state is not JobState.UNKNOWN
 
 
 def test_limits_are_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from reflow.testing.executors import LiveSite, RunningConformance, Site, WorkflowConformance
 from reflow_sge.executor import SGEExecutor
 
-from tests.live.sge_cluster import SGECluster, running
+from tests.live.sge_cluster import Options, SGECluster, running
 
 
 @pytest.fixture(scope="module")
 def cell() -> Iterator[SGECluster]:
-    with running() as cell:
+    with running(Options(slots=16)) as cell:
         yield cell
 
 
@@ -47,8 +47,8 @@ class TestGridEngine(RunningConformance, WorkflowConformance):
     executor_class = SGEExecutor
     submit_command = "qsub"
     query_commands = ("qstat",)
-    # A cell of one host with eight slots starts no more than these in a minute.
-    many_elements = 300
+    # It starts no more in a second than it has slots, and one host has not many.
+    many_elements = 200
     # qdel kills at once; what `-notify` adds comes from the option of that name.
     warns_before_kill = False
 

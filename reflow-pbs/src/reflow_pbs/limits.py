@@ -54,16 +54,17 @@ class Places:
     def none_will_come(self, after: JobHandle | None) -> bool:
         """Whether nothing of this user's is in the queue whose end would make room.
 
-        That is not this process's own job, nor the follow-up that the refused job was to let go,
-        nor the one watchdog that a run always has; of two, one is of the past.
+        That is not this process's own job, nor a follow-up that can give way, nor the watchdog
+        that a run always has. A second one is of the past; where none can give way, it is awaited.
         """
         own = {os.environ.get("REFLOW_NATIVE_ID"), after.native_id if after else None}
         try:
             others = self.select("-u", user(), "-s", self.dialect.alive.replace("W", ""))
-            waiting = self.select("-u", user(), "-s", "W")
+            if not own.issuperset(others):
+                return False
+            return after is not None or len(self.select("-u", user(), "-s", "W")) <= 1
         except SchedulerUnavailableError:
             return False
-        return own.issuperset(others) and len(waiting) <= 1
 
 
 def user() -> str:

@@ -469,30 +469,32 @@ def test_a_job_over_the_users_own_limit_is_refused_where_nothing_makes_room(
 
 
 def test_a_job_has_the_last_place_rather_than_its_follow_up(request_for: MakeRequest) -> None:
-    executor, runner = pbs(
-        (0, "24.x", ""), OVER, (0, "24.x\n", ""), WATCHDOG, NONE, (0, "25.x", "")
-    )
+    executor, runner = pbs((0, "24.x", ""), OVER, (0, "24.x\n", ""), NONE, (0, "25.x", ""))
 
     submission = executor.submit(request_for(), request_for())
 
-    assert runner.argvs[4] == ("qdel", "24.x")
+    assert runner.argvs[3] == ("qdel", "24.x")
     assert (submission.job.native_id, submission.follow_up) == ("25.x", None)
 
 
 @pytest.mark.parametrize(
-    "answers",
-    [
-        [(0, "24.x\n25[].x\n", ""), WATCHDOG],
-        [(0, "24.x\n", ""), (0, "21.x\n22.x\n", "")],
-        [DOWN],
-    ],
+    "answers", [[(0, "25[].x\n", "")], [NONE, (0, "21.x\n22.x\n", "")], [DOWN]]
 )
 def test_a_job_over_the_users_own_limit_waits_for_the_users_other_jobs(
     request_for: MakeRequest, answers: list[Answer]
 ) -> None:
-    executor, _ = pbs((0, "24.x", ""), OVER, *answers, NONE)
+    executor, _ = pbs(OVER, *answers)
+    with pytest.raises(SubmissionDeferredError):
+        executor.submit(request_for())
+
+
+def test_a_follow_up_does_not_give_way_to_what_others_will_make_room_for(
+    request_for: MakeRequest,
+) -> None:
+    executor, runner = pbs((0, "24.x", ""), OVER, (0, "24.x\n25[].x\n", ""), NONE)
     with pytest.raises(SubmissionDeferredError):
         executor.submit(request_for(), request_for())
+    assert runner.argvs[-1] == ("qdel", "24.x")
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,20 @@ def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
     assert open_files() == []
 
 
+def test_a_store_that_outlives_python_itself_is_let_go_in_silence(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from reflow.stores import database, sql; "
+        "os.module, os.store = database, sql.SqlStore(sys.argv[1]); os.store.list_runs()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, f"{tmp_path}/m.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_fork_inside_a_transaction_does_not_end_it(store: SqlStore, tmp_path: Path) -> None:
     store.create_run(new_run(), plain_and_array())
     script = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -148,9 +149,10 @@ class Database:
         self._prepare = prepare
         self._state = _Own()
 
-    def __del__(self) -> None:
-        # A store that is dropped rather than closed leaves no connection behind.
-        if self._state.pid == os.getpid():
+    def __del__(self, python_ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        # A store that is dropped rather than closed leaves no connection behind. When Python ends
+        # it leaves none anyway, and what this module has imported may be gone already.
+        if not python_ends() and self._state.pid == os.getpid():
             self._discard(self._state)
 
     @contextmanager

@@ -94,10 +94,10 @@ def submission_error(said: str) -> ExecutorError:
 
     Its exit code is the server's error number modulo 256, so it tells nothing for sure.
     """
-    said = said.partition(" usage: ")[0].removeprefix("qsub: ")
+    said = said.partition(" usage: ")[0]
     for pattern, kind in _SUBMIT_ERRORS:
         if re.search(pattern, said):
-            return kind(f"qsub: {said}")
+            return kind(said or "qsub said nothing")
     for pattern, advice in _ADVICE:
         if re.search(pattern, said):
             return SubmissionRefusedError(f"PBS refused the job: {said}. {advice}")

@@ -15,9 +15,12 @@ from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.resources import Resources
 from reflow_slurm.executor import SlurmExecutor
 
+from tests.live.clusters import Cluster
 from tests.live.daemons import install_packages, wait_for
 from tests.live.people import Person
 from tests.live.slurm_cluster import ACCOUNTING_PACKAGES, PACKAGES, Options, SlurmCluster
+
+pytest.register_assert_rewrite("tests.live.scenes")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,10 +78,16 @@ def client_of(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterato
     cluster.end_all_jobs()
 
 
+@pytest.fixture(scope="module")
+def cluster(slurm: SlurmCluster) -> Cluster:
+    """Where people are; modules for other schedulers have a fixture of this name, too."""
+    return slurm
+
+
 @pytest.fixture
-def newcomer(slurm: SlurmCluster, tmp_path: Path) -> Iterator[Person]:
+def newcomer(cluster: Cluster, tmp_path: Path) -> Iterator[Person]:
     """Somebody who has installed the two packages and configured nothing."""
-    person = Person(cluster=slurm, folder=tmp_path / "work")
+    person = Person(cluster=cluster, folder=tmp_path / "work")
     yield person
     person.ends_all_jobs()
 

@@ -19,14 +19,13 @@ from typing import Any
 
 from reflow.model.states import RunState
 from reflow.plugins import registry
-from reflow.run import open_run
 from reflow.stores.contract import Store
 
+from tests.live.clusters import Cluster, Queued
 from tests.live.daemons import wait_for
-from tests.live.slurm_cluster import SlurmCluster
 
-PATIENCE = 120.0
-"""Seconds that a test waits for what must happen; Slurm itself takes some of them."""
+PATIENCE = 200.0
+"""Seconds that a test waits for what must happen; the scheduler itself takes some of them."""
 
 HEAD = """\
 import os
@@ -54,24 +53,16 @@ def wait_for(name: str) -> None:
 """
 
 
-@dataclass(frozen=True)
-class Queued:
-    """A job or array element in the queue."""
-
-    native_id: str
-    name: str
-    state: str
-    reason: str
-
-
 @dataclass(kw_only=True)
 class Person:
     """Somebody with a home and a folder with a flow, who has configured nothing."""
 
-    cluster: SlurmCluster
+    cluster: Cluster
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     """Variables that they have set."""
+    runs: list[LiveRun] = field(default_factory=list)
+    """Those that they know of."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +78,7 @@ class Person:
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
-            "REFLOW_DISABLE_PLUGINS": ",".join(_other_plugins()),
+            "REFLOW_DISABLE_PLUGINS": ",".join(_all_plugins_but(self.cluster.scheduler)),
             "NO_COLOR": "1",
             "COLUMNS": "200",
             **self.cluster.environment,
@@ -139,12 +130,17 @@ class Person:
         return LiveRun(self, said.split("\n")[0], self.folder / run_dir)
 
     def ends_all_jobs(self) -> None:
-        """Cancel what is left in the queue of jobs that start in the person's folder."""
-        shown = self.cluster.run("squeue", "--noheader", "--format=%F|%Z", check=False)
-        rows = (line.partition("|") for line in shown.splitlines())
-        own = {native_id for native_id, _, folder in rows if folder.startswith(str(self.folder))}
-        if own:
-            self.cluster.run("scancel", *own, check=False)
+        """Cancel what is left in the queue of the person's runs."""
+        if own := {job.job_id for run in self.runs for job in run.queue()}:
+            self.cancels(*own, check=False)
+
+    def cancels(self, *native_ids: str, check: bool = True) -> None:
+        """Type the scheduler's own command that cancels jobs or elements."""
+        self.cluster.run(self.cluster.cancel, *native_ids, check=check)
+
+    def sets(self, name: str, value: object) -> None:
+        """Set a variable for the scheduler's executor."""
+        self.settings[f"REFLOW_EXECUTOR_{self.cluster.scheduler.upper()}_{name}"] = str(value)
 
     @property
     def deeds(self) -> Counter[str]:
@@ -164,6 +160,9 @@ class LiveRun:
     person: Person
     run_id: str
     run_dir: Path
+
+    def __post_init__(self) -> None:
+        self.person.runs.append(self)
 
     # -- looking on, which moves nothing ---------------------------------------------------
     @property
@@ -204,11 +203,7 @@ class LiveRun:
     def queue(self, word: str = "") -> list[Queued]:
         """The run's jobs that wait or run; only those named by a word, if one is given."""
         mark = f"-{sha256(self.run_id.encode()).hexdigest()[:10]}-"
-        shown = self.person.cluster.run(
-            "squeue", "--noheader", "--array", "--format=%i|%T|%r|%j", check=False
-        )
-        rows = (line.split("|", 3) for line in shown.splitlines())
-        jobs = [Queued(row[0], row[3], row[1], row[2]) for row in rows]
+        jobs = self.person.cluster.queue()
         return [job for job in jobs if mark in job.name and job.name.startswith(word)]
 
     def running(self, task: str) -> list[Queued]:
@@ -226,8 +221,12 @@ class LiveRun:
         ]
 
     def result(self, task: str) -> Any:
-        """What a task returned."""
-        return open_run(self.run_id, self.person.store).result(task)
+        """What a task returned, as another process of the person's reads it."""
+        read = (
+            "import json, sys; from reflow.run import open_run; "
+            "print(json.dumps(open_run(sys.argv[1]).result(sys.argv[2])))"
+        )
+        return json.loads(self.person.types(self.run_id, task, name=f"-c{read}"))
 
     @property
     def scripts(self) -> list[Path]:
@@ -236,7 +235,7 @@ class LiveRun:
 
     # -- what befalls it ---------------------------------------------------------------------
     def kills(self, module: str, last_word: str) -> None:
-        """Kill the run's processes of a module of the engine from outside Slurm."""
+        """Kill the run's processes of a module of the engine from outside the scheduler."""
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
@@ -264,10 +263,10 @@ class LiveRun:
         return self.person.types("retry", self.run_id, *words)
 
 
-def _other_plugins() -> list[str]:
-    """Plugins that the person has not installed: all but the core and that for Slurm."""
+def _all_plugins_but(scheduler: str) -> list[str]:
+    """Plugins that the person has not installed: all but the core and that for a scheduler."""
     names = {entry.dist.name for entry in entry_points(group="reflow") if entry.dist is not None}
-    return sorted(names - {"reflow-core", "reflow-slurm"})
+    return sorted(names - {"reflow-core", f"reflow-{scheduler}"})
 
 
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -13,17 +13,20 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.live.clusters import Queued
 from tests.live.daemons import Daemons, StartError, free_ports, install_packages, wait_for
 
 PACKAGES = ("gridengine-master", "gridengine-exec", "gridengine-client")
@@ -49,6 +52,12 @@ class Options:
 
 class SGECluster:
     """One cell, running or not, in one folder."""
+
+    scheduler = "sge"
+    submit = "qsub"
+    cancel = "qdel"
+    in_a_job = "JOB_ID"
+    hand_in: tuple[str, ...] = ("qsub", "-terse")
 
     def __init__(self, directory: Path, options: Options | None = None) -> None:
         self.directory = directory
@@ -115,6 +124,46 @@ class SGECluster:
         self.run("qdel", "-u", "*", check=False, timeout=20)
         wait_for("an empty queue", lambda: not self.run("qstat", "-u", "*").strip(), 60)
 
+    def queue(self) -> list[Queued]:
+        """Whatever waits or runs, each element for itself."""
+        shown = self.run("qstat", "-u", "*", "-s", "prs", "-g", "d", "-xml", check=False)
+        if not shown:
+            return []
+        jobs = []
+        for job in ET.fromstring(shown).iter("job_list"):
+            job_id, name, state, task = (
+                job.findtext(tag, "") for tag in ("JB_job_number", "JB_name", "state", "tasks")
+            )
+            word = "RUNNING" if state == "r" else "PENDING" if state in ("qw", "hqw") else state
+            jobs.append(Queued(f"{job_id}.{task}" if task else job_id, job_id, name, word))
+        return jobs
+
+    def array_line(self, size: int) -> str:
+        """The directive for an array."""
+        return f"#$ -t 1-{size}\n"
+
+    def element(self, job_id: str, position: int) -> str:
+        """What an array's element is called."""
+        return f"{job_id}.{position + 1}"
+
+    @contextlib.contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """sge_qmaster is down while this lasts; it went without a word."""
+        self.daemons.kill("qmaster")
+        try:
+            yield
+        finally:
+            self.start_qmaster()
+
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """No job starts while this lasts."""
+        self.run("qmod", "-d", "all.q")
+        try:
+            yield
+        finally:
+            self.run("qmod", "-e", "all.q")
+
     def start_qmaster(self) -> None:
         """Start sge_qmaster and wait until it answers."""
         self.daemons.start("qmaster", ["/usr/sbin/sge_qmaster"])
@@ -131,6 +180,16 @@ class SGECluster:
         """Start sge_execd and wait until qmaster has heard of it."""
         self.daemons.start("execd", ["/usr/sbin/sge_execd"])
         wait_for("an open queue", lambda: self.queue_state() == "", 60)
+
+    @contextlib.contextmanager
+    def host_dead(self) -> Iterator[None]:
+        """The only host is down while this lasts, and so is all that ran there."""
+        self.daemons.kill("execd")
+        self._end_orphans()
+        try:
+            yield
+        finally:
+            self.start_execd()
 
     def queue_state(self) -> str:
         """The letters that `qstat -f` has for the queue: `u` where its host is away."""
@@ -185,6 +244,7 @@ class SGECluster:
             "execd_spool_dir": spool / "execd",
             # What the person who runs the tests has in a profile is nobody else's business.
             "login_shells": "none",
+            "gid_range": _groups_of_its_own(),
             "min_uid": 0,
             "min_gid": 0,
             "mailer": "/bin/true",
@@ -214,7 +274,7 @@ class SGECluster:
         self.run("qconf", "-ah", self.host, check=False)
         self.run("qconf", "-as", self.host, check=False)
         quick = {
-            "schedule_interval": "0:0:2",
+            "schedule_interval": "0:0:1",
             "flush_submit_sec": 1,
             "flush_finish_sec": 1,
             "job_load_adjustments": "NONE",
@@ -288,12 +348,14 @@ class SGECluster:
         self.run("qconf", option, str(path))
 
     def _end_orphans(self) -> None:
-        """End the shepherds of jobs whose execd was killed, known by where they work."""
+        """End the shepherds of jobs whose execd was killed, and those jobs."""
         spool = str(self.directory / "spool" / "execd")
+        mark = f"SGE_JOB_SPOOL_DIR={spool}".encode()
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if str((entry / "cwd").readlink()).startswith(spool):
-                    os.killpg(int(entry.name), signal.SIGKILL)
+                shepherd = str((entry / "cwd").readlink()).startswith(spool)
+                if shepherd or mark in (entry / "environ").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -317,6 +379,15 @@ def client_of(cell: SGECluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[SGE
         monkeypatch.setenv(name, value)
     yield cell
     cell.end_all_jobs()
+
+
+def _groups_of_its_own() -> str:
+    """Supplementary groups that no other cell on this machine gives its jobs.
+
+    When a job ends, execd kills whatever process is in the job's group.
+    """
+    first = 10**6 + 1000 * secrets.randbelow(10**5)
+    return f"{first}-{first + 999}"
 
 
 def _names_of_this_host() -> list[str]:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.live.clusters import Queued
 from tests.live.daemons import (
     DAEMON_PATH,
     Daemons,
@@ -64,6 +65,12 @@ class Options:
 
 class SlurmCluster:
     """One cluster, running or not, in one folder."""
+
+    scheduler = "slurm"
+    submit = "sbatch"
+    cancel = "scancel"
+    in_a_job = "SLURM_JOB_ID"
+    hand_in: tuple[str, ...] = ("sbatch", "--parsable")
 
     def __init__(self, directory: Path, options: Options | None = None) -> None:
         self.directory = directory
@@ -149,6 +156,37 @@ class SlurmCluster:
         """Start one node's slurmd."""
         (self.directory / "spool" / node).mkdir(parents=True, exist_ok=True)
         self.daemons.start(f"slurmd-{node}", ["/usr/sbin/slurmd", "-D", "-N", node])
+
+    def queue(self) -> list[Queued]:
+        """Whatever waits or runs, each element for itself."""
+        shown = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%j|%T|%r", check=False)
+        return [Queued(*line.split("|", 4)) for line in shown.splitlines()]
+
+    def array_line(self, size: int) -> str:
+        """The directive for an array."""
+        return f"#SBATCH --array=0-{size - 1}\n"
+
+    def element(self, job_id: str, position: int) -> str:
+        """What an array's element is called."""
+        return f"{job_id}_{position}"
+
+    @contextlib.contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """slurmctld is down while this lasts."""
+        self.daemons.stop("slurmctld")
+        try:
+            yield
+        finally:
+            self.start_controller()
+
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """No job starts while this lasts."""
+        self.run("scontrol", "update", "partition=main", "state=down")
+        try:
+            yield
+        finally:
+            self.run("scontrol", "update", "partition=main", "state=up")
 
     def hurry(self, native_id: str) -> None:
         """Let a requeued job start soon; Slurm makes it wait for two minutes.

@@ -11,15 +11,10 @@ from reflow.model.states import RunState
 
 from tests.live.conftest import running
 from tests.live.people import LiveRun, Person
+from tests.live.scenes.continuation import LAST_WORKER, ONCE, STAGES, WATCHDOG, without
+from tests.live.scenes.mishaps import MISHAPS, WAIT
 from tests.live.slurm_cluster import Options, SlurmCluster, cgroup_is_possible
-from tests.live.test_slurm_continuation import (
-    LAST_WORKER,
-    ONCE,
-    STAGES,
-    WATCHDOG,
-    without,
-)
-from tests.live.test_slurm_mishaps import MISHAPS, MORE_MEMORY, WAIT
+from tests.live.test_slurm_mishaps import MORE_MEMORY
 
 QUICK = {"REFLOW_DISPATCH_GRACE_SECONDS": "4"}
 

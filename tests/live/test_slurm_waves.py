@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,28 +9,10 @@ import pytest
 
 from tests.live.conftest import running
 from tests.live.people import Person
+from tests.live.scenes.waves import MANY, looks_at_the_queue, rejected
 from tests.live.slurm_cluster import Options, SlurmCluster
 
 LARGEST, MOST = 100, 300
-
-MANY = """
-wf = Workflow("many")
-
-
-@wf.job()
-def prepare(count: int) -> list[int]:
-    return list(range(count))
-
-
-@wf.job(array=True)
-def each(number: Annotated[int, Result(step="prepare")]) -> int:
-    return number
-
-
-@wf.job()
-def total(numbers: Annotated[list[int], Result(step="each")]) -> int:
-    return sum(numbers)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +21,6 @@ def narrow() -> Iterator[SlurmCluster]:
     with running(Options(max_array=LARGEST + 1, cpus=4)) as cluster:
         cluster.limit_submitted_jobs(MOST)
         yield cluster
-
-
-def rejected(record: Path) -> list[list[str]]:
-    """Submissions that Slurm did not take."""
-    lines = map(json.loads, record.read_text().splitlines())
-    return [line["argv"] for line in lines if line["argv"][0] == "sbatch" and line["exit_code"]]
 
 
 @pytest.mark.timeout(600)
@@ -60,17 +34,13 @@ def test_a_thousand_elements_go_in_waves_that_the_limits_allow(
         settings={"REFLOW_EXECUTOR_SLURM_COMMAND_RECORD": str(record)},
     )
     run = person.write(MANY).submits("--count", "1000")
-    most = 0
 
-    end = time.monotonic() + 550
-    while not run.state.final and time.monotonic() < end:
-        most = max(most, len(run.queue()))
-        time.sleep(1)
+    most = max(map(len, looks_at_the_queue(run, 550)))
 
     run.ends()
     assert run.result("total") == sum(range(1000))
     assert LARGEST < most <= MOST
-    assert rejected(record) == []
+    assert rejected(person, record) == []
     assert len(run.native_ids("wave")) >= 2 + 1000 // LARGEST
 
 
@@ -83,10 +53,8 @@ def test_the_persons_own_limit_is_kept_where_it_is_lower(
         settings={"REFLOW_MAX_SUBMIT_JOBS": "10"},
     )
     run = person.write(MANY).submits("--count", "20")
-    most = 0
 
-    while not run.state.final:
-        most = max(most, len(run.queue()))
+    most = max(map(len, looks_at_the_queue(run)))
 
     run.ends()
     assert 3 < most <= 10

@@ -141,7 +141,8 @@ class DispatchSettings:
     )
     last_worker: bool = _key(
         True,
-        "Let the last worker of a wave dispatch. Needs compute nodes that may submit jobs.",
+        "Let the last worker of a wave dispatch. Needs compute nodes that may submit jobs, and "
+        "tasks that ask for 256 MiB of memory or leave that to the site.",
     )
     watchdog: bool = _key(
         True, "Keep a dispatch job in the queue that starts later, in case all else is lost."

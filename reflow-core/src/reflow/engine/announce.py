@@ -1,24 +1,29 @@
 """Knowing, without listing anything, that the last result of a wave has just been written.
 
-Each block of positions has a counter file. A worker links the counter to its position's name
-after its result is there: the counter's link count is then one more than the number of results.
+Each block of positions has a folder with a counter file. A worker links the counter to its
+position's name after its result is there: the counter's link count is then one more than the number
+of results.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 from reflow.engine.layout import BLOCK, WaveLayout
 from reflow.engine.settings import RunSettings
 
+_COUNTER = "counter"
+
 
 def prepare_counters(layout: WaveLayout, size: int) -> None:
     """Make the counters of a wave's blocks, and of the wave."""
-    layout.counters.mkdir(parents=True, exist_ok=True)
     for block in range(_blocks(size)):
-        (layout.counters / f"block-{block}").touch()
-    (layout.counters / "wave").touch()
+        folder = layout.counters / str(block)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _COUNTER).touch()
+    (layout.counters / _COUNTER).touch()
 
 
 def is_last(layout: WaveLayout, position: int, size: int) -> bool:
@@ -30,9 +35,9 @@ def is_last(layout: WaveLayout, position: int, size: int) -> bool:
     try:
         block = position // BLOCK
         in_block = min(BLOCK, size - block * BLOCK)
-        if _count(layout, f"block-{block}", f"position-{position}") < in_block:
+        if _count(layout.counters / str(block), f"{position}") < in_block:
             return False
-        if _count(layout, "wave", f"block-{block}-whole") < _blocks(size):
+        if _count(layout.counters, f"{block}-whole") < _blocks(size):
             return False
         # Two that counted at the same moment both see the full count.
         os.close(os.open(layout.counters / "last", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -66,11 +71,11 @@ def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int
         )
 
 
-def _count(layout: WaveLayout, counter: str, name: str) -> int:
-    path = layout.counters / counter
+def _count(folder: Path, name: str) -> int:
+    counter = folder / _COUNTER
     with contextlib.suppress(FileExistsError):
-        os.link(path, layout.counters / name)
-    return path.stat().st_nlink - 1
+        os.link(counter, folder / name)
+    return counter.stat().st_nlink - 1
 
 
 def _blocks(size: int) -> int:

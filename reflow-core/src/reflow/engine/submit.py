@@ -43,6 +43,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds before a scheduler that took nothing more is tried again: first, and at most."""
 LIMITS_HOLD = 10.0
 """Seconds that the scheduler's limits, and what it counted against them, are believed."""
+DISPATCH_MEMORY = 256 * 2**20
+"""Bytes that a job must have asked for if its last worker is to dispatch within it: a dispatcher
+of 100,000 elements holds some 160 MB (benchmarks), and shares them with what the task has left."""
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
 
@@ -249,6 +252,10 @@ class Submitter:
         task = arguments.task
         number = self._new_folder()
         first = members[0].instance
+        resources = scaled(
+            self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
+        )
+        roomy = resources.mem is None or resources.mem >= DISPATCH_MEMORY
         spec = WaveSpec(
             run_id=self._settings.run_id,
             task=task.name,
@@ -259,14 +266,12 @@ class Submitter:
             common=arguments.common,
             each=arguments.each,
             counted=arguments.counted,
-            resources=scaled(
-                self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
-            ),
+            resources=resources,
             throttle=task.spec.array_parallelism,
             excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
             if self._is_choosy(first)
             else (),
-            announce=self._announces,
+            announce=self._announces and roomy,
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):

@@ -35,10 +35,22 @@ def test_a_silent_failure_still_says_something() -> None:
 
 
 def test_a_command_runs_where_it_is_to_and_elsewhere_if_that_is_gone(tmp_path: Path) -> None:
-    there, gone = (Command(("pwd",), directory=tmp_path / name) for name in (".", "gone"))
+    (tmp_path / "file").touch(0o700)
+    there, *elsewhere = (
+        Command(("pwd",), directory=tmp_path / name) for name in (".", "gone", "file", 5000 * "x")
+    )
 
     assert CommandRunner().run(there).stdout == f"{tmp_path}\n"
-    assert CommandRunner().run(gone).exit_code == 0
+    assert [CommandRunner().run(command).stdout for command in elsewhere] == ["/\n"] * 3
+
+
+def test_a_command_is_told_its_folder_as_by_a_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PWD", raising=False)
+    command = Command(("printenv", "PWD"), directory=tmp_path)
+
+    assert CommandRunner().run(command).stdout == f"{tmp_path}\n"
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:

@@ -43,7 +43,7 @@ class Command:
     argv: tuple[str, ...]
     stdin: str = ""
     directory: Path = _ANYWHERE
-    """Where it runs, if that is there."""
+    """Where it runs, if that can be entered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +103,16 @@ class CommandRunner:
         own, so that a Ctrl-C meant for reflow does not cut a submission in half.
         """
         started = time.monotonic()
+        directory = command.directory if _can_be_entered(command.directory) else _ANYWHERE
         try:
             process = subprocess.Popen(
                 command.argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self.variables.environment(os.environ),
-                cwd=command.directory if command.directory.is_dir() else _ANYWHERE,
+                # PWD as a shell's `cd` has it: without one OpenLava's bsub names another folder.
+                env=self.variables.environment({**os.environ, "PWD": str(directory)}),
+                cwd=directory,
                 start_new_session=True,
             )
         except (FileNotFoundError, PermissionError) as error:
@@ -167,6 +169,11 @@ class CommandRunner:
                 self.record.open("a", encoding="utf-8", errors="replace") as file,
             ):
                 file.write(json.dumps(line) + "\n")
+
+
+def _can_be_entered(directory: Path) -> bool:
+    # With the dot, which a path object would leave out, files are no folders.
+    return os.access(f"{directory}/.", os.X_OK)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

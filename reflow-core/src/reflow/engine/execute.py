@@ -103,10 +103,6 @@ class Execution:
     def _annotation(self, argument: str) -> Any:
         return annotation_of(self._task, self._tasks, argument)
 
-    def record_of(self, position: int) -> InputRecord:
-        """The input of a position."""
-        return self._reader.read(position)
-
     def run(self, position: int, log: str = "", native_id: str = "") -> ResultRecord:
         """Call the function, and tell what came of it. Never raises for what the task does."""
         record = self._reader.read(position)

@@ -28,7 +28,7 @@ _GONE = re.compile(
 )
 """Complaints about jobs that are over, or that the server knows nothing of."""
 
-OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b|current user's jobs")
+_OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b|current user's jobs")
 """In what is said where a user has reached a limit, and not a group, a project or everybody."""
 
 _LIMIT = (
@@ -87,6 +87,11 @@ def only_gone(stderr: str) -> bool:
     """Whether a command failed for no other reason than jobs that are over or unknown."""
     complaints = [line for line in stderr.splitlines() if ":" in line]
     return bool(complaints) and all(_GONE.search(line) or NO_HISTORY in line for line in complaints)
+
+
+def is_own_limit(error: SubmissionDeferredError) -> bool:
+    """Whether a job was put off as its user is at a limit: room is made by that user's jobs."""
+    return _OWN_LIMIT.search(str(error)) is not None
 
 
 def submission_error(said: str) -> ExecutorError:

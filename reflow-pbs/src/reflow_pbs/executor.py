@@ -95,10 +95,16 @@ class PBSExecutor(BatchExecutor):
         try:
             return super().submit_one(request, after)
         except SubmissionDeferredError as error:
-            own = request.size is None and complaints.OWN_LIMIT.search(str(error))
-            if own and self._places.none_will_come(after):
-                raise complaints.NoRoomToComeError(error) from error
-            raise
+            own = request.size is None and complaints.is_own_limit(error)
+            if not (own and self._places.none_will_come(after)):
+                raise
+        try:
+            # What was in the way may have ended before anybody looked for it.
+            return super().submit_one(request, after)
+        except SubmissionDeferredError as error:
+            if not complaints.is_own_limit(error):
+                raise
+            raise complaints.NoRoomToComeError(error) from error
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of qsub(1B)."""

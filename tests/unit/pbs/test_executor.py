@@ -459,26 +459,40 @@ def test_a_job_over_the_users_own_limit_is_refused_where_nothing_makes_room(
     request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch, others: str
 ) -> None:
     monkeypatch.setenv("REFLOW_NATIVE_ID", "23.x")  # this dispatcher
-    executor, runner = pbs(OVER, (0, others, ""), WATCHDOG)
+    executor, runner = pbs(OVER, (0, others, ""), WATCHDOG, OVER)
     with pytest.raises(SubmissionRefusedError, match=r"resource ncpus.*Nothing else of yours"):
         executor.submit(request_for())
-    assert runner.argvs[1:] == [
+    assert runner.argvs[1:3] == [
         ("qselect", "-u", ME, "-s", "BEHQRSTU"),
         ("qselect", "-u", ME, "-s", "W"),
     ]
 
 
 def test_a_job_has_the_last_place_rather_than_its_follow_up(request_for: MakeRequest) -> None:
-    executor, runner = pbs((0, "24.x", ""), OVER, (0, "24.x\n", ""), NONE, (0, "25.x", ""))
+    executor, runner = pbs((0, "24.x", ""), OVER, (0, "24.x\n", ""), OVER, NONE, (0, "25.x", ""))
 
     submission = executor.submit(request_for(), request_for())
 
-    assert runner.argvs[3] == ("qdel", "24.x")
+    assert runner.argvs[4] == ("qdel", "24.x")
     assert (submission.job.native_id, submission.follow_up) == ("25.x", None)
 
 
+def test_a_job_is_taken_once_what_was_in_its_way_has_ended_meanwhile(
+    request_for: MakeRequest,
+) -> None:
+    executor, _ = pbs(OVER, NONE, NONE, (0, "25.x", ""))
+
+    assert executor.submit(request_for()).job.native_id == "25.x"
+
+
 @pytest.mark.parametrize(
-    "answers", [[(0, "25[].x\n", "")], [NONE, (0, "21.x\n22.x\n", "")], [DOWN]]
+    "answers",
+    [
+        [(0, "25[].x\n", "")],
+        [NONE, (0, "21.x\n22.x\n", "")],
+        [DOWN],
+        [NONE, NONE, (1, "", "qsub: Queue is not enabled\n")],
+    ],
 )
 def test_a_job_over_the_users_own_limit_waits_for_the_users_other_jobs(
     request_for: MakeRequest, answers: list[Answer]

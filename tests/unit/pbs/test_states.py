@@ -9,7 +9,7 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.states import JobState
-from reflow_pbs.complaints import OWN_LIMIT, submission_error
+from reflow_pbs.complaints import is_own_limit, submission_error
 from reflow_pbs.states import STATES
 
 from tests.unit.pbs.recordings import Step, steps
@@ -124,5 +124,7 @@ jobs exceeds the queue limit: user ada@x, queue batch)
 
 @pytest.mark.parametrize("said", LIMITS + OWN_LIMITS)
 def test_limits_put_a_job_off(said: str) -> None:
-    assert type(submission_error(f"qsub: {said}")) is SubmissionDeferredError
-    assert (OWN_LIMIT.search(said) is not None) == (said in OWN_LIMITS)
+    error = submission_error(f"qsub: {said}")
+
+    assert isinstance(error, SubmissionDeferredError)
+    assert is_own_limit(error) == (said in OWN_LIMITS)

@@ -29,7 +29,7 @@ def adopt_orphans() -> None:
 def start(launch: Launch) -> int:
     """Start a process in a session of its own and return its id. Raises `OSError`.
 
-    The caller reaps it with `os.waitpid`.
+    `reap` collects it when it has ended.
     """
     with contextlib.ExitStack() as stack:
         stdin = os.open(launch.stdin, os.O_RDONLY)

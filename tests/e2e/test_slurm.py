@@ -359,16 +359,21 @@ def test_a_last_worker_that_cannot_dispatch_ends_the_run_before_its_own_job_is_c
     slurm.wait_until_idle()
 
 
-@pytest.mark.parametrize(("memory", "roomy"), [("100M", False), ("1G", True)])
-def test_a_dispatch_step_is_taken_within_a_job_only_where_that_has_memory_for_it(
+@pytest.mark.parametrize(
+    ("memory", "watchdog", "dispatches"),
+    [("100M", "true", False), ("1G", "true", True), ("100M", "false", True)],
+)
+def test_a_dispatch_step_is_taken_within_a_job_that_has_memory_for_it_or_where_nobody_else_would(
     slurm: FakeScheduler,
     flow_file: MakeFlow,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     memory: str,
-    roomy: bool,
+    watchdog: str,
+    dispatches: bool,
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_FOLLOW_UP", "false")
+    monkeypatch.setenv("REFLOW_DISPATCH_WATCHDOG", watchdog)
     flow = flow_file(STAGES.replace("@wf.job()", f'@wf.job(mem="{memory}")', 1))
 
     run = flow.load().submit(run_dir="run", executor=SlurmExecutor())
@@ -376,5 +381,5 @@ def test_a_dispatch_step_is_taken_within_a_job_only_where_that_has_memory_for_it
     first = next(job for job in slurm.jobs() if job.name.startswith("prepare-"))
     slurm.wait_for(first.id)
     log = tmp_path / "run" / ".reflow" / run.run_id / "dispatch.log"
-    assert log.exists() is roomy
+    assert log.exists() is dispatches
     run.cancel()

@@ -256,6 +256,8 @@ class Submitter:
             self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
         )
         roomy = resources.mem is None or resources.mem >= DISPATCH_MEMORY
+        # A dispatcher that may be too large for its job is better than none.
+        alone = not (self._follows or self._watched)
         spec = WaveSpec(
             run_id=self._settings.run_id,
             task=task.name,
@@ -271,7 +273,7 @@ class Submitter:
             excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
             if self._is_choosy(first)
             else (),
-            announce=self._announces and roomy,
+            announce=self._announces and (roomy or alone),
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):

@@ -84,7 +84,8 @@ class Submitter:
         self._excludes = executor.capabilities.exclude_hosts
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
-        self._watched = continues and config.dispatch.watchdog
+        begins_later = executor.capabilities.begin_time
+        self._watched = continues and begins_later and config.dispatch.watchdog
         self._limits: Limits | None = None
         self._ask_again_at = 0.0
         self._handed_over = 0

@@ -32,6 +32,8 @@ from tests.live.daemons import Daemons, StartError, free_ports, install_packages
 PACKAGES = ("gridengine-master", "gridengine-exec", "gridengine-client")
 _SHARED = Path("/usr/share/gridengine")
 _TOOLS = Path("/usr/lib/gridengine")
+_STATES = {"r": "RUNNING", **dict.fromkeys(("q", "qw", "hqw"), "PENDING")}
+"""Those that every scheduler has; before them stands R where a job is run again."""
 _ARCHITECTURE_INDEPENDENT = Path("/var/lib/gridengine")
 
 
@@ -134,7 +136,7 @@ class SGECluster:
             job_id, name, state, task = (
                 job.findtext(tag, "") for tag in ("JB_job_number", "JB_name", "state", "tasks")
             )
-            word = "RUNNING" if state == "r" else "PENDING" if state in ("qw", "hqw") else state
+            word = _STATES.get(state.removeprefix("R"), state)
             jobs.append(Queued(f"{job_id}.{task}" if task else job_id, job_id, name, word))
         return jobs
 

@@ -28,18 +28,18 @@ def test_more_elements_than_an_array_holds_go_in_waves_that_the_limits_allow(
 ) -> None:
     record = tmp_path / "calls.jsonl"
     newcomer.sets("COMMAND_RECORD", record)
-    run = newcomer.write(MANY).submits("--count", "50")
+    run = newcomer.write(MANY).submits("--count", "40")
 
     looks = looks_at_the_queue(run)
 
     run.ends()
-    assert run.result("total") == sum(range(50))
+    assert run.result("total") == sum(range(40))
     # An array is one job to Grid Engine.
     assert max(len({job.job_id for job in look}) for look in looks) <= MOST
     assert max(map(len, looks)) > LARGEST
     # Where there is one place left, an array has it, and goes without a follow-up.
     assert [words for words in rejected(newcomer, record) if "-hold_jid" not in words] == []
-    assert len(run.native_ids("wave")) >= 2 + 50 // LARGEST
+    assert len(run.native_ids("wave")) >= 2 + 40 // LARGEST
 
 
 def test_a_full_queue_is_waited_for(newcomer: Person, cluster: SGECluster) -> None:

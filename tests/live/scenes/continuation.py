@@ -69,7 +69,7 @@ def person(newcomer: Person) -> Person:
 )
 def test_each_leg_carries_a_run_alone(person: Person, leg: str, others: dict[str, str]) -> None:
     person.settings.update(others)
-    person.settings["REFLOW_DISPATCH_WATCHDOG_MINUTES"] = "0.1"
+    person.settings["REFLOW_DISPATCH_WATCHDOG_MINUTES"] = "0.05"
     person.touch("begin")
 
     run = person.submits()
@@ -154,7 +154,7 @@ def test_follow_carries_a_run_where_jobs_may_not_submit_and_may_be_stopped(
 
     assert first.returncode == 130
     assert f"follow {run.run_id}" in said
-    assert run.running("prepare")
+    run.until(lambda: bool(run.running("prepare")), "word of the first stage")
     person.touch("begin")
     run.until(lambda: not run.queue("prepare"), "the end of the stage")
     assert not run.state.final
@@ -216,8 +216,7 @@ def dispatching(run: LiveRun) -> str:
     return run.running("dispatch")[0].native_id
 
 
-@pytest.mark.parametrize("end", ["killed", "cancelled"])
-@pytest.mark.parametrize("finder", ["status", "watchdog"])
+@pytest.mark.parametrize(("end", "finder"), [("killed", "watchdog"), ("cancelled", "status")])
 def test_a_dispatch_job_that_is_ended_from_outside_loses_nothing(
     person: Person, end: str, finder: str
 ) -> None:
@@ -261,7 +260,7 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
     person: Person,
 ) -> None:
     person.settings.update(without(LAST_WORKER))
-    person.settings["REFLOW_DISPATCH_WATCHDOG_MINUTES"] = "0.5"
+    person.settings["REFLOW_DISPATCH_WATCHDOG_MINUTES"] = "0.3"
     person.touch("begin")
     away = ExitStack()
     with held_back(person):

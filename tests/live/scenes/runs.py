@@ -165,10 +165,12 @@ def test_a_kept_script_can_be_submitted_by_hand(newcomer: Person) -> None:
 
 
 def test_a_dry_run_shows_the_scripts_of_what_is_known_so_far(newcomer: Person) -> None:
+    before = {job.job_id for job in newcomer.cluster.queue()}
+
     said = newcomer.write(LETTERS).types("submit", "--dry-run", "--run-dir", "run")
 
     assert "reflow.engine.worker" in said
-    assert newcomer.cluster.queue() == []
+    assert {job.job_id for job in newcomer.cluster.queue()} <= before
     assert not (newcomer.folder / "run").exists()
 
 

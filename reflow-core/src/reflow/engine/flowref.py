@@ -157,7 +157,8 @@ def resolve(reference: FlowRef) -> Workflow:
     """Import the workflow that a reference names. Raises `FlowImportError`."""
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
     if reference.path is not None:
-        module = _load_file(Path(reference.path), FLOW_MODULE)
+        # What a task reads back of another run is to be of the task's own classes.
+        module = _main_of_worker(reference.path) or _load_file(Path(reference.path), FLOW_MODULE)
         where = reference.path
     else:
         assert reference.module is not None
@@ -179,6 +180,13 @@ def resolve_in_worker(reference: FlowRef) -> Workflow:
     _replaced.append(sys.modules["__main__"])
     module = _load_file(Path(reference.path), SCRIPT_MODULE, "__main__")
     return _pick(module, reference.workflow, reference.path)
+
+
+def _main_of_worker(path: str) -> ModuleType | None:
+    """The flow file's module in a worker of it, and in the processes that its tasks start."""
+    main = sys.modules["__main__"]
+    loaded = main.__name__ == SCRIPT_MODULE and getattr(main, "__file__", None) == path
+    return main if loaded else None
 
 
 def load_workflow(path: str | Path, name: str | None = None) -> Workflow:

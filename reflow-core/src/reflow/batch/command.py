@@ -110,7 +110,7 @@ class CommandRunner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                # PWD as a shell's `cd` has it: without one OpenLava's bsub names another folder.
+                # PWD as a shell's `cd` has it: there are commands that go by it.
                 env=self.variables.environment({**os.environ, "PWD": str(directory)}),
                 cwd=directory,
                 start_new_session=True,

@@ -23,6 +23,7 @@ from reflow.plugin_api import (
     Limits,
     SchedulerUnavailableError,
     StateTable,
+    SubmissionUncertainError,
     Variables,
     index_list,
     whole_seconds,
@@ -104,13 +105,20 @@ class FluxExecutor(BatchExecutor):
             return self._submit_waiting(request, after)
         there: dict[int, str] = {}
         if (request.directory / SCRIPT_NAME).exists():
-            there = dict(answers.elements(self._known("-a"), request.token))
+            there = self._got_through(request.token)
         self._present = frozenset(there)
         handle = JobHandle(native_id=request.token, token=request.token, size=request.size)
         if len(there) < request.size:
             handle = self._submit_waiting(request, after)
         self._ids[request.token] = [*there.values(), *self._printed]
         return replace(handle, native_id=request.token)
+
+    def _got_through(self, token: str) -> dict[int, str]:
+        """Position and id of what is there of an array, which only Flux itself can tell."""
+        try:
+            return dict(answers.elements(self._known("-a"), token))
+        except SchedulerUnavailableError as error:
+            raise SubmissionUncertainError(str(error)) from error
 
     def _submit_waiting(self, request: JobRequest, after: JobHandle | None) -> JobHandle:
         """What was to wait for a job that Flux has forgotten need not wait."""

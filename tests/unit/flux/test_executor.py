@@ -204,6 +204,15 @@ def test_of_an_array_that_was_submitted_by_half_nothing_is_given_up(
             executor.submit(request_for(size=4))
 
 
+def test_of_an_array_that_may_be_there_by_half_nothing_is_known_while_flux_is_silent(
+    request_for: MakeRequest,
+) -> None:
+    executor, _ = flux((-9, "f3RCm5iP\n", ""), SchedulerUnavailableError("slow"))
+    for _ in range(2):
+        with pytest.raises(SubmissionUncertainError):
+            executor.submit(request_for(size=4))
+
+
 def test_an_array_that_is_there_is_not_submitted_again(request_for: MakeRequest) -> None:
     whole = listed(*(part(5 + position, position) for position in range(4)))
     executor, runner = flux(SchedulerUnavailableError("slow"), whole)

@@ -28,6 +28,7 @@ def second(number: Annotated[int, Result(step="first")]) -> int:
 """
 REFUSALS = {
     "sge": ("qsub", 'Unable to run job: denied: host "vm" is not a submit host\nExiting.\n', 1),
+    "pbs": ("qsub", "qsub: Bad UID for job execution\n", 17),
     "lsf": ("bsub", "Request from non-LSF host rejected. Job not submitted.\n", 255),
 }
 

@@ -53,15 +53,14 @@ _SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
 )
 """What is not for good, in the order it is looked for; any other complaint is."""
 
-_ELSEWHERE = "from machines that may not submit, follow the run from one that may: reflow follow"
+_NOT_FROM_HERE = re.compile(r"Bad UID|Access from host not allowed|ruserok failed")
+"""Who may submit is asked of the machine, too: another one may well be allowed to."""
 _ADVICE = (
     (r"Unknown queue", "Set queue= to one that `qstat -Q` lists"),
     (
         r"illegal -J value",
         "A limit on the elements that run at once, array_parallelism=, needs PBS 2020.1 or later",
     ),
-    (r"Bad UID", f"Root must be allowed on purpose; {_ELSEWHERE}"),
-    (r"Access from host not allowed", f"This queue takes no jobs from here; {_ELSEWHERE}"),
     (
         r"violates queue and/or server resource limits",
         "`qstat -Q -f` lists the most that each queue allows",
@@ -100,6 +99,11 @@ def submission_error(said: str) -> ExecutorError:
     Its exit code is the server's error number modulo 256, so it tells nothing for sure.
     """
     said = said.partition(" usage: ")[0]
+    if _NOT_FROM_HERE.search(said):
+        return SchedulerUnavailableError(
+            f"PBS takes no jobs of yours from this machine: {said}. Submit from one that may, with "
+            "--follow where the nodes may not; root must be allowed on purpose"
+        )
     for pattern, kind in _SUBMIT_ERRORS:
         if re.search(pattern, said):
             return kind(said or "qsub said nothing")

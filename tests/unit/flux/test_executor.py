@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -97,9 +98,11 @@ cd -- /data || exit 1
 # At the limit on time comes SIGALRM: the work is to see SIGTERM instead.
 (trap - INT QUIT; trap '' ALRM; exec /usr/bin/python3 -m work "$FLUX_JOB_CC") &
 work=$!
-trap 'kill -TERM "$work"' ALRM
-trap : INT QUIT TERM
-while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+# A signal ends the waiting, not the work.
+trap 'again=yes; kill -TERM "$work"' ALRM
+trap again=yes INT QUIT TERM
+again=yes
+while [ "$again" ]; do again=; wait "$work"; code=$?; done
 exit "$code"
 """
 
@@ -116,6 +119,25 @@ def test_the_script(request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch) -
     )
 
     assert executor.script(request) == SCRIPT
+
+
+def test_work_that_ends_at_once_when_its_time_is_over_keeps_its_exit_code(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    # The shell is so slow that the work has ended before it can be waited for once more.
+    executor = FluxExecutor(setup=('kill() { builtin kill "$@"; sleep 0.5; }',))
+    line = "trap 'exit 5' TERM; touch begun; while :; do sleep 0.05; done"
+    request = request_for(
+        directory=tmp_path, working_directory=tmp_path, command=("/bin/sh", "-c", line)
+    )
+    (tmp_path / "job.sh").write_text(executor.script(request))
+    with subprocess.Popen([executor.shell, tmp_path / "job.sh"]) as job:
+        while not (tmp_path / "begun").exists():
+            assert job.poll() is None
+
+        job.send_signal(signal.SIGALRM)
+
+        assert job.wait(30) == 5
 
 
 # -- submitting ----------------------------------------------------------------------------

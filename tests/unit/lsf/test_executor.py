@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -101,13 +103,34 @@ cd -- /data || exit 1
 # Which of the two it was is known by this script's exit code, whatever the work makes of it.
 (trap - INT QUIT; trap '' USR2; exec /usr/bin/python3 -m work "$((LSB_JOBINDEX - 1))") &
 work=$!
-trap : QUIT
-trap 'told=${told:-130}' INT
-trap 'told=${told:-143}' TERM
-trap 'over=140; kill -TERM "$work"' USR2
-while wait "$work"; code=$?; kill -0 "$work" 2>/dev/null; do :; done
+# A signal ends the waiting, not the work.
+trap again=yes QUIT
+trap 'again=yes; told=${told:-130}' INT
+trap 'again=yes; told=${told:-143}' TERM
+trap 'again=yes; over=140; kill -TERM "$work"' USR2
+again=yes
+while [ "$again" ]; do again=; wait "$work"; code=$?; done
 [ "$code" = 0 ] || exit "${over:-${told:-$code}}"
 """
+
+
+def test_work_that_ends_well_as_soon_as_it_is_warned_has_ended_well(
+    request_for: MakeRequest, tmp_path: Path
+) -> None:
+    # The shell is so slow that the work has ended before it can be waited for once more.
+    executor = LSFExecutor(setup=('kill() { builtin kill "$@"; sleep 0.5; }',))
+    line = "trap 'exit 0' TERM; touch begun; while :; do sleep 0.05; done"
+    request = request_for(
+        directory=tmp_path, working_directory=tmp_path, command=("/bin/sh", "-c", line)
+    )
+    (tmp_path / "job.sh").write_text(executor.script(request))
+    with subprocess.Popen([executor.shell, tmp_path / "job.sh"]) as job:
+        while not (tmp_path / "begun").exists():
+            assert job.poll() is None
+
+        job.send_signal(signal.SIGUSR2)
+
+        assert job.wait(30) == 0
 
 
 def test_everything_asked_for_is_in_the_script(request_for: MakeRequest) -> None:

@@ -71,8 +71,12 @@ def submission_error(said: str, waits: bool) -> ExecutorError:
     return SubmissionRefusedError(f"LSF refused the job: {said}")
 
 
-def full(said: str) -> SubmissionDeferredError | None:
+class TriedInVainError(SubmissionDeferredError):
+    """Too many jobs wait, and bsub was ended while it tried again and again."""
+
+
+def full(said: str) -> TriedInVainError | None:
     """What it means that bsub did not end, where it had said that too many jobs wait."""
     if _RETRYING.search(said) is None:
         return None
-    return SubmissionDeferredError(f"bsub: {' '.join(said.split())}")
+    return TriedInVainError(f"bsub: {' '.join(said.split())}")

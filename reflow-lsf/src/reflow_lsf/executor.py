@@ -114,6 +114,8 @@ class LSFExecutor(BatchExecutor):
             return super().submit_one(request, after)
         except complaints.ParentUnknownError:
             return super().submit_one(request)
+        except complaints.TriedInVainError as error:
+            return submission.got_through(request, error, self.find)
 
     @cached_property
     def _is_openlava(self) -> bool:

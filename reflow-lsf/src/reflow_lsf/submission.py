@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reflow.plugin_api import CommandResult, JobHandle, JobRequest, SubmissionRefusedError
+from reflow.plugin_api import (
+    CommandResult,
+    ExecutorError,
+    JobHandle,
+    JobRequest,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
 
 from reflow_lsf import environment
 from reflow_lsf.directives import begin_time, is_long
@@ -65,4 +75,25 @@ def not_in_openlava(option: str) -> SubmissionRefusedError:
     return SubmissionRefusedError(
         f"OpenLava's bsub has no {option}: leave that option out, or, for GPUs, set gpu_option "
         "under [executor.lsf] to what asks for them here, such as -R 'rusage[gpu={gpus}]'"
+    )
+
+
+def got_through(
+    request: JobRequest, error: ExecutorError, find: Callable[[str], Sequence[JobHandle]]
+) -> JobHandle:
+    """The job, if bsub got it in at the very moment at which it was given up; else that error.
+
+    Raises `SubmissionUncertainError` where nobody can tell.
+    """
+    try:
+        found = find(request.token)
+    except SchedulerUnavailableError as silence:
+        raise SubmissionUncertainError(f"{error}; and then: {silence}") from silence
+    if not found:
+        raise error
+    return replace(
+        found[0],
+        size=request.size,
+        submitted_at=datetime.now(UTC),
+        directory=request.directory,
     )

@@ -400,9 +400,33 @@ def test_what_bsub_sees_of_the_environment(export_environment: bool) -> None:
 
 def test_a_bsub_that_tries_for_ever_where_too_many_jobs_wait(request_for: MakeRequest) -> None:
     said = "User <a>: Pending job threshold reached. Retrying in 60 seconds..."
-    executor, _ = lsf(CommandTimeoutError("bsub did not answer", said))
+    nobody = (255, "", "Job <x> is not found\n")
+    executor, _ = lsf(CommandTimeoutError("bsub did not answer", said), nobody, nobody)
 
     with pytest.raises(SubmissionDeferredError, match="threshold reached"):
+        executor.submit(request_for())
+
+
+def test_a_bsub_that_got_through_at_the_moment_it_was_given_up(request_for: MakeRequest) -> None:
+    said = "User <a>: Pending job threshold reached. Retrying in 60 seconds..."
+    executor, _ = lsf(CommandTimeoutError("bsub did not answer", said))
+    request = request_for(size=3)
+    there = JobHandle(native_id="24", token=request.token)
+    executor.find = lambda token: [there] if token == request.token else []  # type: ignore[method-assign]
+
+    handle = executor.submit(request).job
+
+    assert (handle.native_id, handle.size, handle.directory) == ("24", 3, request.directory)
+
+
+def test_a_bsub_that_was_given_up_while_nobody_answers_is_uncertain(
+    request_for: MakeRequest,
+) -> None:
+    said = "User <a>: Pending job threshold reached. Retrying in 60 seconds..."
+    silent = CommandTimeoutError("bjobs did not answer")
+    executor, _ = lsf(CommandTimeoutError("bsub did not answer", said), silent, silent, silent)
+
+    with pytest.raises(SubmissionUncertainError):
         executor.submit(request_for())
 
 

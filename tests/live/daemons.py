@@ -20,12 +20,20 @@ class StartError(RuntimeError):
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return once the condition holds; raise `StartError` when it does not in time."""
-    end = time.monotonic() + seconds
+    """Return once the condition holds; raise `StartError` when it does not in time.
+
+    It is asked ever more seldom: many tests wait at once, on machines that are to run their jobs.
+    """
+    asked = time.monotonic()
+    end = asked + seconds
+    pause = 0.05
     while not condition():
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise StartError(f"waited {seconds:.0f} s in vain for {what}")
-        time.sleep(0.1)
+        time.sleep(max(pause, 2 * (now - asked)))
+        pause = min(pause * 1.3, 0.5)
+        asked = time.monotonic()
 
 
 def free_ports(count: int) -> list[int]:

@@ -353,16 +353,14 @@ def test_calls_of_the_scheduler_do_not_depend_on_the_number_of_elements(newcomer
     newcomer.write(MANY)
     # Without the follow-ups there is one dispatcher for each stage, and no race to be seen.
     newcomer.settings["REFLOW_DISPATCH_FOLLOW_UP"] = "false"
-    runs = {}
-    for count in (3, 20):
-        record = newcomer.folder / f"{count}.jsonl"
+    records = [newcomer.folder / f"{count}.jsonl" for count in (3, 20)]
+    # One after the other: what is found out depends on whether anything is in the queue.
+    for record in records:
         newcomer.sets("COMMAND_RECORD", record)
-        words = ("--count", str(count), "--force")
-        runs[record] = newcomer.submits(*words, run_dir=f"run-{count}")
-    for run in runs.values():
+        run = newcomer.submits("--count", record.stem, "--force", run_dir=f"run-{record.stem}")
         run.ends()
 
-    few, many = map(calls, runs)
+    few, many = map(calls, records)
     submit, cancel = newcomer.cluster.submit, newcomer.cluster.cancel
     assert few[submit] == many[submit] == 4 + 1
     assert few[cancel] == many[cancel] == 1

@@ -65,6 +65,29 @@ class Parsed:
         return any(found in names for found, _ in self.options)
 
 
+@dataclass
+class Layers:
+    """The options in force, where they may be given in several places."""
+
+    layers: list[Parsed]
+    """What was given in each place; the first counts most."""
+
+    def last(self, name: str, default: str = "") -> str:
+        """The value that counts."""
+        for layer in self.layers:
+            if layer.has(name):
+                return layer.last(name)
+        return default
+
+    def has(self, *names: str) -> bool:
+        """Whether one of these was given anywhere."""
+        return any(layer.has(*names) for layer in self.layers)
+
+    def all(self, name: str) -> list[str]:
+        """Every value; those that count most come last."""
+        return [value for layer in reversed(self.layers) for value in layer.all(name)]
+
+
 def getopt_long(
     words: Sequence[str], known: Iterable[Option], *, stop_at_operand: bool = False
 ) -> Parsed:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from reflow.testing.fakes.face import Call, Refusal
-from reflow.testing.fakes.grammar import Parsed
+from reflow.testing.fakes.grammar import Layers
 from reflow.testing.fakes.pbs.jobs import parse_size, parse_span
 
 if TYPE_CHECKING:
@@ -23,28 +23,12 @@ _OF_THE_LOGIN = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "SHLVL", "_"
 
 
 @dataclass
-class Wish:
+class Wish(Layers):
     """The options in force: the command line's over the script's."""
 
-    layers: list[Parsed]
     script: bytes | None
     script_name: str
     command: list[str]
-
-    def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
-        for layer in self.layers:
-            if layer.has(name):
-                return layer.last(name)
-        return default
-
-    def has(self, name: str) -> bool:
-        """Whether the option was given anywhere."""
-        return any(layer.has(name) for layer in self.layers)
-
-    def all(self, name: str) -> list[str]:
-        """Every value; those that count most come last."""
-        return [value for layer in reversed(self.layers) for value in layer.all(name)]
 
 
 class Submitter(ABC):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
-from reflow.testing.fakes.grammar import Parsed
+from reflow.testing.fakes.grammar import Layers, Parsed
 from reflow.testing.fakes.model import Request, Share
 from reflow.testing.fakes.sge import grammar
 from reflow.testing.fakes.sge.jobs import (
@@ -52,28 +52,12 @@ def rejected(why: str, code: int = 1) -> Refusal:
 
 
 @dataclass
-class Wish:
+class Wish(Layers):
     """The options in force: the command line's over the script's."""
 
-    layers: list[Parsed]
     script: bytes | None
     script_name: str
     arguments: list[str] = field(default_factory=list)
-
-    def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
-        for layer in self.layers:
-            if layer.has(name):
-                return layer.last(name)
-        return default
-
-    def all(self, name: str) -> list[str]:
-        """Every value; those that count most come last."""
-        return [value for layer in reversed(self.layers) for value in layer.all(name)]
-
-    def has(self, *names: str) -> bool:
-        """Whether one of these was given anywhere."""
-        return any(layer.has(*names) for layer in self.layers)
 
     def yes(self, name: str) -> bool:
         """The value of an option that is `y` or `n`."""

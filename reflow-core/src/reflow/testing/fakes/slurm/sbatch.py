@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
-from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
+from reflow.testing.fakes.grammar import BadOptionError, Layers, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Request, Share
 from reflow.testing.fakes.slurm import dependencies, indices, times
 from reflow.testing.fakes.slurm.jobs import SlurmJob, exit_code_of
@@ -79,24 +79,12 @@ def bad_value(option: str) -> Refusal:
 
 
 @dataclass
-class Wish:
+class Wish(Layers):
     """The options in force: the command line's over the environment's over the script's."""
 
-    layers: list[Parsed]
     script: bytes
     command: str = ""
     arguments: list[str] = field(default_factory=list)
-
-    def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
-        for layer in self.layers:
-            if layer.has(name):
-                return layer.last(name)
-        return default
-
-    def has(self, name: str) -> bool:
-        """Whether the option was given anywhere."""
-        return any(layer.has(name) for layer in self.layers)
 
     def count(self, name: str, option: str | None = None) -> int | None:
         """A positive number, None where the option is absent."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reflow.config import Config
+from reflow.config import Config, DispatchSettings
 from reflow.engine.image import RunImage
 from reflow.engine.names import token
 from reflow.engine.requests import dispatch_request
@@ -26,6 +26,12 @@ MOST_DOUBLED = 16
 """How often the time to the next watchdog is doubled; the longest is reached long before."""
 
 log = logging.getLogger("reflow.engine")
+
+
+def is_watched(executor: Executor, config: DispatchSettings) -> bool:
+    """Whether runs have a watchdog: it is wanted, and the executor can have jobs begin later."""
+    able = executor.capabilities
+    return able.dispatch_jobs and able.begin_time and config.watchdog
 
 
 class Watchdog:
@@ -43,8 +49,7 @@ class Watchdog:
         self._executor = executor
         self._commit = commit
         config = Config.from_dict(settings.config).dispatch
-        capable = executor.capabilities.dispatch_jobs and executor.capabilities.begin_time
-        self._wanted = capable and config.watchdog
+        self._wanted = is_watched(executor, config)
         self._first = timedelta(minutes=config.watchdog_minutes)
 
     def arm(self, within: timedelta | None = None) -> None:

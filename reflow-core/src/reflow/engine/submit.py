@@ -14,6 +14,7 @@ from reflow.engine.announce import prepare_counters
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
+from reflow.engine.continuation import is_watched
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.names import token
 from reflow.engine.plan import EARLY_SHARE
@@ -84,8 +85,7 @@ class Submitter:
         self._excludes = executor.capabilities.exclude_hosts
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
-        begins_later = executor.capabilities.begin_time
-        self._watched = continues and begins_later and config.dispatch.watchdog
+        self._watched = is_watched(executor, config.dispatch)
         self._limits: Limits | None = None
         self._ask_again_at = 0.0
         self._handed_over = 0

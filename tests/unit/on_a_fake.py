@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.batch.base import BatchExecutor
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.states import JobState
 
 from tests.e2e.support import FlowFile, until
 
+SLOW_KILL = 'kill() { builtin kill "$@"; sleep 0.5; }'
+"""A line of setup."""
 STAGES = """
 wf = Workflow("stages")
 
@@ -51,6 +56,28 @@ def shell(tmp_path: Path) -> Shell:
         )
 
     return make
+
+
+def code_when_warned(
+    executor: BatchExecutor, directory: Path, answer: str, warning: signal.Signals
+) -> int:
+    """What the script ends with whose work answers SIGTERM so: that is what the warning is to it.
+
+    `executor` is to be slow after a `kill`: then the work has ended before it is waited for again.
+    """
+    line = f"trap '{answer}' TERM; touch begun; while :; do sleep 0.05; done"
+    request = JobRequest(
+        token="convert-ab12-3",
+        command=("/bin/sh", "-c", line, "sh"),
+        directory=directory,
+        working_directory=directory,
+    )
+    script = directory / "job.sh"
+    script.write_text(executor.script(request))
+    with subprocess.Popen([executor.shell, script]) as job:
+        until(lambda: (directory / "begun").exists() or job.poll() is not None)
+        job.send_signal(warning)
+        return job.wait(30)
 
 
 def states(executor: Executor, *handles: JobHandle) -> list[JobState]:

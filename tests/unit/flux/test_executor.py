@@ -26,6 +26,7 @@ from reflow_flux.refusals import submission_error
 
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
+from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
 
 Answer = tuple[int, str, str] | Exception
 MakeRequest = Callable[..., JobRequest]
@@ -121,23 +122,10 @@ def test_the_script(request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch) -
     assert executor.script(request) == SCRIPT
 
 
-def test_work_that_ends_at_once_when_its_time_is_over_keeps_its_exit_code(
-    request_for: MakeRequest, tmp_path: Path
-) -> None:
-    # The shell is so slow that the work has ended before it can be waited for once more.
-    executor = FluxExecutor(setup=('kill() { builtin kill "$@"; sleep 0.5; }',))
-    line = "trap 'exit 5' TERM; touch begun; while :; do sleep 0.05; done"
-    request = request_for(
-        directory=tmp_path, working_directory=tmp_path, command=("/bin/sh", "-c", line)
-    )
-    (tmp_path / "job.sh").write_text(executor.script(request))
-    with subprocess.Popen([executor.shell, tmp_path / "job.sh"]) as job:
-        while not (tmp_path / "begun").exists():
-            assert job.poll() is None
+def test_work_that_ends_at_once_when_its_time_is_over_keeps_its_exit_code(tmp_path: Path) -> None:
+    executor = FluxExecutor(setup=(SLOW_KILL,))
 
-        job.send_signal(signal.SIGALRM)
-
-        assert job.wait(30) == 5
+    assert code_when_warned(executor, tmp_path, "exit 5", signal.SIGALRM) == 5
 
 
 # -- submitting ----------------------------------------------------------------------------

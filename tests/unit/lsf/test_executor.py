@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from reflow_lsf.states import STATES
 from tests.docs.pages import REPOSITORY
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
+from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
 
 Answer = tuple[int, str, str] | Exception
 MakeRequest = Callable[..., JobRequest]
@@ -114,23 +114,10 @@ while [ "$again" ]; do again=; wait "$work"; code=$?; done
 """
 
 
-def test_work_that_ends_well_as_soon_as_it_is_warned_has_ended_well(
-    request_for: MakeRequest, tmp_path: Path
-) -> None:
-    # The shell is so slow that the work has ended before it can be waited for once more.
-    executor = LSFExecutor(setup=('kill() { builtin kill "$@"; sleep 0.5; }',))
-    line = "trap 'exit 0' TERM; touch begun; while :; do sleep 0.05; done"
-    request = request_for(
-        directory=tmp_path, working_directory=tmp_path, command=("/bin/sh", "-c", line)
-    )
-    (tmp_path / "job.sh").write_text(executor.script(request))
-    with subprocess.Popen([executor.shell, tmp_path / "job.sh"]) as job:
-        while not (tmp_path / "begun").exists():
-            assert job.poll() is None
+def test_work_that_ends_well_as_soon_as_it_is_warned_has_ended_well(tmp_path: Path) -> None:
+    executor = LSFExecutor(setup=(SLOW_KILL,))
 
-        job.send_signal(signal.SIGUSR2)
-
-        assert job.wait(30) == 0
+    assert code_when_warned(executor, tmp_path, "exit 0", signal.SIGUSR2) == 0
 
 
 def test_everything_asked_for_is_in_the_script(request_for: MakeRequest) -> None:

@@ -104,10 +104,12 @@ class Bench:
 
     def until_elements_over(self, handle: JobHandle, *positions: int) -> None:
         """Wait until the scheduler says of these elements that they ended."""
-        self.until(
-            "the end of elements",
-            lambda: all(self.by_position(handle)[position].state.over for position in positions),
-        )
+
+        def over() -> bool:
+            said = self.by_position(handle)
+            return all(said[position].state.over for position in positions)
+
+        self.until("the end of elements", over)
 
     def until_at_rest(self, *handles: JobHandle) -> None:
         """Wait until these jobs neither wait nor run, whatever is known of their end.

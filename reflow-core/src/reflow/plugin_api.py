@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from reflow.model.records import Instance as Instance
     from reflow.model.records import Lease as Lease
     from reflow.model.records import LeaseRecord as LeaseRecord
+    from reflow.model.records import Note as Note
     from reflow.model.records import Outcome as Outcome
     from reflow.model.records import RequestKind as RequestKind
     from reflow.model.records import RequestRecord as RequestRecord
@@ -121,7 +122,7 @@ _HOMES = {
     "reflow.model.jobs": "LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission",
     "reflow.model.json": "Json",
     "reflow.model.records": (
-        "FailedInstance Instance Lease LeaseRecord Outcome RequestKind RequestRecord "
+        "FailedInstance Instance Lease LeaseRecord Note Outcome RequestKind RequestRecord "
         "RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState TaskRecord"
     ),
     "reflow.model.resources": "Resources parse_memory parse_time",

@@ -86,6 +86,18 @@ def test_an_older_version_is_brought_up_to_date_with_what_it_holds(
     store.close()
 
 
+def test_a_database_of_the_first_version_can_be_used(url: str, versions: Versions) -> None:
+    store = SqlStore(url)
+    store.create_run(new_run(), plain_and_array())
+    store.close()
+    with versions.database(*STEPS).writing() as session:
+        session.sql('DROP TABLE "reflow_note"')
+        session.execute(Schema.update(version=1))
+    assert store.notes(RUN) == []
+    assert version(versions.database(*STEPS)) == len(STEPS)
+    store.close()
+
+
 def test_a_version_in_between_gets_only_the_steps_it_lacks(versions: Versions) -> None:
     versions.database(*STEPS, add_place).close()
     assert version(versions.database(*STEPS, add_place)) == len(STEPS) + 1

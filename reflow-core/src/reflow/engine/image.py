@@ -11,6 +11,7 @@ from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.records import (
     Instance,
     Lease,
+    Note,
     Outcome,
     SubmissionKind,
     SubmissionRecord,
@@ -117,6 +118,7 @@ class RunImage:
         self._task_states: dict[str, TaskState | None] = {}
         self._run_state: tuple[RunState, str] | None = None
         self._requests_done: list[int] = []
+        self._notes: dict[tuple[str, str], Note] = {}
 
     def _load(self) -> None:
         records = {record.name: record for record in self.store.tasks(self.run_id)}
@@ -243,6 +245,10 @@ class RunImage:
         """Set the run's state at the next commit."""
         self._run_state = (state, message)
 
+    def note(self, task: str, key: str, text: str) -> None:
+        """Tell the user something about a task, once per key, at the next commit."""
+        self._notes.setdefault((task, key), Note(task=task, key=key, text=text))
+
     def request_done(self, key: int) -> None:
         """Forget a person's wish at the next commit."""
         self._requests_done.append(key)
@@ -260,6 +266,7 @@ class RunImage:
             or self._task_states
             or self._run_state
             or self._requests_done
+            or self._notes
         )
 
     def commit(self, lease: Lease) -> Changes:
@@ -285,6 +292,8 @@ class RunImage:
                     write.update_submission(record)
             if self._run_state is not None:
                 write.set_run_state(*self._run_state)
+            if self._notes:
+                write.add_notes(list(self._notes.values()))
             for key in self._requests_done:
                 write.drop_request(key)
         moved = [(item.task, item.index, item.state) for item in changed]

@@ -110,6 +110,8 @@ class Ingest:
         if record.interrupted and self._scheduler_knows_why:
             self.interrupted[wave.record.number, record.position] = record
             return False
+        for key, text in record.notes:
+            self._image.note(instance.task, key, text)
         spec = self._image.tasks[instance.task].spec
         reusable = spec.cache and not record.inputs_changed
         outcome = outcome_of_result(instance, record, reusable)

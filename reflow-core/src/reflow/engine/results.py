@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,71 +41,31 @@ class ResultRecord:
     log: str = ""
     peak_memory: int | None = None
     cpu_time: float | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    """Key and text of what the user should know of the task (`Note`)."""
 
     def line(self) -> bytes:
         """One line of JSON."""
-        return (
-            json.dumps(
-                [
-                    self.position,
-                    self.index,
-                    self.attempt,
-                    self.state,
-                    self.output,
-                    self.paths,
-                    self.bound_dir,
-                    self.cause,
-                    self.error,
-                    self.traceback,
-                    self.inputs_changed,
-                    self.interrupted,
-                    self.started_at,
-                    self.ended_at,
-                    self.host,
-                    self.native_id,
-                    self.log,
-                    self.peak_memory,
-                    self.cpu_time,
-                ]
-            )
-            + "\n"
-        ).encode()
+        return (json.dumps([getattr(self, name) for name in _FIELDS]) + "\n").encode()
 
     @classmethod
     def parse(cls, line: bytes) -> ResultRecord:
         """Undo `line`. Raises `ValueError` for a line that is cut or foreign."""
         values = json.loads(line.decode())
-        if not isinstance(values, list) or len(values) != len(_FIELDS):
+        if not isinstance(values, list) or not _OLDEST <= len(values) <= len(_FIELDS):
             raise ValueError("not a result record")
-        record: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
+        record: dict[str, Any] = dict(zip(_FIELDS, values, strict=False))
         record["state"] = _STATES[record["state"]]
+        record["notes"] = tuple(map(tuple, record.get("notes", ())))
         if record["cause"] is not None:
             record["cause"] = FailureCause(record["cause"])
         return cls(**record)
 
 
 _STATES = {str(state): state for state in TaskState}
-_FIELDS = (
-    "position",
-    "index",
-    "attempt",
-    "state",
-    "output",
-    "paths",
-    "bound_dir",
-    "cause",
-    "error",
-    "traceback",
-    "inputs_changed",
-    "interrupted",
-    "started_at",
-    "ended_at",
-    "host",
-    "native_id",
-    "log",
-    "peak_memory",
-    "cpu_time",
-)
+_FIELDS = tuple(field.name for field in fields(ResultRecord))
+_OLDEST = _FIELDS.index("notes")
+"""Fields of the first version; later ones are added at the end and have defaults."""
 
 
 def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:

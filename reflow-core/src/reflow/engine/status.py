@@ -32,7 +32,7 @@ def status_of(
             for item in tasks
         },
         "failed_instances": [_failure(item, item.task in arrays) for item in failures],
-        "notes": list(notes),
+        "notes": [*(note.text for note in store.notes(run_id)), *notes],
     }
 
 

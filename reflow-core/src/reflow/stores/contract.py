@@ -13,6 +13,7 @@ from reflow.model.records import (
     Instance,
     Lease,
     LeaseRecord,
+    Note,
     Outcome,
     RequestKind,
     RequestRecord,
@@ -54,6 +55,10 @@ class FencedWriter(Protocol):
         A SUCCESS outcome clears cause, error and traceback. The instance's `attempt` is left
         alone, and so is its `native_id` where the outcome has none.
         """
+        ...
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Keep notes on the run; of those with the same task and key the first stays."""
         ...
 
     def add_submission(self, record: SubmissionRecord) -> None:
@@ -152,6 +157,10 @@ class Store(Protocol):
 
     def log_of(self, run_id: str, task: str, index: int) -> str | None:
         """The recorded log of an instance's last attempt, relative to the run directory."""
+        ...
+
+    def notes(self, run_id: str) -> list[Note]:
+        """The notes on a run, in the order in which they were written."""
         ...
 
     # -- cache -----------------------------------------------------------------------------

@@ -9,19 +9,25 @@ from typing import TypeAlias
 from reflow.errors import StoreVersionError
 from reflow.stores import orm
 from reflow.stores.database import Dialect, Session
-from reflow.stores.models import SCHEMA_TABLE, TABLES, Schema
+from reflow.stores.models import SCHEMA_TABLE, TABLES, Note, Schema
 from reflow.stores.orm import Handle
 
 Step: TypeAlias = Callable[[Session], None]
 
 
 def _create_tables(session: Session) -> None:
+    """Create the tables as they are now, so that the steps below are for older databases only."""
     orm.create_tables(session.handle, TABLES)
     session.execute(Schema.insert(version=0))
 
 
-STEPS: Sequence[Step] = (_create_tables,)
-"""Step n makes version n + 1 out of version n. A step that was released never changes."""
+def _add_notes(session: Session) -> None:
+    orm.create_tables(session.handle, (Note,))
+
+
+STEPS: Sequence[Step] = (_create_tables, _add_notes)
+"""Step n makes version n + 1 out of version n; the first makes the newest out of nothing. A step
+that was released never changes."""
 
 
 def migrate(dialect: Dialect, handle: Handle, steps: Sequence[Step] = STEPS) -> None:
@@ -52,6 +58,9 @@ def _carry_out(session: Session, dialect: Dialect, steps: Sequence[Step]) -> Non
             f"this reflow knows them up to {len(steps)}. Run `pip install --upgrade reflow-core`, "
             f"or choose another store with REFLOW_STORE"
         )
+    if version == 0:
+        _create_tables(session)
+        version = len(STEPS)
     for step in steps[version:]:
         step(session)
     session.execute(Schema.update(version=len(steps)))

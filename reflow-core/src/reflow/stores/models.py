@@ -147,6 +147,20 @@ class Request(Table):
         table_name = "reflow_request"
 
 
+class Note(Table):
+    """Something about a task of a run that its user should know."""
+
+    id = Key()
+    run = BigInt()
+    task = Text()
+    key = Text()
+    text = Text()
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_note"
+        indexes = ((("run", "task", "key"), True),)
+
+
 Instance.add_index(
     Index(
         Instance,
@@ -156,4 +170,4 @@ Instance.add_index(
     )
 )
 
-TABLES = (Schema, Run, Task, Instance, Submission, NativeId, Request)
+TABLES = (Schema, Run, Task, Instance, Submission, NativeId, Request, Note)

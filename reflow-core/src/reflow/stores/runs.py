@@ -7,10 +7,11 @@ from datetime import datetime
 
 from reflow.errors import LeaseLostError, NotFoundError
 from reflow.model.json import Json
-from reflow.model.records import Lease, LeaseRecord, RunRecord, TaskRecord
+from reflow.model.records import Lease, LeaseRecord, Note, RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.stores.bulk import batch
 from reflow.stores.database import Session
+from reflow.stores.models import Note as NoteTable
 from reflow.stores.models import Run, Task
 from reflow.stores.rows import (
     LEASE_COLUMNS,
@@ -111,6 +112,16 @@ def task(session: Session, run_id: str, name: str) -> tuple[int, TaskRecord]:
             return key, record
     guess = did_you_mean(name, [record.name for _, record in there])
     raise NotFoundError(f"Run {run_id} has no task {name!r}{guess}")
+
+
+def notes(session: Session, run_id: str) -> list[Note]:
+    """The notes on a run, in the order in which they were written."""
+    query = NoteTable.select(NoteTable.task, NoteTable.key, NoteTable.text)
+    query = query.where(NoteTable.run == key_of(session, run_id)).order_by(NoteTable.id)
+    return [
+        Note(task=plain(task), key=plain(key), text=plain(text))
+        for task, key, text in session.rows(query)
+    ]
 
 
 def lease(session: Session, run_id: str) -> LeaseRecord:

@@ -13,6 +13,7 @@ from reflow.model.records import (
     Instance,
     Lease,
     LeaseRecord,
+    Note,
     RequestKind,
     RequestRecord,
     RunRecord,
@@ -153,6 +154,11 @@ class SqlStore:
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
             return instances.log_of(session, key, index)
+
+    def notes(self, run_id: str) -> list[Note]:
+        """The notes on a run, in the order in which they were written."""
+        with self._database.reading() as session:
+            return runs.notes(session, run_id)
 
     # -- cache -----------------------------------------------------------------------------
     def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:

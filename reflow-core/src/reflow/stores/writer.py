@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from reflow.errors import NotFoundError
-from reflow.model.records import Instance, Outcome, SubmissionRecord
+from reflow.model.records import Instance, Note, Outcome, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session
 from reflow.stores.models import Instance as Table
+from reflow.stores.models import Note as NoteTable
 from reflow.stores.models import Request, Run, Submission, Task
 from reflow.stores.rows import (
     instance_cells,
@@ -81,6 +82,12 @@ class SqlWriter:
         for chunk in chunks(outcomes):
             cells = outcome_cells(chunk, self._keys_of([one.task for one in chunk]), now)
             self._session.update(batch(Table, cells, _KEY, ("native_id",)), _KEY, _NO_SUCCESS)
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Keep notes on the run; of those with the same task and key the first stays."""
+        for note in notes:
+            row = {"task": stored(note.task), "key": stored(note.key), "text": stored(note.text)}
+            self._session.execute(NoteTable.insert(run=self._run, **row).on_conflict_ignore())
 
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""

@@ -43,6 +43,7 @@ from reflow.model.records import (
     Instance,
     Lease,
     LeaseRecord,
+    Note,
     Outcome,
     RequestKind,
     RunRecord,
@@ -1178,6 +1179,15 @@ class StoreConformance:
             store.add_native_id(RUN, "t1", "5")
 
     # -- what people ask -------------------------------------------------------------------
+    def test_of_notes_on_a_task_the_first_of_a_key_stays(self, store: Store, lease: Lease) -> None:
+        first = Note(task="prepare", key="argument x", text="it is changed")
+        other = Note(task="prepare", key="argument y", text=HOSTILE)
+        self.written(store, lease, lambda write: write.add_notes([first, other]))
+        again = replace(first, text="it is changed once more")
+        elsewhere = replace(first, task=TASK)
+        self.written(store, lease, lambda write: write.add_notes([again, elsewhere]))
+        assert store.notes(RUN) == [first, other, elsewhere]
+
     def test_a_wish_leaves_a_mark_and_stays_until_it_is_carried_out(
         self, store: Store, lease: Lease
     ) -> None:

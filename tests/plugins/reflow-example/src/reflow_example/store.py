@@ -25,6 +25,7 @@ from reflow.plugin_api import (
     Lease,
     LeaseLostError,
     LeaseRecord,
+    Note,
     NotFoundError,
     Outcome,
     RequestKind,
@@ -71,6 +72,7 @@ CREATE TABLE native_id (
     key INTEGER PRIMARY KEY, submission, native_id, UNIQUE (submission, native_id)
 );
 CREATE TABLE request (key INTEGER PRIMARY KEY AUTOINCREMENT, run, kind, task);
+CREATE TABLE note (place INTEGER PRIMARY KEY, run, task, key, text, UNIQUE (run, task, key));
 """
 # --8<-- [end:schema]
 
@@ -521,6 +523,12 @@ class LedgerStore:
             opened.insert("request", run=key, kind=cell(kind), task=cell(task))
             opened.rows("UPDATE run SET mark = 1 WHERE key = ?", key)
 
+    def notes(self, run_id: str) -> list[Note]:
+        """The notes on a run, in the order in which they were written."""
+        with self._reading() as opened:
+            key = _run_key(opened, run_id)
+            return _select(opened, Note, "FROM note WHERE run = ? ORDER BY place", key)
+
     def requests(self, run_id: str) -> list[RequestRecord]:
         """Wishes not yet carried out, oldest first."""
         with self._reading() as opened:
@@ -586,6 +594,11 @@ class LedgerWriter:
         found = self._update([self._row(one) for one in instances])
         if found < len(instances):
             raise NotFoundError(f"{len(instances) - found} instances were never added")
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Keep notes on the run; of those with the same task and key the first stays."""
+        for note in notes:
+            self._session.insert("note", run=self._run, **_cells(note))
 
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from reflow.errors import StoreError, StoreVersionError
+from reflow.model.records import RequestKind
 from reflow.stores import orm
 from reflow.stores.database import Database, Session
 from reflow.stores.migrations import STEPS, Step, migrate
@@ -92,8 +93,14 @@ def test_a_database_of_the_first_version_can_be_used(url: str, versions: Version
     store.close()
     with versions.database(*STEPS).writing() as session:
         session.sql('DROP TABLE "reflow_note"')
+        session.sql('ALTER TABLE "reflow_run" DROP COLUMN "uid"')
+        session.sql('ALTER TABLE "reflow_request" DROP COLUMN "uid"')
+        session.sql('ALTER TABLE "reflow_request" DROP COLUMN "options"')
         session.execute(Schema.update(version=1))
     assert store.notes(RUN) == []
+    assert store.run(RUN) == new_run()
+    store.add_request(RUN, RequestKind.CANCEL)
+    assert [request.options for request in store.requests(RUN)] == [{}]
     assert version(versions.database(*STEPS)) == len(STEPS)
     store.close()
 

@@ -172,6 +172,7 @@ def _record(settings: RunSettings, graph: Graph) -> RunRecord:
         run_dir=settings.run_dir,
         created_at=datetime.now(UTC),
         executor=settings.executor,
+        uid=os.geteuid(),
         parameters={
             name: _readable(loads(text), graph.parameters[name].declared.annotation)
             for name, text in settings.parameters.items()

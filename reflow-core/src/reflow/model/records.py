@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,8 @@ class RunRecord:
     """Encoded, by keyword."""
     message: str = ""
     """Why the run ended, where there is more to say than its state."""
+    uid: int | None = None
+    """Number of the user who submitted it, for people: the run directory decides whose it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,10 @@ class RequestRecord:
     key: int
     kind: RequestKind
     task: str | None = None
+    uid: int | None = None
+    """Number of the user who asked."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """What else was said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

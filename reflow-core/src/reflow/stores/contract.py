@@ -224,7 +224,15 @@ class Store(Protocol):
         ...
 
     # -- what people ask -------------------------------------------------------------------
-    def add_request(self, run_id: str, kind: RequestKind, task: str | None = None) -> None:
+    def add_request(
+        self,
+        run_id: str,
+        kind: RequestKind,
+        task: str | None = None,
+        *,
+        uid: int | None = None,
+        options: Mapping[str, Json] | None = None,
+    ) -> None:
         """Leave a wish and a mark for the holder of the lease, in one transaction."""
         ...
 

@@ -21,11 +21,18 @@ def _create_tables(session: Session) -> None:
     session.execute(Schema.insert(version=0))
 
 
-def _add_notes(session: Session) -> None:
+def _to_2(session: Session) -> None:
+    """Add notes, and who submitted a run and who asked for something."""
     orm.create_tables(session.handle, (Note,))
+    for table, column, kind in (
+        ("reflow_run", "uid", "BIGINT"),
+        ("reflow_request", "uid", "BIGINT"),
+        ("reflow_request", "options", "TEXT NOT NULL DEFAULT '{}'"),
+    ):
+        session.sql(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
 
 
-STEPS: Sequence[Step] = (_create_tables, _add_notes)
+STEPS: Sequence[Step] = (_create_tables, _to_2)
 """Step n makes version n + 1 out of version n; the first makes the newest out of nothing. A step
 that was released never changes."""
 

@@ -38,6 +38,7 @@ class Run(Table):
     beat = BigInt()
     mark = Int()
     owner = Text(null=True)
+    uid = BigInt(null=True)
 
     class Meta:  # noqa: D106
         table_name = "reflow_run"
@@ -142,6 +143,8 @@ class Request(Table):
     run = BigInt(index=True)
     kind = Text()
     task = Text(null=True)
+    uid = BigInt(null=True)
+    options = Text(constraints=[default("{}")])
 
     class Meta:  # noqa: D106
         table_name = "reflow_request"

@@ -68,6 +68,7 @@ RUN_COLUMNS = (
     "executor",
     "parameters",
     "message",
+    "uid",
 )
 
 
@@ -83,12 +84,13 @@ def run_row(run: RunRecord) -> Row:
         stored(run.executor),
         to_json(dict(run.parameters)),
         stored(run.message),
+        run.uid,
     )
 
 
 def run_record(row: Row) -> RunRecord:
     """From the order of `RUN_COLUMNS`."""
-    run_id, workflow, state, run_dir, created, finished, executor, parameters, message = row
+    run_id, workflow, state, run_dir, created, finished, executor, parameters, message, uid = row
     return RunRecord(
         run_id=plain(run_id),
         workflow=plain(workflow),
@@ -99,6 +101,7 @@ def run_record(row: Row) -> RunRecord:
         executor=plain(executor),
         parameters=json.loads(parameters),
         message=plain(message),
+        uid=uid,
     )
 
 
@@ -329,6 +332,12 @@ def submission_record(row: Row, native_ids: tuple[str, ...]) -> SubmissionRecord
 
 
 def request_record(row: Row) -> RequestRecord:
-    """From key, kind and task."""
-    key, kind, task = row
-    return RequestRecord(key=key, kind=RequestKind(kind), task=plain_or_none(task))
+    """From key, kind, task, uid and options."""
+    key, kind, task, uid, options = row
+    return RequestRecord(
+        key=key,
+        kind=RequestKind(kind),
+        task=plain_or_none(task),
+        uid=uid,
+        options=json.loads(options),
+    )

@@ -227,10 +227,19 @@ class SqlStore:
             submissions.add_native_id(session, run_id, token, native_id)
 
     # -- what people ask -------------------------------------------------------------------
-    def add_request(self, run_id: str, kind: RequestKind, task: str | None = None) -> None:
+    def add_request(
+        self,
+        run_id: str,
+        kind: RequestKind,
+        task: str | None = None,
+        *,
+        uid: int | None = None,
+        options: Mapping[str, Json] | None = None,
+    ) -> None:
         """Leave a wish and a mark for the holder of the lease, in one transaction."""
         with self._database.writing() as session:
-            submissions.ask(session, run_id, kind, task)
+            request = RequestRecord(key=0, kind=kind, task=task, uid=uid, options=options or {})
+            submissions.ask(session, run_id, request)
 
     def requests(self, run_id: str) -> list[RequestRecord]:
         """Wishes not yet carried out, oldest first."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reflow.errors import NotFoundError
-from reflow.model.records import RequestKind, RequestRecord, SubmissionRecord, SubmissionState
+from reflow.model.records import RequestRecord, SubmissionRecord, SubmissionState
 from reflow.stores import runs
 from reflow.stores.database import Session
 from reflow.stores.models import NativeId, Request, Submission
 from reflow.stores.orm import fn
-from reflow.stores.rows import SUBMISSION_COLUMNS, request_record, submission_record
+from reflow.stores.rows import SUBMISSION_COLUMNS, request_record, submission_record, to_json
 from reflow.stores.text import plain, stored, stored_or_none
 
 _SUBMISSION = [getattr(Submission, column) for column in SUBMISSION_COLUMNS]
@@ -56,15 +56,23 @@ def add_native_id(session: Session, run_id: str, token: str, native_id: str) -> 
     )
 
 
-def ask(session: Session, run_id: str, kind: RequestKind, task: str | None) -> None:
-    """Leave a wish and a mark."""
+def ask(session: Session, run_id: str, request: RequestRecord) -> None:
+    """Leave a wish and a mark; the key of the record is not looked at."""
     key = runs.key_of(session, run_id)
     runs.set_mark(session, key, True)
-    session.execute(Request.insert(run=key, kind=kind.value, task=stored_or_none(task)))
+    session.execute(
+        Request.insert(
+            run=key,
+            kind=request.kind.value,
+            task=stored_or_none(request.task),
+            uid=request.uid,
+            options=to_json(dict(request.options)),
+        )
+    )
 
 
 def requests(session: Session, run_id: str) -> list[RequestRecord]:
     """Wishes not yet carried out, oldest first."""
-    query = Request.select(Request.id, Request.kind, Request.task)
+    query = Request.select(Request.id, Request.kind, Request.task, Request.uid, Request.options)
     query = query.where(Request.run == runs.key_of(session, run_id)).order_by(Request.id)
     return [request_record(row) for row in session.rows(query)]

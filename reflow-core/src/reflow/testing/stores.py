@@ -270,6 +270,7 @@ class StoreConformance:
             executor="pond",
             parameters={"deep": [1, 2.5, None, True, {"ü": "é\x00"}], "big": 10**30},
             message="out of water",
+            uid=2**31,
         )
         assert store.create_run(run, plain_and_array())
         assert store.run(RUN) == run
@@ -1192,8 +1193,10 @@ class StoreConformance:
         self, store: Store, lease: Lease
     ) -> None:
         store.add_request(RUN, RequestKind.CANCEL)
-        store.add_request(RUN, RequestKind.RETRY, TASK)
+        said: dict[str, Json] = {"changed": True, "source": "\u00e9"}
+        store.add_request(RUN, RequestKind.RETRY, TASK, uid=1000, options=said)
         first, second = store.requests(RUN)
+        assert (first.uid, first.options, second.uid, second.options) == (None, {}, 1000, said)
         assert (first.kind, first.task) == (RequestKind.CANCEL, None)
         assert (second.kind, second.task) == (RequestKind.RETRY, TASK)
         assert store.beat(lease) is True

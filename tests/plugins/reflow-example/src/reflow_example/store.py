@@ -52,7 +52,7 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, run_id UNIQUE, workflow, state, run_dir, created_at, finished_at,
-    executor, parameters, message, epoch DEFAULT 0, beat DEFAULT 0, mark DEFAULT 0, owner
+    executor, parameters, message, uid, epoch DEFAULT 0, beat DEFAULT 0, mark DEFAULT 0, owner
 );
 CREATE TABLE task (
     key INTEGER PRIMARY KEY, run, name, ordinal, array, size, state, UNIQUE (run, name)
@@ -71,7 +71,7 @@ CREATE TABLE submission (
 CREATE TABLE native_id (
     key INTEGER PRIMARY KEY, submission, native_id, UNIQUE (submission, native_id)
 );
-CREATE TABLE request (key INTEGER PRIMARY KEY AUTOINCREMENT, run, kind, task);
+CREATE TABLE request (key INTEGER PRIMARY KEY AUTOINCREMENT, run, kind, task, uid, options);
 CREATE TABLE note (place INTEGER PRIMARY KEY, run, task, key, text, UNIQUE (run, task, key));
 """
 # --8<-- [end:schema]
@@ -516,11 +516,21 @@ class LedgerStore:
             opened.insert("native_id", submission=found[0][0], native_id=cell(native_id))
 
     # -- what people ask -------------------------------------------------------------------
-    def add_request(self, run_id: str, kind: RequestKind, task: str | None = None) -> None:
+    def add_request(
+        self,
+        run_id: str,
+        kind: RequestKind,
+        task: str | None = None,
+        *,
+        uid: int | None = None,
+        options: Mapping[str, Json] | None = None,
+    ) -> None:
         """Leave a wish and a mark for the holder of the lease, in one transaction."""
+        request = RequestRecord(key=0, kind=kind, task=task, uid=uid, options=options or {})
+        cells = {name: value for name, value in _cells(request).items() if name != "key"}
         with self._writing() as opened:
             key = _run_key(opened, run_id)
-            opened.insert("request", run=key, kind=cell(kind), task=cell(task))
+            opened.insert("request", run=key, **cells)
             opened.rows("UPDATE run SET mark = 1 WHERE key = ?", key)
 
     def notes(self, run_id: str) -> list[Note]:

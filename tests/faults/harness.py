@@ -251,7 +251,7 @@ class Case:
             (record,) = store.list_runs()
             found = store.instances(record.run_id)
             results = {
-                task: [json.loads(text) for _, text in store.outputs(record.run_id, task)]
+                task: [json.loads(text) for _, text, _ in store.outputs(record.run_id, task)]
                 for task in ("items", "each")
             }
             journal = self.run_dir / "journal"

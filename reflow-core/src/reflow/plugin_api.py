@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from reflow.model.records import Outcome as Outcome
     from reflow.model.records import RequestKind as RequestKind
     from reflow.model.records import RequestRecord as RequestRecord
+    from reflow.model.records import Reuse as Reuse
     from reflow.model.records import RunRecord as RunRecord
     from reflow.model.records import StoredOutput as StoredOutput
     from reflow.model.records import SubmissionKind as SubmissionKind
@@ -123,7 +124,7 @@ _HOMES = {
     "reflow.model.json": "Json",
     "reflow.model.records": (
         "FailedInstance Instance Lease LeaseRecord Note Outcome RequestKind RequestRecord "
-        "RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState TaskRecord"
+        "Reuse RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState TaskRecord"
     ),
     "reflow.model.resources": "Resources parse_memory parse_time",
     "reflow.model.states": "FailureCause JobState RunState TaskState",

@@ -90,7 +90,7 @@ class Run:
         from reflow.values.text import loads
 
         record = self._task(task)
-        texts = [text for _, text in self._store.outputs(self.run_id, task)]
+        texts = [text for _, text, _ in self._store.outputs(self.run_id, task)]
         if record.size is None or len(texts) < record.size:
             raise NotReadyError(self._not_ready(record, len(texts)))
         codecs, returns = plugin_codecs(), self._annotation(task)

@@ -77,7 +77,7 @@ class TaskArguments:
     def _outputs(self, step: str) -> list[Part]:
         """The output of each element of a step, by index."""
         found: list[Part] = [None] * (self._image.tasks[step].size or 0)
-        for index, text in self._image.store.outputs(self._run_id, step):
+        for index, text, _ in self._image.store.outputs(self._run_id, step):
             found[index] = text
         return found
 

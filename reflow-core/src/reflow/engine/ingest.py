@@ -14,7 +14,7 @@ from reflow.engine.outcomes import outcome_of_result
 from reflow.engine.results import ResultReader, ResultRecord
 from reflow.engine.settings import RunSettings
 from reflow.model.jobs import JobStatus
-from reflow.model.records import Instance, Outcome, SubmissionState
+from reflow.model.records import Instance, Outcome, Reuse, SubmissionState
 from reflow.model.states import FailureCause, TaskState
 
 COMMIT_EVERY = 5_000
@@ -88,7 +88,7 @@ class Ingest:
         record = self.interrupted.pop((wave.record.number, position), None)
         if record is None:
             return False
-        self.fail(instance, outcome_of_result(instance, record, False, status))
+        self.fail(instance, outcome_of_result(instance, record, Reuse.NEVER, status))
         return True
 
     def _reader(self, wave: WaveImage) -> ResultReader:
@@ -113,7 +113,7 @@ class Ingest:
         for key, text in record.notes:
             self._image.note(instance.task, key, text)
         spec = self._image.tasks[instance.task].spec
-        reusable = spec.cache and not record.inputs_changed
+        reusable = Reuse(spec.cache and not record.inputs_changed)
         outcome = outcome_of_result(instance, record, reusable)
         if record.state is TaskState.SUCCESS:
             self._image.settle(instance, outcome)

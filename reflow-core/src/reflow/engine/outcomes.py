@@ -7,12 +7,12 @@ import signal as signals
 from reflow.engine.execute import RESULT_NOT_WRITTEN
 from reflow.engine.results import ResultRecord
 from reflow.model.jobs import JobStatus
-from reflow.model.records import Instance, Outcome
+from reflow.model.records import Instance, Outcome, Reuse
 from reflow.model.states import FailureCause, JobState, TaskState
 
 
 def outcome_of_result(
-    instance: Instance, record: ResultRecord, reusable: bool, status: JobStatus | None = None
+    instance: Instance, record: ResultRecord, reusable: Reuse, status: JobStatus | None = None
 ) -> Outcome:
     """What a result file says, with the cause that the scheduler knows where a signal ended it."""
     state, cause, error = record.state, record.cause, record.error

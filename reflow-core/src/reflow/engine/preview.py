@@ -70,7 +70,7 @@ class _Overlay:
     def __init__(self, store: Store, graph: Graph) -> None:
         self._store = store
         self._graph = graph
-        self.hits: dict[str, dict[int, int]] = {name: {} for name in graph.tasks}
+        self.hits: dict[str, dict[int, StoredOutput]] = {name: {} for name in graph.tasks}
 
     def tasks(self, run_id: str) -> list[TaskRecord]:
         return [
@@ -87,9 +87,9 @@ class _Overlay:
     def submissions(self, run_id: str) -> list[SubmissionRecord]:
         return []
 
-    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str]]:
-        for index, key in sorted(self.hits[task].items()):
-            yield index, self._store.output(key)
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
+        for index, hit in sorted(self.hits[task].items()):
+            yield index, self._store.output(hit.key), hit.paths
 
     def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
         return self._store.find_outputs(identities)
@@ -189,7 +189,7 @@ def _foresee(
         )
         image.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
         if hit is not None:
-            overlay.hits[shown.name][instance.index] = hit.key
+            overlay.hits[shown.name][instance.index] = hit
 
 
 def _readable(

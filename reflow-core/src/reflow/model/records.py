@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from reflow.model.json import Json
@@ -81,6 +81,15 @@ class Instance:
     """File server time before which it must not be submitted again."""
 
 
+class Reuse(IntEnum):
+    """Whether other runs may use a result."""
+
+    NEVER = 0
+    NOW = 1
+    LATER = 2
+    """Once `FencedWriter.allow_reuse` says so of its wave."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What is recorded when an instance ends, from its result or from the scheduler."""
@@ -95,7 +104,7 @@ class Outcome:
     """JSON of what was recorded about the files in it; None where there are none."""
     bound_dir: str | None = None
     """The run directory it may be reused in; None for anywhere."""
-    reusable: bool = True
+    reusable: Reuse = Reuse.NOW
     cause: FailureCause | None = None
     error: str = ""
     traceback: str = ""

@@ -61,6 +61,10 @@ class FencedWriter(Protocol):
         """Keep notes on the run; of those with the same task and key the first stays."""
         ...
 
+    def allow_reuse(self, wave: int) -> None:
+        """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
+        ...
+
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""
         ...
@@ -148,9 +152,10 @@ class Store(Protocol):
         """Instances in order of task and index."""
         ...
 
-    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str]]:
-        """(index, output) of every SUCCESS instance in index order; cached ones included.
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
+        """(index, output, paths) of every SUCCESS instance in index order; cached ones included.
 
+        Of a cached one, both are those of its source.
         Reads as it goes, so that a large task does not have to fit in memory.
         """
         ...

@@ -110,14 +110,18 @@ def _chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, 
 
 
 def outputs(session: Session, task: int, after: int, size: int) -> list[Row]:
-    """Index and output of the SUCCESS instances behind an index, in index order.
+    """Index, output and paths of the SUCCESS instances behind an index, in index order.
 
-    The output is the instance's own, or else the one it took over.
+    Output and paths are the instance's own, or else those it took over.
     """
     source = Table.alias()
     return list(
         session.rows(
-            Table.select(Table.idx, fn.COALESCE(Table.output, source.output))
+            Table.select(
+                Table.idx,
+                fn.COALESCE(Table.output, source.output),
+                fn.COALESCE(Table.paths, source.paths),
+            )
             .join(source, LEFT, on=(source.id == Table.source))
             .where((Table.task == task) & (Table.idx > after) & (Table.state == "SUCCESS"))
             .order_by(Table.idx)

@@ -214,7 +214,7 @@ def outcome_cells(outcomes: Sequence[Outcome], tasks: Sequence[int], recorded_at
             blank if well else value for well, value in zip(success, cells[name], strict=True)
         ]
     cells["reusable"] = [
-        int(well and may and output is not None)
+        int(may) if well and output is not None else 0
         for well, may, output in zip(success, cells["reusable"], cells["output"], strict=True)
     ]
     for name in ("state", "cause"):

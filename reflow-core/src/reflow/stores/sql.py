@@ -26,7 +26,7 @@ from reflow.stores import filters, instances, runs, submissions
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
 from reflow.stores.migrations import migrate
-from reflow.stores.text import plain
+from reflow.stores.text import plain, plain_or_none
 from reflow.stores.url import PostgresUrl, SqliteUrl, parse_url
 from reflow.stores.writer import SqlWriter
 
@@ -125,18 +125,18 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.instances(session, run_id, task, states)
 
-    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str]]:
-        """(index, output) of every SUCCESS instance in index order; cached ones included."""
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
+        """(index, output, paths) of every SUCCESS instance in index order; cached ones included."""
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
         return self._outputs(run_id, task, key)
 
-    def _outputs(self, run_id: str, task: str, key: int) -> Iterator[tuple[int, str]]:
+    def _outputs(self, run_id: str, task: str, key: int) -> Iterator[tuple[int, str, str | None]]:
         after = -1
         while True:
             with self._database.reading() as session:
                 page = instances.outputs(session, key, after, PAGE)
-            for index, output in page:
+            for index, output, paths in page:
                 if output is None:
                     # Leaving it out would make a gathered list too short, in silence.
                     raise StoreError(
@@ -144,7 +144,7 @@ class SqlStore:
                         f"store holds no output of it; submit the workflow again with "
                         f"force_tasks=[{task!r}]"
                     )
-                yield index, plain(output)
+                yield index, plain(output), plain_or_none(paths)
             if len(page) < PAGE:
                 return
             after = page[-1][0]

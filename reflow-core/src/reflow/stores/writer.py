@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from reflow.errors import NotFoundError
-from reflow.model.records import Instance, Note, Outcome, SubmissionRecord
+from reflow.model.records import Instance, Note, Outcome, Reuse, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session
@@ -88,6 +88,16 @@ class SqlWriter:
         for note in notes:
             row = {"task": stored(note.task), "key": stored(note.key), "text": stored(note.text)}
             self._session.execute(NoteTable.insert(run=self._run, **row).on_conflict_ignore())
+
+    def allow_reuse(self, wave: int) -> None:
+        """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
+        self._session.execute(
+            Table.update(reusable=Reuse.NOW.value).where(
+                Table.task.in_(list(self._keys.values()))
+                & (Table.wave == wave)
+                & (Table.reusable == Reuse.LATER.value)
+            )
+        )
 
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""

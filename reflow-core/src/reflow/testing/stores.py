@@ -46,6 +46,7 @@ from reflow.model.records import (
     Note,
     Outcome,
     RequestKind,
+    Reuse,
     RunRecord,
     SubmissionKind,
     SubmissionRecord,
@@ -205,6 +206,11 @@ class StoreConformance:
         with store.fenced(lease) as writer:
             for write in writes:
                 write(writer)
+
+    @staticmethod
+    def texts(store: Store) -> dict[int, str]:
+        """The outputs of the array task, by index."""
+        return {index: text for index, text, _ in store.outputs(RUN, TASK)}
 
     def with_elements(self, store: Store, lease: Lease, number: int) -> list[Instance]:
         """Elements of the array task, added."""
@@ -373,7 +379,7 @@ class StoreConformance:
         assert (shown.task, shown.error, shown.traceback) == (HOSTILE,) * 3
         assert (shown.log, shown.job_id) == (HOSTILE,) * 2
         assert store.log_of(HOSTILE, HOSTILE, 0) == HOSTILE
-        assert list(store.outputs(HOSTILE, HOSTILE)) == [(1, HOSTILE)]
+        assert list(store.outputs(HOSTILE, HOSTILE)) == [(1, HOSTILE, HOSTILE)]
         (found,) = store.find_outputs([HOSTILE])[HOSTILE]
         assert (found.paths, found.bound_dir, found.run_id) == (HOSTILE,) * 3
         store.add_request(HOSTILE, RequestKind.RETRY, HOSTILE)
@@ -655,7 +661,7 @@ class StoreConformance:
         for outcomes in ([success(log="first.log", native_id="1")], [later], [failure()]):
             with store.fenced(lease) as write:
                 write.record_outcomes(outcomes)
-            assert list(store.outputs(RUN, TASK)) == [(0, '"0"')]
+            assert self.texts(store) == {0: '"0"'}
             assert store.log_of(RUN, TASK, 0) == "first.log"
             assert store.instances(RUN)[0].native_id == "1"
         assert store.failures(RUN) == []
@@ -668,7 +674,7 @@ class StoreConformance:
         others = [success(index) for index in range(1, padding + 1)]
         same = [failure(), success(output='"first"'), success(output='"second"'), failure()]
         self.written(store, lease, lambda write: write.record_outcomes([*others, *same]))
-        assert next(iter(store.outputs(RUN, TASK))) == (0, '"first"')
+        assert self.texts(store)[0] == '"first"'
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: padding + 1}
 
     def test_a_success_clears_what_was_said_of_a_failure(self, store: Store, lease: Lease) -> None:
@@ -714,14 +720,14 @@ class StoreConformance:
             lambda write: write.update_instances([instance]),
             lambda write: write.record_outcomes([success()]),
         )
-        assert list(store.outputs(RUN, TASK)) == [(0, '"0"')]
+        assert self.texts(store) == {0: '"0"'}
 
     def test_results_that_look_like_nothing_are_results(self, store: Store, lease: Lease) -> None:
         texts = ["null", "0", '""', "[]", "false"]
         self.with_elements(store, lease, len(texts))
         outcomes = [success(index, output=text) for index, text in enumerate(texts)]
         self.written(store, lease, lambda write: write.record_outcomes(outcomes))
-        assert list(store.outputs(RUN, TASK)) == list(enumerate(texts))
+        assert self.texts(store) == dict(enumerate(texts))
 
     def test_outputs_can_be_read_while_others_are_written(self, store: Store, lease: Lease) -> None:
         number = 2_500
@@ -732,14 +738,14 @@ class StoreConformance:
         first = next(outputs)
         late = Instance(task="prepare", index=0)
         self.written(store, lease, lambda write: write.add_instances([late]))
-        assert [first, *outputs] == [(index, f'"{index}"') for index in range(number)]
+        assert [first, *outputs] == [(index, f'"{index}"', None) for index in range(number)]
 
     def test_outputs_are_those_of_success_alone(self, store: Store, lease: Lease) -> None:
         self.with_elements(store, lease, 4)
         self.written(
             store, lease, lambda write: write.record_outcomes([success(3), failure(1), success(0)])
         )
-        assert [index for index, _ in store.outputs(RUN, TASK)] == [0, 3]
+        assert list(self.texts(store)) == [0, 3]
         assert list(store.outputs(RUN, "prepare")) == []
 
     def test_a_success_without_an_output_is_an_error_rather_than_left_out(
@@ -795,7 +801,7 @@ class StoreConformance:
         assert [result.run_id for result in store.find_outputs(["a"])["a"]] == ["slow", "quick"]
 
     def test_what_failed_or_may_not_be_reused_is_not_found(self, store: Store) -> None:
-        self.with_result(store, "kept", "a", reusable=False)
+        self.with_result(store, "kept", "a", reusable=Reuse.NEVER)
         self.with_result(store, "failed", "b", state=TaskState.FAILED, output=None)
         assert store.find_outputs(["a", "b"]) == {}
 
@@ -806,14 +812,54 @@ class StoreConformance:
             task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=result.key
         )
         self.written(store, lease, lambda write: write.add_instances([cached]))
-        assert list(store.outputs(RUN, TASK)) == [(0, '"A"')]
+        assert self.texts(store) == {0: '"A"'}
         assert store.instances(RUN) == [cached]
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: 1}
         assert store.cached(RUN) == {TASK: 1}
         # It is one result still, and the copy stays a success whatever comes later.
         assert len(store.find_outputs(["a"])["a"]) == 1
         self.written(store, lease, lambda write: write.record_outcomes([success(), failure()]))
-        assert list(store.outputs(RUN, TASK)) == [(0, '"A"')]
+        assert self.texts(store) == {0: '"A"'}
+
+    def test_what_was_recorded_of_files_comes_with_an_output(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_result(store, "one", "a", output='"A"', paths="[1]")
+        (result,) = store.find_outputs(["a"])["a"]
+        cached = Instance(
+            task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=result.key
+        )
+        own = Instance(task=TASK, index=1)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances([cached, own]),
+            lambda write: write.record_outcomes([success(1, output='"B"', paths="[2]")]),
+        )
+        assert list(store.outputs(RUN, TASK)) == [(0, '"A"', "[1]"), (1, '"B"', "[2]")]
+
+    def test_a_result_that_waits_for_its_wave_is_found_once_that_is_allowed(
+        self, store: Store, lease: Lease
+    ) -> None:
+        waves = {"a": 1, "b": 2}
+        elements = [
+            Instance(task=TASK, index=index, identity=identity, wave=wave)
+            for index, (identity, wave) in enumerate(waves.items())
+        ]
+        never = Instance(task=TASK, index=2, identity="c", wave=1)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances([*elements, never]),
+            lambda write: write.record_outcomes(
+                [success(index, reusable=Reuse.LATER) for index in range(2)]
+            ),
+            lambda write: write.record_outcomes([success(2, reusable=Reuse.NEVER)]),
+        )
+        self.with_result(store, "other", "d", reusable=Reuse.LATER)
+        assert store.find_outputs([*waves, "c", "d"]) == {}
+        self.written(store, lease, lambda write: write.allow_reuse(1))
+        assert list(store.find_outputs([*waves, "c", "d"])) == ["a"]
 
     def test_an_output_of_its_own_replaces_one_that_was_taken_over(
         self, store: Store, lease: Lease
@@ -823,7 +869,7 @@ class StoreConformance:
         again = Instance(task=TASK, index=0, state=TaskState.PENDING, source=result.key)
         self.written(store, lease, lambda write: write.add_instances([again]))
         self.written(store, lease, lambda write: write.record_outcomes([success(output='"B"')]))
-        assert list(store.outputs(RUN, TASK)) == [(0, '"B"')]
+        assert self.texts(store) == {0: '"B"'}
 
     def test_an_unknown_key_is_an_error(self, store: Store) -> None:
         with pytest.raises(NotFoundError, match="12345"):
@@ -1230,9 +1276,9 @@ class StoreConformance:
         )
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: number - 1, TaskState.FAILED: 1}
         assert [one.index for one in store.failures(RUN)] == [bad]
-        assert list(store.outputs(RUN, TASK)) == [
-            (index, '"new"' if index < fresh else '"A"') for index in range(number) if index != bad
-        ]
+        assert self.texts(store) == {
+            index: '"new"' if index < fresh else '"A"' for index in range(number) if index != bad
+        }
         assert len(store.find_outputs([one.identity or "" for one in new])) == fresh - 1
         assert len(store.instances(RUN)) == number
 
@@ -1240,4 +1286,4 @@ class StoreConformance:
         self.with_elements(store, lease, 1)
         text = '"' + "x" * 20_000_000 + '"'
         self.written(store, lease, lambda write: write.record_outcomes([success(output=text)]))
-        assert list(store.outputs(RUN, TASK)) == [(0, text)]
+        assert self.texts(store) == {0: text}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -63,7 +63,7 @@ CREATE TABLE instance (
     output, paths, bound_dir, reusable DEFAULT 0, traceback, host, log, started_at, ended_at,
     peak_memory, cpu_time, recorded_at, UNIQUE (task, "index")
 );
-CREATE INDEX reusable ON instance (identity) WHERE reusable;
+CREATE INDEX reusable ON instance (identity) WHERE reusable = 1;
 CREATE TABLE submission (
     key INTEGER PRIMARY KEY, run, number, kind, token, state, task, size, follows, submitted_at,
     begins_at, UNIQUE (run, number), UNIQUE (run, token)
@@ -113,7 +113,7 @@ _READERS: dict[type, Mapping[str, Callable[[Any], Any]]] = {}
 def _reader(annotation: Any) -> Callable[[Any], Any]:
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     kind = kinds[0] if type(None) in get_args(annotation) else annotation
-    if isinstance(kind, type) and issubclass(kind, StrEnum | bool):
+    if isinstance(kind, type) and issubclass(kind, StrEnum | IntEnum | bool):
         return kind
     if kind is datetime:
         return datetime.fromisoformat
@@ -354,29 +354,31 @@ class LedgerStore:
         return [made(Instance, row) for row in rows]
 
     # --8<-- [start:outputs]
-    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str]]:
-        """(index, output) of every SUCCESS instance in index order; cached ones included."""
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
+        """(index, output, paths) of every SUCCESS instance in index order; cached ones included."""
         with self._reading() as opened:
             key = int(_task_keys(opened, run_id, task))
         return self._outputs(task, key)
 
-    def _outputs(self, task: str, key: int) -> Iterator[tuple[int, str]]:
+    def _outputs(self, task: str, key: int) -> Iterator[tuple[int, str, str | None]]:
         """A page at a time: who reads slowly must not keep others from writing."""
         after = -1
         while True:
             with self._reading() as opened:
                 page = opened.rows(
-                    'SELECT "index", COALESCE(output, (SELECT output FROM instance AS other '
-                    "WHERE other.key = instance.source)) FROM instance WHERE task = ? "
-                    'AND "index" > ? AND state = \'SUCCESS\' ORDER BY "index" LIMIT ?',
+                    'SELECT own."index", COALESCE(own.output, other.output), '
+                    "COALESCE(own.paths, other.paths) FROM instance AS own "
+                    "LEFT JOIN instance AS other ON other.key = own.source WHERE own.task = ? "
+                    "AND own.\"index\" > ? AND own.state = 'SUCCESS' "
+                    'ORDER BY own."index" LIMIT ?',
                     key,
                     after,
                     PAGE,
                 )
-            for index, output in page:
+            for index, output, paths in page:
                 if output is None:
                     raise StoreError(f"element {index} of {task!r} succeeded without an output")
-                yield index, json.loads(output)
+                yield index, json.loads(output), None if paths is None else json.loads(paths)
             if len(page) < PAGE:
                 return
             after = page[-1][0]
@@ -404,7 +406,7 @@ class LedgerStore:
                 rows = opened.rows(
                     "SELECT instance.key, identity, paths, bound_dir, run_id FROM instance "
                     "JOIN task ON task.key = instance.task JOIN run ON run.key = task.run "
-                    "WHERE reusable AND identity IN (SELECT value FROM json_each(?)) "
+                    "WHERE reusable = 1 AND identity IN (SELECT value FROM json_each(?)) "
                     "ORDER BY recorded_at DESC, instance.key DESC",
                     json.dumps(wanted[start : start + PAGE]),
                 )
@@ -564,7 +566,7 @@ class LedgerWriter:
             well = one.state is TaskState.SUCCESS
             plain = replace(one, cause=None, error="", traceback="") if well else one
             cells = _cells(plain) | {"task": self._key_of(one.task)}
-            cells |= {"reusable": well and one.reusable, "recorded_at": now}
+            cells |= {"reusable": int(one.reusable) if well else 0, "recorded_at": now}
             cells["native_id"] = cell(one.native_id or None)
             del cells["attempt"]
             rows.append(cells)
@@ -576,6 +578,15 @@ class LedgerWriter:
         )
 
     # --8<-- [end:writer]
+    def allow_reuse(self, wave: int) -> None:
+        """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
+        self._session.rows(
+            "UPDATE instance SET reusable = 1 WHERE reusable = 2 AND wave = ? "
+            "AND task IN (SELECT key FROM task WHERE run = ?)",
+            wave,
+            self._run,
+        )
+
     def set_run_state(self, state: RunState, message: str = "") -> None:
         """Set the run's state; a final one sets `finished_at`, RUNNING clears it."""
         ended = datetime.now(UTC) if state.final else None

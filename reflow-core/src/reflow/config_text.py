@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reflow.config import Key, config_path, keys, plain, toml
 from reflow.errors import ConfigError, PluginError
+from reflow.permissions import make_folder, open_file
 from reflow.plugins import registry
 from reflow.settings import declared_settings, expected
 
@@ -21,8 +22,8 @@ def ensure_config_exists(path: str | Path | None = None) -> Path:
     """Write a fully commented configuration file unless there is one; returns where it is."""
     file = Path(path).expanduser() if path is not None else config_path()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as stream:
+        make_folder(file.parent)
+        with open_file(file, "x", encoding="utf-8") as stream:
             stream.write(commented_file())
     except OSError as error:
         if not file.exists():

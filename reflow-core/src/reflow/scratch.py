@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +23,11 @@ def scratch_dir() -> Path:
         from tempfile import mkdtemp
 
         return Path(mkdtemp(prefix="reflow-"))
-    os.makedirs(_folder, exist_ok=True)  # noqa: PTH103
-    return Path(_folder)
+    from reflow.permissions import make_folder
+
+    folder = Path(_folder)
+    make_folder(folder)
+    return folder
 
 
 def enter(folder: str | None) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from reflow.plugin_api import (
@@ -88,11 +86,3 @@ def begin_time(delay: timedelta) -> str:
     # A second more: the one that has begun is cut off.
     begin = datetime.now(UTC).astimezone() + timedelta(seconds=whole_seconds(delay) + 1)
     return begin.strftime("%Y%m%d%H%M.%S")
-
-
-def umask() -> str:
-    """The file mode mask of this process, which a job of PBS does not get; empty if unknown."""
-    with contextlib.suppress(OSError):
-        found = re.search(r"^Umask:\s*(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-        return found[1] if found else ""
-    return ""

@@ -28,7 +28,7 @@ from reflow.plugin_api import (
 from reflow_pbs import answers, complaints, ids
 from reflow_pbs.dependencies import FollowUpFirst
 from reflow_pbs.dialects import DIALECTS, Dialect
-from reflow_pbs.directives import begin_time, options, pro_wishes, torque_wishes, umask
+from reflow_pbs.directives import begin_time, options, pro_wishes, torque_wishes
 from reflow_pbs.installation import TORQUE, Installation, find_installation
 from reflow_pbs.limits import Places, number_of
 from reflow_pbs.states import STATES
@@ -119,7 +119,6 @@ class PBSExecutor(BatchExecutor):
             "output": self._dialect.output,
             "wishes": list(wishes),
             "account_option": self.account_option,
-            "umask": umask(),
             "options": options(resources.options[self.name]),
         }
 

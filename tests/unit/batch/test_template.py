@@ -14,6 +14,7 @@ from reflow.errors import ConfigError
 GIVEN: dict[str, Any] = {
     "shell": "/bin/bash",
     "label": "a label",
+    "umask": "0022",
     "environment": [],
     "setup": shell_code([]),
     "working_directory": Path("/"),

@@ -27,6 +27,7 @@ from reflow_flux.refusals import submission_error
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
 from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
+from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception
 MakeRequest = Callable[..., JobRequest]
@@ -82,6 +83,8 @@ SCRIPT = """\
 # weather / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
+# What the job writes has the permissions that it has where it was submitted.
+umask 0027
 # Flux leaves a job's input open for whoever attaches to it: who reads it would wait for ever.
 exec </dev/null >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 # Of a job over several nodes each runs this script.
@@ -119,7 +122,8 @@ def test_the_script(request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch) -
         resources=Resources(cpus=4, time=timedelta(seconds=59), mem=1024**3),
     )
 
-    assert executor.script(request) == SCRIPT
+    with umask(0o027):
+        assert executor.script(request) == SCRIPT
 
 
 def test_work_that_ends_at_once_when_its_time_is_over_keeps_its_exit_code(tmp_path: Path) -> None:

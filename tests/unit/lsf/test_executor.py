@@ -34,6 +34,7 @@ from tests.docs.pages import REPOSITORY
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
 from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
+from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception
 MakeRequest = Callable[..., JobRequest]
@@ -88,6 +89,8 @@ SCRIPT = r"""#!/bin/bash
 # task weather / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
+# What the job writes has the permissions that it has where it was submitted.
+umask 0027
 exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 # bsub hands on the locale that it was called with.
 unset LC_ALL
@@ -140,7 +143,8 @@ def test_everything_asked_for_is_in_the_script(request_for: MakeRequest) -> None
         ),
     )
 
-    assert executor.script(request) == SCRIPT
+    with umask(0o027):
+        assert executor.script(request) == SCRIPT
 
 
 def test_a_plain_job_asks_for_little(request_for: MakeRequest) -> None:

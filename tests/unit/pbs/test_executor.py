@@ -27,6 +27,7 @@ from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.pbs.recordings import recorded
+from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception
 DOWN = (255, "{}", "Connection refused\nqstat: cannot connect to server node01 (errno=15010)\n")
@@ -87,7 +88,7 @@ SCRIPT = """\
 # weather / weather-20261122-ab12 / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
-# PBS lets only the owner read what a job writes.
+# What the job writes has the permissions that it has where it was submitted.
 umask 0027
 # PBS would keep the log on the node until the end, and one for all elements.
 exec >>'/scratch/it'"'"'s/scheduler.log' 2>&1 || exit 1
@@ -119,11 +120,8 @@ def test_an_arrays_script_is_what_people_would_write(request_for: MakeRequest) -
             options={"pbs": {"W": "group_list=big", "p": 5}, "sge": {"p": 1}},
         ),
     )
-    mask = os.umask(0o027)
-    try:
+    with umask(0o027):
         assert executor.script(request) == SCRIPT
-    finally:
-        os.umask(mask)
 
 
 def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> None:

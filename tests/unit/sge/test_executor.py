@@ -23,6 +23,7 @@ from reflow_sge.verification import verdict
 from tests.docs.pages import REPOSITORY
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception
 DOWN = (1, "", "error: commlib error: got select error (Connection refused)\n")
@@ -94,6 +95,8 @@ SCRIPT = """\
 # weather / weather-20261122-ab12 / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
+# What the job writes has the permissions that it has where it was submitted.
+umask 0027
 export REFLOW_NATIVE_ID="$JOB_ID.$SGE_TASK_ID"
 # RESTARTED says only that there was an earlier run; each has a shepherd of its own.
 export REFLOW_INCARNATION="${RESTARTED:-0}-$HOSTNAME-$PPID"
@@ -141,7 +144,8 @@ def test_an_arrays_script_is_what_people_would_write(request_for: MakeRequest) -
         ),
     )
 
-    assert executor.script(request) == SCRIPT
+    with umask(0o027):
+        assert executor.script(request) == SCRIPT
 
 
 def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> None:

@@ -19,6 +19,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow_slurm.executor import SlurmExecutor
 
 from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception
 UNKNOWN_ID = (1, "", "slurm_load_jobs error: Invalid job id specified\n")
@@ -82,6 +83,8 @@ SCRIPT = """\
 # weather / weather-20261122-ab12 / convert
 # Written by reflow. To run the same job again by hand, submit this file.
 
+# What the job writes has the permissions that it has where it was submitted.
+umask 0027
 # Steps that the task starts with srun are to have its environment.
 export SLURM_EXPORT_ENV=ALL
 export REFLOW_NATIVE_ID="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
@@ -114,7 +117,8 @@ def test_an_arrays_script_is_what_people_would_write(request_for: MakeRequest) -
         ),
     )
 
-    assert executor.script(request) == SCRIPT
+    with umask(0o027):
+        assert executor.script(request) == SCRIPT
 
 
 def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> None:

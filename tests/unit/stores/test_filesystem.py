@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from reflow.stores.filesystem import make_folder, mount_of
+from reflow.stores.filesystem import mount_of
 
 TABLE = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
@@ -65,23 +64,3 @@ def test_this_machine_s_own_table_can_be_read(tmp_path: Path) -> None:
     mount = mount_of(tmp_path)
     assert mount is not None
     assert tmp_path.is_relative_to(mount.point)
-
-
-@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o755), (0o002, 0o755), (0o077, 0o700)])
-def test_made_folders_follow_the_umask_and_let_nobody_else_write(
-    umask: int, mode: int, tmp_path: Path
-) -> None:
-    before = os.umask(umask)
-    try:
-        make_folder(tmp_path / "a" / "b")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == mode
-
-
-def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    make_folder(tmp_path / "open")
-    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o777

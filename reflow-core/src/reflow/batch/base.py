@@ -42,6 +42,7 @@ from reflow.model.jobs import (
     Limits,
     Submission,
 )
+from reflow.permissions import current_umask, open_file
 
 if TYPE_CHECKING:
     from reflow.batch.template import ScriptTemplates
@@ -272,7 +273,11 @@ class BatchExecutor(ABC):
             raise SubmissionRefusedError(str(error)) from error
         script = request.directory / SCRIPT_NAME
         try:
-            script.write_bytes(text.encode("utf-8", "surrogateescape"))
+            with open_file(script, "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+            # Schedulers and shells would make it with the umask alone.
+            with open_file(request.directory / LOG_NAME, "ab"):
+                pass
         except OSError as error:
             raise SubmissionRefusedError(
                 f"the job script {script} cannot be written: {error.strerror}"
@@ -387,6 +392,7 @@ class BatchExecutor(ABC):
             "token": request.token,
             "label": request.label or request.token,
             "log": request.directory / LOG_NAME,
+            "umask": current_umask(),
             "working_directory": request.working_directory,
             "resources": request.resources,
             "size": request.size,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reflow.errors import SchedulerUnavailableError
+from reflow.permissions import open_file
 
 logger = logging.getLogger("reflow.batch")
 
@@ -166,7 +167,7 @@ class CommandRunner:
             # What the command did is done, whether or not that can be written down.
             with (
                 contextlib.suppress(OSError),
-                self.record.open("a", encoding="utf-8", errors="replace") as file,
+                open_file(self.record, "a", encoding="utf-8", errors="replace") as file,
             ):
                 file.write(json.dumps(line) + "\n")
 

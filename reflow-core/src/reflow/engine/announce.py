@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reflow.engine.layout import BLOCK, WaveLayout
 from reflow.engine.settings import RunSettings
+from reflow.permissions import FILE_MODE, make_folder, open_file, touch
 
 _COUNTER = "counter"
 
@@ -21,9 +22,9 @@ def prepare_counters(layout: WaveLayout, size: int) -> None:
     """Make the counters of a wave's blocks, and of the wave."""
     for block in range(_blocks(size)):
         folder = layout.counters / str(block)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _COUNTER).touch()
-    (layout.counters / _COUNTER).touch()
+        make_folder(folder)
+        touch(folder / _COUNTER)
+    touch(layout.counters / _COUNTER)
 
 
 def is_last(layout: WaveLayout, position: int, size: int) -> bool:
@@ -40,7 +41,7 @@ def is_last(layout: WaveLayout, position: int, size: int) -> bool:
         if _count(layout.counters, f"{block}-whole") < _blocks(size):
             return False
         # Two that counted at the same moment both see the full count.
-        os.close(os.open(layout.counters / "last", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.close(os.open(layout.counters / "last", os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     except OSError:
         return False
     return True
@@ -53,7 +54,7 @@ def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int
     # Of a thousand workers, one gets here.
     import subprocess
 
-    with settings.layout.dispatch_log.open("ab") as out:
+    with open_file(settings.layout.dispatch_log, "ab") as out:
         subprocess.run(
             [
                 settings.python,

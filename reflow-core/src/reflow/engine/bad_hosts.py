@@ -6,6 +6,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from reflow.permissions import open_file
+
 LOSSES = 2
 """So often an element must have lost its node, and a host its elements, before it is left out."""
 MOST = 4
@@ -14,7 +16,7 @@ MOST = 4
 
 def note_loss(notes: Path, host: str) -> None:
     """Write down that an element was lost with its host."""
-    with notes.open("a") as file:
+    with open_file(notes, "a") as file:
         file.write(f"{host}\n")
 
 

@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from reflow.permissions import FILE_MODE, make_folder
+
 OUT_OF_REACH = 10
 """Descriptors of our own are no lower: code that closes 0, 1 and 2 is common."""
 
 
 def log_descriptor(path: Path, flags: int = 0) -> int:
     """Open a log that this process appends to, making its folder. Raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, 0o644)
+    make_folder(path.parent)
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, FILE_MODE)
     try:
         return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, OUT_OF_REACH)
     finally:
@@ -66,7 +68,7 @@ class LogCapture:
         if os.fstat(self._descriptor).st_size == 0:
             self._mend()
             return False
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         self._scratch.replace(log)
         os.close(self._descriptor)
         self._open()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.layout import WaveLayout
+from reflow.permissions import FOLDER_MODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
     Raises `OSError` where nothing can be written.
     """
     block = layout.claim_block(position)
-    block.mkdir(exist_ok=True)
+    block.mkdir(FOLDER_MODE, exist_ok=True)
     private = block / f".{position}.{mine.host}.{mine.pid}"
     write_whole(private, json.dumps(asdict(mine)).encode())
     try:

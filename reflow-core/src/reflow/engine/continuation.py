@@ -20,6 +20,7 @@ from reflow.engine.settings import RunSettings
 from reflow.errors import ExecutorError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
+from reflow.permissions import make_folder
 
 LONGEST = timedelta(hours=1)
 MOST_DOUBLED = 16
@@ -90,7 +91,7 @@ class Watchdog:
             submitted_at=datetime.now(UTC),
             begins_at=begins_at,
         )
-        self._settings.layout.dispatch_job(number).mkdir(parents=True, exist_ok=True)
+        make_folder(self._settings.layout.dispatch_job(number))
         self._image.add_submission(record)
         self._commit()
         try:

@@ -22,6 +22,7 @@ from reflow.model.records import (
     SubmissionRecord,
 )
 from reflow.model.states import RunState, TaskState
+from reflow.permissions import make_folder, touch
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
 
@@ -52,8 +53,8 @@ def cancel(
     count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
     if count and name is None:
         # Workers that are about to start look for this before they claim anything.
-        settings.layout.root.mkdir(parents=True, exist_ok=True)
-        settings.layout.cancelled.touch()
+        make_folder(settings.layout.root)
+        touch(settings.layout.cancelled)
     return handles
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
-from reflow.engine.files import avoid_open_permissions, write_whole
+from reflow.engine.files import write_whole
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take_patiently
 from reflow.engine.opened import dispatcher_of, executor_of
@@ -25,6 +25,7 @@ from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, NotFoundError, StoreError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease
+from reflow.permissions import open_file
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -40,10 +41,9 @@ class _Ended(BaseException):
 
 def main(arguments: list[str]) -> int:
     """Take dispatch steps until nothing more can be done now."""
-    avoid_open_permissions()
     settings = read_settings(Path(arguments[0]), arguments[1])
     logging.basicConfig(
-        filename=settings.layout.dispatch_log,
+        stream=open_file(settings.layout.dispatch_log, "a"),
         format="%(asctime)s %(levelname)s %(message)s",
         level=logging.INFO,
     )

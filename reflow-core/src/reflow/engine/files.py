@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from reflow.permissions import FILE_MODE
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole, and on the disk, or not at all.
@@ -12,7 +14,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises `OSError` where the disk is full or the folder is gone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     try:
         try:
             view = memoryview(data)
@@ -41,15 +43,9 @@ def read_bytes(path: str | Path) -> bytes:
 
 def server_time(probe: Path) -> float:
     """The file server's clock, in seconds since the epoch, read off a file touched now."""
-    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o644)
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, FILE_MODE)
     try:
         os.utime(descriptor)
         return os.fstat(descriptor).st_mtime
     finally:
         os.close(descriptor)
-
-
-def avoid_open_permissions() -> None:
-    """Follow the user's umask, but never create what group or world may write."""
-    mask = os.umask(0o022)
-    os.umask(mask | 0o022)

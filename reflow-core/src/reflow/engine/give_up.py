@@ -12,6 +12,7 @@ from reflow.errors import ReflowError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease, Outcome
 from reflow.model.states import RunState, TaskState
+from reflow.permissions import touch
 from reflow.stores.contract import Store
 
 
@@ -50,7 +51,7 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
 def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
     """Leave nothing running of a run that is about to be given up, as far as that is possible."""
     with suppress(OSError):
-        settings.layout.cancelled.touch()
+        touch(settings.layout.cancelled)
     with suppress(ReflowError):
         cancel_jobs(executor, handles_of(settings.layout, store.submissions(settings.run_id)))
 

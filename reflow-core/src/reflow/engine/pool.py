@@ -34,6 +34,7 @@ from reflow.model.jobs import (
 )
 from reflow.model.json import Json
 from reflow.model.states import JobState
+from reflow.permissions import make_folder
 
 KILL_AFTER = 5.0
 """Seconds between asking a cancelled element to end and ending its worker."""
@@ -309,7 +310,7 @@ class PoolExecutor:
             record = reader.read(position)
             reader.close()
             log = layout.log(WaveSpec.read(wave).task, record.index, record.attempt)
-            log.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(log.parent)
             scratch.replace(log)
 
     def _kill_the_stubborn(self) -> None:

@@ -27,7 +27,6 @@ from reflow.engine.execute import (
     plugin_codecs,
     tasks_of,
 )
-from reflow.engine.files import avoid_open_permissions
 from reflow.engine.layout import RunLayout
 from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.engine.results import ResultRecord, SegmentWriter
@@ -195,7 +194,6 @@ def main(arguments: list[str]) -> int:
     run_dir, run_id = arguments[:2]
     number, workers, *descriptors = map(int, arguments[2:])
     _end_with_parent()
-    avoid_open_permissions()
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     tokens, reports, slots = descriptors

@@ -12,6 +12,7 @@ from typing import Any
 from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.layout import WaveLayout
 from reflow.model.states import FailureCause, TaskState
+from reflow.permissions import FILE_MODE, make_folder
 
 HOST = os.uname().nodename
 
@@ -74,7 +75,7 @@ def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
     Raises `OSError` where it cannot be written.
     """
     block = layout.result_block(record.position)
-    block.mkdir(parents=True, exist_ok=True)
+    make_folder(block)
     name = f"{record.position}.{record.attempt}.{incarnation}.json"
     if not (block / name).exists():
         write_whole(block / name, record.line())
@@ -84,9 +85,9 @@ class SegmentWriter:
     """Appends many results to one file, with one fsync for a batch."""
 
     def __init__(self, layout: WaveLayout, writer: str) -> None:
-        layout.results.mkdir(parents=True, exist_ok=True)
+        make_folder(layout.results)
         path = layout.results / f"{writer}.segment"
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         self._lines: list[bytes] = []
 
     def append(self, record: ResultRecord) -> None:

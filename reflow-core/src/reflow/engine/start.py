@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.engine.execute import plugin_codecs
-from reflow.engine.files import avoid_open_permissions, server_time
+from reflow.engine.files import server_time
 from reflow.engine.flowref import FlowRef, Workflow, is_loading
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
@@ -22,6 +22,7 @@ from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
+from reflow.permissions import make_folder
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
 from reflow.values.text import dumps, loads
@@ -105,7 +106,6 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
     `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
     directory cannot be made.
     """
-    avoid_open_permissions()
     for _ in range(TRIES):
         settings = draft()
         if settings.layout.root.exists():
@@ -145,7 +145,7 @@ def _make_folder(settings: RunSettings) -> None:
     layout = settings.layout
     try:
         for folder in (layout.root, layout.waves, layout.logs):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         server_time(layout.probe)
         settings.write()
         _point_to_newest(layout)

@@ -38,6 +38,7 @@ from reflow.model.records import (
 )
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
+from reflow.permissions import make_folder
 from reflow.values.seal import may_refer
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
@@ -278,7 +279,7 @@ class Submitter:
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):
-            folder.mkdir()
+            make_folder(folder, exist_ok=False)
         if spec.announce:
             prepare_counters(layout, spec.size)
         spec.write(layout)
@@ -320,7 +321,7 @@ class Submitter:
         while True:
             number = self._image.number
             try:
-                self._settings.layout.wave(number).directory.mkdir(parents=True)
+                make_folder(self._settings.layout.wave(number).directory, exist_ok=False)
             except FileExistsError:
                 self._image.number += 1
             else:
@@ -328,7 +329,7 @@ class Submitter:
 
     def _follow_up(self, wave: int) -> SubmissionRecord:
         number = self._image.number
-        self._settings.layout.dispatch_job(number).mkdir(parents=True, exist_ok=True)
+        make_folder(self._settings.layout.dispatch_job(number))
         return SubmissionRecord(
             number=number,
             kind=SubmissionKind.FOLLOW_UP,

@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from reflow.engine.drive import drive
-from reflow.engine.files import avoid_open_permissions
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take, take_for
 from reflow.engine.opened import dispatcher_of, executor_of, graph_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
 from reflow.model.records import Lease
+from reflow.permissions import open_file
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
@@ -43,7 +43,7 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
 
     The lease is taken in its name at once, so that nobody starts a second one meanwhile.
     """
-    with settings.layout.dispatch_log.open("ab") as out:
+    with open_file(settings.layout.dispatch_log, "ab") as out:
         process = subprocess.Popen(
             [
                 settings.python,
@@ -66,7 +66,6 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
 
 def main(arguments: list[str]) -> int:
     """Supervise one run until it has ended."""
-    avoid_open_permissions()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     settings = read_settings(Path(arguments[0]), arguments[1])
     signal.signal(signal.SIGTERM, _end)

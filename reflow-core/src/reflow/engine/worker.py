@@ -23,7 +23,6 @@ from reflow.engine.execute import (
     plugin_codecs,
     tasks_of,
 )
-from reflow.engine.files import avoid_open_permissions
 from reflow.engine.layout import WaveLayout
 from reflow.engine.results import HOST, ResultRecord, publish
 from reflow.engine.settings import RunSettings, read_settings
@@ -36,7 +35,6 @@ from reflow.model.states import TaskState
 def main(arguments: list[str]) -> int:
     """Run one position of one wave."""
     run_dir, run_id, number, position = arguments
-    avoid_open_permissions()
     try:
         settings = read_settings(Path(run_dir), run_id)
         return _work(settings, settings.layout.wave(int(number)), int(position))

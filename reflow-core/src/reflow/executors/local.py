@@ -25,6 +25,7 @@ from reflow.model.jobs import (
 )
 from reflow.model.json import Json
 from reflow.model.states import FailureCause, JobState
+from reflow.permissions import open_file
 
 KILL_AFTER = 5.0
 """Seconds between asking a cancelled process to end and ending it."""
@@ -173,7 +174,7 @@ class LocalExecutor:
         if request.size is not None:
             command.append(str(position))
         try:
-            with (request.directory / LOG_NAME).open("ab") as log:
+            with open_file(request.directory / LOG_NAME, "ab") as log:
                 process = subprocess.Popen(
                     command,
                     cwd=request.working_directory,

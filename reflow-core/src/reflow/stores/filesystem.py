@@ -65,9 +65,3 @@ def _mount(line: str) -> Mount:
 def _unescaped(field: str) -> str:
     # The kernel writes space, tab, newline and backslash as three octal digits.
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder and those above it; the umask decides, but nobody else may write."""
-    for missing in reversed([one for one in (folder, *folder.parents) if not one.is_dir()]):
-        missing.mkdir(mode=0o755, exist_ok=True)

@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from reflow.errors import StoreError
+from reflow.permissions import make_folder
 from reflow.stores import orm
 from reflow.stores.bulk import Batch
 from reflow.stores.database import Dialect, Session
-from reflow.stores.filesystem import make_folder, mount_of
+from reflow.stores.filesystem import mount_of
 from reflow.stores.models import SCHEMA_TABLE
 from reflow.stores.orm import Handle, Query
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("wiring.contract", "values.contract", "stores.contract", "executors.contract"),
     ("wiring",),
     ("values",),
+    ("fingerprint",),
     ("hookspecs", "entry_points", "plugin_loading", "settings", "plugins"),
     ("config", "config_text"),
     ("stores",),

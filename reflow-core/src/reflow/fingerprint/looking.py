@@ -1,0 +1,156 @@
+"""Looks at places, each once, and says in what state they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from reflow.fingerprint import trees
+from reflow.fingerprint.places import Surroundings, Way, Ways
+from reflow.fingerprint.states import Kind, Mode, State, digests_of_times
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+"""Seconds between two looks at what is waited for."""
+_OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Looks:
+    """Looks at files and folders; each place once per object.
+
+    `ignore` are patterns for entries of trees that do not count, `store_files` database files that
+    do not either. With `opening`, files are opened to be looked at, which drops what a file
+    server's client remembers of them. Trees of more than `at_most` entries are left: their state
+    is `large`. `progress` is given the entries of the tree so far, often.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        mode: Mode = "stat",
+        ignore: Sequence[str] = (),
+        store_files: Sequence[str] = (),
+        opening: bool = False,
+        at_most: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        if mode == "content":
+            raise NotImplementedError("contents are not read yet")
+        self._ways = Ways(surroundings)
+        self._mode: Mode = mode
+        self._uncounted = trees.Uncounted(ignore, store_files)
+        self._opening = opening
+        self._at_most = at_most
+        self._progress = progress
+        self._known: dict[str, State] = {}
+
+    def state(self, place: str) -> State:
+        """Say in what state a place is, as seen when it was first asked for."""
+        state = self._known.get(place)
+        if state is None:
+            state = self._known[place] = self._look(place)
+        return state
+
+    def anew(self, place: str) -> State:
+        """Look again, at the links on the way too."""
+        self._ways.forget()
+        self._known.pop(place, None)
+        return self.state(place)
+
+    def forget(self) -> None:
+        """Look anew at everything from now on."""
+        self._ways.forget()
+        self._known.clear()
+
+    def wait_for(self, expected: State, latency: float) -> State:
+        """Look until a place is as expected, for `latency` seconds at most; give the last look."""
+        until = time.monotonic() + latency
+        pause = _FIRST_PAUSE
+        state = self.state(expected.place)
+        while not state.agrees_with(expected) and (left := until - time.monotonic()) > 0:
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            state = self.anew(expected.place)
+        return state
+
+    def _look(self, place: str) -> State:
+        way = self._ways.to(place)
+        try:
+            return self._at(State(place, self._mode, "missing", way.links), way)
+        except trees.TooManyEntriesError:
+            return self._unknown(place, way, "large", f"more than {self._at_most:,} entries")
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return State(place, self._mode, "missing", way.links)
+            return self._unknown(place, way, "unreadable", _reason(error))
+        except ValueError:  # no file has such a path
+            return State(place, self._mode, "missing")
+
+    def _unknown(self, place: str, way: Way, kind: Kind, reason: str) -> State:
+        token = secrets.token_hex(16)  # equal to nothing
+        return State(place, self._mode, kind, way.links, digest=token, reason=reason)
+
+    def _at(self, missing: State, way: Way) -> State:
+        if way.error is not None:
+            raise way.error
+        status = way.status or os.lstat(way.real)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            return replace(missing, kind="other", digest=f"{kind:o}")
+        if kind == stat.S_IFDIR:
+            if self._mode == "exists":
+                return replace(missing, kind="folder")
+            return self._folder(missing, way.real)
+        if self._mode == "exists":
+            return replace(missing, kind="file")
+        if self._opening:
+            status = _opened(way.real, status)
+        return replace(missing, kind="file", size=status.st_size, newest=status.st_mtime_ns)
+
+    def _folder(self, missing: State, path: str) -> State:
+        tree = trees.walk(
+            path,
+            self._uncounted,
+            look=_look_by_opening if self._opening else trees.look,
+            at_most=self._at_most,
+            progress=self._progress,
+        )
+        times, precision = digests_of_times(tree.times)
+        return replace(
+            missing,
+            kind="folder",
+            entries=tree.entries,
+            size=tree.size,
+            newest=max(tree.times, default=None),
+            digest=tree.digest,
+            times=times,
+            precision=precision,
+        )
+
+
+def _look_by_opening(entry: os.DirEntry[str], folder: int) -> os.stat_result:
+    status = entry.stat(follow_symlinks=False)
+    return _opened(entry.name, status, folder) if stat.S_ISREG(status.st_mode) else status
+
+
+def _opened(path: str, status: os.stat_result, folder: int | None = None) -> os.stat_result:
+    """Open a plain file to learn its status; what may not be opened keeps the one it has."""
+    try:
+        descriptor = os.open(path, _OPEN_FILE, dir_fd=folder)
+    except PermissionError:
+        return status
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    where = "" if error.filename is None else f": {str(error.filename)[:300]!r}"
+    return f"{error.strerror}{where}"

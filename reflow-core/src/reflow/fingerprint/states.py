@@ -1,0 +1,236 @@
+"""In what state a file or folder is: what is kept of a look at it, and what two looks make equal.
+
+A state is small, whatever the tree: names, kinds and sizes are one digest, and the times of the
+files another. File systems and servers keep times at different precision, and a client may show
+an hour later only the microseconds of a time that it first knew to the nanosecond. So two times
+are equal when one is the other cut to its own precision. To tell that of trees, too, the digest
+of the times is kept at each precision that is in use.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from reflow.errors import StoredValueError
+from reflow.model.json import Json
+
+Mode: TypeAlias = Literal["stat", "content", "exists"]
+"""Whether sizes and times count, the contents, or only whether there is anything."""
+Kind: TypeAlias = Literal["file", "folder", "other", "missing", "large", "unreadable"]
+
+PRECISIONS = (1, 100, 1_000, 1_000_000, 1_000_000_000)
+"""Nanoseconds that times are multiples of: ext4 or XFS, SMB, some NFS servers, archives and
+object stores, and Lustre among those that keep whole seconds."""
+_UNKNOWN: tuple[Kind, ...] = ("large", "unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is kept of one look at a place."""
+
+    place: str
+    mode: Mode
+    kind: Kind
+    """`large` is a tree that was left after as many entries as the look was allowed."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Path and text of the links that count, on the way to the place and at its end."""
+    entries: int = 0
+    """Entries of a folder, of those below it too."""
+    size: int = 0
+    """Bytes, of all files."""
+    newest: int | None = None
+    """Latest modification time of a file, in ns since 1970."""
+    digest: str = ""
+    """Of a folder: names, kinds, sizes and link texts. Of `other`: what it is (`fifo`). Of what is
+    not known: a text that no other look has."""
+    times: tuple[str, ...] = ()
+    """Of a folder: digest of the times of its files at each of `PRECISIONS`."""
+    precision: int = 0
+    """Of a folder: the coarsest of `PRECISIONS`, by position, that all those times have."""
+    content: str = ""
+    """Where contents count: the digest of a file's bytes, or of all that is in a folder."""
+    stamp: str = ""
+    """Where contents count: a digest that changes, at the least, whenever they have."""
+    reason: str = ""
+    """Why the state is not known."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the look has an answer. One that has none equals no other, ever."""
+        return self.kind not in _UNKNOWN
+
+    def counts_by(self) -> Json:
+        """Give what the state adds to an identity, its place and mode included."""
+        counted: dict[str, Json] = {"place": self.place, "mode": self.mode, "kind": self.kind}
+        if self.links:
+            counted["links"] = [list(link) for link in self.links]
+        return counted | self._measure()
+
+    def _measure(self) -> dict[str, Json]:
+        if not self.known or self.kind == "other":
+            return {"digest": self.digest}
+        if self.mode == "exists" or self.kind == "missing":
+            return {}
+        if self.mode == "content":
+            return {"content": self.content}
+        if self.kind == "file":
+            return {"size": self.size, "time": self.newest}
+        return {"digest": self.digest, "times": self.times[0]}
+
+    def agrees_with(self, other: State) -> bool:
+        """Say whether two looks saw the same, the precision of times apart."""
+        if not self.known or not other.known:
+            return False
+        if (self.place, self.mode, self.kind, self.links) != (
+            other.place,
+            other.mode,
+            other.kind,
+            other.links,
+        ):
+            return False
+        if self.mode != "stat" or self.kind not in ("file", "folder"):
+            return self._measure() == other._measure()
+        if (self.size, self.digest) != (other.size, other.digest):
+            return False
+        return self._has_times_of(other)
+
+    def _has_times_of(self, other: State) -> bool:
+        if self.kind == "file":
+            return times_agree(self.newest, other.newest)
+        if self.times[0] == other.times[0]:
+            return True
+        coarser = max(self.precision, other.precision)
+        return self.times[coarser] == other.times[coarser]
+
+    def difference(self, other: State) -> str:
+        """Say in a few words what is other here than it was in an earlier look."""
+        if not self.known:
+            return self.reason
+        if self.kind != other.kind:
+            return f"{_KIND_WORDS[self.kind]} instead of {_KIND_WORDS[other.kind]}"
+        if self.links != other.links:
+            return _other_links(self.links, other.links)
+        if self.mode != other.mode:
+            return f'counted by "{self.mode}" instead of "{other.mode}"'
+        changes = [
+            *_more(self.entries - other.entries, "entry", "entries"),
+            *_more(self.size - other.size, "byte", "bytes"),
+        ]
+        if self.newest is not None and not times_agree(self.newest, other.newest):
+            changes.append(_other_time(self.newest, other.newest))
+        return ", ".join(changes) or "other names, contents or times"
+
+    def as_json(self) -> dict[str, Json]:
+        """Give the state as JSON, of about 1 KB beside its place and links."""
+        written: dict[str, Json] = {}
+        for field in _FIELDS:
+            value = getattr(self, field.name)
+            if value != field.default:
+                written[field.name] = _listed(value)
+        return written
+
+    @classmethod
+    def from_json(cls, data: Json) -> State:
+        """Read a state again. Raises `StoredValueError` for what is none."""
+        try:
+            return _read(data)
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            raise StoredValueError(f"no state of a file or folder: {str(data)[:80]}") from error
+
+
+_FIELDS = fields(State)
+_KIND_WORDS: Mapping[Kind, str] = {
+    "file": "a file",
+    "folder": "a folder",
+    "other": "neither a file nor a folder",
+    "missing": "nothing",
+    "large": "a large folder",
+    "unreadable": "something that cannot be read",
+}
+
+
+def _listed(value: Any) -> Json:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _read(data: Any) -> State:
+    assert data["mode"] in get_args(Mode)
+    assert data["kind"] in get_args(Kind)
+    values = dict(data)
+    values["links"] = tuple((str(path), str(text)) for path, text in data.get("links", ()))
+    values["times"] = tuple(str(digest) for digest in data.get("times", ()))
+    state = State(**values)
+    for name in ("place", "digest", "content", "stamp", "reason"):
+        assert isinstance(getattr(state, name), str)
+    for number in (state.entries, state.size, state.precision, state.newest or 0):
+        assert isinstance(number, int)
+    if state.kind == "folder" and state.mode == "stat":
+        assert len(state.times) == len(PRECISIONS)
+        assert 0 <= state.precision < len(PRECISIONS)
+    return state
+
+
+def times_agree(one: int | None, other: int | None) -> bool:
+    """Say whether one time in ns is the other, or the other cut to its own precision."""
+    if one is None or other is None or one == other:
+        return one == other
+    unit = PRECISIONS[max(_precision_of([one]), _precision_of([other]))]
+    return one // unit == other // unit
+
+
+def digests_of_times(times: Sequence[int]) -> tuple[tuple[str, ...], int]:
+    """Digest times in ns at each of `PRECISIONS`; and the coarsest that all of them have."""
+    digests = [_digest_of([time // unit for time in times]) for unit in PRECISIONS[1:]]
+    # The first is part of identities; the others only make a look tolerant.
+    return (_digest_of(times), *(digest[:32] for digest in digests)), _precision_of(times)
+
+
+def _precision_of(times: Sequence[int]) -> int:
+    """Position of the coarsest precision that all times have."""
+    for position in reversed(range(len(PRECISIONS))):
+        if not any(time % PRECISIONS[position] for time in times):
+            return position
+    return 0
+
+
+def _digest_of(numbers: Sequence[int]) -> str:
+    try:
+        content = array("q", numbers).tobytes()
+    except OverflowError:  # times after the year 2262
+        content = ",".join(map(str, numbers)).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _more(count: int, one: str, many: str) -> list[str]:
+    if not count:
+        return []
+    direction = "more" if count > 0 else "fewer"
+    return [f"{abs(count):,} {one if abs(count) == 1 else many} {direction}"]
+
+
+def _other_links(now: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> str:
+    texts = dict(before)
+    for path, text in now:
+        if texts.get(path) != text:
+            return f"{path} leads to {text} instead of {texts.get(path, 'being no link')}"
+    return "a link on the way is gone"
+
+
+def _other_time(now: int, before: int | None) -> str:
+    if before is None:
+        return f"newest {_moment(now, True)}"
+    with_date = _moment(now, True)[:10] != _moment(before, True)[:10]
+    return f"newest {_moment(now, with_date)} instead of {_moment(before, with_date)}"
+
+
+def _moment(nanoseconds: int, with_date: bool) -> str:
+    try:
+        moment = datetime.datetime.fromtimestamp(nanoseconds // 10**9)
+    except (OverflowError, ValueError, OSError):
+        return f"{nanoseconds // 10**9} s after 1970"
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if with_date else f"{moment:%H:%M:%S}"

@@ -17,6 +17,8 @@ from tests.conformance.scenes import Player, load_text, playing
 
 VARYING = (
     (re.compile(r"\n {21}"), ""),
+    # The day of a begin time is the day of the test; the space before the clock's time may be lost.
+    (re.compile(r"\w{3} \w{3} +\d+ ?(23:59:00)( \d{4})?"), r"DAY \1"),
     (re.compile(r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d( \d{4})?"), "MOMENT"),
     (re.compile(r"\w{3} \d\d \d\d:\d\d"), "MOMENT"),
     (re.compile(rf"\b({getpass.getuser()}|hpcuser)\b"), "USER"),
@@ -210,9 +212,7 @@ def test_killing_in_every_state(cluster: Any) -> None:
         lsf.play("submit-long", "submit-long-trap", "submit-long2", "submit-long-array")
         lsf.play("submit-pending-resource")
         lsf.fake.skip_numbers(1)
-        for name in ("begin-later", "hold-H", "pend-to-kill"):
-            step = load_text("lsf", f"submit-{name}")
-            assert lsf.run(step.command)[1] == step.stdout
+        lsf.play("submit-begin-later", "submit-hold-H", "submit-pend-to-kill")
         for job in ("225", "226", "227", "228[1]"):
             lsf.fake.wait_for(job, "running")
         lsf.run("sleep 0.3")

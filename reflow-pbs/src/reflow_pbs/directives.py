@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from reflow.plugin_api import (
@@ -81,8 +81,8 @@ def torque_wishes(resources: Resources) -> Iterator[str]:
         yield f"walltime={clock(resources.time)}"
 
 
-def begin_time(delay: timedelta) -> str:
-    """The value of `-a`, which qsub reads in this machine's time zone."""
+def begin_time(now: datetime, delay: timedelta) -> str:
+    """Write `-a`, which qsub reads in this machine's time zone, as of that day."""
     # A second more: the one that has begun is cut off.
-    begin = datetime.now(UTC).astimezone() + timedelta(seconds=whole_seconds(delay) + 1)
-    return begin.strftime("%Y%m%d%H%M.%S")
+    begin = now + timedelta(seconds=whole_seconds(delay) + 1)
+    return begin.astimezone().strftime("%Y%m%d%H%M.%S")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,7 +127,7 @@ class PBSExecutor(BatchExecutor):
         """What is true of one submission only is not in the script, which people resubmit."""
         words = [self._path(self.qsub)]
         if request.begin_in is not None:
-            words += ["-a", begin_time(request.begin_in)]
+            words += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
         if after is not None:
             words += self._dialect.dependency(request, after)
         return Command((*words, str(script)))

@@ -15,6 +15,12 @@ from reflow.plugin_api import Command, CommandResult, JobHandle, whole_seconds
 from reflow_sge.place import folder_of
 
 
+def begin_time(now: datetime, delay: timedelta) -> str:
+    """Write `-a`, which qsub reads in this machine's time zone, as of that day."""
+    begin = now + timedelta(seconds=whole_seconds(delay) + 1)
+    return begin.astimezone().strftime("%Y%m%d%H%M.%S")
+
+
 @dataclass
 class Commands:
     """The command lines, with each command where it is."""
@@ -27,9 +33,7 @@ class Commands:
         """Submit a script, to begin in a while, or once another job is gone whatever way."""
         words = ["-terse", "-b", "n"]
         if begin_in is not None:
-            seconds = whole_seconds(begin_in) + 1
-            begin = datetime.now(UTC).astimezone() + timedelta(seconds=seconds)
-            words += ["-a", begin.strftime("%Y%m%d%H%M.%S")]
+            words += ["-a", begin_time(datetime.now(UTC), begin_in)]
         if after is not None:
             words += ["-hold_jid", after.native_id]
         return self._typed("qsub", *words, str(script))

@@ -4,9 +4,8 @@ import dataclasses
 import json
 import re
 import signal
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -325,24 +324,6 @@ def test_a_job_begins_in_a_minute_that_is_not_over_when_bsub_reads_it(
     now: str, begin_in: timedelta, written: str
 ) -> None:
     assert begin_time(datetime.fromisoformat(now), begin_in) == written
-
-
-@pytest.mark.parametrize(
-    ("now", "written"),
-    [("2026-03-29T00:59:00", "03:29:03:09"), ("2026-10-25T00:30:00", "10:25:02:40")],
-)
-def test_a_job_begins_by_the_clock_of_that_hour(
-    monkeypatch: pytest.MonkeyPatch, now: str, written: str
-) -> None:
-    """Clocks are put forward, or back, at one o'clock UTC."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    try:
-        utc = datetime.fromisoformat(now).replace(tzinfo=UTC)
-        assert begin_time(utc, timedelta(minutes=10)) == written
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_a_project_wins_over_the_one_of_the_environment(

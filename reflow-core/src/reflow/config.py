@@ -196,6 +196,23 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """What is the user's own code."""
+
+    own: tuple[str, ...] = _key(
+        (),
+        "Folders whose modules count as your own code, wherever they lie.",
+        example=["/shared/group/lib"],
+    )
+    foreign: tuple[str, ...] = _key(
+        (),
+        "Folders whose modules do not, such as the site's software in a folder that you may write "
+        "to. Of folders in each other the innermost decides.",
+        example=["~/opt"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The effective settings. `load_config()` reads them; `Config()` is all defaults."""
 
@@ -217,6 +234,7 @@ class Config:
     defaults: ResourceDefaults = ResourceDefaults()
     dispatch: DispatchSettings = DispatchSettings()
     cache: CacheSettings = CacheSettings()
+    source: SourceSettings = SourceSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """By key, where its value came from; keys that are not there have their default."""
 

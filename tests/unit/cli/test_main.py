@@ -7,7 +7,6 @@ import pytest
 import typer
 from reflow import __version__
 from reflow.cli.admin import finding_lines
-from reflow.cli.main import split_flow
 from reflow.hookspecs import Finding, HealthCheck
 from reflow.testing.plugins import broken_plugin, hooks_plugin, plugin, using_plugins
 
@@ -89,11 +88,15 @@ def test_a_flow_file_that_cannot_be_imported_is_exit_code_two(
     assert "Traceback" not in said.err
 
 
-def test_a_colon_may_be_part_of_the_file_name(tmp_path: Path) -> None:
-    (tmp_path / "a:b.py").touch()
-    assert split_flow("a:b.py") == (Path("a:b.py"), None)
-    assert split_flow("flow.py:two") == (Path("flow.py"), "two")
-    assert split_flow("flow.py") == (Path("flow.py"), None)
+def test_a_colon_may_be_part_of_the_file_name(reflow: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "a:b.py").write_text(FLOW.format(name="one"))
+    assert reflow("run", "a:b.py", "--name", "you").code == 0
+    assert reflow("run", "a:b.py:one", "--name", "you").code == 0
+
+
+def test_a_flow_file_may_be_called_without_py(reflow: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "analyse").write_text(FLOW.format(name="one"))
+    assert reflow("run", "./analyse", "--name", "you").code == 0
 
 
 # -- the house-keeping ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.values.source import edited_files, source_digest
+from reflow.values.source import source_digest
 
 from tests.unit.values.projects import Digests, loaded, write
 
@@ -510,11 +510,12 @@ def test_what_is_installed_does_not_count_even_below_the_flow(tmp_path: Path, pl
     assert of(1) == of(2)
 
 
+@pytest.mark.parametrize("flow_file", [True, False])
 def test_what_lies_beside_the_flow_counts_for_a_function_from_a_folder_below(
-    tmp_path: Path,
+    tmp_path: Path, flow_file: bool
 ) -> None:
-    def of(number: int, flow_file: bool) -> str:
-        folder = tmp_path / f"{number}{flow_file}"
+    def of(number: int) -> str:
+        folder = tmp_path / str(number)
         write(
             folder,
             {
@@ -526,8 +527,7 @@ def test_what_lies_beside_the_flow_counts_for_a_function_from_a_folder_below(
         with loaded(folder / "flow.py") as module:
             return source_digest(module.task, folder / "flow.py" if flow_file else None)
 
-    assert of(1, True) != of(2, True)
-    assert of(1, False) == of(2, False)
+    assert of(1) != of(2)
 
 
 def test_a_flow_inside_a_package_has_the_package_beside_it(tmp_path: Path) -> None:
@@ -627,20 +627,19 @@ EDITED = """
 
 
 @pytest.fixture
-def editing(tmp_path: Path) -> Callable[[str, str], tuple[str, str, list[Path]]]:
-    """Digest of a task loaded before an edit, as it was and now, and the files called edited."""
+def editing(tmp_path: Path) -> Callable[[str, str], tuple[str, str]]:
+    """Digest of a task loaded before an edit, as it was and now."""
 
-    def edit(old: str, new: str) -> tuple[str, str, list[Path]]:
+    def edit(old: str, new: str) -> tuple[str, str]:
         flow = write(tmp_path, {"flow.py": EDITED}) / "flow.py"
         with loaded(flow) as module:
             text = flow.read_text()
             assert old in text
             flow.write_text(text.replace(old, new))
             now = source_digest(module.task)
-            edited = edited_files(module.task)
         with loaded(flow) as module:
             after = source_digest(module.task)
-        return now, after, edited
+        return now, after
 
     return edit
 
@@ -654,11 +653,10 @@ def editing(tmp_path: Path) -> Callable[[str, str], tuple[str, str, list[Path]]]
     ],
 )
 def test_an_edit_after_loading_is_seen_and_what_was_loaded_counts(
-    editing: Any, old: str, new: str, tmp_path: Path
+    editing: Any, old: str, new: str
 ) -> None:
-    loaded_before_edit, of_the_new_file, edited = editing(old, new)
+    loaded_before_edit, of_the_new_file = editing(old, new)
     assert loaded_before_edit != of_the_new_file
-    assert edited == [tmp_path / "flow.py"]
 
 
 @pytest.mark.parametrize(
@@ -668,9 +666,8 @@ def test_an_edit_after_loading_is_seen_and_what_was_loaded_counts(
 def test_an_edit_after_loading_of_what_the_task_does_not_use_changes_nothing(
     editing: Any, old: str, new: str
 ) -> None:
-    loaded_before_edit, of_the_new_file, edited = editing(old, new)
+    loaded_before_edit, of_the_new_file = editing(old, new)
     assert loaded_before_edit == of_the_new_file
-    assert edited == []
 
 
 def test_a_digest_describes_the_code_it_was_first_asked_about(tmp_path: Path) -> None:
@@ -825,3 +822,58 @@ def test_a_wrapper_from_elsewhere_counts_with_the_function_inside(digest: Digest
     assert digest(flow, task="cached") != digest(
         flow.replace("return x + 1", "return x + 2"), task="cached"
     )
+
+
+# -- scopes -------------------------------------------------------------------------------------
+LOCALS = {
+    "a parameter": "def task(x): return x",
+    "a parameter of a task inside an if": "if True:\n    def task(x): return x",
+    "a parameter of a method": "class C:\n    def m(self, x): return x\ndef task(): return C()",
+    "a lambda's parameter": "if True:\n    f = lambda x: x\ndef task(): return f",
+    "a comprehension's variable": "L = [x for x in 'ab']\ndef task(): return L",
+    "one of a nested comprehension": "L = [[x for x in y] for y in 'ab']\ndef task(): return L",
+    "a walrus": "if True:\n    def task():\n        if (x := 1): return x",
+    "a walrus in a comprehension": "def task(): return [x := 1 for _ in 'ab'], x",
+    "a capture": "if True:\n    def task(a):\n        match a:\n            case [x, *_]: return x",
+    "a captured rest": "def task(a):\n    match a:\n        case {'k': 1, **x}: return x",
+    "an exception's name": "E = OSError\ndef task():\n    try: ...\n    except E as x: return x",
+    "a class's own name": "class C:\n    x = 1\n    y = x\ndef task(): return C",
+    "one of a function around": "def f(x):\n    def task(): return x\n    return task\ntask = f(1)",
+}
+
+
+@pytest.mark.parametrize("flow", LOCALS.values(), ids=LOCALS.keys())
+def test_a_local_name_does_not_stand_for_what_the_main_guard_sets(
+    digest: Digests, tmp_path: Path, flow: str
+) -> None:
+    def as_a_script(value: object) -> str:
+        folder = write(tmp_path / f"script{value}", {"flow.py": flow})
+        with loaded(folder / "flow.py") as module:
+            vars(module)["x"] = value  # as a main guard does
+            return source_digest(module.task)
+
+    assert digest(flow) == as_a_script(1) == as_a_script(2)
+
+
+GLOBALS = {
+    "a default": "def task(x=x): return 1",
+    "a comprehension's first iterable": "def task(): return [x for x in [*x]]",
+    "a declared global": "def task():\n    global x\n    return x",
+    "a class body before it binds the name": "class C:\n    y = x\n    x = 1\ndef task(): return C",
+    "a method beside a class attribute": (
+        "class C:\n    x = 1\n    def m(self): return x\ndef task(): return C"
+    ),
+}
+
+
+@pytest.mark.parametrize("flow", GLOBALS.values(), ids=GLOBALS.keys())
+def test_a_global_behind_a_local_of_its_name_counts(digest: Digests, flow: str) -> None:
+    assert digest(f"x = (1, 2)\n{flow}") != digest(f"x = (1, 3)\n{flow}")
+
+
+def test_of_two_star_imports_the_last_one_wins(digest: Digests) -> None:
+    def of(first: int, second: int) -> str:
+        flow = "from first import *\nfrom second import *\ndef task(): return N"
+        return digest(flow, first=f"N = {first}", second=f"N = {second}")
+
+    assert of(1, 2) == of(3, 2) != of(3, 4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -94,10 +93,9 @@ class FlowFileGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command that runs or submits the workflow of a file. Raises `FlowImportError`."""
-        from reflow.engine.flowref import load_workflow
+        from reflow.engine.named_flow import load_named
 
-        path, name = split_flow(cmd_name)
-        workflow = load_workflow(path, name)
+        workflow = load_named(cmd_name)
         assert isinstance(workflow, Workflow)
         app = new_app("", add_completion=False)
         command = launch_commands(workflow, workflow.graph())[self.launch]
@@ -131,14 +129,6 @@ def _flow_commands(name: str, about: str) -> typer.Typer:
     )
     app.callback()(without_a_file)
     return app
-
-
-def split_flow(text: str) -> tuple[Path, str | None]:
-    """`flow.py:name` as path and name; the name is None where there is none."""
-    if Path(text).exists():
-        return Path(text), None
-    path, colon, name = text.rpartition(":")
-    return (Path(path), name) if colon and name and path else (Path(text), None)
 
 
 # -- what plugins add ------------------------------------------------------------------------

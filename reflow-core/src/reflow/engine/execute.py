@@ -32,7 +32,8 @@ def code_of(spec: TaskSpec, settings: RunSettings) -> str:
     if spec.version is not None:
         # Two workflows may well have a task "prepare" of version "1".
         return f"version {spec.version} in {settings.workflow}"
-    return source_digest(spec.function, None if settings.flow is None else settings.flow.file)
+    file = None if settings.flow is None else settings.flow.file
+    return source_digest(spec.function, file, **settings.config.get("source", {}))
 
 
 def plugin_codecs() -> Codecs:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -158,14 +159,14 @@ def resolve(reference: FlowRef) -> Workflow:
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
     if reference.path is not None:
         # What a task reads back of another run is to be of the task's own classes.
-        module = _main_of_worker(reference.path) or _load_file(Path(reference.path), FLOW_MODULE)
+        module = _main_of_worker(reference.path) or load_file(Path(reference.path), FLOW_MODULE)
         where = reference.path
     else:
         assert reference.module is not None
         where = f"module {reference.module}"
-        with _guarded(where):
+        with while_importing(where):
             module = importlib.import_module(reference.module)
-    return _pick(module, reference.workflow, where)
+    return pick_workflow(module, reference.workflow, where)
 
 
 def resolve_in_worker(reference: FlowRef) -> Workflow:
@@ -178,8 +179,8 @@ def resolve_in_worker(reference: FlowRef) -> Workflow:
         return resolve(reference)
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
     _replaced.append(sys.modules["__main__"])
-    module = _load_file(Path(reference.path), SCRIPT_MODULE, "__main__")
-    return _pick(module, reference.workflow, reference.path)
+    module = load_file(Path(reference.path), SCRIPT_MODULE, "__main__")
+    return pick_workflow(module, reference.workflow, reference.path)
 
 
 def _main_of_worker(path: str) -> ModuleType | None:
@@ -189,25 +190,13 @@ def _main_of_worker(path: str) -> ModuleType | None:
     return main if loaded else None
 
 
-def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
-    """Load a flow file and give its workflow, the one called `name` where it has several.
-
-    `name` is the variable or the workflow's own name. Raises `FlowImportError` where the file
-    cannot be loaded or has no such workflow.
-    """
-    path = Path(path).expanduser().absolute()
-    if not path.is_file():
-        raise FlowImportError(f"there is no flow file {path}: check the path")
-    return _pick(_load_file(path, FLOW_MODULE), name, str(path))
-
-
 def is_loading() -> str | None:
     """The flow that is being imported for workers or the command line, if any."""
     return _loading[-1] if _loading else None
 
 
 @contextmanager
-def _guarded(where: str) -> Iterator[None]:
+def while_importing(where: str) -> Iterator[None]:
     """Turn whatever goes wrong while importing into an error that names the flow."""
     _loading.append(where)
     try:
@@ -222,7 +211,11 @@ def _guarded(where: str) -> Iterator[None]:
         _loading.pop()
 
 
-def _load_file(path: Path, name: str, *more_names: str) -> ModuleType:
+def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
+    """Load a flow file, whatever it is called, as a module of these names.
+
+    Raises `FlowImportError` where that is impossible.
+    """
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
@@ -231,17 +224,18 @@ def _load_file(path: Path, name: str, *more_names: str) -> ModuleType:
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise FlowImportError(f"{path} is not a Python file")
+    # A loader by name: without one, only files called `.py` would be taken for Python.
+    loader = SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     # As scripts have none; by the name in it multiprocessing would look for a module to import.
     module.__spec__ = None
     before = {name: sys.modules.get(name) for name in (name, *more_names)}
     sys.modules.update(dict.fromkeys(before, module))
     try:
-        with _guarded(str(path)):
-            spec.loader.exec_module(module)
+        with while_importing(str(path)):
+            loader.exec_module(module)
     except BaseException:
         for name, former in before.items():
             del sys.modules[name]
@@ -251,7 +245,11 @@ def _load_file(path: Path, name: str, *more_names: str) -> ModuleType:
     return module
 
 
-def _pick(module: ModuleType, name: str | None, where: str) -> Workflow:
+def pick_workflow(module: ModuleType, name: str | None, where: str) -> Workflow:
+    """The workflow of a module, the one called `name` where there are several.
+
+    `where` is what messages call the module. Raises `FlowImportError` where there is none.
+    """
     found: dict[str, Workflow] = {
         key: value for key, value in vars(module).items() if _is_workflow(value)
     }

@@ -15,38 +15,40 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from reflow.values.loaded import LoadedValues
+from reflow.values.ownership import Ownership
 from reflow.values.text import digest, dumps
 from reflow.values.usercode import UserCode
 from reflow.values.written import Graph, WrittenCode
 
 
-def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
+def source_digest(
+    function: Callable[..., Any],
+    flow_file: Path | None = None,
+    own: Sequence[str] = (),
+    foreign: Sequence[str] = (),
+) -> str:
     """Digest of a function and of what it names from the user's own code.
 
     `flow_file` is the workflow's file, for functions that come from another: the user's own code
-    is then what lies around either. Files are read when a digest first needs them, and believed
-    for as long as they are not loaded anew; so ask early, right after loading a flow. What has
-    no source counts by its compiled code.
+    is then what lies around either. `own` and `foreign` are folders that the configuration names.
+    Files are read when a digest first needs them, and believed for as long as they are not loaded
+    anew; so ask early, right after loading a flow. What has no source counts by its compiled code.
     """
-    return _survey(function, flow_file)[0]
+    return _survey(function, flow_file, own, foreign)[0]
 
 
-def edited_files(function: Callable[..., Any], flow_file: Path | None = None) -> list[Path]:
-    """Files of the function's code that were edited after this process loaded them.
-
-    A process that starts now runs other code than this one does. Only edits of what the function
-    uses count, and only those that can be seen: of functions, classes and literal constants.
-    """
-    return _survey(function, flow_file)[1]
-
-
-def _survey(function: Callable[..., Any], flow_file: Path | None) -> tuple[str, list[Path]]:
+def _survey(
+    function: Callable[..., Any],
+    flow_file: Path | None,
+    own_folders: Sequence[str],
+    foreign_folders: Sequence[str],
+) -> tuple[str, list[Path]]:
     own: dict[Path, Mapping[str, Any]] = {}
     innermost = _innermost(function)
     if type(innermost) is FunctionType:
@@ -56,7 +58,7 @@ def _survey(function: Callable[..., Any], flow_file: Path | None) -> tuple[str, 
         own[path] = innermost.__globals__ if is_module else {}
     files = [*own, _real(flow_file)] if flow_file else [*own]
     graph = Graph()
-    written = WrittenCode(graph, UserCode(files), own)
+    written = WrittenCode(graph, UserCode(Ownership(files, own_folders, foreign_folders)), own)
     written.live = live = LoadedValues(graph, written)
     root = live.value(function)
     graph.complete()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
-import symtable
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import decode_source
 from pathlib import Path
-from symtable import SymbolTable
 from types import CodeType
-from typing import Any, TypeAlias
+from typing import Any
 
 from reflow.values.bytecode import describe_code
+from reflow.values.scopes import Function, bound_by, local_names
 from reflow.values.syntax import Chain, Description, Import, chain_of, describe, imports_of
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -21,7 +20,6 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 _MAY_CHANGE = (ast.Expr, *_LOOPS, *_BLOCKS)
 _SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _MOST_WRAPPERS = 50  # around one function; more is an object that answers to any name
 _UNCHANGING = (str, bytes, int, float, complex, bool, type(None), type(...))
 
@@ -43,7 +41,7 @@ class SourceFile:
         self._mentions: dict[str, list[ast.stmt]] = {}  # other statements that may change it
         self._tree = ast.parse(self.content, str(path))
         self._codes = _codes_in(compile(self.content, str(path), "exec", dont_inherit=True))
-        self._scopes = _scopes_in(symtable.symtable(self.content, str(path), "exec"))
+        self._locals = local_names(self._tree)
         for statement in _run_on_import(self._tree.body):
             self._index(statement)
 
@@ -88,13 +86,11 @@ class SourceFile:
 
     def describe(self, node: ast.AST, loaded: Mapping[str, Any]) -> tuple[Description, set[Chain]]:
         """A top-level or nested piece of the file, and the outer names that it uses."""
-        description = describe(node, self.is_reflows, lambda chain: _may_be_a_flow(chain, loaded))
-        names = self._outer_names(node)
-        uses = set(description.outer_uses)
-        for chain in description.body_uses:
-            if names is None or chain[0] in names or chain[0] in description.imports:
-                uses.add(chain)
-        return description, uses
+        description = describe(
+            node, self._locals, self.is_reflows, lambda chain: _may_be_a_flow(chain, loaded)
+        )
+        inner = {chain for chain in description.local_uses if chain[0] in description.imports}
+        return description, description.uses | inner
 
     def is_reflows(self, chain: Chain) -> bool:
         """Whether a name was imported from reflow."""
@@ -180,28 +176,6 @@ class SourceFile:
             for name in node.names
         }
 
-    # -- scopes ----------------------------------------------------------------------------------
-    def _outer_names(self, node: ast.AST) -> set[str] | None:
-        """Module-level names that a definition uses inside; None for any other statement."""
-        if isinstance(node, ast.Lambda):
-            key = ("lambda", node.lineno)
-        elif isinstance(node, _DEFINITIONS):
-            key = (node.name, node.lineno)
-        else:
-            return None
-        names: set[str] = set()
-        waiting = list(self._scopes.get(key, []))
-        while waiting:
-            table = waiting.pop()
-            in_class = table.get_type() == "class"
-            names.update(
-                symbol.get_name()
-                for symbol in table.get_symbols()
-                if symbol.is_global() or (in_class and symbol.is_referenced())
-            )
-            waiting += table.get_children()
-        return names
-
     # -- the index -------------------------------------------------------------------------------
     def _index(self, statement: ast.stmt) -> None:
         for node in _top_level_nodes(statement):
@@ -223,6 +197,9 @@ class SourceFile:
             elif isinstance(node, (ast.Attribute, ast.Subscript)):
                 if not isinstance(node.ctx, ast.Load):
                     self._note_change(node, statement)
+            elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.MatchMapping):
+                for name in bound_by(node):
+                    self._note(self._bindings, name, statement)
             elif isinstance(node, ast.Expr):
                 self._note_change(node.value, statement)
 
@@ -248,17 +225,6 @@ def _codes_in(module: CodeType) -> dict[str, list[CodeType]]:
         codes.setdefault(code.co_qualname, []).append(code)
         waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return codes
-
-
-def _scopes_in(module: SymbolTable) -> dict[tuple[str, int], list[SymbolTable]]:
-    """All scopes of a file by name and line."""
-    scopes: dict[tuple[str, int], list[SymbolTable]] = {}
-    waiting = [module]
-    while waiting:
-        scope = waiting.pop()
-        scopes.setdefault((scope.get_name(), scope.get_lineno()), []).append(scope)
-        waiting += scope.get_children()
-    return scopes
 
 
 def _first_line(node: Function) -> int:

@@ -8,7 +8,7 @@ result: the `@wf.job(...)` decorator, and the `Param`, `Result` and `RunDir` mar
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,23 +38,27 @@ class Description:
     """What a piece of code says and uses."""
 
     text: str = ""
-    body_uses: set[Chain] = field(default_factory=set)
-    """Names in it, local variables included."""
-    outer_uses: set[Chain] = field(default_factory=set)
-    """Names in its decorators, defaults, base classes and annotations."""
+    uses: set[Chain] = field(default_factory=set)
+    """Names of the module's that it uses."""
+    local_uses: set[Chain] = field(default_factory=set)
+    """Names of its own, or of a function around it."""
     imports: dict[str, list[Import]] = field(default_factory=dict)
     """By the name bound, the imports made inside it."""
 
 
 def describe(
-    node: ast.AST, is_reflows: Callable[[Chain], bool], is_task_decorator: Callable[[Chain], bool]
+    node: ast.AST,
+    local_names: Set[ast.Name],
+    is_reflows: Callable[[Chain], bool],
+    is_task_decorator: Callable[[Chain], bool],
 ) -> Description:
     """Describe a statement or a lambda.
 
-    `is_reflows` tells of a name whether it was imported from reflow, `is_task_decorator` whether
-    an object that offers `.job` may be a workflow or flow.
+    `local_names` are the mentions of names that do not lead to the module's. `is_reflows` tells of
+    a name whether it was imported from reflow, `is_task_decorator` whether an object that offers
+    `.job` may be a workflow or flow.
     """
-    writer = _Writer(is_reflows, is_task_decorator)
+    writer = _Writer(local_names, is_reflows, is_task_decorator)
     writer.description.text = writer.write(node)
     return writer.description
 
@@ -87,12 +91,15 @@ class _Writer:
     """Writes one tree, and notes names on the way."""
 
     def __init__(
-        self, is_reflows: Callable[[Chain], bool], is_task_decorator: Callable[[Chain], bool]
+        self,
+        local_names: Set[ast.Name],
+        is_reflows: Callable[[Chain], bool],
+        is_task_decorator: Callable[[Chain], bool],
     ) -> None:
         self.description = Description()
+        self._local_names = local_names
         self._is_reflows = is_reflows
         self._is_task_decorator = is_task_decorator
-        self._uses = self.description.body_uses
 
     def write(self, node: object) -> str:
         if isinstance(node, list):
@@ -110,53 +117,28 @@ class _Writer:
         }
         return f"{type(node).__name__}({','.join(f'{k}={v}' for k, v in written.items())})"
 
-    def _outside(self, node: object) -> str:
-        """Write a part that is evaluated where the function or class is defined."""
-        before, self._uses = self._uses, self.description.outer_uses
-        try:
-            return self.write(node)
-        finally:
-            self._uses = before
-
     def _annotation(self, node: ast.expr | None) -> str:
         """Write an annotation; one in quotes like one without."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
                 node = ast.parse(node.value.strip(), mode="eval").body
             except SyntaxError:
-                return self._outside(node)
-        return self._outside(node)
+                return self.write(node)
+        return self.write(node)
 
     def _FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:  # noqa: N802
         decorators = [item for item in node.decorator_list if not self._is_wf_job(item)]
         return self._plain(
-            node,
-            decorator_list=self._outside(decorators),
-            returns=self._annotation(node.returns),
+            node, decorator_list=self.write(decorators), returns=self._annotation(node.returns)
         )
 
     _AsyncFunctionDef = _FunctionDef
-
-    def _arguments(self, node: ast.arguments) -> str:
-        return self._plain(
-            node,
-            defaults=self._outside(node.defaults),
-            kw_defaults=self._outside(node.kw_defaults),
-        )
 
     def _arg(self, node: ast.arg) -> str:
         return self._plain(node, annotation=self._annotation(node.annotation))
 
     def _AnnAssign(self, node: ast.AnnAssign) -> str:  # noqa: N802
         return self._plain(node, annotation=self._annotation(node.annotation))
-
-    def _ClassDef(self, node: ast.ClassDef) -> str:  # noqa: N802
-        return self._plain(
-            node,
-            bases=self._outside(node.bases),
-            keywords=self._outside(node.keywords),
-            decorator_list=self._outside(node.decorator_list),
-        )
 
     def _Subscript(self, node: ast.Subscript) -> str:  # noqa: N802
         """`Annotated[T, Result(...)]` is written as `T`."""
@@ -177,12 +159,19 @@ class _Writer:
         chain = chain_of(node)
         if chain is None:
             return self._plain(node)
-        self._uses.add(chain)
+        self._note(chain, node)
         return f"Chain({'.'.join(chain)})"
 
     def _Name(self, node: ast.Name) -> str:  # noqa: N802
-        self._uses.add((node.id,))
+        self._note((node.id,), node)
         return f"Chain({node.id})"
+
+    def _note(self, chain: Chain, node: ast.expr) -> None:
+        """Note that a name is used, with the attributes taken from it."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        is_local = node in self._local_names
+        (self.description.local_uses if is_local else self.description.uses).add(chain)
 
     def _Import(self, node: ast.Import | ast.ImportFrom) -> str:  # noqa: N802
         for name, found in imports_of(node):

@@ -1,26 +1,20 @@
-"""Which files are the user's own code, and which file an import leads to.
-
-The user's own code is the flow file and the modules beside it: everything in the same directory
-tree, but nothing installed there. A flow inside a package stands in the tree of the folder that
-the package is imported from.
-"""
+"""Which file of the user's own code an import leads to."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
+from reflow.values.ownership import Ownership
 from reflow.values.syntax import Import
 
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
-_NEVER = (Path(os.path.realpath(os.__file__)).parent, Path(os.path.realpath(__file__)).parents[1])
 _SUFFIXES = (".py", *EXTENSION_SUFFIXES)
 
 
@@ -32,23 +26,17 @@ class Module:
     """None for a folder without `__init__.py`."""
     folders: tuple[Path, ...] = ()
     """Where its submodules lie."""
+    name: str = ""
+    """Its full name, where the import that leads to it says it."""
 
 
 class UserCode:
-    """The user's own code around some of its files."""
+    """Finds modules, as far as they are the user's own."""
 
-    def __init__(self, files: Iterable[Path]) -> None:
-        self._trees = tuple(dict.fromkeys(_tree(file) for file in files))
+    def __init__(self, ownership: Ownership) -> None:
+        self.owns = ownership.owns
+        self._ownership = ownership
         self._found: dict[str, Module | None] = {}
-
-    def owns(self, file: Path) -> bool:
-        """Whether that file, links resolved, is the user's own code."""
-        if any(file.is_relative_to(folder) for folder in _NEVER):
-            return False
-        return any(
-            file.is_relative_to(tree) and _INSTALLED.isdisjoint(file.relative_to(tree).parts)
-            for tree in self._trees
-        )
 
     def find(self, wanted: Import, importer: Path) -> Module | None:
         """The module that an import in a file names, if it is the user's own."""
@@ -68,8 +56,9 @@ class UserCode:
         for folder in module.folders:
             found = self._in_folder(folder, name)
             if found is not None:
-                return found
-        return None
+                return replace(found, name=f"{module.name}.{name}" if module.name else "")
+        # Finders of editable installs may put it where its package does not lie.
+        return self._found_by_name(f"{module.name}.{name}") if module.name in sys.modules else None
 
     def loaded(self, file: Path) -> Mapping[str, Any]:
         """The globals of the module that was loaded from a file; empty when none was."""
@@ -86,17 +75,26 @@ class UserCode:
     def _find_top_level(self, name: str) -> Module | None:
         """A module by its first name, where Python finds it, else in the trees themselves."""
         try:
-            spec = importlib.util.find_spec(name)
+            is_known = importlib.util.find_spec(name) is not None
         except Exception:  # whatever finders raise; `__main__` has no spec
-            spec = None
-        if spec is not None:
-            folders = tuple(_real(folder) for folder in spec.submodule_search_locations or ())
-            file = _real(spec.origin) if spec.has_location and spec.origin else None
-            if any(self.owns(place) for place in ([file] if file else folders)):
-                return Module(file, folders)
-            return None
-        found = (self._in_folder(tree, name) for tree in self._trees)
+            is_known = False
+        if is_known:
+            return self._found_by_name(name)
+        found = (self._in_folder(tree, name) for tree in self._ownership.trees)
         return next((module for module in found if module is not None), None)
+
+    def _found_by_name(self, name: str) -> Module | None:
+        """A module where Python finds it; those that it is in must have been imported."""
+        try:
+            spec = importlib.util.find_spec(name)
+        except Exception:
+            return None
+        if spec is None:
+            return None
+        folders = tuple(_real(folder) for folder in spec.submodule_search_locations or ())
+        file = _real(spec.origin) if spec.has_location and spec.origin else None
+        is_own = self.owns(file) if file else any(map(self._ownership.owns_folder, folders))
+        return Module(file, folders, name) if is_own else None
 
     def _in_folder(self, folder: Path, name: str) -> Module | None:
         for suffix in _SUFFIXES:
@@ -122,14 +120,6 @@ class UserCode:
                 folder, _, name = file.rpartition(os.sep)
                 found.setdefault((folder.rpartition(os.sep)[2], name), []).append(names)
         return found
-
-
-def _tree(file: Path) -> Path:
-    """The directory tree that a flow file stands in; the file alone if it is installed alone."""
-    top, folder = file, file.parent
-    while (folder / "__init__.py").is_file():
-        top, folder = folder, folder.parent
-    return top if folder.name in _INSTALLED else folder
 
 
 def _real(path: str | Path) -> Path:

@@ -21,6 +21,8 @@ from reflow.values.usercode import Module, UserCode
 Seen: TypeAlias = frozenset[tuple[Path, str]]
 """Imported names on the way, so that modules that import from each other end."""
 
+_COMPILED = (".so", ".pyd", ".pyc")
+
 _files: dict[Path, tuple[SourceFile | None, object]] = {}
 """Files as they were when first looked at since they were loaded, beside the module's spec (a
 reload makes a new one). This is what the process takes itself to be running."""
@@ -195,7 +197,7 @@ class WrittenCode:
         """The file that binds a name for this one: itself, or one that it imports all of."""
         if file.source.binds(name) or file.source.imports(name):
             return file
-        for star in file.source.stars:
+        for star in reversed(file.source.stars):  # the last one that has it wins
             module = self.user_code.find(star, file.source.path)
             other = self._file_of(module, file, star)
             if other is not None and other.source.path not in seen:
@@ -251,7 +253,8 @@ class WrittenCode:
 
 def _read(path: Path) -> SourceFile | None:
     try:
-        return SourceFile(path) if path.suffix == ".py" else None
+        # A script may be called anything; the other suffixes are those of compiled modules.
+        return None if path.suffix in _COMPILED else SourceFile(path)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
 

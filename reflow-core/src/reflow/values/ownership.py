@@ -1,0 +1,168 @@
+"""Which folders hold the user's own code.
+
+A module is the user's own unless it belongs to the standard library, is installed, or is the
+site's. Installed is what lies below a `site-packages` or `dist-packages` folder. The site's is what
+lies outside the flow's tree, the working directory and the user's home, and may not be written by
+the user; where root asks, to whom nothing is forbidden, it is what belongs to root out there. What
+an editable install points to is the user's own wherever it lies.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache, cached_property
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from pathlib import Path
+from typing import Any
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STANDARD_FINDERS = (BuiltinImporter, FrozenImporter, PathFinder)
+_TOP = Path(os.sep)
+
+
+class Ownership:
+    """Decides about folders, about each once."""
+
+    def __init__(
+        self, flow_files: Iterable[Path], own: Iterable[str] = (), foreign: Iterable[str] = ()
+    ) -> None:
+        """`own` and `foreign` are folders that the configuration names; the innermost decides."""
+        self.trees = tuple(dict.fromkeys(_tree(file) for file in flow_files))
+        """The directory trees that the flow's files stand in."""
+        around = [*self.trees, *_working_directory(), _real(Path.home())]
+        self._around = tuple(dict.fromkeys(folder for folder in around if folder != _TOP))
+        self._named = {_real(Path(folder).expanduser()): True for folder in own}
+        self._named |= {_real(Path(folder).expanduser()): False for folder in foreign}
+        self._decided: dict[Path, bool] = {}
+
+    def owns(self, file: Path) -> bool:
+        """Whether that file, links resolved, is the user's own code."""
+        return file in self.trees or self.owns_folder(file.parent)
+
+    def owns_folder(self, folder: Path) -> bool:
+        """Whether what lies directly in that folder, links resolved, is the user's own code."""
+        if folder not in self._decided:
+            self._decided[folder] = self._decide(folder)
+        return self._decided[folder]
+
+    def _decide(self, folder: Path) -> bool:
+        named = [place for place in self._named if folder.is_relative_to(place)]
+        if named:
+            return self._named[max(named, key=lambda place: len(place.parts))]
+        if folder.is_relative_to(_REFLOW):
+            return False
+        if _is_installed(folder):
+            return any(map(_below_an_installed(folder), self.trees))
+        if any(folder.is_relative_to(place) for place in _STANDARD_LIBRARY):
+            return False
+        if folder in self.trees or any(folder.is_relative_to(place) for place in self._around):
+            return True
+        return _may_change(folder) or self._is_editable(folder)
+
+    # -- editable installs -----------------------------------------------------------------------
+    def _is_editable(self, folder: Path) -> bool:
+        places = [*self._listed_in_pth_files, *_where_finders_lead(self._names_by_folder[folder])]
+        return any(folder.is_relative_to(place) for place in places)
+
+    @cached_property
+    def _listed_in_pth_files(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(_real(place) for place in _pth_entries()))
+
+    @cached_property
+    def _names_by_folder(self) -> Mapping[Path, set[str]]:
+        """The modules that were loaded from each folder, and the packages that they are in."""
+        found: defaultdict[Path, set[str]] = defaultdict(set)
+        real = cache(_real)
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str):
+                found[real(Path(file).parent)] |= {name, name.partition(".")[0]}
+        return found
+
+
+def _tree(file: Path) -> Path:
+    """The directory tree that a flow file stands in; the file alone if it is installed alone."""
+    top, folder = file, file.parent
+    while (folder / "__init__.py").is_file():
+        top, folder = folder, folder.parent
+    return top if folder.name in _INSTALLED else folder
+
+
+def _is_installed(folder: Path) -> bool:
+    return not _INSTALLED.isdisjoint(folder.parts)
+
+
+def _below_an_installed(folder: Path) -> Any:
+    """Tells of a tree whether it is an installed flow's that holds the folder."""
+
+    def holds(tree: Path) -> bool:
+        below = folder.is_relative_to(tree) and _is_installed(tree)
+        return below and not _is_installed(folder.relative_to(tree))
+
+    return holds
+
+
+def _may_change(folder: Path) -> bool:
+    try:
+        owner = folder.stat().st_uid
+    except OSError:
+        return False
+    user = os.geteuid()
+    return owner == user != 0 or (owner != 0 if user == 0 else os.access(folder, os.W_OK))
+
+
+def _pth_entries() -> Iterator[Path]:
+    """Folders that `.pth` files in the folders of installed packages add to the path."""
+    for folder in _site_folders():
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".pth"):
+                    yield from _folders_in(Path(entry.path))
+
+
+def _site_folders() -> set[str]:
+    known = [*site.getsitepackages(), site.getusersitepackages()]
+    return {entry for entry in (*known, *sys.path) if Path(entry).name in _INSTALLED}
+
+
+def _folders_in(pth_file: Path) -> Iterator[Path]:
+    with suppress(OSError, UnicodeDecodeError):
+        for line in pth_file.read_text().splitlines():
+            if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                yield pth_file.parent / line.strip()
+
+
+def _where_finders_lead(names: Iterable[str]) -> Iterator[Path]:
+    """Folders in which import finders other than Python's own find modules."""
+    finders = [finder for finder in sys.meta_path if finder not in _STANDARD_FINDERS]
+    for name in names:
+        for finder in finders:
+            with suppress(Exception):  # whatever finders raise
+                spec = finder.find_spec(name, None)
+                if spec is not None and spec.origin:
+                    yield _real(Path(spec.origin)).parent
+                if spec is not None:
+                    yield from (_real(Path(each)) for each in spec.submodule_search_locations or ())
+
+
+def _working_directory() -> list[Path]:
+    with suppress(OSError):
+        return [_real(Path.cwd())]
+    return []
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+_REFLOW = _real(Path(__file__)).parents[1]
+_STANDARD_LIBRARY = {
+    _real(Path(os.__file__)).parent,
+    *(_real(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")),
+}

@@ -63,6 +63,14 @@ def _not_negative(value: float) -> None:
         raise ParameterError(f"{value!r} is less than nothing")
 
 
+def _one_of(*words: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if value not in words:
+            raise ParameterError(f"{value!r} is none of {', '.join(words)}")
+
+    return check
+
+
 def _positive(value: float) -> None:
     if value <= 0:
         raise ParameterError(f"{value!r} is not more than nothing")
@@ -98,6 +106,12 @@ class StoreSettings:
         env="REFLOW_STORE",
         example="postgresql://reflow@db.example.org/reflow",
         shown="`manifest.db` in the user's state folder",
+    )
+    requests: str = _key(
+        "own",
+        "Where several users share a database: who may cancel and retry your runs, `own` for "
+        "yourself alone or `all`.",
+        check=_one_of("own", "all"),
     )
 
 

@@ -43,6 +43,14 @@ class NotReadyError(ReflowError):
     """A result was asked for before there is one."""
 
 
+class ForeignRunError(ReflowError):
+    """A run is another user's, so that nothing of it may be run or loaded here."""
+
+
+class DamagedRunError(ReflowError):
+    """The settings of a run cannot be used: damaged, or written by another version of reflow."""
+
+
 class RunFailedError(ReflowError):
     """A run ended in FAILED or CANCELLED where success was asked for."""
 

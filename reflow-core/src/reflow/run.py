@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reflow.engine.control import RETRIED
-from reflow.errors import NotFoundError, NotReadyError, WaitTimeoutError
+from reflow.errors import ForeignRunError, NotFoundError, NotReadyError, WaitTimeoutError
 from reflow.model.records import RequestKind, RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.stores.contract import Store
@@ -148,7 +148,9 @@ class Run:
             raise NotFoundError(f"{task!r} has {record.size} elements; there is no {index}")
         known = self._store.log_of(self.run_id, task, index)
         folder = RunLayout(self.run_dir, self.run_id).logs / task
-        found = [self.run_dir / known] if known else _newest_first(folder, index)
+        found = (
+            [self.run_dir / known] if known and _is_inside(known) else _newest_first(folder, index)
+        )
         for path in found:
             if path.exists():
                 return path
@@ -214,9 +216,13 @@ class Run:
         """Where the classes in a task's result are found."""
         if self._workflow is None:
             from reflow.engine.flowref import resolve
-            from reflow.engine.settings import read_settings
+            from reflow.engine.ownership import own_settings
 
-            settings = read_settings(self.run_dir, self.run_id)
+            try:
+                settings = own_settings(self._record)
+            except ForeignRunError:
+                # Nothing of another user's flow is loaded: what needs no class can be read.
+                return Any
             if settings.flow is None:
                 return None
             specs = {spec.name: spec for spec in resolve(settings.flow).specs()}
@@ -241,6 +247,11 @@ def open_run(run_id: str, store: Store | None = None) -> Run:
 
         store = registry().store_for(load_config().store.url)
     return Run(store, store.run(run_id), None)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path that a row of the database names stays in the folder it is relative to."""
+    return not path.startswith("/") and ".." not in path.split("/")
 
 
 def _newest_first(folder: Path, index: int) -> Iterable[Path]:

@@ -62,9 +62,15 @@ def file(home: Path) -> Path:
     return path
 
 
+CHOICES = {"store.requests": "all"}
+"""Of keys that take one of a few words, another than the default."""
+
+
 def other_value(key: Key) -> object:
     """A value that is not the key's default, and fits."""
     default = key.of(Config())
+    if key.name in CHOICES:
+        return CHOICES[key.name]
     if isinstance(default, bool):
         return not default
     if key.name.endswith((".time", ".mem")):
@@ -78,6 +84,12 @@ def as_text(value: object) -> str:
     if isinstance(value, list):
         return "\n".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_a_key_of_a_few_words_refuses_others(file: Path) -> None:
+    file.write_text('[store]\nrequests = "anybody"\n')
+    with pytest.raises(ConfigError, match=r"anybody.*own, all"):
+        load_config()
 
 
 # -- where values come from -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 """Stands for the newest run wherever a run's id does."""
+RECENT = 100
+"""Runs among which one's own newest is looked for, where several users share a database."""
 
 
 class Runs:
@@ -51,11 +54,15 @@ class Runs:
         return open_run(run_id, self.store)
 
     def newest(self) -> str:
-        """The id of the newest run. Raises `NotFoundError` where there is none."""
-        records = self.store.list_runs(graph_name=self.workflow_name, limit=1)
+        """The id of the user's newest run, else of anybody's newest.
+
+        Raises `NotFoundError` where there is none.
+        """
+        records = self.store.list_runs(graph_name=self.workflow_name, limit=RECENT)
         if not records:
             raise NotFoundError(f"there are no runs yet: start one with '{self.start}'")
-        return records[0].run_id
+        own = (record for record in records if record.uid in (None, os.geteuid()))
+        return next(own, records[0]).run_id
 
     @property
     def start(self) -> str:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from reflow.engine.files import open_regular
 from reflow.errors import NotFoundError
 
 _CHUNK = 64 * 1024
@@ -17,7 +18,7 @@ def last_lines(path: Path, lines: int) -> bytes:
 
     Raises `OSError` where it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         position = file.seek(0, os.SEEK_END)
         found = b""
         while position and found.count(b"\n") <= lines:
@@ -38,7 +39,7 @@ def copy_log(path: Path, lines: int | None) -> None:
         if lines is not None:
             output.write(last_lines(path, lines))
         else:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 shutil.copyfileobj(file, output)
         output.flush()
     except BrokenPipeError:

@@ -122,7 +122,16 @@ def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[J
         )
         for record in records
         for native_id in record.native_ids
+        if _may_be_an_id(native_id)
     ]
+
+
+def _may_be_an_id(text: str) -> bool:
+    """Whether a scheduler's command would take a text for an id, and not for an option.
+
+    What stands in a database that several users write to is put on command lines.
+    """
+    return text.isprintable() and not text.startswith("-") and not any(map(str.isspace, text))
 
 
 def _directory(layout: RunLayout, record: SubmissionRecord) -> Path:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from typing import Any
 
-from reflow.engine.control import RETRIED
+from reflow.engine.control import RETRIED, cancel_jobs, handles_of
 from reflow.engine.drive import step_once, wait_until
+from reflow.engine.give_up import give_up
 from reflow.engine.heal import heal
 from reflow.engine.launch import drive_here
+from reflow.engine.layout import RunLayout
 from reflow.engine.lease import holder_lives, take, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, graph_of
-from reflow.engine.settings import read_settings
+from reflow.engine.ownership import may_end, own_settings
+from reflow.engine.settings import RunSettings
 from reflow.engine.supervise import start_supervisor
-from reflow.errors import NotReadyError
+from reflow.errors import (
+    DamagedRunError,
+    ForeignRunError,
+    NotFoundError,
+    NotReadyError,
+    ReflowError,
+)
 from reflow.model.graph import Graph
 from reflow.model.records import RequestKind, RunRecord
-from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
+from reflow.plugins import registry
 from reflow.stores.contract import Store
 
 HEED_TIMEOUT = 30.0
 """Seconds that a dispatcher has to carry out what was asked."""
+WRITTEN_DOWN = (
+    "What you ask is written down; it is carried out if its owner's configuration has "
+    '[store] requests = "all"'
+)
 
 
 def ask(
@@ -39,9 +55,18 @@ def ask(
     count = _concerned(store, record, kind, task)
     if count == 0:
         return 0
-    store.add_request(record.run_id, kind, task)
+    try:
+        settings = own_settings(record)
+    except (NotFoundError, DamagedRunError) as error:
+        if kind is RequestKind.RETRY or task is not None or not may_end(record):
+            raise
+        return _end_without_settings(store, record, count, str(error))
+    except ForeignRunError as error:
+        store.add_request(record.run_id, kind, task, uid=os.geteuid())
+        raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
+    store.add_request(record.run_id, kind, task, uid=os.geteuid())
     if not holder_lives(store, record.run_id):
-        _dispatch(store, record, graph, on_progress)
+        _dispatch(store, settings, graph, on_progress)
     _await_heeding(store, record.run_id)
     if kind is RequestKind.CANCEL and task is None:
         # Whoever carries it out records the end a moment later.
@@ -68,15 +93,14 @@ def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | N
 
 def _dispatch(
     store: Store,
-    record: RunRecord,
+    settings: RunSettings,
     graph: Graph | None,
     on_progress: Callable[[Mapping[str, Any]], None] | None,
 ) -> None:
     """See that somebody carries the wish out."""
-    settings = read_settings(record.run_dir, record.run_id)
     if settings.executor in FOREGROUND_EXECUTORS:
         graph = graph or graph_of(settings)
-        lease = take(store, record.run_id)
+        lease = take(store, settings.run_id)
         if lease is not None:
             drive_here(store, settings, graph, lease, on_progress)
         return
@@ -85,12 +109,24 @@ def _dispatch(
         if executor.capabilities.volatile:
             start_supervisor(store, settings)
             return
-        lease = take(store, record.run_id)
+        lease = take(store, settings.run_id)
         if lease is not None:
             with working_under(store, lease):
                 step_once(dispatcher_of(store, settings, lease, executor))
     finally:
         executor.close()
+
+
+def _end_without_settings(store: Store, record: RunRecord, count: int, said: str) -> int:
+    """Record a run as cancelled that nobody can dispatch any more, and end jobs it may have."""
+    lease = take(store, record.run_id)
+    if lease is None:
+        raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {said}")
+    handles = handles_of(RunLayout(record.run_dir, record.run_id), store.submissions(record.run_id))
+    give_up(store, lease, f"cancelled; {said}", RunState.CANCELLED)
+    with suppress(ReflowError), closing(registry().make_executor(record.executor, {})) as executor:
+        cancel_jobs(executor, handles)
+    return count
 
 
 def _await_heeding(store: Store, run_id: str) -> None:

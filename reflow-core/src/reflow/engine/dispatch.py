@@ -32,6 +32,7 @@ from reflow.model.records import (
     Lease,
     Outcome,
     RequestKind,
+    RequestRecord,
     SubmissionKind,
     SubmissionRecord,
     SubmissionState,
@@ -84,7 +85,9 @@ class Dispatcher:
         self._arguments: dict[str, TaskArguments] = {}
         self._code: dict[str, str] = {}
         self.image = RunImage(store, settings.run_id, graph)
-        config = Config.from_dict(settings.config).dispatch
+        whole = Config.from_dict(settings.config)
+        config = whole.dispatch
+        self._heeds_all = whole.store.requests == "all"
         self._ingest = Ingest(
             self.image, settings, self.commit, executor.capabilities.dispatch_jobs
         )
@@ -174,7 +177,7 @@ class Dispatcher:
 
     def heed(self) -> None:
         """Carry out what people have asked."""
-        requests = self.store.requests(self.settings.run_id)
+        requests = self._allowed_requests()
         if requests:
             # What has ended by now has ended, whatever is asked.
             self._ingest.collect()
@@ -191,6 +194,18 @@ class Dispatcher:
         cancel_jobs(self.executor, ending)
         if retried:
             self.on_retry()
+
+    def _allowed_requests(self) -> list[RequestRecord]:
+        """What the run's owner asks, and others where the owner lets them; drop the rest."""
+        asked = self.store.requests(self.settings.run_id)
+        if self._heeds_all:
+            return asked
+        allowed = [each for each in asked if each.uid in (None, os.geteuid())]
+        for request in asked:
+            if request not in allowed:
+                log.warning("user %s asked to %s the run: not allowed", request.uid, request.kind)
+                self.image.request_done(request.key)
+        return allowed
 
     def cancel(self) -> None:
         """End the run early: what has not ended is cancelled."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from reflow.permissions import FILE_MODE
 
@@ -33,12 +36,29 @@ def read_bytes(path: str | Path) -> bytes:
     """Read a small file with as few system calls as it takes."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        chunks = []
-        while chunk := os.read(descriptor, 1 << 16):
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return read_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read, but never wait for the other end of a pipe that lies in its place.
+
+    Raises `OSError` where there is no regular file that can be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """Read all that is left of an open file."""
+    chunks = []
+    while chunk := os.read(descriptor, 1 << 16):
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def server_time(probe: Path) -> float:

@@ -10,7 +10,7 @@ from reflow.config import Config
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.lease import take_patiently, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
-from reflow.engine.settings import read_settings
+from reflow.engine.ownership import own_settings
 from reflow.engine.status import status_of
 from reflow.errors import NotReadyError
 from reflow.model.records import RunRecord
@@ -23,8 +23,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 def follow_run(
     store: Store, record: RunRecord, on_progress: Callable[[Mapping[str, Any]], None]
 ) -> None:
-    """Dispatch a run until it has ended. Raises `NotReadyError` for one that cannot be followed."""
-    settings = read_settings(record.run_dir, record.run_id)
+    """Dispatch a run until it has ended. Raises `NotReadyError` for one that cannot be followed.
+
+    And `ForeignRunError` for another user's.
+    """
+    settings = own_settings(record)
     if settings.executor in FOREGROUND_EXECUTORS:
         raise NotReadyError(f"{record.run_id} runs in the process that started it")
     time_to_live = Config.from_dict(settings.config).dispatch.lease_seconds

@@ -9,10 +9,11 @@ from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
 from reflow.engine.lease import let_go, take, take_from, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.engine.ownership import may_end, own_settings
 from reflow.engine.process import boot_id
-from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.settings import RunSettings
 from reflow.engine.supervise import start_supervisor
-from reflow.errors import NotFoundError, ReflowError
+from reflow.errors import ForeignRunError, NotFoundError, ReflowError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord
 from reflow.model.states import JobState
@@ -28,19 +29,21 @@ def heal(store: Store, record: RunRecord) -> list[str]:
         return []
     try:
         return _heal(store, record)
+    except ForeignRunError as error:
+        return [str(error)]
     except (ReflowError, OSError) as error:
         # Whoever only wants to look at the run is to see it all the same.
         return [f"the run cannot be dispatched from here: {error}"]
 
 
 def _heal(store: Store, record: RunRecord) -> list[str]:
+    try:
+        settings = own_settings(record)
+    except NotFoundError as error:
+        return _without_run_dir(store, record, str(error))
     lease = take(store, record.run_id)
     if lease is None:
-        return _replace_dead_job(store, record)
-    try:
-        settings = read_settings(record.run_dir, record.run_id)
-    except NotFoundError as error:
-        return _without_run_dir(store, record, lease, str(error))
+        return _replace_dead_job(store, settings)
     if settings.executor in FOREGROUND_EXECUTORS:
         give_up(store, lease, ABANDONED)
         return []
@@ -74,37 +77,37 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     return notes
 
 
-def _replace_dead_job(store: Store, record: RunRecord) -> list[str]:
+def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
     """Take over from a dispatch job on another machine that the scheduler says is over."""
-    seen = store.lease(record.run_id)
+    seen = store.lease(settings.run_id)
     owner = seen.owner or {}
     native_id = owner.get("native_id")
     if not isinstance(native_id, str) or not native_id:
         elsewhere = owner.get("boot") not in (None, boot_id())
         said = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
         return [f"{said}; if nothing moves, look there"] if elsewhere else []
-    settings = read_settings(record.run_dir, record.run_id)
     with closing(executor_of(settings)) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])
         if any(status.state is JobState.UNKNOWN for status in statuses):
             said = f"it is dispatched by job {native_id}, which {executor.name} does not know"
-            return [f"{said}; if nothing moves, type: reflow follow {record.run_id}"]
+            return [f"{said}; if nothing moves, type: reflow follow {settings.run_id}"]
         if not all(status.state.over for status in statuses):
             return []
-        lease = take_from(store, record.run_id, seen)
+        lease = take_from(store, settings.run_id, seen)
         if lease is not None:
             with working_under(store, lease):
                 step_once(dispatcher_of(store, settings, lease, executor))
     return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
 
 
-def _without_run_dir(store: Store, record: RunRecord, lease: Lease, said: str) -> list[str]:
-    """A run of this machine has lost its folder; one of a cluster may have it elsewhere."""
-    if record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor):
-        give_up(store, lease, said)
-        return []
-    let_go(store, lease)
-    return [said]
+def _without_run_dir(store: Store, record: RunRecord, said: str) -> list[str]:
+    """End a run of this machine without a folder; one of a cluster may have it elsewhere."""
+    local = record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor)
+    lease = take(store, record.run_id) if local and may_end(record) else None
+    if lease is None:
+        return [said]
+    give_up(store, lease, said)
+    return []
 
 
 def _dies_with_supervisor(executor: str) -> bool:

@@ -11,10 +11,12 @@ from typing import Any
 from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.flowref import FlowRef
 from reflow.engine.layout import RunLayout
-from reflow.errors import NotFoundError, ReflowError
+from reflow.errors import DamagedRunError, NotFoundError
 from reflow.model.json import Json
 
 FORMAT = 1
+MOST_BYTES = 64 * 2**20
+"""No file of settings is larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +75,45 @@ class RunSettings:
 
 
 def read_settings(run_dir: Path, run_id: str) -> RunSettings:
-    """Read a run's settings. Raises `NotFoundError` where the run directory has none."""
+    """Read a run's settings.
+
+    Raises `NotFoundError` where the run directory has none, and `DamagedRunError` where they
+    cannot be used.
+    """
     path = RunLayout(run_dir, run_id).settings
     try:
-        data = json.loads(read_bytes(path))
+        data = read_bytes(path)
     except OSError as error:
-        raise NotFoundError(
-            f"the run directory of {run_id} cannot be read: {path}: {error.strerror}. "
-            "Was it moved or removed, or is its file system not mounted here?"
-        ) from error
-    if data.pop("format") != FORMAT:
-        raise ReflowError(f"{path} was written by another version of reflow")
-    return RunSettings(
-        **{
-            **data,
-            "run_dir": Path(data["run_dir"]),
-            "working_directory": Path(data["working_directory"]),
-            "flow": None if data["flow"] is None else FlowRef.from_dict(data["flow"]),
-            "force_tasks": tuple(data["force_tasks"]),
-        }
+        raise unreadable(run_id, path, error) from error
+    return parse_settings(path, data)
+
+
+def unreadable(run_id: str, path: Path, error: OSError) -> NotFoundError:
+    """The error for a run directory without settings."""
+    return NotFoundError(
+        f"the run directory of {run_id} cannot be read: {path}: {error.strerror}. "
+        "Was it moved or removed, or is its file system not mounted here?"
     )
+
+
+def parse_settings(path: Path, content: bytes) -> RunSettings:
+    """Undo `RunSettings.write`. Raises `DamagedRunError`."""
+    try:
+        data = json.loads(content)
+        version = data.pop("format")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedRunError(f"{path} is damaged: it is not what reflow wrote") from error
+    if version != FORMAT:
+        raise DamagedRunError(f"{path} was written by another version of reflow")
+    try:
+        return RunSettings(
+            **{
+                **data,
+                "run_dir": Path(data["run_dir"]),
+                "working_directory": Path(data["working_directory"]),
+                "flow": None if data["flow"] is None else FlowRef.from_dict(data["flow"]),
+                "force_tasks": tuple(data["force_tasks"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedRunError(f"{path} is damaged: {error}") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from reflow.errors import StoreError
+from reflow.errors import ReflowError, StoreError
 from reflow.stores import orm
 from reflow.stores.bulk import Batch
 from reflow.stores.orm import Handle, Query, Row
@@ -164,7 +164,14 @@ class Database:
                 yield own.session
                 return
             with self._transaction(own, self._dialect.begin_reading) as session:
-                yield session
+                try:
+                    yield session
+                except ReflowError:
+                    raise
+                except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+                    raise StoreError(
+                        f"{self._dialect.shown} holds something that reflow did not write: {error}"
+                    ) from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from reflow.errors import LeaseLostError, NotFoundError
+from reflow.errors import LeaseLostError, NotFoundError, ReflowWarning
 from reflow.model.json import Json
 from reflow.model.records import Lease, LeaseRecord, Note, RunRecord, TaskRecord
 from reflow.model.states import RunState
@@ -13,6 +14,7 @@ from reflow.stores.bulk import batch
 from reflow.stores.database import Session
 from reflow.stores.models import Note as NoteTable
 from reflow.stores.models import Run, Task
+from reflow.stores.orm import Row
 from reflow.stores.rows import (
     LEASE_COLUMNS,
     RUN_COLUMNS,
@@ -95,7 +97,20 @@ def listed(
         query = query.where(Run.state == status.value)
     if limit is not None:
         query = query.limit(limit)
-    return [run_record(row) for row in session.rows(query)]
+    return list(_readable(session.rows(query)))
+
+
+def _readable(rows: Iterable[Row]) -> Iterator[RunRecord]:
+    """The runs that rows stand for; one that reflow did not write must not hide the others."""
+    for row in rows:
+        try:
+            yield run_record(row)
+        except (LookupError, ValueError, TypeError, AttributeError, OverflowError):
+            warnings.warn(
+                f"the database has a run {row[0]!r} that reflow did not write; it is left out",
+                ReflowWarning,
+                stacklevel=2,
+            )
 
 
 def tasks(session: Session, run_id: str) -> list[tuple[int, TaskRecord]]:

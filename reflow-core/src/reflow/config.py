@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
 from reflow.model.resources import Resources, parse_memory, parse_time
+from reflow.model.tasks import FilesMode
 from reflow.settings import accepts, expected, from_text
 from reflow.suggest import did_you_mean
 
@@ -206,7 +207,28 @@ class CacheSettings:
     """Reuse of results."""
 
     reuse: bool = _key(True, "Reuse results; false is `--force` always.")
-    verify: bool = _key(False, "Check that files in reused results are unchanged: `--verify`.")
+    verify: bool = _key(False, "Ask the tasks' own checks of reused results: `--verify`.")
+    files: FilesMode = _key(  # noqa: RUF009
+        "stat",
+        "How files and folders count: `stat` by size and modification time, `content` by what is "
+        "in them, `exists` by being there: `--files`.",
+    )
+    ignore: tuple[str, ...] = _key(
+        (),
+        "What does not count in folders: patterns of names, or, with a slash, of paths in them.",
+        example=["*.lock", "tmp/*"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesSettings:
+    """How workers wait for files."""
+
+    latency: float = _key(
+        5,
+        "Seconds that a worker waits for a file which its host does not see yet, or not as it is.",
+        check=_not_negative,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +271,7 @@ class Config:
     dispatch: DispatchSettings = DispatchSettings()
     cache: CacheSettings = CacheSettings()
     source: SourceSettings = SourceSettings()
+    files: FilesSettings = FilesSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """By key, where its value came from; keys that are not there have their default."""
 

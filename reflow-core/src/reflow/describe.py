@@ -80,6 +80,7 @@ class TaskDescription:
     version: str | None
     cache: bool
     verify: bool
+    files: str | None
     retries: int
     retry_mem: float | None
     retry_time: float | None
@@ -100,6 +101,7 @@ class TaskDescription:
             "version": self.version,
             "cache": self.cache,
             "verify": self.verify,
+            "files": self.files,
             "retries": self.retries,
             "retry_mem": self.retry_mem,
             "retry_time": self.retry_time,
@@ -188,6 +190,7 @@ def _task(spec: TaskSpec, edges: tuple[Edge, ...]) -> TaskDescription:
         version=spec.version,
         cache=spec.cache,
         verify=spec.verify is not None,
+        files=spec.files,
         retries=spec.retries,
         retry_mem=spec.retry_mem,
         retry_time=spec.retry_time,

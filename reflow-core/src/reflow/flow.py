@@ -63,7 +63,8 @@ class Flow:
         int; binary), `gpus`, `nodes`, `queue` (or `partition`), `account`, and
         `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to wait for.
         `version` stands for the source in the cache's key, `cache=False` always runs, `verify`
-        is asked about a cached result under `verify=True`. `retries` counts further tries, which
+        is asked about a cached result under `verify=True`, `files` is how files count (`"stat"`,
+        `"content"` or `"exists"`). `retries` counts further tries, which
         `retry_mem` and `retry_time` give more of what ran out.
 
         Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
@@ -263,6 +264,7 @@ class _Entry:
             version=options.version,
             cache=options.cache,
             verify=options.verify,
+            files=options.files,
             retries=options.retries,
             retry_mem=options.retry_mem,
             retry_time=options.retry_time,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reflow.executors.contract import Executor
     from reflow.model.graph import Graph
     from reflow.model.json import Json
+    from reflow.model.tasks import FilesMode
     from reflow.run import Run
     from reflow.stores.contract import Store
 
@@ -93,6 +94,7 @@ class Workflow(Flow):
         force: bool = False,
         force_tasks: str | Sequence[str] = (),
         verify: bool = False,
+        files: FilesMode | None = None,
         follow: bool = False,
         **parameters: Any,
     ) -> Run:
@@ -101,8 +103,10 @@ class Workflow(Flow):
         `run_dir` is where the run works (default `./runs/<run_id>`). `executor` is a name or an
         object; without it the configured one is used, else the one scheduler that is here, else
         `local`. `force` reuses no results, `force_tasks` none of those tasks; `verify` also
-        checks the files in results before it reuses them. `follow` leaves it to `Run.follow()` to
-        dispatch, for clusters whose jobs may not submit jobs. The rest are the run's parameters.
+        asks the tasks' own checks before results are reused. `files` is how files count: `"stat"`
+        by size and time, `"content"` by what is in them, `"exists"` by being there. `follow`
+        leaves it to `Run.follow()` to dispatch, for clusters whose jobs may not submit jobs. The
+        rest are the run's parameters.
 
         Raises `DefinitionError` for a workflow that is wrong or cannot be imported by other
         processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
@@ -117,6 +121,7 @@ class Workflow(Flow):
             force=force,
             force_tasks=force_tasks,
             verify=verify,
+            files=files,
             follow=follow,
         )
         return self.open_run(submit(self, wanted, executor))
@@ -129,6 +134,7 @@ class Workflow(Flow):
         force: bool = False,
         force_tasks: str | Sequence[str] = (),
         verify: bool = False,
+        files: FilesMode | None = None,
         on_error: str = "stop",
         **parameters: Any,
     ) -> Run:
@@ -151,6 +157,7 @@ class Workflow(Flow):
             force=force,
             force_tasks=force_tasks,
             verify=verify,
+            files=files,
         )
         run = self.open_run(run_here(self, wanted, max_workers=max_workers, on_error=on_error))
         if on_error == "stop" and run.state is not RunState.SUCCESS:

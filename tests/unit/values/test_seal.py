@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,10 +14,7 @@ from reflow.values.contract import CodecContext
 from reflow.values.seal import (
     NotAListError,
     Sealed,
-    changed_since,
     concatenate,
-    content_fingerprint,
-    is_stale,
     join,
     parts,
     seal,
@@ -37,14 +34,16 @@ def sealed(value: Any, run_dir: Path = RUN, annotation: Any = Any) -> Sealed:
     return seal(value, annotation, run_dir, codecs)
 
 
-# -- fingerprints ---------------------------------------------------------------------------------
+# -- what a value counts by, and what it refers to -----------------------------------------------
+def counted(value: Any, annotation: Any = Any) -> str:
+    return dumps(codecs.fingerprint(codecs.encode(value, annotation), {}))
+
+
 @pytest.mark.parametrize("value", [None, 0, "", [], {"a": (1, {2})}, "$path", {"$path": "x"}])
 def test_a_value_without_files_counts_by_its_text(value: Any) -> None:
     result = sealed(value)
-    assert result.output == dumps(codecs.encode(value))
-    assert result.fingerprint == digest(result.output)
-    assert result.fingerprint == content_fingerprint(result.output, codecs)
-    assert result.paths is None
+    assert result.output == dumps(codecs.encode(value)) == counted(value)
+    assert result.places == ()
     assert result.bound_dir is None
 
 
@@ -53,147 +52,43 @@ def test_values_that_differ_only_in_type_or_order_count_differently() -> None:
         1, True, 1.0, "1", b"1", [1], (1,), {1}, frozenset({1}), 0, False, 0.0, -0.0, None,
         {"a": 1, "b": 2}, {"b": 2, "a": 1}, {1: 2}, {"1": 2},
     ]  # fmt: skip
-    assert len({sealed(value).fingerprint for value in values}) == len(values)
+    assert len(set(map(counted, values))) == len(values)
 
 
-def test_a_value_with_a_path_has_no_fingerprint_that_lasts(tmp_path: Path) -> None:
-    assert sealed([{"x": tmp_path / "missing"}]).fingerprint is None
+class Pair(NamedTuple):
+    one: Path
+    other: Path
 
 
-def test_a_file_counts_by_path_size_and_time(tmp_path: Path) -> None:
-    file = tmp_path / "a.nc"
-    file.write_bytes(b"one")
-    os.utime(file, ns=(1, 1))
-    output = sealed([Point(file)], annotation=Point).output
-    before = content_fingerprint(output, codecs)
-    assert content_fingerprint(output, codecs) == before
-
-    file.write_bytes(b"two")
-    os.utime(file, ns=(1, 1))
-    assert content_fingerprint(output, codecs) == before
-
-    os.utime(file, ns=(1, 2))
-    assert content_fingerprint(output, codecs) != before
-
-    file.write_bytes(b"three")
-    os.utime(file, ns=(1, 1))
-    assert content_fingerprint(output, codecs) != before
-
-    other = tmp_path / "b.nc"
-    other.write_bytes(b"one")
-    os.utime(other, ns=(1, 1))
-    assert content_fingerprint(dumps(codecs.encode([other])), codecs) != before
+def test_the_paths_in_a_value_are_found_wherever_they_are() -> None:
+    value = {
+        "list": [Path("/a"), 1],
+        "tuple": (Path("b"),),
+        "dict": {2: Path("/c"), Path("/d"): 3},
+        "dataclass": Point(Path("/e")),
+        "named": Pair(Path("/f"), Path("/g")),
+        "set": {Path("/h")},
+    }
+    assert sorted(sealed(value, annotation=(Point, Pair)).places) == [
+        "/a", "/c", "/d", "/e", "/f", "/g", "/h", "b",
+    ]  # fmt: skip
 
 
-def test_a_folder_or_a_missing_file_counts_by_path_alone(tmp_path: Path) -> None:
-    folder = dumps(codecs.encode(tmp_path))
-    missing = dumps(codecs.encode(tmp_path / "missing"))
-    before = [content_fingerprint(text, codecs) for text in (folder, missing)]
-    (tmp_path / "new").touch()
-    os.utime(tmp_path, ns=(5, 5))
-    assert [content_fingerprint(text, codecs) for text in (folder, missing)] == before
-    (tmp_path / "missing").touch()
-    assert content_fingerprint(missing, codecs) != before[1]
+def test_a_path_counts_by_its_text_and_by_its_file() -> None:
+    assert counted([Path("/a")]) != counted([Path("/b")])
+    data = codecs.encode([{"x": Path("/a")}, "y"])
+    one, other = (codecs.fingerprint(data, {"/a": state}) for state in ("one", "other"))
+    assert one == [{"x": {"$path": ["/a", "one"]}}, "y"]
+    assert one != other
 
 
-def test_a_link_counts_by_the_file_it_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    output = dumps(codecs.encode(tmp_path / "link"))
-    before = content_fingerprint(output, codecs)
-    (tmp_path / "file").write_text("xyz")
-    assert content_fingerprint(output, codecs) != before
-
-
-def test_a_relative_path_to_a_file_counts_by_the_folder_it_is_seen_from_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = dumps(codecs.encode(Path("a.nc")))
-    found = []
-    for name in ("one", "two", "none"):
-        folder = tmp_path / name
-        folder.mkdir()
-        if name != "none":
-            (folder / "a.nc").write_text("x")
-            os.utime(folder / "a.nc", ns=(1, 1))
-        monkeypatch.chdir(folder)
-        found.append(content_fingerprint(output, codecs))
-    assert len(set(found)) == 3
-
-
-def test_a_text_that_looks_like_a_path_is_a_text(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    result = sealed(str(tmp_path / "file"))
-    assert result.fingerprint == digest(result.output)
-    assert result.paths is None
+def test_texts_and_pure_paths_that_look_like_paths_refer_to_nothing() -> None:
+    assert sealed(["/a", PurePosixPath("/a")]).places == ()
 
 
 @pytest.mark.parametrize("name", ["\x00", "a\x00b", "\udcff", "x" * 5000, "", "~", "\ud800\udc00"])
-def test_a_path_that_no_file_can_have_is_a_missing_file(name: str) -> None:
-    result = sealed(Path("/nowhere") / name)
-    assert is_stale(result.paths, result.output, codecs) is None
-    assert changed_since(result.paths, result.output, codecs) is None
-    assert content_fingerprint(result.output, codecs)
-
-
-# -- what was recorded about files ----------------------------------------------------------------
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "data" / "a.nc"
-    file.parent.mkdir()
-    file.write_text("content")
-    os.utime(file, ns=(10, 10))
-    return file
-
-
-def test_a_hit_whose_file_is_gone_says_which(file: Path) -> None:
-    result = sealed({"b": [file], "a": Path("/never/there")})
-    assert is_stale(result.paths, result.output, codecs) is None
-    file.unlink()
-    assert is_stale(result.paths, result.output, codecs) == f"{file} no longer exists"
-    assert changed_since(result.paths, result.output, codecs) == f"{file} no longer exists"
-
-
-def test_a_folder_that_is_gone_makes_a_hit_a_miss_too(file: Path) -> None:
-    result = sealed(file.parent)
-    file.unlink()
-    assert is_stale(result.paths, result.output, codecs) is None
-    assert changed_since(result.paths, result.output, codecs) is None
-    file.parent.rmdir()
-    assert is_stale(result.paths, result.output, codecs) is not None
-
-
-@pytest.mark.parametrize("how", ["size", "time", "kind"])
-def test_a_file_that_changed_is_told_only_when_verifying(file: Path, how: str) -> None:
-    result = sealed((file,))
-    assert changed_since(result.paths, result.output, codecs) is None
-    if how == "size":
-        file.write_text("longer content")
-        os.utime(file, ns=(10, 10))
-    elif how == "time":
-        os.utime(file, ns=(10, 11))
-    else:
-        file.unlink()
-        file.mkdir()
-    assert is_stale(result.paths, result.output, codecs) is None
-    reason = changed_since(result.paths, result.output, codecs)
-    assert reason is not None
-    assert str(file) in reason
-
-
-def test_what_is_recorded_is_canonical_and_says_path_kind_size_and_time(file: Path) -> None:
-    paths = sealed(file).paths
-    assert paths is not None
-    assert dumps(loads(paths)) == paths
-    facts = {"path": str(file), "kind": "file", "size": 7, "mtime_ns": 10}
-    assert loads(paths) == [{"codec": "path", "existed": True, "recorded": facts}]
-
-
-@pytest.mark.parametrize("paths", ["[]", "{}", "[1]", '[{"codec":"other"}]', "nonsense"])
-def test_a_record_that_does_not_fit_makes_a_hit_a_miss(file: Path, paths: str) -> None:
-    output = sealed(file).output
-    assert is_stale(paths, output, codecs) is not None
-    assert changed_since(paths, output, codecs) is not None
+def test_any_path_is_given_as_it_is_spelt(name: str) -> None:
+    assert sealed(Path("/nowhere") / name).places == (str(Path("/nowhere") / name),)
 
 
 # -- mentions of the run directory ----------------------------------------------------------------
@@ -331,12 +226,6 @@ def test_what_is_no_list_is_not_taken_apart(value: Any, kind: str) -> None:
         concatenate(["[]", text])
 
 
-def test_a_part_counts_like_the_same_value_alone() -> None:
-    result = sealed([{"b": 1, "a": (2,)}, "x"])
-    fingerprints = [content_fingerprint(part, codecs) for part in parts(result.output)]
-    assert fingerprints == [sealed({"b": 1, "a": (2,)}).fingerprint, sealed("x").fingerprint]
-
-
 # -- codecs of plugins ----------------------------------------------------------------------------
 class Blob:
     def __init__(self, content: str) -> None:
@@ -360,33 +249,27 @@ class BlobCodec:
     def decode(self, data: Any, kind: type, context: CodecContext) -> Any:
         return Blob(Path(data["file"]).read_text())
 
+    def places(self, data: Any) -> Sequence[str]:
+        return (data["file"],)
+
     def fingerprint(self, data: Any) -> Json:
-        return digest(Path(data["file"]).read_text())
-
-    def recorded(self, data: Any) -> Json:
-        return {"length": Path(data["file"]).stat().st_size}
-
-    def exists(self, data: Any) -> bool:
-        return Path(data["file"]).exists()
-
-    def verify(self, data: Any, recorded: Json) -> bool:
-        return self.recorded(data) == recorded
+        return Path(data["file"]).stem
 
 
-def test_a_plugin_decides_what_its_values_count_by_and_when_they_are_stale(tmp_path: Path) -> None:
+def test_a_value_in_a_file_that_a_plugin_wrote_counts_by_what_the_plugin_says(
+    tmp_path: Path,
+) -> None:
     codecs = Codecs(lambda: [BlobCodec()])
-    result = seal([Blob("one")], Any, RUN, codecs, tmp_path)
-    (file,) = tmp_path.glob("*.blob")
-    assert result.fingerprint is None
-    before = content_fingerprint(result.output, codecs)
-    os.utime(file, ns=(1, 1))
-    assert content_fingerprint(result.output, codecs) == before
-    file.write_text("three")
-    assert content_fingerprint(result.output, codecs) != before
-    assert is_stale(result.paths, result.output, codecs) is None
-    assert "blob" in str(changed_since(result.paths, result.output, codecs))
-    file.unlink()
-    assert "blob" in str(is_stale(result.paths, result.output, codecs))
+    one, other = tmp_path / "one", tmp_path / "other"
+    counted = []
+    for folder in (one, other):
+        folder.mkdir()
+        result = seal([Blob("x")], Any, RUN, codecs, folder)
+        file = f"{folder}/{digest('x')}.blob"
+        # The path that it keeps beside it is a part of its data, and a place as well.
+        assert result.places == (file, file)
+        counted.append(codecs.fingerprint(loads(result.output), {file: folder.name}))
+    assert counted[0] == counted[1]
 
 
 def test_a_file_of_a_plugin_in_the_run_directory_binds_the_value_to_it(tmp_path: Path) -> None:
@@ -394,11 +277,10 @@ def test_a_file_of_a_plugin_in_the_run_directory_binds_the_value_to_it(tmp_path:
     assert seal(Blob("x"), Blob, tmp_path, codecs, tmp_path).bound_dir == str(tmp_path)
 
 
-def test_without_the_plugin_a_hit_is_a_miss_and_a_fingerprint_an_error(tmp_path: Path) -> None:
+def test_without_the_plugin_its_value_counts_by_nothing(tmp_path: Path) -> None:
     result = seal(Blob("x"), Blob, RUN, Codecs(lambda: [BlobCodec()]), tmp_path)
-    assert "blob" in str(is_stale(result.paths, result.output, codecs))
     with pytest.raises(StoredValueError, match="blob"):
-        content_fingerprint(result.output, codecs)
+        codecs.fingerprint(loads(result.output), {})
 
 
 def test_what_cannot_be_stored_is_not_sealed() -> None:

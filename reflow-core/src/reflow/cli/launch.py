@@ -21,6 +21,7 @@ from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import option, switch
 from reflow.engine.start import Wanted
 from reflow.model.states import RunState
+from reflow.model.tasks import FilesMode
 from reflow.workflow import Workflow, preview, run_foreground
 
 if TYPE_CHECKING:
@@ -62,7 +63,16 @@ ForceTasks = Annotated[
     ),
 ]
 Verify = Annotated[
-    bool, _switch("--verify", help="Check the files in cached results before using them.")
+    bool, _switch("--verify", help="Ask the tasks' own checks before using cached results.")
+]
+Files = Annotated[
+    FilesMode | None,
+    _option(
+        "--files",
+        metavar="stat|content|exists",
+        help="How files count: by size and time, content, or being there."
+        " [dim]\\[default: stat][/dim]",
+    ),
 ]
 DryRun = Annotated[
     bool, _switch("--dry-run", help="Show what would be run and why; write nothing.")
@@ -129,11 +139,12 @@ def run(
     force: Force = False,
     force_tasks: ForceTasks = None,
     verify: Verify = False,
+    files: Files = None,
     dry_run: DryRun = False,
     help: HelpOption = False,
 ) -> None:
     """Run the workflow here, now, and show its progress."""
-    wanted = _wanted(run_dir, parameters, force, force_tasks, verify)
+    wanted = _wanted(run_dir, parameters, force, force_tasks, verify, files)
     if dry_run:
         _show_preview(workflow, wanted, "local")
         return
@@ -158,13 +169,14 @@ def submit(
     force: Force = False,
     force_tasks: ForceTasks = None,
     verify: Verify = False,
+    files: Files = None,
     dry_run: DryRun = False,
     wait: Wait = False,
     follow: Follow = False,
     help: HelpOption = False,
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
-    wanted = _wanted(run_dir, parameters, force, force_tasks, verify)
+    wanted = _wanted(run_dir, parameters, force, force_tasks, verify, files)
     if dry_run:
         _show_preview(workflow, wanted, executor)
         return
@@ -175,6 +187,7 @@ def submit(
         force=wanted.force,
         force_tasks=wanted.force_tasks,
         verify=wanted.verify,
+        files=wanted.files,
         follow=follow,
         **parameters,
     )
@@ -200,6 +213,7 @@ def _wanted(
     force: bool,
     force_tasks: Sequence[str] | None,
     verify: bool,
+    files: FilesMode | None,
 ) -> Wanted:
     return Wanted(
         run_dir=run_dir,
@@ -207,6 +221,7 @@ def _wanted(
         force=force,
         force_tasks=_names(force_tasks),
         verify=verify,
+        files=files,
     )
 
 

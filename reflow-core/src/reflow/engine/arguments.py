@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from itertools import islice
+from typing import NamedTuple
 
 from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.looks import mode_of
+from reflow.engine.recorded import Recorded, places_in, states_from_json
 from reflow.engine.settings import RunSettings
 from reflow.errors import DefinitionError
+from reflow.fingerprint.states import State
 from reflow.model.graph import Edge, WireMode
 from reflow.model.json import Json
 from reflow.model.records import Instance
-from reflow.model.tasks import ResultInput, TaskSpec
+from reflow.model.tasks import ResultInput
 from reflow.values.codecs import Codecs
-from reflow.values.seal import content_fingerprint, join, may_refer, parts
-from reflow.values.text import digest, dumps
+from reflow.values.seal import join, may_refer, parts
+from reflow.values.text import digest, dumps, loads
 
-Part = str | None
-"""The text of one element's part; None while the element it is chained to has none."""
+
+class Wired(NamedTuple):
+    """A stored value as an argument, with what was seen of the files that it refers to."""
+
+    text: str
+    states: tuple[State, ...] = ()
+    """As in `Recorded.value`: seen by whoever made the value."""
+
+
+Part = Wired | None
+"""One element's part; None while the element it is chained to has none."""
 
 
 class TaskArguments:
@@ -28,92 +42,150 @@ class TaskArguments:
     ) -> None:
         """Read what the inputs are wired to. Raises `DefinitionError` for unequal lengths."""
         self._image = image
-        self._run_id = settings.run_id
+        self._settings = settings
         self.task = task
         self.code = code
         self._codecs = codecs
-        self.common: dict[str, str] = _parameters(task.spec, settings)
+        self._outputs = task.spec.outputs
+        self._common = self._parameters()
         self._each: dict[str, list[Part]] = {}
         for item in task.spec.results:
             edges = [edge for edge in task.edges if edge.argument == item.argument]
             if edges[0].mode.each:
                 self._each[item.argument] = [part for edge in edges for part in self._parts(edge)]
             else:
-                self.common[item.argument] = self._whole(item, edges)
+                self._common[item.argument] = self._whole(item, edges)
         self.each: tuple[str, ...] = tuple(self._each)
         self.size = self._agreed_size()
-        common = {name: self._count(text) for name, text in self.common.items()}
-        self.counted = {name: common[name] for name in common if may_refer(self.common[name])}
-        """What those in `common` that may lead to files count by."""
-        self._prefix = self._common_identity(common)
+        self._prefix = self._common_identity()
 
-    def texts(self, index: int) -> tuple[str, ...]:
-        """The texts of an element's own arguments, in the order of `each`."""
+    @property
+    def common(self) -> dict[str, str]:
+        """The texts of the arguments that all elements share, by name."""
+        return {name: value.text for name, value in self._common.items()}
+
+    @property
+    def common_states(self) -> dict[str, tuple[State, ...]]:
+        """What was seen of the files that those refer to, where there are any that count."""
+        return {
+            name: value.states
+            for name, value in self._common.items()
+            if value.states and name not in self._outputs
+        }
+
+    def values(self, index: int) -> tuple[Wired, ...]:
+        """An element's own arguments, in the order of `each`."""
         found = []
         for values in self._each.values():
-            text = values[index]
-            assert text is not None, "an element is resolved only when its inputs are there"
-            found.append(text)
+            value = values[index]
+            assert value is not None, "an element is resolved only when its inputs are there"
+            found.append(value)
         return tuple(found)
 
-    def counts(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """What an element's own arguments count by at this moment."""
-        return tuple(map(self._count, texts))
+    def states(self, values: Sequence[Wired]) -> tuple[tuple[State, ...], ...]:
+        """What was seen of the files that own arguments refer to; empty where there are none."""
+        if not any(value.states for value in values):
+            return ()
+        return tuple(
+            () if name in self._outputs else value.states
+            for name, value in zip(self.each, values, strict=True)
+        )
 
-    def identity(self, counts: Sequence[str]) -> str:
+    def identity(self, values: Sequence[Wired]) -> str:
         """What the cache keys an element on."""
-        if not counts:
+        if not values:
             return self._prefix
+        counts = map(self._count, self.each, values)
         return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
 
-    def _count(self, text: str) -> str:
-        return content_fingerprint(text, self._codecs)
-
     def shown(self, index: int) -> Mapping[str, str]:
-        """All wired and given arguments of an element, by name."""
-        return {**self.common, **dict(zip(self.each, self.texts(index), strict=True))}
+        """The texts of all wired and given arguments of an element, by name."""
+        own = zip(self.each, (value.text for value in self.values(index)), strict=True)
+        return {**self.common, **dict(own)}
+
+    def _count(self, name: str, value: Wired) -> str:
+        """What an argument counts by."""
+        if not may_refer(value.text):
+            return digest(value.text)
+        data = loads(value.text)
+        paths = self._codecs.places(data)
+        files: Mapping[str, Json]
+        if name in self._outputs:
+            here = self._settings.working_directory
+            files = dict(zip(paths, places_in(paths, here), strict=True))
+        else:
+            counts = (state.counts_by() for state in value.states)
+            files = dict(zip(paths, counts, strict=True))
+        return digest(dumps(self._codecs.fingerprint(data, files)))
 
     # -- reading ---------------------------------------------------------------------------
-    def _outputs(self, step: str) -> list[Part]:
-        """The output of each element of a step, by index."""
-        found: list[Part] = [None] * (self._image.tasks[step].size or 0)
-        for index, text, _ in self._image.store.outputs(self._run_id, step):
-            found[index] = text
+    def _parameters(self) -> dict[str, Wired]:
+        spec, settings = self.task.spec, self._settings
+        states = settings.parameter_states.get(mode_of(spec, settings), {})
+        found = {}
+        for item in spec.parameters:
+            keyword = item.keyword(spec.name)
+            if keyword not in settings.parameters:
+                raise DefinitionError(
+                    f"task {spec.name!r} was given the parameter {keyword!r} since "
+                    f"{settings.run_id} was submitted: start a new run"
+                )
+            found[item.argument] = Wired(
+                settings.parameters[keyword], states_from_json(states.get(keyword, []))
+            )
         return found
 
-    def _complete(self, step: str) -> list[str]:
-        return [text for text in self._outputs(step) if text is not None]
+    def _outputs_of(self, step: str) -> list[Part]:
+        """The output of each element of a step, by index."""
+        found: list[Part] = [None] * (self._image.tasks[step].size or 0)
+        for index, text, paths in self._image.store.outputs(self._settings.run_id, step):
+            found[index] = Wired(text, Recorded.parse(paths).value) if paths else Wired(text)
+        return found
+
+    def _complete(self, step: str) -> list[Wired]:
+        return [value for value in self._outputs_of(step) if value is not None]
 
     def _parts(self, edge: Edge) -> list[Part]:
         if edge.mode is WireMode.CHAIN:
-            return self._outputs(edge.step)
+            return self._outputs_of(edge.step)
         if edge.mode is WireMode.FAN_OUT_FLAT:
-            return [part for text in self._complete(edge.step) for part in self._split(edge, text)]
-        (text,) = self._complete(edge.step)
-        return list(self._split(edge, text))
+            return [
+                part for whole in self._complete(edge.step) for part in self._split(edge, whole)
+            ]
+        (value,) = self._complete(edge.step)
+        return list(self._split(edge, value))
 
-    def _whole(self, item: ResultInput, edges: Sequence[Edge]) -> str:
+    def _whole(self, item: ResultInput, edges: Sequence[Edge]) -> Wired:
         if len(item.steps) == 1:
             return self._collected(edges[0])
-        return join([part for edge in edges for part in self._split(edge, self._collected(edge))])
+        return _joined(
+            [part for edge in edges for part in self._split(edge, self._collected(edge))]
+        )
 
-    def _collected(self, edge: Edge) -> str:
-        texts = self._complete(edge.step)
+    def _collected(self, edge: Edge) -> Wired:
+        values = self._complete(edge.step)
         if edge.mode.gathers:
-            return join(texts)
+            return _joined(values)
         if edge.mode.flattens:
-            return join([part for text in texts for part in self._split(edge, text)])
-        (text,) = texts
-        return text
+            return _joined([part for value in values for part in self._split(edge, value)])
+        (value,) = values
+        return value
 
-    def _split(self, edge: Edge, text: str) -> list[str]:
+    def _split(self, edge: Edge, value: Wired) -> list[Wired]:
         try:
-            return parts(text)
+            texts = parts(value.text)
         except ValueError as error:
             raise DefinitionError(
                 f"task {edge.task!r} wants a list from {edge.step!r} for {edge.argument!r}, and "
-                f"got something else: {text[:60]}"
+                f"got something else: {value.text[:60]}"
             ) from error
+        if not value.states:
+            return [Wired(text) for text in texts]
+        states = iter(value.states)
+        return [Wired(text, tuple(islice(states, self._files_in(text)))) for text in texts]
+
+    def _files_in(self, text: str) -> int:
+        return len(self._codecs.places(loads(text))) if may_refer(text) else 0
 
     # -- what follows from it --------------------------------------------------------------
     def _agreed_size(self) -> int:
@@ -127,8 +199,8 @@ class TaskArguments:
             )
         return next(iter(sizes.values()))
 
-    def _common_identity(self, common: Mapping[str, str]) -> str:
-        counted: Json = dict(common)
+    def _common_identity(self) -> str:
+        counted: Json = {name: self._count(name, value) for name, value in self._common.items()}
         after: Json = [
             [name, _digest_of_all(self._image.tasks[name].instances)]
             for name in self.task.spec.after
@@ -136,17 +208,12 @@ class TaskArguments:
         return digest(dumps([self.task.name, self.code, counted, after]))
 
 
-def _parameters(spec: TaskSpec, settings: RunSettings) -> dict[str, str]:
-    found = {}
-    for item in spec.parameters:
-        keyword = item.keyword(spec.name)
-        if keyword not in settings.parameters:
-            raise DefinitionError(
-                f"task {spec.name!r} was given the parameter {keyword!r} since "
-                f"{settings.run_id} was submitted: start a new run"
-            )
-        found[item.argument] = settings.parameters[keyword]
-    return found
+def _joined(values: Sequence[Wired]) -> Wired:
+    """The list of these items."""
+    return Wired(
+        join(value.text for value in values),
+        tuple(state for value in values for state in value.states),
+    )
 
 
 def _digest_of_all(instances: Sequence[Instance]) -> str:

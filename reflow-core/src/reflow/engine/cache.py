@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reflow.engine.looks import RunLooks, mode_of
+from reflow.engine.recorded import Recorded
 from reflow.engine.settings import RunSettings
+from reflow.errors import StoredValueError
 from reflow.model.records import StoredOutput
 from reflow.model.tasks import TaskSpec
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
-from reflow.values.seal import changed_since, is_stale
 from reflow.values.text import loads
 
 
 class Cache:
     """Answers whether an identity has a result that this run may use."""
 
-    def __init__(self, store: Store, settings: RunSettings, codecs: Codecs) -> None:
+    def __init__(
+        self, store: Store, settings: RunSettings, codecs: Codecs, looks: RunLooks
+    ) -> None:
         self._store = store
         self._settings = settings
+        self._looks = looks
         self._codecs = codecs
 
     def bypassed(self, spec: TaskSpec) -> bool:
@@ -42,16 +47,24 @@ class Cache:
     def _usable(self, spec: TaskSpec, found: StoredOutput) -> bool:
         if found.bound_dir is not None and found.bound_dir != str(self._settings.run_dir):
             return False
-        checked = self._settings.verify and spec.verify is not None
-        if found.paths is None and not checked:
+        if found.paths is not None and not self._as_recorded(spec, found.paths):
+            return False
+        if not self._settings.verify or spec.verify is None:
             return True
-        output = self._store.output(found.key)
-        if found.paths is not None:
-            if is_stale(found.paths, output, self._codecs):
-                return False
-            if self._settings.verify and changed_since(found.paths, output, self._codecs):
-                return False
-        return not checked or self._verified(spec, output)
+        return self._verified(spec, self._store.output(found.key))
+
+    def _as_recorded(self, spec: TaskSpec, paths: str) -> bool:
+        """Whether all files of a result are in the state that was recorded, in the mode of now."""
+        try:
+            recorded = Recorded.parse(paths)
+        except StoredValueError:
+            return False
+        here = str(self._settings.working_directory)
+        if recorded.working_directory not in (None, here):
+            # Relative paths lead elsewhere from here.
+            return False
+        mode = mode_of(spec, self._settings)
+        return all(state.mode == mode and self._looks.is_still(state) for state in recorded.states)
 
     def _verified(self, spec: TaskSpec, output: str) -> bool:
         """Whether the task's own check accepts a result; one that raises does not.

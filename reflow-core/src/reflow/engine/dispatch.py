@@ -19,6 +19,7 @@ from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
 from reflow.engine.lease import release
+from reflow.engine.looks import RunLooks
 from reflow.engine.plan import Plan, make_plan
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
@@ -88,8 +89,9 @@ class Dispatcher:
         whole = Config.from_dict(settings.config)
         config = whole.dispatch
         self._heeds_all = whole.store.requests == "all"
+        looks = RunLooks(settings)
         self._ingest = Ingest(
-            self.image, settings, self.commit, executor.capabilities.dispatch_jobs
+            self.image, settings, self.commit, executor.capabilities.dispatch_jobs, looks
         )
         self._reconcile = Reconcile(
             self.image,
@@ -100,7 +102,7 @@ class Dispatcher:
             impossible_after=config.impossible_minutes * 60,
         )
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
-        cache = Cache(store, settings, codecs)
+        cache = Cache(store, settings, codecs, looks)
         self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
         self._adopt()
         self.heed()

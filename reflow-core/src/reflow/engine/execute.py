@@ -6,20 +6,22 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import chdir
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reflow.engine.layout import WaveLayout
+from reflow.engine.looks import RunLooks, mode_of
+from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
+from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.scratch import enter as enter_scratch
 from reflow.values.codecs import Codecs
-from reflow.values.seal import content_fingerprint, seal
+from reflow.values.seal import may_refer, seal
 from reflow.values.source import source_digest
 from reflow.values.text import loads
 
@@ -91,6 +93,10 @@ class Execution:
             for item in self._task.inputs
             if isinstance(item, RunDirInput)
         }
+        self._witness = Witness(settings)
+        self._looks = RunLooks(settings)
+        self._mode = mode_of(self._task, settings)
+        self._outputs = self._task.outputs
         self._scratch = str(settings.layout.scratch(spec.task))
         self._shared: list[tuple[str, Any, Any]] = []
         """Name, data and annotation of what is made anew for each element that may change it."""
@@ -112,6 +118,9 @@ class Execution:
         ended: dict[str, Any]
         enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
         try:
+            expected = self._expected(record)
+            if expected:
+                self._witness.before(expected)
             arguments = dict(self._fixed)
             for name, data, annotation in self._shared:
                 arguments[name] = self._codecs.decode(data, annotation)
@@ -123,8 +132,9 @@ class Execution:
                 if os.getpid() != process:
                     # A copy of this process that the function made, and that came back as well.
                     os._exit(0)
-            ended = self._sealed(value)
-            ended["inputs_changed"] = not self._inputs_are_as_planned(record)
+            ended = self._sealed(value, record)
+            if expected:
+                ended |= self._changes()
         except KeyboardInterrupt:
             # Only where the function runs in the person's own process: theirs to end it.
             raise
@@ -146,26 +156,22 @@ class Execution:
             **ended,
         )
 
-    def _inputs_are_as_planned(self, record: InputRecord) -> bool:
-        """Whether files that the arguments lead to still count by what the plan saw."""
-        planned = [(self.spec.common[name], count) for name, count in self.spec.counted.items()]
-        planned += [
-            (text, count)
-            for text, count in zip(record.texts, record.counted, strict=False)
-            if count is not None
-        ]
-        if not planned:
-            return True
-        try:
-            # The function may have gone elsewhere, and relative paths lead from here.
-            with chdir(self.settings.working_directory):
-                return all(
-                    content_fingerprint(text, self._codecs) == count for text, count in planned
-                )
-        except OSError:
-            return False
+    def _expected(self, record: InputRecord) -> States:
+        """What was recorded of the files that are this element's alone, by argument."""
+        own = dict(zip(self._each, record.states, strict=False))
+        if not self._task.array:
+            own |= self.spec.states
+        return {name: states for name, states in own.items() if states}
 
-    def _sealed(self, value: Any) -> dict[str, Any]:
+    def _changes(self) -> dict[str, Any]:
+        """What a result says of files of the arguments that are not as recorded."""
+        notes = [note_of(self._task, change) for change in self._witness.changes()]
+        return {
+            "inputs_changed": bool(notes),
+            "notes": tuple({note.key: note.text for note in notes}.items()),
+        }
+
+    def _sealed(self, value: Any, record: InputRecord) -> dict[str, Any]:
         sealed = seal(
             value,
             self._task.returns,
@@ -176,9 +182,33 @@ class Execution:
         return {
             "state": TaskState.SUCCESS,
             "output": sealed.output,
-            "paths": sealed.paths,
+            "paths": self._paths(sealed.places, record),
             "bound_dir": sealed.bound_dir,
         }
+
+    def _paths(self, returned: Sequence[str], record: InputRecord) -> str | None:
+        """What is to be recorded of the files that were returned or written to."""
+        written = self._written(record) if self._outputs else []
+        if not returned and not written:
+            return None
+        self._looks.forget()
+        here = self.settings.working_directory
+        value, outputs = (
+            tuple(self._looks.state(place, self._mode) for place in places_in(paths, here))
+            for paths in (returned, written)
+        )
+        absolute = all(path.startswith("/") for path in (*returned, *written))
+        return Recorded(value, outputs, None if absolute else str(here)).text()
+
+    def _written(self, record: InputRecord) -> list[str]:
+        """Paths in the arguments that the task writes to."""
+        texts = {**self.spec.common, **dict(zip(self._each, record.texts, strict=True))}
+        return [
+            path
+            for name in sorted(self._outputs)
+            if may_refer(texts[name])
+            for path in self._codecs.places(loads(texts[name]))
+        ]
 
     def close(self) -> None:
         """Close files."""

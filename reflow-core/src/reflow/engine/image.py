@@ -119,6 +119,7 @@ class RunImage:
         self._run_state: tuple[RunState, str] | None = None
         self._requests_done: list[int] = []
         self._notes: dict[tuple[str, str], Note] = {}
+        self._reusable_waves: list[int] = []
 
     def _load(self) -> None:
         records = {record.name: record for record in self.store.tasks(self.run_id)}
@@ -245,6 +246,10 @@ class RunImage:
         """Set the run's state at the next commit."""
         self._run_state = (state, message)
 
+    def allow_reuse(self, wave: int) -> None:
+        """Let results that waited for a wave's end be used by others, at the next commit."""
+        self._reusable_waves.append(wave)
+
     def note(self, task: str, key: str, text: str) -> None:
         """Tell the user something about a task, once per key, at the next commit."""
         self._notes.setdefault((task, key), Note(task=task, key=key, text=text))
@@ -267,6 +272,7 @@ class RunImage:
             or self._run_state
             or self._requests_done
             or self._notes
+            or self._reusable_waves
         )
 
     def commit(self, lease: Lease) -> Changes:
@@ -285,6 +291,8 @@ class RunImage:
                 write.update_instances(changed)
             if self._outcomes:
                 write.record_outcomes(self._outcomes)
+            for wave in self._reusable_waves:
+                write.allow_reuse(wave)
             for number, record in self._submissions.items():
                 if number in self._new_submissions:
                     write.add_submission(record)

@@ -10,12 +10,17 @@ from reflow.engine.bad_hosts import note_loss
 from reflow.engine.failures import retry_of
 from reflow.engine.files import server_time
 from reflow.engine.image import RunImage, WaveImage
+from reflow.engine.looks import RunLooks
 from reflow.engine.outcomes import outcome_of_result
+from reflow.engine.recorded import Recorded
 from reflow.engine.results import ResultReader, ResultRecord
 from reflow.engine.settings import RunSettings
+from reflow.engine.wave import WaveSpec
+from reflow.engine.witness import Change, States, note_of
 from reflow.model.jobs import JobStatus
 from reflow.model.records import Instance, Outcome, Reuse, SubmissionState
 from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import TaskSpec
 
 COMMIT_EVERY = 5_000
 """Results of one transaction at most, so that memory does not grow with the run."""
@@ -32,12 +37,16 @@ class Ingest:
         settings: RunSettings,
         commit: Callable[[], None],
         scheduler_knows_why: bool,
+        looks: RunLooks,
     ) -> None:
         self._image = image
         self._settings = settings
         self._commit = commit
         self._scheduler_knows_why = scheduler_knows_why
+        self._looks = looks
         self._readers: dict[int, ResultReader] = {}
+        self._shared: dict[int, States] = {}
+        """By wave, what was recorded of the files that its elements share."""
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
         """Results of interrupted positions whose cause only the scheduler knows."""
 
@@ -55,8 +64,10 @@ class Ingest:
     def close_if_over(self, wave: WaveImage) -> None:
         """Mark a wave as over once every position of it is settled."""
         if not wave.members:
+            self._look_at_shared(wave)
             self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
             self._readers.pop(wave.record.number, None)
+            self._shared.pop(wave.record.number, None)
 
     def fail(self, instance: Instance, outcome: Outcome) -> None:
         """Settle a failure, or put the instance back to be tried again."""
@@ -91,6 +102,42 @@ class Ingest:
         self.fail(instance, outcome_of_result(instance, record, Reuse.NEVER, status))
         return True
 
+    # -- files -----------------------------------------------------------------------------
+    def _note_files(self, record: ResultRecord) -> None:
+        """Let the cache look anew at what a task may have written to."""
+        if record.inputs_changed:
+            self._looks.forget()
+        elif record.paths is not None:
+            self._looks.note_changes(state.place for state in Recorded.parse(record.paths).states)
+
+    def _reuse(self, wave: WaveImage, spec: TaskSpec, record: ResultRecord) -> Reuse:
+        if not spec.cache or record.inputs_changed:
+            return Reuse.NEVER
+        return Reuse.LATER if self._shared_by(wave) else Reuse.NOW
+
+    def _shared_by(self, wave: WaveImage) -> States:
+        """What was recorded of the files that a wave's elements share; they do not look."""
+        number, task = wave.record.number, self._image.tasks[wave.record.task or ""]
+        if not task.spec.array:
+            return {}
+        if number not in self._shared:
+            self._shared[number] = WaveSpec.read(self._settings.layout.wave(number)).states
+        return self._shared[number]
+
+    def _look_at_shared(self, wave: WaveImage) -> None:
+        """Make results reusable where what the elements share has not changed meanwhile."""
+        changes = [
+            Change(argument, state, now, during=True)
+            for argument, states in self._shared_by(wave).items()
+            for state in states
+            if not (now := self._looks.now(state)).agrees_with(state)
+        ]
+        spec = self._image.tasks[wave.record.task or ""].spec
+        for note in (note_of(spec, change) for change in changes):
+            self._image.note(note.task, note.key, note.text)
+        if not changes and self._shared_by(wave):
+            self._image.allow_reuse(wave.record.number)
+
     def _reader(self, wave: WaveImage) -> ResultReader:
         number = wave.record.number
         if number not in self._readers:
@@ -113,7 +160,8 @@ class Ingest:
         for key, text in record.notes:
             self._image.note(instance.task, key, text)
         spec = self._image.tasks[instance.task].spec
-        reusable = Reuse(spec.cache and not record.inputs_changed)
+        self._note_files(record)
+        reusable = self._reuse(wave, spec, record)
         outcome = outcome_of_result(instance, record, reusable)
         if record.state is TaskState.SUCCESS:
             self._image.settle(instance, outcome)

@@ -11,6 +11,7 @@ from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.execute import annotation_of, code_of
 from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.looks import RunLooks
 from reflow.engine.names import token
 from reflow.engine.plan import make_plan
 from reflow.engine.requests import wave_request
@@ -104,7 +105,7 @@ def make_preview(
     """Plan a run as far as its cached results allow, and the scripts `executor` would submit."""
     overlay: Any = _Overlay(store, graph)
     image = RunImage(overlay, settings.run_id, graph)
-    cache = Cache(overlay, settings, codecs)
+    cache = Cache(overlay, settings, codecs, RunLooks(settings))
     tasks = {
         spec.name: PreviewTask(name=spec.name, array=spec.array) for spec in graph.tasks.values()
     }
@@ -168,8 +169,7 @@ def _foresee(
     overlay: _Overlay,
     codecs: Codecs,
 ) -> None:
-    texts = [arguments.texts(instance.index) for instance in ready]
-    identities = [arguments.identity(arguments.counts(own)) for own in texts]
+    identities = [arguments.identity(arguments.values(instance.index)) for instance in ready]
     found = cache.find(arguments.task.spec, identities)
     shown.unknown = False
     shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0

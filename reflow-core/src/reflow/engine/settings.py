@@ -13,6 +13,7 @@ from reflow.engine.flowref import FlowRef
 from reflow.engine.layout import RunLayout
 from reflow.errors import DamagedRunError, NotFoundError
 from reflow.model.json import Json
+from reflow.model.tasks import FilesMode
 
 FORMAT = 1
 MOST_BYTES = 64 * 2**20
@@ -40,6 +41,10 @@ class RunSettings:
     """None where only the submitting process has the workflow."""
     parameters: Mapping[str, str]
     """Canonical text of each encoded value, by keyword."""
+    parameter_states: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """By mode and keyword, the states of the files that parameters refer to, at submission."""
+    home: str = ""
+    """The user's home; links there count."""
     force: bool = False
     force_tasks: tuple[str, ...] = ()
     verify: bool = False
@@ -50,6 +55,32 @@ class RunSettings:
     def layout(self) -> RunLayout:
         """Where the run's files are."""
         return RunLayout(self.run_dir, self.run_id)
+
+    @property
+    def files_mode(self) -> FilesMode:
+        """How files count where a task does not say."""
+        mode: FilesMode = self._of("cache", "files", "stat")
+        return mode
+
+    @property
+    def ignored_files(self) -> tuple[str, ...]:
+        """What does not count in folders."""
+        return tuple(self._of("cache", "ignore", ()))
+
+    @property
+    def latency(self) -> float:
+        """Seconds that a worker waits for files which its host does not see yet."""
+        return float(self._of("files", "latency", 0))
+
+    @property
+    def store_files(self) -> tuple[str, ...]:
+        """The file of the manifest, where it may be one."""
+        path = self.store.partition("://")[2]
+        return (path,) if path.startswith("/") else ()
+
+    def _of(self, section: str, name: str, default: Any) -> Any:
+        """A setting, without what it costs workers to read a whole `Config`."""
+        return self.config.get(section, {}).get(name, default)
 
     def write(self) -> None:
         """Put the settings into the run directory."""
@@ -65,6 +96,10 @@ class RunSettings:
             "working_directory": str(self.working_directory),
             "flow": None if self.flow is None else self.flow.as_dict(),
             "parameters": dict(self.parameters),
+            "parameter_states": {
+                mode: dict(states) for mode, states in self.parameter_states.items()
+            },
+            "home": self.home,
             "force": self.force,
             "force_tasks": list(self.force_tasks),
             "verify": self.verify,

@@ -7,7 +7,8 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.files import server_time
 from reflow.engine.flowref import FlowRef, Workflow, is_loading
+from reflow.engine.inputs import look_at_parameters
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
 from reflow.errors import ParameterError, ReflowError, UsageError
@@ -22,6 +24,7 @@ from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
+from reflow.model.tasks import FilesMode
 from reflow.permissions import make_folder
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
@@ -53,6 +56,8 @@ class Wanted:
     force: bool = False
     force_tasks: str | Sequence[str] = ()
     verify: bool = False
+    files: FilesMode | None = None
+    """How files count in this run, where that is not what the configuration says."""
     follow: bool = False
     """The run is to be followed: no job of it dispatches."""
 
@@ -77,9 +82,11 @@ def draft(
     if wanted.follow:
         # Jobs that may not submit others would only fail at it, or wait for whoever follows.
         config = config.with_values(dict.fromkeys(DISPATCH_JOBS, False))
+    if wanted.files is not None:
+        config = config.with_values({"cache.files": wanted.files}, "files=")
     forced, parameters = _known(graph, wanted.force_tasks), _encoded(graph, wanted.parameters)
     run_id = f"{graph.name}-{datetime.now():%Y%m%d}-{secrets.token_hex(2)}"
-    return RunSettings(
+    settings = RunSettings(
         run_id=run_id,
         workflow=graph.name,
         run_dir=_absolute(
@@ -89,7 +96,8 @@ def draft(
         executor=executor,
         executor_settings=executor_settings,
         python=sys.executable,
-        working_directory=Path.cwd(),
+        working_directory=_current_folder(),
+        home=os.path.expanduser("~"),  # noqa: PTH111
         flow=flow(),
         parameters=parameters,
         force=wanted.force or not config.cache.reuse,
@@ -98,6 +106,16 @@ def draft(
         on_error=on_error,
         config=config.as_dict(),
     )
+    return replace(settings, parameter_states=look_at_parameters(graph, settings))
+
+
+def _current_folder() -> Path:
+    """The current folder as the shell spells it, links in it unresolved."""
+    spelt = os.environ.get("PWD", "")
+    with suppress(OSError):
+        if os.path.isabs(spelt) and os.path.samefile(spelt, "."):  # noqa: PTH117, PTH121
+            return Path(spelt)
+    return Path.cwd()
 
 
 def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from reflow.config import Config
 from reflow.engine.announce import prepare_counters
-from reflow.engine.arguments import TaskArguments
+from reflow.engine.arguments import TaskArguments, Wired
 from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import is_watched
@@ -39,7 +39,6 @@ from reflow.model.records import (
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
 from reflow.permissions import make_folder
-from reflow.values.seal import may_refer
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds before a scheduler that took nothing more is tried again: first, and at most."""
@@ -57,9 +56,7 @@ log = logging.getLogger("reflow.engine")
 @dataclass(frozen=True, slots=True)
 class _Ready:
     instance: Instance
-    texts: tuple[str, ...]
-    counted: tuple[str | None, ...]
-    """As `InputRecord.counted`."""
+    values: tuple[Wired, ...]
 
 
 class Submitter:
@@ -145,16 +142,15 @@ class Submitter:
     def _look_up(
         self, arguments: TaskArguments, ready: Sequence[Instance]
     ) -> tuple[int, list[_Ready]]:
-        texts = [arguments.texts(instance.index) for instance in ready]
-        counts = [arguments.counts(own) for own in texts]
-        identities = [arguments.identity(own) for own in counts]
+        values = [arguments.values(instance.index) for instance in ready]
+        identities = [arguments.identity(own) for own in values]
         found = self._cache.find(arguments.task.spec, identities)
         missed = []
-        for instance, own, counted, identity in zip(ready, texts, counts, identities, strict=True):
+        for instance, own, identity in zip(ready, values, identities, strict=True):
             instance.identity = identity
             hit = found.get(identity)
             if hit is None:
-                missed.append(_Ready(instance, own, _of_references(own, counted)))
+                missed.append(_Ready(instance, own))
                 continue
             instance.source = hit.key
             instance.cause, instance.error = None, ""
@@ -269,7 +265,7 @@ class Submitter:
             code=arguments.code,
             common=arguments.common,
             each=arguments.each,
-            counted=arguments.counted,
+            states=arguments.common_states,
             resources=resources,
             throttle=task.spec.array_parallelism,
             excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
@@ -287,7 +283,10 @@ class Submitter:
             layout.inputs,
             (
                 InputRecord(
-                    item.instance.index, item.instance.attempt + 1, item.texts, item.counted
+                    item.instance.index,
+                    item.instance.attempt + 1,
+                    tuple(value.text for value in item.values),
+                    arguments.states(item.values),
                 )
                 for item in members
             ),
@@ -427,15 +426,6 @@ class Submitter:
         self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
             self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
-
-
-def _of_references(texts: Sequence[str], counts: Sequence[str]) -> tuple[str | None, ...]:
-    """The counts of those texts that may lead to files; empty where none may."""
-    if not any(map(may_refer, texts)):
-        return ()
-    return tuple(
-        count if may_refer(text) else None for text, count in zip(texts, counts, strict=True)
-    )
 
 
 def scaled(resources: Resources, mem: float, time: float) -> Resources:

@@ -12,6 +12,8 @@ from typing import Any
 
 from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.layout import WaveLayout
+from reflow.engine.recorded import states_as_json, states_from_json
+from reflow.fingerprint.states import State
 from reflow.model.resources import Resources
 
 _OFFSET = struct.Struct("<Q")
@@ -35,8 +37,8 @@ class WaveSpec:
     resources: Resources
     throttle: int | None = None
     excluded_hosts: tuple[str, ...] = ()
-    counted: Mapping[str, str] = field(default_factory=dict)
-    """What arguments of all elements that may lead to files counted by when it was planned."""
+    states: Mapping[str, tuple[State, ...]] = field(default_factory=dict)
+    """What was seen of the files that arguments of all elements refer to, by name."""
     announce: bool = False
     """Whether the last worker starts a dispatch step."""
 
@@ -64,7 +66,7 @@ class WaveSpec:
             },
             "throttle": self.throttle,
             "excluded_hosts": list(self.excluded_hosts),
-            "counted": dict(self.counted),
+            "states": {name: states_as_json(states) for name, states in self.states.items()},
             "announce": self.announce,
         }
         write_whole(layout.spec, json.dumps(data, indent=1).encode())
@@ -82,6 +84,7 @@ class WaveSpec:
                 "resources": Resources(**resources),
                 "each": tuple(data["each"]),
                 "excluded_hosts": tuple(data["excluded_hosts"]),
+                "states": {name: states_from_json(each) for name, each in data["states"].items()},
             }
         )
 
@@ -94,16 +97,13 @@ class InputRecord:
     attempt: int
     texts: tuple[str, ...] = field(default=())
     """Canonical texts of the arguments that `WaveSpec.each` names."""
-    counted: tuple[str | None, ...] = field(default=())
-    """What those that may lead to files counted by when it was planned; empty if none may."""
+    states: tuple[tuple[State, ...], ...] = field(default=())
+    """What was seen of the files that each of them refers to; empty where none does."""
 
 
 def write_inputs(path: Path, records: Iterable[InputRecord]) -> None:
     """Write one line per position, and after them where each line starts."""
-    lines = [
-        f"{record.index} {record.attempt} {json.dumps([record.texts, record.counted])}\n".encode()
-        for record in records
-    ]
+    lines = [_line(record) for record in records]
     offsets, start = [], 0
     for line in lines:
         offsets.append(start)
@@ -139,7 +139,12 @@ class InputReader:
         self._file.close()
 
 
+def _line(record: InputRecord) -> bytes:
+    values = [record.texts, list(map(states_as_json, record.states))]
+    return f"{record.index} {record.attempt} {json.dumps(values)}\n".encode()
+
+
 def _parse(line: bytes) -> InputRecord:
     index, attempt, rest = line.split(b" ", 2)
-    texts, counted = json.loads(rest)
-    return InputRecord(int(index), int(attempt), tuple(texts), tuple(counted))
+    texts, states = json.loads(rest)
+    return InputRecord(int(index), int(attempt), tuple(texts), tuple(map(states_from_json, states)))

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 
 from reflow.fingerprint import trees
@@ -67,6 +67,14 @@ class Looks:
         """Look anew at everything from now on."""
         self._ways.forget()
         self._known.clear()
+
+    def forget_around(self, places: Set[str]) -> None:
+        """Look anew at these places, and at what is above or below one of them."""
+        above = {folder for place in places for folder in _folders_above(place)}
+        self._ways.forget()
+        for known in list(self._known):
+            if known in above or known in places or not places.isdisjoint(_folders_above(known)):
+                del self._known[known]
 
     def wait_for(self, expected: State, latency: float) -> State:
         """Look until a place is as expected, for `latency` seconds at most; give the last look."""
@@ -132,6 +140,12 @@ class Looks:
             times=times,
             precision=precision,
         )
+
+
+def _folders_above(place: str) -> Iterator[str]:
+    while place not in ("/", ""):
+        place = place.rpartition("/")[0] or "/"
+        yield place
 
 
 def _look_by_opening(entry: os.DirEntry[str], folder: int) -> os.stat_result:

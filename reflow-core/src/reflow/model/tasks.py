@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from reflow.model.resources import Resources
+
+FilesMode: TypeAlias = Literal["stat", "content", "exists"]
+"""Whether files count by size and time, by content, or by being there."""
+FILES_MODES: tuple[FilesMode, ...] = get_args(FilesMode)
 
 
 class _Required:
@@ -39,6 +43,8 @@ class ParameterInput:
     short: str | None = None
     """A flag such as `-s`."""
     namespace: Namespace = Namespace.GLOBAL
+    output: bool = False
+    """The task writes to the path it is given, which counts by its place alone."""
 
     def keyword(self, task: str) -> str:
         """The keyword under which a run of a workflow with that task is given it in Python.
@@ -59,6 +65,8 @@ class ResultInput:
     annotation: Any
     steps: tuple[str, ...]
     broadcast: bool = False
+    output: bool = False
+    """As in `ParameterInput`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,8 @@ class TaskSpec:
     cache: bool = True
     verify: Callable[[Any], bool] | None = None
     """Called with a cached result under `verify=True`; False makes the hit a miss."""
+    files: FilesMode | None = None
+    """How files count, where that is not what the run says."""
     retries: int = 0
     retry_mem: float | None = None
     """Factor on `mem` for each retry after running out of memory."""
@@ -104,6 +114,15 @@ class TaskSpec:
     def results(self) -> tuple[ResultInput, ...]:
         """The inputs that earlier tasks give."""
         return tuple(item for item in self.inputs if isinstance(item, ResultInput))
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The arguments whose paths the task writes to."""
+        return frozenset(
+            item.argument
+            for item in self.inputs
+            if not isinstance(item, RunDirInput) and item.output
+        )
 
     @property
     def upstream(self) -> tuple[str, ...]:

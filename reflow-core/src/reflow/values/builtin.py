@@ -8,9 +8,7 @@ handled only if it is exactly the one named here: a subclass is another type.
 from __future__ import annotations
 
 import binascii
-import os
 import re
-import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -258,13 +256,7 @@ def _unpack_windows_path(data: Json, context: CodecContext) -> PureWindowsPath:
 
 
 class PathCodec:
-    """Paths of this machine, which stand for what they point to.
-
-    A path to a file counts by its text, the file's size and its modification time; a path to
-    anything else, or to nothing, by its text alone. A relative path is looked up from the
-    current folder of the process that asks, and where it leads to a file its absolute spelling
-    counts too; pure paths (`PurePosixPath`) are never looked up.
-    """
+    """Paths of this machine, which stand for what they point to; pure paths are only texts."""
 
     name = "path"
 
@@ -280,22 +272,13 @@ class PathCodec:
         """The path again."""
         return Path(context.decode(data, Any))
 
+    def places(self, data: Json) -> Sequence[str]:
+        """The path."""
+        return (path_text(data),)
+
     def fingerprint(self, data: Json) -> Json:
-        """The text, and size and modification time where it is a file now."""
-        found = _look_at(path_text(data))
-        return [data, found] if found["kind"] == "file" else data
-
-    def recorded(self, data: Json) -> Json:
-        """Where the path leads (absolute), of what kind that is, its size and time if a file."""
-        return dict(_look_at(path_text(data)))
-
-    def exists(self, data: Json) -> bool:
-        """Whether there is anything."""
-        return _look_at(path_text(data))["kind"] != "missing"
-
-    def verify(self, data: Json, recorded: Json) -> bool:
-        """Whether everything recorded is still so."""
-        return self.recorded(data) == recorded
+        """None: what is at the path is the value."""
+        return None
 
 
 def path_text(data: Json) -> str:
@@ -307,25 +290,6 @@ def path_text(data: Json) -> str:
     if not isinstance(data, str):
         raise StoredValueError(f"no path: {data!r}")
     return data
-
-
-def _look_at(path: str) -> dict[str, Json]:
-    """What is at a path now. What cannot be looked at counts as missing."""
-    try:
-        absolute = os.path.abspath(path)  # noqa: PTH100 (`Path.absolute` keeps `..`)
-        status = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return {"kind": "missing"}
-    if stat.S_ISDIR(status.st_mode):
-        return {"path": absolute, "kind": "directory"}
-    if not stat.S_ISREG(status.st_mode):
-        return {"path": absolute, "kind": "other"}
-    return {
-        "path": absolute,
-        "kind": "file",
-        "size": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-    }
 
 
 _CODECS: tuple[Codec, ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,11 @@ class Reference:
 
     codec: Codec
     data: Json
+
+    @property
+    def places(self) -> Sequence[str]:
+        """Paths of those files."""
+        return self.codec.places(self.data)
 
 
 class Codecs:
@@ -61,18 +66,21 @@ class Codecs:
         except RecursionError:
             raise StoredValueError("a stored value is nested too deeply to be read") from None
 
-    def fingerprint(self, data: Json) -> Json:
-        """What encoded data counts by now: itself, and files by their size and time."""
+    def fingerprint(self, data: Json, files: Mapping[str, Json]) -> Json:
+        """What encoded data counts by; `files` says what each of its `places` does."""
         if isinstance(data, list):
-            return [self.fingerprint(item) for item in data]
+            return [self.fingerprint(item, files) for item in data]
         if not isinstance(data, dict):
             return data
         name = mark_of(data)
         if name is None or name in SELF_CONTAINED:
-            return {key: self.fingerprint(part) for key, part in data.items()}
+            return {key: self.fingerprint(part, files) for key, part in data.items()}
         tag, content = open_mark(name, data)
-        counted = self._registry.named(name).fingerprint(content)
-        return close_mark(name, tag, self.fingerprint(counted))
+        codec = self._registry.named(name)
+        counted = codec.fingerprint(content)
+        if counted is None:
+            return close_mark(name, tag, [content, *map(files.get, codec.places(content))])
+        return close_mark(name, tag, self.fingerprint(counted, files))
 
     def references(self, data: Json) -> Iterator[Reference]:
         """The parts of encoded data that may refer to files, always in the same order."""
@@ -85,6 +93,10 @@ class Codecs:
                 yield Reference(self._registry.named(name), open_mark(name, data)[1])
             for key in sorted(data):
                 yield from self.references(data[key])
+
+    def places(self, data: Json) -> list[str]:
+        """Paths of all files that encoded data refers to, in the order of `references`."""
+        return [place for part in self.references(data) for place in part.places]
 
     def _decode_part(self, outer: Any, directory: Path | None, data: Json, annotation: Any) -> Any:
         return self.decode(data, outer if annotation is Any else (annotation, outer), directory)

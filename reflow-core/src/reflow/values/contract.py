@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,18 +43,18 @@ class Codec(Protocol):
         """The value again. Raises `StoredValueError` for data it did not write."""
         ...
 
+    def places(self, data: Json) -> Sequence[str]:
+        """Paths of the files and folders that `data` refers to. Most codecs return `()`.
+
+        A stored value is used again only while all of them are in the state in which they were
+        when the value was stored.
+        """
+        ...
+
     def fingerprint(self, data: Json) -> Json:
-        """What the value counts by in identities. Most codecs return `data`."""
-        ...
+        """What the value counts by in identities, wherever its files are. Most return `data`.
 
-    def recorded(self, data: Json) -> Json:
-        """Facts about files outside `data` that `verify` needs; None where there are none."""
-        ...
-
-    def exists(self, data: Json) -> bool:
-        """Whether what `data` refers to is still there. Most codecs return True."""
-        ...
-
-    def verify(self, data: Json, recorded: Json) -> bool:
-        """Whether it is still as recorded. Most codecs return True."""
+        None where the files are the value: it then counts by `data`, and by the place and state
+        of each file.
+        """
         ...

@@ -20,11 +20,12 @@ class Param:
 
     `short` is a one-letter flag, with or without its dash. A parameter is shared by all tasks
     that have an argument of its name, unless `namespace` is `"local"`: a local parameter `x` of
-    task `t` is `t_x=` in Python and `--t-x` on the command line. Raises `DefinitionError` for
-    values that mean nothing.
+    task `t` is `t_x=` in Python and `--t-x` on the command line. `output=True` says that the task
+    writes to the path it is given: what is there does not count as an input. Raises
+    `DefinitionError` for values that mean nothing.
     """
 
-    __slots__ = ("help", "namespace", "short")
+    __slots__ = ("help", "namespace", "output", "short")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Param:
         help: str = "",
         short: str | None = None,
         namespace: Literal["global", "local"] = "global",
+        output: bool = False,
     ) -> None:
         if not isinstance(help, str):
             raise DefinitionError(f"Param(help=...) takes a text, not {help!r}")
@@ -42,20 +44,25 @@ class Param:
         self.help = help
         self.short = None if short is None else _flag(short)
         self.namespace = namespace
+        self.output = _yes_or_no("Param", "output", output)
 
     def __repr__(self) -> str:
-        return f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r})"
+        output = ", output=True" if self.output else ""
+        return (
+            f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r}{output})"
+        )
 
 
 class Result:
     """Wires an argument to earlier tasks: `Annotated[str, Result(step="prepare")]`.
 
     `steps=[...]` concatenates what several tasks return. With `broadcast=True` every element of
-    an array task gets the whole value. Raises `DefinitionError` unless exactly one of `step` and
+    an array task gets the whole value. `output=True` is for paths that the task writes to: what is
+    there does not count as an input. Raises `DefinitionError` unless exactly one of `step` and
     `steps` names tasks.
     """
 
-    __slots__ = ("broadcast", "steps")
+    __slots__ = ("broadcast", "output", "steps")
 
     def __init__(
         self,
@@ -63,20 +70,21 @@ class Result:
         step: str | None = None,
         steps: Sequence[str] | None = None,
         broadcast: bool = False,
+        output: bool = False,
     ) -> None:
         if (step is None) == (steps is None):
             raise DefinitionError(
                 "Result takes either step or steps: write Result(step='prepare') "
                 "or Result(steps=['left', 'right'])"
             )
-        if not isinstance(broadcast, bool):
-            raise DefinitionError(f"Result(broadcast={broadcast!r}): write True or False")
         self.steps = _one_name(step) if steps is None else _several_names(steps)
-        self.broadcast = broadcast
+        self.broadcast = _yes_or_no("Result", "broadcast", broadcast)
+        self.output = _yes_or_no("Result", "output", output)
 
     def __repr__(self) -> str:
         named = f"step={self.steps[0]!r}" if len(self.steps) == 1 else f"steps={list(self.steps)!r}"
-        return f"Result({named}, broadcast={self.broadcast!r})"
+        output = ", output=True" if self.output else ""
+        return f"Result({named}, broadcast={self.broadcast!r}{output})"
 
 
 if TYPE_CHECKING:
@@ -130,6 +138,12 @@ def _flag(short: str) -> str:
     if len(letter) != 1 or not (letter.isascii() and letter.isalpha()):
         raise DefinitionError(f"Param(short={short!r}): write one letter, such as short='-s'")
     return f"-{letter}"
+
+
+def _yes_or_no(marker: str, name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise DefinitionError(f"{marker}({name}={value!r}): write True or False")
+    return value
 
 
 def _one_name(step: object) -> tuple[str, ...]:

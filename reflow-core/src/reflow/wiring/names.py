@@ -14,6 +14,7 @@ RESERVED_PARAMETERS = frozenset(
     {
         "dry_run",
         "executor",
+        "files",
         "follow",
         "force",
         "force_tasks",

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_memory, parse_time
+from reflow.model.tasks import FILES_MODES, FilesMode
 from reflow.wiring.names import suggestion
 
 
@@ -27,6 +28,7 @@ class ArrayJobOptions(TypedDict, total=False):
     version: str | int | None
     cache: bool
     verify: Callable[[Any], bool] | None
+    files: FilesMode | None
     retries: int
     retry_mem: float | None
     retry_time: float | None
@@ -53,6 +55,7 @@ class TaskOptions:
     version: str | None = None
     cache: bool = True
     verify: Callable[[Any], bool] | None = None
+    files: FilesMode | None = None
     retries: int = 0
     retry_mem: float | None = None
     retry_time: float | None = None
@@ -81,6 +84,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         version=_version(options.get("version")),
         cache=_truth("cache", options.get("cache", True)),
         verify=_check(options.get("verify")),
+        files=_optional(_files_mode, "files", options.get("files")),
         retries=_whole("retries", options.get("retries", 0), least=0),
         retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
         retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
@@ -123,6 +127,12 @@ def _factor(keyword: str, value: object) -> float:
 def _truth(keyword: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ParameterError(f"{keyword}={value!r}: write True or False")
+    return value
+
+
+def _files_mode(keyword: str, value: object) -> FilesMode:
+    if value not in FILES_MODES:
+        raise ParameterError(f"{keyword}={value!r}: write {' or '.join(map(repr, FILES_MODES))}")
     return value
 
 

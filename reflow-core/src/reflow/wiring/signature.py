@@ -129,6 +129,7 @@ class _Reader:
             help=marker.help,
             short=marker.short,
             namespace=Namespace(marker.namespace),
+            output=marker.output,
         )
 
     def _resolve(self, where: str, argument: inspect.Parameter) -> Any:
@@ -238,6 +239,7 @@ def _result_input(
         annotation=kind,
         steps=marker.steps,
         broadcast=marker.broadcast,
+        output=marker.output,
     )
 
 

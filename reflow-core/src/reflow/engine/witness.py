@@ -1,0 +1,118 @@
+"""What a worker sees of the files of its element's arguments, before the call and after it.
+
+A state that was recorded elsewhere may not have reached this host yet, so the worker opens each
+file and waits a little. Large trees would take too long to open: they are looked at once, after
+the call. Whatever is not as recorded, before or after, makes a result that serves this run only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reflow.engine.looks import RunLooks
+from reflow.engine.settings import RunSettings
+from reflow.fingerprint.states import State
+from reflow.model.records import Note
+from reflow.model.tasks import TaskSpec
+
+MANY = 1_000
+"""Entries, a file being one, above which the files of an argument are many."""
+
+States = Mapping[str, tuple[State, ...]]
+"""By argument, what was recorded of its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A place that is not in the state in which it was."""
+
+    argument: str
+    before: State
+    now: State
+    during: bool
+    """Whether it changed while the task ran, and not before."""
+
+
+class Witness:
+    """Sees whether the files of one element's arguments are, and stay, as recorded."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._latency = settings.latency
+        self._opening = RunLooks(settings, opening=True, at_most=MANY)
+        self._walking = RunLooks(settings)
+        self._expected: States = {}
+        self._before: dict[str, State] = {}
+
+    def before(self, expected: States) -> None:
+        """Look at what the element is given, and wait for what is late."""
+        self._expected = expected
+        self._before = {}
+        self._opening.forget()
+        for states in expected.values():
+            if not are_many(states):
+                self._before |= {state.place: self._arrived(state) for state in states}
+
+    def changes(self) -> Iterator[Change]:
+        """Look again, and tell what is not as recorded, or as it was before."""
+        self._opening.forget()
+        self._walking.forget()
+        for argument, states in self._expected.items():
+            looks = self._walking if are_many(states) else self._opening
+            for state in states:
+                before = self._before.get(state.place, state)
+                now = looks.state(state.place, state.mode)
+                if not now.agrees_with(before):
+                    yield Change(argument, before, now, during=True)
+                elif not before.agrees_with(state):
+                    yield Change(argument, state, now, during=False)
+
+    def _arrived(self, expected: State) -> State:
+        seen = self._opening.state(expected.place, expected.mode)
+        if seen.agrees_with(expected) or not _may_be_older(seen, expected):
+            return seen
+        return self._opening.wait_for(expected, self._latency)
+
+
+def are_many(states: tuple[State, ...]) -> bool:
+    """Whether the files of an argument are too many to be opened one by one."""
+    return sum(max(1, state.entries) for state in states) > MANY
+
+
+def _may_be_older(seen: State, expected: State) -> bool:
+    """Whether a host may see what was there before, rather than what has come since."""
+    return seen.newest is None or expected.newest is None or seen.newest <= expected.newest
+
+
+def note_of(spec: TaskSpec, change: Change) -> Note:
+    """Tell the user which argument's files have changed, and what to write."""
+    argument, steps = change.argument, _steps_of(spec, change.argument)
+    named = " and ".join(map(repr, steps))
+    whose = f", which {named} returned" if steps else ""
+    where = f"{change.now.place}{whose}: {change.now.difference(change.before)}"
+    if not change.during:
+        since = f"{named} returned it" if steps else "the run was submitted"
+        return Note(
+            task=spec.name,
+            key=f"changed before: {argument}",
+            text=f"{argument} of {spec.name!r} was changed after {since} ({where}): results made "
+            "of it are not used again",
+        )
+    return Note(
+        task=spec.name,
+        key=f"changed: {argument}",
+        text=f"{spec.name!r} changes {argument} ({where}), so its results are not used again. If "
+        f"it is meant to write there, say so: {argument}: Annotated[Path, {_marker(steps)}]. Else "
+        "let it write to a path of its own, and return that",
+    )
+
+
+def _steps_of(spec: TaskSpec, argument: str) -> tuple[str, ...]:
+    return next((item.steps for item in spec.results if item.argument == argument), ())
+
+
+def _marker(steps: tuple[str, ...]) -> str:
+    if not steps:
+        return "Param(output=True)"
+    named = f"step={steps[0]!r}" if len(steps) == 1 else f"steps={list(steps)!r}"
+    return f"Result({named}, output=True)"

@@ -148,12 +148,11 @@ class Run:
             raise NotFoundError(f"{task!r} has {record.size} elements; there is no {index}")
         known = self._store.log_of(self.run_id, task, index)
         folder = RunLayout(self.run_dir, self.run_id).logs / task
-        found = (
-            [self.run_dir / known] if known and _is_inside(known) else _newest_first(folder, index)
-        )
-        for path in found:
-            if path.exists():
-                return path
+        recorded = [self.run_dir / known] if known and _is_inside(known) else []
+        there = [path for path in [*_newest_first(folder, index), *recorded] if path.exists()]
+        if there:
+            # What was recorded may be of an attempt before the one that runs.
+            return max(there, key=lambda path: path.stat().st_mtime_ns)
         raise NotFoundError(
             f"there is no log of {task}[{index}] in {folder}: it printed nothing, has not begun, "
             "or its result came from the cache"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reflow.cli.layout import count
+from reflow.cli.program import INTERRUPTED
 from reflow.cli.screen import screen
 from reflow.cli.show import step_lines, typed
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import RunId, option, switch
 from reflow.errors import NotFoundError, UsageError
-from reflow.model.states import TaskState
+from reflow.model.states import FINAL_TASK_STATES, TaskState
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def logs(
     tail: Annotated[
         int | None, option("--tail", "-n", metavar="N", help="Only the last N lines.", min=1)
     ] = None,
-    path: Annotated[
-        bool, switch("--path", help="Print where the log is, for tail -f and the like.")
+    path: Annotated[bool, switch("--path", help="Print where the log is.")] = False,
+    failed: Annotated[
+        bool, switch("--failed", help="Of all that failed: of the task, or of the run.")
+    ] = False,
+    follow: Annotated[
+        bool, switch("--follow", "-f", help="Go on printing until the element has ended.")
     ] = False,
 ) -> None:
     """Print the log of a task or of an element: all that it wrote.
@@ -51,18 +56,24 @@ def logs(
     """
     from reflow.cli.tail import copy_log
 
-    source, console = runs_of(context), screen()
+    source = runs_of(context)
     run = source.open(run_id)
-    if task is None:
-        _list_logs(run, source)
-        return
-    if index is None and (element := _ELEMENT.fullmatch(task)):
+    if task is not None and index is None and (element := _ELEMENT.fullmatch(task)):
         task, index = element["task"], int(element["index"])
-    log = _log(run, task, index, source.command)
-    if path:
-        console.say(str(log))
+    if failed:
+        _print_failed(run, task, index, tail, follow or path)
+    elif task is None:
+        if follow:
+            raise UsageError("name the task whose log is to be followed")
+        _list_logs(run, source)
+    elif follow and not path:
+        _follow(run, _element(run, task, index, source.command), tail)
     else:
-        copy_log(log, tail)
+        log = _log(run, _element(run, task, index, source.command))
+        if path:
+            screen().say(str(log))
+        else:
+            copy_log(log, tail)
 
 
 def _list_logs(run: Run, source: Runs) -> None:
@@ -77,18 +88,74 @@ def _list_logs(run: Run, source: Runs) -> None:
         console.put(step_lines(steps))
 
 
-def _log(run: Run, task: str, index: int | None, command: str) -> Path:
-    """The log of an instance. Raises where there is none, with the reason."""
+def _print_failed(
+    run: Run, task: str | None, index: int | None, tail: int | None, more: bool
+) -> None:
+    """Print the logs of what failed, one after the other, each below its name."""
+    from reflow.cli.tail import copy_log
+
+    if index is not None or more:
+        raise UsageError("--failed stands with a run, or with a task, and --tail")
+    if task is not None:
+        _task(run, task)
+    arrays = {record.name for record in run.store.tasks(run.run_id) if record.array}
+    failures = run.store.failures(run.run_id, task=task)
+    if not failures:
+        screen().say(f"{run.run_id}: nothing has failed" if task is None else f"{task}: no failure")
+    for each in failures:
+        name = f"{each.task}[{each.index}]" if each.task in arrays else each.task
+        screen().say(f"==> {name} <==")
+        try:
+            copy_log(run.log_path(each.task, each.index or 0), tail)
+        except NotFoundError as error:
+            screen().say(str(error))
+
+
+def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None:
+    """Print the log of an element, and what it goes on to print until it has ended."""
+    from reflow.cli.tail import follow_log
+
+    task, index = element
+
+    def find() -> Path | None:
+        try:
+            return run.log_path(task.name, index)
+        except NotFoundError:
+            return None
+
+    def ended() -> bool:
+        over = run.store.instances(run.run_id, task=task.name, states=FINAL_TASK_STATES)
+        return any(each.index == index for each in over) or run.state.final
+
+    try:
+        if not follow_log(find, ended, tail):
+            raise NotFoundError(_why_no_log(run, task, index) or "there is no log")
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _task(run: Run, name: str) -> TaskRecord:
     tasks = {record.name: record for record in run.store.tasks(run.run_id)}
-    if task not in tasks:
-        raise NotFoundError(f"run {run.run_id} has no task {task!r}{did_you_mean(task, tasks)}")
-    record = tasks[task]
+    if name not in tasks:
+        raise NotFoundError(f"run {run.run_id} has no task {name!r}{did_you_mean(name, tasks)}")
+    return tasks[name]
+
+
+def _element(run: Run, task: str, index: int | None, command: str) -> tuple[TaskRecord, int]:
+    """The task, and which of its elements. Raises `UsageError` where that is not said."""
+    record = _task(run, task)
     if index is None and record.array and record.size != 1:
         raise UsageError(_which_element(run, record, command))
+    return record, index or 0
+
+
+def _log(run: Run, element: tuple[TaskRecord, int]) -> Path:
+    """The log of an instance. Raises where there is none, with the reason."""
+    task, index = element
     try:
-        return run.log_path(task, index or 0)
+        return run.log_path(task.name, index)
     except NotFoundError as error:
-        raise NotFoundError(_why_no_log(run, record, index or 0) or str(error)) from None
+        raise NotFoundError(_why_no_log(run, task, index) or str(error)) from None
 
 
 def _which_element(run: Run, task: TaskRecord, command: str) -> str:
@@ -116,7 +183,7 @@ def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
 _REASONS = {
     TaskState.PENDING: "{} has no log yet: it has not been started",
     TaskState.SUBMITTED: "{} has no log yet: it waits to be run",
-    TaskState.RUNNING: "{} has no log yet: it is running and has printed nothing",
+    TaskState.RUNNING: "{} has no log yet: it is running and has not printed a line",
     TaskState.SUCCESS: "{} has no log: it printed nothing",
     TaskState.SKIPPED: "{} has no log: it was skipped, because something before it failed",
     TaskState.CANCELLED: "{} has no log: it was cancelled before it began",

@@ -48,8 +48,12 @@ def screen(*, stderr: bool = False, file: IO[str] | None = None) -> Screen:
     `NO_COLOR`, `FORCE_COLOR` and `COLUMNS` are honoured. What is no terminal gets no colours,
     and no line is broken unless `COLUMNS` asks for it.
     """
-    console = Screen(stderr=stderr, file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and not os.environ.get("COLUMNS"):
+    given: dict[str, Any] = {"stderr": stderr, "file": file}
+    console = Screen(**given, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        # Asked once: while tasks run in this process, its streams lead elsewhere.
+        return Screen(**given, highlight=False, markup=False, emoji=False, force_terminal=True)
+    if not os.environ.get("COLUMNS"):
         console.width = _UNBOUNDED
     return console
 

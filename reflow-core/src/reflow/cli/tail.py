@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from reflow.engine.files import open_regular
 from reflow.errors import NotFoundError
 
 _CHUNK = 64 * 1024
+LOOK_EVERY = 0.2
+"""Seconds between two looks at a log that is followed."""
+ASK_EVERY = 1.0
+"""Seconds between two questions whether its element has ended."""
+
+
+class _ReaderLeftError(Exception):
+    """Whoever reads our output has seen enough."""
 
 
 def last_lines(path: Path, lines: int) -> bytes:
@@ -33,17 +45,65 @@ def copy_log(path: Path, lines: int | None) -> None:
 
     Raises `NotFoundError` where it cannot be read.
     """
-    sys.stdout.flush()
-    output = sys.stdout.buffer
-    try:
+    with suppress(_ReaderLeftError), _output(path) as output:
         if lines is not None:
             output.write(last_lines(path, lines))
         else:
             with open_regular(path) as file:
                 shutil.copyfileobj(file, output)
+
+
+def follow_log(
+    find: Callable[[], Path | None], ended: Callable[[], bool], lines: int | None
+) -> bool:
+    """Write a log to standard output as it grows; False where there was none by the end.
+
+    `find` gives the log as soon as there is one, and that of the next attempt once there is
+    another; `ended` tells that nothing more will come.
+    """
+    before, place, asked, over = None, 0, 0.0, False
+    while True:
+        path = find()
+        if path is not None and path != before:
+            before, place = path, _start(path, lines)
+        if path is not None:
+            try:
+                place = _copy_from(path, place)
+            except _ReaderLeftError:
+                return True
+        if over:
+            return before is not None
+        if time.monotonic() - asked >= ASK_EVERY:
+            # What was printed last may have come after the look above.
+            over, asked = ended(), time.monotonic()
+        if not over:
+            time.sleep(LOOK_EVERY)
+
+
+def _start(path: Path, lines: int | None) -> int:
+    """Where the last lines of a log begin."""
+    return 0 if lines is None else path.stat().st_size - len(last_lines(path, lines))
+
+
+def _copy_from(path: Path, place: int) -> int:
+    """Write what a log holds behind a place; how far it went."""
+    with _output(path) as output, path.open("rb") as file:
+        file.seek(place)
+        shutil.copyfileobj(file, output)
+        return file.tell()
+
+
+@contextmanager
+def _output(path: Path) -> Iterator[BinaryIO]:
+    """Standard output for the bytes of a log. Raises `_ReaderLeftError`, and `NotFoundError`."""
+    sys.stdout.flush()
+    output = sys.stdout.buffer
+    try:
+        yield output
         output.flush()
     except BrokenPipeError:
-        # Whoever read has seen enough. What Python flushes at exit must go somewhere.
+        # What Python flushes at exit must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        raise _ReaderLeftError from None
     except OSError as error:
         raise NotFoundError(f"the log {path} cannot be read: {error.strerror}") from error

@@ -1,4 +1,9 @@
-"""Logs of elements, whatever their functions do to the streams of the process."""
+"""Logs of elements, whatever their functions do to the streams of the process.
+
+A line that was printed is in the log at once, in order with what programs print that the element
+has started, and stays there when the process is killed: Python's own streams keep back no whole
+line, and nothing stands between them and the file.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,8 @@ import contextlib
 import fcntl
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -13,22 +20,40 @@ from reflow.permissions import FILE_MODE, make_folder
 
 OUT_OF_REACH = 10
 """Descriptors of our own are no lower: code that closes 0, 1 and 2 is common."""
+SHOWN_WITHIN = 0.2
+"""Seconds after which what an element prints has a log's name."""
 
 
-def log_descriptor(path: Path, flags: int = 0) -> int:
+def log_descriptor(path: Path) -> int:
     """Open a log that this process appends to, making its folder. Raises `OSError`."""
     make_folder(path.parent)
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, FILE_MODE)
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+    return out_of_reach(opened)
+
+
+def out_of_reach(descriptor: int) -> int:
+    """Give a descriptor a number that code of users does not close by habit."""
     try:
-        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, OUT_OF_REACH)
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, OUT_OF_REACH)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def redirect_to(descriptor: int) -> None:
     """Send what this process and its children print to a descriptor, from now on."""
     for standard in (1, 2):
         os.dup2(descriptor, standard)
+
+
+def print_to(descriptor: int) -> None:
+    """Redirect this process for good, its `print` and its logging included."""
+    redirect_to(descriptor)
+    sys.stdout, sys.stderr = line_stream(1), line_stream(2)
+
+
+def line_stream(descriptor: int) -> TextIO:
+    """A stream that hands on every line at once, in whatever language it is."""
+    return open(descriptor, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def flush_streams() -> None:
@@ -39,56 +64,96 @@ def flush_streams() -> None:
             stream.flush()
 
 
-def write_all(descriptor: int, text: str) -> None:
+def write_all(descriptor: int, text: str | bytes) -> None:
     """Write text past Python's own streams; what cannot be written is lost."""
-    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    data = memoryview(text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace"))
     with contextlib.suppress(OSError):
         while data:
             data = data[os.write(descriptor, data) :]
+
+
+def publish_log(scratch: Path, log: Path) -> None:
+    """Give what was printed to a scratch file the name of a log, and that alone."""
+    make_folder(log.parent)
+    scratch.replace(log)
+    # Two names of one file, which it has once it was shown, are left as they are by a rename.
+    scratch.unlink(missing_ok=True)
 
 
 class LogCapture:
     """For elements that share a process: a log file only for those that print something.
 
     What is printed goes to a scratch file, which becomes the log of the element that it is from.
+    A thread gives it that name while the element still runs: whether something was printed only
+    the file itself can tell, as programs print past Python.
     """
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._out, self._errors = sys.stdout, sys.stderr
+        self._lock = threading.Lock()
+        self._begun = threading.Event()
+        self._log: Path | None = None
+        """Of the element that runs, until something is to be seen of it."""
         self._open()
-
-    def _open(self) -> None:
-        self._descriptor = log_descriptor(self._scratch, os.O_TRUNC)
+        redirect_to(self._descriptor)
+        self._out, self._errors = line_stream(1), line_stream(2)
         self._mend()
+        threading.Thread(target=self._show_in_time, daemon=True).start()
 
-    def keep(self, log: Path) -> bool:
+    def begin(self, log: Path) -> None:
+        """Take what is printed from now on for an element, whose log is to be there."""
+        self._log = log
+        self._begun.set()
+
+    def end(self, log: Path) -> bool:
         """Make what was printed since the last call a log; False when nothing was."""
         flush_streams()
-        if os.fstat(self._descriptor).st_size == 0:
+        with self._lock:
+            self._log = None
+            if os.fstat(self._descriptor).st_size == 0:
+                self._mend()
+                return False
+            publish_log(self._scratch, log)
+            os.close(self._descriptor)
+            self._open()
             self._mend()
-            return False
-        make_folder(log.parent)
-        self._scratch.replace(log)
-        os.close(self._descriptor)
-        self._open()
-        return True
+            return True
 
     def write(self, text: str) -> None:
         """Add to what was printed."""
         flush_streams()
         write_all(self._descriptor, text)
 
+    def _open(self) -> None:
+        # Never emptied: an earlier worker's may have become a log, and have kept this name.
+        self._scratch.unlink(missing_ok=True)
+        self._descriptor = log_descriptor(self._scratch)
+
     def _mend(self) -> None:
         """Give the next element streams as if no other had been here before it."""
         redirect_to(self._descriptor)
         if self._out.closed:
-            self._out = _text_stream(1)
+            self._out = line_stream(1)
         if self._errors.closed:
-            self._errors = _text_stream(2)
+            self._errors = line_stream(2)
         sys.stdout, sys.stderr = self._out, self._errors
 
+    def _show_in_time(self) -> None:
+        while self._begun.wait():
+            time.sleep(SHOWN_WITHIN)
+            with self._lock, contextlib.suppress(OSError):
+                self._show()
 
-def _text_stream(descriptor: int) -> TextIO:
-    buffering = 1 if descriptor == 2 else -1
-    return open(descriptor, "w", buffering, errors="backslashreplace", closefd=False)
+    def _show(self) -> None:
+        """Link the scratch file to the log's name, once it holds anything."""
+        self._begun.clear()
+        log = self._log
+        if log is None:
+            return
+        if os.fstat(self._descriptor).st_size == 0:
+            self._begun.set()
+            return
+        self._log = None
+        make_folder(log.parent)
+        log.unlink(missing_ok=True)
+        os.link(self._scratch, log)

@@ -110,9 +110,14 @@ class Execution:
     def _annotation(self, argument: str) -> Any:
         return annotation_of(self._task, self._tasks, argument)
 
-    def run(self, position: int, log: str = "", native_id: str = "") -> ResultRecord:
+    def record(self, position: int) -> InputRecord:
+        """What the plan says of a position."""
+        return self._reader.read(position)
+
+    def run(
+        self, position: int, record: InputRecord, log: str = "", native_id: str = ""
+    ) -> ResultRecord:
         """Call the function, and tell what came of it. Never raises for what the task does."""
-        record = self._reader.read(position)
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         process = os.getpid()
         ended: dict[str, Any]

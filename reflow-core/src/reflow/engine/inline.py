@@ -6,10 +6,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from reflow.engine.echo import EchoCapture
 from reflow.engine.execute import Execution
 from reflow.engine.layout import WaveLayout
-from reflow.engine.results import SegmentWriter
+from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import WaveSpec
 from reflow.model.jobs import (
@@ -41,6 +43,7 @@ class InlineExecutor:
         self._codecs = codecs
         self._queue: deque[tuple[JobHandle, WaveLayout, deque[int]]] = deque()
         self._current: tuple[WaveLayout, Execution, SegmentWriter] | None = None
+        self._capture = EchoCapture(run.layout.root)
 
     @property
     def settings(self) -> Mapping[str, Json]:
@@ -93,11 +96,12 @@ class InlineExecutor:
         execution, writer = self._ready(layout)
         home, until = self._run.working_directory, time.monotonic() + BATCH_SECONDS
         try:
-            while positions and time.monotonic() < until:
-                try:
-                    writer.append(execution.run(positions.popleft()))
-                finally:
-                    os.chdir(home)
+            with self._capture.streams():
+                while positions and time.monotonic() < until:
+                    try:
+                        writer.append(self._run_one(execution, positions.popleft()))
+                    finally:
+                        os.chdir(home)
         finally:
             writer.flush()
         if not positions:
@@ -105,6 +109,22 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Close files."""
+        self._let_go()
+        self._capture.close()
+
+    def _run_one(self, execution: Execution, position: int) -> ResultRecord:
+        layout, record = self._run.layout, execution.record(position)
+        log = layout.log(execution.spec.task, record.index, record.attempt)
+        self._capture.begin(log)
+        try:
+            result = execution.run(position, record)
+            if result.traceback:
+                self._capture.write(result.traceback)
+        finally:
+            printed = self._capture.end()
+        return replace(result, log=str(log.relative_to(layout.run_dir))) if printed else result
+
+    def _let_go(self) -> None:
         if self._current is not None:
             _, execution, writer = self._current
             execution.close()
@@ -113,7 +133,7 @@ class InlineExecutor:
 
     def _ready(self, layout: WaveLayout) -> tuple[Execution, SegmentWriter]:
         if self._current is None or self._current[0] != layout:
-            self.close()
+            self._let_go()
             execution = Execution(
                 layout, self._run, WaveSpec.read(layout), self._tasks, self._codecs
             )

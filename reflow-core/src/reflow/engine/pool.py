@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reflow.engine.capture import publish_log
 from reflow.engine.execute import RESULT_NOT_WRITTEN
 from reflow.engine.pool_protocol import REPORTS_AT_ONCE, Slots, pack, unpack
 from reflow.engine.results import ResultReader
@@ -34,7 +35,6 @@ from reflow.model.jobs import (
 )
 from reflow.model.json import Json
 from reflow.model.states import JobState
-from reflow.permissions import make_folder
 
 KILL_AFTER = 5.0
 """Seconds between asking a cancelled element to end and ending its worker."""
@@ -310,8 +310,7 @@ class PoolExecutor:
             record = reader.read(position)
             reader.close()
             log = layout.log(WaveSpec.read(wave).task, record.index, record.attempt)
-            make_folder(log.parent)
-            scratch.replace(log)
+            publish_log(scratch, log)
 
     def _kill_the_stubborn(self) -> None:
         now = time.monotonic()

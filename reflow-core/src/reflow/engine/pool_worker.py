@@ -31,7 +31,7 @@ from reflow.engine.layout import RunLayout
 from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.engine.wave import InputReader, WaveSpec
+from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.errors import NotFoundError, ReflowError
 from reflow.executors.processes import leave
 from reflow.model.tasks import TaskSpec
@@ -141,15 +141,17 @@ class PoolWorker:
         execution = self._executions.get(wave)
         if execution is None:
             execution = self._executions[wave] = self._load(wave)
+        record = execution.record(position)
+        log = self._layout.log(execution.spec.task, record.index, record.attempt)
+        self._capture.begin(log)
         interrupt_on_signals(self._is_meant)
         self._at = (wave, position)
-        result = execution.run(position)
+        result = execution.run(position, record)
         self._at = None
         self._go_home()
         if result.traceback:
             self._capture.write(result.traceback)
-        log = self._layout.log(execution.spec.task, result.index, result.attempt)
-        if self._capture.keep(log):
+        if self._capture.end(log):
             result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
         self._reporter.add(wave, result)
 
@@ -185,8 +187,11 @@ class _Broken:
         self._reader = reader
         self._error = error
 
-    def run(self, position: int) -> ResultRecord:
-        return failure_of_all(self._reader.read(position), position, self._error, "", "")
+    def record(self, position: int) -> InputRecord:
+        return self._reader.read(position)
+
+    def run(self, position: int, record: InputRecord) -> ResultRecord:
+        return failure_of_all(record, position, self._error, "", "")
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from reflow.engine.announce import announce
-from reflow.engine.capture import flush_streams, log_descriptor, redirect_to, write_all
+from reflow.engine.capture import flush_streams, log_descriptor, print_to, write_all
 from reflow.engine.claims import Claim, claim
 from reflow.engine.execute import (
     RESULT_NOT_WRITTEN,
@@ -69,7 +69,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     reader.close()
     log = settings.layout.log(spec.task, record.index, record.attempt)
     printed = log_descriptor(log)
-    redirect_to(printed)
+    print_to(printed)
     shown = str(log.relative_to(settings.run_dir))
     interrupt_on_signals()
     try:
@@ -78,7 +78,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     except (ReflowError, OSError) as error:
         write_all(printed, f"reflow: {error}\n")
         return failure_of_all(record, position, error, mine.native_id, shown)
-    result = execution.run(position, shown, mine.native_id)
+    result = execution.run(position, record, shown, mine.native_id)
     ignore_signals()
     flush_streams()
     write_all(printed, result.traceback)

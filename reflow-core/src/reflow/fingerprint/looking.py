@@ -125,7 +125,7 @@ class Looks:
         tree = trees.walk(
             path,
             self._uncounted,
-            look=_look_by_opening if self._opening else trees.look,
+            look=_look_by_opening if self._opening else trees.without_opening,
             at_most=self._at_most,
             progress=self._progress,
         )
@@ -148,9 +148,9 @@ def _folders_above(place: str) -> Iterator[str]:
         yield place
 
 
-def _look_by_opening(entry: os.DirEntry[str], folder: int) -> os.stat_result:
-    status = entry.stat(follow_symlinks=False)
-    return _opened(entry.name, status, folder) if stat.S_ISREG(status.st_mode) else status
+def _look_by_opening(name: str, /, *, dir_fd: int) -> os.stat_result:
+    status = trees.without_opening(name, dir_fd=dir_fd)
+    return _opened(name, status, dir_fd) if stat.S_ISREG(status.st_mode) else status
 
 
 def _opened(path: str, status: os.stat_result, folder: int | None = None) -> os.stat_result:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
@@ -26,6 +25,9 @@ Kind: TypeAlias = Literal["file", "folder", "other", "missing", "large", "unread
 PRECISIONS = (1, 100, 1_000, 1_000_000, 1_000_000_000)
 """Nanoseconds that times are multiples of: ext4 or XFS, SMB, some NFS servers, archives and
 object stores, and Lustre among those that keep whole seconds."""
+_SHIFT = 2 * 10**30
+"""Makes any time that a file system has a positive number of `_DIGITS` digits."""
+_DIGITS = len(str(_SHIFT))
 _UNKNOWN: tuple[Kind, ...] = ("large", "unreadable")
 
 
@@ -179,31 +181,29 @@ def times_agree(one: int | None, other: int | None) -> bool:
     """Say whether one time in ns is the other, or the other cut to its own precision."""
     if one is None or other is None or one == other:
         return one == other
-    unit = PRECISIONS[max(_precision_of([one]), _precision_of([other]))]
+    unit = PRECISIONS[max(_precision_of(one), _precision_of(other))]
     return one // unit == other // unit
 
 
 def digests_of_times(times: Sequence[int]) -> tuple[tuple[str, ...], int]:
-    """Digest times in ns at each of `PRECISIONS`; and the coarsest that all of them have."""
-    digests = [_digest_of([time // unit for time in times]) for unit in PRECISIONS[1:]]
+    """Digest times in ns at each of `PRECISIONS`; and the coarsest that all of them have.
+
+    As decimal texts of one length below each other, times are cut by leaving out columns.
+    """
+    rows = "".join([str(_SHIFT + time) for time in times]).encode()
+    columns = [rows[position::_DIGITS] for position in range(_DIGITS)]
+    cuts = [_DIGITS - len(str(unit)) + 1 for unit in PRECISIONS]
+    digests = [hashlib.sha256(b"".join(columns[:cut])).hexdigest() for cut in cuts]
+    coarsest = max(
+        position for position, cut in enumerate(cuts) if not b"".join(columns[cut:]).strip(b"0")
+    )
     # The first is part of identities; the others only make a look tolerant.
-    return (_digest_of(times), *(digest[:32] for digest in digests)), _precision_of(times)
+    return (digests[0], *(digest[:32] for digest in digests[1:])), coarsest
 
 
-def _precision_of(times: Sequence[int]) -> int:
-    """Position of the coarsest precision that all times have."""
-    for position in reversed(range(len(PRECISIONS))):
-        if not any(time % PRECISIONS[position] for time in times):
-            return position
-    return 0
-
-
-def _digest_of(numbers: Sequence[int]) -> str:
-    try:
-        content = array("q", numbers).tobytes()
-    except OverflowError:  # times after the year 2262
-        content = ",".join(map(str, numbers)).encode()
-    return hashlib.sha256(content).hexdigest()
+def _precision_of(time: int) -> int:
+    """Position of the coarsest precision that a time has."""
+    return max(position for position, unit in enumerate(PRECISIONS) if not time % unit)
 
 
 def _more(count: int, one: str, many: str) -> list[str]:

@@ -3,6 +3,9 @@
 Links are not followed, and nothing but folders is opened (plain files, too, where that is asked
 for), so that nothing waits: a FIFO or a device is an entry like any other. What vanishes while
 the walk goes on is not there. What cannot be read ends it with the `OSError`.
+
+A tree may have a million entries, and asking the system for their status should be what takes
+the time. So folders are taken as a whole, and no line of Python is run for each file but that.
 """
 
 from __future__ import annotations
@@ -13,9 +16,14 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from operator import attrgetter
+from functools import partial
+from itertools import islice
+from operator import attrgetter, itemgetter
+from typing import Protocol
 
 _NEVER_COUNTED = (r"\.nfs.*", "__pycache__")
 """Names of what was removed while an NFS client had it open, and of folders that Python writes."""
@@ -24,13 +32,26 @@ _STORE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What the system says of a folder that was removed or replaced after it was listed."""
+_BATCH = 10_000
+"""Entries of one folder between two words on progress."""
 
-_by_name = attrgetter("name")
+_mode_of = itemgetter(0)
+_size_of = itemgetter(6)
+_time_of = attrgetter("st_mtime_ns")
 
-Look = Callable[["os.DirEntry[str]", int], os.stat_result]
-"""Gives the status of an entry in the open folder; never that of what a link leads to."""
-Seen = Callable[[str, os.stat_result], None]
-"""Is told the relative path and status of each file, in the order of the digest."""
+
+class Look(Protocol):
+    """Gives the status of a name in an open folder; never that of what a link leads to."""
+
+    def __call__(self, name: str, /, *, dir_fd: int) -> os.stat_result:
+        """Ask for the status."""
+        ...
+
+
+without_opening: Look = partial(os.stat, follow_symlinks=False)
+"""Asks for the status by name, which a file server's client may answer from memory."""
+Seen = Callable[[str, Mapping[str, os.stat_result]], None]
+"""Is told each folder's relative path, with a slash at its end, and its files."""
 
 
 class TooManyEntriesError(Exception):
@@ -56,8 +77,8 @@ class Uncounted:
         """Take patterns for names, or with a slash for relative paths; and database files."""
         names = [fnmatch.translate(each) for each in ignore if "/" not in each]
         paths = [fnmatch.translate(each) for each in ignore if "/" in each]
-        self.name = re.compile("|".join((*_NEVER_COUNTED, *names)), re.DOTALL).fullmatch
-        self.path = re.compile("|".join(paths)).fullmatch if paths else None
+        self._name = re.compile("|".join((*_NEVER_COUNTED, *names)), re.DOTALL).fullmatch
+        self._path = re.compile("|".join(paths)).fullmatch if paths else None
         self._store_files = [os.path.split(os.path.abspath(file)) for file in store_files]  # noqa: PTH100
 
     def store_files(self) -> dict[tuple[int, int], set[str]]:
@@ -72,43 +93,54 @@ class Uncounted:
             names.update(name + suffix for suffix in _STORE_SUFFIXES)
         return found
 
-
-def look(entry: os.DirEntry[str], folder: int) -> os.stat_result:
-    """Ask for the status of an entry, which a file server's client may answer from memory."""
-    return entry.stat(follow_symlinks=False)
+    def without(self, names: list[str], relative: str) -> list[str]:
+        """Leave out of a folder's names what its name or relative path says does not count."""
+        if any(map(self._name, names)):
+            names = [name for name in names if not self._name(name)]
+        if self._path is not None:
+            names = [name for name in names if not self._path(relative + name)]
+        return names
 
 
 def walk(
     root: str,
     uncounted: Uncounted,
     *,
-    look: Look = look,
+    look: Look = without_opening,
     seen: Seen | None = None,
     at_most: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Tree:
     """Look at everything below a folder.
 
-    `progress` is given the number of entries so far, folder by folder. Raises `OSError` for what
-    cannot be read, and `TooManyEntriesError` after more than `at_most` entries.
+    `progress` is given the number of entries so far, often. Raises `OSError` for what cannot be
+    read, and `TooManyEntriesError` after more than `at_most` entries.
     """
-    walking = _Walk(uncounted, look, seen)
+    walking = _Walk(uncounted, look, seen, at_most, progress or _say_nothing)
     folders = [("", root)]
     while folders:
         relative, path = folders.pop()
         below = walking.folder(relative, path)
         folders += ((f"{relative}{name}/", f"{path}/{name}") for name in reversed(below))
-        if progress is not None:
-            progress(walking.entries)
-        if at_most is not None and walking.entries > at_most:
-            raise TooManyEntriesError(root)
+    walking.progress(walking.entries)
     return Tree(walking.digest.hexdigest(), walking.entries, walking.size, walking.times)
+
+
+def _say_nothing(entries: int) -> None:
+    pass
 
 
 class _Walk:
     """Takes folders one by one, and adds up."""
 
-    def __init__(self, uncounted: Uncounted, look: Look, seen: Seen | None) -> None:
+    def __init__(
+        self,
+        uncounted: Uncounted,
+        look: Look,
+        seen: Seen | None,
+        at_most: int | None,
+        progress: Callable[[int], None],
+    ) -> None:
         self.digest = hashlib.sha256()
         self.entries = 0
         self.size = 0
@@ -117,77 +149,118 @@ class _Walk:
         self._store_files = uncounted.store_files()
         self._look = look
         self._seen = seen
+        self._at_most = at_most
+        self.progress = progress
 
     def folder(self, relative: str, path: str) -> list[str]:
-        """Count a folder and what is in it. Returns the names of the folders there, sorted."""
+        """Count a folder and what is in it. Returns the names of the folders there, in order."""
         try:
-            descriptor = os.open(path, _OPEN_FOLDER | (os.O_NOFOLLOW if relative else 0))
+            with _opened(path, _OPEN_FOLDER | (os.O_NOFOLLOW if relative else 0)) as descriptor:
+                return self._count(relative, descriptor)
         except OSError as error:
             if relative and error.errno in _VANISHED:
                 return []
+            error.filename = path if not isinstance(error.filename, str) else error.filename
             raise
-        try:
-            with os.scandir(descriptor) as listing:
-                entries = sorted(listing, key=_by_name)
-            is_run, entries = self._counted(entries, relative, descriptor)
-            return self._entries(entries, relative, descriptor, is_run)
-        except OSError as error:
-            error.filename = path if isinstance(error.filename, int | None) else error.filename
-            raise
-        finally:
-            os.close(descriptor)
 
-    def _counted(
-        self, entries: list[os.DirEntry[str]], relative: str, descriptor: int
-    ) -> tuple[bool, list[os.DirEntry[str]]]:
-        """Leave out what does not count, and say whether this is a run directory."""
-        is_run = any(each.name == _RUN_FOLDER and _is_folder(each) for each in entries)
+    def _count(self, relative: str, folder: int) -> list[str]:
+        files = self._look_at(self._names(relative, folder), folder)
+        is_run = _is_folder(files.get(_RUN_FOLDER))
         if is_run:
-            entries = [
-                each
-                for each in entries
-                if each.name not in (_RUN_FOLDER, _LOGS) or not _is_folder(each)
-            ]
-        if self._store_files:
-            status = os.fstat(descriptor)
-            hidden = self._store_files.get((status.st_dev, status.st_ino), ())
-            entries = [each for each in entries if each.name not in hidden]
-        name, path = self._uncounted.name, self._uncounted.path
-        entries = [each for each in entries if name(each.name) is None]
-        if path is not None:
-            entries = [each for each in entries if path(relative + each.name) is None]
-        return is_run, entries
-
-    def _entries(
-        self, entries: Iterable[os.DirEntry[str]], relative: str, descriptor: int, is_run: bool
-    ) -> list[str]:
-        written: list[str] = []
-        below: list[str] = []
-        for entry in entries:
-            try:
-                status = self._look(entry, descriptor)
-                kind = stat.S_IFMT(status.st_mode)
-                if kind == stat.S_IFREG:
-                    written.append(f"file\0{entry.name}\0{status.st_size}\0")
-                    self.size += status.st_size
-                    self.times.append(status.st_mtime_ns)
-                    if self._seen is not None:
-                        self._seen(relative + entry.name, status)
-                elif kind == stat.S_IFDIR:
-                    below.append(entry.name)
-                elif kind == stat.S_IFLNK:
-                    text = os.readlink(entry.name, dir_fd=descriptor)
-                    written.append(f"link\0{entry.name}\0{text}\0")
-                else:
-                    written.append(f"{kind:o}\0{entry.name}\0\0")
-            except FileNotFoundError:
-                continue
-        # A folder counts by being listed here; one that holds a run and nothing else does not.
-        if written or below or not is_run:
-            self.digest.update(os.fsencode(f"folder\0{relative}\0{''.join(written)}"))
-            self.entries += len(written) + bool(relative)
+            for name in (_RUN_FOLDER, _LOGS):
+                if _is_folder(files.get(name)):
+                    del files[name]
+        others = _take_others(files)
+        below = [name for name, kind in others.items() if stat.S_ISDIR(kind)]
+        lines = [
+            f"{kind:o}\0{name}\0{_link_text(name, kind, folder)}\0"
+            for name, kind in others.items()
+            if not stat.S_ISDIR(kind)
+        ]
+        # A folder counts by being counted here; one that holds a run and nothing else does not.
+        if files or others or not is_run:
+            self.entries += len(files) + len(lines) + bool(relative)
+            self.digest.update(os.fsencode(f"{relative}\0{len(lines)}\0{''.join(lines)}"))
+            self._add(relative, files)
         return below
 
+    def _add(self, relative: str, files: Mapping[str, os.stat_result]) -> None:
+        sizes = array("q", map(_size_of, files.values()))
+        self.digest.update(os.fsencode(f"{len(sizes)}\0{'/'.join(files)}/"))
+        self.digest.update(sizes.tobytes())
+        self.size += sum(sizes)
+        self.times += map(_time_of, files.values())
+        if self._seen is not None:
+            self._seen(relative, files)
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
+    def _names(self, relative: str, folder: int) -> list[str]:
+        if self._at_most is None:
+            names = os.listdir(folder)
+        else:
+            with os.scandir(folder) as listing:  # no more of a million names than need be
+                names = [entry.name for entry in islice(listing, self._at_most + 1)]
+        names = self._uncounted.without(names, relative)
+        if self._store_files:
+            status = os.fstat(folder)
+            hidden = self._store_files.get((status.st_dev, status.st_ino), ())
+            names = [name for name in names if name not in hidden]
+        if self._at_most is not None and self.entries + len(names) > self._at_most:
+            raise TooManyEntriesError
+        names.sort()
+        return names
+
+    def _look_at(self, names: list[str], folder: int) -> dict[str, os.stat_result]:
+        """Give the status of each name that is still there."""
+        found: dict[str, os.stat_result] = {}
+        look = self._look
+        for batch in _batches(names):
+            try:
+                found.update(zip(batch, [look(name, dir_fd=folder) for name in batch], strict=True))
+            except FileNotFoundError:
+                for name in batch:
+                    with suppress(FileNotFoundError):
+                        found[name] = look(name, dir_fd=folder)
+            self.progress(self.entries + len(found))
+        return found
+
+
+def _batches(names: list[str]) -> Iterator[list[str]]:
+    return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+
+
+def _is_folder(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def _take_others(files: dict[str, os.stat_result]) -> dict[str, int]:
+    """Take from entries what is no plain file. Returns the kind of each."""
+    if all(map(stat.S_ISREG, set(map(_mode_of, files.values())))):
+        return {}
+    others = {
+        name: stat.S_IFMT(status.st_mode)
+        for name, status in files.items()
+        if not stat.S_ISREG(status.st_mode)
+    }
+    for name in others:
+        del files[name]
+    return others
+
+
+def _link_text(name: str, kind: int, folder: int) -> str:
+    if not stat.S_ISLNK(kind):
+        return ""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL):  # replaced since: no look is right now
+            return ""
+        raise
+
+
+@contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -163,7 +163,14 @@ class DispatchSettings:
         True, "Keep a dispatch job in the queue that starts later, in case all else is lost."
     )
     watchdog_minutes: float = _key(
-        10, "How far ahead the first watchdog starts; doubles up to an hour.", check=_positive
+        10,
+        "How far ahead the first watchdog starts; doubles up to a sixth of outage_hours.",
+        check=_positive,
+    )
+    outage_hours: float = _key(
+        6,
+        "An outage of so long is survived: further watchdogs start later than that.",
+        check=_positive,
     )
     queue: str | None = _key(
         None, "Queue of dispatch jobs; without it, that of tasks.", example="short"

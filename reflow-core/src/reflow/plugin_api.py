@@ -16,6 +16,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from reflow.batch.again import shell_time as shell_time
     from reflow.batch.arrays import ArrayStyle as ArrayStyle
     from reflow.batch.arrays import contiguous as contiguous
     from reflow.batch.arrays import index_list as index_list
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from reflow.hookspecs import StorePlugin as StorePlugin
     from reflow.hookspecs import hookimpl as hookimpl
     from reflow.model.graph import WireMode as WireMode
+    from reflow.model.jobs import AGAIN_NAME as AGAIN_NAME
     from reflow.model.jobs import LOG_NAME as LOG_NAME
     from reflow.model.jobs import Capabilities as Capabilities
     from reflow.model.jobs import JobHandle as JobHandle
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from reflow.wiring.types import fits as fits
 
 _HOMES = {
+    "reflow.batch.again": "shell_time",
     "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
     "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
     "reflow.batch.command": "Command CommandResult Variables",
@@ -120,7 +123,9 @@ _HOMES = {
         "ExecutorPlugin Finding HealthCheck InstanceEvent RunEvent StorePlugin hookimpl"
     ),
     "reflow.model.graph": "WireMode",
-    "reflow.model.jobs": "LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission",
+    "reflow.model.jobs": (
+        "AGAIN_NAME LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission"
+    ),
     "reflow.model.json": "Json",
     "reflow.model.records": (
         "FailedInstance Instance Lease LeaseRecord Note Outcome RequestKind RequestRecord "

@@ -129,13 +129,17 @@ class FluxExecutor(BatchExecutor):
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """All elements by one command, as each call takes a third of a second."""
-        words = command_line.options(self.filled(request), self.name, self.export_environment)
+        words = command_line.options(request, self.name, self.export_environment)
         if request.size is not None:
             left = (item for item in range(request.size) if item not in self._present)
             words.append(f"--cc={index_list(left)}")
         if after is not None:
             words += [f"--dependency=afterany:{item}" for item in self._ids_of(after)]
         return self._command("submit", *words, *command_line.script_command(self.shell, script))
+
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """`--begin-time` counts from when it is read."""
+        return shlex.join(self.submit_command(script, request, None).argv)
 
     def parse_submission(self, result: CommandResult) -> str | None:
         """One id a line, in the order in which Flux has taken the jobs."""

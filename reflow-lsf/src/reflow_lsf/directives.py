@@ -13,6 +13,9 @@ from reflow_lsf import options, site
 _SOONEST = timedelta(seconds=30)
 """bsub takes the minute it is called in, or one that is over, for tomorrow's or next year's."""
 
+BEGIN_TIME = "%m:%d:%H:%M"
+"""How bsub's `-b` reads a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -74,7 +77,7 @@ def begin_time(now: datetime, begin_in: timedelta) -> str:
     In the time of this machine, which may be another by then: clocks are put forward.
     """
     begin = now + max(begin_in, _SOONEST) + timedelta(seconds=59, milliseconds=999)
-    return begin.astimezone().strftime("%m:%d:%H:%M")
+    return begin.astimezone().strftime(BEGIN_TIME)
 
 
 def _job_name(request: JobRequest) -> str:

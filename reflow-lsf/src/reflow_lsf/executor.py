@@ -129,6 +129,11 @@ class LSFExecutor(BatchExecutor):
             raise submission.not_in_openlava(unknown[0])
         return Command((self.bsub, *submission.words(text, request, after)), text)
 
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """As it was submitted, but for the time."""
+        assert request.begin_in is not None
+        return submission.again(self.bsub, script, request.begin_in)
+
     def parse_submission(self, result: CommandResult) -> str | None:
         """Of an array, the id of the whole."""
         return submission.native_id(result.stdout)

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from reflow.plugin_api import (
@@ -18,10 +18,11 @@ from reflow.plugin_api import (
     SchedulerUnavailableError,
     SubmissionRefusedError,
     SubmissionUncertainError,
+    shell_time,
 )
 
 from reflow_lsf import environment
-from reflow_lsf.directives import begin_time, is_long
+from reflow_lsf.directives import BEGIN_TIME, begin_time, is_long
 
 _OPTION = re.compile(r"^#BSUB (-.*)$", re.MULTILINE)
 _LONGEST_NAME = 256
@@ -42,6 +43,13 @@ def words(script: str, request: JobRequest, after: JobHandle | None) -> list[str
     if project is not None:
         written += ["-P", *shlex.split(project[1])]
     return written
+
+
+def again(bsub: str, script: Path, begin_in: timedelta) -> str:
+    """A line of shell that submits a script, to begin so much later than it is run."""
+    # Up to the next whole minute, and that not the one that has begun.
+    time = shell_time(begin_in + timedelta(minutes=1), BEGIN_TIME)
+    return f"{shlex.quote(bsub)} -b {time} <{shlex.quote(str(script))}"
 
 
 def directory(wanted: Path) -> Path:

@@ -36,6 +36,8 @@ RESERVED = {
     "z": "it reads the answer",
 }
 """Options of qsub that reflow gives itself."""
+BEGIN_TIME = "%Y%m%d%H%M.%S"
+"""How qsub's `-a` reads a time."""
 _RESERVED_ATTRIBUTES = {
     "block": "a submission has to end",
     "depend": "jobs wait for each other by it",
@@ -85,4 +87,4 @@ def begin_time(now: datetime, delay: timedelta) -> str:
     """Write `-a`, which qsub reads in this machine's time zone, as of that day."""
     # A second more: the one that has begun is cut off.
     begin = now + timedelta(seconds=whole_seconds(delay) + 1)
-    return begin.astimezone().strftime("%Y%m%d%H%M.%S")
+    return begin.astimezone().strftime(BEGIN_TIME)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,12 +25,13 @@ from reflow.plugin_api import (
     Submission,
     SubmissionDeferredError,
     Variables,
+    shell_time,
 )
 
 from reflow_pbs import answers, complaints, ids
 from reflow_pbs.dependencies import FollowUpFirst
 from reflow_pbs.dialects import DIALECTS, Dialect
-from reflow_pbs.directives import begin_time, options, pro_wishes, torque_wishes
+from reflow_pbs.directives import BEGIN_TIME, begin_time, options, pro_wishes, torque_wishes
 from reflow_pbs.installation import TORQUE, Installation, find_installation
 from reflow_pbs.limits import Places, number_of
 from reflow_pbs.states import STATES
@@ -131,6 +133,12 @@ class PBSExecutor(BatchExecutor):
         if after is not None:
             words += self._dialect.dependency(request, after)
         return Command((*words, str(script)))
+
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """As it was submitted, but for the time."""
+        assert request.begin_in is not None
+        time = shell_time(request.begin_in + timedelta(seconds=1), BEGIN_TIME)
+        return f"{shlex.quote(self._path(self.qsub))} -a {time} {shlex.quote(str(script))}"
 
     def parse_submission(self, result: CommandResult) -> str | None:
         """`24.server` or `24[].server`."""

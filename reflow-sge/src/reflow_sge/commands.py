@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from reflow.plugin_api import Command, CommandResult, JobHandle, whole_seconds
+from reflow.plugin_api import Command, CommandResult, JobHandle, shell_time, whole_seconds
 
 from reflow_sge.place import folder_of
+
+_PLAIN = ("-terse", "-b", "n")
+_BEGIN_TIME = "%Y%m%d%H%M.%S"
+"""How qsub's `-a` reads a time."""
 
 
 def begin_time(now: datetime, delay: timedelta) -> str:
     """Write `-a`, which qsub reads in this machine's time zone, as of that day."""
     begin = now + timedelta(seconds=whole_seconds(delay) + 1)
-    return begin.astimezone().strftime("%Y%m%d%H%M.%S")
+    return begin.astimezone().strftime(_BEGIN_TIME)
 
 
 @dataclass
@@ -31,12 +36,18 @@ class Commands:
 
     def submit(self, script: Path, begin_in: timedelta | None, after: JobHandle | None) -> Command:
         """Submit a script, to begin in a while, or once another job is gone whatever way."""
-        words = ["-terse", "-b", "n"]
+        words = [*_PLAIN]
         if begin_in is not None:
             words += ["-a", begin_time(datetime.now(UTC), begin_in)]
         if after is not None:
             words += ["-hold_jid", after.native_id]
         return self._typed("qsub", *words, str(script))
+
+    def submit_again(self, script: Path, begin_in: timedelta) -> str:
+        """A line of shell that submits a script, to begin so much later than it is run."""
+        time = shell_time(begin_in + timedelta(seconds=1), _BEGIN_TIME)
+        command = shlex.join(self._typed("qsub", *_PLAIN).argv)
+        return f"{command} -a {time} {shlex.quote(str(script))}"
 
     def queue(self, *words: str) -> Command:
         """All of this user's jobs that are not over."""

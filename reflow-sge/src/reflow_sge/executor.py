@@ -131,6 +131,11 @@ class SGEExecutor(BatchExecutor):
         """What is true of one submission only is not in the script, which people resubmit."""
         return self._commands.submit(script, request.begin_in, after)
 
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """As it was submitted, but for the time."""
+        assert request.begin_in is not None
+        return self._commands.submit_again(script, request.begin_in)
+
     def parse_submission(self, result: CommandResult) -> str | None:
         """The job, or the array."""
         return ids.submitted(result.stdout)

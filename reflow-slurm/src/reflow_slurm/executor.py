@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -109,6 +110,10 @@ class SlurmExecutor(BatchExecutor):
         if after is not None:
             words.append(f"--dependency=afterany:{after.native_id}")
         return Command((*words, str(script)))
+
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """`--begin` counts from when it is read."""
+        return shlex.join(self.submit_command(script, request, None).argv)
 
     def parse_submission(self, result: CommandResult) -> str | None:
         """`--parsable` prints `ID` or `ID;CLUSTER`; a site's wrapper may print more before it."""

@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reflow.engine.settings import read_settings
 from reflow.model.states import RunState
 
 from tests.live.people import LiveRun, Person, interrupt
@@ -80,16 +82,45 @@ def test_each_leg_carries_a_run_alone(person: Person, leg: str, others: dict[str
     assert bool(run.native_ids("watchdog")) == (leg == "watchdog")
 
 
-def test_exactly_one_watchdog_lies_ahead_while_a_run_lasts(person: Person) -> None:
+def test_three_watchdogs_lie_ahead_while_a_run_lasts(person: Person) -> None:
     run = person.submits()
     run.until(lambda: person.deeds["prepare"] == 1, "the first stage")
 
     run.status()
     run.status()
 
-    assert [job.state for job in run.queue("watchdog")] == ["PENDING"]
+    assert [job.state for job in run.queue("watchdog")] == 3 * ["PENDING"]
     person.touch("begin")
     run.ends()
+
+
+def test_a_run_goes_on_after_the_next_watchdog_was_cancelled(person: Person) -> None:
+    person.settings.update(without(FOLLOW_UP, LAST_WORKER))
+    # The near one comes after 20 s, the next after 40.
+    person.settings["REFLOW_DISPATCH_OUTAGE_HOURS"] = str(120 / 3600)
+    person.touch("begin")
+    run = person.submits()
+
+    person.cancels(min((job.native_id for job in run.queue("watchdog")), key=int))
+
+    run.ends()
+    assert person.deeds == ONCE
+
+
+def test_a_run_goes_on_after_its_database_was_away_for_several_watchdogs(person: Person) -> None:
+    person.settings.update(without(FOLLOW_UP, LAST_WORKER))
+    person.settings["REFLOW_DISPATCH_WATCHDOG_MINUTES"] = "0.2"
+    person.touch("begin")
+    run = person.submits()
+    settings = read_settings(run.run_dir, run.run_id)
+    replace(settings, store="sqlite:///proc/nowhere/manifest.db").write()
+    mark = settings.layout.watchdog_mark(1)
+    run.until(mark.exists, "a watchdog that submits itself again")
+
+    settings.write()
+
+    run.ends()
+    assert person.deeds == ONCE
 
 
 def test_a_short_branch_goes_on_while_a_long_one_runs(person: Person) -> None:

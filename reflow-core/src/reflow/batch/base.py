@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from reflow.batch.again import once_more
 from reflow.batch.arrays import ArrayStyle
 from reflow.batch.command import (
     Command,
@@ -34,6 +35,7 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.jobs import (
+    AGAIN_NAME,
     LOG_NAME,
     Capabilities,
     JobHandle,
@@ -192,6 +194,15 @@ class BatchExecutor(ABC):
     def parse_count(self, result: CommandResult) -> int:
         """Their number. Raises `SchedulerUnavailableError` when the queue did not answer."""
 
+    def again_command(self, script: Path, request: JobRequest) -> str | None:
+        """A line of shell by which a job submits its script again, to begin `begin_in` from then.
+
+        Watchdogs run it where they could not do their work. None, as here, leaves that to the
+        watchdogs that begin later. A time in it must be reckoned when the line is run
+        (`shell_time`): one that has passed would have the job begin at once, over and over.
+        """
+        return None
+
     def passed_variables(self) -> Variables:
         """Which variables of this process the commands see, and jobs that inherit them."""
         return self.variables
@@ -268,6 +279,7 @@ class BatchExecutor(ABC):
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """Render, keep and submit one script. Raises what the contract says of `submit`."""
         try:
+            request = self.filled(request)
             text = self.script(request)
         except ParameterError as error:
             raise SubmissionRefusedError(str(error)) from error
@@ -400,10 +412,26 @@ class BatchExecutor(ABC):
             "position": shell_code([self.array.position]),
             "environment": sorted(_checked({**self._locale(), **request.environment}).items()),
             "setup": shell_code(self.setup),
-            "command": request.command,
+            "command": self._work(request),
             "export_environment": self.export_environment,
         }
         return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _work(self, request: JobRequest) -> tuple[str, ...]:
+        """The request's command; a watchdog's submits itself again where that fails."""
+        if request.again_unless is None:
+            return request.command
+        line = self.again_command(request.directory / SCRIPT_NAME, request)
+        if line is None:
+            return request.command
+        return once_more(
+            request.command,
+            submit=line,
+            ended=request.again_unless,
+            mark=request.directory / AGAIN_NAME,
+            directory=self.submit_directory(request),
+            variables=self.passed_variables(),
+        )
 
     def _locale(self) -> Mapping[str, str]:
         """What jobs that inherit the environment lack: commands run with a locale of their own."""

@@ -1,7 +1,9 @@
-"""Seeing to it that somebody dispatches again: the watchdog of a run.
+"""Seeing to it that somebody dispatches again: the watchdogs of a run.
 
-Liveness rests on it alone. Exactly one lies in the future for as long as the run lasts; each is
-further ahead than the last, up to an hour.
+Liveness rests on them alone. Several lie ahead for as long as the run lasts, at growing distances,
+so that neither the loss of one nor an outage in which the next few are lost ends it. The near one
+is further ahead each time, up to an hour. Those further off come nearer as time passes, and are
+the near ones in the end: none is ever given up for another.
 """
 
 from __future__ import annotations
@@ -9,34 +11,54 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from reflow.config import Config, DispatchSettings
+from reflow.engine.control import cancel_jobs, handles_of
 from reflow.engine.image import RunImage
 from reflow.engine.names import token
 from reflow.engine.requests import dispatch_request
 from reflow.engine.settings import RunSettings
-from reflow.errors import ExecutorError, SubmissionUncertainError
+from reflow.errors import ExecutorError, SchedulerUnavailableError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.permissions import make_folder
 
-LONGEST = timedelta(hours=1)
 MOST_DOUBLED = 16
 """How often the time to the next watchdog is doubled; the longest is reached long before."""
+PLACES_FOR_MORE = (6, 12)
+"""With fewer places than the first in the queue there is one watchdog, with fewer than the second
+there are two."""
 
 log = logging.getLogger("reflow.engine")
 
 
 def is_watched(executor: Executor, config: DispatchSettings) -> bool:
-    """Whether runs have a watchdog: it is wanted, and the executor can have jobs begin later."""
+    """Whether runs have watchdogs: they are wanted, and the executor can have jobs begin later."""
     able = executor.capabilities
     return able.dispatch_jobs and able.begin_time and config.watchdog
 
 
+def most_watchdogs(places: int | None) -> int:
+    """How many watchdogs a run keeps where so many jobs may be in the queue."""
+    return 1 + sum(places is None or places >= least for least in PLACES_FOR_MORE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Distance:
+    """How far ahead one of the watchdogs is to lie."""
+
+    nearest: timedelta
+    farthest: timedelta
+    """One that is further ahead than any can be was written down by a clock gone wrong."""
+    new: timedelta
+    """How far ahead it is submitted."""
+
+
 class Watchdog:
-    """Keeps one dispatch job with a begin time in the queue."""
+    """Keeps dispatch jobs with begin times in the queue."""
 
     def __init__(
         self,
@@ -52,25 +74,85 @@ class Watchdog:
         config = Config.from_dict(settings.config).dispatch
         self._wanted = is_watched(executor, config)
         self._first = timedelta(minutes=config.watchdog_minutes)
+        outage = timedelta(hours=config.outage_hours)
+        self._longest = outage / 6
+        self._farther = (
+            _Distance(self._longest, 3 * self._longest, new=2 * self._longest),
+            # Between two looks it comes nearer, and is to be as far off as an outage lasts still.
+            _Distance(outage + 2 * self._longest, 4 * outage, new=2 * outage),
+        )
+        self._submitted_here: set[int] = set()
 
     def arm(self, within: timedelta | None = None) -> None:
-        """Submit a watchdog unless one lies ahead; with `within`, not much further than that."""
+        """Submit the near watchdog unless it is there; with `within`, not much further than that.
+
+        It is all there is where places in the queue are few.
+        """
+        doubled = min(self._begun, MOST_DOUBLED)
+        pause = within or min(self._longest, self._first * 2**doubled)
+        farthest = 2 * within if within else self._longest
+        self._keep(_Distance(timedelta(0), farthest, new=pause))
+
+    def arm_farther(self, most: int) -> None:
+        """Submit those that lie further ahead, where no more than `most` are wanted in all."""
+        for distance in self._farther[: most - 1]:
+            if not self._keep(distance):
+                return
+
+    def make_room(self) -> None:
+        """Give up those that lie further ahead, where one has come and found still no room."""
+        if not self._begun:
+            return
+        limit = datetime.now(UTC) + self._longest
+        farther = [item for item in self._ahead if item.begins_at and item.begins_at > limit]
+        for record in farther:
+            self._image.set_submission(replace(record, state=SubmissionState.OVER))
+        self._commit()
+        cancel_jobs(self._executor, handles_of(self._settings.layout, farther))
+
+    def end(self) -> None:
+        """Let no watchdog submit itself again, and learn the ids of those that have."""
         if not self._wanted:
             return
+        layout = self._settings.layout
+        with suppress(OSError):
+            layout.ended.touch()
+        for record in self._all:
+            if not layout.watchdog_mark(record.number).exists():
+                continue
+            try:
+                found = self._executor.find(record.token)
+            except SchedulerUnavailableError as error:
+                log.warning("could not look for %s: %s", record.token, error)
+                continue
+            for handle in found:
+                record = self._image.add_native_id(record, handle.native_id)
+            self._image.set_submission(record)
+
+    @property
+    def lies_ahead(self) -> bool:
+        """Whether there is one that has not begun."""
+        return bool(self._ahead)
+
+    @property
+    def _all(self) -> list[SubmissionRecord]:
+        dispatches = self._image.dispatches.values()
+        return [item for item in dispatches if item.kind is SubmissionKind.WATCHDOG]
+
+    @property
+    def _ahead(self) -> list[SubmissionRecord]:
         now = datetime.now(UTC)
-        known = [
-            record
-            for record in self._image.dispatches.values()
-            if record.kind is SubmissionKind.WATCHDOG
-        ]
         begun = max(now, self._begins_here or now)
-        # One that is further ahead than any can be was written down by a clock gone wrong.
-        latest = now + 2 * (within or LONGEST)
-        if any(begun < record.begins_at <= latest for record in known if record.begins_at):
-            return
-        doubled = min(len(known), MOST_DOUBLED)
-        pause = within or min(LONGEST, self._first * 2**doubled)
-        self._submit(now + pause, pause)
+        return [
+            record
+            for record in self._all
+            if record.begins_at
+            and record.begins_at > (now if record.number in self._submitted_here else begun)
+        ]
+
+    @property
+    def _begun(self) -> int:
+        return len(self._all) - len(self._ahead)
 
     @property
     def _begins_here(self) -> datetime | None:
@@ -82,7 +164,17 @@ class Watchdog:
         lives = (item for item in self._image.dispatches.values() if own in item.native_ids)
         return next((item.begins_at for item in lives), None)
 
-    def _submit(self, begins_at: datetime, pause: timedelta) -> None:
+    def _keep(self, distance: _Distance) -> bool:
+        """See that a watchdog is there at some distance; False where it cannot be submitted."""
+        if not self._wanted:
+            return False
+        now = datetime.now(UTC)
+        nearest, farthest = now + distance.nearest, now + distance.farthest
+        if any(item.begins_at and nearest < item.begins_at <= farthest for item in self._ahead):
+            return True
+        return self._submit(now + distance.new, distance.new)
+
+    def _submit(self, begins_at: datetime, pause: timedelta) -> bool:
         number = self._image.number
         record = SubmissionRecord(
             number=number,
@@ -93,7 +185,9 @@ class Watchdog:
         )
         make_folder(self._settings.layout.dispatch_job(number))
         self._image.add_submission(record)
+        self._submitted_here.add(number)
         self._commit()
+        accepted = False
         try:
             submission = self._executor.submit(dispatch_request(self._settings, record, pause))
         except SubmissionUncertainError as error:
@@ -104,4 +198,6 @@ class Watchdog:
         else:
             record = self._image.add_native_id(record, submission.job.native_id)
             self._image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+            accepted = True
         self._commit()
+        return accepted

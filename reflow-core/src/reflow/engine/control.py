@@ -89,6 +89,7 @@ def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> in
             count += _reset(image, task, frozenset({TaskState.SKIPPED}))
     if count:
         settings.layout.cancelled.unlink(missing_ok=True)
+        settings.layout.ended.unlink(missing_ok=True)
         image.set_run_state(RunState.RUNNING)
     return count
 

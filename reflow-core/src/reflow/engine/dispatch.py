@@ -128,7 +128,8 @@ class Dispatcher:
     @property
     def continues(self) -> bool:
         """Whether a dispatch job is in the queue."""
-        return bool(self.image.dispatches)
+        kinds = (record.kind for record in self.image.dispatches.values())
+        return self._watchdog.lies_ahead or SubmissionKind.FOLLOW_UP in kinds
 
     def arm_watchdog(self) -> None:
         """See that a dispatch job lies ahead, soon where something waits for it."""
@@ -136,6 +137,14 @@ class Dispatcher:
         if self.deferred:
             pause = SOON
         self._watchdog.arm(None if pause is None else timedelta(seconds=max(SOON, pause)))
+
+    def arrange_continuation(self) -> None:
+        """After a step that was not the last, see that the run goes on whatever is lost."""
+        self.arm_watchdog()
+        if self.deferred and not self.image.outstanding():
+            self._watchdog.make_room()
+        elif not self.deferred:
+            self._watchdog.arm_farther(self._submitter.most_watchdogs)
 
     def commit(self) -> None:
         """Write all changes in one transaction. Raises `LeaseLostError`."""
@@ -414,6 +423,7 @@ class Dispatcher:
             # What had failed before somebody cancelled the rest.
             state = RunState.CANCELLED
         own = os.environ.get("REFLOW_NATIVE_ID", "")
+        self._watchdog.end()
         left = [
             handle
             for handle in handles_of(self.settings.layout, self.image.dispatches.values())

@@ -130,7 +130,7 @@ def _dispatch(dispatcher: Dispatcher) -> None:
             dispatcher.executor.wait(pause)
             continue
         if not ended:
-            dispatcher.arm_watchdog()
+            dispatcher.arrange_continuation()
         if dispatcher.let_go():
             return
 

@@ -45,7 +45,7 @@ def step_once(dispatcher: Dispatcher) -> None:
     while True:
         dispatcher.arm_watchdog()
         if not dispatcher.step():
-            dispatcher.arm_watchdog()
+            dispatcher.arrange_continuation()
         if dispatcher.let_go():
             return
 

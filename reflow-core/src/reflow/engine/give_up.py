@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from reflow.engine.control import cancel_jobs, handles_of
 from reflow.engine.execute import summary
+from reflow.engine.layout import RunLayout
 from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings
 from reflow.errors import ReflowError
@@ -46,6 +47,8 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
             write.set_task_state(name, TaskState.CANCELLED)
         write.set_run_state(state, said)
     let_go(store, lease)
+    with suppress(OSError):
+        RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended.touch()
 
 
 def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:

@@ -91,6 +91,11 @@ class RunLayout:
         return self.root / "cancelled"
 
     @property
+    def ended(self) -> Path:
+        """Exists once the run has ended: watchdogs that find it submit no others."""
+        return self.root / "ended"
+
+    @property
     def probe(self) -> Path:
         """Touched to read the file server's clock."""
         return self.root / "clock"
@@ -127,6 +132,12 @@ class RunLayout:
     def dispatch_job(self, number: int) -> Path:
         """The folder of a dispatch job's script."""
         return self.root / "dispatch" / str(number)
+
+    def watchdog_mark(self, number: int) -> Path:
+        """Exists once the watchdog of that number has submitted itself again."""
+        from reflow.model.jobs import AGAIN_NAME
+
+        return self.dispatch_job(number) / AGAIN_NAME
 
     def pool_log(self, worker: int) -> Path:
         """Where a pool's worker prints until it is known which element it was."""

@@ -56,6 +56,7 @@ def dispatch_request(
         working_directory=settings.working_directory,
         resources=Config.from_dict(settings.config).dispatch.resources,
         begin_in=begin_in,
+        again_unless=None if begin_in is None else settings.layout.ended,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",
     )
 

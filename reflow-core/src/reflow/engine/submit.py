@@ -14,7 +14,7 @@ from reflow.engine.announce import prepare_counters
 from reflow.engine.arguments import TaskArguments, Wired
 from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
-from reflow.engine.continuation import is_watched
+from reflow.engine.continuation import is_watched, most_watchdogs
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.names import token
 from reflow.engine.plan import EARLY_SHARE
@@ -107,6 +107,17 @@ class Submitter:
         if time.monotonic() >= self._try_again_at:
             self.deferred = ""
 
+    @property
+    def most_watchdogs(self) -> int:
+        """How many watchdogs the queue has places for."""
+        return most_watchdogs(self._most_places)
+
+    @property
+    def _most_places(self) -> int | None:
+        """How many jobs may be in the queue; None where nobody limits that."""
+        known = (self._limit().max_submit_jobs, self._max_submit_jobs)
+        return min((limit for limit in known if limit is not None), default=None)
+
     def _defer(self, said: str) -> None:
         """Try nothing more for a while, and for longer each time."""
         self.deferred = said
@@ -165,17 +176,16 @@ class Submitter:
         if task.spec.array_parallelism is not None and task.active:
             # Each wave has a throttle of its own; two would allow twice as many.
             return 0
-        known = [self._limit().max_submit_jobs, self._max_submit_jobs]
-        limits = [limit for limit in known if limit is not None]
-        if not limits:
+        most = self._most_places
+        if most is None:
             return len(task.instances)
         # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
         # moment at which it was asked.
         ours = self._image.outstanding() + len(self._image.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
-        places = min(limits) - taken
-        # One place stays free for the watchdog, and one for the follow-up of each wave.
-        free = max(0, places - 1)
+        places = most - taken
+        # Places stay free for the watchdogs, and one for the follow-up of each wave.
+        free = max(0, places - most_watchdogs(most))
         largest = self._limit().max_array_size or free
         full, rest = divmod(free, largest + 1)
         room = full * largest + max(0, rest - 1)
@@ -189,8 +199,8 @@ class Submitter:
             # Nothing would go on by itself: that matters more than what is kept free.
             return 1
         if not self.deferred:
-            self._defer(f"{taken} of {min(limits)} places in the queue are taken")
-            self._never_room = min(limits) <= self._dispatch_jobs
+            self._defer(f"{taken} of {most} places in the queue are taken")
+            self._never_room = most <= self._dispatch_jobs
         return 0
 
     @property

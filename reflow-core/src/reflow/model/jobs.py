@@ -13,6 +13,9 @@ from reflow.model.states import FailureCause, JobState
 LOG_NAME = "scheduler.log"
 """In a request's directory: what the scheduler, and the script before its work, have to say."""
 
+AGAIN_NAME = "again"
+"""In a request's directory: a file that a job makes before it submits itself once more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
@@ -35,6 +38,10 @@ class JobRequest:
     """Most elements that may run at once; None for no limit."""
     begin_in: timedelta | None = None
     """Not to start before this much time has passed."""
+    again_unless: Path | None = None
+    """Where the command fails and that file is not there, the job may submit itself once more:
+    under the same token, to start `begin_in` later, having made the file `AGAIN_NAME`. None for
+    jobs that are submitted once."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables to set in the job, and nothing else of the submitter's."""
     excluded_hosts: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import SkipTest
 
 from reflow.executors.contract import Executor
 from reflow.model.jobs import LOG_NAME, JobHandle, JobRequest, JobStatus, Submission
@@ -32,8 +33,11 @@ class Bench:
     def request(self, line: str = "true", **wishes: Any) -> JobRequest:
         """A request whose work is a line of shell, in which `$1` is the position.
 
-        Without `size=` it is a plain job, with 0 for a position.
+        Without `size=` it is a plain job, with 0 for a position. A scenario whose job is to begin
+        later is skipped where nothing waits for certain.
         """
+        if "begin_in" in wishes and not self.executor.capabilities.begin_time:
+            raise SkipTest(f"{self.executor.name} has no begin times: nothing waits for certain")
         number = next(_TOKENS)
         directory = self.folder / f"job-{number}"
         directory.mkdir()

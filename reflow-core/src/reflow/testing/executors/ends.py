@@ -15,7 +15,7 @@ from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.executors.bench import Bench
-from reflow.testing.executors.life import SLEEP, needs_begin_time
+from reflow.testing.executors.life import SLEEP
 from reflow.testing.executors.on_site import OnSite
 
 MINUTE = timedelta(minutes=1)
@@ -117,7 +117,6 @@ class EndScenarios(OnSite):
     def test_a_job_whose_log_cannot_be_written_fails_or_is_lost_and_is_never_done(
         self, bench: Bench
     ) -> None:
-        needs_begin_time(bench)
         request = bench.request("touch ran", begin_in=timedelta(seconds=10))
         handle = bench.hand_in(request).job
         shutil.rmtree(request.directory)
@@ -135,7 +134,6 @@ class EndScenarios(OnSite):
         assert bench.status(handle).state is JobState.UNKNOWN
 
     def test_a_job_that_vanishes_while_it_waits_is_unknown(self, bench: Bench) -> None:
-        needs_begin_time(bench)
         handle = bench.submit("touch begun", begin_in=timedelta(hours=1))
         bench.site.vanish(handle)
         assert bench.status(handle).state is JobState.UNKNOWN

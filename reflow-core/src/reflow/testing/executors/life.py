@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reflow.batch.base import BatchExecutor
-from reflow.model.jobs import JobHandle, JobStatus
+from reflow.batch.base import SCRIPT_NAME, BatchExecutor
+from reflow.model.jobs import AGAIN_NAME, JobHandle, JobRequest, JobStatus
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.on_site import OnSite
@@ -27,12 +27,6 @@ def never_ran(status: JobStatus) -> bool:
     if status.state is JobState.FAILED:
         return status.cause is FailureCause.SUBMIT
     return status.state in (JobState.CANCELLED, JobState.UNKNOWN)
-
-
-def needs_begin_time(bench: Bench) -> None:
-    """Skip a scenario whose job has to wait in the queue."""
-    if not bench.executor.capabilities.begin_time:
-        pytest.skip(f"{bench.executor.name} has no begin times: nothing waits for certain")
 
 
 class LifeScenarios(OnSite):
@@ -85,7 +79,6 @@ class LifeScenarios(OnSite):
         assert max(most) == 2
 
     def test_a_job_that_is_to_begin_later_waits(self, bench: Bench) -> None:
-        needs_begin_time(bench)
         handle = bench.submit("touch begun", begin_in=timedelta(minutes=1))
         status = bench.status(handle)
         assert (status.state, status.impossible) == (JobState.QUEUED, False)
@@ -97,6 +90,45 @@ class LifeScenarios(OnSite):
 
         bench.until_over(handle)
         assert bench.file("begun").exists()
+
+    def test_a_watchdog_that_fails_is_submitted_again_under_its_token(self, bench: Bench) -> None:
+        request = self.watchdog(bench, "echo >>tried; [ -e back ]")
+        bench.hand_in(request)
+        bench.site.let_time_pass(130)
+
+        def known() -> list[JobHandle]:
+            return list(bench.executor.find(request.token))
+
+        bench.until("another under its token", lambda: len(known()) > 1)
+        assert (request.directory / AGAIN_NAME).exists()
+        bench.file("back").touch()
+        bench.executor.cancel(known())
+        bench.until_at_rest(*known())
+
+    def test_a_watchdog_that_fails_is_not_submitted_again_once_the_run_has_ended(
+        self, bench: Bench
+    ) -> None:
+        request = self.watchdog(bench, "false")
+        bench.file("ended").touch()
+        handle = bench.hand_in(request).job
+
+        bench.site.let_time_pass(130)
+
+        bench.until_over(handle)
+        assert [job.native_id for job in bench.executor.find(request.token)] == [handle.native_id]
+        assert not (request.directory / AGAIN_NAME).exists()
+
+    def watchdog(self, bench: Bench, line: str) -> JobRequest:
+        """A request that may be submitted again until there is a file `ended`."""
+        executor = bench.executor
+        request = bench.request(
+            line, begin_in=timedelta(minutes=1), again_unless=bench.file("ended")
+        )
+        if not isinstance(executor, BatchExecutor) or not executor.again_command(
+            request.directory / SCRIPT_NAME, executor.filled(request)
+        ):
+            pytest.skip(f"{executor.name} leaves it to later watchdogs")
+        return request
 
     def test_a_running_job_is_said_to_run(self, bench: Bench) -> None:
         handle = bench.submit(SLEEP)
@@ -171,7 +203,6 @@ class LifeScenarios(OnSite):
         assert limits.queued_jobs >= 0
 
     def test_what_waits_takes_places_in_the_queue(self, bench: Bench) -> None:
-        needs_begin_time(bench)
         if not isinstance(bench.executor, BatchExecutor):
             pytest.skip(f"{bench.executor.name} has no queue that others share")
         executor = self.make_executor(max_submit_jobs=5000, max_array_size=77)
@@ -210,7 +241,6 @@ class LifeScenarios(OnSite):
     def test_what_is_cancelled_while_it_waits_never_begins(
         self, bench: Bench, size: int | None
     ) -> None:
-        needs_begin_time(bench)
         handle = bench.submit("touch begun", begin_in=LATER, size=size)
 
         bench.executor.cancel([handle])

@@ -1,0 +1,68 @@
+"""Jobs that submit themselves once more where their work fails: watchdogs.
+
+A watchdog is there for when all else is lost, and may itself begin while its Python or the
+database is away. What the script does then needs nothing but a shell and the scheduler: it leaves
+a mark, so that what it submits is found later, and submits itself, to begin as much later again.
+It does so only if its work failed, and neither once the run has ended nor where the run's folder,
+and so the mark, cannot be written.
+"""
+
+from __future__ import annotations
+
+import shlex
+from datetime import timedelta
+from pathlib import Path
+
+from reflow.batch.command import Variables
+
+_SCRIPT = """\
+"$@" &
+work=$!
+# A signal ends the waiting, not the work.
+trap 'told=yes; kill -TERM "$work"' TERM INT
+told=yes
+while [ "$told" ]; do told=; wait "$work"; code=$?; done
+if [ "$code" != 0 ] && [ ! -e {ended} ] && touch {mark}; then
+  cd -- {directory}
+  unset {unset}
+  export {exports}
+  {submit}
+fi
+exit "$code"
+"""
+
+
+def once_more(
+    command: tuple[str, ...],
+    *,
+    submit: str,
+    ended: Path,
+    mark: Path,
+    directory: Path,
+    variables: Variables,
+) -> tuple[str, ...]:
+    """The command, and `submit` (a line of shell) after it where it fails, as one command."""
+    text = _SCRIPT.format(
+        ended=shlex.quote(str(ended)),
+        mark=shlex.quote(str(mark)),
+        directory=shlex.quote(str(directory)),
+        unset=_unwanted(variables),
+        exports=shlex.join(f"{key}={value}" for key, value in variables.environment({}).items()),
+        submit=submit,
+    )
+    return ("/bin/sh", "-c", text, "sh", *command)
+
+
+def shell_time(delay: timedelta, form: str) -> str:
+    """A word of shell for the time that is so much later than now, as date(1) writes `form`."""
+    seconds = int(delay.total_seconds())
+    return f"\"$(date -d '{seconds} seconds' '+{form}')\""
+
+
+def _unwanted(variables: Variables) -> str:
+    """A word of shell for what the scheduler's commands must not see of a job's environment."""
+    conditions = [f"name !~ /^({'|'.join(('PATH', *variables.kept))})$/"]
+    if "" not in variables.dropped:
+        conditions.append(f"name ~ /^(REFLOW_NATIVE_ID|{'|'.join(variables.dropped)})/")
+    program = f"BEGIN {{ for (name in ENVIRON) if ({' && '.join(conditions)}) print name }}"
+    return f"REFLOW_NATIVE_ID $(awk {shlex.quote(program)})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,6 +234,15 @@ def test_too_much_memory_is_an_outcome(slurm: Site) -> None:
     assert slurm.run("sacct", "-X", "-n", "-P", "-o", "state").stdout == "OUT_OF_MEMORY\n"
 
 
+@pytest.fixture
+def large_process() -> Iterator[None]:
+    """What the tests before may leave behind: a process that holds more than a job may."""
+    held = bytearray(300 << 20)
+    yield
+    held.clear()
+
+
+@pytest.mark.usefixtures("large_process")
 def test_memory_that_nobody_saw_come_and_go_was_too_much_all_the_same(slurm: Site) -> None:
     greedy = f"until [ -e go ]; do sleep 0.01; done; {sys.executable} -SEc 'bytearray(150 << 20)'"
     slurm.run("sbatch", "--mem=100", "--wrap", f"{greedy}; touch went")
@@ -242,7 +252,7 @@ def test_memory_that_nobody_saw_come_and_go_was_too_much_all_the_same(slurm: Sit
     slurm.fake.go_down()  # nobody looks; a kernel confines all the same
     (slurm.folder / "go").touch()
     while not (slurm.folder / "went").exists():
-        pass
+        time.sleep(0.01)
     slurm.fake.come_up()
 
     assert slurm.fake.wait_for(job)[0].why == "memory"

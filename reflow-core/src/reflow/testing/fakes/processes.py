@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -139,10 +138,19 @@ class Ended(NamedTuple):
     """Bytes that it, or a process it waited for, has held at most; 0 where nobody can tell."""
 
 
+def _most_ever_resident() -> int:
+    """KiB that this program has held at most.
+
+    `getrusage` counts what its parent held, too: a large process may have started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0])
+
+
 def reap() -> list[Ended]:
     """Collect every child that has ended."""
     # Until it is another program, a child is a copy of this process, which counts as its own.
-    copied = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    copied = _most_ever_resident()
     ended: list[Ended] = []
     while True:
         try:

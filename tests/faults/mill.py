@@ -386,6 +386,8 @@ class Mill:
         self._slots = slots
         self._jobs: dict[str, _Job] = {}
         self._children: dict[int, _Child] = {}
+        self._changed = False
+        """Whether anything happened that `told` does not say yet."""
         self.wake = os.open(self.folder.wake, os.O_RDWR | os.O_NONBLOCK)
         self.in_child: Callable[[list[str]], None] = lambda command: None
         """Called in each child before its work."""
@@ -418,6 +420,7 @@ class Mill:
         self._reap()
         self._cancel()
         self._start()
+        self._publish()
 
     def _until_begin(self) -> float:
         begins = [job.begins_at for job in self._jobs.values() if job.waiting and job.begins_at]
@@ -548,8 +551,14 @@ class Mill:
         number: int | None = None,
         reason: str = "",
     ) -> None:
-        job = self._jobs[name]
-        job.told[str(position)] = [state, cause, exit_code, number, reason]
+        self._jobs[name].told[str(position)] = [state, cause, exit_code, number, reason]
+        self._changed = True
+
+    def _publish(self) -> None:
+        """Show all that happened in this turn at once, as one look at a real scheduler does."""
+        if not self._changed:
+            return
+        self._changed = False
         shown = {
             key: {
                 at: ["UNKNOWN", None, None, None, ""] if int(at) in item.forgotten else told

@@ -87,21 +87,30 @@ class SegmentWriter:
     def __init__(self, layout: WaveLayout, writer: str) -> None:
         make_folder(layout.results)
         path = layout.results / f"{writer}.segment"
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
         self._lines: list[bytes] = []
+        self._cut = self._ends_within_a_line()
+        """Whether a write before, of an earlier writer or of this one, may have left half a line,
+        which the next record must not be appended to."""
+
+    def _ends_within_a_line(self) -> bool:
+        size = os.fstat(self._descriptor).st_size
+        return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def append(self, record: ResultRecord) -> None:
         """Keep a result until the next `flush`."""
         self._lines.append(record.line())
 
     def flush(self) -> None:
-        """Put what was kept on the disk. Raises `OSError` where it cannot be."""
+        """Put what was kept on the disk. Raises `OSError` where it cannot be; it is kept then."""
         if not self._lines:
             return
-        view = memoryview(b"".join(self._lines))
+        view = memoryview(b"\n" * self._cut + b"".join(self._lines))
+        self._cut = True
         while view:
             view = view[os.write(self._descriptor, view) :]
         os.fsync(self._descriptor)
+        self._cut = False
         self._lines.clear()
 
     def close(self) -> None:
@@ -159,6 +168,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _parsed(line: bytes) -> Iterator[ResultRecord]:
     try:
         yield ResultRecord.parse(line)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         # Foreign or damaged: the position counts as one without a result.
         return

@@ -108,12 +108,12 @@ class Player:
         for number in seconds:
             os.close(self.gates.pop(str(number)))
 
-    def wait_asleep(self, seconds: int) -> None:
-        """Wait until a job sleeps for so many seconds; so its traps are set."""
-        mark = self.folder / "gates" / f"{seconds}.reached"
-        patience = time.monotonic() + 30
-        while not mark.exists():
-            assert time.monotonic() < patience, f"nothing sleeps for {seconds} s"
+    def wait_asleep(self, seconds: float, jobs: int = 1) -> None:
+        """Wait until so many jobs slept, or sleep, for so many seconds; so their traps are set."""
+        reached = self.folder / "gates" / f"{seconds}.reached"
+        patience = time.monotonic() + 60
+        while not reached.exists() or reached.stat().st_size < jobs:
+            assert time.monotonic() < patience, f"not {jobs} jobs sleep for {seconds} s"
             time.sleep(0.005)
 
     def _localised(self, text: str) -> str:
@@ -167,8 +167,8 @@ def gates_for(folder: Path, numbers: set[str]) -> Iterator[dict[str, int]]:
     shim = place / "sleep"
     shim.write_text(
         "#!/bin/sh\n"
+        f'echo >> "{place}/$1.reached"\n'
         f'[ -e "{place}/$1" ] || exec /bin/sleep "$1"\n'
-        f': > "{place}/$1.reached"\n'
         f'exec flock --shared "{place}/$1" /bin/true\n'
     )
     shim.chmod(0o755)

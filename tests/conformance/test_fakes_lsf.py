@@ -70,6 +70,7 @@ class LsfPlayer:
         self.fake = player.fake
         self.open = player.open
         self.run = player.run
+        self.wait_asleep = player.wait_asleep
 
     def play(self, *names: str) -> None:
         """Run the commands of these recordings and compare what they print."""
@@ -171,8 +172,7 @@ def test_how_jobs_end(cluster: Any) -> None:
     with cluster(first_number=216) as lsf:
         lsf.play("submit-exit0", "submit-exit3", "submit-kill9", "submit-shellkill9")
         lsf.play("submit-notfound", "submit-arrmix", "submit-runlimit")
-        lsf.fake.wait_for("222", "running")
-        lsf.run("sleep 0.3")
+        lsf.wait_asleep(300)
         lsf.fake.advance(61)
         lsf.fake.wait_until_idle()
         for name in ("exit0", "exit3", "kill9", "shellkill9", "notfound", "runlimit"):
@@ -215,7 +215,7 @@ def test_killing_in_every_state(cluster: Any) -> None:
         lsf.play("submit-begin-later", "submit-hold-H", "submit-pend-to-kill")
         for job in ("225", "226", "227", "228[1]"):
             lsf.fake.wait_for(job, "running")
-        lsf.run("sleep 0.3")
+        lsf.wait_asleep(300, jobs=5)
         lsf.play("bjobs-l-long", "bjobs-l-pending-resource", "bjobs-l-begin-later")
         lsf.play("bjobs-l-held-H", "bjobs-held-H")
         lsf.play("bkill-running", "bkill-running-trap", "bkill-s-KILL", "bkill-pending")
@@ -312,13 +312,12 @@ def test_forgotten_jobs(cluster: Any) -> None:
 def test_no_command_fails_while_the_daemons_are_down(cluster: Any) -> None:
     with cluster(chatter_seconds=0.1) as lsf:
         lsf.fake.go_down()
-        for command in ("bjobs -a", "bsub true"):
-            code, _, errors = lsf.run(f"timeout 0.3 {command}")
-            assert code == 124
-            recorded = load_text("lsf", "mbatchd-down-bjobs").stderr
-            assert set(errors.splitlines()) == set(recorded.splitlines())
-        waiting = lsf.run("bsub -o /dev/null true & sleep 0.3; jobs -r | wc -l; kill %1")
-        assert waiting[1].strip() == "1"
+        recorded = load_text("lsf", "mbatchd-down-bjobs").stderr
+        for command in ("bjobs -a", "bsub -o /dev/null true"):
+            told = "until [ -s told ]; do sleep 0.01; done; jobs -r | wc -l; kill %1; cat told"
+            waiting = lsf.run(f"rm -f told; {command} 2> told & {told}")[1].splitlines()
+            assert waiting[0].strip() == "1"
+            assert set(waiting[1:]) == set(recorded.splitlines())
         lsf.fake.come_up()
         assert lsf.run("bsub -o /dev/null true")[0] == 0
 

@@ -64,6 +64,7 @@ class PbsPlayer:
         self.fake = player.fake
         self.open = player.open
         self.run = player.run
+        self.wait_asleep = player.wait_asleep
 
     def play(self, *names: str) -> None:
         """Run the commands of these recordings and compare what they print."""
@@ -212,7 +213,7 @@ def test_deleting_running_jobs(server: Any) -> None:
         pbs.play("submit-long", "submit-long2", "submit-long-trap", "submit-long-array")
         for job in ("26", "27", "28", "29[0]", "29[1]"):
             pbs.fake.wait_for(job, "running")
-        pbs.run("sleep 0.2")
+        pbs.wait_asleep(300, jobs=5)
         pbs.play_json("qstat-json-state-long-array")
         pbs.play("qdel-running", "qdel-running-force", "qdel-running-trap")
         for job in ("26", "27", "28"):
@@ -483,7 +484,7 @@ def test_a_follow_up_submitted_first_is_released_by_a_held_array_that_is_deleted
 def test_holding_releasing_and_running_again(server: Any) -> None:
     with server(first_number=115) as pbs:
         pbs.play("hold-array-submit", "hold-running-submit")
-        pbs.fake.wait_for("116", "running")
+        pbs.wait_asleep(300)
         pbs.play("qhold-running")
         assert pbs.run("qselect -s H")[1] == "115[].node01\n"
         if getpass.getuser() == "root":
@@ -491,8 +492,8 @@ def test_holding_releasing_and_running_again(server: Any) -> None:
             pbs.fake.wait_for("116", "pending")
             assert "job_state = H" in pbs.run("qstat -f 116")[1]
             pbs.run("qrls 116")
-            pbs.fake.wait_for("116", "running")
-            pbs.run("sleep 0.3; qsig -s USR1 116")
+            pbs.wait_asleep(300, jobs=2)
+            pbs.run("qsig -s USR1 116")
             pbs.fake.wait_for("116")
             assert "Exit_status = 266" in pbs.run("qstat -x -f 116")[1]
         pbs.run("qrls '115[]'")

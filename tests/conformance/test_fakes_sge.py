@@ -118,8 +118,7 @@ def test_deleting_in_every_state(scene: Any) -> None:
         player.through(21)
         player.fake.wait_for("47")
         player.through(23)
-        player.fake.wait_for("48", "running")
-        player.run("sleep 0.3")
+        player.wait_asleep(0.2)
         player.play()
         player.fake.wait_for("48")
         player.play()
@@ -173,9 +172,8 @@ def test_limits_on_time_and_memory(scene: Any) -> None:
             for step in player.steps
         ]
         player.play(4)
-        player.fake.wait_for("71", "running")
-        player.fake.wait_for("72", "running")
-        player.run("sleep 0.3")
+        player.wait_asleep(60)
+        player.wait_asleep(0.2)
         player.fake.advance(3.9)
         player.fake.wait_for("72")
         player.fake.advance(1)
@@ -244,9 +242,7 @@ def test_what_is_refused_and_what_waits_for_ever(scene: Any) -> None:
 def test_a_job_is_rescheduled(scene: Any) -> None:
     with scene("reschedule", first_number=112, reschedule_delay=60) as player:
         player.play(2)
-        player.fake.wait_for("112", "running")
-        player.fake.wait_for("113", "running")
-        player.run("sleep 0.3")
+        player.wait_asleep(8, jobs=2)
         player.play()
         player.fake.wait_for("112", "pending")
         player.play(2)

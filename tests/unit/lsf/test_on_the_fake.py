@@ -367,9 +367,9 @@ def test_a_submission_whose_answer_was_lost_is_found(lsf: FakeScheduler, shell: 
 
 
 def test_commands_that_never_return_are_given_up(lsf: FakeScheduler, shell: Shell) -> None:
-    executor = LSFExecutor(timeout=0.5, max_array_size=10)
-    handle = executor.submit(shell("true")).job
+    handle = LSFExecutor().submit(shell("true")).job
     lsf.go_down()
+    executor = LSFExecutor(timeout=0.5, max_array_size=10)
 
     with pytest.raises(SchedulerUnavailableError, match=r"did not answer within 0\.5 s"):
         executor.poll([handle])

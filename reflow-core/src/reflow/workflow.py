@@ -63,15 +63,18 @@ class Workflow(Flow):
     def graph(self) -> Graph:
         """The checked graph. Raises `DefinitionError` for whatever is wrong with it."""
         from reflow.plugins import registry
+        from reflow.values.storable import check_returns
         from reflow.wiring.graph import build_graph
 
-        return build_graph(self.name, self.specs(), registry().type_rules())
+        graph = build_graph(self.name, self.specs(), registry().type_rules())
+        check_returns(graph.tasks.values(), registry().codecs)
+        return graph
 
     def validate(self) -> None:
         """Check everything that can be checked without running.
 
         Raises `DefinitionError`, a ValueError, for unknown steps, cycles, types that do not fit,
-        annotations that cannot be resolved, and the like.
+        annotations that cannot be resolved, results that can never be stored, and the like.
         """
         self.graph()
 

@@ -43,7 +43,7 @@ from tests.unit.values.shapes import (
 )
 
 ALL_SHAPES = (
-    Colour | Level | Word | Right | Mode | Point | Frozen | Doubling | Box[int] | Pair | Old
+    Colour | Level | Word | Right | Mode | Point | Frozen | Doubling | Box[Any] | Pair | Old
 )
 codecs = Codecs()
 

@@ -18,6 +18,7 @@ from reflow.model.json import Json
 from reflow.model.records import Instance
 from reflow.model.tasks import ResultInput
 from reflow.values.codecs import Codecs
+from reflow.values.lists import kind
 from reflow.values.seal import join, may_refer, parts
 from reflow.values.text import digest, dumps, loads
 
@@ -176,8 +177,8 @@ class TaskArguments:
             texts = parts(value.text)
         except ValueError as error:
             raise DefinitionError(
-                f"task {edge.task!r} wants a list from {edge.step!r} for {edge.argument!r}, and "
-                f"got something else: {value.text[:60]}"
+                f"task {edge.step!r} returned a {kind(value.text)} where {edge.argument!r} of task "
+                f"{edge.task!r} needs a list: return list(...)"
             ) from error
         if not value.states:
             return [Wired(text) for text in texts]

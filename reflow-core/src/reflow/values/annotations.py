@@ -18,6 +18,9 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, get_args, get_orig
 
 from reflow.errors import StoredValueError
 from reflow.values.unstorable import UnstorablePartError
+from reflow.wiring.types import plain
+
+_QUALIFIERS = (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
 
 
 class ReachableClasses:
@@ -108,7 +111,7 @@ def _classes_in(annotation: Any) -> Iterator[type]:
         if isinstance(current, type) and get_origin(current) is None:
             if current.__module__ != "builtins":
                 yield current
-                waiting.extend(_field_annotations(current))
+                waiting.extend(field_annotations(current).values())
         else:
             waiting.extend(_parts(current))
 
@@ -133,17 +136,17 @@ def _parts(annotation: Any) -> list[Any]:
     return [annotation.__value__] if hasattr(annotation, "__value__") else []  # type X = ...
 
 
-def _field_annotations(kind: type) -> list[Any]:
-    """The annotations of a class's fields, as far as they can be resolved."""
+def field_annotations(kind: type) -> dict[str, Any]:
+    """The annotations of a class's fields by name, as far as they can be resolved."""
     if issubclass(kind, Enum):
-        return []
+        return {}
     try:
-        return list(typing.get_type_hints(kind, include_extras=True).values())
+        return typing.get_type_hints(kind, include_extras=True)
     except Exception:  # any name in any string may be wrong; the others still count
-        return [hint for base in kind.__mro__ for hint in _resolvable(base)]
+        return {name: hint for base in reversed(kind.__mro__) for name, hint in _resolvable(base)}
 
 
-def _resolvable(kind: type) -> Iterator[Any]:
+def _resolvable(kind: type) -> Iterator[tuple[str, Any]]:
     """The annotations written in one class body that can be resolved one by one."""
     module = sys.modules.get(kind.__module__)
     names = {kind.__name__: kind, **(vars(module) if module else {})}
@@ -154,6 +157,18 @@ def _resolvable(kind: type) -> Iterator[Any]:
     for name, annotation in raw.items():
         holder = SimpleNamespace(__annotations__={name: annotation})
         try:
-            yield from typing.get_type_hints(holder, names, include_extras=True).values()
+            yield from typing.get_type_hints(holder, names, include_extras=True).items()
         except Exception:  # noqa: S112 (mostly names imported for type checkers only)
             continue
+
+
+def meaning(annotation: Any) -> Any:
+    """The annotation without what says nothing about values: names, extras, qualifiers."""
+    while True:
+        bare = plain(annotation)
+        if isinstance(bare, NewType):
+            annotation = bare.__supertype__
+        elif get_origin(bare) in _QUALIFIERS:
+            (annotation,) = get_args(bare)
+        else:
+            return bare

@@ -101,7 +101,7 @@ class NamedTupleCodec(SelfContained):
 
     def handles(self, kind: type) -> bool:
         """Whether `typing.NamedTuple` or `collections.namedtuple` made it, or a base of it."""
-        return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
+        return is_named_tuple(kind)
 
     def encode(self, value: Any, context: CodecContext) -> Json:
         """The items by field."""
@@ -120,6 +120,25 @@ class NamedTupleCodec(SelfContained):
         names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
         _require_same_fields(kind, set(names), set(data))
         return tuple.__new__(kind, [context.decode(data[name], Any) for name in names])
+
+
+def is_named_tuple(kind: type) -> bool:
+    """Whether the class is a named tuple, or derives from one."""
+    return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
+
+
+def dataclass_with(value: Any, changed: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass's instance with some of its fields changed; nothing is called."""
+    copy = object.__new__(type(value))
+    for name, part in {**dict(_attributes(value)), **changed}.items():
+        object.__setattr__(copy, name, part)
+    return copy
+
+
+def named_tuple_with(value: Any, changed: Mapping[str, Any]) -> Any:
+    """A copy of a named tuple with some of its items changed."""
+    items = zip(value._fields, tuple.__iter__(value), strict=True)
+    return tuple.__new__(type(value), [changed.get(name, item) for name, item in items])
 
 
 def _field_names(kind: type) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from reflow.model.json import Json
 from reflow.values.contract import Codec
 from reflow.values.decoding import Decoder
 from reflow.values.encoding import Encoder, too_deep
+from reflow.values.promises import Promises
 from reflow.values.registry import SELF_CONTAINED, Registry, close_mark, mark_of, open_mark
 
 
@@ -38,17 +39,20 @@ class Codecs:
 
     def __init__(self, plugins: Callable[[], Sequence[Codec]] = tuple) -> None:
         self._registry = Registry(plugins)
+        self._promises = Promises()
 
     def encode(self, value: Any, annotation: Any = Any, directory: Path | None = None) -> Json:
         """The value as JSON; a list becomes an array of its encoded items.
 
-        `annotation` names the classes that may occur in the value; `directory` is where codecs
-        may put files. Raises `UnstorableValueError`, which says what cannot be stored and where
-        in the value it sits.
+        `annotation` names the classes that may occur in the value, and what equals a value of
+        them is stored as one (see `promises.py`); `directory` is where codecs may put files.
+        Raises `UnstorableValueError`, which says what cannot be stored and where in the value
+        it sits.
         """
         decode = partial(self._decode_part, annotation, directory)
         try:
-            return Encoder(self._registry, annotation, directory, decode).encode(value)
+            kept = self._promises.keep(value, annotation)
+            return Encoder(self._registry, annotation, directory, decode).encode(kept)
         except RecursionError:
             raise too_deep() from None
 

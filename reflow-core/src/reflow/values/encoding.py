@@ -11,13 +11,13 @@ from typing import Any
 from reflow.model.json import Json
 from reflow.values.builtin import splits_in_json
 from reflow.values.contract import Codec, CodecContext
+from reflow.values.instead import of_value
 from reflow.values.registry import BUILTIN, NEED_CLASS, Registry, close_mark, has_class_tag
 from reflow.values.text import dumps, loads
 from reflow.values.unstorable import UnstorablePartError, step, type_name
 
 _DEEPEST = 100  # levels; what was written from a shallow stack must be readable from a deep one
 _INT_BITS = 2000  # below the smallest limit that can be set on decimal conversion (640 digits)
-_NATIVE = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset)
 
 
 class Encoder:
@@ -91,7 +91,7 @@ class Encoder:
         """How values of a class are written that JSON knows nothing of."""
         codec = self._registry.for_type(kind)
         if codec is None:
-            raise UnstorablePartError(f"a value of type {type_name(kind)}", _advice(kind))
+            raise UnstorablePartError(f"a value of type {type_name(kind)}", of_value(kind))
         if not has_class_tag(codec.name):
             return partial(self._mark, codec, None)
         tag = self._registry.classes(self._annotation).tag(kind)
@@ -99,8 +99,7 @@ class Encoder:
             raise UnstorablePartError(
                 f"a value of class {type_name(kind)}",
                 f"such a value can be read back only where the annotation names its class: "
-                f"write {kind.__qualname__} into it, since {_shown(self._annotation)} "
-                "does not lead there",
+                f"write {kind.__qualname__} into it, instead of {_shown(self._annotation)}",
             )
         return partial(self._mark, codec, tag)
 
@@ -146,16 +145,6 @@ def _is_plain(value: dict[Any, Any]) -> bool:
             return False
         previous = key
     return True
-
-
-def _advice(kind: type) -> str:
-    base = next((base for base in _NATIVE if issubclass(kind, base)), None)
-    if base is not None and base is not complex:
-        return f"it would come back as {base.__name__}; convert it with {base.__name__}(...)"
-    return (
-        "return built-in types, dataclasses, named tuples or enums, "
-        "or install a plugin with a codec for it"
-    )
 
 
 def _shown(annotation: Any) -> str:

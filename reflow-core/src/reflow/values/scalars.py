@@ -1,0 +1,153 @@
+"""Numbers, texts and times made into what an annotation names, where nothing is lost.
+
+numpy is never imported here: its scalars, and arrays without dimensions of any library, are known
+by what they offer (`dtype`, `shape`, `item`).
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from enum import IntEnum
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+
+class Fit(IntEnum):
+    """How well a value suits an annotation, the worst first."""
+
+    NOT = 0
+    PARTLY = 1
+    """Its own class does, but something in it does not."""
+    CONVERTED = 2
+    """An equal value of another class does, such as `1.0` for `1`."""
+    SUBCLASS = 3
+    """Its class derives from the one that is named, or is numpy's kind of it."""
+    EXACT = 4
+
+
+Fitted = tuple[Any, Fit]
+
+
+_FINE_TIMES = frozenset(
+    f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("ns", "ps", "fs", "as")
+)
+"""What numpy gives back as integers, since Python's own times end at microseconds."""
+
+
+class NoFitError(Exception):
+    """The value is nothing like what is wanted."""
+
+
+def is_numpy_scalar(kind: type) -> bool:
+    """Whether a class is one of numpy's scalars; numpy is not imported to find out."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(kind, numpy.generic)
+
+
+def python_scalar(value: Any) -> Any:
+    """Python's own value in place of a numpy scalar, or of an array that has no dimensions.
+
+    Anything else is given back as it is. Raises `NoFitError` for a time between microseconds.
+    """
+    if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
+        return value
+    if str(value.dtype) in _FINE_TIMES:
+        coarse = value.astype(f"{value.dtype.kind}8[us]")
+        _require(bool(coarse == value))
+        value = coarse
+    return value.item()
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise NoFitError
+
+
+def to_int(value: Any) -> Fitted:
+    """Raises `NoFitError` for what is no integer; a float of Python's own stays what it is."""
+    if isinstance(value, int):
+        return int.__int__(value), Fit.CONVERTED if type(value) is bool else Fit.SUBCLASS
+    plain = python_scalar(value)
+    if type(plain) is int:
+        return plain, Fit.SUBCLASS
+    if isinstance(plain, float) and type(value) is not float:
+        _require(plain.is_integer())
+        return int(plain), Fit.CONVERTED
+    return operator.index(plain), Fit.CONVERTED
+
+
+def to_float(value: Any) -> Fitted:
+    """Raises `NoFitError` for what is no number, and for a number that no float equals."""
+    if isinstance(value, float):
+        return float.__float__(value), Fit.SUBCLASS
+    plain = python_scalar(value)
+    if type(plain) is float:
+        return plain, Fit.SUBCLASS
+    _require(isinstance(plain, Real))
+    number = float(plain)
+    _require(number == plain or (number != number and plain != plain))
+    return number, Fit.CONVERTED
+
+
+def to_bool(value: Any) -> Fitted:
+    """Raises `NoFitError` for what is no truth value of numpy's."""
+    plain = python_scalar(value)
+    _require(type(plain) is bool)
+    return plain, Fit.SUBCLASS
+
+
+def to_str(value: Any) -> Fitted:
+    """Raises `NoFitError` for what is no text."""
+    plain = python_scalar(value)
+    _require(isinstance(plain, str))
+    return str.__str__(plain), Fit.SUBCLASS
+
+
+def to_bytes(value: Any) -> Fitted:
+    """Raises `NoFitError` for what holds no bytes."""
+    if isinstance(value, bytearray):
+        return bytes(value), Fit.CONVERTED
+    plain = python_scalar(value)
+    _require(isinstance(plain, bytes))
+    return bytes.__bytes__(plain), Fit.SUBCLASS
+
+
+def _of_base(base: type, rebuild: Callable[[Any], Any]) -> Callable[[Any], Fitted]:
+    """What makes values of a class's subclasses into plain ones that equal them."""
+
+    def convert(value: Any) -> Fitted:
+        plain = python_scalar(value)
+        _require(isinstance(plain, base))
+        rebuilt = plain if type(plain) is base else rebuild(plain)
+        _require(type(rebuilt) is base and bool(rebuilt == plain))
+        return rebuilt, Fit.SUBCLASS
+
+    return convert
+
+
+def _plain_path(value: Path) -> Path:
+    path = Path(str(value))
+    _require(str(path) == str(value))  # a place in the cloud has `//`, which no path here has
+    return path
+
+
+CONVERSIONS: dict[type, Callable[[Any], Fitted]] = {
+    int: to_int,
+    float: to_float,
+    bool: to_bool,
+    str: to_str,
+    bytes: to_bytes,
+    date: _of_base(date, lambda day: date(day.year, day.month, day.day)),
+    datetime: _of_base(datetime, lambda at: datetime.combine(at.date(), at.timetz())),
+    time: _of_base(
+        time,
+        lambda at: time(at.hour, at.minute, at.second, at.microsecond, at.tzinfo, fold=at.fold),
+    ),
+    timedelta: _of_base(timedelta, lambda it: timedelta(it.days, it.seconds, it.microseconds)),
+    type(Path()): _of_base(type(Path()), _plain_path),
+}
+CONVERSIONS[Path] = CONVERSIONS[type(Path())]

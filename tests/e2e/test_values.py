@@ -1,0 +1,114 @@
+"""What tasks return is handed on as their annotations say, in every way to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reflow.errors import DefinitionError
+from reflow.model.states import RunState
+
+from tests.e2e.support import WAYS, FlowFile, failed, fake_scheduler, until
+
+Flows = Callable[..., FlowFile]
+
+NEARLY = """
+from collections import Counter
+
+import numpy as np
+
+wf = Workflow("nearly")
+
+
+@wf.job()
+def mean() -> float:
+    return np.mean([1.0, 2.0])
+
+
+@wf.job()
+def letters() -> dict[str, int]:
+    return Counter("aab")
+
+
+@wf.job()
+def numbers() -> list[int]:
+    return (1, np.int64(2))
+
+
+@wf.job(array=True)
+def half(number: Annotated[int, Result(step="numbers")]) -> float:
+    return np.float32(number / 2)
+
+
+@wf.job()
+def seen(
+    mean: Annotated[float, Result(step="mean")],
+    letters: Annotated[dict[str, int], Result(step="letters")],
+    numbers: Annotated[list[int], Result(step="numbers")],
+    halves: Annotated[list[float], Result(step="half")],
+) -> list[str]:
+    return [repr(mean), repr(letters), repr(numbers), repr(halves)]
+"""
+SEEN = ["1.5", "{'a': 2, 'b': 1}", "[1, 2]", "[0.5, 1.0]"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_values_that_equal_what_is_promised_are_handed_on_as_that(
+    flow_file: Flows, way: str
+) -> None:
+    run = flow_file(NEARLY).run(way)
+    assert failed(run) == {}
+    assert run.result("seen") == SEEN
+
+
+def test_jobs_of_a_scheduler_hand_them_on_so_too(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_scheduler("slurm", tmp_path, monkeypatch):
+        run = flow_file(NEARLY).load().submit(run_dir="run", executor="slurm")
+        until(lambda: run.state is not RunState.RUNNING)
+        assert failed(run) == {}
+        assert run.result("seen") == SEEN
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_can_never_be_stored_is_refused_before_anything_runs(
+    flow_file: Flows, way: str
+) -> None:
+    flow = flow_file("""
+        import numpy as np
+
+        wf = Workflow("promise")
+
+        @wf.job()
+        def slow() -> int:
+            did("slow")
+            return 1
+
+        @wf.job()
+        def make(number: Annotated[int, Result(step="slow")]) -> list[np.ndarray]:
+            return [np.zeros(number)]
+    """)
+    with pytest.raises(DefinitionError, match=r"'make' returns list\[ndarray\], but .* Path"):
+        flow.run(way)
+    assert not flow.deeds
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_set_where_a_list_is_promised_names_the_task_that_returned_it(
+    flow_file: Flows, way: str
+) -> None:
+    run = flow_file("""
+        wf = Workflow("wrong")
+
+        @wf.job()
+        def make() -> list[int]:
+            return {1, 2}
+
+        @wf.job(array=True)
+        def use(x: Annotated[int, Result(step="make")]) -> int:
+            return x
+    """).run(way)
+    assert run.state is RunState.FAILED
+    assert "'make' returned a set" in run.failure_text()

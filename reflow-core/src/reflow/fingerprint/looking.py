@@ -7,12 +7,17 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reflow.fingerprint import trees
 from reflow.fingerprint.places import Surroundings, Way, Ways
+from reflow.fingerprint.stamps import stamp_of
 from reflow.fingerprint.states import Kind, Mode, State, digests_of_times
+
+if TYPE_CHECKING:
+    from reflow.fingerprint.contents import Contents
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
@@ -26,7 +31,8 @@ class Looks:
     `ignore` are patterns for entries of trees that do not count, `store_files` database files that
     do not either. With `opening`, files are opened to be looked at, which drops what a file
     server's client remembers of them. Trees of more than `at_most` entries are left: their state
-    is `large`. `progress` is given the entries of the tree so far, often.
+    is `large`. `progress` is given the entries of the tree so far, often. Where
+    contents count, `contents` reads them; without, a state says only whether they may differ.
     """
 
     def __init__(
@@ -39,15 +45,15 @@ class Looks:
         opening: bool = False,
         at_most: int | None = None,
         progress: Callable[[int], None] | None = None,
+        contents: Contents | None = None,
     ) -> None:
-        if mode == "content":
-            raise NotImplementedError("contents are not read yet")
         self._ways = Ways(surroundings)
         self._mode: Mode = mode
         self._uncounted = trees.Uncounted(ignore, store_files)
         self._opening = opening
         self._at_most = at_most
         self._progress = progress
+        self._contents = contents
         self._known: dict[str, State] = {}
 
     def state(self, place: str) -> State:
@@ -119,27 +125,59 @@ class Looks:
             return replace(missing, kind="file")
         if self._opening:
             status = _opened(way.real, status)
-        return replace(missing, kind="file", size=status.st_size, newest=status.st_mtime_ns)
+        state = replace(missing, kind="file", size=status.st_size, newest=status.st_mtime_ns)
+        if self._mode == "stat":
+            return state
+        stamp = stamp_of([status])
+        content = ""
+        if self._contents is not None:
+            content = self._contents.of_file(missing.place, stamp, way.real)
+        return replace(state, stamp=stamp, content=content)
 
     def _folder(self, missing: State, path: str) -> State:
+        found = _Found(path) if self._mode == "content" else None
         tree = trees.walk(
             path,
             self._uncounted,
+            seen=found,
             look=_look_by_opening if self._opening else trees.without_opening,
             at_most=self._at_most,
             progress=self._progress,
         )
-        times, precision = digests_of_times(tree.times)
-        return replace(
+        state = replace(
             missing,
             kind="folder",
             entries=tree.entries,
             size=tree.size,
             newest=max(tree.times, default=None),
             digest=tree.digest,
-            times=times,
-            precision=precision,
         )
+        if found is None:
+            times, precision = digests_of_times(tree.times)
+            return replace(state, times=times, precision=precision)
+        stamp = found.stamp(tree.digest)
+        content = ""
+        if self._contents is not None:
+            content = self._contents.of_tree(missing.place, stamp, tree.digest, found.paths)
+        return replace(state, stamp=stamp, content=content)
+
+
+class _Found:
+    """Takes down paths and stamps of the files of a tree, for their contents."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.paths: list[str] = []
+        self._stamps: list[str] = []
+
+    def __call__(self, relative: str, files: Mapping[str, os.stat_result]) -> None:
+        """Take the files of a folder."""
+        self.paths += [f"{self._root}/{relative}{name}" for name in files]
+        self._stamps.append(stamp_of(files.values()))
+
+    def stamp(self, names: str) -> str:
+        """Make one stamp of all."""
+        return stamp_of((), "".join([names, *self._stamps]))
 
 
 def _folders_above(place: str) -> Iterator[str]:

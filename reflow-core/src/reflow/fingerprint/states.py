@@ -55,7 +55,8 @@ class State:
     precision: int = 0
     """Of a folder: the coarsest of `PRECISIONS`, by position, that all those times have."""
     content: str = ""
-    """Where contents count: the digest of a file's bytes, or of all that is in a folder."""
+    """Where contents count: the digest of a file's bytes, or of all that is in a folder; empty
+    where the look was not to read them."""
     stamp: str = ""
     """Where contents count: a digest that changes, at the least, whenever they have."""
     reason: str = ""
@@ -65,6 +66,18 @@ class State:
     def known(self) -> bool:
         """Whether the look has an answer. One that has none equals no other, ever."""
         return self.kind not in _UNKNOWN
+
+    @property
+    def has_been_read(self) -> bool:
+        """Whether contents, where they count, are known."""
+        return self.mode != "content" or self.kind not in ("file", "folder") or self.content != ""
+
+    def may_agree_with(self, other: State) -> bool:
+        """Say whether reading the contents could show that two looks saw the same."""
+        return self.mode == "content" and (
+            (self.place, self.mode, self.kind, self.links, self.size, self.digest)
+            == (other.place, other.mode, other.kind, other.links, other.size, other.digest)
+        )
 
     def counts_by(self) -> Json:
         """Give what the state adds to an identity, its place and mode included."""
@@ -96,7 +109,8 @@ class State:
         ):
             return False
         if self.mode != "stat" or self.kind not in ("file", "folder"):
-            return self._measure() == other._measure()
+            same = self._measure() == other._measure()
+            return (same and self.has_been_read) or (self.stamp == other.stamp != "")
         if (self.size, self.digest) != (other.size, other.digest):
             return False
         return self._has_times_of(other)

@@ -114,6 +114,12 @@ class StoreSettings:
         "yourself alone or `all`.",
         check=_one_of("own", "all"),
     )
+    share: str = _key(
+        "own",
+        "Where several users share a database: whose results your runs use again, `own` for "
+        "yours alone or `all`.",
+        check=_one_of("own", "all"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,10 +70,12 @@ if TYPE_CHECKING:
     from reflow.model.jobs import Limits as Limits
     from reflow.model.jobs import Submission as Submission
     from reflow.model.json import Json as Json
+    from reflow.model.lineage import Kin as Kin
     from reflow.model.records import FailedInstance as FailedInstance
     from reflow.model.records import Instance as Instance
     from reflow.model.records import Lease as Lease
     from reflow.model.records import LeaseRecord as LeaseRecord
+    from reflow.model.records import Look as Look
     from reflow.model.records import Note as Note
     from reflow.model.records import Outcome as Outcome
     from reflow.model.records import RequestKind as RequestKind
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from reflow.model.records import SubmissionKind as SubmissionKind
     from reflow.model.records import SubmissionRecord as SubmissionRecord
     from reflow.model.records import SubmissionState as SubmissionState
+    from reflow.model.records import Taker as Taker
     from reflow.model.records import TaskRecord as TaskRecord
     from reflow.model.resources import Resources as Resources
     from reflow.model.resources import parse_memory as parse_memory
@@ -127,9 +130,11 @@ _HOMES = {
         "AGAIN_NAME LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission"
     ),
     "reflow.model.json": "Json",
+    "reflow.model.lineage": "Kin",
     "reflow.model.records": (
-        "FailedInstance Instance Lease LeaseRecord Note Outcome RequestKind RequestRecord "
-        "Reuse RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState TaskRecord"
+        "FailedInstance Instance Lease LeaseRecord Look Note Outcome RequestKind RequestRecord "
+        "Reuse RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState Taker "
+        "TaskRecord"
     ),
     "reflow.model.resources": "Resources parse_memory parse_time",
     "reflow.model.states": "FailureCause JobState RunState TaskState",

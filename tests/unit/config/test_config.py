@@ -77,6 +77,8 @@ def other_value(key: Key) -> object:
         return 77
     if key.name == "cache.files":
         return "exists"
+    if key.name == "store.share":
+        return "all"
     if isinstance(default, int | float) or key.name == "max_submit_jobs":
         return 7
     return ["a b", "c"] if isinstance(default, tuple) else "else"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from reflow.errors import StoreError, StoreVersionError
-from reflow.model.records import RequestKind
+from reflow.model.records import Look, RequestKind
 from reflow.stores import orm
 from reflow.stores.database import Database, Session
 from reflow.stores.migrations import STEPS, Step, migrate
@@ -16,7 +16,7 @@ from reflow.stores.postgres import PostgresDialect
 from reflow.stores.sql import SqlStore
 from reflow.stores.sqlite import SqliteDialect
 from reflow.stores.url import PostgresUrl, parse_url
-from reflow.testing.stores import RUN, new_run, plain_and_array
+from reflow.testing.stores import RUN, new_run, plain_and_array, taker
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -55,12 +55,12 @@ def versions(url: str) -> Iterator[Versions]:
     opened.close()
 
 
-def add_place(session: Session) -> None:
-    session.sql('ALTER TABLE "reflow_run" ADD COLUMN "place" TEXT')
+def add_harbour(session: Session) -> None:
+    session.sql('ALTER TABLE "reflow_run" ADD COLUMN "harbour" TEXT')
 
 
-def fill_place(session: Session) -> None:
-    session.sql('UPDATE "reflow_run" SET "place" = \'sea\'')
+def fill_harbour(session: Session) -> None:
+    session.sql('UPDATE "reflow_run" SET "harbour" = \'sea\'')
 
 
 def break_off(session: Session) -> None:
@@ -75,56 +75,77 @@ def version(database: Database) -> int:
         return int(row[0])
 
 
+def indexes(database: Database) -> set[str]:
+    with database.reading() as session:
+        return {index.name for index in session.handle.get_indexes("reflow_instance")}
+
+
 def test_an_older_version_is_brought_up_to_date_with_what_it_holds(
     url: str, versions: Versions
 ) -> None:
     store = SqlStore(url)
     store.create_run(new_run(), plain_and_array())
-    database = versions.database(*STEPS, add_place, fill_place)
+    database = versions.database(*STEPS, add_harbour, fill_harbour)
     with database.reading() as session:
-        assert session.sql('SELECT "run_id", "place" FROM "reflow_run"') == [(RUN, "sea")]
+        assert session.sql('SELECT "run_id", "harbour" FROM "reflow_run"') == [(RUN, "sea")]
     assert version(database) == len(STEPS) + 2
     store.close()
 
 
 def test_a_database_of_the_first_version_can_be_used(url: str, versions: Versions) -> None:
-    store = SqlStore(url)
-    store.create_run(new_run(), plain_and_array())
-    store.close()
     with versions.database(*STEPS).writing() as session:
         session.sql('DROP TABLE "reflow_note"')
-        session.sql('ALTER TABLE "reflow_run" DROP COLUMN "uid"')
         session.sql('ALTER TABLE "reflow_request" DROP COLUMN "uid"')
         session.sql('ALTER TABLE "reflow_request" DROP COLUMN "options"')
+        for index in ("reusable", "had"):
+            session.sql(f'DROP INDEX "reflow_instance_{index}"')
+        session.sql(
+            'CREATE INDEX "reflow_instance_reusable" ON "reflow_instance" ("identity") '
+            'WHERE "reusable" = 1'
+        )
+        for column in ("uid", "lineage", "place"):
+            session.sql(f'ALTER TABLE "reflow_run" DROP COLUMN "{column}"')
+        session.sql(
+            'INSERT INTO "reflow_run" ("run_id", "workflow", "state", "run_dir", "created_at", '
+            '"executor", "parameters", "message", "epoch", "beat", "mark") '
+            "VALUES ('old', 'tide', 'RUNNING', '/scratch/tide', 0, '', '{}', '', 0, 0, 0)"
+        )
         session.execute(Schema.update(version=1))
-    assert store.notes(RUN) == []
-    assert store.run(RUN) == new_run()
-    store.add_request(RUN, RequestKind.CANCEL)
-    assert [request.options for request in store.requests(RUN)] == [{}]
+    store = SqlStore(url)
+    old = store.run("old")
+    assert (old.uid, old.lineage, old.place) == (None, "", "")
+    assert store.notes("old") == []
+    store.add_request("old", RequestKind.CANCEL)
+    assert [request.options for request in store.requests("old")] == [{}]
+    assert store.find_outputs(taker(), [Look(identity="a", limit=1)]) == {}
     assert version(versions.database(*STEPS)) == len(STEPS)
+    new = new_run(uid=1000, lineage="old/t/0,", place="t/0,")
+    store.create_run(new, [])
+    assert store.run(RUN) == new
+    assert indexes(versions.database(*STEPS)) >= {"reflow_instance_reusable", "reflow_instance_had"}
     store.close()
 
 
 def test_a_version_in_between_gets_only_the_steps_it_lacks(versions: Versions) -> None:
-    versions.database(*STEPS, add_place).close()
-    assert version(versions.database(*STEPS, add_place)) == len(STEPS) + 1
-    assert version(versions.database(*STEPS, add_place, fill_place)) == len(STEPS) + 2
+    versions.database(*STEPS, add_harbour).close()
+    assert version(versions.database(*STEPS, add_harbour)) == len(STEPS) + 1
+    assert version(versions.database(*STEPS, add_harbour, fill_harbour)) == len(STEPS) + 2
 
 
 def test_a_step_that_breaks_off_leaves_the_old_version(url: str, versions: Versions) -> None:
     store = SqlStore(url)
     store.create_run(new_run(), [])
     with pytest.raises(RuntimeError, match="broken off"):
-        version(versions.database(*STEPS, add_place, break_off))
+        version(versions.database(*STEPS, add_harbour, break_off))
     store.close()
     assert store.run(RUN) == new_run()
-    assert version(versions.database(*STEPS, add_place)) == len(STEPS) + 1
+    assert version(versions.database(*STEPS, add_harbour)) == len(STEPS) + 1
     store.close()
 
 
 def test_a_newer_version_is_refused_and_left_alone(url: str, versions: Versions) -> None:
     store = SqlStore(url)
-    newer = versions.database(*STEPS, add_place)
+    newer = versions.database(*STEPS, add_harbour)
     assert version(newer) == len(STEPS) + 1
     with pytest.raises(StoreVersionError, match=r"newer reflow.*pip install --upgrade"):
         store.list_runs()

@@ -15,7 +15,6 @@ from reflow.errors import DefinitionError
 from reflow.fingerprint.states import State
 from reflow.model.graph import Edge, WireMode
 from reflow.model.json import Json
-from reflow.model.records import Instance
 from reflow.model.tasks import ResultInput
 from reflow.values.codecs import Codecs
 from reflow.values.lists import kind
@@ -203,7 +202,7 @@ class TaskArguments:
     def _common_identity(self) -> str:
         counted: Json = {name: self._count(name, value) for name, value in self._common.items()}
         after: Json = [
-            [name, _digest_of_all(self._image.tasks[name].instances)]
+            [name, *self._image.store.output_keys(self._image.run_id, name)]
             for name in self.task.spec.after
         ]
         return digest(dumps([self.task.name, self.code, counted, after]))
@@ -215,7 +214,3 @@ def _joined(values: Sequence[Wired]) -> Wired:
         join(value.text for value in values),
         tuple(state for value in values for state in value.states),
     )
-
-
-def _digest_of_all(instances: Sequence[Instance]) -> str:
-    return digest(dumps([item.identity for item in instances]))

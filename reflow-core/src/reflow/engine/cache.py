@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any
 
+from reflow.config import Config
+from reflow.engine.choice import deal
 from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded
 from reflow.engine.settings import RunSettings
 from reflow.errors import StoredValueError
-from reflow.model.records import StoredOutput
+from reflow.model.lineage import kin_of, place_of
+from reflow.model.records import StoredOutput, Taker
 from reflow.model.tasks import TaskSpec
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
@@ -17,7 +21,7 @@ from reflow.values.text import loads
 
 
 class Cache:
-    """Answers whether an identity has a result that this run may use."""
+    """Answers which elements have a result that this run may use."""
 
     def __init__(
         self, store: Store, settings: RunSettings, codecs: Codecs, looks: RunLooks
@@ -26,23 +30,27 @@ class Cache:
         self._settings = settings
         self._looks = looks
         self._codecs = codecs
+        self._taker = _taker(settings)
 
     def bypassed(self, spec: TaskSpec) -> bool:
         """Whether nothing may be reused for a task."""
         forced = self._settings.force or spec.name in self._settings.force_tasks
         return forced or not spec.cache
 
-    def find(self, spec: TaskSpec, identities: Sequence[str]) -> Mapping[str, StoredOutput]:
-        """The newest usable result of each identity that has one."""
+    def find(
+        self, spec: TaskSpec, wanted: Sequence[tuple[int, str]], used: set[int]
+    ) -> dict[int, StoredOutput]:
+        """By index, the stored results that serve elements, wanted by index and identity.
+
+        `used` are the keys of what serves other elements of the run; what is found is added.
+        """
         if self.bypassed(spec):
             return {}
-        usable = {}
-        for identity, candidates in self._store.find_outputs(identities).items():
-            for candidate in candidates:
-                if self._usable(spec, candidate):
-                    usable[identity] = candidate
-                    break
-        return usable
+
+        def usable(output: StoredOutput) -> bool:
+            return self._usable(spec, output)
+
+        return deal(self._store, self._taker, wanted, used, usable)
 
     def _usable(self, spec: TaskSpec, found: StoredOutput) -> bool:
         if found.bound_dir is not None and found.bound_dir != str(self._settings.run_dir):
@@ -78,3 +86,14 @@ class Cache:
             return bool(spec.verify(value))
         except Exception:
             return False
+
+
+def _taker(settings: RunSettings) -> Taker:
+    """The run, as one that looks for results to use again."""
+    everybody = Config.from_dict(settings.config).store.share == "all"
+    return Taker(
+        workflow=settings.workflow,
+        place=place_of(settings.lineage),
+        uid=None if everybody else os.geteuid(),
+        kin=kin_of(settings.lineage, settings.run_id),
+    )

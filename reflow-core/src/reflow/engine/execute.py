@@ -17,6 +17,7 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
+from reflow.model.lineage import VARIABLE, below
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.scratch import enter as enter_scratch
@@ -122,6 +123,9 @@ class Execution:
         process = os.getpid()
         ended: dict[str, Any]
         enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
+        outer = _set_lineage(
+            below(self.settings.lineage, self.settings.run_id, self.spec.task, record.index)
+        )
         try:
             expected = self._expected(record)
             if expected:
@@ -147,6 +151,7 @@ class Execution:
             ended = _failed(error)
         finally:
             enter_scratch(None)
+            _set_lineage(outer)
         after = resource.getrusage(resource.RUSAGE_SELF)
         return ResultRecord(
             position=position,
@@ -218,6 +223,14 @@ class Execution:
     def close(self) -> None:
         """Close files."""
         self._reader.close()
+
+
+def _set_lineage(lineage: str | None) -> str | None:
+    """Say what the runs that this process starts are started by; gives what was said before."""
+    outer = os.environ.pop(VARIABLE, None)
+    if lineage is not None:
+        os.environ[VARIABLE] = lineage
+    return outer
 
 
 def _failed(error: BaseException) -> dict[str, Any]:

@@ -19,7 +19,14 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.wave import WaveSpec
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
-from reflow.model.records import Instance, StoredOutput, SubmissionRecord, TaskRecord
+from reflow.model.records import (
+    Instance,
+    Look,
+    StoredOutput,
+    SubmissionRecord,
+    Taker,
+    TaskRecord,
+)
 from reflow.model.states import TaskState
 from reflow.stores.contract import Store
 from reflow.values.codecs import Codecs
@@ -92,8 +99,16 @@ class _Overlay:
         for index, hit in sorted(self.hits[task].items()):
             yield index, self._store.output(hit.key), hit.paths
 
-    def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
-        return self._store.find_outputs(identities)
+    def output_keys(self, run_id: str, task: str) -> list[int]:
+        return sorted(hit.key for hit in self.hits[task].values())
+
+    def previous_outputs(
+        self, taker: Taker, wanted: Sequence[tuple[int, str]]
+    ) -> dict[int, StoredOutput]:
+        return self._store.previous_outputs(taker, wanted)
+
+    def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
+        return self._store.find_outputs(taker, looks)
 
     def output(self, key: int) -> str:
         return self._store.output(key)
@@ -170,13 +185,15 @@ def _foresee(
     codecs: Codecs,
 ) -> None:
     identities = [arguments.identity(arguments.values(instance.index)) for instance in ready]
-    found = cache.find(arguments.task.spec, identities)
+    wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
+    used = set(overlay.output_keys("", shown.name))
+    found = cache.find(arguments.task.spec, wanted, used)
     shown.unknown = False
     shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0
     why = _why(cache, arguments.task)
     for instance, identity in zip(ready, identities, strict=True):
         instance.identity = identity
-        hit = found.get(identity)
+        hit = found.get(instance.index)
         shown.to_run += hit is None
         shown.cached += hit is not None
         shown.instances.append(

@@ -50,6 +50,8 @@ class RunSettings:
     verify: bool = False
     on_error: str = "continue"
     config: Mapping[str, Any] = field(default_factory=dict)
+    lineage: str = ""
+    """The elements that the run was started by, as `reflow.model.lineage` writes them."""
 
     @property
     def layout(self) -> RunLayout:
@@ -105,6 +107,7 @@ class RunSettings:
             "verify": self.verify,
             "on_error": self.on_error,
             "config": dict(self.config),
+            "lineage": self.lineage,
         }
         write_whole(self.layout.settings, json.dumps(data, indent=1).encode())
 

@@ -22,6 +22,7 @@ from reflow.engine.settings import RunSettings
 from reflow.errors import ParameterError, ReflowError, UsageError
 from reflow.model.graph import Graph
 from reflow.model.json import Json
+from reflow.model.lineage import VARIABLE, place_of
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
@@ -105,6 +106,7 @@ def draft(
         verify=wanted.verify or config.cache.verify,
         on_error=on_error,
         config=config.as_dict(),
+        lineage=os.environ.get(VARIABLE, ""),
     )
     return replace(settings, parameter_states=look_at_parameters(graph, settings))
 
@@ -195,6 +197,8 @@ def _record(settings: RunSettings, graph: Graph) -> RunRecord:
             name: _readable(loads(text), graph.parameters[name].declared.annotation)
             for name, text in settings.parameters.items()
         },
+        lineage=settings.lineage,
+        place=place_of(settings.lineage),
     )
 
 

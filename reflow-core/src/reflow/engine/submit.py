@@ -131,9 +131,10 @@ class Submitter:
         if self._never_room:
             return self._refuse_all(ready)
         waiting: list[_Ready] = []
+        used = {item.source for item in task.instances if item.source is not None}
         hits = 0
         for start in range(0, len(ready), SLICE):
-            found, missed = self._look_up(arguments, ready[start : start + SLICE])
+            found, missed = self._look_up(arguments, ready[start : start + SLICE], used)
             hits += found
             waiting.extend(missed)
             if len(waiting) >= room:
@@ -151,15 +152,16 @@ class Submitter:
 
     # -- what is there already -------------------------------------------------------------
     def _look_up(
-        self, arguments: TaskArguments, ready: Sequence[Instance]
+        self, arguments: TaskArguments, ready: Sequence[Instance], used: set[int]
     ) -> tuple[int, list[_Ready]]:
         values = [arguments.values(instance.index) for instance in ready]
         identities = [arguments.identity(own) for own in values]
-        found = self._cache.find(arguments.task.spec, identities)
+        wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
+        found = self._cache.find(arguments.task.spec, wanted, used)
         missed = []
         for instance, own, identity in zip(ready, values, identities, strict=True):
             instance.identity = identity
-            hit = found.get(identity)
+            hit = found.get(instance.index)
             if hit is None:
                 missed.append(_Ready(instance, own))
                 continue

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from reflow.model.json import Json
+from reflow.model.lineage import Kin
 from reflow.model.states import FailureCause, RunState, TaskState
 
 
@@ -29,7 +30,11 @@ class RunRecord:
     message: str = ""
     """Why the run ended, where there is more to say than its state."""
     uid: int | None = None
-    """Number of the user who submitted it, for people: the run directory decides whose it is."""
+    """Number of the user who submitted it; the run directory decides whose it is."""
+    lineage: str = ""
+    """The elements it was started by, as `reflow.model.lineage` writes them; empty for most."""
+    place: str = ""
+    """The lineage without the runs: what is the same when those are repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,31 @@ class StoredOutput:
     paths: str | None
     bound_dir: str | None
     run_id: str
+    order: tuple[int, int]
+    """A number of its task, larger for later runs, and its index there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taker:
+    """A run that looks for results to use again. It need not be in the store."""
+
+    workflow: str
+    place: str
+    uid: int | None
+    """The user whose results it may take, beside those of nobody known; None for everybody's."""
+    kin: tuple[Kin, ...]
+    """Runs whose results it may not take, itself among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A look for results of one identity."""
+
+    identity: str
+    limit: int
+    """How many at most."""
+    after: StoredOutput | None = None
+    """The last one seen; None to begin with the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

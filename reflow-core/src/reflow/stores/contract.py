@@ -13,6 +13,7 @@ from reflow.model.records import (
     Instance,
     Lease,
     LeaseRecord,
+    Look,
     Note,
     Outcome,
     RequestKind,
@@ -20,6 +21,7 @@ from reflow.model.records import (
     RunRecord,
     StoredOutput,
     SubmissionRecord,
+    Taker,
     TaskRecord,
 )
 from reflow.model.states import RunState, TaskState
@@ -169,8 +171,28 @@ class Store(Protocol):
         ...
 
     # -- cache -----------------------------------------------------------------------------
-    def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
-        """Reusable results by identity, newest first. Identities without one are absent."""
+    def previous_outputs(
+        self, taker: Taker, wanted: Sequence[tuple[int, str]]
+    ) -> dict[int, StoredOutput]:
+        """By index, what that index had in the newest run in which it had that identity.
+
+        `wanted` are indexes and their identities. Only runs of the taker's workflow and place
+        count. What an instance had is the result that it made or, with a `source`, took over.
+        Indexes are absent that had none, or one that is not the taker's to take: not reusable,
+        of another user, or made by a run of `kin`.
+        """
+        ...
+
+    def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
+        """By identity, reusable results that the taker may take.
+
+        Those of tasks added later come before others, and those of one task in index order; the
+        first `limit` of them, or of those behind `after`. Identities without any are absent.
+        """
+        ...
+
+    def output_keys(self, run_id: str, task: str) -> list[int]:
+        """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
         ...
 
     def output(self, key: int) -> str:

@@ -1,21 +1,15 @@
 """Queries on instances and their outputs."""
 
-# ruff: noqa: S608 - what is put into statements here are names and constants of this package.
-
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from operator import itemgetter
-from typing import TypeVar
+from collections.abc import Iterable
 
 from reflow.errors import NotFoundError
-from reflow.model.records import FailedInstance, Instance, StoredOutput, TaskRecord
+from reflow.model.records import FailedInstance, Instance, TaskRecord
 from reflow.model.states import TaskState
 from reflow.stores import runs
 from reflow.stores.database import Session
 from reflow.stores.models import Instance as Table
-from reflow.stores.models import Run, Task
 from reflow.stores.orm import LEFT, Row, fn
 from reflow.stores.rows import (
     FAILURE_COLUMNS,
@@ -23,17 +17,11 @@ from reflow.stores.rows import (
     TASK_STATES,
     failed_instance,
     instance_record,
-    stored_output,
 )
-from reflow.stores.text import plain, stored_column
-
-T = TypeVar("T")
+from reflow.stores.text import plain
 
 _INSTANCE = [getattr(Table, column) for column in ("idx", *INSTANCE_COLUMNS)]
 _FAILURE = [getattr(Table, column) for column in FAILURE_COLUMNS]
-
-_LOOKUP = 5_000
-"""Rows looked up by one statement, where it takes as many parameters."""
 
 
 def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
@@ -137,40 +125,11 @@ def log_of(session: Session, task: int, index: int) -> str | None:
     return plain(row[0]) if row and row[0] else None
 
 
-def reusable(session: Session, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
-    """Reusable results by identity, newest first."""
-    names = dict(zip(stored_column(identities), identities, strict=True))
-    rows: list[Row] = []
-    for chunk in _lookups(session, names):
-        rows += session.sql(
-            'SELECT "id", "identity", "paths", "bound_dir", "task", "recorded_at" '
-            'FROM "reflow_instance" WHERE "reusable" = 1 '
-            f'AND "identity" IN ({", ".join("?" * len(chunk))})',
-            tuple(chunk),
-        )
-    # Sorted here, where there are seldom two of one identity.
-    rows.sort(key=itemgetter(5, 0), reverse=True)
-    run_ids = _run_ids(session, {row[4] for row in rows})
-    found: dict[str, list[StoredOutput]] = {}
-    for key, identity, paths, bound_dir, task, _ in rows:
-        output = stored_output(key, names[identity], paths, bound_dir, run_ids[task])
-        found.setdefault(output.identity, []).append(output)
-    return found
-
-
-def _run_ids(session: Session, tasks: Iterable[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for chunk in _lookups(session, tasks):
-        query = Task.select(Task.id, Run.run_id).join(Run, on=(Run.id == Task.run))
-        rows = session.rows(query.where(Task.id.in_(chunk)))
-        found.update((task, plain(run_id)) for task, run_id in rows)
-    return found
-
-
-def _lookups(session: Session, wanted: Iterable[T]) -> Iterator[list[T]]:
-    waiting = iter(wanted)
-    while chunk := list(islice(waiting, min(_LOOKUP, session.most_parameters))):
-        yield chunk
+def output_keys(session: Session, task: int) -> list[int]:
+    """The keys of the outputs of the SUCCESS instances, their own or taken over, ascending."""
+    key = fn.COALESCE(Table.source, Table.id)
+    query = Table.select(key).where((Table.task == task) & (Table.state == "SUCCESS"))
+    return [row[0] for row in session.rows(query.order_by(key))]
 
 
 def output(session: Session, key: int) -> str:

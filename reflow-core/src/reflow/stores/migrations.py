@@ -9,7 +9,7 @@ from typing import TypeAlias
 from reflow.errors import StoreVersionError
 from reflow.stores import orm
 from reflow.stores.database import Dialect, Session
-from reflow.stores.models import SCHEMA_TABLE, TABLES, Note, Schema
+from reflow.stores.models import HAD, REUSABLE, SCHEMA_TABLE, TABLES, Note, Schema
 from reflow.stores.orm import Handle
 
 Step: TypeAlias = Callable[[Session], None]
@@ -22,14 +22,19 @@ def _create_tables(session: Session) -> None:
 
 
 def _to_2(session: Session) -> None:
-    """Add notes, and who submitted a run and who asked for something."""
+    """Add notes, who submitted or started a run and asked for something, and what an index had."""
     orm.create_tables(session.handle, (Note,))
     for table, column, kind in (
         ("reflow_run", "uid", "BIGINT"),
+        ("reflow_run", "lineage", "TEXT NOT NULL DEFAULT ''"),
+        ("reflow_run", "place", "TEXT NOT NULL DEFAULT ''"),
         ("reflow_request", "uid", "BIGINT"),
         ("reflow_request", "options", "TEXT NOT NULL DEFAULT '{}'"),
     ):
         session.sql(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
+    session.sql('DROP INDEX "reflow_instance_reusable"')
+    for index in (REUSABLE, HAD):
+        session.execute(index)
 
 
 STEPS: Sequence[Step] = (_create_tables, _to_2)

@@ -39,6 +39,8 @@ class Run(Table):
     mark = Int()
     owner = Text(null=True)
     uid = BigInt(null=True)
+    lineage = Text(constraints=[default("")])
+    place = Text(constraints=[default("")])
 
     class Meta:  # noqa: D106
         table_name = "reflow_run"
@@ -164,13 +166,21 @@ class Note(Table):
         indexes = ((("run", "task", "key"), True),)
 
 
-Instance.add_index(
-    Index(
-        Instance,
-        [Instance.identity],
-        name="reflow_instance_reusable",
-        where=Instance.reusable == literal(1),
-    )
+REUSABLE = Index(
+    Instance,
+    [Instance.identity, Instance.task.desc(), Instance.idx],
+    name="reflow_instance_reusable",
+    where=Instance.reusable == literal(1),
 )
+"""Results of an identity in the order in which they are offered."""
+HAD = Index(
+    Instance,
+    [Instance.identity, Instance.idx, Instance.task.desc()],
+    name="reflow_instance_had",
+    where=(Instance.reusable == literal(1)) | Instance.source.is_null(False),
+)
+"""What an index had of an identity, made or taken over, the newest first."""
+for _index in (REUSABLE, HAD):
+    Instance.add_index(_index)
 
 TABLES = (Schema, Run, Task, Instance, Submission, NativeId, Request, Note)

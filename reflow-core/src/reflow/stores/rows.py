@@ -69,6 +69,8 @@ RUN_COLUMNS = (
     "parameters",
     "message",
     "uid",
+    "lineage",
+    "place",
 )
 
 
@@ -85,12 +87,15 @@ def run_row(run: RunRecord) -> Row:
         to_json(dict(run.parameters)),
         stored(run.message),
         run.uid,
+        stored(run.lineage),
+        stored(run.place),
     )
 
 
 def run_record(row: Row) -> RunRecord:
     """From the order of `RUN_COLUMNS`."""
-    run_id, workflow, state, run_dir, created, finished, executor, parameters, message, uid = row
+    run_id, workflow, state, run_dir, created, finished, executor, parameters, *more = row
+    message, uid, lineage, place = more
     return RunRecord(
         run_id=plain(run_id),
         workflow=plain(workflow),
@@ -102,6 +107,8 @@ def run_record(row: Row) -> RunRecord:
         parameters=json.loads(parameters),
         message=plain(message),
         uid=uid,
+        lineage=plain(lineage),
+        place=plain(place),
     )
 
 
@@ -262,16 +269,19 @@ def failed_instance(task: str, array: bool, row: Row) -> FailedInstance:
     )
 
 
-def stored_output(
-    key: int, identity: str, paths: str | None, bound_dir: str | None, run_id: str
-) -> StoredOutput:
-    """From a row; identity and run as they are known already."""
+STORED_OUTPUT_COLUMNS = ("id", "identity", "paths", "bound_dir", "task", "idx")
+
+
+def stored_output(row: Row) -> StoredOutput:
+    """From the order of `STORED_OUTPUT_COLUMNS`, and then the run."""
+    key, identity, paths, bound_dir, task, index, run_id = row
     return StoredOutput(
         key=key,
-        identity=identity,
+        identity=plain(identity),
         paths=plain_or_none(paths),
         bound_dir=plain_or_none(bound_dir),
-        run_id=run_id,
+        run_id=plain(run_id),
+        order=(task, index),
     )
 
 

@@ -13,16 +13,18 @@ from reflow.model.records import (
     Instance,
     Lease,
     LeaseRecord,
+    Look,
     Note,
     RequestKind,
     RequestRecord,
     RunRecord,
     StoredOutput,
     SubmissionRecord,
+    Taker,
     TaskRecord,
 )
 from reflow.model.states import RunState, TaskState
-from reflow.stores import filters, instances, runs, submissions
+from reflow.stores import filters, instances, reuse, runs, submissions
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
 from reflow.stores.migrations import migrate
@@ -161,10 +163,22 @@ class SqlStore:
             return runs.notes(session, run_id)
 
     # -- cache -----------------------------------------------------------------------------
-    def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
-        """Reusable results by identity, newest first. Identities without one are absent."""
+    def previous_outputs(
+        self, taker: Taker, wanted: Sequence[tuple[int, str]]
+    ) -> dict[int, StoredOutput]:
+        """By index, what that index had in the newest run in which it had that identity."""
         with self._database.reading() as session:
-            return instances.reusable(session, identities)
+            return reuse.previous(session, taker, wanted)
+
+    def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
+        """By identity, reusable results that the taker may take, those of later tasks first."""
+        with self._database.reading() as session:
+            return reuse.found(session, taker, looks)
+
+    def output_keys(self, run_id: str, task: str) -> list[int]:
+        """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
+        with self._database.reading() as session:
+            return instances.output_keys(session, runs.task(session, run_id, task)[0])
 
     def output(self, key: int) -> str:
         """The stored output of that key. Raises `NotFoundError` when there is none."""

@@ -38,19 +38,23 @@ import pytest
 
 from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreError
 from reflow.model.json import Json
+from reflow.model.lineage import kin_of
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
+    Look,
     Note,
     Outcome,
     RequestKind,
     Reuse,
     RunRecord,
+    StoredOutput,
     SubmissionKind,
     SubmissionRecord,
     SubmissionState,
+    Taker,
     TaskRecord,
 )
 from reflow.model.states import FailureCause, RunState, TaskState
@@ -85,6 +89,12 @@ def plain_and_array() -> list[TaskRecord]:
         TaskRecord(name="prepare", ordinal=0, array=False, size=1),
         TaskRecord(name=TASK, ordinal=1, array=True),
     ]
+
+
+def taker(**changes: Any) -> Taker:
+    """A run that looks for results, and may take those of any other."""
+    taker = Taker(workflow="tide", place="", uid=None, kin=kin_of("", "new"))
+    return replace(taker, **changes)
 
 
 def success(index: int = 0, **changes: Any) -> Outcome:
@@ -380,7 +390,7 @@ class StoreConformance:
         assert (shown.log, shown.job_id) == (HOSTILE,) * 2
         assert store.log_of(HOSTILE, HOSTILE, 0) == HOSTILE
         assert list(store.outputs(HOSTILE, HOSTILE)) == [(1, HOSTILE, HOSTILE)]
-        (found,) = store.find_outputs([HOSTILE])[HOSTILE]
+        (found,) = store.find_outputs(taker(), [Look(identity=HOSTILE, limit=2)])[HOSTILE]
         assert (found.paths, found.bound_dir, found.run_id) == (HOSTILE,) * 3
         store.add_request(HOSTILE, RequestKind.RETRY, HOSTILE)
         assert [wish.task for wish in store.requests(HOSTILE)] == [HOSTILE]
@@ -780,34 +790,184 @@ class StoreConformance:
             lambda write: write.record_outcomes([success(**changes)]),
         )
 
+    def looked(
+        self, store: Store, identity: str, limit: int = 9, **changes: Any
+    ) -> list[StoredOutput]:
+        """The reusable results of an identity that a taker finds."""
+        look = Look(identity=identity, limit=limit)
+        return store.find_outputs(taker(**changes), [look]).get(identity, [])
+
+    def had(self, store: Store, *wanted: tuple[int, str], **changes: Any) -> dict[int, str]:
+        """By index, the run that made what a taker finds the index to have had."""
+        found = store.previous_outputs(taker(**changes), wanted)
+        return {index: output.run_id for index, output in found.items()}
+
+    def with_results(self, store: Store, run: RunRecord, *identities: str) -> None:
+        """A run whose elements succeeded, written from the last to the first."""
+        store.create_run(run, plain_and_array())
+        lease = self.taken(store, store.lease(run.run_id), run.run_id)
+        new = [
+            Instance(task=TASK, index=index, identity=identity)
+            for index, identity in enumerate(identities)
+        ][::-1]
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_instances(new),
+            lambda write: write.record_outcomes([success(one.index) for one in new]),
+        )
+
+    def taking_over(self, store: Store, run: RunRecord, *keys: int, identity: str = "a") -> None:
+        """A run whose elements took their results over."""
+        store.create_run(run, plain_and_array())
+        lease = self.taken(store, store.lease(run.run_id), run.run_id)
+        new = [
+            Instance(task=TASK, index=index, state=TaskState.SUCCESS, identity=identity, source=key)
+            for index, key in enumerate(keys)
+        ]
+        self.written(store, lease, lambda write: write.add_instances(new))
+
     def test_reusable_results_are_found_by_identity(self, store: Store) -> None:
         self.with_result(store, "one", "a", paths="[1]", bound_dir="/here", output='"A"')
         self.with_result(store, "two", "b")
-        found = store.find_outputs(["a", "nothing", "a"])
+        looks = [Look(identity=name, limit=5) for name in ("a", "nothing")]
+        found = store.find_outputs(taker(), looks)
         assert list(found) == ["a"]
         (result,) = found["a"]
         assert (result.identity, result.run_id) == ("a", "one")
         assert (result.paths, result.bound_dir) == ("[1]", "/here")
         assert store.output(result.key) == '"A"'
-        assert store.find_outputs([]) == {}
+        assert store.find_outputs(taker(), []) == {}
+        assert store.previous_outputs(taker(), []) == {}
 
-    def test_the_newest_result_comes_first(self, store: Store) -> None:
+    def test_the_result_of_the_newest_run_comes_first(self, store: Store) -> None:
         store.create_run(new_run("slow"), plain_and_array())
         slow = self.taken(store, run_id="slow")
         waiting = Instance(task=TASK, index=0, identity="a")
         self.written(store, slow, lambda write: write.add_instances([waiting]))
         self.with_result(store, "quick", "a")
         self.written(store, slow, lambda write: write.record_outcomes([success()]))
-        assert [result.run_id for result in store.find_outputs(["a"])["a"]] == ["slow", "quick"]
+        assert [result.run_id for result in self.looked(store, "a")] == ["quick", "slow"]
+        assert self.had(store, (0, "a")) == {0: "quick"}
+
+    def test_results_come_by_run_and_index_in_pages(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "b", "a", "a")
+        self.with_results(store, new_run("two"), "a", "a", "b")
+        seen: list[StoredOutput] = []
+        while page := store.find_outputs(
+            taker(),
+            [
+                Look(identity="a", limit=2, after=seen[-1] if seen else None),
+                Look(identity="b", limit=1),
+            ],
+        ).get("a"):
+            assert len(page) <= 2
+            seen += page
+        places = [("two", 0), ("two", 1), ("one", 0), ("one", 2), ("one", 3)]
+        assert [(result.run_id, result.order[1]) for result in seen] == places
+        assert [result.run_id for result in self.looked(store, "b", 1)] == ["two"]
+
+    def test_many_identities_are_looked_up_at_once(self, store: Store) -> None:
+        names = [f"identity {number}" for number in range(1_200)]
+        self.with_results(store, new_run("one"), *names)
+        self.with_results(store, new_run("two"), *names)
+        looks = [Look(identity=name, limit=3) for name in [*names, "nothing"]]
+        found = store.find_outputs(taker(), looks)
+        assert {len(results) for results in found.values()} == {2}
+        assert len(found) == len(names)
+        wanted = [(index, name) for index, name in enumerate([*names, "nothing"])]
+        assert set(self.had(store, *wanted).values()) == {"two"}
+        assert list(store.previous_outputs(taker(), wanted)) == list(range(len(names)))
+
+    def test_an_index_finds_what_it_had_when_last_it_had_that_identity(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "a", "c")
+        self.with_results(store, new_run("two"), "a", "b")
+        assert self.had(store, (0, "a"), (1, "a"), (2, "a"), (3, "a")) == {0: "two", 1: "one"}
+
+    def test_an_index_finds_what_it_had_taken_over(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "a")
+        first, second = (result.key for result in self.looked(store, "a"))
+        self.with_results(store, new_run("two"), "a", "a")
+        self.taking_over(store, new_run("three"), second, first)
+        found = store.previous_outputs(taker(), [(0, "a"), (1, "a")])
+        assert [found[0].key, found[1].key] == [second, first]
+        assert {output.run_id for output in found.values()} == {"one"}
+
+    def test_only_runs_of_the_same_workflow_and_place_show_what_an_index_had(
+        self, store: Store
+    ) -> None:
+        self.with_results(store, new_run("one"), "a")
+        self.with_results(store, new_run("other", workflow="ebb"), "a")
+        self.with_results(store, new_run("inner", lineage="x/t/0,", place="t/0,"), "a")
+        assert self.had(store, (0, "a")) == {0: "one"}
+        assert self.had(store, (0, "a"), workflow="ebb") == {0: "other"}
+        assert self.had(store, (0, "a"), place="t/0,") == {0: "inner"}
+        assert len(self.looked(store, "a", workflow="ebb")) == 3
+
+    def test_results_of_kin_are_not_found(self, store: Store) -> None:
+        for run_id, lineage in (
+            ("me", ""),
+            ("mine", "me/t/0,"),
+            ("not mine", "me%/t/0,"),
+            ("free", ""),
+        ):
+            self.with_results(store, new_run(run_id, lineage=lineage), "a")
+        found = self.looked(store, "a", kin=kin_of("", "me"))
+        assert [result.run_id for result in found] == ["free", "not mine"]
+        key = self.looked(store, "a")[-1].key
+        self.taking_over(store, new_run("last"), key)
+        assert self.had(store, (0, "a")) == {0: "me"}
+        assert self.had(store, (0, "a"), kin=kin_of("", "me")) == {}
+
+    def test_of_a_family_only_results_of_the_same_element_are_found(self, store: Store) -> None:
+        for run_id, lineage in (
+            ("outer", ""),
+            ("other", "outer/t/1,"),
+            ("inside other", "outer/t/1,other/t/0,"),
+            ("before", "outer/t/10,"),
+            ("inside before", "outer/t/10,before/t/0,"),
+        ):
+            self.with_results(store, new_run(run_id, lineage=lineage), "a")
+        found = self.looked(store, "a", kin=kin_of("outer/t/10,", "me"))
+        assert [result.run_id for result in found] == ["inside before", "before"]
+
+    def test_results_of_another_user_are_found_where_everybodys_are(self, store: Store) -> None:
+        self.with_results(store, new_run("unknown"), "a")
+        self.with_results(store, new_run("hers", uid=1001), "a")
+        own = self.looked(store, "a", uid=1000)
+        assert [result.run_id for result in own] == ["unknown"]
+        assert self.had(store, (0, "a"), uid=1000) == {}
+        everybodys = self.looked(store, "a", uid=None)
+        assert [result.run_id for result in everybodys] == ["hers", "unknown"]
+
+    def test_who_started_a_run_is_kept(self, store: Store) -> None:
+        run = new_run(lineage=f"{HOSTILE}/t/3,", place="t/3,")
+        store.create_run(run, [])
+        assert store.run(RUN) == run
 
     def test_what_failed_or_may_not_be_reused_is_not_found(self, store: Store) -> None:
         self.with_result(store, "kept", "a", reusable=Reuse.NEVER)
         self.with_result(store, "failed", "b", state=TaskState.FAILED, output=None)
-        assert store.find_outputs(["a", "b"]) == {}
+        looks = [Look(identity=name, limit=5) for name in "ab"]
+        assert store.find_outputs(taker(), looks) == {}
+        assert self.had(store, (0, "a")) == {}
+        assert self.had(store, (0, "b")) == {}
+
+    def test_the_keys_of_outputs_tell_executions_apart(self, store: Store, lease: Lease) -> None:
+        self.with_results(store, new_run("one"), "a", "a")
+        keys = sorted(result.key for result in self.looked(store, "a"))
+        assert store.output_keys("one", TASK) == keys
+        self.taking_over(store, new_run("two"), *keys[::-1])
+        assert store.output_keys("two", TASK) == keys
+        self.with_elements(store, lease, 2)
+        self.written(store, lease, lambda write: write.record_outcomes([success(), failure(1)]))
+        (own,) = store.output_keys(RUN, TASK)
+        assert own not in keys
+        assert store.output_keys(RUN, "prepare") == []
 
     def test_an_output_can_be_taken_over(self, store: Store, lease: Lease) -> None:
         self.with_result(store, "one", "a", output='"A"')
-        (result,) = store.find_outputs(["a"])["a"]
+        (result,) = self.looked(store, "a")
         cached = Instance(
             task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=result.key
         )
@@ -817,7 +977,7 @@ class StoreConformance:
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: 1}
         assert store.cached(RUN) == {TASK: 1}
         # It is one result still, and the copy stays a success whatever comes later.
-        assert len(store.find_outputs(["a"])["a"]) == 1
+        assert len(self.looked(store, "a")) == 1
         self.written(store, lease, lambda write: write.record_outcomes([success(), failure()]))
         assert self.texts(store) == {0: '"A"'}
 
@@ -825,7 +985,7 @@ class StoreConformance:
         self, store: Store, lease: Lease
     ) -> None:
         self.with_result(store, "one", "a", output='"A"', paths="[1]")
-        (result,) = store.find_outputs(["a"])["a"]
+        (result,) = self.looked(store, "a")
         cached = Instance(
             task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=result.key
         )
@@ -857,15 +1017,17 @@ class StoreConformance:
             lambda write: write.record_outcomes([success(2, reusable=Reuse.NEVER)]),
         )
         self.with_result(store, "other", "d", reusable=Reuse.LATER)
-        assert store.find_outputs([*waves, "c", "d"]) == {}
+        looks = [Look(identity=name, limit=5) for name in "abcd"]
+        assert store.find_outputs(taker(), looks) == {}
         self.written(store, lease, lambda write: write.allow_reuse(1))
-        assert list(store.find_outputs([*waves, "c", "d"])) == ["a"]
+        assert list(store.find_outputs(taker(), looks)) == ["a"]
+        assert self.had(store, (0, "a"), (1, "b"), (2, "c")) == {0: RUN}
 
     def test_an_output_of_its_own_replaces_one_that_was_taken_over(
         self, store: Store, lease: Lease
     ) -> None:
         self.with_result(store, "one", "a", output='"A"')
-        (result,) = store.find_outputs(["a"])["a"]
+        (result,) = self.looked(store, "a")
         again = Instance(task=TASK, index=0, state=TaskState.PENDING, source=result.key)
         self.written(store, lease, lambda write: write.add_instances([again]))
         self.written(store, lease, lambda write: write.record_outcomes([success(output='"B"')]))
@@ -1260,7 +1422,7 @@ class StoreConformance:
     def test_a_hundred_thousand_elements_are_kept(self, store: Store, lease: Lease) -> None:
         number, fresh, bad = 100_000, 10_000, 7_777
         self.with_result(store, "one", "a", output='"A"')
-        (result,) = store.find_outputs(["a"])["a"]
+        (result,) = self.looked(store, "a")
         new = [Instance(task=TASK, index=index, identity=f"{index:064}") for index in range(fresh)]
         cached = [
             Instance(task=TASK, index=index, state=TaskState.SUCCESS, source=result.key)
@@ -1279,7 +1441,8 @@ class StoreConformance:
         assert self.texts(store) == {
             index: '"new"' if index < fresh else '"A"' for index in range(number) if index != bad
         }
-        assert len(store.find_outputs([one.identity or "" for one in new])) == fresh - 1
+        looks = [Look(identity=one.identity or "", limit=1) for one in new]
+        assert len(store.find_outputs(taker(), looks)) == fresh - 1
         assert len(store.instances(RUN)) == number
 
     def test_a_large_output_is_kept(self, store: Store, lease: Lease) -> None:

@@ -25,6 +25,7 @@ from reflow.plugin_api import (
     Lease,
     LeaseLostError,
     LeaseRecord,
+    Look,
     Note,
     NotFoundError,
     Outcome,
@@ -37,6 +38,7 @@ from reflow.plugin_api import (
     StoreVersionError,
     SubmissionRecord,
     SubmissionState,
+    Taker,
     TaskRecord,
     TaskState,
     did_you_mean,
@@ -52,7 +54,8 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, run_id UNIQUE, workflow, state, run_dir, created_at, finished_at,
-    executor, parameters, message, uid, epoch DEFAULT 0, beat DEFAULT 0, mark DEFAULT 0, owner
+    executor, parameters, message, uid, lineage, place, epoch DEFAULT 0, beat DEFAULT 0,
+    mark DEFAULT 0, owner
 );
 CREATE TABLE task (
     key INTEGER PRIMARY KEY, run, name, ordinal, array, size, state, UNIQUE (run, name)
@@ -63,7 +66,9 @@ CREATE TABLE instance (
     output, paths, bound_dir, reusable DEFAULT 0, traceback, host, log, started_at, ended_at,
     peak_memory, cpu_time, recorded_at, UNIQUE (task, "index")
 );
-CREATE INDEX reusable ON instance (identity) WHERE reusable = 1;
+CREATE INDEX reusable ON instance (identity, task DESC, "index") WHERE reusable = 1;
+CREATE INDEX had ON instance (identity, "index", task DESC)
+    WHERE reusable = 1 OR source NOT NULL;
 CREATE TABLE submission (
     key INTEGER PRIMARY KEY, run, number, kind, token, state, task, size, follows, submitted_at,
     begins_at, UNIQUE (run, number), UNIQUE (run, token)
@@ -397,23 +402,55 @@ class LedgerStore:
         return json.loads(found[0][0]) if found else None
 
     # -- cache -----------------------------------------------------------------------------
-    def find_outputs(self, identities: Sequence[str]) -> dict[str, list[StoredOutput]]:
-        """Reusable results by identity, newest first. Identities without one are absent."""
-        found: dict[str, list[StoredOutput]] = {}
-        wanted = list(map(cell, identities))
+    # --8<-- [start:reuse]
+    def previous_outputs(
+        self, taker: Taker, wanted: Sequence[tuple[int, str]]
+    ) -> dict[int, StoredOutput]:
+        """By index, what that index had in the newest run in which it had that identity."""
+        allowed, values = _allowed(taker)
+        statement = (
+            f"SELECT {_RESULT} AND allowed.reusable = 1 AND {allowed} AND allowed.key = ("
+            "SELECT COALESCE(source, instance.key) FROM instance "
+            "JOIN task ON task.key = instance.task JOIN run ON run.key = task.run "
+            'WHERE identity = ? AND "index" = ? AND (reusable = 1 OR source NOT NULL) '
+            "AND workflow = ? AND place = ? ORDER BY task DESC LIMIT 1)"
+        )
+        same = (cell(taker.workflow), cell(taker.place))
+        found = {}
         with self._reading() as opened:
-            for start in range(0, len(wanted), PAGE):
-                rows = opened.rows(
-                    "SELECT instance.key, identity, paths, bound_dir, run_id FROM instance "
-                    "JOIN task ON task.key = instance.task JOIN run ON run.key = task.run "
-                    "WHERE reusable = 1 AND identity IN (SELECT value FROM json_each(?)) "
-                    "ORDER BY recorded_at DESC, instance.key DESC",
-                    json.dumps(wanted[start : start + PAGE]),
-                )
-                for row in rows:
-                    output = made(StoredOutput, row)
-                    found.setdefault(output.identity, []).append(output)
+            for index, identity in sorted(wanted):
+                for row in opened.rows(statement, *values, cell(identity), index, *same):
+                    found[index] = _stored_output(row)
         return found
+
+    def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
+        """By identity, reusable results that the taker may take, those of later tasks first."""
+        allowed, values = _allowed(taker)
+        statement = (
+            f"SELECT {_RESULT} AND allowed.reusable = 1 AND allowed.identity = ? AND {allowed} "
+            'AND (-task, "index") > (?, ?) ORDER BY task DESC, "index" LIMIT ?'
+        )
+        found = {}
+        with self._reading() as opened:
+            for look in looks:
+                task, index = look.after.order if look.after else (2**62, 0)
+                rows = opened.rows(
+                    statement, cell(look.identity), *values, -task, index, look.limit
+                )
+                if rows:
+                    found[look.identity] = [_stored_output(row) for row in rows]
+        return found
+
+    # --8<-- [end:reuse]
+    def output_keys(self, run_id: str, task: str) -> list[int]:
+        """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
+        with self._reading() as opened:
+            rows = opened.rows(
+                "SELECT COALESCE(source, key) AS had FROM instance "
+                "WHERE task = ? AND state = 'SUCCESS' ORDER BY had",
+                int(_task_keys(opened, run_id, task)),
+            )
+        return [key for (key,) in rows]
 
     def output(self, key: int) -> str:
         """The stored output of that key."""
@@ -672,6 +709,31 @@ def _cells(record: Any) -> dict[str, Any]:
 def _select(opened: Session, record: type[Record], rest: str, *values: Any) -> list[Record]:
     columns = ", ".join(readers(record))
     return [made(record, row) for row in opened.rows(f"SELECT {columns} {rest}", *values)]
+
+
+_RESULT = (
+    'allowed.key, identity, paths, bound_dir, run_id, task, "index" FROM instance AS allowed '
+    "JOIN task ON task.key = allowed.task JOIN run ON run.key = task.run WHERE TRUE"
+)
+
+
+def _stored_output(row: Sequence[Any]) -> StoredOutput:
+    return made(StoredOutput, [*row[:5], tuple(row[5:])])
+
+
+def _allowed(taker: Taker) -> tuple[str, list[Any]]:
+    """A condition on the run, with its values: that the taker may take its results."""
+    conditions = ["(uid IS NULL OR uid = COALESCE(?, uid))"]
+    values: list[Any] = [taker.uid]
+    for kin in taker.kin:
+        # As `Kin.has` says it. How a text in JSON begins is how its JSON begins.
+        below = json.dumps(kin.below)[:-1]
+        but = below if kin.but is None else json.dumps(kin.but)[:-1]
+        conditions.append(
+            "run_id != ? AND (substr(lineage, 1, ?) != ? OR ? AND substr(lineage, 1, ?) = ?)"
+        )
+        values += [cell(kin.run_id), len(below), below, kin.but is not None, len(but), but]
+    return " AND ".join(conditions), values
 
 
 def _run_key(opened: Session, run_id: str) -> int:

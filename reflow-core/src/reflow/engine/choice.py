@@ -1,0 +1,89 @@
+"""Which stored result serves which element.
+
+Functions may draw random numbers, so results of equal inputs are not equal: each serves one
+element of a run at most. Every element is first offered what the same index had before, which
+gives an unchanged rerun the same list in the same order; then what is left is dealt out, that of
+the newest runs first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from reflow.model.records import Look, StoredOutput, Taker
+from reflow.stores.contract import Store
+
+PAGE = 1_000
+"""Candidates read at once where those before them were of no use."""
+
+
+def deal(
+    store: Store,
+    taker: Taker,
+    wanted: Sequence[tuple[int, str]],
+    used: set[int],
+    usable: Callable[[StoredOutput], bool],
+) -> dict[int, StoredOutput]:
+    """Choose stored results for elements that are wanted by index and identity.
+
+    Gives a result by index, where there is one. `used` are the keys of those that serve other
+    elements of the run already; what is chosen is added.
+    """
+    served: dict[int, StoredOutput] = {}
+    refused: set[int] = set()
+
+    def take(index: int, output: StoredOutput) -> bool:
+        if output.key in used or output.key in refused:
+            return False
+        if not usable(output):
+            refused.add(output.key)
+            return False
+        used.add(output.key)
+        served[index] = output
+        return True
+
+    for index, output in store.previous_outputs(taker, wanted).items():
+        take(index, output)
+    hands: dict[str, _Hand] = {}
+    for index, identity in wanted:
+        if index not in served:
+            hands.setdefault(identity, _Hand(identity)).waiting.append(index)
+    open_hands = list(hands.values())
+    while open_hands:
+        found = store.find_outputs(taker, [hand.look() for hand in open_hands])
+        for hand in open_hands:
+            hand.offer(found.get(hand.identity, []), take)
+        open_hands = [hand for hand in open_hands if hand.is_open]
+    return served
+
+
+@dataclass(slots=True)
+class _Hand:
+    """The elements of one identity that still wait for a result."""
+
+    identity: str
+    waiting: list[int] = field(default_factory=list)
+    """Their indexes, in order."""
+    is_open: bool = True
+    """Whether some wait, and more may be found."""
+    _asked: int = 0
+    _last: StoredOutput | None = None
+
+    def look(self) -> Look:
+        """Ask for as many as elements wait; for more each time where that was not enough."""
+        self._asked = max(len(self.waiting), min(PAGE, 2 * self._asked))
+        return Look(identity=self.identity, limit=self._asked, after=self._last)
+
+    def offer(
+        self, found: Sequence[StoredOutput], take: Callable[[int, StoredOutput], bool]
+    ) -> None:
+        """Deal out what was found, in order."""
+        served = 0
+        for output in found:
+            if served == len(self.waiting):
+                break
+            served += take(self.waiting[served], output)
+        del self.waiting[:served]
+        self.is_open = bool(self.waiting) and len(found) == self._asked
+        self._last = found[-1] if found else None

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,189 @@ def test_on_error_stop_ends_what_runs_and_raises(flow_file: Flows, tmp_path: Pat
     (tmp_path / "go").touch()
     run.retry()
     assert run.result("each") == [0, 1, 2, 3]
+
+
+# -- signals --------------------------------------------------------------------------------
+
+TOLD = """
+    import subprocess
+
+    import reflow.engine.pool
+
+    wf = Workflow("told")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1]
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        programs = [
+            subprocess.Popen(["sleep", "1000"]),
+            subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]),
+        ]
+        try:
+            did(f"begun-{x}")
+            wait_for("{here}/go")
+            return x
+        except TaskInterrupted as interruption:
+            did(f"told-{interruption}".split()[-1])
+            if not Path("{here}/stubborn").exists():
+                raise
+        while True:
+            try:
+                time.sleep(1000)
+            except TaskInterrupted:
+                pass
+
+    if __name__ == "__main__":
+        if Path("{here}/stubborn").exists():
+            reflow.engine.pool.KILL_AFTER = 1000.0
+        wf.run_local(max_workers=int(sys.argv[1]))
+"""
+
+
+def recorded_state(flow: FlowFile) -> str:
+    """What the database says, asked by nobody who looks after runs."""
+    (record,) = flow.load().store.list_runs()
+    return str(record.state)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_that_ends_programs_ends_the_run_and_all_that_it_started(
+    flow_file: Flows, tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    flow = flow_file(TOLD)
+    process = start(flow, workers)
+    until(lambda: sum(flow.deeds[f"begun-{x}"] for x in range(2)) == workers)
+    process.send_signal(number)
+    assert process.wait(timeout=60) != 0
+    assert recorded_state(flow) == "CANCELLED"
+    name = "SIGTERM" if workers > 1 else number.name
+    assert flow.deeds[name] == workers
+    assert processes_of(tmp_path) == []
+
+
+def test_a_run_that_was_begun_to_outlive_the_terminal_does(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(TOLD)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(flow, 1)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    until(lambda: flow.deeds["begun-0"])
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go").touch()
+    assert process.wait(timeout=60) == 0
+    assert only_run(flow).result("each") == [0, 1]
+
+
+def test_a_second_ctrl_c_waits_for_nothing_that_does_not_listen(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(TOLD)
+    (tmp_path / "stubborn").touch()
+    process = start(flow, 2)
+    until(lambda: flow.deeds["begun-0"] and flow.deeds["begun-1"])
+    process.send_signal(signal.SIGINT)
+    until(lambda: flow.deeds["SIGTERM"] == 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    assert recorded_state(flow) == "CANCELLED"
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("where", ["create_run", "tell_run", "dispatcher_of"])
+def test_ctrl_c_while_a_run_begins_leaves_none_that_seems_to_go_on(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    from reflow.engine import launch
+
+    flow = flow_file(SLOW)
+    real = getattr(launch, where)
+
+    def interrupted(*given: Any, **more: Any) -> Any:
+        found = real(*given, **more)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(launch, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flow.load().run_local()
+    assert recorded_state(flow) == "CANCELLED"
+
+
+def test_signals_of_the_caller_stay_the_callers(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("handlers")
+
+        @wf.job()
+        def look() -> list[str]:
+            return [str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+        """
+    )
+
+    def own(number: int, frame: object) -> None:
+        return
+
+    before = [signal.signal(number, own) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert flow.run("inline").result("look") == [str(own), str(own)]
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(flow.run("inline", force=True)))
+    thread.start()
+    thread.join()
+    assert found[0].result("look") == [str(handler) for handler in before]
+
+
+def test_a_run_whose_process_was_killed_has_ended_for_whoever_asks(flow_file: Flows) -> None:
+    flow = flow_file(SLOW)
+    process = start(flow, 2)
+    until(lambda: flow.deeds["begun-4"])
+    run = only_run(flow)
+    assert run.state == "RUNNING"
+    process.kill()
+    process.wait()
+    listed = subprocess.run(
+        [sys.executable, "-m", "reflow", "runs", "--status", "RUNNING"],
+        cwd=flow.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no run fits" in listed.stdout
+    assert run.state == "FAILED"
+
+
+def test_a_submission_leaves_no_dead_child_behind(flow_file: Flows) -> None:
+    flow_file(
+        """
+        wf = Workflow("short")
+
+        @wf.job()
+        def one() -> int:
+            return 1
+        """
+    ).run("background")
+
+    def dead_children() -> list[int]:
+        stats = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+        children = [int(pid) for text in stats for pid in text.split()]
+        return [pid for pid in children if state_of(pid) == "Z"]
+
+    until(lambda: not dead_children(), seconds=20)
+
+
+def state_of(pid: int) -> str:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return text[text.rindex(")") + 2]

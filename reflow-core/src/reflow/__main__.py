@@ -1,7 +1,17 @@
-"""`python -m reflow`, where the command `reflow` is not on PATH."""
+"""The command `reflow`, and `python -m reflow` where that is not on PATH."""
 
 from __future__ import annotations
 
-from reflow.cli.main import main
 
-main()
+def main() -> None:
+    """Run the command line, which takes a moment to load, and end the process."""
+    try:
+        from reflow.cli.main import main
+
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -54,8 +54,13 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """How the run stands, as recorded now."""
-        return self._store.run(self.run_id).state
+        """How the run stands, as recorded now; a foreground run whose process is dead has ended."""
+        from reflow.engine.heal import end_abandoned
+
+        record = self._store.run(self.run_id)
+        if end_abandoned(self._store, record):
+            record = self._store.run(self.run_id)
+        return record.state
 
     # -- looking ---------------------------------------------------------------------------
     def status(

@@ -193,9 +193,13 @@ class Workflow(Flow):
 
     def cli(self, args: Sequence[str] | None = None) -> None:
         """Be this workflow's command line; `args` stands for what was typed."""
-        from reflow.cli.flow import main
+        try:
+            from reflow.cli.flow import main
 
-        main(self, args)
+            main(self, args)
+        except KeyboardInterrupt:
+            # While what the command line is made of was loaded.
+            raise SystemExit(130) from None
 
 
 def run_foreground(

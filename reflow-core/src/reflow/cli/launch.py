@@ -11,7 +11,7 @@ import typer
 
 from reflow.cli.layout import near
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
-from reflow.cli.program import INTERRUPTED, RUN_FAILED
+from reflow.cli.program import RUN_FAILED, interrupted_by
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped, watch
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.results import last_results, steps_after_success, success_lines
@@ -245,10 +245,10 @@ def _in_foreground(
                 on_start=announce,
                 on_progress=progress.show,
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         for run in started:
             say_stopped(run, runs.command)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupted_by(interruption)) from None
     status = run.status(as_dict=True)
     if run.state is RunState.SUCCESS:
         graph = workflow.graph()

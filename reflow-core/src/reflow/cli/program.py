@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,8 @@ from reflow.mistakes import DEBUG_VARIABLE
 OK = 0
 RUN_FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
+_SIGNALS = 128
+INTERRUPTED = _SIGNALS + signal.SIGINT
 
 
 def new_app(help: str, **more: Any) -> typer.Typer:
@@ -46,8 +48,10 @@ def execute(
         try:
             app = build()
             result = app(list(args) or ["--help"], prog_name=name, standalone_mode=False, obj=obj)
-        except (typer.Abort, KeyboardInterrupt):
+        except typer.Abort:
             return INTERRUPTED
+        except KeyboardInterrupt as interruption:
+            return interrupted_by(interruption)
         except Exception as error:
             message = _mistake(error)
             if message is None or os.environ.get(DEBUG_VARIABLE):
@@ -56,6 +60,11 @@ def execute(
                 screen(stderr=True).put([Text.assemble(("error: ", "bold red"), message)])
             return WRONG_USAGE
     return result if isinstance(result, int) else OK
+
+
+def interrupted_by(interruption: KeyboardInterrupt) -> int:
+    """The exit code of a command that was interrupted: 128 and the signal's number."""
+    return _SIGNALS + int(getattr(interruption, "signal", signal.SIGINT))
 
 
 def _mistake(error: Any) -> str | None:

@@ -10,7 +10,7 @@ import typer
 from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
 from reflow.cli.logs import logs
-from reflow.cli.program import INTERRUPTED
+from reflow.cli.program import interrupted_by
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
@@ -22,6 +22,7 @@ from reflow.errors import UsageError
 from reflow.model.states import RunState
 
 if TYPE_CHECKING:
+    from reflow.model.records import RunRecord
     from reflow.run import Run
 
 SHOWN_RUNS = 10
@@ -110,9 +111,9 @@ def retry(
     try:
         with Progress(console, STOPS_THE_RUN) as progress:
             instances = run.retry(task=task, on_progress=progress.show)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         say_stopped(run, source.command)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupted_by(interruption)) from None
     if not instances:
         console.say(f"{run.run_id}: nothing to retry; the run is {run.state}")
         return
@@ -157,12 +158,21 @@ def runs(
     json: Json = False,
 ) -> None:
     """List runs, the newest first."""
+    from reflow.engine.heal import end_abandoned
+
     source, console = runs_of(context), screen()
     # One more than is shown tells whether there are more.
     limit = None if every else last + 1
-    found = source.store.list_runs(
-        graph_name=source.workflow_name, limit=limit, since=since, until=until, status=state
-    )
+
+    def listed() -> list[RunRecord]:
+        return source.store.list_runs(
+            graph_name=source.workflow_name, limit=limit, since=since, until=until, status=state
+        )
+
+    found = listed()
+    abandoned = [record for record in found if end_abandoned(source.store, record)]
+    if abandoned:
+        found = listed()
     shown = found if every else found[:last]
     if json:
         put_json([record_as_dict(record) for record in shown])

@@ -11,7 +11,11 @@ LONGEST_WAIT = 0.5
 """Seconds after which a dispatcher looks for what people have asked."""
 
 
-def drive(dispatcher: Dispatcher, after_step: Callable[[], None] = lambda: None) -> None:
+def drive(
+    dispatcher: Dispatcher,
+    after_step: Callable[[], None] = lambda: None,
+    on_interrupt: Callable[[], None] = lambda: None,
+) -> None:
     """Take steps until the run has ended and the lease is let go.
 
     Ctrl-C cancels the run: what runs is told to end, and `KeyboardInterrupt` goes on upwards.
@@ -19,6 +23,7 @@ def drive(dispatcher: Dispatcher, after_step: Callable[[], None] = lambda: None)
     try:
         _take_steps(dispatcher, after_step)
     except KeyboardInterrupt:
+        on_interrupt()
         dispatcher.cancel()
         _take_steps(dispatcher, after_step)
         raise

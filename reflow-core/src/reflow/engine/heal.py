@@ -10,7 +10,7 @@ from reflow.engine.give_up import give_up
 from reflow.engine.lease import let_go, take, take_from, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
 from reflow.engine.ownership import may_end, own_settings
-from reflow.engine.process import boot_id
+from reflow.engine.process import boot_id, provably_dead
 from reflow.engine.settings import RunSettings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import ForeignRunError, NotFoundError, ReflowError
@@ -34,6 +34,18 @@ def heal(store: Store, record: RunRecord) -> list[str]:
     except (ReflowError, OSError) as error:
         # Whoever only wants to look at the run is to see it all the same.
         return [f"the run cannot be dispatched from here: {error}"]
+
+
+def end_abandoned(store: Store, record: RunRecord) -> bool:
+    """Record the end of a foreground run whose process was killed; whether it has ended so."""
+    if record.state.final or record.executor not in FOREGROUND_EXECUTORS:
+        return False
+    owner = store.lease(record.run_id).owner
+    # Without an owner it may have begun just now.
+    if owner is None or not provably_dead(owner):
+        return False
+    heal(store, record)
+    return store.run(record.run_id).state.final
 
 
 def _heal(store: Store, record: RunRecord) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from reflow.engine.echo import EchoCapture
@@ -37,10 +37,18 @@ class InlineExecutor:
     name = "inline"
     capabilities = Capabilities(dispatch_jobs=False, volatile=True, begin_time=False)
 
-    def __init__(self, run: RunSettings, tasks: Mapping[str, TaskSpec], codecs: Codecs) -> None:
+    def __init__(
+        self,
+        run: RunSettings,
+        tasks: Mapping[str, TaskSpec],
+        codecs: Codecs,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`interrupted` tells that no element is to be begun any more."""
         self._run = run
         self._tasks = tasks
         self._codecs = codecs
+        self._interrupted = interrupted
         self._queue: deque[tuple[JobHandle, WaveLayout, deque[int]]] = deque()
         self._current: tuple[WaveLayout, Execution, SegmentWriter] | None = None
         self._capture = EchoCapture(run.layout.root)
@@ -97,7 +105,7 @@ class InlineExecutor:
         home, until = self._run.working_directory, time.monotonic() + BATCH_SECONDS
         try:
             with self._capture.streams():
-                while positions and time.monotonic() < until:
+                while positions and time.monotonic() < until and not self._interrupted():
                     try:
                         writer.append(self._run_one(execution, positions.popleft()))
                     finally:

@@ -12,6 +12,7 @@ from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import FlowRef, Workflow, locate
 from reflow.engine.give_up import cannot_dispatch, give_up
 from reflow.engine.inline import InlineExecutor
+from reflow.engine.interruptions import Interruptions
 from reflow.engine.lease import take, working_under
 from reflow.engine.observe import tell_run
 from reflow.engine.opened import dispatcher_of
@@ -98,10 +99,9 @@ def run_here(
     if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
         raise ParameterError(f"max_workers must be a whole number from 1, not {max_workers!r}")
     graph = workflow.graph()
-    settings = create_run(
-        workflow.store,
-        graph,
-        lambda: draft(
+
+    def drafted() -> RunSettings:
+        return draft(
             workflow,
             graph,
             wanted,
@@ -109,11 +109,13 @@ def run_here(
             executor_settings={"workers": max_workers},
             flow=lambda: _flow_for(workflow, max_workers),
             on_error=on_error,
-        ),
-    )
-    tell_run(settings, RunState.RUNNING)
-    on_start(settings.run_id)
-    drive_here(workflow.store, settings, graph, _lease_of_new(workflow, settings), on_progress)
+        )
+
+    with Interruptions() as interruptions:
+        interruptions.hold_back()
+        settings = create_run(workflow.store, graph, drafted)
+        lease = _lease_of_new(workflow, settings)
+        _drive_here(workflow.store, settings, graph, lease, interruptions, on_start, on_progress)
     return settings.run_id
 
 
@@ -140,21 +142,38 @@ def drive_here(
     lease: Lease,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Dispatch a run of `run_local` to its end."""
-    workers = settings.executor_settings["workers"]
-    assert isinstance(workers, int)
-    executor: Executor
-    if settings.executor == "inline":
-        executor = InlineExecutor(settings, graph.tasks, plugin_codecs())
-    else:
-        executor = PoolExecutor(settings, workers)
+    """Dispatch a run of `run_local` once more, to its end."""
+    with Interruptions() as interruptions:
+        _drive_here(store, settings, graph, lease, interruptions, None, on_progress)
+
+
+def _drive_here(
+    store: Store,
+    settings: RunSettings,
+    graph: Graph,
+    lease: Lease,
+    interruptions: Interruptions,
+    on_start: Callable[[str], None] | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
     try:
-        with closing(executor), working_under(store, lease):
-            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
-            drive(dispatcher, lambda: _report(dispatcher, on_progress))
+        with working_under(store, lease):
+            interruptions.let_through()
+            if on_start is not None:
+                tell_run(settings, RunState.RUNNING)
+                on_start(settings.run_id)
+            with closing(_executor_here(settings, graph, interruptions)) as executor:
+                dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+
+                def after_step() -> None:
+                    interruptions.check()
+                    _report(dispatcher, on_progress)
+
+                drive(dispatcher, after_step, interruptions.end)
     except (LeaseLostError, StoreError):
         raise
     except KeyboardInterrupt:
+        interruptions.end()
         _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
         raise
     except BaseException as error:
@@ -163,6 +182,17 @@ def drive_here(
         if isinstance(error, OSError):
             raise RunFailedError(f"run {settings.run_id} failed: {said}") from error
         raise
+
+
+def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interruptions) -> Executor:
+    """Who runs elements here; a signal that hurries ends its processes."""
+    if settings.executor == "inline":
+        return InlineExecutor(settings, graph.tasks, plugin_codecs(), lambda: interruptions.told)
+    workers = settings.executor_settings["workers"]
+    assert isinstance(workers, int)
+    executor = PoolExecutor(settings, workers)
+    interruptions.hurry = executor.kill_told
+    return executor
 
 
 def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: str) -> None:

@@ -68,6 +68,8 @@ class _Worker:
     told: tuple[int, int] | None = None
     """What it was told to end."""
     kill_at: float = 0.0
+    was_told: bool = False
+    """Whether it was ever sent a signal, which what it has started may have survived."""
 
 
 class PoolExecutor:
@@ -151,6 +153,7 @@ class PoolExecutor:
             if at is not None and at[0] == wave.number and at[1] in chosen:
                 self._slots.tell(worker.number, at)
                 worker.told, worker.kill_at = at, time.monotonic() + KILL_AFTER
+                worker.was_told = True
                 end_group(worker.process.pid, signal.SIGTERM)
         self._feed()
 
@@ -169,12 +172,20 @@ class PoolExecutor:
         self._audit()
         self._feed()
 
+    def kill_told(self) -> None:
+        """End at once whatever was told to end."""
+        for worker in self._workers.values():
+            worker.kill_at = 0.0
+            if worker.was_told:
+                end_group(worker.process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End the workers: those that are idle at once, those that run by a signal."""
         os.close(self._tokens_write)
         for worker in self._workers.values():
             if self._at(worker) is not None:
                 self._slots.tell(worker.number, None)
+                worker.was_told = True
                 end_group(worker.process.pid, signal.SIGTERM)
         until = time.monotonic() + KILL_AFTER
         for worker in self._workers.values():
@@ -183,6 +194,9 @@ class PoolExecutor:
             except subprocess.TimeoutExpired:
                 end_group(worker.process.pid, signal.SIGKILL)
                 worker.process.wait()
+            if worker.was_told:
+                # What it had started may not have listened.
+                end_group(worker.process.pid, signal.SIGKILL)
             os.close(worker.descriptor)
         self._workers.clear()
         self._selector.close()

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -60,8 +61,14 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
             start_new_session=True,
         )
     take_for(store, settings.run_id, process.pid)
-    # It is nobody's child from now on: no one waits for it.
+    # It outlives this process, or this process its end: then nothing must be left of it.
+    threading.Thread(target=_await_end, args=(process.pid,), daemon=True).start()
     process.returncode = 0
+
+
+def _await_end(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -29,6 +30,22 @@ def start_of(pid: int) -> int | None:
     # The command's name may hold blanks and brackets; the state follows the last bracket.
     fields = text[text.rindex(")") + 2 :].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def descendants_in_group() -> set[int]:
+    """What has come of this process, lives, and is in its process group still."""
+    parents: dict[int, int] = {}
+    group = os.getpgrp()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            text = (folder / "stat").read_text()
+            state, parent, own_group = text[text.rindex(")") + 2 :].split(maxsplit=3)[:3]
+            if state not in "ZX" and int(own_group) == group:
+                parents[int(folder.name)] = int(parent)
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
 
 
 def process_id() -> str:

@@ -188,9 +188,7 @@ class Submitter:
         places = most - taken
         # Places stay free for the watchdogs, and one for the follow-up of each wave.
         free = max(0, places - most_watchdogs(most))
-        largest = self._limit().max_array_size or free
-        full, rest = divmod(free, largest + 1)
-        room = full * largest + max(0, rest - 1)
+        room = elements_that_fit(free, self._limit().max_array_size)
         outstanding = self._image.outstanding()
         if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
             # More places come free while those run: better few waves than many.
@@ -211,7 +209,7 @@ class Submitter:
         return int(self._watched) + bool(os.environ.get("REFLOW_NATIVE_ID"))
 
     def _refuse_all(self, ready: Sequence[Instance]) -> bool:
-        most = self._limit().max_submit_jobs or self._max_submit_jobs
+        most = self._most_places
         for instance in ready:
             outcome = Outcome(
                 task=instance.task,
@@ -438,6 +436,13 @@ class Submitter:
         self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
             self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+
+
+def elements_that_fit(places: int, largest: int | None) -> int:
+    """How many elements fit into places of the queue beside one follow-up for each array."""
+    array = largest or max(places, 1)
+    full, rest = divmod(places, array + 1)
+    return full * array + max(0, rest - 1)
 
 
 def scaled(resources: Resources, mem: float, time: float) -> Resources:

@@ -1,0 +1,142 @@
+"""How many elements may be submitted where places in the queue are few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reflow.engine.image import TaskImage
+from reflow.engine.settings import RunSettings
+from reflow.engine.submit import Submitter, elements_that_fit
+from reflow.errors import SchedulerUnavailableError
+from reflow.model.jobs import Capabilities, Limits
+
+from tests.unit.engine.tasks import task
+
+FAR_MORE = "P" * 1000
+
+
+class Site:
+    """A scheduler that only tells its limits."""
+
+    capabilities = Capabilities()
+
+    def __init__(self, limits: Limits | None) -> None:
+        self._limits = limits
+        self.asked = 0
+
+    def limits(self) -> Limits:
+        self.asked += 1
+        if self._limits is None:
+            raise SchedulerUnavailableError("it is away")
+        return self._limits
+
+
+def submitter_at(
+    site: Site, tasks: list[TaskImage], waves: int = 0, most: int | None = None
+) -> Submitter:
+    image: Any = SimpleNamespace(
+        outstanding=lambda: sum(one.active for one in tasks), waves=dict.fromkeys(range(waves))
+    )
+    settings = RunSettings(
+        run_id="tide-20261122-a1b2",
+        workflow="tide",
+        run_dir=Path("/scratch/tide"),
+        store="sqlite:///m.db",
+        executor="site",
+        python="python3",
+        working_directory=Path("/scratch"),
+        flow=None,
+        parameters={},
+        config={} if most is None else {"max_submit_jobs": most},
+    )
+    nothing: Any = None
+    return Submitter(image, settings, site, nothing, lambda: None)  # type: ignore[arg-type]
+
+
+def room(limits: Limits | None, one: TaskImage, waves: int = 0, most: int | None = None) -> int:
+    return submitter_at(Site(limits), [one], waves, most)._room(one)
+
+
+@given(places=st.integers(0, 300), largest=st.none() | st.integers(1, 50))
+def test_elements_and_the_follow_ups_of_their_arrays_fill_the_places_and_no_more(
+    places: int, largest: int | None
+) -> None:
+    def taken(elements: int) -> int:
+        return elements + -(-elements // (largest or max(elements, 1)))
+
+    fit = elements_that_fit(places, largest)
+    assert fit == 0 or taken(fit) <= places
+    assert taken(fit + 1) > places
+
+
+def test_where_nobody_limits_the_queue_all_go_at_once() -> None:
+    assert room(Limits(), task("t", FAR_MORE)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("limits", "most", "expected"),
+    [
+        # Three places for watchdogs, one for the follow-up.
+        (Limits(max_submit_jobs=100), None, 96),
+        (Limits(), 100, 96),
+        # The smaller of two limits holds.
+        (Limits(max_submit_jobs=100), 50, 46),
+        (Limits(max_submit_jobs=50), 100, 46),
+        # What others have in the queue is not free.
+        (Limits(max_submit_jobs=100, queued_jobs=60), None, 36),
+        # Each array has a follow-up.
+        (Limits(max_submit_jobs=100, max_array_size=10), None, 88),
+        # Fewer watchdogs where places are few.
+        (Limits(max_submit_jobs=6), None, 3),
+        (Limits(max_submit_jobs=4), None, 2),
+    ],
+)
+def test_places_are_kept_free_for_the_jobs_that_dispatch(
+    limits: Limits, most: int | None, expected: int
+) -> None:
+    assert room(limits, task("t", FAR_MORE), most=most) == expected
+
+
+def test_the_runs_own_jobs_are_counted_where_the_scheduler_does_not_count_them_yet() -> None:
+    one = task("t", "Q" * 60 + FAR_MORE)
+    assert room(Limits(max_submit_jobs=100), one, waves=1) == 100 - 60 - 1 - 3 - 1
+
+
+def test_a_few_free_places_are_left_until_more_are_free() -> None:
+    assert room(Limits(max_submit_jobs=100), task("t", "Q" * 80 + FAR_MORE), waves=1) == 0
+    # All the rest fits: nothing is gained by waiting.
+    assert room(Limits(max_submit_jobs=100), task("t", "Q" * 80 + "P" * 10), waves=1) == 15
+
+
+@pytest.mark.parametrize(("limit", "queued", "expected"), [(3, 1, 1), (2, 0, 1), (5, 4, 1)])
+def test_one_element_goes_where_nothing_else_would_go_on(
+    limit: int, queued: int, expected: int
+) -> None:
+    limits = Limits(max_submit_jobs=limit, queued_jobs=queued)
+    assert room(limits, task("t", FAR_MORE)) == expected
+
+
+def test_a_full_queue_is_said_and_tried_again() -> None:
+    one = task("t", FAR_MORE)
+    site = Site(Limits(max_submit_jobs=50, queued_jobs=50))
+    submitter = submitter_at(site, [one])
+    assert submitter._room(one) == 0
+    assert submitter.deferred == "50 of 50 places in the queue are taken"
+
+
+def test_a_scheduler_that_does_not_tell_its_limits_is_given_nothing_and_asked_once() -> None:
+    one = task("t", FAR_MORE)
+    submitter = submitter_at(site := Site(None), [one])
+    assert [submitter._room(one), submitter._room(one)] == [0, 0]
+    assert submitter.deferred == "it is away"
+    assert site.asked == 1
+
+
+def test_a_throttled_task_has_one_wave_at_a_time() -> None:
+    assert room(Limits(), task("t", "QPPP", array_parallelism=2)) == 0
+    assert room(Limits(), task("t", "SPPP", array_parallelism=2)) == 4

@@ -117,6 +117,7 @@ TASK = """
         ("@wf.job(cpus=1)", "@flow.job()"),
         ('help="How many"', 'help="How many of them", short="-x"'),
         ('Annotated[int, Param(help="How many")]', "int"),
+        ('Annotated[int, Param(help="How many")]', "Annotated[int, Param(output=True)]"),
         ('Param(help="How many")', 'Result(step="before")'),
         ('Workflow("w")', 'Workflow("v")'),
     ],

@@ -16,15 +16,16 @@ FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 
 
-def make_folder(folder: Path, exist_ok: bool = True) -> None:
+def make_folder(folder: Path, exist_ok: bool = True, parents: bool = True) -> None:
     """Make a folder, and those above it. Raises `OSError`."""
     try:
         folder.mkdir(FOLDER_MODE)
     except FileNotFoundError:
-        if folder.parent == folder:
+        if not parents or folder.parent == folder:
             raise
         make_folder(folder.parent)
-        make_folder(folder, exist_ok)
+        # Some file systems go on saying so of whatever is not there.
+        make_folder(folder, exist_ok, parents=False)
     except OSError:
         # That it is there some file systems say only after that nothing may be made in it.
         if not (exist_ok and folder.is_dir()):

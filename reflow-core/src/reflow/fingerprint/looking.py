@@ -125,7 +125,14 @@ class Looks:
             return replace(missing, kind="file")
         if self._opening:
             status = _opened(way.real, status)
-        state = replace(missing, kind="file", size=status.st_size, newest=status.st_mtime_ns)
+        state = State(
+            missing.place,
+            self._mode,
+            "file",
+            missing.links,
+            size=status.st_size,
+            newest=status.st_mtime_ns,
+        )
         if self._mode == "stat":
             return state
         stamp = stamp_of([status])

@@ -13,13 +13,13 @@ import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from reflow.errors import StoredValueError
 from reflow.model.json import Json
+from reflow.model.tasks import FILES_MODES, FilesMode
 
-Mode: TypeAlias = Literal["stat", "content", "exists"]
-"""Whether sizes and times count, the contents, or only whether there is anything."""
+Mode: TypeAlias = FilesMode
 Kind: TypeAlias = Literal["file", "folder", "other", "missing", "large", "unreadable"]
 
 PRECISIONS = (1, 100, 1_000, 1_000_000, 1_000_000_000)
@@ -160,6 +160,7 @@ class State:
 
 
 _FIELDS = fields(State)
+_MODES = frozenset(FILES_MODES)
 _KIND_WORDS: Mapping[Kind, str] = {
     "file": "a file",
     "folder": "a folder",
@@ -175,16 +176,18 @@ def _listed(value: Any) -> Json:
 
 
 def _read(data: Any) -> State:
-    assert data["mode"] in get_args(Mode)
-    assert data["kind"] in get_args(Kind)
     values = dict(data)
-    values["links"] = tuple((str(path), str(text)) for path, text in data.get("links", ()))
-    values["times"] = tuple(str(digest) for digest in data.get("times", ()))
+    if "links" in values:
+        values["links"] = tuple((str(path), str(text)) for path, text in values["links"])
+    if "times" in values:
+        values["times"] = tuple(map(str, values["times"]))
     state = State(**values)
-    for name in ("place", "digest", "content", "stamp", "reason"):
-        assert isinstance(getattr(state, name), str)
-    for number in (state.entries, state.size, state.precision, state.newest or 0):
-        assert isinstance(number, int)
+    assert state.mode in _MODES
+    assert state.kind in _KIND_WORDS
+    texts = (state.place, state.digest, state.content, state.stamp, state.reason)
+    assert set(map(type, texts)) == {str}
+    numbers = (state.entries, state.size, state.precision, state.newest or 0)
+    assert set(map(type, numbers)) == {int}
     if state.kind == "folder" and state.mode == "stat":
         assert len(state.times) == len(PRECISIONS)
         assert 0 <= state.precision < len(PRECISIONS)

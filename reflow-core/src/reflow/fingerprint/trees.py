@@ -147,6 +147,9 @@ class _Walk:
         self.times: list[int] = []
         self._uncounted = uncounted
         self._store_files = uncounted.store_files()
+        self._waiting: list[str] = []
+        """Folders around the one at hand that count only if something in them does: one that holds
+        runs and nothing else does not."""
         self._look = look
         self._seen = seen
         self._at_most = at_most
@@ -177,14 +180,20 @@ class _Walk:
             for name, kind in others.items()
             if not stat.S_ISDIR(kind)
         ]
-        # A folder counts by being counted here; one that holds a run and nothing else does not.
-        if files or others or not is_run:
-            self.entries += len(files) + len(lines) + bool(relative)
-            self.digest.update(os.fsencode(f"{relative}\0{len(lines)}\0{''.join(lines)}"))
-            self._add(relative, files)
+        while self._waiting and not relative.startswith(self._waiting[-1]):
+            self._waiting.pop()
+        if files or lines or not (below or is_run):
+            for around in self._waiting:
+                self._add(around, [], {})
+            self._waiting.clear()
+            self._add(relative, lines, files)
+        else:
+            self._waiting.append(relative)
         return below
 
-    def _add(self, relative: str, files: Mapping[str, os.stat_result]) -> None:
+    def _add(self, relative: str, lines: list[str], files: Mapping[str, os.stat_result]) -> None:
+        self.entries += len(files) + len(lines) + bool(relative)
+        self.digest.update(os.fsencode(f"{relative}\0{len(lines)}\0{''.join(lines)}"))
         sizes = array("q", map(_size_of, files.values()))
         self.digest.update(os.fsencode(f"{len(sizes)}\0{'/'.join(files)}/"))
         self.digest.update(sizes.tobytes())

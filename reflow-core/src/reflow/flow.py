@@ -64,8 +64,9 @@ class Flow:
         `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to wait for.
         `version` stands for the source in the cache's key, `cache=False` always runs, `verify`
         is asked about a cached result under `verify=True`, `files` is how files count (`"stat"`,
-        `"content"` or `"exists"`). `retries` counts further tries, which
-        `retry_mem` and `retry_time` give more of what ran out.
+        `"content"` or `"exists"`). `ignore` names top-level variables that the source does not
+        count by. `retries` counts further tries, which `retry_mem` and `retry_time` give more of
+        what ran out.
 
         Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
         used, `DefinitionError` for a name that is taken or cannot be one.
@@ -265,6 +266,7 @@ class _Entry:
             cache=options.cache,
             verify=options.verify,
             files=options.files,
+            ignore=options.ignore,
             retries=options.retries,
             retry_mem=options.retry_mem,
             retry_time=options.retry_time,

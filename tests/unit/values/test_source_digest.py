@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.values.source import source_digest
+from reflow.values.source import Survey, source_digest
 
 from tests.unit.values.projects import Digests, loaded, write
 
@@ -346,15 +346,14 @@ def test_a_function_made_by_a_factory_counts_with_what_it_was_given(digest: Dige
     assert digest(flow) != digest(flow.replace("x + n", "x - n"))
 
 
-def test_a_constant_that_is_computed_counts_by_how_it_is_computed(digest: Digests) -> None:
+def test_a_constant_that_is_computed_counts_by_its_value(digest: Digests) -> None:
     flow = """
-        import os, time
+        import os
         def root(): return os.environ.get("NO_SUCH_VARIABLE", "/a")
         ROOT = root()
-        STARTED = time.time_ns()
-        def task(x): return ROOT, STARTED
+        def task(x): return ROOT
     """
-    assert digest(flow) == digest(flow)
+    assert digest(flow) == digest(flow.replace("= root()", "= max(['/a'])"))
     assert digest(flow) != digest(flow.replace('"/a"', '"/b"'))
 
 
@@ -878,3 +877,180 @@ def test_of_two_star_imports_the_last_one_wins(digest: Digests) -> None:
         return digest(flow, first=f"N = {first}", second=f"N = {second}")
 
     assert of(1, 2) == of(3, 2) != of(3, 4)
+
+
+# -- values made at import ----------------------------------------------------------------------
+PLAIN_VALUES = {
+    "text": "os.environ['SEEN']",
+    "a number": "float(os.environ['SEEN'])",
+    "nested": "{'a': [(1, {os.environ['SEEN']})]}",
+    "a date": "datetime.date(2026, 1, int(os.environ['SEEN']))",
+    "a path": "pathlib.Path(os.environ['SEEN'])",
+    "an array": "numpy.arange(3) * int(os.environ['SEEN'])",
+    "a number of numpy's": "numpy.float32(os.environ['SEEN'])",
+    "a namespace": "types.SimpleNamespace(a=os.environ['SEEN'])",
+    "a named tuple": "Pair(1, os.environ['SEEN'])",
+    "a dataclass": "Setting(os.environ['SEEN'])",
+    "an array in a dataclass": "Setting([numpy.ones(int(os.environ['SEEN']))])",
+}
+MAKING_VALUES = """
+    import collections, dataclasses, datetime, os, pathlib, types
+    import numpy
+    Pair = collections.namedtuple("Pair", "a b")
+    @dataclasses.dataclass
+    class Setting:
+        value: object
+        def doubled(self): return 2 * self.value
+    VALUE = {value}
+    def task(): return VALUE
+"""
+
+
+@pytest.mark.parametrize("value", PLAIN_VALUES.values(), ids=PLAIN_VALUES.keys())
+def test_a_value_made_at_import_counts(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        return digest(MAKING_VALUES.replace("{value}", value))
+
+    assert of("1") == of("1")
+    assert of("1") != of("2")
+
+
+def test_type_shape_and_kind_of_an_array_count(digest: Digests) -> None:
+    values = ("numpy.zeros(4)", "numpy.zeros((2, 2))", "numpy.zeros(8, 'f4')", "[0.0] * 4")
+    assert len({digest(MAKING_VALUES.replace("{value}", value)) for value in values}) == 4
+
+
+def test_the_methods_of_a_class_in_a_value_count(digest: Digests) -> None:
+    flow = MAKING_VALUES.replace("{value}", "[Setting(int('1'))]")
+    assert digest(flow) != digest(flow.replace("2 * self", "3 * self"))
+
+
+def test_a_value_in_another_module_counts(digest: Digests, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        helper = "import os\nMODE = os.environ['SEEN']\nOTHER = os.environ['SEEN']"
+        return digest("import helper\ndef task(): return helper.MODE", helper=helper)
+
+    assert of("a") == of("a") != of("b")
+
+
+@pytest.mark.parametrize("name", ["LIMIT", "NEW"])
+def test_an_attribute_that_another_module_sets_counts(digest: Digests, name: str) -> None:
+    def of(value: int) -> str:
+        flow = f"import settings\nsettings.{name} = {value}\nfrom steps import task"
+        steps = f"import settings\ndef task(): return settings.{name}"
+        return digest(flow, settings="LIMIT = 1", steps=steps)
+
+    assert of(5) == of(5) != of(66)
+
+
+MEMORIES = {
+    "global": "def change():\n    global MEMORY\n    MEMORY = 1",
+    "an item": "def change(): MEMORY['a'] = 1",
+    "an item's item": "def change(): MEMORY['a']['b'] = 1",
+    "a deleted item": "def change(): del MEMORY['a']",
+    "an attribute": "def change(): MEMORY.a = 1",
+    "a method": "def change(): MEMORY.update(a=1)",
+    "a method of an item": "def change(): MEMORY.get('a').append(1)",
+    "a task's own": "def task():\n    MEMORY['a'] = 1\n    return MEMORY",
+    "a method of a class": "class C:\n    def change(self): MEMORY['a'] = 1",
+}
+
+
+@pytest.mark.parametrize("changing", MEMORIES.values(), ids=MEMORIES.keys())
+def test_a_name_that_functions_change_counts_by_its_statements(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch, changing: str
+) -> None:
+    def of(seen: str, statement: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        text = f"import os\nMEMORY = {statement}\ndef task(): return MEMORY\n{changing}"
+        return digest(text)
+
+    assert of("a", "{os.environ['SEEN']: 1}") == of("b", "{os.environ['SEEN']: 1}")
+    assert of("a", "{os.environ['SEEN']: 1}") != of("a", "{os.environ['SEEN']: 2}")
+
+
+def test_a_memory_of_another_module_is_told_by_the_functions_on_the_way(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(seen: str, changing: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        helper = "import os\nCACHE = {os.environ['SEEN']: 1}"
+        flow = f"import helper\ndef note(): {changing}\ndef task(): return note(), helper.CACHE"
+        return digest(flow, helper=helper)
+
+    assert of("a", "helper.CACHE['x'] = 1") == of("b", "helper.CACHE['x'] = 1")
+    assert of("a", "...") != of("b", "...")
+
+
+def test_a_local_that_is_changed_makes_no_memory_of_the_global_of_its_name(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        flow = """
+            import os
+            VALUES = [os.environ["SEEN"]]
+            def other(VALUES): VALUES.append(1)
+            def task(): return VALUES
+        """
+        return digest(flow)
+
+    assert of("a") != of("b")
+
+
+def test_values_that_are_not_plain_or_too_large_count_by_their_statements(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(seen: str, value: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        return digest(f"import os\nVALUE = {value}\ndef task(): return VALUE")
+
+    for value in ("iter([os.environ['SEEN']])", "os.environ['SEEN'] * 10_000_001"):
+        assert of("a", value) == of("b", value) != of("a", f"[{value}]")
+
+
+def test_what_is_ignored_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = write(
+        tmp_path,
+        {
+            "flow.py": "import os, places\nSCRATCH = os.environ['SEEN']\n"
+            "def task(): return SCRATCH, places.TMP",
+            "places.py": "import os\nTMP = os.environ['SEEN']",
+        },
+    )
+
+    def of(seen: str, *ignored: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        with loaded(flow / "flow.py") as module:
+            return Survey([module.task]).look_at(module.task, ignored).digest
+
+    assert of("a", "SCRATCH", "TMP") == of("b", "SCRATCH", "TMP")
+    assert of("a", "SCRATCH", "places.TMP") == of("b", "SCRATCH", "places.TMP")
+    assert of("a", "SCRATCH") != of("b", "SCRATCH")
+    assert of("a", "SCRATCH", "flow.TMP") != of("b", "SCRATCH", "flow.TMP")
+
+
+def test_what_a_task_is_made_of_is_told_piece_by_piece(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "flow.py": "import settings\nclass Kind: ...\ndef helper(): return Kind\n"
+            "LOCK = iter([])\ndef task(): return helper(), settings.FACTOR, LOCK",
+            "settings.py": "FACTOR = float('2')",
+        },
+    )
+    with loaded(folder / "flow.py") as module:
+        source = Survey([module.task]).look_at(module.task)
+    found = {(each.kind, Path(each.file).name, each.name) for each in source.definitions}
+    assert found == {
+        ("function", "flow.py", "task"),
+        ("function", "flow.py", "helper"),
+        ("class", "flow.py", "Kind"),
+        ("constant", "flow.py", "LOCK"),
+    }
+    [value] = source.values
+    assert (value.file, value.name, value.shown) == (str(folder / "settings.py"), "FACTOR", "2.0")

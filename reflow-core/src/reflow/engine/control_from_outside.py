@@ -16,6 +16,7 @@ from reflow.engine.layout import RunLayout
 from reflow.engine.lease import holder_lives, take, working_under
 from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, graph_of
 from reflow.engine.ownership import may_end, own_settings
+from reflow.engine.retake import retake_source
 from reflow.engine.settings import RunSettings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import (
@@ -64,6 +65,8 @@ def ask(
     except ForeignRunError as error:
         store.add_request(record.run_id, kind, task, uid=os.geteuid())
         raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
+    if kind is RequestKind.RETRY:
+        retake_source(settings, graph)
     store.add_request(record.run_id, kind, task, uid=os.geteuid())
     if not holder_lives(store, record.run_id):
         _dispatch(store, settings, graph, on_progress)

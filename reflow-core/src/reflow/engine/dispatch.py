@@ -14,7 +14,6 @@ from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import Watchdog
 from reflow.engine.control import cancel, cancel_jobs, carry_out, handles_of, stop
-from reflow.engine.execute import code_of
 from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
@@ -23,6 +22,7 @@ from reflow.engine.looks import RunLooks
 from reflow.engine.plan import Plan, make_plan
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
+from reflow.engine.source import RunSource
 from reflow.engine.submit import Submitter
 from reflow.engine.wave import WaveSpec
 from reflow.errors import DefinitionError, SchedulerUnavailableError
@@ -84,7 +84,7 @@ class Dispatcher:
         """Seconds until the next element is due that has to wait before it is tried again."""
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
-        self._code: dict[str, str] = {}
+        self._source: RunSource | None = None
         self.image = RunImage(store, settings.run_id, graph)
         whole = Config.from_dict(settings.config)
         config = whole.dispatch
@@ -204,6 +204,9 @@ class Dispatcher:
         self.commit()
         cancel_jobs(self.executor, ending)
         if retried:
+            # Whoever asked has taken the source anew.
+            self._source = None
+            self._arguments.clear()
             self.on_retry()
 
     def _allowed_requests(self) -> list[RequestRecord]:
@@ -372,9 +375,9 @@ class Dispatcher:
         return arguments
 
     def _code_of(self, task: TaskImage) -> str:
-        if task.name not in self._code:
-            self._code[task.name] = code_of(task.spec, self.settings)
-        return self._code[task.name]
+        if self._source is None:
+            self._source = RunSource.read(self.settings.layout)
+        return self._source.code[task.name]
 
     # -- ends ------------------------------------------------------------------------------
     def _skip(self, task: TaskImage) -> None:

@@ -14,6 +14,7 @@ from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
+from reflow.engine.source import RunSource, is_other_source, other_values
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
@@ -23,20 +24,10 @@ from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpe
 from reflow.scratch import enter as enter_scratch
 from reflow.values.codecs import Codecs
 from reflow.values.seal import may_refer, seal
-from reflow.values.source import source_digest
 from reflow.values.text import loads
 
 RESULT_NOT_WRITTEN = 74
 """Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
-
-
-def code_of(spec: TaskSpec, settings: RunSettings) -> str:
-    """What a task's code counts by: the author's version, or the digest of its source."""
-    if spec.version is not None:
-        # Two workflows may well have a task "prepare" of version "1".
-        return f"version {spec.version} in {settings.workflow}"
-    file = None if settings.flow is None else settings.flow.file
-    return source_digest(spec.function, file, **settings.config.get("source", {}))
 
 
 def plugin_codecs() -> Codecs:
@@ -65,6 +56,14 @@ def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) 
     raise FlowImportError(f"task {task.name!r} has no argument {argument!r} any more")
 
 
+def flow_changed(task: str, settings: RunSettings) -> FlowImportError:
+    """The error of a job that finds another source than it was planned with."""
+    return FlowImportError(
+        f"the flow changed since it was submitted: task {task!r} is not what this job was planned "
+        f"with. Type: reflow retry {settings.run_id}"
+    )
+
+
 class Execution:
     """A wave made ready to run: its function is loaded and its shared arguments decoded."""
 
@@ -75,13 +74,10 @@ class Execution:
         spec: WaveSpec,
         tasks: Mapping[str, TaskSpec],
         codecs: Codecs,
+        differences: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Raises `FlowImportError` where the flow is not the one that the wave was planned with."""
-        if spec.task not in tasks or code_of(tasks[spec.task], settings) != spec.code:
-            raise FlowImportError(
-                f"the flow changed since it was submitted: task {spec.task!r} is not what this "
-                f"job was planned with. Type: reflow retry {settings.run_id}"
-            )
+        """`differences` are notes on values of this process that those submitted differ from."""
+        self._differences = tuple(differences)
         self.settings = settings
         self.spec = spec
         self._task = tasks[spec.task]
@@ -161,6 +157,8 @@ class Execution:
             ended_at=time.time(),
             native_id=native_id,
             log=log,
+            other_values=bool(self._differences),
+            notes=(*self._differences, *ended.pop("notes", ())),
             peak_memory=after.ru_maxrss * 1024,
             cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             **ended,
@@ -231,6 +229,27 @@ def _set_lineage(lineage: str | None) -> str | None:
     if lineage is not None:
         os.environ[VARIABLE] = lineage
     return outer
+
+
+def load_execution(
+    layout: WaveLayout,
+    settings: RunSettings,
+    spec: WaveSpec,
+    tasks: Mapping[str, TaskSpec],
+    codecs: Codecs,
+) -> Execution:
+    """Make a wave ready in a process that has loaded the flow by itself.
+
+    Raises `FlowImportError` where that is not the flow that the wave was planned with. Its values
+    made at import may be other ones; then its results say so.
+    """
+    source = RunSource.read(settings.layout)
+    task = tasks.get(spec.task)
+    if task is None or source.code[spec.task] != spec.code:
+        raise flow_changed(spec.task, settings)
+    if task.version is None and is_other_source(source, task, settings):
+        raise flow_changed(spec.task, settings)
+    return Execution(layout, settings, spec, tasks, codecs, [*other_values(source, spec.task)])
 
 
 def _failed(error: BaseException) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Ingest:
             self._looks.note_changes(state.place for state in Recorded.parse(record.paths).states)
 
     def _reuse(self, wave: WaveImage, spec: TaskSpec, record: ResultRecord) -> Reuse:
-        if not spec.cache or record.inputs_changed:
+        if not spec.cache or record.inputs_changed or record.other_values:
             return Reuse.NEVER
         return Reuse.LATER if self._shared_by(wave) else Reuse.NOW
 

@@ -86,6 +86,11 @@ class RunLayout:
         return self.root / "waves"
 
     @property
+    def source(self) -> Path:
+        """What the tasks count by; a retry writes it anew."""
+        return self.root / "source.json"
+
+    @property
     def cancelled(self) -> Path:
         """Exists once the whole run is cancelled; workers look before they start."""
         return self.root / "cancelled"

@@ -24,6 +24,7 @@ from reflow.engine.execute import (
     Execution,
     failure_of_all,
     interrupt_on_signals,
+    load_execution,
     plugin_codecs,
     tasks_of,
 )
@@ -166,7 +167,7 @@ class PoolWorker:
         try:
             if self._tasks is None:
                 self._tasks = tasks_of(self._settings)
-            return Execution(layout, self._settings, spec, self._tasks, self._codecs)
+            return load_execution(layout, self._settings, spec, self._tasks, self._codecs)
         except (ReflowError, OSError) as error:
             return _Broken(spec, InputReader(layout.inputs), error)
 

@@ -9,13 +9,14 @@ from typing import Any
 from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
-from reflow.engine.execute import annotation_of, code_of
+from reflow.engine.execute import annotation_of
 from reflow.engine.image import RunImage, TaskImage
 from reflow.engine.looks import RunLooks
 from reflow.engine.names import token
 from reflow.engine.plan import make_plan
 from reflow.engine.requests import wave_request
 from reflow.engine.settings import RunSettings
+from reflow.engine.source import RunSource, take_source
 from reflow.engine.wave import WaveSpec
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
@@ -121,14 +122,15 @@ def make_preview(
     overlay: Any = _Overlay(store, graph)
     image = RunImage(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
+    source = take_source(graph.tasks.values(), settings)
     tasks = {
         spec.name: PreviewTask(name=spec.name, array=spec.array) for spec in graph.tasks.values()
     }
     while plan := make_plan(image.tasks, 0.0):
         for task in plan.expand:
-            image.expand(task, _arguments(image, settings, task, codecs).size)
+            image.expand(task, _arguments(image, settings, task, source, codecs).size)
         for name, ready in plan.ready.items():
-            arguments = _arguments(image, settings, image.tasks[name], codecs)
+            arguments = _arguments(image, settings, image.tasks[name], source, codecs)
             _foresee(tasks[name], arguments, ready, image, cache, overlay, codecs)
     for shown in tasks.values():
         size = image.tasks[shown.name].size
@@ -170,9 +172,9 @@ def _scripts(
 
 
 def _arguments(
-    image: RunImage, settings: RunSettings, task: TaskImage, codecs: Codecs
+    image: RunImage, settings: RunSettings, task: TaskImage, source: RunSource, codecs: Codecs
 ) -> TaskArguments:
-    return TaskArguments(image, settings, task, code_of(task.spec, settings), codecs)
+    return TaskArguments(image, settings, task, source.code[task.name], codecs)
 
 
 def _foresee(

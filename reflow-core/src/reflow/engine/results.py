@@ -44,6 +44,8 @@ class ResultRecord:
     cpu_time: float | None = None
     notes: tuple[tuple[str, str], ...] = ()
     """Key and text of what the user should know of the task (`Note`)."""
+    other_values: bool = False
+    """Values that count were made at import, and are not those of the process that submitted."""
 
     def line(self) -> bytes:
         """One line of JSON."""

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,8 @@ from reflow.engine.flowref import FlowRef, Workflow, is_loading
 from reflow.engine.inputs import look_at_parameters
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
-from reflow.errors import ParameterError, ReflowError, UsageError
+from reflow.engine.source import RunSource, take_source, values_that_differ
+from reflow.errors import ParameterError, ReflowError, ReflowWarning, UsageError
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.lineage import VARIABLE, place_of
@@ -126,12 +128,15 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
     `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
     directory cannot be made.
     """
+    source: RunSource | None = None
     for _ in range(TRIES):
         settings = draft()
         if settings.layout.root.exists():
             continue
-        _make_folder(settings)
+        source = source or take_source(graph.tasks.values(), settings)
+        _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):
+            _tell_of_other_values(store, settings, source)
             return settings
         shutil.rmtree(settings.layout.root, ignore_errors=True)
     raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
@@ -161,13 +166,32 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
 
 
-def _make_folder(settings: RunSettings) -> None:
+def _tell_of_other_values(store: Store, settings: RunSettings, source: RunSource) -> None:
+    """Warn where results are not reused only because a value differs from the last run's."""
+    if settings.force:
+        return
+    records = store.list_runs(graph_name=settings.workflow, limit=2)
+    last = [record for record in records if record.run_id != settings.run_id][:1]
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        for record in last:
+            before = RunSource.read(RunLayout(record.run_dir, record.run_id))
+            for text, tasks in values_that_differ(source, before).items():
+                names = ", ".join(map(repr, tasks))
+                warnings.warn(
+                    f"{text} in {record.run_id}: so {names} cannot use its results",
+                    ReflowWarning,
+                    stacklevel=2,
+                )
+
+
+def _make_folder(settings: RunSettings, source: RunSource) -> None:
     layout = settings.layout
     try:
         for folder in (layout.root, layout.waves, layout.logs):
             make_folder(folder)
         server_time(layout.probe)
         settings.write()
+        source.write(layout)
         _point_to_newest(layout)
     except OSError as error:
         raise ReflowError(

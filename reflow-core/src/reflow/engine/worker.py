@@ -16,10 +16,10 @@ from reflow.engine.capture import flush_streams, log_descriptor, print_to, write
 from reflow.engine.claims import Claim, claim
 from reflow.engine.execute import (
     RESULT_NOT_WRITTEN,
-    Execution,
     failure_of_all,
     ignore_signals,
     interrupt_on_signals,
+    load_execution,
     plugin_codecs,
     tasks_of,
 )
@@ -74,7 +74,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     interrupt_on_signals()
     try:
         os.chdir(settings.working_directory)
-        execution = Execution(layout, settings, spec, tasks_of(settings), plugin_codecs())
+        execution = load_execution(layout, settings, spec, tasks_of(settings), plugin_codecs())
     except (ReflowError, OSError) as error:
         write_all(printed, f"reflow: {error}\n")
         return failure_of_all(record, position, error, mine.native_id, shown)

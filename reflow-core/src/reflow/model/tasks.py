@@ -99,6 +99,8 @@ class TaskSpec:
     """Called with a cached result under `verify=True`; False makes the hit a miss."""
     files: FilesMode | None = None
     """How files count, where that is not what the run says."""
+    ignore: tuple[str, ...] = ()
+    """Top-level names that the source does not count by: `SCRATCH`, or `places.SCRATCH`."""
     retries: int = 0
     retry_mem: float | None = None
     """Factor on `mem` for each retry after running out of memory."""

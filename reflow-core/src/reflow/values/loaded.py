@@ -17,10 +17,13 @@ from typing import Any
 
 from reflow.model.json import Json
 from reflow.values.bytecode import describe_code, names_used
+from reflow.values.pieces import Label, Piece, Pieces, Ref
 from reflow.values.text import dumps
-from reflow.values.written import Graph, OwnFile, WrittenCode
+from reflow.values.written import OwnFile, WrittenCode
 
 _PLAIN = (bool, float, complex, str, bytes, type(None), type(...), type(NotImplemented))
+_DEEPEST = 100
+"""Values in values, which are followed no further."""
 _NOT_WRITTEN = frozenset(
     {
         "__abstractmethods__", "__dict__", "__dataclass_fields__", "__doc__", "__firstlineno__",
@@ -32,8 +35,8 @@ _NOT_WRITTEN = frozenset(
 class LoadedValues:
     """Describes values, and through them the code they lead to."""
 
-    def __init__(self, graph: Graph, written: WrittenCode) -> None:
-        self._graph = graph
+    def __init__(self, pieces: Pieces, written: WrittenCode) -> None:
+        self._pieces = pieces
         self._written = written
         self._open: list[int] = []
         self._kept: list[object] = []  # alive, so that no identity is given to something else
@@ -53,11 +56,11 @@ class LoadedValues:
             return _name(value)
         if id(value) in self._open:
             return {"level": self._open.index(id(value))}
+        if len(self._open) == _DEEPEST:
+            return {"of": self._class(kind)}
         self._open.append(id(value))
         try:
             return self._data(value)
-        except RecursionError:
-            return {"of": self._class(kind)}
         finally:
             self._open.pop()
 
@@ -88,14 +91,17 @@ class LoadedValues:
             return self._written.unit(file, top)
         return self._number(function, partial(self._inner_function, function, file))
 
-    def _inner_function(self, function: FunctionType, file: OwnFile) -> Json:
+    def _inner_function(self, function: FunctionType, file: OwnFile, piece: Piece) -> Json:
         """A function made inside another, or a lambda: its code and what it was given there."""
         node = file.source.find(function.__code__)
         if node is None:
-            return self._loaded_function(function)
-        return {**self._written.describe(file, [node]), **self._given(function)}
+            return self._loaded_function(function, piece)
+        piece.label = Label(file.source.path, function.__code__.co_qualname, "function")
+        return {**self._written.describe(file, [node], piece), **self._given(function)}
 
-    def _loaded_function(self, function: FunctionType) -> Json:
+    def _loaded_function(self, function: FunctionType, piece: Piece) -> Json:
+        code = function.__code__
+        piece.label = Label(Path(code.co_filename), code.co_qualname, "function")
         names = names_used(function.__code__)
         return {
             "compiled": describe_code(function.__code__),
@@ -139,7 +145,8 @@ class LoadedValues:
             return self.contents(kind)
         return self._written.unit(file, top)
 
-    def _loaded_class(self, kind: type) -> Json:
+    def _loaded_class(self, kind: type, piece: Piece) -> Json:
+        piece.label = Label(Path(kind.__module__), kind.__qualname__, "class")
         members = {
             name: self.value(_function_of(member))
             for name, member in sorted(vars(kind).items())
@@ -184,9 +191,9 @@ class LoadedValues:
             return {"of": of}
         return {"of": of, "made of": [self.value(part) for part in parts]}
 
-    def _number(self, value: object, describe: Callable[[], Json]) -> int:
+    def _number(self, value: object, describe: Callable[[Piece], Json]) -> Ref:
         self._kept.append(value)
-        return self._graph.number(id(value), describe)
+        return self._pieces.ref(id(value), describe)
 
 
 def _name(value: Any) -> Json:

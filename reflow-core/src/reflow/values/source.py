@@ -1,68 +1,104 @@
-"""What a task's function is made of, as one digest.
+"""What a task's function is made of, as one digest, and piece by piece.
 
 It covers the function and, transitively, the functions, classes and constants that it names from
-the user's own code (`usercode.py` says what that is). They count by their syntax, without what
+the user's own code (`ownership.py` says what that is). They count by their syntax, without what
 does not shape a result (`syntax.py`), and functions made inside other functions by the values
-they close over, too. Everything else counts by its name. What only shows while a program runs is
-not seen: a module imported by `importlib`, a name put together from text.
+they close over, too. A top-level name that is plain data counts by its value, as this process sees
+it, unless functions change it. Everything else counts by its name. What only shows while a program
+runs is not seen: a module imported by `importlib`, a name put together from text.
 
-The digest is the same in every process that has loaded the same code, whatever the module is
-called there. Where a file was edited after this process loaded it, what was loaded counts, by its
-compiled code; no process that loads the new file arrives at the same digest.
+The digest is the same in every process that has loaded the same code and the same values, whatever
+the module is called there. Where a file was edited after this process loaded it, what was loaded
+counts, by its compiled code; no process that loads the new file arrives at the same digest.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from reflow.values.loaded import LoadedValues
 from reflow.values.ownership import Ownership
-from reflow.values.text import digest, dumps
+from reflow.values.pieces import Pieces
+from reflow.values.task_source import Definition, TaskSource, Value
 from reflow.values.usercode import UserCode
-from reflow.values.written import Graph, WrittenCode
+from reflow.values.written import WrittenCode
 
 
-def source_digest(
-    function: Callable[..., Any],
-    flow_file: Path | None = None,
-    own: Sequence[str] = (),
-    foreign: Sequence[str] = (),
-) -> str:
-    """Digest of a function and of what it names from the user's own code.
+class Survey:
+    """Looks at the source of several functions, and at each piece of it once.
 
-    `flow_file` is the workflow's file, for functions that come from another: the user's own code
-    is then what lies around either. `own` and `foreign` are folders that the configuration names.
-    Files are read when a digest first needs them, and believed for as long as they are not loaded
-    anew; so ask early, right after loading a flow. What has no source counts by its compiled code.
+    Files are read when they are first needed, and believed for as long as they are not loaded
+    anew; so look early, right after loading a flow.
     """
-    return _survey(function, flow_file, own, foreign)[0]
+
+    def __init__(
+        self,
+        functions: Iterable[Callable[..., Any]],
+        flow_file: Path | None = None,
+        own: Sequence[str] = (),
+        foreign: Sequence[str] = (),
+    ) -> None:
+        """`own` and `foreign` are folders that the configuration names.
+
+        The flow's tree is what lies around its file and around those of the functions.
+        """
+        files: dict[Path, Mapping[str, Any]] = {}
+        for function in functions:
+            files.update(_file_of(function))
+        around = [*files, _real(flow_file)] if flow_file else [*files]
+        self._pieces = Pieces()
+        self._written = WrittenCode(self._pieces, UserCode(Ownership(around, own, foreign)), files)
+        self._written.live = self._live = LoadedValues(self._pieces, self._written)
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Digests of the files that were looked at; empty where what was loaded is another one."""
+        edited = self._written.edited
+        return {
+            str(file): "" if file in edited else digest
+            for file, digest in self._written.contents.items()
+        }
+
+    def look_at(self, function: Callable[..., Any], ignore: Collection[str] = ()) -> TaskSource:
+        """What a function is made of, the top-level names apart that are to be ignored.
+
+        What has no source counts by its compiled code.
+        """
+        root = self._live.value(function)
+        self._pieces.complete()
+        walk = self._pieces.walk(root, ignore)
+        return TaskSource(
+            walk.digest,
+            tuple(
+                Definition(str(label.file), label.name, label.kind, digest)
+                for label, digest in walk.definitions()
+            ),
+            tuple(
+                Value(str(label.file), label.name, value.digest, value.shown, statements)
+                for label, value, statements in walk.values()
+            ),
+        )
 
 
-def _survey(
-    function: Callable[..., Any],
-    flow_file: Path | None,
-    own_folders: Sequence[str],
-    foreign_folders: Sequence[str],
-) -> tuple[str, list[Path]]:
-    own: dict[Path, Mapping[str, Any]] = {}
+def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
+    """Digest of one function and of what it names from the user's own code."""
+    return Survey([function], flow_file).look_at(function).digest
+
+
+def _file_of(function: Callable[..., Any]) -> dict[Path, Mapping[str, Any]]:
+    """The file that a function comes from, and its module's globals."""
     innermost = _innermost(function)
-    if type(innermost) is FunctionType:
-        path = _real(innermost.__code__.co_filename)
-        module_file = innermost.__globals__.get("__file__")
-        is_module = isinstance(module_file, str) and _real(module_file) == path
-        own[path] = innermost.__globals__ if is_module else {}
-    files = [*own, _real(flow_file)] if flow_file else [*own]
-    graph = Graph()
-    written = WrittenCode(graph, UserCode(Ownership(files, own_folders, foreign_folders)), own)
-    written.live = live = LoadedValues(graph, written)
-    root = live.value(function)
-    graph.complete()
-    return digest(dumps([root, graph.descriptions])), sorted(written.edited)
+    if type(innermost) is not FunctionType:
+        return {}
+    path = _real(innermost.__code__.co_filename)
+    module_file = innermost.__globals__.get("__file__")
+    is_module = isinstance(module_file, str) and _real(module_file) == path
+    return {path: innermost.__globals__ if is_module else {}}
 
 
 def _innermost(function: Callable[..., Any]) -> object:

@@ -12,8 +12,10 @@ from types import CodeType
 from typing import Any
 
 from reflow.values.bytecode import describe_code
+from reflow.values.changes import changed_by_functions
 from reflow.values.scopes import Function, bound_by, local_names
 from reflow.values.syntax import Chain, Description, Import, chain_of, describe, imports_of
+from reflow.values.text import digest
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -32,7 +34,9 @@ class SourceFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.content = decode_source(path.read_bytes())
+        content = path.read_bytes()
+        self.digest = digest(content)
+        self.content = decode_source(content)
         self.stars: list[Import] = []
         """Modules of which it imports everything."""
         self._imports: dict[str, list[Import]] = {}
@@ -58,6 +62,25 @@ class SourceFile:
         """Whether nothing but `def` and `class` binds that name."""
         binding = self._bindings.get(name, [])
         return bool(binding) and all(isinstance(item, _DEFINITIONS) for item in binding)
+
+    def kind(self, name: str) -> str:
+        """What binds that name: a `function`, a `class`, or else a `constant`."""
+        if not self.only_defines(name):
+            return "constant"
+        is_class = isinstance(self._bindings[name][-1], ast.ClassDef)
+        return "class" if is_class else "function"
+
+    def is_changed_by_functions(self, name: str) -> bool:
+        """Whether functions bind that name anew, or change in place what it stands for."""
+        return name in self._changed_by_functions
+
+    @cached_property
+    def _changed_by_functions(self) -> set[str]:
+        return {chain[0] for chain in self.changed_by_functions(self._tree)}
+
+    def changed_by_functions(self, node: ast.AST) -> set[Chain]:
+        """The module's names, with attributes, that functions in a piece of the file change."""
+        return changed_by_functions(node, self._locals)
 
     def statements(self, name: str) -> list[ast.stmt]:
         """The top-level statements that make a name what it is, imports apart, in order."""

@@ -13,6 +13,8 @@ from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
 from reflow.model.json import Json
+from reflow.values.pieces import Label, Piece, Pieces, Ref
+from reflow.values.plain import look_at
 from reflow.values.sourcefile import SourceFile
 from reflow.values.syntax import Chain, Description, Import
 from reflow.values.text import digest
@@ -43,33 +45,6 @@ class OwnFile:
         return self.source.path, self.loaded is None
 
 
-class Graph:
-    """Descriptions of everything that was reached, each once.
-
-    They refer to each other by number, so that circles are no trouble, and are numbered in the
-    order in which they are found, which is the same in every process.
-    """
-
-    def __init__(self) -> None:
-        self.descriptions: list[Json] = []
-        self._numbers: dict[object, int] = {}
-        self._waiting: list[tuple[int, Callable[[], Json]]] = []
-
-    def number(self, key: object, describe: Callable[[], Json]) -> int:
-        """The number of a thing; it is described later if it is new."""
-        if key not in self._numbers:
-            self._numbers[key] = len(self._numbers)
-            self.descriptions.append(None)
-            self._waiting.append((self._numbers[key], describe))
-        return self._numbers[key]
-
-    def complete(self) -> None:
-        """Describe everything that was reached, and what that reaches."""
-        while self._waiting:
-            number, describe = self._waiting.pop(0)
-            self.descriptions[number] = describe()
-
-
 class DescribesValues(Protocol):
     """Describes what is in memory."""
 
@@ -89,14 +64,16 @@ class WrittenCode:
 
     def __init__(
         self,
-        graph: Graph,
+        pieces: Pieces,
         user_code: UserCode,
         known_globals: Mapping[Path, Mapping[str, Any]],
     ) -> None:
         self.user_code = user_code
         self.edited: set[Path] = set()
         """Files of which something that was loaded differs from what they say now."""
-        self._graph = graph
+        self.contents: dict[Path, str] = {}
+        """Digests of the files that were looked at, as they were then."""
+        self._pieces = pieces
         self._known_globals = known_globals
 
     # -- files -----------------------------------------------------------------------------------
@@ -108,6 +85,7 @@ class WrittenCode:
         if known is None or known[1] is not spec:
             known = _files[path] = (_read(path), spec)
         source = known[0]
+        self.contents[path] = source.digest if source else ""
         return OwnFile(source, loaded if is_loaded else None) if source else None
 
     def agreeing(self, file: OwnFile, agrees: Callable[[SourceFile], bool]) -> OwnFile | None:
@@ -127,19 +105,22 @@ class WrittenCode:
         return None
 
     # -- top-level names -------------------------------------------------------------------------
-    def unit(self, file: OwnFile, name: str) -> int:
+    def unit(self, file: OwnFile, name: str) -> Ref:
         """The number of what a file makes of a top-level name."""
-        return self._graph.number((file.key, name), partial(self._describe_unit, file, name))
+        return self._pieces.ref((file.key, name), partial(self._describe_unit, file, name))
 
-    def whole(self, file: OwnFile) -> int:
+    def whole(self, file: OwnFile) -> Ref:
         """The number of all that a file does when it is imported."""
-        describe = partial(self.describe, file, file.source.all_statements())
-        return self._graph.number(file.key, describe)
+        return self._pieces.ref(file.key, partial(self._describe_whole, file))
+
+    def _describe_whole(self, file: OwnFile, piece: Piece) -> Json:
+        piece.label = Label(file.source.path, "", "module")
+        return self.describe(file, file.source.all_statements(), piece)
 
     def describe(
-        self, file: OwnFile, nodes: Iterable[ast.AST], own_name: str | None = None
+        self, file: OwnFile, nodes: Iterable[ast.AST], piece: Piece, own_name: str | None = None
     ) -> dict[str, Json]:
-        """Pieces of a file: what they say, and where the names in them lead."""
+        """Statements of a file: what they say, and where the names in them lead."""
         texts: list[Json] = []
         links: dict[str, Json] = {}
         for node in nodes:
@@ -152,21 +133,32 @@ class WrittenCode:
                 target = self._target(file, description, chain) if chain[0] != own_name else None
                 if target is not None:
                     links[".".join(chain)] = target
+            for chain in sorted(file.source.changed_by_functions(node)):
+                piece.changes.append(self._target(file, description, chain))
         return {"code": texts, "uses": links}
 
-    def _describe_unit(self, file: OwnFile, name: str) -> Json:
+    def _describe_unit(self, file: OwnFile, name: str, piece: Piece) -> Json:
+        piece.label = Label(file.source.path, name, file.source.kind(name))
+        piece.is_memory = file.source.is_changed_by_functions(name)
         value = None
         if file.loaded is not None and name in file.loaded:
             value = file.loaded[name]
+            self._look_at(value, piece)
             found = self.agreeing(file, lambda source: source.agrees(name, value))
-            if found is None:
+            if found is None and piece.value is None:
                 return {"loaded": self.live.contents(value)}
-            file = found
-        described = self.describe(file, file.source.statements(name), own_name=name)
+            file = found or file
+        described = self.describe(file, file.source.statements(name), piece, own_name=name)
         holds: list[Json] = []
         if not file.source.only_defines(name):
             holds = [self.live.value(part) for part in _definitions_in(value)]
         return {**described, "holds": holds}
+
+    def _look_at(self, value: object, piece: Piece) -> None:
+        """Note a value that was made at import, if it is plain data."""
+        piece.value = look_at(value)
+        if piece.value is not None:
+            piece.classes = [self.live.value(kind) for kind in piece.value.classes]
 
     # -- where names lead ------------------------------------------------------------------------
     def _target(self, file: OwnFile, description: Description, chain: Chain) -> Json:
@@ -208,10 +200,20 @@ class WrittenCode:
 
     def _from_nowhere(self, file: OwnFile, name: str) -> Json:
         """A name that no statement binds: a built-in, or put there while the program runs."""
-        loaded = file.loaded or {}
-        if name not in loaded or name.startswith("__") or hasattr(builtins, name):
+        if name not in (file.loaded or {}) or name.startswith("__") or hasattr(builtins, name):
             return None
-        return self.live.value(loaded[name])
+        return self._put_there(file, name)
+
+    def _put_there(self, file: OwnFile, name: str) -> Ref:
+        """A module's attribute that something else has set."""
+        return self._pieces.ref((file.key, name), partial(self._describe_put_there, file, name))
+
+    def _describe_put_there(self, file: OwnFile, name: str, piece: Piece) -> Json:
+        assert file.loaded is not None
+        piece.label = Label(file.source.path, name, "constant")
+        piece.is_memory = file.source.is_changed_by_functions(name)
+        self._look_at(file.loaded[name], piece)
+        return {"put there": name} if piece.value else self.live.value(file.loaded[name])
 
     def _imported(self, file: OwnFile, item: Import, rest: Chain, seen: Seen) -> Json:
         """Where an imported name leads, with the attributes then taken from it."""
@@ -235,6 +237,8 @@ class WrittenCode:
             return self._inside(part, names[1:], seen, importer, item)
         if names and names[0].startswith("__"):
             return None
+        if names and file is not None and names[0] in (file.loaded or {}):
+            return self._put_there(file, names[0])
         return self._whole_module(module, file)
 
     def _file_of(self, module: Module | None, importer: OwnFile, item: Import) -> OwnFile | None:
@@ -248,7 +252,7 @@ class WrittenCode:
             return self.whole(file)
         if module.file is None:
             return None
-        return self._graph.number(module.file, partial(_describe_bytes, module.file))
+        return self._pieces.ref(module.file, partial(_describe_bytes, module.file))
 
 
 def _read(path: Path) -> SourceFile | None:
@@ -259,8 +263,9 @@ def _read(path: Path) -> SourceFile | None:
         return None
 
 
-def _describe_bytes(path: Path) -> Json:
+def _describe_bytes(path: Path, piece: Piece) -> Json:
     """A compiled module, or one that cannot be parsed."""
+    piece.label = Label(path, "", "compiled")
     try:
         return {"bytes": digest(path.read_bytes())}
     except OSError:

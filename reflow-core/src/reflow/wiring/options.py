@@ -29,6 +29,7 @@ class ArrayJobOptions(TypedDict, total=False):
     cache: bool
     verify: Callable[[Any], bool] | None
     files: FilesMode | None
+    ignore: str | Sequence[str]
     retries: int
     retry_mem: float | None
     retry_time: float | None
@@ -56,6 +57,7 @@ class TaskOptions:
     cache: bool = True
     verify: Callable[[Any], bool] | None = None
     files: FilesMode | None = None
+    ignore: tuple[str, ...] = ()
     retries: int = 0
     retry_mem: float | None = None
     retry_time: float | None = None
@@ -85,6 +87,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         cache=_truth("cache", options.get("cache", True)),
         verify=_check(options.get("verify")),
         files=_optional(_files_mode, "files", options.get("files")),
+        ignore=_ignored(options.get("ignore", ())),
         retries=_whole("retries", options.get("retries", 0), least=0),
         retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
         retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
@@ -166,6 +169,19 @@ def _task_names(value: object) -> tuple[str, ...]:
     raise ParameterError(
         f"after={value!r}: write the name of a task, or a list of names, such as after='prepare'"
     )
+
+
+def _ignored(value: object) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and all(map(_is_dotted_name, names)):
+        return tuple(dict.fromkeys(names))
+    raise ParameterError(
+        f"ignore={value!r}: write names of your modules' variables, such as ignore=['SCRATCH']"
+    )
+
+
+def _is_dotted_name(name: object) -> bool:
+    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
 
 
 def _executor_options(value: object) -> Mapping[str, Mapping[str, Any]]:

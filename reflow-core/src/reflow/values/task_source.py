@@ -1,0 +1,36 @@
+"""What a task is made of, piece by piece."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function, class, constant or module that a task counts by."""
+
+    file: str
+    name: str
+    kind: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A top-level name that a task counts by the value of."""
+
+    file: str
+    name: str
+    digest: str
+    shown: str
+    statements: str
+    """Digest of what makes the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSource:
+    """What a task is made of."""
+
+    digest: str
+    definitions: tuple[Definition, ...] = ()
+    values: tuple[Value, ...] = ()

@@ -1,0 +1,112 @@
+"""Values that modules make when they are imported, on every way to run a flow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.errors import ReflowWarning
+
+from tests.e2e.support import FlowFile, until
+from tests.faults.mill import Folder, MillExecutor
+
+Flows = Callable[..., FlowFile]
+WAYS = ("inline", "pool", "background", "dispatch jobs")
+
+FROM_A_FILE = """
+    import settings
+
+    wf = Workflow("values")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [1, 2]
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"each-{x}")
+        return x * settings.FACTOR
+"""
+OF_THE_PROCESS = """
+    PROCESS = os.getpid()
+    wf = Workflow("processes")
+
+    @wf.job({options})
+    def one(x: int = 1) -> int:
+        did("one")
+        return x * len(str(PROCESS))
+"""
+
+
+@pytest.fixture
+def run_flow(mill: Folder) -> Callable[[FlowFile, str], Any]:
+    """Run a flow in any of the ways, dispatch jobs on a scheduler among them."""
+
+    def run(flow: FlowFile, way: str) -> Any:
+        if way != "dispatch jobs":
+            return flow.run(way)
+        started = flow.load().submit(executor=MillExecutor(folder=str(mill.path)))
+        until(lambda: started.state != "RUNNING" and not mill.in_queue())
+        return started
+
+    return run
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_value_read_at_import_counts(
+    flow_file: Flows, tmp_path: Path, run_flow: Callable[[FlowFile, str], Any], way: str
+) -> None:
+    flow = flow_file(FROM_A_FILE)
+    (tmp_path / "settings.py").write_text(
+        f"from pathlib import Path\nFACTOR = int(Path({str(tmp_path / 'factor')!r}).read_text())"
+    )
+    (tmp_path / "factor").write_text("2")
+    assert run_flow(flow, way).result("each") == [2, 4]
+    assert run_flow(flow, way).result("each") == [2, 4]
+    assert flow.deeds == {"each-1": 1, "each-2": 1}
+    (tmp_path / "factor").write_text("3")
+    with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 3, and was 2 .*'each'"):
+        assert run_flow(flow, way).result("each") == [3, 6]
+    (tmp_path / "factor").write_text("2")
+    with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 2, and was 3"):
+        assert run_flow(flow, way).result("each") == [2, 4]
+    assert flow.deeds == {"each-1": 2, "each-2": 2}
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_a_worker_with_another_value_makes_a_result_for_its_run_only_and_status_says_why(
+    flow_file: Flows, run_flow: Callable[[FlowFile, str], Any], way: str
+) -> None:
+    flow = flow_file(OF_THE_PROCESS.replace("{options}", ""))
+    run = run_flow(flow, way)
+    assert run.state == "SUCCESS"
+    [note] = [each for each in run.status()["notes"] if "PROCESS" in each]
+    assert f"PROCESS in flow.py was {os.getpid()} where the run was submitted" in note
+    assert 'ignore=["PROCESS"]' in note
+    # The same is submitted once more, by this same process.
+    assert run_flow(flow, way).state == "SUCCESS"
+    assert flow.deeds == {"one": 2}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("options", ["ignore=['PROCESS']", "version=1"])
+def test_a_value_that_is_ignored_is_not_compared(
+    flow_file: Flows, run_flow: Callable[[FlowFile, str], Any], way: str, options: str
+) -> None:
+    flow = flow_file(OF_THE_PROCESS.replace("{options}", options))
+    run = run_flow(flow, way)
+    assert not [each for each in run.status().get("notes", ()) if "PROCESS" in each]
+    assert run_flow(flow, way).state == "SUCCESS"
+    assert flow.deeds == {"one": 1}
+
+
+def test_a_value_of_the_process_itself_is_reused_where_everything_runs_in_it(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(OF_THE_PROCESS.replace("{options}", ""))
+    flow.run("inline")
+    flow.run("inline")
+    assert flow.deeds == {"one": 1}

@@ -10,16 +10,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reflow.errors import StoreError
-from reflow.model.records import Instance, Lease
-from reflow.stores import sqlite
+from reflow.model.records import Instance, Lease, Look, StoredOutput
+from reflow.stores import reuse, sqlite
 from reflow.stores.filesystem import Mount
 from reflow.stores.sql import SqlStore
-from reflow.testing.stores import RUN, new_run, plain_and_array
+from reflow.testing.stores import RUN, new_run, plain_and_array, taker
 
 LOCAL = Mount(Path("/"), "ext4", frozenset())
 NETWORK = Mount(Path("/"), "nfs4", frozenset())
@@ -425,3 +426,38 @@ def test_a_read_only_file_system(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     refused(small_disk / "m.db", "cannot be", "REFLOW_STORE")
     refused(small_disk / "new" / "m.db", "cannot be created", "Read-only file system")
+
+
+class Planning:
+    """A session that carries nothing out, and keeps how SQLite would do it."""
+
+    most_parameters = 30_000
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+        self.plan: list[str] = []
+
+    def sql(self, statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+        rows = self._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+        self.plan += [row[3] for row in rows]
+        return []
+
+
+def test_results_are_looked_up_by_an_index_and_read_in_its_order(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite://{tmp_path}/m.db")
+    store.list_runs()
+    seen = StoredOutput(key=1, identity="a", paths=None, bound_dir=None, run_id="one", order=(1, 1))
+    session: Any = Planning(tmp_path / "m.db")
+    reuse.previous(session, taker(uid=1), [(0, "a")])
+    reuse.found(session, taker(uid=1), [Look(identity="a", limit=2)])
+    reuse.found(session, taker(uid=1), [Look(identity="a", limit=2, after=seen)])
+    store.close()
+    ways = [step for step in session.plan if step.split()[1] == "i"]
+    by_key = "SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"
+    by_index = "SEARCH i USING INDEX reflow_instance_"
+    assert [way for way in ways if way != by_key] == [
+        f"{by_index}had (<expr>=? AND idx=?)",
+        f"{by_index}reusable (<expr>=?)",
+        f"{by_index}reusable (<expr>=? AND task<?)",
+    ]
+    assert not [step for step in session.plan if "TEMP B-TREE" in step]

@@ -5,7 +5,18 @@ Times of day are whole microseconds since the epoch; states and kinds are their 
 
 from __future__ import annotations
 
-from reflow.stores.orm import BigInt, Index, Int, Key, Real, Table, Text, default, literal
+from reflow.stores.orm import (
+    BigInt,
+    Index,
+    Int,
+    Key,
+    Real,
+    Table,
+    Text,
+    default,
+    expression,
+    literal,
+)
 
 SCHEMA_TABLE = "reflow_schema"
 """The name of the table that shows a database to be a manifest."""
@@ -166,16 +177,19 @@ class Note(Table):
         indexes = ((("run", "task", "key"), True),)
 
 
+SHORT = 'substr("identity", 1, 16)'
+"""What indexes hold of an identity, a third of their size otherwise; it is compared whole, too."""
+
 REUSABLE = Index(
     Instance,
-    [Instance.identity, Instance.task.desc(), Instance.idx],
+    [expression(SHORT), Instance.task.desc(), Instance.idx],
     name="reflow_instance_reusable",
     where=Instance.reusable == literal(1),
 )
 """Results of an identity in the order in which they are offered."""
 HAD = Index(
     Instance,
-    [Instance.identity, Instance.idx, Instance.task.desc()],
+    [expression(SHORT), Instance.idx, Instance.task.desc()],
     name="reflow_instance_had",
     where=(Instance.reusable == literal(1)) | Instance.source.is_null(False),
 )

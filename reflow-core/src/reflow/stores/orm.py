@@ -31,6 +31,11 @@ def literal(value: int | str) -> Any:
     return peewee.SQL(repr(value))
 
 
+def expression(sql: str) -> Any:
+    """What an index holds that is no column."""
+    return peewee.SQL(sql)
+
+
 def default(value: int | str) -> Any:
     """The database's own default for a column that an insert leaves out."""
     return peewee.SQL(f"DEFAULT {value!r}")

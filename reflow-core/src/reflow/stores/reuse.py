@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from reflow.model.lineage import Kin
 from reflow.model.records import Look, StoredOutput, Taker
 from reflow.stores.database import Session
+from reflow.stores.models import SHORT
 from reflow.stores.orm import Row
 from reflow.stores.rows import STORED_OUTPUT_COLUMNS, stored_output
 from reflow.stores.text import stored
@@ -32,9 +33,12 @@ _OF_RUNS = (
     'WHERE t."id" = i."task" AND r."id" = t."run"'
 )
 """Instances with their runs, read in this order by SQLite."""
+_SHORT = {table: SHORT.replace('"identity"', f'{table}."identity"') for table in ("i", "w")}
+_SAME = f'{_SHORT["i"]} = {_SHORT["w"]} AND i."identity" = w."identity"'
+"""That an instance has a wanted identity, as the indexes hold it and as a whole."""
 _HAD = (
     f'(SELECT COALESCE(i."source", i."id") FROM {_OF_RUNS} '
-    'AND i."identity" = w."identity" AND i."idx" = w."idx" '
+    f'AND {_SAME} AND i."idx" = w."idx" '
     'AND (i."reusable" = 1 OR i."source" IS NOT NULL) '
     'AND r."workflow" = ? AND r."place" = ? ORDER BY i."task" DESC LIMIT 1)'
 )
@@ -88,7 +92,7 @@ def _firsts(session: Session, allowed: _Part, identities: Sequence[str]) -> dict
     """The first result of each identity that has one."""
     found: dict[str, StoredOutput] = {}
     first = (
-        f'(SELECT i."id" FROM {_OF_RUNS} AND i."reusable" = 1 AND i."identity" = w."identity" '
+        f'(SELECT i."id" FROM {_OF_RUNS} AND i."reusable" = 1 AND {_SAME} '
         f'AND {allowed.sql} ORDER BY i."task" DESC, i."idx" LIMIT 1)'
     )
     for chunk in _chunks(session, identities, 1, len(allowed.values)):
@@ -105,21 +109,23 @@ def _firsts(session: Session, allowed: _Part, identities: Sequence[str]) -> dict
 def _pages(session: Session, allowed: _Part, looks: Sequence[Look]) -> Iterator[StoredOutput]:
     """The results of looks for more than one, those of a look in their order."""
     pages = [_page(look, allowed) for look in looks]
-    most = max(1, session.most_parameters // (len(allowed.values) + 5))
+    most = max(1, session.most_parameters // (len(allowed.values) + 6))
     for chunk in _groups(pages, min(_PAGES_AT_ONCE, most)):
         union = " UNION ALL ".join(f"SELECT * FROM ({page.sql}) AS p" for page in chunk)
         yield from map(stored_output, session.sql(union, _flat(page.values for page in chunk)))
 
 
 def _page(look: Look, allowed: _Part) -> _Part:
-    behind = _Part("", ())
+    identity, behind = stored(look.identity), _Part("", ())
     if look.after is not None:
         task, index = look.after.order
         behind = _Part('AND i."task" <= ? AND (i."task" < ? OR i."idx" > ?) ', (task, task, index))
     return _Part(
-        f'SELECT {_RESULT} FROM {_OF_RUNS} AND i."reusable" = 1 AND i."identity" = ? {behind.sql}'
+        f'SELECT {_RESULT} FROM {_OF_RUNS} AND i."reusable" = 1 '
+        # SQLite would put a constant for what is said to equal one, and then not see the index.
+        f"AND {_SHORT['i']} = substr(?, 1, 16) AND i.\"identity\" || '' = ? {behind.sql}"
         f'AND {allowed.sql} ORDER BY i."task" DESC, i."idx" LIMIT ?',
-        (stored(look.identity), *behind.values, *allowed.values, look.limit),
+        (identity, identity, *behind.values, *allowed.values, look.limit),
     )
 
 

@@ -24,7 +24,7 @@ from reflow.engine.settings import RunSettings
 from reflow.errors import ExecutorError, SchedulerUnavailableError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
-from reflow.permissions import make_folder
+from reflow.permissions import make_folder, touch
 
 MOST_DOUBLED = 16
 """How often the time to the next watchdog is doubled; the longest is reached long before."""
@@ -116,7 +116,7 @@ class Watchdog:
             return
         layout = self._settings.layout
         with suppress(OSError):
-            layout.ended.touch()
+            touch(layout.ended)
         for record in self._all:
             if not layout.watchdog_mark(record.number).exists():
                 continue

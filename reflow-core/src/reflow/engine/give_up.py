@@ -48,7 +48,7 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
         write.set_run_state(state, said)
     let_go(store, lease)
     with suppress(OSError):
-        RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended.touch()
+        touch(RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended)
 
 
 def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:

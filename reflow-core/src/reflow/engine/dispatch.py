@@ -89,9 +89,9 @@ class Dispatcher:
         whole = Config.from_dict(settings.config)
         config = whole.dispatch
         self._heeds_all = whole.store.requests == "all"
-        looks = RunLooks(settings)
+        self.looks = RunLooks(settings)
         self._ingest = Ingest(
-            self.image, settings, self.commit, executor.capabilities.dispatch_jobs, looks
+            self.image, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
         )
         self._reconcile = Reconcile(
             self.image,
@@ -102,7 +102,7 @@ class Dispatcher:
             impossible_after=config.impossible_minutes * 60,
         )
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
-        cache = Cache(store, settings, codecs, looks)
+        cache = Cache(store, settings, codecs, self.looks)
         self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
         self._adopt()
         self.heed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.looks import RunLooks, mode_of
+from reflow.engine.patience import LookProgress
 from reflow.engine.recorded import places_in, states_as_json
 from reflow.engine.settings import RunSettings
 from reflow.fingerprint.states import Mode
@@ -15,7 +16,7 @@ from reflow.values.text import loads
 
 def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[str, Json]]:
     """Give the states of the files that parameters refer to, by mode and keyword."""
-    looks, codecs = RunLooks(settings), plugin_codecs()
+    looks, codecs = RunLooks(settings, progress=LookProgress()), plugin_codecs()
     found: dict[str, dict[str, Json]] = {}
     for mode, keyword in _wanted(graph, settings):
         places = places_in(

@@ -10,12 +10,13 @@ from reflow.engine.dispatch import Dispatcher
 from reflow.engine.drive import drive, step_once
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import FlowRef, Workflow, locate
-from reflow.engine.give_up import cannot_dispatch, give_up
+from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.inline import InlineExecutor
 from reflow.engine.interruptions import Interruptions
 from reflow.engine.lease import take, working_under
 from reflow.engine.observe import tell_run
 from reflow.engine.opened import dispatcher_of
+from reflow.engine.patience import LookProgress
 from reflow.engine.pool import PoolExecutor
 from reflow.engine.preview import Preview, make_preview
 from reflow.engine.settings import RunSettings
@@ -31,7 +32,7 @@ from reflow.errors import (
 )
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
-from reflow.model.records import Lease
+from reflow.model.records import Lease, SubmissionKind
 from reflow.model.states import RunState
 from reflow.stores.contract import Store
 
@@ -78,9 +79,19 @@ def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
 def _first_step(
     workflow: Workflow, settings: RunSettings, graph: Graph, executor: Executor
 ) -> None:
-    lease = _lease_of_new(workflow, settings)
-    with working_under(workflow.store, lease):
-        step_once(dispatcher_of(workflow.store, settings, lease, executor, graph))
+    store, lease = workflow.store, _lease_of_new(workflow, settings)
+    try:
+        with working_under(store, lease):
+            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+            dispatcher.looks.progress = LookProgress()
+            step_once(dispatcher)
+    except KeyboardInterrupt:
+        submitted = store.submissions(settings.run_id, open_only=False)
+        if not any(item.kind is SubmissionKind.WAVE for item in submitted):
+            # It was still looking at files; not even a watchdog is to take it up.
+            end_jobs(store, settings, executor)
+            _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        raise
 
 
 def run_here(
@@ -164,6 +175,7 @@ def _drive_here(
                 on_start(settings.run_id)
             with closing(_executor_here(settings, graph, interruptions)) as executor:
                 dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+                dispatcher.looks.progress = LookProgress()
 
                 def after_step() -> None:
                     interruptions.check()

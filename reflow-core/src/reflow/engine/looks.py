@@ -28,7 +28,7 @@ class RunLooks:
         self._settings = settings
         self._opening = opening
         self._at_most = at_most
-        self._progress = progress
+        self.progress = progress
         self._by_mode: dict[Mode, Looks] = {}
         self._changed: set[str] = set()
 
@@ -73,7 +73,7 @@ class RunLooks:
                 store_files=settings.store_files,
                 opening=self._opening,
                 at_most=self._at_most,
-                progress=self._progress,
+                progress=self.progress,
             )
         return looks
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reflow.distributions import EXECUTOR_DISTRIBUTIONS
 from reflow.entry_points import import_object
-from reflow.errors import ConfigError, MissingExecutorError, PluginError, ReflowError
+from reflow.errors import (
+    ConfigError,
+    DefinitionError,
+    MissingExecutorError,
+    PluginError,
+    ReflowError,
+    ReflowWarning,
+)
 from reflow.executors.contract import API_VERSION
 from reflow.hookspecs import (
     ExecutorPlugin,
@@ -50,6 +58,8 @@ if TYPE_CHECKING:
 __all__ = ["PluginReport", "PluginSource", "Registry", "discover", "registry", "set_registry"]
 
 LOCAL = "local"
+_SLIP = 0.75
+"""How alike two names are of which one is probably a slip of the pen."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _Record = TypeVar("_Record", ExecutorPlugin, StorePlugin)
 
@@ -89,6 +99,29 @@ class Registry:
     def executors(self) -> dict[str, ExecutorPlugin]:
         """The executors on offer, by name."""
         return {name: claims[0].record for name, claims in self._executors.items()}
+
+    def check_executor_names(self, task: str, names: Iterable[str]) -> None:
+        """Look for slips of the pen in the names that a task has options for.
+
+        Raises `DefinitionError` for a name that is nearly a known one. Any other unknown name
+        may be that of a plugin which is only installed elsewhere: a `ReflowWarning`.
+        """
+        known = {*self.executors(), *(entry.executor for entry in EXECUTOR_DISTRIBUTIONS)}
+        for name in names:
+            if name in known:
+                continue
+            meant = nearest(name, known, _SLIP)
+            if meant is not None:
+                raise DefinitionError(
+                    f"task {task!r} has options for {name!r}, and there is no such executor; "
+                    f"did you mean {meant!r}?"
+                )
+            warnings.warn(
+                f"task {task!r} has options for {name!r}, an executor that no installed plugin "
+                "provides; nobody else reads them",
+                ReflowWarning,
+                stacklevel=2,
+            )
 
     def executor_class(self, name: str) -> Callable[..., Executor]:
         """The class of an executor.

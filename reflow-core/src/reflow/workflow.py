@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from reflow.errors import DefinitionError
 from reflow.flow import Flow
 
 if TYPE_CHECKING:
@@ -66,9 +68,22 @@ class Workflow(Flow):
         from reflow.values.storable import check_returns
         from reflow.wiring.graph import build_graph
 
+        self._require_tasks()
         graph = build_graph(self.name, self.specs(), registry().type_rules())
         check_returns(graph.tasks.values(), registry().codecs)
+        for task in graph.tasks.values():
+            registry().check_executor_names(task.name, task.resources.options)
         return graph
+
+    def _require_tasks(self) -> None:
+        """Raise `DefinitionError` where a second copy of this workflow has the tasks."""
+        here, there = _module_of(self), None if self.task_names else _copy_with_tasks(self)
+        if there is not None:
+            raise DefinitionError(
+                f"workflow {self.name!r} has no tasks, but a second copy of it has: its file was "
+                f"loaded as {here} and again as {there}. Keep the workflow in a module of its own "
+                "that both the file you start and the modules with tasks import"
+            )
 
     def validate(self) -> None:
         """Check everything that can be checked without running.
@@ -200,6 +215,25 @@ class Workflow(Flow):
         except KeyboardInterrupt:
             # While what the command line is made of was loaded.
             raise SystemExit(130) from None
+
+
+def _copy_with_tasks(workflow: Workflow) -> str | None:
+    """The name of a module that holds another workflow of this name, which has tasks."""
+    for name, module in list(sys.modules.items()):
+        for value in list(getattr(module, "__dict__", {}).values()):
+            is_copy = isinstance(value, Workflow) and value is not workflow
+            if is_copy and value.name == workflow.name and value.task_names:
+                return name
+    return None
+
+
+def _module_of(workflow: Workflow) -> str:
+    found = (
+        name
+        for name, module in list(sys.modules.items())
+        if any(value is workflow for value in list(getattr(module, "__dict__", {}).values()))
+    )
+    return next(found, "__main__")
 
 
 def run_foreground(

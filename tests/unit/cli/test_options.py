@@ -9,6 +9,7 @@ import pytest
 import typer
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import execute
+from reflow.errors import DefinitionError
 from reflow.flow import Flow
 from reflow.model.graph import RunParameter
 from reflow.wiring.graph import build_graph
@@ -129,6 +130,56 @@ def test_a_misspelt_flag_gets_a_suggestion(
 def test_negative_numbers_and_texts_with_dashes_are_values(called: Called) -> None:
     assert called("--start=-x", "--days", "-4") == 0
     assert called.given == {"start": "-x", "days": -4}
+
+
+def lists(
+    needed: list[int],
+    some: list[int] = [1],  # noqa: B006
+    empty: list[int] = [],  # noqa: B006
+    word: str | None = "x",
+    unset: str | None = None,
+    optional: list[str] | None = None,
+) -> None: ...
+
+
+def test_an_empty_list_and_none_can_be_given() -> None:
+    called = Called(lists)
+    assert called("--no-needed", "--no-some", "--no-word", "--no-optional") == 0
+    assert called.given == {"needed": [], "some": [], "word": None, "optional": []}
+
+
+def test_a_flag_for_nothing_is_there_only_where_nothing_else_says_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    called = Called(lists)
+    assert called("--help") == 0
+    shown = capsys.readouterr().out
+    assert "--no-word" in shown
+    assert "--no-empty" not in shown
+    assert "--no-unset" not in shown
+    assert "[required]" in row_of(shown, "--needed")
+
+
+def test_a_list_that_must_be_given_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Called(lists)("--some", "1") == 2
+    assert "'--needed'" in capsys.readouterr().err
+
+
+def test_a_value_and_nothing_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Called(lists)("--needed", "1", "--no-needed") == 2
+    assert "give --needed or --no-needed, not both" in capsys.readouterr().err
+
+
+def test_words_after_a_list_say_how_a_list_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Called(lists)("--needed", "1", "2", "3") == 2
+    assert "a list is given as --needed A --needed B" in capsys.readouterr().err
+
+
+def test_two_parameters_that_would_share_a_flag_for_nothing_are_refused() -> None:
+    def task(items: list[int], no_items: str = "") -> None: ...
+
+    with pytest.raises(DefinitionError, match="--no-items"):
+        parameters_of(task)
 
 
 @pytest.fixture

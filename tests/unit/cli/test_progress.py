@@ -89,6 +89,13 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     assert lines == [["convert", "RUNNING"], ["convert", "SUCCESS", "4/4"]]
 
 
+def test_an_array_whose_size_was_never_known_ends_without_numbers() -> None:
+    console = pipe()
+    with Progress(console, "") as progress:
+        progress.show({"use": task("SKIPPED", None, array=True)})
+    assert written(console).endswith("use  SKIPPED\n")
+
+
 def test_on_a_terminal_the_table_keeps_itself_up_to_date() -> None:
     console = terminal()
     with Progress(console, "Ctrl-C stops it") as progress:

@@ -167,7 +167,10 @@ def test_naming_one_run_twice_is_naming_one_run(reflow: CommandLine, good: Run) 
 
 
 def test_the_latest_run_is_not_cancelled_unasked(reflow: CommandLine, good: Run) -> None:
-    assert reflow("cancel", "latest").code == 2
+    said = reflow("cancel", "latest")
+    assert said.code == 2
+    assert f"cancel {good.run_id} (SUCCESS)" in said.err
+    assert "name the run by its id" in said.err
     assert reflow("cancel", "latest", "-y").code == 0
 
 

@@ -150,6 +150,13 @@ def test_a_log_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     assert "(its log cannot be read: No such file or directory)" in shown(mapping, errors=True)
 
 
+def test_attempts_after_the_first_are_shown_when_all_ended_well() -> None:
+    tried = {**task("SUCCESS", 2, array=True, SUCCESS=2), "retries": 2}
+    assert "convert was tried again: 2 further attempts" in shown(
+        status("SUCCESS", {"convert": tried})
+    )
+
+
 def test_a_pending_reason_and_notes_are_shown_whole() -> None:
     waiting = {**task("PENDING", PENDING=1), "reason": "Resources"}
     mapping = status("RUNNING", {"convert": waiting})

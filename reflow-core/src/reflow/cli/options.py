@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from reflow.cli.words import option, switch
+from reflow.errors import UsageError
 from reflow.model.graph import RunParameter
 from reflow.model.tasks import REQUIRED
 from reflow.wiring.parameters import ParameterType, parameter_type, parse_text, text_of
@@ -52,10 +53,18 @@ def with_parameters(command: Command, parameters: Mapping[str, RunParameter]) ->
     by_name = {f"parameter_{place}": each for place, each in enumerate(parameters.values())}
 
     def call(**given: Any) -> None:
+        nothing = {name for name in by_name if given.pop(_negated(name), False)}
+        for name, parameter in by_name.items():
+            if (
+                parameter.declared.default is REQUIRED
+                and given[name] is None
+                and name not in nothing
+            ):
+                raise UsageError(f"Missing option '{parameter.flag}'.")
         values = {
-            parameter.name: _value(parameter, given[name])
+            parameter.name: _value(parameter, given[name], name in nothing)
             for name, parameter in by_name.items()
-            if given[name] is not None
+            if given[name] is not None or name in nothing
         }
         rest = {name: value for name, value in given.items() if name not in by_name}
         command(parameters=values, **rest)
@@ -65,27 +74,56 @@ def with_parameters(command: Command, parameters: Mapping[str, RunParameter]) ->
         for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
         if name != "parameters"
     ]
-    options = [_option(name, parameter) for name, parameter in by_name.items()]
+    options = [each for item in by_name.items() for each in _options(*item)]
     call.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
     call.__annotations__ = {}
     return call
 
 
-def _value(parameter: RunParameter, given: Any) -> Any:
+def _negated(name: str) -> str:
+    return f"{name}_nothing"
+
+
+def _value(parameter: RunParameter, given: Any, nothing: bool) -> Any:
+    if nothing and given is not None:
+        raise UsageError(f"give {parameter.flag} or {parameter.negative_flag}, not both")
+    if nothing:
+        return parameter_type(parameter.declared.annotation).nothing
     if isinstance(given, bool):
         return given
     return parse_text(parameter.declared.annotation, given, parameter.flag)
 
 
-def _option(name: str, parameter: RunParameter) -> inspect.Parameter:
+def _options(name: str, parameter: RunParameter) -> Iterator[inspect.Parameter]:
+    """The option of a parameter, and the one for nothing where the first cannot say it."""
     declared, kind = parameter.declared, parameter_type(parameter.declared.annotation)
+    negated = kind.negated(declared.default)
+    yield _option(name, parameter, kind, required=declared.default is REQUIRED and not negated)
+    if negated:
+        information = switch(
+            parameter.negative_flag,
+            help="An empty list." if kind.many else "None.",
+            rich_help_panel=PARAMETERS_PANEL,
+        )
+        yield inspect.Parameter(
+            _negated(name),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False,
+            annotation=Annotated[bool, information],
+        )
+
+
+def _option(
+    name: str, parameter: RunParameter, kind: ParameterType, *, required: bool
+) -> inspect.Parameter:
+    declared = parameter.declared
     flags = [parameter.flag, *([declared.short] if declared.short else [])]
-    if _is_switch(kind):
-        flags[0] += f"/--no-{parameter.flag.removeprefix('--')}"
-    required = declared.default is REQUIRED
+    if kind.switch:
+        flags[0] += f"/{parameter.negative_flag}"
+    said = "required" if declared.default is REQUIRED else _default(text_of(declared.default))
     information = option(
         *flags,
-        help=_help(declared.help, None if required else text_of(declared.default)),
+        help=_help(declared.help, "" if required else said),
         metavar=_metavar(kind),
         autocompletion=(lambda: list(kind.choices)) if kind.choices else None,
         rich_help_panel=PARAMETERS_PANEL,
@@ -98,29 +136,31 @@ def _option(name: str, parameter: RunParameter) -> inspect.Parameter:
     )
 
 
-def _is_switch(kind: ParameterType) -> bool:
-    return kind.element is bool and not kind.choices and not kind.many
-
-
 def _typed(kind: ParameterType) -> Any:
-    if _is_switch(kind):
+    if kind.switch:
         return bool
     return list[str] if kind.many else str
 
 
 def _metavar(kind: ParameterType) -> str:
-    if _is_switch(kind):
+    if kind.switch:
         return ""
     label = kind.label.replace(" ", "")
     label = label if len(label) <= _WIDEST_CHOICE else f"{label[: _WIDEST_CHOICE - 3]}..."
-    return f"{label}, ..." if kind.many else label
+    if not kind.many:
+        return label
+    return f"{label} ..." if kind.takes_commas else f"{label},..."
 
 
-def _help(text: str, default: str | None) -> str:
-    """Help text with the default, in rich's markup, which the user's own words are not."""
+def _default(text: str) -> str:
+    return f"default: {text}" if text else ""
+
+
+def _help(text: str, note: str) -> str:
+    """Help text with a note, in rich's markup, which the user's own words are not."""
     parts = [literal(text)]
-    if default:
-        parts.append(f"[dim]{literal(f'[default: {default}]')}[/dim]")
+    if note:
+        parts.append(f"[dim]{literal(f'[{note}]')}[/dim]")
     return " ".join(part for part in parts if part)
 
 

@@ -75,10 +75,21 @@ def _mistake(error: Any) -> str | None:
     # with, one of them another distribution's; these two members have stayed.
     if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
-    message: str = error.format_message().rstrip(".")
+    message: str = error.format_message().rstrip(".") + _how_to_list(error)
     message += "" if message.endswith("?") else "."
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message} See '{context.command_path} --help'"
+
+
+def _how_to_list(error: Any) -> str:
+    """How several values are given, where there were more words than the command takes."""
+    context = getattr(error, "ctx", None)
+    if context is None or "extra argument" not in error.format_message():
+        return ""
+    for option in context.command.params:
+        if getattr(option, "multiple", False) and context.params.get(option.name):
+            return f"; a list is given as {option.opts[0]} A {option.opts[0]} B"
+    return ""
 
 
 def _completing(name: str) -> bool:

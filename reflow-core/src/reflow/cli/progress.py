@@ -99,7 +99,7 @@ class Progress(AbstractContextManager["Progress"]):
                 self._told[name] = state
                 line = Text(f"{datetime.now():%H:%M:%S}{GAP}{name}{GAP}")
                 line.append_text(state_text(state))
-                if state.final and task["array"]:
+                if state.final and task["array"] and task["size"] is not None:
                     done = task["counts"].get(TaskState.SUCCESS, 0)
                     line.append(f"{GAP}{done}/{task['size']}")
                 self._console.put([line])

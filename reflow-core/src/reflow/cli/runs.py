@@ -87,7 +87,11 @@ def cancel(
 
 def _confirmed(runs: list[Run]) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("this would be asked about first, and there is no terminal: add --yes")
+        named = ", ".join(f"{run.run_id} ({run.state})" for run in runs)
+        raise UsageError(
+            f"this would cancel {named}, which is asked about first, and there is no terminal: "
+            f"add --yes{' or name the run by its id' if len(runs) == 1 else ''}"
+        )
     for run in runs:
         screen().say(f"{run.run_id}  {run.state}")
     return typer.confirm(f"Cancel {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}?")

@@ -275,11 +275,19 @@ def _end_of(log: Path) -> list[Text]:
 
 
 def note_lines(status: Mapping[str, Any]) -> list[Text]:
-    """Why tasks wait, and what else there is to know. Commands in it stay in one piece."""
+    """Why tasks wait, which were tried again, and what else there is to know.
+
+    Commands in it stay in one piece.
+    """
     notes = [
         f"{name} waits: {task['reason']}"
         for name, task in status["tasks"].items()
         if task.get("reason")
+    ]
+    notes += [
+        f"{name} was tried again: {count(tries, 'further attempt')}"
+        for name, task in status["tasks"].items()
+        if (tries := task.get("retries"))
     ]
     notes += status.get("notes", ())
     return [Text(""), *(Text(note, "yellow") for note in notes)] if notes else []

@@ -19,7 +19,7 @@ def status_of(
     """The mapping that `run.status()` returns. Does not grow with what has succeeded."""
     record = store.run(run_id)
     counts = store.counts(run_id)
-    cached = store.cached(run_id)
+    cached, retried = store.cached(run_id), store.retried(run_id)
     reasons = {} if record.state.final else store.reasons(run_id)
     tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
     arrays = {item.name for item in tasks if item.array}
@@ -28,7 +28,7 @@ def status_of(
         "run": _run(record),
         "tasks": {
             item.name: _task(item, counts.get(item.name, {}), reasons.get(item.name, {}))
-            | {"cached": cached.get(item.name, 0)}
+            | {"cached": cached.get(item.name, 0), "retries": retried.get(item.name, 0)}
             for item in tasks
         },
         "failed_instances": [_failure(item, item.task in arrays) for item in failures],

@@ -82,6 +82,11 @@ class RunParameter:
         """The flag on the command line; underscores at the ends of the keyword are left out."""
         return "--" + self.name.strip("_").replace("_", "-")
 
+    @property
+    def negative_flag(self) -> str:
+        """The flag for what is not, for nothing or for an empty list."""
+        return "--no-" + self.flag.removeprefix("--")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:

@@ -139,6 +139,10 @@ class Store(Protocol):
         """By task, how many instances took their result from an earlier run; absent where none."""
         ...
 
+    def retried(self, run_id: str) -> dict[str, int]:
+        """By task, how many attempts its instances had after their first; absent where none."""
+        ...
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

@@ -63,6 +63,17 @@ def cached(session: Session, run_id: str) -> dict[str, int]:
     return {there[key].name: number for key, number in session.rows(query)}
 
 
+def retried(session: Session, run_id: str) -> dict[str, int]:
+    """By task, how many attempts its instances had after their first; absent where none."""
+    there = dict(runs.tasks(session, run_id))
+    query = (
+        Table.select(Table.task, fn.SUM(Table.attempt - 1))
+        .where(Table.task.in_(list(there)) & (Table.attempt > 1))
+        .group_by(Table.task)
+    )
+    return {there[key].name: int(number) for key, number in session.rows(query)}
+
+
 def failures(
     session: Session, run_id: str, task: str | None, limit: int | None
 ) -> list[FailedInstance]:

@@ -110,6 +110,11 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.cached(session, run_id)
 
+    def retried(self, run_id: str) -> dict[str, int]:
+        """By task, how many attempts its instances had after their first; absent where none."""
+        with self._database.reading() as session:
+            return instances.retried(session, run_id)
+
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:

@@ -616,6 +616,11 @@ class StoreConformance:
         self.written(store, lease, lambda write: write.add_instances(waiting))
         assert store.reasons(RUN) == {TASK: {"Priority": 3}}
 
+    def test_attempts_after_the_first_are_counted(self, store: Store, lease: Lease) -> None:
+        tried = [Instance(task=TASK, index=index, attempt=index) for index in (1, 2, 4)]
+        self.written(store, lease, lambda write: write.add_instances(tried))
+        assert store.retried(RUN) == {TASK: 4}
+
     # -- outcomes --------------------------------------------------------------------------
     def test_a_failure_is_shown_with_everything_about_it(self, store: Store, lease: Lease) -> None:
         self.with_elements(store, lease, 1)

@@ -214,6 +214,7 @@ def _flags(parameter: RunParameter) -> list[str]:
     flags = [parameter.flag]
     if parameter.declared.short is not None:
         flags.append(parameter.declared.short)
-    if parameter_type(parameter.declared.annotation).switch:
-        flags.append(f"--no-{parameter.flag.removeprefix('--')}")
+    kind = parameter_type(parameter.declared.annotation)
+    if kind.switch or kind.negated(parameter.declared.default):
+        flags.append(parameter.negative_flag)
     return flags

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
 from typing import Any, TypedDict
 
+from reflow.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_memory, parse_time
 from reflow.model.tasks import FILES_MODES, FilesMode
-from reflow.wiring.names import suggestion
+from reflow.suggest import did_you_mean
 
 
 class ArrayJobOptions(TypedDict, total=False):
@@ -72,7 +74,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
     known = JobOptions.__annotations__
     for keyword in given:
         if keyword not in known:
-            raise OptionError(f"unknown task option {keyword!r}{suggestion(keyword, known)}")
+            raise OptionError(f"unknown task option {keyword!r}{_meant(keyword, known)}")
     options = dict(given)
     array = _truth("array", options.get("array", False))
     parallelism = _optional(_whole, "array_parallelism", options.get("array_parallelism"), least=1)
@@ -92,6 +94,39 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
         retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
     )
+
+
+_OTHER_WORDS = {
+    "retry": "retries",
+    "max_retries": "retries",
+    "memory": "mem",
+    "walltime": "time",
+    "timeout": "time",
+    "time_limit": "time",
+    "gpu": "gpus",
+    "cores": "cpus",
+    "ncpus": "cpus",
+    "threads": "cpus",
+    "depends_on": "after",
+    "dependency": "after",
+}
+"""What other programs call our options."""
+
+
+def _meant(keyword: str, known: Iterable[str]) -> str:
+    """What to write in place of an unknown keyword, which may be an option of a scheduler."""
+    ours = _OTHER_WORDS.get(keyword)
+    near = f"; did you mean {ours!r}?" if ours else did_you_mean(keyword, known)
+    schedulers = [item.executor for item in EXECUTOR_DISTRIBUTIONS if _is_installed(item)]
+    name = schedulers[0] if schedulers else EXECUTOR_DISTRIBUTIONS[0].executor
+    written = f"options={{{name!r}: {{{keyword!r}: ...}}}}"
+    return (
+        f"{near or ''}{' If' if near else '; if'} it is a scheduler's own option, write {written}"
+    )
+
+
+def _is_installed(item: ExecutorDistribution) -> bool:
+    return importlib.util.find_spec(item.distribution.replace("-", "_")) is not None
 
 
 def _resources(options: Mapping[str, Any]) -> Resources:

@@ -52,6 +52,20 @@ class ParameterType:
     _check: Callable[[Any], Any]
 
     @property
+    def takes_commas(self) -> bool:
+        """Whether a value's text may hold any character, so that commas part no values."""
+        return not self.choices and self.element in (str, Path)
+
+    @property
+    def nothing(self) -> Any:
+        """The value of the flag with `--no-` before its name: an empty list, else None."""
+        return [] if self.many else None
+
+    def negated(self, default: Any) -> bool:
+        """Whether a flag with `--no-` says what neither the default nor another flag says."""
+        return not self.switch and (self.many or self.optional) and default != self.nothing
+
+    @property
     def switch(self) -> bool:
         """Whether it is said by the flag alone: `--fast`, or `--no-fast`."""
         return self.element is bool and not self.choices and not self.many
@@ -63,7 +77,19 @@ class ParameterType:
                 raise _BadValueError(f"takes one {self.label}, not {len(text)}")
             return self._parse(text)
         texts = [text] if isinstance(text, str) else text
-        return [self._parse(item) for item in texts]
+        return [value for item in texts for value in self._parse_items(item)]
+
+    def _parse_items(self, text: str) -> list[Any]:
+        """The values of one text: one, or several with commas between them.
+
+        Texts and paths may hold commas themselves, so that those are never taken apart.
+        """
+        try:
+            return [self._parse(text)]
+        except _BadValueError:
+            if "," not in text:
+                raise
+        return [self._parse(item.strip()) for item in text.split(",")]
 
     def check(self, value: Any) -> Any:
         """The value as the function will receive it."""
@@ -108,10 +134,12 @@ def parse_text(annotation: Any, text: str | Sequence[str], name: str = "value") 
     A list takes the texts of all its flags. Raises `ParameterError`, naming `name`, for a text
     that stands for no value, `DefinitionError` for an annotation that is not supported.
     """
+    kind = parameter_type(annotation)
     try:
-        return parameter_type(annotation).parse(text)
+        return kind.parse(text)
     except _BadValueError as error:
-        raise ParameterError(f"{name}: {error}") from None
+        several = f"; a list is given as {name} A {name} B" if kind.many else ""
+        raise ParameterError(f"{name}: {error}{several}") from None
 
 
 def check_value(annotation: Any, value: Any, name: str = "value") -> Any:
@@ -273,6 +301,8 @@ def _check_float(value: Any) -> float:
 
 
 def _check_bool(value: Any) -> bool:
+    if getattr(getattr(value, "dtype", None), "kind", "") == "b" and value.shape == ():
+        value = value.item()  # a truth value of numpy's
     if not isinstance(value, bool):
         raise _wrong(bool, value)
     return value
@@ -318,15 +348,20 @@ def _build_enum(kind: type[Enum]) -> _Built:
     choices = tuple(member.name for member in kind)
 
     def parse(text: str) -> Enum:
+        for name, member in kind.__members__.items():
+            if text == f"{kind.__name__}.{name}":
+                return member
         named = kind.__members__.get(text)
         valued = [member for member in kind if str(member.value) == text]
-        found = {*([named] if named is not None else []), *valued}
-        if len(found) != 1:
-            problem = "could be two members" if found else "is not one of them"
+        found = list(dict.fromkeys([*([named] if named is not None else []), *valued]))
+        if len(found) > 1:
+            ways = " or ".join(f"{kind.__name__}.{member.name}" for member in found)
+            raise _BadValueError(f"{text!r} could be two members of {kind.__name__}: write {ways}")
+        if not found:
             raise _BadValueError(
-                f"{text!r} {problem} of {kind.__name__}{suggestion(text, choices)}"
+                f"{text!r} is not one of them of {kind.__name__}{suggestion(text, choices)}"
             )
-        return found.pop()
+        return found[0]
 
     def check(value: Any) -> Enum:
         if isinstance(value, kind):
@@ -343,9 +378,13 @@ def _build_literal(kind: Any) -> _Built:
     choices = tuple(str(value) for value in values)
 
     def parse(text: str) -> Any:
-        if choices.count(text) != 1:
-            problem = "could be two of" if text in choices else "is not one of"
-            raise _BadValueError(f"{text!r} {problem} the values{suggestion(text, choices)}")
+        if choices.count(text) > 1:
+            raise _BadValueError(
+                f"{text!r} could be two of the values {', '.join(map(repr, values))}, which look "
+                "alike on a command line; give it in Python"
+            )
+        if text not in choices:
+            raise _BadValueError(f"{text!r} is not one of the values{suggestion(text, choices)}")
         return values[choices.index(text)]
 
     def check(value: Any) -> Any:

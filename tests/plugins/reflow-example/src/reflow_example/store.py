@@ -311,6 +311,13 @@ class LedgerStore:
         grouped = self._grouped(run_id, "task", "source IS NOT NULL")
         return {task: number for task, _, number in grouped}
 
+    def retried(self, run_id: str) -> dict[str, int]:
+        """By task, how many attempts its instances had after their first."""
+        found: dict[str, int] = {}
+        for task, attempt, number in self._grouped(run_id, "attempt", "attempt > 1"):
+            found[task] = found.get(task, 0) + (attempt - 1) * number
+        return found
+
     def _grouped(self, run_id: str, column: str, where: str) -> list[tuple[str, Any, int]]:
         with self._reading() as opened:
             rows = opened.rows(

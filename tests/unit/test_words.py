@@ -40,7 +40,7 @@ def with_options(name: str) -> Workflow:
 
 
 def test_options_of_a_misspelt_scheduler_are_refused() -> None:
-    with pytest.raises(DefinitionError, match="'one' has options for 'slrum'.*mean 'slurm'"):
+    with pytest.raises(DefinitionError, match=r"'one' has options for 'slrum'.*mean 'slurm'"):
         with_options("slrum").validate()
 
 
@@ -63,7 +63,7 @@ def test_a_second_copy_of_the_workflow_that_has_the_tasks_is_named(
     module = types.ModuleType("pipeline")
     module.wf = with_options("local")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pipeline", module)
-    with pytest.raises(DefinitionError, match="no tasks, but a second copy .* pipeline"):
+    with pytest.raises(DefinitionError, match=r"no tasks, but a second copy .* pipeline"):
         Workflow("w").validate()
 
 

@@ -438,6 +438,11 @@ def registry() -> Registry:
     return _registry
 
 
+def opened_store(store: Store | str | Path) -> Store:
+    """The store at a URL or a path; one that was opened already is given back."""
+    return registry().store_for(store) if isinstance(store, str | Path) else store
+
+
 def set_registry(replacement: Registry | None) -> Registry | None:
     """Put another registry in the place of the process's own, and return that; for tests."""
     global _registry

@@ -243,14 +243,20 @@ class Run:
         return f"{record.name!r} of {self.run_id} has no result yet: {there} of {size} are there"
 
 
-def open_run(run_id: str, store: Store | None = None) -> Run:
-    """The handle of a run of any workflow. Raises `NotFoundError` for an unknown one."""
+def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
+    """The handle of a run of any workflow. Raises `NotFoundError` for an unknown one.
+
+    `store` is the manifest that it is recorded in (a URL, a path, or a store), if that is not
+    the configured one.
+    """
+    from reflow.plugins import opened_store
+
     if store is None:
         from reflow.config import load_config
-        from reflow.plugins import registry
 
-        store = registry().store_for(load_config().store.url)
-    return Run(store, store.run(run_id), None)
+        store = load_config().store.url
+    opened = opened_store(store)
+    return Run(opened, opened.run(run_id), None)
 
 
 def _is_inside(path: str) -> bool:

@@ -33,7 +33,7 @@ class Workflow(Flow):
     _kind = "workflow"
 
     def __init__(
-        self, name: str, config: Config | None = None, store: Store | str | None = None
+        self, name: str, config: Config | None = None, store: Store | str | Path | None = None
     ) -> None:
         super().__init__(name)
         self._config = config
@@ -53,12 +53,9 @@ class Workflow(Flow):
     def store(self) -> Store:
         """The manifest database, which all of a user's runs share."""
         if self._store is None:
-            if self._store_given is None or isinstance(self._store_given, str):
-                from reflow.plugins import registry
+            from reflow.plugins import opened_store
 
-                self._store = registry().store_for(self._store_given or self.config.store.url)
-            else:
-                self._store = self._store_given
+            self._store = opened_store(self._store_given or self.config.store.url)
         return self._store
 
     # -- looking at it ---------------------------------------------------------------------
@@ -114,6 +111,7 @@ class Workflow(Flow):
         verify: bool = False,
         files: FilesMode | None = None,
         follow: bool = False,
+        store: Store | str | Path | None = None,
         **parameters: Any,
     ) -> Run:
         """Hand the workflow to a scheduler, or to the background of this machine, and return.
@@ -132,6 +130,7 @@ class Workflow(Flow):
         """
         from reflow.engine.launch import submit
         from reflow.engine.start import Wanted
+        from reflow.plugins import opened_store
 
         wanted = Wanted(
             run_dir=run_dir,
@@ -141,8 +140,9 @@ class Workflow(Flow):
             verify=verify,
             files=files,
             follow=follow,
+            store=None if store is None else opened_store(store),
         )
-        return self.open_run(submit(self, wanted, executor))
+        return self.open_run(submit(self, wanted, executor), wanted.store)
 
     def run_local(
         self,
@@ -154,6 +154,7 @@ class Workflow(Flow):
         verify: bool = False,
         files: FilesMode | None = None,
         on_error: str = "stop",
+        store: Store | str | Path | None = None,
         **parameters: Any,
     ) -> Run:
         """Run the workflow here and now, and return when it has ended.
@@ -168,6 +169,7 @@ class Workflow(Flow):
         from reflow.engine.start import Wanted
         from reflow.errors import RunFailedError
         from reflow.model.states import RunState
+        from reflow.plugins import opened_store
 
         wanted = Wanted(
             run_dir=run_dir,
@@ -176,24 +178,29 @@ class Workflow(Flow):
             force_tasks=force_tasks,
             verify=verify,
             files=files,
+            store=None if store is None else opened_store(store),
         )
-        run = self.open_run(run_here(self, wanted, max_workers=max_workers, on_error=on_error))
+        run = self.open_run(
+            run_here(self, wanted, max_workers=max_workers, on_error=on_error), wanted.store
+        )
         if on_error == "stop" and run.state is not RunState.SUCCESS:
             raise RunFailedError(run.failure_text())
         return run
 
     # -- finding it again ------------------------------------------------------------------
-    def open_run(self, run_id: str) -> Run:
+    def open_run(self, run_id: str, store: Store | str | Path | None = None) -> Run:
         """The handle of a run, from any process. Raises `NotFoundError` for an unknown one."""
         from reflow.errors import NotFoundError
+        from reflow.plugins import opened_store
         from reflow.run import Run
 
-        record = self.store.run(run_id)
+        chosen = self.store if store is None else opened_store(store)
+        record = chosen.run(run_id)
         if record.workflow != self.name:
             raise NotFoundError(
                 f"{run_id} is a run of workflow {record.workflow!r}, not of {self.name!r}"
             )
-        return Run(self.store, record, self)
+        return Run(chosen, record, self)
 
     def cancel_runs(self, run_ids: Iterable[str], store: Store | None = None) -> dict[str, int]:
         """Cancel several runs; tells for each how many elements were cancelled.
@@ -253,10 +260,10 @@ def run_foreground(
         wanted,
         max_workers=max_workers,
         on_error=on_error,
-        on_start=lambda run_id: on_start(workflow.open_run(run_id)),
+        on_start=lambda run_id: on_start(workflow.open_run(run_id, wanted.store)),
         on_progress=on_progress,
     )
-    return workflow.open_run(run_id)
+    return workflow.open_run(run_id, wanted.store)
 
 
 def preview(workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None) -> Preview:

@@ -18,7 +18,7 @@ from reflow.cli.results import last_results, steps_after_success, success_lines
 from reflow.cli.screen import screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
-from reflow.cli.words import option, switch
+from reflow.cli.words import option, store_option, switch
 from reflow.engine.start import Wanted
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
@@ -27,6 +27,7 @@ from reflow.workflow import Workflow, preview, run_foreground
 if TYPE_CHECKING:
     from reflow.model.graph import Graph
     from reflow.run import Run
+    from reflow.stores.contract import Store
 
 
 _option = partial(option, rich_help_panel=OPTIONS_PANEL)
@@ -74,6 +75,7 @@ Files = Annotated[
         " [dim]\\[default: stat][/dim]",
     ),
 ]
+StoreOption = Annotated[str | None, store_option(rich_help_panel=OPTIONS_PANEL)]
 DryRun = Annotated[
     bool, _switch("--dry-run", help="Show what would be run and why; write nothing.")
 ]
@@ -140,11 +142,14 @@ def run(
     force_tasks: ForceTasks = None,
     verify: Verify = False,
     files: Files = None,
+    store: StoreOption = None,
     dry_run: DryRun = False,
     help: HelpOption = False,
 ) -> None:
     """Run the workflow here, now, and show its progress."""
-    wanted = _wanted(run_dir, parameters, force, force_tasks, verify, files)
+    wanted = _wanted(
+        run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
+    )
     if dry_run:
         _show_preview(workflow, wanted, "local")
         return
@@ -170,13 +175,16 @@ def submit(
     force_tasks: ForceTasks = None,
     verify: Verify = False,
     files: Files = None,
+    store: StoreOption = None,
     dry_run: DryRun = False,
     wait: Wait = False,
     follow: Follow = False,
     help: HelpOption = False,
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
-    wanted = _wanted(run_dir, parameters, force, force_tasks, verify, files)
+    wanted = _wanted(
+        run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
+    )
     if dry_run:
         _show_preview(workflow, wanted, executor)
         return
@@ -189,6 +197,7 @@ def submit(
         verify=wanted.verify,
         files=wanted.files,
         follow=follow,
+        store=wanted.store,
         **parameters,
     )
     # The id alone is on standard output, so that scripts can take it from there.
@@ -214,6 +223,7 @@ def _wanted(
     force_tasks: Sequence[str] | None,
     verify: bool,
     files: FilesMode | None,
+    store: Store | None,
 ) -> Wanted:
     return Wanted(
         run_dir=run_dir,
@@ -222,6 +232,7 @@ def _wanted(
         force_tasks=_names(force_tasks),
         verify=verify,
         files=files,
+        store=store,
     )
 
 

@@ -12,7 +12,7 @@ from reflow.cli.program import INTERRUPTED
 from reflow.cli.screen import screen
 from reflow.cli.show import step_lines, typed
 from reflow.cli.source import Runs, runs_of
-from reflow.cli.words import RunId, option, switch
+from reflow.cli.words import RunId, StoreOption, option, switch
 from reflow.errors import NotFoundError, UsageError
 from reflow.model.states import FINAL_TASK_STATES, TaskState
 from reflow.suggest import did_you_mean
@@ -49,6 +49,7 @@ def logs(
     follow: Annotated[
         bool, switch("--follow", "-f", help="Go on printing until the element has ended.")
     ] = False,
+    store: StoreOption = None,
 ) -> None:
     """Print the log of a task or of an element: all that it wrote.
 

@@ -17,7 +17,7 @@ from reflow.cli.progress import watch as watch_run
 from reflow.cli.screen import put_json, screen
 from reflow.cli.show import print_status, step_lines, steps_while_running
 from reflow.cli.source import LATEST, runs_of
-from reflow.cli.words import Json, RunId, option, run_argument, switch
+from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, switch
 from reflow.errors import UsageError
 from reflow.model.states import RunState
 
@@ -50,6 +50,7 @@ def status(
     watch: Annotated[
         bool, switch("--watch", help="Keep showing it until the run has ended.")
     ] = False,
+    store: StoreOption = None,
 ) -> None:
     """Show how a run stands, what failed and why."""
     if json and watch:
@@ -70,6 +71,7 @@ def cancel(
     run_ids: Annotated[list[str], run_argument("Ids of runs, or 'latest'.")],
     task: Annotated[str | None, _task("Cancel this task only.")] = None,
     yes: Annotated[bool, switch("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreOption = None,
 ) -> None:
     """Cancel what waits or runs.
 
@@ -108,6 +110,7 @@ def retry(
     run_id: RunId,
     task: Annotated[str | None, _task("Retry this task only.")] = None,
     wait: Wait = False,
+    store: StoreOption = None,
 ) -> None:
     """Run again what failed, was cancelled or was skipped."""
     source, console = runs_of(context), screen()
@@ -131,7 +134,7 @@ def retry(
         print_status(run.status(as_dict=True), command=source.command)
 
 
-def follow(context: typer.Context, run_id: RunId) -> None:
+def follow(context: typer.Context, run_id: RunId, store: StoreOption = None) -> None:
     """Dispatch a run from here until it has ended, where its jobs may not submit others."""
     source = runs_of(context)
     raise typer.Exit(follow_run(source.open(run_id), screen(), source.command))
@@ -160,6 +163,7 @@ def runs(
         ),
     ] = None,
     json: Json = False,
+    store: StoreOption = None,
 ) -> None:
     """List runs, the newest first."""
     from reflow.engine.heal import end_abandoned

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import typer
 
 from reflow.errors import NotFoundError, ReflowError
+from reflow.plugins import opened_store
 
 if TYPE_CHECKING:
     from reflow.run import Run
@@ -28,16 +30,24 @@ class Runs:
         """`command` is what a person types to get here: `reflow`, `python flow.py`."""
         self.command = command
         self.workflow = workflow
+        self.given_store: Store | None = None
+
+    def use_store(self, url: str) -> None:
+        """Look for runs in another manifest, and record them there."""
+        self.given_store = opened_store(url)
+        if "@" not in url:  # it may hold a password, which is not to be repeated
+            self.command = f"REFLOW_STORE={shlex.quote(url)} {self.command}"
 
     @cached_property
     def store(self) -> Store:
         """The manifest they are in."""
+        if self.given_store is not None:
+            return self.given_store
         if self.workflow is not None:
             return self.workflow.store
         from reflow.config import load_config
-        from reflow.plugins import registry
 
-        return registry().store_for(load_config().store.url)
+        return opened_store(load_config().store.url)
 
     @property
     def workflow_name(self) -> str | None:
@@ -48,7 +58,7 @@ class Runs:
         """The run of that id, or the newest. Raises `NotFoundError`."""
         run_id = self.newest() if run_id == LATEST else run_id
         if self.workflow is not None:
-            return self.workflow.open_run(run_id)
+            return self.workflow.open_run(run_id, self.store)
         from reflow.run import open_run
 
         return open_run(run_id, self.store)

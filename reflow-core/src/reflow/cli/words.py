@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reflow.cli.source import complete_run_ids
+from reflow.cli.source import complete_run_ids, runs_of
 
 
 def option(*flags: str, metavar: str, help: str, **more: Any) -> Any:
@@ -26,5 +26,25 @@ def run_argument(help: str) -> Any:
     )
 
 
+def use_store(context: typer.Context, url: str | None) -> None:
+    """Turn the command line to another manifest, before the command itself runs."""
+    if url is not None and not context.resilient_parsing:
+        runs_of(context).use_store(url)
+
+
+def store_option(**more: Any) -> Any:
+    """The manifest that runs are in."""
+    return option(
+        "--store",
+        metavar="URL",
+        help="The manifest of runs: a file or a URL, in place of the configured one.",
+        callback=use_store,
+        is_eager=True,
+        expose_value=False,
+        **more,
+    )
+
+
+StoreOption = Annotated[str | None, store_option()]
 RunId = Annotated[str, run_argument("Id of a run, or 'latest'.")]
 Json = Annotated[bool, switch("--json", help="Print JSON, for programs.")]

@@ -49,8 +49,9 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
     chosen = _chosen(workflow, executor)
     # Where nobody answers it is better said now than by a run that waits unseen.
     chosen.limits()
+    store = wanted.store_for(workflow)
     settings = create_run(
-        workflow.store,
+        store,
         graph,
         lambda: draft(
             workflow,
@@ -64,9 +65,9 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
     tell_run(settings, RunState.RUNNING)
     if chosen.capabilities.volatile:
         chosen.close()
-        start_supervisor(workflow.store, settings)
+        start_supervisor(store, settings)
     else:
-        _first_step(workflow, settings, graph, chosen)
+        _first_step(store, settings, graph, chosen)
     return settings.run_id
 
 
@@ -76,10 +77,8 @@ def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
     return executor
 
 
-def _first_step(
-    workflow: Workflow, settings: RunSettings, graph: Graph, executor: Executor
-) -> None:
-    store, lease = workflow.store, _lease_of_new(workflow, settings)
+def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Executor) -> None:
+    lease = _lease_of_new(store, settings)
     try:
         with working_under(store, lease):
             dispatcher = dispatcher_of(store, settings, lease, executor, graph)
@@ -124,9 +123,10 @@ def run_here(
 
     with Interruptions() as interruptions:
         interruptions.hold_back()
-        settings = create_run(workflow.store, graph, drafted)
-        lease = _lease_of_new(workflow, settings)
-        _drive_here(workflow.store, settings, graph, lease, interruptions, on_start, on_progress)
+        store = wanted.store_for(workflow)
+        settings = create_run(store, graph, drafted)
+        lease = _lease_of_new(store, settings)
+        _drive_here(store, settings, graph, lease, interruptions, on_start, on_progress)
     return settings.run_id
 
 
@@ -140,8 +140,8 @@ def _flow_for(workflow: Workflow, max_workers: int) -> FlowRef | None:
         return None
 
 
-def _lease_of_new(workflow: Workflow, settings: RunSettings) -> Lease:
-    lease = take(workflow.store, settings.run_id)
+def _lease_of_new(store: Store, settings: RunSettings) -> Lease:
+    lease = take(store, settings.run_id)
     assert lease is not None, "nobody else knows the run yet"
     return lease
 
@@ -233,4 +233,4 @@ def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | No
             executor_settings={},
             flow=lambda: None,
         )
-        return make_preview(workflow.store, graph, settings, plugin_codecs(), chosen)
+        return make_preview(wanted.store_for(workflow), graph, settings, plugin_codecs(), chosen)

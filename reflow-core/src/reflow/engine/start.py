@@ -63,6 +63,12 @@ class Wanted:
     """How files count in this run, where that is not what the configuration says."""
     follow: bool = False
     """The run is to be followed: no job of it dispatches."""
+    store: Store | None = None
+    """The manifest to record the run in, where that is not the workflow's."""
+
+    def store_for(self, workflow: Workflow) -> Store:
+        """The manifest that the run is recorded in."""
+        return workflow.store if self.store is None else self.store
 
 
 def draft(
@@ -95,7 +101,7 @@ def draft(
         run_dir=_absolute(
             Path(config.run_root) / run_id if wanted.run_dir is None else Path(wanted.run_dir)
         ),
-        store=workflow.store.url,
+        store=wanted.store_for(workflow).url,
         executor=executor,
         executor_settings=executor_settings,
         python=sys.executable,

@@ -24,6 +24,7 @@ RESERVED_PARAMETERS = frozenset(
         "on_error",
         "run_dir",
         "self",
+        "store",
         "verify",
         "wait",
     }

@@ -172,13 +172,69 @@ def test_a_dispatcher_that_fails_ends_the_run_with_the_reason(
     assert run.state == "SUCCESS"
 
 
-def test_on_error_stop_ends_what_runs_and_raises(flow_file: Flows, tmp_path: Path) -> None:
+STOPS = """
+    wf = Workflow("stops")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1, 2, 3, 4, 5]
+
+    @wf.job(array=True)
+    def each(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"begun-{x}")
+        if (Path("{here}/go")).exists():
+            return x
+        if x == 0:
+            wait_for("{here}/stopped")
+            return x
+        if x == 1:
+            while "begun-0" not in Path("{here}/journal").read_text():
+                time.sleep(0.01)
+            raise ValueError("no 1")
+        wait_for("{here}/go")
+        return x
+
+    @wf.job(after=["each"])
+    def last() -> int:
+        return 1
+"""
+
+
+def test_the_first_failure_ends_nothing_that_runs(flow_file: Flows, tmp_path: Path) -> None:
+    from reflow.engine.start import Wanted
+    from reflow.workflow import run_foreground
+
+    flow = flow_file(STOPS)
+    workflow = flow.load()
+
+    def let_the_other_end(tasks: Any) -> None:
+        if tasks["each"]["counts"].get("SKIPPED"):
+            (tmp_path / "stopped").touch()
+
+    run = run_foreground(
+        workflow,
+        Wanted(),
+        max_workers=2,
+        on_error="stop",
+        on_start=lambda run: None,
+        on_progress=let_the_other_end,
+    )
+    assert run.state == "FAILED"
+    assert failed(run) == {("each", 1): ("ERROR", "ValueError: no 1")}
+    assert counts(run, "each") == {"SUCCESS": 1, "FAILED": 1, "SKIPPED": 4}
+    assert counts(run, "last") == {"SKIPPED": 1}
+    assert {word for word in flow.deeds if word.startswith("begun")} == {"begun-0", "begun-1"}
+    (tmp_path / "go").touch()
+    run.retry()
+    assert run.result("each") == [0, 1, 2, 3, 4, 5]
+    assert flow.deeds["begun-0"] == 1
+
+
+def test_with_one_worker_nothing_is_begun_after_the_first_failure(flow_file: Flows) -> None:
     from reflow.errors import RunFailedError
 
     flow = flow_file(
         """
-        import subprocess
-
         wf = Workflow("stops")
 
         @wf.job()
@@ -188,29 +244,13 @@ def test_on_error_stop_ends_what_runs_and_raises(flow_file: Flows, tmp_path: Pat
         @wf.job(array=True)
         def each(x: Annotated[int, Result(step="items")]) -> int:
             did(f"begun-{x}")
-            if (Path("{here}/go")).exists():
-                return x
-            if x == 0:
-                subprocess.run(["sleep", "1000"])
-            wait_for("{here}/journal")
-            raise ValueError(f"no {x}")
-
-        @wf.job(after=["each"])
-        def last() -> int:
-            return 1
+            return 1 // (1 - x)
         """
     )
-    workflow = flow.load()
-    with pytest.raises(RunFailedError, match="no "):
-        workflow.run_local(max_workers=2)
-    assert processes_of(tmp_path) == []
-    run = only_run(flow)
-    assert run.state == "FAILED"
-    assert failed(run)["each", 1] == ("ERROR", "ValueError: no 1")
-    assert ("each", 0) not in failed(run)
-    (tmp_path / "go").touch()
-    run.retry()
-    assert run.result("each") == [0, 1, 2, 3]
+    with pytest.raises(RunFailedError, match="ZeroDivisionError"):
+        flow.load().run_local()
+    assert flow.deeds == {"begun-0": 1, "begun-1": 1}
+    assert counts(only_run(flow), "each") == {"SUCCESS": 1, "FAILED": 1, "SKIPPED": 2}
 
 
 # -- signals --------------------------------------------------------------------------------

@@ -160,10 +160,10 @@ class Workflow(Flow):
         """Run the workflow here and now, and return when it has ended.
 
         With `max_workers=1` everything runs in this process, where a debugger works; with more,
-        array elements run in so many worker processes. `on_error="stop"` ends the run at the
-        first failure and raises `RunFailedError`; with `"continue"` what does not depend on the
-        failure goes on, and the handle that is returned says what failed. The rest is as for
-        `submit`.
+        array elements run in so many worker processes. `on_error="stop"` begins nothing
+        after the first failure, and raises `RunFailedError` once what runs has ended; with
+        `"continue"` what does not depend on the failure goes on, and the handle that is returned
+        says what failed. The rest is as for `submit`.
         """
         from reflow.engine.launch import run_here
         from reflow.engine.start import Wanted

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from reflow.engine.claims import current_claim
 from reflow.engine.image import RunImage, TaskImage, WaveImage
@@ -58,20 +59,30 @@ def cancel(
     return handles
 
 
-def stop(image: RunImage, settings: RunSettings, executor: Executor) -> None:
-    """End a run early because something failed and `on_error` is "stop"."""
-    handles = _handles_of_waves(settings.layout, executor, list(image.waves.values()))
-    why = "because another task failed"
+@runtime_checkable
+class DropsWaiting(Protocol):
+    """An executor of the foreground, which knows what has begun."""
+
+    def drop_waiting(self) -> Mapping[int, Iterable[int]]:
+        """Begin nothing of what was submitted; the positions dropped, by wave."""
+        ...
+
+
+def stop(image: RunImage, executor: DropsWaiting) -> None:
+    """Begin nothing more because something failed and `on_error` is "stop"; what runs ends."""
+    waiting = [
+        instance
+        for number, positions in executor.drop_waiting().items()
+        for position in positions
+        if number in image.waves and (instance := image.waves[number].members.get(position))
+    ]
     for task in image.tasks.values():
         if task.size is None and task.state is None:
             image.end_task(task, TaskState.SKIPPED)
-            continue
-        for instance in task.instances:
-            if instance.state is TaskState.PENDING:
-                image.settle(instance, _ended(instance, TaskState.SKIPPED, f"skipped {why}"))
-            elif not instance.state.final:
-                image.settle(instance, _ended(instance, TaskState.CANCELLED, f"cancelled {why}"))
-    cancel_jobs(executor, handles)
+        waiting += [item for item in task.instances if item.state is TaskState.PENDING]
+    for instance in waiting:
+        said = "skipped because another task failed"
+        image.settle(instance, _ended(instance, TaskState.SKIPPED, said))
 
 
 def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> int:

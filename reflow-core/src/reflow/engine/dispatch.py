@@ -13,7 +13,7 @@ from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import Watchdog
-from reflow.engine.control import cancel, cancel_jobs, carry_out, handles_of, stop
+from reflow.engine.control import DropsWaiting, cancel, cancel_jobs, carry_out, handles_of, stop
 from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
@@ -404,7 +404,8 @@ class Dispatcher:
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self._forgiven:
-            stop(self.image, self.settings, self.executor)
+            assert isinstance(self.executor, DropsWaiting), "only runs of the foreground stop"
+            stop(self.image, self.executor)
 
     def _failed(self) -> int:
         tasks = self.image.tasks.values()

@@ -13,6 +13,7 @@ from reflow.engine.execute import Execution
 from reflow.engine.layout import WaveLayout
 from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings
+from reflow.engine.surroundings import Surroundings
 from reflow.engine.wave import WaveSpec
 from reflow.model.jobs import (
     Capabilities,
@@ -23,7 +24,7 @@ from reflow.model.jobs import (
     Submission,
 )
 from reflow.model.json import Json
-from reflow.model.states import JobState
+from reflow.model.states import JobState, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.values.codecs import Codecs
 
@@ -95,6 +96,12 @@ class InlineExecutor:
                     if position in waiting:
                         waiting.remove(position)
 
+    def drop_waiting(self) -> dict[int, list[int]]:
+        """Forget all that is queued; its positions, by the numbers of their waves."""
+        dropped = {layout.number: list(positions) for _, layout, positions in self._queue}
+        self._queue.clear()
+        return dropped
+
     def wait(self, timeout: float) -> None:
         """Run elements for a moment; one that takes longer is not interrupted."""
         if not self._queue:
@@ -102,14 +109,18 @@ class InlineExecutor:
             return
         _, layout, positions = self._queue[0]
         execution, writer = self._ready(layout)
-        home, until = self._run.working_directory, time.monotonic() + BATCH_SECONDS
+        surroundings = Surroundings(self._run.working_directory)
+        until = time.monotonic() + BATCH_SECONDS
         try:
             with self._capture.streams():
                 while positions and time.monotonic() < until and not self._interrupted():
                     try:
-                        writer.append(self._run_one(execution, positions.popleft()))
+                        result = self._run_one(execution, positions.popleft())
                     finally:
-                        os.chdir(home)
+                        surroundings.put_back()
+                    writer.append(result)
+                    if result.state is TaskState.FAILED and self._run.on_error == "stop":
+                        break
         finally:
             writer.flush()
         if not positions:

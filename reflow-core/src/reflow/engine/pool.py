@@ -157,6 +157,14 @@ class PoolExecutor:
                 end_group(worker.process.pid, signal.SIGTERM)
         self._feed()
 
+    def drop_waiting(self) -> dict[int, list[int]]:
+        """Drop what no worker has begun; its positions, by the numbers of their waves."""
+        self._take_tokens_back()
+        dropped = {wave.number: list(wave.backlog) for wave in self._waves.values()}
+        for wave in self._waves.values():
+            wave.backlog.clear()
+        return dropped
+
     def wait(self, timeout: float) -> None:
         """Return when results were reported or a worker died, or after `timeout` seconds.
 

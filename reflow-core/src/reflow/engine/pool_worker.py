@@ -32,9 +32,11 @@ from reflow.engine.layout import RunLayout
 from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.surroundings import Chance, Surroundings
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.errors import NotFoundError, ReflowError
 from reflow.executors.processes import leave
+from reflow.model.states import TaskState
 from reflow.model.tasks import TaskSpec
 
 BATCH_SECONDS = 0.1
@@ -108,7 +110,9 @@ class PoolWorker:
         self._reporter = Reporter(self._layout, number, reports)
         self._capture = LogCapture(self._layout.pool_log(number))
         self._codecs = plugin_codecs()
-        self._tasks: Mapping[str, TaskSpec] | None = None
+        self._tasks: Mapping[str, TaskSpec] = {}
+        self._chance: Chance | None = None
+        self._surroundings: Surroundings | None = None
         self._executions: dict[int, Execution | _Broken] = {}
         self._at: tuple[int, int] | None = None
 
@@ -127,7 +131,11 @@ class PoolWorker:
             wave, position = TOKEN.unpack(token)
             # It stays at this until it is at another, or has reported: if it dies, that is why.
             self._slots.set(self._number, wave, position)
-            self._run(wave, position)
+            result = self._run(wave, position)
+            if result.state is TaskState.FAILED and self._settings.on_error == "stop":
+                # Nothing more may be begun, unless the pool wants it: it starts another worker.
+                self._reporter.flush()
+                return
 
     def _take(self) -> bytes:
         """The next token; empty once the pool has closed the pipe."""
@@ -138,23 +146,26 @@ class PoolWorker:
                 # Nobody waits at the pipe while the pool takes tokens back from it.
                 select.select([self._tokens], [], [])
 
-    def _run(self, wave: int, position: int) -> None:
+    def _run(self, wave: int, position: int) -> ResultRecord:
         execution = self._executions.get(wave)
         if execution is None:
             execution = self._executions[wave] = self._load(wave)
         record = execution.record(position)
         log = self._layout.log(execution.spec.task, record.index, record.attempt)
         self._capture.begin(log)
-        interrupt_on_signals(self._is_meant)
+        if self._chance is not None:
+            self._chance.begin()
         self._at = (wave, position)
         result = execution.run(position, record)
         self._at = None
-        self._go_home()
+        if self._surroundings is not None:
+            self._surroundings.put_back()
         if result.traceback:
             self._capture.write(result.traceback)
         if self._capture.end(log):
             result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
         self._reporter.add(wave, result)
+        return result
 
     def _is_meant(self) -> bool:
         """Whether a signal that comes now is for the element that runs, if one does."""
@@ -165,19 +176,16 @@ class PoolWorker:
         layout = self._layout.wave(wave)
         spec = WaveSpec.read(layout)
         try:
-            if self._tasks is None:
-                self._tasks = tasks_of(self._settings)
+            if self._surroundings is None:
+                self._chance = Chance(self._load_flow)
+                interrupt_on_signals(self._is_meant)
+                self._surroundings = Surroundings(self._settings.working_directory)
             return load_execution(layout, self._settings, spec, self._tasks, self._codecs)
         except (ReflowError, OSError) as error:
             return _Broken(spec, InputReader(layout.inputs), error)
 
-    def _go_home(self) -> None:
-        """Undo an element's change of directory."""
-        home = self._settings.working_directory
-        with contextlib.suppress(OSError):
-            if Path.cwd() == home:
-                return
-        os.chdir(home)
+    def _load_flow(self) -> None:
+        self._tasks = tasks_of(self._settings)
 
 
 class _Broken:

@@ -1,0 +1,114 @@
+"""What all elements of one process share, and each is to find as if no other had been there.
+
+Compared first, and put back only where it was changed: most elements change nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import locale
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD")
+
+
+class Surroundings:
+    """The state of this process when it was made: environment, umask, logging, and the like."""
+
+    def __init__(self, home: Path) -> None:
+        """`home` is the folder that elements begin in."""
+        self._home = str(home)
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
+        self._environment = dict(_variables())
+        self._path = list(sys.path)
+        self._filters = list(warnings.filters)
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._level = logging.root.level
+        self._handlers = list(logging.root.handlers)
+        self._disabled = logging.root.manager.disable
+        self._signals = {
+            number: handler
+            for name in _SIGNALS
+            if (handler := signal.getsignal(number := signal.Signals[name])) is not None
+        }
+
+    def put_back(self) -> None:
+        """Undo what an element has changed."""
+        os.umask(self._umask)
+        self._go_home()
+        if _variables() != self._environment:
+            self._put_back_environment()
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if warnings.filters != self._filters:
+            # Resetting tells the module that what it has worked out is out of date.
+            warnings.resetwarnings()
+            warnings.filters[:] = self._filters  # type: ignore[index]
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
+        if logging.root.level != self._level:
+            logging.root.setLevel(self._level)
+        if logging.root.handlers != self._handlers:
+            logging.root.handlers[:] = self._handlers
+        if logging.root.manager.disable != self._disabled:
+            logging.disable(self._disabled)
+        self._put_back_signals()
+
+    def _go_home(self) -> None:
+        with contextlib.suppress(OSError):
+            if os.getcwd() == self._home:  # noqa: PTH109
+                return
+        os.chdir(self._home)
+
+    def _put_back_environment(self) -> None:
+        now = dict(_variables())
+        for name in now.keys() - self._environment.keys():
+            del os.environb[name]
+        for name, value in self._environment.items():
+            if now.get(name) != value:
+                os.environb[name] = value
+
+    def _put_back_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.alarm(0)
+        for number, handler in self._signals.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+class Chance:
+    """Python's random numbers, for elements of one worker: a seed of one is not that of the next.
+
+    Each begins as in a process of its own: where the flow was seeded as it was loaded, from
+    there, otherwise from the system's entropy.
+    """
+
+    def __init__(self, load: Callable[[], object]) -> None:
+        """`load` loads the flow."""
+        before = random.getstate()
+        load()
+        now = random.getstate()
+        self._seeded = None if now == before else now
+
+    def begin(self) -> None:
+        """Shuffle for the next element."""
+        if self._seeded is None:
+            random.seed(os.urandom(16))
+        else:
+            random.setstate(self._seeded)
+
+
+def _variables() -> Mapping[Any, Any]:
+    # As they are stored: to decode them all takes ten times as long.
+    return os.environ._data  # type: ignore[attr-defined,no-any-return]

@@ -18,6 +18,7 @@ from reflow.engine.source import RunSource, is_other_source, other_values
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
+from reflow.fingerprint.contents import Contents, OwnMemory
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
@@ -90,8 +91,9 @@ class Execution:
             for item in self._task.inputs
             if isinstance(item, RunDirInput)
         }
-        self._witness = Witness(settings)
-        self._looks = RunLooks(settings)
+        memory = OwnMemory()
+        self._witness = Witness(settings, memory)
+        self._looks = RunLooks(settings, contents=Contents(memory))
         self._mode = mode_of(self._task, settings)
         self._outputs = self._task.outputs
         self._scratch = str(settings.layout.scratch(spec.task))

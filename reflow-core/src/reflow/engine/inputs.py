@@ -7,6 +7,7 @@ from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.patience import LookProgress
 from reflow.engine.recorded import places_in, states_as_json
 from reflow.engine.settings import RunSettings
+from reflow.fingerprint.contents import Contents, FolderMemory, Memory, OwnMemory
 from reflow.fingerprint.states import Mode
 from reflow.model.graph import Graph
 from reflow.model.json import Json
@@ -16,7 +17,9 @@ from reflow.values.text import loads
 
 def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[str, Json]]:
     """Give the states of the files that parameters refer to, by mode and keyword."""
-    looks, codecs = RunLooks(settings, progress=LookProgress()), plugin_codecs()
+    contents = Contents(_memory(settings))
+    looks = RunLooks(settings, progress=LookProgress(), contents=contents)
+    codecs = plugin_codecs()
     found: dict[str, dict[str, Json]] = {}
     for mode, keyword in _wanted(graph, settings):
         places = places_in(
@@ -35,3 +38,12 @@ def _wanted(graph: Graph, settings: RunSettings) -> dict[tuple[Mode, str], None]
         for item in spec.parameters
         if not item.output and may_refer(settings.parameters[keyword := item.keyword(spec.name)])
     }
+
+
+def _memory(settings: RunSettings) -> Memory:
+    """What was read at earlier submissions, unless all is to be verified."""
+    if settings.verify:
+        return OwnMemory()
+    from platformdirs import user_cache_path
+
+    return FolderMemory(user_cache_path("reflow") / "contents")

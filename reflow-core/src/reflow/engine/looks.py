@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from reflow.engine.settings import RunSettings
 from reflow.fingerprint.looking import Looks
@@ -10,11 +11,14 @@ from reflow.fingerprint.places import Surroundings
 from reflow.fingerprint.states import Mode, State
 from reflow.model.tasks import TaskSpec
 
+if TYPE_CHECKING:
+    from reflow.fingerprint.contents import Contents
+
 
 class RunLooks:
     """Looks at each place once, until it is told to forget.
 
-    `opening`, `at_most` and `progress` are those of `Looks`.
+    `opening`, `at_most`, `progress` and `contents` are those of `Looks`.
     """
 
     def __init__(
@@ -24,11 +28,13 @@ class RunLooks:
         opening: bool = False,
         at_most: int | None = None,
         progress: Callable[[int], None] | None = None,
+        contents: Contents | None = None,
     ) -> None:
         self._settings = settings
         self._opening = opening
         self._at_most = at_most
         self.progress = progress
+        self._contents = contents
         self._by_mode: dict[Mode, Looks] = {}
         self._changed: set[str] = set()
 
@@ -74,6 +80,7 @@ class RunLooks:
                 opening=self._opening,
                 at_most=self._at_most,
                 progress=self.progress,
+                contents=self._contents,
             )
         return looks
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from reflow.engine.looks import RunLooks
 from reflow.engine.settings import RunSettings
+from reflow.fingerprint.contents import Contents, Memory
 from reflow.fingerprint.states import State
 from reflow.model.records import Note
 from reflow.model.tasks import TaskSpec
@@ -37,10 +38,12 @@ class Change:
 class Witness:
     """Sees whether the files of one element's arguments are, and stay, as recorded."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, memory: Memory) -> None:
+        contents = Contents(memory)
         self._latency = settings.latency
-        self._opening = RunLooks(settings, opening=True, at_most=MANY)
-        self._walking = RunLooks(settings)
+        self._memory = memory
+        self._opening = RunLooks(settings, opening=True, at_most=MANY, contents=contents)
+        self._walking = RunLooks(settings, contents=contents)
         self._expected: States = {}
         self._before: dict[str, State] = {}
 
@@ -50,6 +53,9 @@ class Witness:
         self._before = {}
         self._opening.forget()
         for states in expected.values():
+            for state in states:
+                # What was read elsewhere is read here only if it has been touched since.
+                self._memory.remember(state.place, state.stamp, state.content)
             if not are_many(states):
                 self._before |= {state.place: self._arrived(state) for state in states}
 

@@ -116,3 +116,58 @@ def test_another_way_to_count_misses_once(flow_file: Flows, way: Way, source: Pa
     assert flow.deeds == {"convert": 1, "read": 1}
     way(flow, source=source)
     assert flow.deeds == {"convert": 1, "read": 1}
+
+
+def test_touched_results_run_nothing_again(
+    flow_file: Flows, way: Way, source: Path, tmp_path: Path
+) -> None:
+    flow = flow_file(FLOW)
+    assert way(flow, source=source).result("read") == "1212"
+    flow.forget()
+    chunk = tmp_path / "out.store" / "chunk"
+    copy_over(chunk)
+    run = way(flow, source=source)
+    assert run.result("read") == "1212"
+    assert flow.deeds == {}
+    assert run.status(as_dict=True)["tasks"]["convert"]["cached"] == 1
+    touch(chunk)
+    assert way(flow, source=source).result("read") == "1212"
+    assert flow.deeds == {}
+
+
+def test_what_was_found_to_be_the_same_is_remembered(
+    flow_file: Flows, source: Path, tmp_path: Path
+) -> None:
+    flow = flow_file(FLOW)
+    flow.run("inline", source=source, files="content")
+    touch(tmp_path / "out.store" / "chunk")
+    first = flow.run("inline", source=source, files="content")
+    again = flow.run("inline", source=source, files="content")
+    assert [waves(first), waves(again)] == [1, 0]
+    assert flow.deeds == {"convert": 1, "read": 1}
+
+
+def waves(run: Any) -> int:
+    """How often elements were handed to workers."""
+    return len(list((run.run_dir / ".reflow" / run.run_id / "waves").glob("*")))
+
+
+def test_a_touched_result_of_other_contents_is_made_again(
+    flow_file: Flows, way: Way, source: Path, tmp_path: Path
+) -> None:
+    flow = flow_file(FLOW)
+    assert way(flow, source=source).result("read") == "1212"
+    flow.forget()
+    (tmp_path / "out.store" / "chunk").write_text("9999")
+    assert way(flow, source=source).result("read") == "1212"
+    assert flow.deeds == {"convert": 1}
+
+
+def test_verify_reads_anew(flow_file: Flows, way: Way, source: Path, tmp_path: Path) -> None:
+    flow = flow_file(FLOW)
+    assert way(flow, source=source).result("read") == "1212"
+    flow.forget()
+    run = way(flow, source=source, verify=True)
+    assert run.result("read") == "1212"
+    assert waves(run) == 1
+    assert flow.deeds == {}

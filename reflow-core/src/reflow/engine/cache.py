@@ -12,6 +12,7 @@ from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded
 from reflow.engine.settings import RunSettings
 from reflow.errors import StoredValueError
+from reflow.fingerprint.states import State
 from reflow.model.lineage import kin_of, place_of
 from reflow.model.records import StoredOutput, Taker
 from reflow.model.tasks import TaskSpec
@@ -31,6 +32,7 @@ class Cache:
         self._looks = looks
         self._codecs = codecs
         self._taker = _taker(settings)
+        self._touched: set[int] = set()
 
     def bypassed(self, spec: TaskSpec) -> bool:
         """Whether nothing may be reused for a task."""
@@ -52,17 +54,24 @@ class Cache:
 
         return deal(self._store, self._taker, wanted, used, usable)
 
+    def is_touched(self, output: StoredOutput) -> bool:
+        """Whether a result that was found serves only if its files are read and are the same."""
+        return output.key in self._touched
+
     def _usable(self, spec: TaskSpec, found: StoredOutput) -> bool:
         if found.bound_dir is not None and found.bound_dir != str(self._settings.run_dir):
             return False
-        if found.paths is not None and not self._as_recorded(spec, found.paths):
+        if found.paths is not None and not self._as_recorded(spec, found.key, found.paths):
             return False
         if not self._settings.verify or spec.verify is None:
             return True
         return self._verified(spec, self._store.output(found.key))
 
-    def _as_recorded(self, spec: TaskSpec, paths: str) -> bool:
-        """Whether all files of a result are in the state that was recorded, in the mode of now."""
+    def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
+        """Whether all files of a result are in the state that was recorded, in the mode of now.
+
+        Where only their contents can tell, as far as one sees without reading them.
+        """
         try:
             recorded = Recorded.parse(paths)
         except StoredValueError:
@@ -72,7 +81,20 @@ class Cache:
             # Relative paths lead elsewhere from here.
             return False
         mode = mode_of(spec, self._settings)
-        return all(state.mode == mode and self._looks.is_still(state) for state in recorded.states)
+        if any(state.mode != mode for state in recorded.states):
+            return False
+        others = [state for state in recorded.states if not self._is_surely(state)]
+        if others:
+            self._touched.add(key)
+        else:
+            self._touched.discard(key)
+        return all(self._looks.state(state.place, mode).may_agree_with(state) for state in others)
+
+    def _is_surely(self, recorded: State) -> bool:
+        """Whether something is as recorded, and nothing need be read to know."""
+        if recorded.has_contents and self._settings.verify:
+            return False
+        return self._looks.is_still(recorded)
 
     def _verified(self, spec: TaskSpec, output: str) -> bool:
         """Whether the task's own check accepts a result; one that raises does not.

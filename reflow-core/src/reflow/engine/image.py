@@ -120,6 +120,7 @@ class RunImage:
         self._requests_done: list[int] = []
         self._notes: dict[tuple[str, str], Note] = {}
         self._reusable_waves: list[int] = []
+        self._refreshed: dict[int, str] = {}
 
     def _load(self) -> None:
         records = {record.name: record for record in self.store.tasks(self.run_id)}
@@ -250,6 +251,10 @@ class RunImage:
         """Let results that waited for a wave's end be used by others, at the next commit."""
         self._reusable_waves.append(wave)
 
+    def refresh_paths(self, key: int, paths: str) -> None:
+        """Record anew how the files of a stored result stand, at the next commit."""
+        self._refreshed[key] = paths
+
     def note(self, task: str, key: str, text: str) -> None:
         """Tell the user something about a task, once per key, at the next commit."""
         self._notes.setdefault((task, key), Note(task=task, key=key, text=text))
@@ -273,6 +278,7 @@ class RunImage:
             or self._requests_done
             or self._notes
             or self._reusable_waves
+            or self._refreshed
         )
 
     def commit(self, lease: Lease) -> Changes:
@@ -293,6 +299,8 @@ class RunImage:
                 write.record_outcomes(self._outcomes)
             for wave in self._reusable_waves:
                 write.allow_reuse(wave)
+            for key, paths in self._refreshed.items():
+                write.refresh_paths(key, paths)
             for number, record in self._submissions.items():
                 if number in self._new_submissions:
                     write.add_submission(record)

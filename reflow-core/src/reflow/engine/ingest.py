@@ -102,6 +102,13 @@ class Ingest:
         self.fail(instance, outcome_of_result(instance, record, Reuse.NEVER, status))
         return True
 
+    def _confirm(self, instance: Instance, source: int, paths: str) -> None:
+        """Let a stored result serve whose files were touched, and found to be the same."""
+        self._image.refresh_paths(source, paths)
+        instance.cause, instance.error = None, ""
+        self._image.move(instance, TaskState.SUCCESS)
+        self._image.detach(instance)
+
     # -- files -----------------------------------------------------------------------------
     def _note_files(self, record: ResultRecord) -> None:
         """Let the cache look anew at what a task may have written to."""
@@ -159,6 +166,10 @@ class Ingest:
             return False
         for key, text in record.notes:
             self._image.note(instance.task, key, text)
+        if record.confirmed and instance.source is not None and record.paths is not None:
+            self._confirm(instance, instance.source, record.paths)
+            return True
+        instance.source = None
         spec = self._image.tasks[instance.task].spec
         self._note_files(record)
         reusable = self._reuse(wave, spec, record)

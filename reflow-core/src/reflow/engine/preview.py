@@ -192,10 +192,13 @@ def _foresee(
     found = cache.find(arguments.task.spec, wanted, used)
     shown.unknown = False
     shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0
-    why = _why(cache, arguments.task)
+    missed = _why(cache, arguments.task)
     for instance, identity in zip(ready, identities, strict=True):
         instance.identity = identity
-        hit = found.get(instance.index)
+        hit, why = found.get(instance.index), missed
+        if hit is not None and cache.is_touched(hit):
+            why = f"the files of the result of {hit.run_id} were touched: to be read"
+            hit = None
         shown.to_run += hit is None
         shown.cached += hit is not None
         shown.instances.append(

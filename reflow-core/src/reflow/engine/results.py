@@ -46,6 +46,8 @@ class ResultRecord:
     """Key and text of what the user should know of the task (`Note`)."""
     other_values: bool = False
     """Values that count were made at import, and are not those of the process that submitted."""
+    confirmed: bool = False
+    """The stored result that was its candidate serves: the function was not called."""
 
     def line(self) -> bytes:
         """One line of JSON."""

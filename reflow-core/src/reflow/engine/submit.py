@@ -57,6 +57,8 @@ log = logging.getLogger("reflow.engine")
 class _Ready:
     instance: Instance
     values: tuple[Wired, ...]
+    candidate: str = ""
+    """As in `InputRecord`."""
 
 
 class Submitter:
@@ -131,7 +133,11 @@ class Submitter:
         if self._never_room:
             return self._refuse_all(ready)
         waiting: list[_Ready] = []
-        used = {item.source for item in task.instances if item.source is not None}
+        used = {
+            item.source
+            for item in task.instances
+            if item.source is not None and item.state is not TaskState.PENDING
+        }
         hits = 0
         for start in range(0, len(ready), SLICE):
             found, missed = self._look_up(arguments, ready[start : start + SLICE], used)
@@ -162,10 +168,13 @@ class Submitter:
         for instance, own, identity in zip(ready, values, identities, strict=True):
             instance.identity = identity
             hit = found.get(instance.index)
+            instance.source = None if hit is None else hit.key
             if hit is None:
                 missed.append(_Ready(instance, own))
                 continue
-            instance.source = hit.key
+            if self._cache.is_touched(hit):
+                missed.append(_Ready(instance, own, hit.paths or ""))
+                continue
             instance.cause, instance.error = None, ""
             self._image.move(instance, TaskState.SUCCESS)
         return len(ready) - len(missed), missed
@@ -297,6 +306,7 @@ class Submitter:
                     item.instance.attempt + 1,
                     tuple(value.text for value in item.values),
                     arguments.states(item.values),
+                    item.candidate,
                 )
                 for item in members
             ),

@@ -99,6 +99,9 @@ class InputRecord:
     """Canonical texts of the arguments that `WaveSpec.each` names."""
     states: tuple[tuple[State, ...], ...] = field(default=())
     """What was seen of the files that each of them refers to; empty where none does."""
+    candidate: str = ""
+    """What is recorded of a stored result that serves if its files, which were touched since,
+    have the contents that they had (`Recorded.text`)."""
 
 
 def write_inputs(path: Path, records: Iterable[InputRecord]) -> None:
@@ -140,11 +143,12 @@ class InputReader:
 
 
 def _line(record: InputRecord) -> bytes:
-    values = [record.texts, list(map(states_as_json, record.states))]
+    values = [record.texts, list(map(states_as_json, record.states)), record.candidate]
     return f"{record.index} {record.attempt} {json.dumps(values)}\n".encode()
 
 
 def _parse(line: bytes) -> InputRecord:
     index, attempt, rest = line.split(b" ", 2)
-    texts, states = json.loads(rest)
-    return InputRecord(int(index), int(attempt), tuple(texts), tuple(map(states_from_json, states)))
+    texts, states, candidate = json.loads(rest)
+    seen = tuple(map(states_from_json, states))
+    return InputRecord(int(index), int(attempt), tuple(texts), seen, candidate)

@@ -68,13 +68,18 @@ class State:
         return self.kind not in _UNKNOWN
 
     @property
-    def has_been_read(self) -> bool:
+    def has_contents(self) -> bool:
+        """Whether there are contents that count."""
+        return self.mode == "content" and self.kind in ("file", "folder")
+
+    @property
+    def is_read(self) -> bool:
         """Whether contents, where they count, are known."""
-        return self.mode != "content" or self.kind not in ("file", "folder") or self.content != ""
+        return self.content != "" or not self.has_contents
 
     def may_agree_with(self, other: State) -> bool:
         """Say whether reading the contents could show that two looks saw the same."""
-        return self.mode == "content" and (
+        return self.has_contents and (
             (self.place, self.mode, self.kind, self.links, self.size, self.digest)
             == (other.place, other.mode, other.kind, other.links, other.size, other.digest)
         )
@@ -109,8 +114,9 @@ class State:
         ):
             return False
         if self.mode != "stat" or self.kind not in ("file", "folder"):
-            same = self._measure() == other._measure()
-            return (same and self.has_been_read) or (self.stamp == other.stamp != "")
+            if self.is_read and other.is_read:
+                return self._measure() == other._measure()
+            return self.stamp == other.stamp
         if (self.size, self.digest) != (other.size, other.digest):
             return False
         return self._has_times_of(other)

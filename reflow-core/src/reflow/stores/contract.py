@@ -67,6 +67,10 @@ class FencedWriter(Protocol):
         """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
         ...
 
+    def refresh_paths(self, key: int, paths: str) -> None:
+        """Replace what is recorded of the files of a stored output, of whatever run."""
+        ...
+
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""
         ...

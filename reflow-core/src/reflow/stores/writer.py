@@ -99,6 +99,12 @@ class SqlWriter:
             )
         )
 
+    def refresh_paths(self, key: int, paths: str) -> None:
+        """Replace what is recorded of the files of a stored output, of whatever run."""
+        self._session.execute(
+            Table.update(paths=stored(paths)).where((Table.id == key) & Table.paths.is_null(False))
+        )
+
     def add_submission(self, record: SubmissionRecord) -> None:
         """Write an intent. `number` and `token` must be new."""
         self._session.execute(Submission.insert(run=self._run, **submission_values(record)))

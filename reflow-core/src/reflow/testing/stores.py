@@ -845,6 +845,15 @@ class StoreConformance:
         assert store.find_outputs(taker(), []) == {}
         assert store.previous_outputs(taker(), []) == {}
 
+    def test_what_is_recorded_of_files_can_be_replaced(self, store: Store) -> None:
+        self.with_result(store, "one", "a", paths="[1]")
+        store.create_run(new_run("two"), plain_and_array())
+        (before,) = self.looked(store, "a")
+        lease = self.taken(store, run_id="two")
+        self.written(store, lease, lambda write: write.refresh_paths(before.key, "[2]"))
+        (after,) = self.looked(store, "a")
+        assert after == replace(before, paths="[2]")
+
     def test_the_result_of_the_newest_run_comes_first(self, store: Store) -> None:
         store.create_run(new_run("slow"), plain_and_array())
         slow = self.taken(store, run_id="slow")

@@ -631,6 +631,11 @@ class LedgerWriter:
             self._run,
         )
 
+    def refresh_paths(self, key: int, paths: str) -> None:
+        """Replace what is recorded of the files of a stored output, of whatever run."""
+        changed = "UPDATE instance SET paths = ? WHERE key = ? AND paths IS NOT NULL"
+        self._session.rows(changed, cell(paths), key)
+
     def set_run_state(self, state: RunState, message: str = "") -> None:
         """Set the run's state; a final one sets `finished_at`, RUNNING clears it."""
         ended = datetime.now(UTC) if state.final else None

@@ -14,6 +14,7 @@ from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.settings import RunSettings
 from reflow.engine.witness import MANY, Change, Witness, note_of
 from reflow.errors import StoredValueError
+from reflow.fingerprint.contents import OwnMemory
 from reflow.fingerprint.states import State
 from reflow.model.tasks import ParameterInput, ResultInput, TaskSpec
 
@@ -111,7 +112,7 @@ def states(settings: RunSettings, *places: str) -> tuple[State, ...]:
 def test_files_that_stay_as_they_were_are_no_change(settings: Make, tmp_path: Path) -> None:
     run = settings(latency=5)
     expected = states(run, file(tmp_path / "d" / "a", "1", 10), str(tmp_path / "d"))
-    witness = Witness(run)
+    witness = Witness(run, OwnMemory())
     witness.before({"x": expected})
     (tmp_path / "d" / "lock").touch()
     (tmp_path / "d" / "lock").unlink()
@@ -123,7 +124,7 @@ def test_a_file_that_changes_meanwhile_is_told_from_one_that_had_changed(
 ) -> None:
     run = settings(latency=5)
     expected = states(run, file(tmp_path / "a", "1", 10), file(tmp_path / "b", "1", 10))
-    witness = Witness(run)
+    witness = Witness(run, OwnMemory())
     # Newer than expected: nothing is waited for.
     file(tmp_path / "a", "2", 20)
     witness.before({"x": expected})
@@ -140,7 +141,7 @@ def test_a_file_that_is_late_is_waited_for(settings: Make, tmp_path: Path) -> No
     (tmp_path / "a").rename(tmp_path / "hidden")
     late = threading.Timer(0.2, (tmp_path / "hidden").rename, [tmp_path / "a"])
     late.start()
-    witness = Witness(run)
+    witness = Witness(run, OwnMemory())
     witness.before({"x": expected})
     assert (tmp_path / "a").exists()
     assert list(witness.changes()) == []
@@ -153,7 +154,7 @@ def test_a_tree_of_many_entries_is_looked_at_afterwards(settings: Make, tmp_path
         (tmp_path / "tree" / str(number)).parent.mkdir(exist_ok=True)
         (tmp_path / "tree" / str(number)).touch()
     (expected,) = states(run, str(tmp_path / "tree"))
-    witness = Witness(run)
+    witness = Witness(run, OwnMemory())
     (tmp_path / "tree" / "0").unlink()
     witness.before({"x": (expected,)})  # and waits for nothing
     (change,) = witness.changes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.looks import RunLooks, mode_of
-from reflow.engine.patience import LookProgress
+from reflow.engine.patience import LookProgress, bytes_read
 from reflow.engine.recorded import places_in, states_as_json
 from reflow.engine.settings import RunSettings
 from reflow.fingerprint.contents import Contents, FolderMemory, Memory, OwnMemory
@@ -17,7 +17,7 @@ from reflow.values.text import loads
 
 def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[str, Json]]:
     """Give the states of the files that parameters refer to, by mode and keyword."""
-    contents = Contents(_memory(settings))
+    contents = Contents(_memory(settings), LookProgress(bytes_read))
     looks = RunLooks(settings, progress=LookProgress(), contents=contents)
     codecs = plugin_codecs()
     found: dict[str, dict[str, Json]] = {}

@@ -1,31 +1,46 @@
-"""Tells whoever waits at a terminal that files are being looked at, and how many so far."""
+"""Tells whoever waits at a terminal that files are being looked at or read, and how much so far."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 SILENT, EVERY = 2.0, 5.0
 """Seconds before the first word, and between two."""
 
 
-class LookProgress:
-    """Is given the entries of each tree as they are counted, and speaks when that takes long."""
+def entries_looked_at(entries: int) -> str:
+    """Say how many entries have been looked at."""
+    return f"looking at files: {entries:,}"
 
-    def __init__(self, silent: float = SILENT, every: float = EVERY) -> None:
+
+def bytes_read(count: int) -> str:
+    """Say how much has been read of files that count by their contents."""
+    return f"reading files: {count / 1e6:,.0f} MB"
+
+
+class LookProgress:
+    """Is given how far each tree has been looked at or read, and speaks when that takes long."""
+
+    def __init__(
+        self,
+        told: Callable[[int], str] = entries_looked_at,
+        *,
+        silent: float = SILENT,
+        every: float = EVERY,
+    ) -> None:
+        self._told = told
         self._every = every
         self._speak_at = time.monotonic() + silent
         self._before = self._here = 0
 
-    def __call__(self, entries: int) -> None:
-        """Take note of how many entries of a tree have been looked at."""
-        if entries < self._here:  # another tree
+    def __call__(self, done: int) -> None:
+        """Take note of how much of a tree is done."""
+        if done < self._here:  # another tree
             self._before += self._here
-        self._here = entries
+        self._here = done
         if time.monotonic() >= self._speak_at:
             self._speak_at = time.monotonic() + self._every
-            print(
-                f"looking at files: {self._before + self._here:,} so far (Ctrl-C is safe)",
-                file=sys.stderr,
-                flush=True,
-            )
+            told = self._told(self._before + self._here)
+            print(f"{told} so far (Ctrl-C is safe)", file=sys.stderr, flush=True)

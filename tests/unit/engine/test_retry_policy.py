@@ -9,7 +9,7 @@ from reflow.model.states import FailureCause
 from reflow.model.tasks import TaskSpec
 
 LOST = (FailureCause.NODE, FailureCause.PREEMPTED)
-COUNTED = tuple(set(FailureCause) - {*LOST, FailureCause.SUBMIT})
+COUNTED = tuple(cause for cause in FailureCause if cause not in {*LOST, FailureCause.SUBMIT})
 
 
 def decide(cause: FailureCause | None, retries: int = 0, **state: float) -> Retry | None:

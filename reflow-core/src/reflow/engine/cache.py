@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reflow.config import Config
 from reflow.engine.choice import deal
+from reflow.engine.execute import load_tasks
+from reflow.engine.graph_data import is_loaded
 from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded
 from reflow.engine.settings import RunSettings
@@ -33,6 +35,7 @@ class Cache:
         self._codecs = codecs
         self._taker = _taker(settings)
         self._touched: set[int] = set()
+        self._loaded: Mapping[str, TaskSpec] | None = None
 
     def bypassed(self, spec: TaskSpec) -> bool:
         """Whether nothing may be reused for a task."""
@@ -101,13 +104,22 @@ class Cache:
 
         Nor is a result accepted that cannot be read any more.
         """
-        assert spec.verify is not None
         files = self._settings.layout.files
         try:
+            spec = self._with_functions(spec)
+            assert spec.verify is not None
             value: Any = self._codecs.decode(loads(output), spec.returns, files)
             return bool(spec.verify(value))
         except Exception:
             return False
+
+    def _with_functions(self, spec: TaskSpec) -> TaskSpec:
+        """A task as the flow defines it. Raises `FlowImportError` where that cannot be loaded."""
+        if is_loaded(spec):
+            return spec
+        if self._loaded is None:
+            self._loaded = load_tasks(self._settings)
+        return self._loaded[spec.name]
 
 
 def _taker(settings: RunSettings) -> Taker:

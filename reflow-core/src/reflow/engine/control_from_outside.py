@@ -14,7 +14,7 @@ from reflow.engine.heal import heal
 from reflow.engine.launch import drive_here
 from reflow.engine.layout import RunLayout
 from reflow.engine.lease import holder_lives, take, working_under
-from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, graph_of
+from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, load_graph
 from reflow.engine.ownership import may_end, own_settings
 from reflow.engine.retake import retake_source
 from reflow.engine.settings import RunSettings
@@ -102,7 +102,7 @@ def _dispatch(
 ) -> None:
     """See that somebody carries the wish out."""
     if settings.executor in FOREGROUND_EXECUTORS:
-        graph = graph or graph_of(settings)
+        graph = graph or load_graph(settings)
         lease = take(store, settings.run_id)
         if lease is not None:
             drive_here(store, settings, graph, lease, on_progress)

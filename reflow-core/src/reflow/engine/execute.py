@@ -360,6 +360,18 @@ def ignore_signals() -> None:
     interrupt_on_signals(lambda: False)
 
 
+def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
+    """The tasks of the flow, loaded into a process that does not run them.
+
+    Raises `FlowImportError` where the flow cannot be loaded here.
+    """
+    from reflow.engine.flowref import resolve
+
+    if settings.flow is None:
+        raise FlowImportError(f"run {settings.run_id} is known to the process that started it only")
+    return {spec.name: spec for spec in resolve(settings.flow).specs()}
+
+
 def tasks_of(settings: RunSettings) -> Mapping[str, TaskSpec]:
     """The tasks of the flow, loaded into this worker from where it was at submission.
 

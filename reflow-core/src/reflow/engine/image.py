@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from reflow.errors import FlowImportError
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.records import (
     Instance,
@@ -16,7 +15,6 @@ from reflow.model.records import (
     SubmissionKind,
     SubmissionRecord,
     SubmissionState,
-    TaskRecord,
 )
 from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.model.tasks import TaskSpec
@@ -124,7 +122,6 @@ class RunImage:
 
     def _load(self) -> None:
         records = {record.name: record for record in self.store.tasks(self.run_id)}
-        self._check_known(records)
         for name, spec in self.graph.tasks.items():
             record = records.get(name)
             if record is None:
@@ -150,21 +147,11 @@ class RunImage:
                     assert instance.position is not None
                     self.waves[instance.wave].members[instance.position] = instance
 
-    def _check_known(self, records: Mapping[str, TaskRecord]) -> None:
-        """Raise `FlowImportError` where the flow has become another one than the run's."""
-        gone = [name for name in records if name not in self.graph.tasks]
-        if gone:
-            raise FlowImportError(
-                f"the flow changed since {self.run_id} was submitted: it has no task "
-                f"{gone[0]!r} any more. Put it back, or start a new run"
-            )
-        for name in records:
-            for step in self.graph.tasks[name].upstream:
-                if step not in records:
-                    raise FlowImportError(
-                        f"the flow changed since {self.run_id} was submitted: task {name!r} now "
-                        f"needs {step!r}, which the run does not have. Start a new run"
-                    )
+    def take_graph(self, graph: Graph) -> None:
+        """Go on with the graph of a retry, which may ask for other resources."""
+        self.graph = graph
+        for name, task in self.tasks.items():
+            task.spec, task.edges = graph.tasks[name], graph.edges[name]
 
     # -- changes ---------------------------------------------------------------------------
     def move(self, instance: Instance, state: TaskState) -> None:

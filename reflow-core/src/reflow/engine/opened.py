@@ -5,8 +5,10 @@ from __future__ import annotations
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.execute import plugin_codecs
 from reflow.engine.flowref import resolve
+from reflow.engine.graph_data import graph_of_data
 from reflow.engine.observe import observer
 from reflow.engine.settings import RunSettings
+from reflow.engine.source import RunSource
 from reflow.errors import FlowImportError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
@@ -18,8 +20,8 @@ FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
 """Executors of `run_local`, which end with the process that started the run."""
 
 
-def graph_of(settings: RunSettings) -> Graph:
-    """The run's workflow, loaded from where it was. Raises `FlowImportError`."""
+def load_graph(settings: RunSettings) -> Graph:
+    """The run's graph, its flow loaded from where it is. Raises `FlowImportError`."""
     if settings.flow is None:
         raise FlowImportError(
             f"run {settings.run_id} was started by run_local(max_workers=1) from a workflow that "
@@ -40,13 +42,23 @@ def dispatcher_of(
     executor: Executor | None = None,
     graph: Graph | None = None,
 ) -> Dispatcher:
-    """A dispatcher that goes on where the last one left off."""
-    return Dispatcher(
+    """A dispatcher that goes on where the last one left off.
+
+    It loads nothing of the flow: without `graph`, what the run directory says is the graph.
+    """
+    dispatcher = Dispatcher(
         store,
         settings,
-        graph or graph_of(settings),
+        graph or _recorded_graph(settings),
         executor or executor_of(settings),
         lease,
         plugin_codecs(),
         observer(settings),
     )
+    if graph is None:
+        dispatcher.on_retry = lambda: dispatcher.image.take_graph(_recorded_graph(settings))
+    return dispatcher
+
+
+def _recorded_graph(settings: RunSettings) -> Graph:
+    return graph_of_data(RunSource.read(settings.layout).graph)

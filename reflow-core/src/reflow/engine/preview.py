@@ -122,7 +122,7 @@ def make_preview(
     overlay: Any = _Overlay(store, graph)
     image = RunImage(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
-    source = take_source(graph.tasks.values(), settings)
+    source = take_source(graph, settings)
     tasks = {
         spec.name: PreviewTask(name=spec.name, array=spec.array) for spec in graph.tasks.values()
     }

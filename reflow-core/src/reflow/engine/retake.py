@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reflow.engine.opened import graph_of
+from reflow.engine.graph_data import graph_of_data
+from reflow.engine.opened import load_graph
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.engine.source import take_source
+from reflow.engine.source import RunSource, take_source
 from reflow.errors import FlowImportError, ReflowError
 from reflow.model.graph import Graph
 
@@ -20,8 +21,9 @@ def retake_source(settings: RunSettings, graph: Graph | None) -> None:
 
     Raises `FlowImportError` where the flow cannot be loaded; then nothing has changed.
     """
-    graph = graph or graph_of(settings)
-    source = take_source(graph.tasks.values(), settings)
+    graph = graph or load_graph(settings)
+    _check_known(graph, RunSource.read(settings.layout), settings)
+    source = take_source(graph, settings)
     if source.is_loaded_anew or settings.flow is None:
         source.write(settings.layout)
         return
@@ -39,6 +41,23 @@ def retake_source(settings: RunSettings, graph: Graph | None) -> None:
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
         raise FlowImportError(said[-1])
+
+
+def _check_known(graph: Graph, before: RunSource, settings: RunSettings) -> None:
+    """Raise `FlowImportError` where the flow has become another one than the run's."""
+    since = f"the flow changed since {settings.run_id} was submitted"
+    known = graph_of_data(before.graph).tasks
+    for name in known:
+        if name not in graph.tasks:
+            raise FlowImportError(
+                f"{since}: it has no task {name!r} any more. Put it back, or start a new run"
+            )
+        for step in graph.tasks[name].upstream:
+            if step not in known:
+                raise FlowImportError(
+                    f"{since}: task {name!r} now needs {step!r}, which the run does not have. "
+                    "Start a new run"
+                )
 
 
 def main(arguments: list[str]) -> int:

@@ -10,12 +10,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reflow.engine.files import read_bytes, write_whole
+from reflow.engine.graph_data import graph_as_data
 from reflow.engine.layout import RunLayout
+from reflow.model.graph import Graph
 from reflow.model.tasks import TaskSpec
 from reflow.values.task_source import Definition, TaskSource, Value
 from reflow.values.text import digest
@@ -34,6 +36,8 @@ class RunSource:
     """What each is made of, those apart that have a version."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Digest of each file's content, those apart that were edited after they were loaded."""
+    graph: Mapping[str, Any] = field(default_factory=dict)
+    """The run's graph as data."""
     is_loaded_anew: bool = True
     """Whether no file was edited after it was loaded."""
 
@@ -52,6 +56,7 @@ class RunSource:
             },
             "pieces": table.rows,
             "files": dict(self.files),
+            "graph": dict(self.graph),
         }
         write_whole(layout.source, json.dumps(data).encode())
 
@@ -71,6 +76,7 @@ class RunSource:
                 for name, found in data["tasks"].items()
             },
             data["files"],
+            data["graph"],
         )
 
 
@@ -88,8 +94,12 @@ class _Table:
         return [list(row) for row in self._places]
 
 
-def take_source(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
-    """Look at what the tasks are made of, as this process has loaded them."""
+def take_source(graph: Graph, settings: RunSettings) -> RunSource:
+    """Look at what the tasks of a run are made of, as this process has loaded them."""
+    return replace(_take(graph.tasks.values(), settings), graph=graph_as_data(graph))
+
+
+def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
     from reflow.values.source import Survey
 
     specs = list(specs)
@@ -111,7 +121,7 @@ def take_source(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
     contents = {
         file: now[file] for file in files if survey.contents.get(file, now[file]) == now[file]
     }
-    return RunSource(code, tasks, contents, contents.keys() == files)
+    return RunSource(code, tasks, contents, is_loaded_anew=contents.keys() == files)
 
 
 def _content(file: str) -> str:
@@ -129,7 +139,7 @@ def is_other_source(source: RunSource, spec: TaskSpec, settings: RunSettings) ->
     files = {each.file for each in planned.definitions}
     if all(_content(file) == source.files.get(file) for file in files):
         return False
-    return _statements(take_source([spec], settings).tasks[spec.name]) != _statements(planned)
+    return _statements(_take([spec], settings).tasks[spec.name]) != _statements(planned)
 
 
 def _statements(source: TaskSource) -> set[tuple[str, str, str]]:

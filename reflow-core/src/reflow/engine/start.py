@@ -139,7 +139,7 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
         settings = draft()
         if settings.layout.root.exists():
             continue
-        source = source or take_source(graph.tasks.values(), settings)
+        source = source or take_source(graph, settings)
         _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):
             _tell_of_other_values(store, settings, source)

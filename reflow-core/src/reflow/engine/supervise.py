@@ -12,15 +12,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 
 from reflow.engine.drive import drive
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
 from reflow.engine.lease import let_go, take, take_for
-from reflow.engine.opened import dispatcher_of, executor_of, graph_of
+from reflow.engine.opened import dispatcher_of, executor_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
 from reflow.model.records import Lease
@@ -29,10 +27,6 @@ from reflow.plugins import registry
 from reflow.stores.contract import Store
 
 log = logging.getLogger("reflow.engine")
-
-
-class _FlowEdited(BaseException):
-    """A retry is to plan with the source as it is now, which this process has not loaded."""
 
 
 class _EndedByPerson(BaseException):
@@ -88,13 +82,6 @@ def main(arguments: list[str]) -> int:
         log.info("pid %s: another supervisor has taken over", os.getpid())
     except _EndedByPerson:
         let_go(store, lease)
-    except _FlowEdited:
-        let_go(store, lease)
-        store.close()
-        # The same process begins anew, so that whoever watches it sees no gap.
-        os.execv(  # noqa: S606
-            sys.executable, [sys.executable, "-P", "-m", "reflow.engine.supervise", *arguments]
-        )
     except StoreError:
         # The database may be back for the next supervisor, which any command starts.
         log.exception("the manifest database failed")
@@ -109,37 +96,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
-    graph = graph_of(settings)
-    loaded = _own_files(settings)
     with closing(executor_of(settings)) as executor:
         try:
-            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
-            dispatcher.on_retry = partial(_begin_anew_if_edited, settings, loaded)
+            dispatcher = dispatcher_of(store, settings, lease, executor)
             drive(dispatcher)
         except (LeaseLostError, StoreError):
             raise
         except Exception:
             end_jobs(store, settings, executor)
             raise
-
-
-def _begin_anew_if_edited(settings: RunSettings, loaded: Mapping[str, tuple[int, int]]) -> None:
-    """Leave a retry to a process that loads the flow as it is now, if its files were edited."""
-    if _own_files(settings) != loaded:
-        raise _FlowEdited
-
-
-def _own_files(settings: RunSettings) -> dict[str, tuple[int, int]]:
-    """Time and size of the flow's file, and of the modules beside it that it has loaded."""
-    found = {}
-    if settings.flow is not None:
-        beside = f"{settings.flow.file.parent}{os.sep}"
-        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        for file in {file for file in files if file and file.startswith(beside)}:
-            with suppress(OSError):
-                status = Path(file).stat()
-                found[file] = (status.st_mtime_ns, status.st_size)
-    return found
 
 
 def _end(number: int, frame: object) -> None:

@@ -11,6 +11,7 @@ from reflow.engine.image import RunImage, TaskImage
 from reflow.engine.looks import mode_of
 from reflow.engine.recorded import Recorded, places_in, states_from_json
 from reflow.engine.settings import RunSettings
+from reflow.engine.source import PlannedCode
 from reflow.errors import DefinitionError
 from reflow.fingerprint.states import State
 from reflow.model.graph import Edge, WireMode
@@ -38,13 +39,18 @@ class TaskArguments:
     """What the elements of one task are given, read from the store as far as it is known."""
 
     def __init__(
-        self, image: RunImage, settings: RunSettings, task: TaskImage, code: str, codecs: Codecs
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        task: TaskImage,
+        planned: PlannedCode,
+        codecs: Codecs,
     ) -> None:
         """Read what the inputs are wired to. Raises `DefinitionError` for unequal lengths."""
         self._image = image
         self._settings = settings
         self.task = task
-        self.code = code
+        self.planned = planned
         self._codecs = codecs
         self._outputs = task.spec.outputs
         self._common = self._parameters()
@@ -205,7 +211,7 @@ class TaskArguments:
             [name, *self._image.store.output_keys(self._image.run_id, name)]
             for name in self.task.spec.after
         ]
-        return digest(dumps([self.task.name, self.code, counted, after]))
+        return digest(dumps([self.task.name, self.planned.code, counted, after]))
 
 
 def _joined(values: Sequence[Wired]) -> Wired:

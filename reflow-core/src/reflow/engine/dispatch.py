@@ -22,7 +22,7 @@ from reflow.engine.looks import RunLooks
 from reflow.engine.plan import Plan, make_plan
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
-from reflow.engine.source import RunSource
+from reflow.engine.source import PlannedCode, RunSource, current_source
 from reflow.engine.submit import Submitter
 from reflow.engine.wave import WaveSpec
 from reflow.errors import DefinitionError, SchedulerUnavailableError
@@ -84,7 +84,7 @@ class Dispatcher:
         """Seconds until the next element is due that has to wait before it is tried again."""
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
-        self._source: RunSource | None = None
+        self._source: tuple[str, RunSource] | None = None
         self.image = RunImage(store, settings.run_id, graph)
         whole = Config.from_dict(settings.config)
         config = whole.dispatch
@@ -374,10 +374,12 @@ class Dispatcher:
         self._arguments[task.name] = arguments
         return arguments
 
-    def _code_of(self, task: TaskImage) -> str:
+    def _code_of(self, task: TaskImage) -> PlannedCode:
         if self._source is None:
-            self._source = RunSource.read(self.settings.layout)
-        return self._source.code[task.name]
+            name = current_source(self.settings.layout)
+            self._source = (name, RunSource.read(self.settings.layout, name))
+        name, source = self._source
+        return PlannedCode(source.code[task.name], name)
 
     # -- ends ------------------------------------------------------------------------------
     def _skip(self, task: TaskImage) -> None:

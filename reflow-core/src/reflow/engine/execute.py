@@ -14,7 +14,7 @@ from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
-from reflow.engine.source import RunSource, is_other_source, other_values
+from reflow.engine.source import RunSource, current_source, other_values
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
@@ -55,14 +55,6 @@ def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) 
         if isinstance(item, ResultInput):
             return (item.annotation, *(tasks[step].returns for step in item.steps))
     raise FlowImportError(f"task {task.name!r} has no argument {argument!r} any more")
-
-
-def flow_changed(task: str, settings: RunSettings) -> FlowImportError:
-    """The error of a job that finds another source than it was planned with."""
-    return FlowImportError(
-        f"the flow changed since it was submitted: task {task!r} is not what this job was planned "
-        f"with. Type: reflow retry {settings.run_id}"
-    )
 
 
 class Execution:
@@ -257,20 +249,15 @@ def load_execution(
     layout: WaveLayout,
     settings: RunSettings,
     spec: WaveSpec,
-    tasks: Mapping[str, TaskSpec],
     codecs: Codecs,
 ) -> Execution:
-    """Make a wave ready in a process that has loaded the flow by itself.
+    """Make a wave ready in a process that loads the flow by itself, from the wave's copy.
 
-    Raises `FlowImportError` where that is not the flow that the wave was planned with. Its values
-    made at import may be other ones; then its results say so.
+    Values that are made at import may be other ones here than those submitted; then its results
+    say so. Raises `FlowImportError` where the copy cannot be loaded.
     """
-    source = RunSource.read(settings.layout)
-    task = tasks.get(spec.task)
-    if task is None or source.code[spec.task] != spec.code:
-        raise flow_changed(spec.task, settings)
-    if task.version is None and is_other_source(source, task, settings):
-        raise flow_changed(spec.task, settings)
+    source = RunSource.read(settings.layout, spec.source)
+    tasks = load_into_worker(settings, source)
     return Execution(layout, settings, spec, tasks, codecs, [*other_values(source, spec.task)])
 
 
@@ -361,7 +348,7 @@ def ignore_signals() -> None:
 
 
 def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
-    """The tasks of the flow, loaded into a process that does not run them.
+    """The tasks of the flow, loaded from the run's copy into a process that does not run them.
 
     Raises `FlowImportError` where the flow cannot be loaded here.
     """
@@ -369,16 +356,33 @@ def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
 
     if settings.flow is None:
         raise FlowImportError(f"run {settings.run_id} is known to the process that started it only")
+    _use_copy(settings, RunSource.read(settings.layout, current_source(settings.layout)))
     return {spec.name: spec for spec in resolve(settings.flow).specs()}
 
 
-def tasks_of(settings: RunSettings) -> Mapping[str, TaskSpec]:
-    """The tasks of the flow, loaded into this worker from where it was at submission.
+def load_into_worker(settings: RunSettings, source: RunSource) -> Mapping[str, TaskSpec]:
+    """The tasks of the flow, loaded from a copy into a process that runs them.
 
     Raises `FlowImportError` where the flow cannot be loaded here.
     """
     from reflow.engine.flowref import resolve_in_worker
+    from reflow.engine.frozen import hand_on_main
 
     if settings.flow is None:
         raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
-    return {spec.name: spec for spec in resolve_in_worker(settings.flow).specs()}
+    _use_copy(settings, source)
+    workflow = resolve_in_worker(settings.flow)
+    hand_on_main(settings.flow.path)
+    return {spec.name: spec for spec in workflow.specs()}
+
+
+def _use_copy(settings: RunSettings, source: RunSource) -> None:
+    from reflow.engine.frozen import use_copy
+
+    archive = settings.layout.copies / f"{source.copy}.zip"
+    try:
+        use_copy(archive)
+    except (ImportError, OSError, ValueError, LookupError) as error:
+        raise FlowImportError(
+            f"the copy of the flow's source cannot be read on this machine: {archive}: {error}"
+        ) from error

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from reflow.engine.frozen import MAIN, script_loader
 from reflow.errors import DefinitionError, FlowImportError, ReflowError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
     spec = getattr(module, "__spec__", None)
     if name not in ("__main__", FLOW_MODULE, SCRIPT_MODULE):
         return FlowRef(workflow=workflow, module=name, source=source, sys_path=sys_path)
-    if spec is not None and name == "__main__" and spec.name not in ("__main__", None):
+    if spec is not None and name == "__main__" and spec.name not in ("__main__", MAIN, None):
         # python -m package.flow
         return FlowRef(workflow=workflow, module=spec.name, source=source, sys_path=sys_path)
     return FlowRef(workflow=workflow, path=source, source=source, sys_path=sys_path)
@@ -219,13 +219,12 @@ def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
-    if not path.is_file():
+    loader = script_loader(name, path)
+    if loader is None:
         raise FlowImportError(f"the flow file {path} is not there on this machine")
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    # A loader by name: without one, only files called `.py` would be taken for Python.
-    loader = SourceFileLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)

@@ -87,8 +87,17 @@ class RunLayout:
 
     @property
     def source(self) -> Path:
-        """What the tasks count by; a retry writes it anew."""
-        return self.root / "source.json"
+        """The name of what the tasks count by now; a retry writes it anew."""
+        return self.root / "source"
+
+    def source_record(self, name: str) -> Path:
+        """What the tasks counted by at submission, or at a retry."""
+        return self.root / f"source-{name}.json"
+
+    @property
+    def copies(self) -> Path:
+        """Copies of the user's own code, which the runs of a run directory share."""
+        return self.run_dir / ".reflow" / "source"
 
     @property
     def cancelled(self) -> Path:

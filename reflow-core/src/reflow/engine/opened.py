@@ -8,7 +8,7 @@ from reflow.engine.flowref import resolve
 from reflow.engine.graph_data import graph_of_data
 from reflow.engine.observe import observer
 from reflow.engine.settings import RunSettings
-from reflow.engine.source import RunSource
+from reflow.engine.source import RunSource, current_source
 from reflow.errors import FlowImportError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
@@ -61,4 +61,4 @@ def dispatcher_of(
 
 
 def _recorded_graph(settings: RunSettings) -> Graph:
-    return graph_of_data(RunSource.read(settings.layout).graph)
+    return graph_of_data(RunSource.read(settings.layout, current_source(settings.layout)).graph)

@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from reflow.engine.capture import LogCapture
@@ -25,19 +25,19 @@ from reflow.engine.execute import (
     failure_of_all,
     interrupt_on_signals,
     load_execution,
+    load_into_worker,
     plugin_codecs,
-    tasks_of,
 )
 from reflow.engine.layout import RunLayout
 from reflow.engine.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.engine.results import ResultRecord, SegmentWriter
 from reflow.engine.settings import RunSettings, read_settings
+from reflow.engine.source import RunSource
 from reflow.engine.surroundings import Chance, Surroundings
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.errors import NotFoundError, ReflowError
 from reflow.executors.processes import leave
 from reflow.model.states import TaskState
-from reflow.model.tasks import TaskSpec
 
 BATCH_SECONDS = 0.1
 """How long results are kept before they are put on the disk together and reported."""
@@ -110,7 +110,6 @@ class PoolWorker:
         self._reporter = Reporter(self._layout, number, reports)
         self._capture = LogCapture(self._layout.pool_log(number))
         self._codecs = plugin_codecs()
-        self._tasks: Mapping[str, TaskSpec] = {}
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
         self._executions: dict[int, Execution | _Broken] = {}
@@ -177,15 +176,15 @@ class PoolWorker:
         spec = WaveSpec.read(layout)
         try:
             if self._surroundings is None:
-                self._chance = Chance(self._load_flow)
+                self._chance = Chance(partial(self._load_flow, spec))
                 interrupt_on_signals(self._is_meant)
                 self._surroundings = Surroundings(self._settings.working_directory)
-            return load_execution(layout, self._settings, spec, self._tasks, self._codecs)
+            return load_execution(layout, self._settings, spec, self._codecs)
         except (ReflowError, OSError) as error:
             return _Broken(spec, InputReader(layout.inputs), error)
 
-    def _load_flow(self) -> None:
-        self._tasks = tasks_of(self._settings)
+    def _load_flow(self, spec: WaveSpec) -> None:
+        load_into_worker(self._settings, RunSource.read(self._layout, spec.source))
 
 
 class _Broken:

@@ -16,7 +16,7 @@ from reflow.engine.names import token
 from reflow.engine.plan import make_plan
 from reflow.engine.requests import wave_request
 from reflow.engine.settings import RunSettings
-from reflow.engine.source import RunSource, take_source
+from reflow.engine.source import PlannedCode, RunSource, take_source
 from reflow.engine.wave import WaveSpec
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
@@ -174,7 +174,7 @@ def _scripts(
 def _arguments(
     image: RunImage, settings: RunSettings, task: TaskImage, source: RunSource, codecs: Codecs
 ) -> TaskArguments:
-    return TaskArguments(image, settings, task, source.code[task.name], codecs)
+    return TaskArguments(image, settings, task, PlannedCode(source.code[task.name]), codecs)
 
 
 def _foresee(

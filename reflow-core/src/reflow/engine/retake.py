@@ -9,7 +9,7 @@ from pathlib import Path
 from reflow.engine.graph_data import graph_of_data
 from reflow.engine.opened import load_graph
 from reflow.engine.settings import RunSettings, read_settings
-from reflow.engine.source import RunSource, take_source
+from reflow.engine.source import RunSource, current_source, put_source, take_source
 from reflow.errors import FlowImportError, ReflowError
 from reflow.model.graph import Graph
 
@@ -22,10 +22,10 @@ def retake_source(settings: RunSettings, graph: Graph | None) -> None:
     Raises `FlowImportError` where the flow cannot be loaded; then nothing has changed.
     """
     graph = graph or load_graph(settings)
-    _check_known(graph, RunSource.read(settings.layout), settings)
+    _check_known(graph, RunSource.read(settings.layout, current_source(settings.layout)), settings)
     source = take_source(graph, settings)
     if source.is_loaded_anew or settings.flow is None:
-        source.write(settings.layout)
+        put_source(source, settings)
         return
     # This process loaded the flow before it was edited, and cannot load it a second time.
     words = ["-P", "-m", "reflow.engine.retake", str(settings.run_dir), settings.run_id]

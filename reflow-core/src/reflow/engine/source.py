@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedCode:
+    """What the elements of one task count by."""
+
+    code: str
+    """The author's version, or the digest of the source."""
+    source: str = ""
+    """Name of the record (`RunSource`) that says more of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSource:
     """What the tasks of a run count by."""
 
@@ -38,11 +48,15 @@ class RunSource:
     """Digest of each file's content, those apart that were edited after they were loaded."""
     graph: Mapping[str, Any] = field(default_factory=dict)
     """The run's graph as data."""
+    copy: str = ""
+    """Name of the copy of the user's own code; empty where no other process needs one."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Files to be copied, with the names of the modules; known when it is taken only."""
     is_loaded_anew: bool = True
-    """Whether no file was edited after it was loaded."""
+    """Whether no file was edited after it was loaded. Known then, too."""
 
     def write(self, layout: RunLayout) -> None:
-        """Put it into the run directory, in place of what is there. Raises `OSError`."""
+        """Put it into the run directory, as what counts from now on. Raises `OSError`."""
         table = _Table()
         data = {
             "code": dict(self.code),
@@ -57,13 +71,17 @@ class RunSource:
             "pieces": table.rows,
             "files": dict(self.files),
             "graph": dict(self.graph),
+            "copy": self.copy,
         }
-        write_whole(layout.source, json.dumps(data).encode())
+        content = json.dumps(data).encode()
+        name = digest(content)[:16]
+        write_whole(layout.source_record(name), content)
+        write_whole(layout.source, name.encode())
 
     @classmethod
-    def read(cls, layout: RunLayout) -> RunSource:
+    def read(cls, layout: RunLayout, name: str) -> RunSource:
         """Undo `write`. Raises `OSError`."""
-        data = json.loads(read_bytes(layout.source))
+        data = json.loads(read_bytes(layout.source_record(name)))
         rows = data["pieces"]
         return cls(
             data["code"],
@@ -77,7 +95,25 @@ class RunSource:
             },
             data["files"],
             data["graph"],
+            data["copy"],
         )
+
+
+def current_source(layout: RunLayout) -> str:
+    """The name of what counts now. Raises `OSError`."""
+    return read_bytes(layout.source).decode()
+
+
+def put_source(source: RunSource, settings: RunSettings) -> None:
+    """Write down what the tasks count by, beside a copy of their code if others are to load it.
+
+    Raises `OSError`.
+    """
+    if settings.flow is not None and settings.executor != "inline":
+        from reflow.engine.freeze import freeze
+
+        source = replace(source, copy=freeze(source.own, settings.layout.copies))
+    source.write(settings.layout)
 
 
 class _Table:
@@ -100,6 +136,7 @@ def take_source(graph: Graph, settings: RunSettings) -> RunSource:
 
 
 def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
+    from reflow.engine.freeze import modules_by_place
     from reflow.values.source import Survey
 
     specs = list(specs)
@@ -121,7 +158,8 @@ def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
     contents = {
         file: now[file] for file in files if survey.contents.get(file, now[file]) == now[file]
     }
-    return RunSource(code, tasks, contents, is_loaded_anew=contents.keys() == files)
+    own = survey.own_files(modules_by_place())
+    return RunSource(code, tasks, contents, own=own, is_loaded_anew=contents.keys() == files)
 
 
 def _content(file: str) -> str:
@@ -133,21 +171,6 @@ def _content(file: str) -> str:
 
 
 # -- what a worker has ------------------------------------------------------------------------
-def is_other_source(source: RunSource, spec: TaskSpec, settings: RunSettings) -> bool:
-    """Whether a task's own source is another one than what was submitted; its values apart."""
-    planned = source.tasks[spec.name]
-    files = {each.file for each in planned.definitions}
-    if all(_content(file) == source.files.get(file) for file in files):
-        return False
-    return _statements(_take([spec], settings).tasks[spec.name]) != _statements(planned)
-
-
-def _statements(source: TaskSource) -> set[tuple[str, str, str]]:
-    """What a task is made of, apart from values; without folders, which hosts mount elsewhere."""
-    found = {(Path(each.file).name, each.name, each.digest) for each in source.definitions}
-    return found | {(Path(each.file).name, each.name, each.statements) for each in source.values}
-
-
 def other_values(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
     """Notes, by name, on values made at import that this process has otherwise."""
     planned = source.tasks[task].values if task in source.tasks else ()
@@ -203,3 +226,9 @@ def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]
                 text = f"{each.name} in {Path(each.file).name} is {each.shown}, and was {old.shown}"
                 found.setdefault(text, []).append(task)
     return found
+
+
+def _statements(source: TaskSource) -> set[tuple[str, str, str]]:
+    """What a task is made of, apart from values; without folders, which hosts mount elsewhere."""
+    found = {(Path(each.file).name, each.name, each.digest) for each in source.definitions}
+    return found | {(Path(each.file).name, each.name, each.statements) for each in source.values}

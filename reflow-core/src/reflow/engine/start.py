@@ -20,7 +20,13 @@ from reflow.engine.flowref import FlowRef, Workflow, is_loading
 from reflow.engine.inputs import look_at_parameters
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
-from reflow.engine.source import RunSource, take_source, values_that_differ
+from reflow.engine.source import (
+    RunSource,
+    current_source,
+    put_source,
+    take_source,
+    values_that_differ,
+)
 from reflow.errors import ParameterError, ReflowError, ReflowWarning, UsageError
 from reflow.model.graph import Graph
 from reflow.model.json import Json
@@ -180,7 +186,8 @@ def _tell_of_other_values(store: Store, settings: RunSettings, source: RunSource
     last = [record for record in records if record.run_id != settings.run_id][:1]
     with suppress(OSError, ValueError, LookupError, TypeError):
         for record in last:
-            before = RunSource.read(RunLayout(record.run_dir, record.run_id))
+            layout = RunLayout(record.run_dir, record.run_id)
+            before = RunSource.read(layout, current_source(layout))
             for text, tasks in values_that_differ(source, before).items():
                 names = ", ".join(map(repr, tasks))
                 warnings.warn(
@@ -197,7 +204,7 @@ def _make_folder(settings: RunSettings, source: RunSource) -> None:
             make_folder(folder)
         server_time(layout.probe)
         settings.write()
-        source.write(layout)
+        put_source(source, settings)
         _point_to_newest(layout)
     except OSError as error:
         raise ReflowError(

@@ -30,6 +30,8 @@ class WaveSpec:
     size: int
     code: str
     """Version or source digest that the wave was planned with."""
+    source: str = ""
+    """Name of the record that says more of it, and which copy of the code to load."""
     common: Mapping[str, str]
     """Texts of the arguments that all elements share."""
     each: tuple[str, ...]
@@ -52,6 +54,7 @@ class WaveSpec:
             "token": self.token,
             "size": self.size,
             "code": self.code,
+            "source": self.source,
             "common": dict(self.common),
             "each": list(self.each),
             "resources": {

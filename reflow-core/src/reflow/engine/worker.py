@@ -21,7 +21,6 @@ from reflow.engine.execute import (
     interrupt_on_signals,
     load_execution,
     plugin_codecs,
-    tasks_of,
 )
 from reflow.engine.layout import WaveLayout
 from reflow.engine.results import HOST, ResultRecord, publish
@@ -74,7 +73,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     interrupt_on_signals()
     try:
         os.chdir(settings.working_directory)
-        execution = load_execution(layout, settings, spec, tasks_of(settings), plugin_codecs())
+        execution = load_execution(layout, settings, spec, plugin_codecs())
     except (ReflowError, OSError) as error:
         write_all(printed, f"reflow: {error}\n")
         return failure_of_all(record, position, error, mine.native_id, shown)

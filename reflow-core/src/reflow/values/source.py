@@ -52,7 +52,8 @@ class Survey:
             files.update(_file_of(function))
         around = [*files, _real(flow_file)] if flow_file else [*files]
         self._pieces = Pieces()
-        self._written = WrittenCode(self._pieces, UserCode(Ownership(around, own, foreign)), files)
+        self._ownership = Ownership(around, own, foreign)
+        self._written = WrittenCode(self._pieces, UserCode(self._ownership), files)
         self._written.live = self._live = LoadedValues(self._pieces, self._written)
 
     @property
@@ -63,6 +64,23 @@ class Survey:
             str(file): "" if file in edited else digest
             for file, digest in self._written.contents.items()
         }
+
+    def own_files(self, modules: Mapping[str, str]) -> dict[str, str]:
+        """The user's own files that the flow may need, links resolved, with the names of modules.
+
+        Of those loaded, as `modules` says, and looked at; of packages all that is in them.
+        """
+        own = {file: name for file, name in modules.items() if self._ownership.owns(Path(file))}
+        own |= {str(file): "" for file in self._written.contents if str(file) not in own}
+        packages = [
+            Path(file).parent
+            for file, name in own.items()
+            if name and "." not in name and Path(file).name == "__init__.py"
+        ]
+        for package in packages:
+            for file in package.rglob("*.py"):
+                own.setdefault(str(file), "")
+        return own
 
     def look_at(self, function: Callable[..., Any], ignore: Collection[str] = ()) -> TaskSource:
         """What a function is made of, the top-level names apart that are to be ignored.

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from reflow.config import Config, DispatchSettings
-from reflow.engine.control import cancel_jobs, handles_of
 from reflow.engine.image import RunImage
 from reflow.engine.names import token
 from reflow.engine.requests import dispatch_request
@@ -100,15 +99,16 @@ class Watchdog:
                 return
 
     def make_room(self) -> None:
-        """Give up those that lie further ahead, where one has come and found still no room."""
+        """Give up those that lie further ahead, where one has come and found still no room.
+
+        They are written down as to be cancelled.
+        """
         if not self._begun:
             return
         limit = datetime.now(UTC) + self._longest
         farther = [item for item in self._ahead if item.begins_at and item.begins_at > limit]
         for record in farther:
-            self._image.set_submission(replace(record, state=SubmissionState.OVER))
-        self._commit()
-        cancel_jobs(self._executor, handles_of(self._settings.layout, farther))
+            self._image.set_submission(replace(record, state=SubmissionState.CANCELLING))
 
     def end(self) -> None:
         """Let no watchdog submit itself again, and learn the ids of those that have."""

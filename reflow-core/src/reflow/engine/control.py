@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -21,6 +22,7 @@ from reflow.model.records import (
     RequestRecord,
     SubmissionKind,
     SubmissionRecord,
+    SubmissionState,
 )
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import make_folder, touch
@@ -35,7 +37,7 @@ def carry_out(
 ) -> list[JobHandle]:
     """Do what a person asked. The changes are written at the next commit.
 
-    Gives the jobs to be cancelled after that: this process may live in one of them.
+    Gives jobs of a supervisor's that are to be ended after that.
     """
     image.request_done(request.key)
     if request.kind is RequestKind.CANCEL:
@@ -47,10 +49,13 @@ def carry_out(
 def cancel(
     image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
 ) -> list[JobHandle]:
-    """Record as cancelled what has not ended, of one task or of all; gives the jobs to end."""
+    """Record as cancelled what has not ended, of one task or of all.
+
+    A scheduler's jobs are written down as to be cancelled; gives those of a supervisor's.
+    """
     chosen = [task for task in image.tasks.values() if name in (None, task.name)]
     waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
-    handles = _handles_of_waves(settings.layout, executor, waves)
+    handles = _end_waves(image, settings.layout, executor, waves)
     count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
     if count and name is None:
         # Workers that are about to start look for this before they claim anything.
@@ -105,14 +110,18 @@ def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> in
     return count
 
 
-def _handles_of_waves(
-    layout: RunLayout, executor: Executor, waves: Iterable[WaveImage]
+def _end_waves(
+    image: RunImage, layout: RunLayout, executor: Executor, waves: Sequence[WaveImage]
 ) -> list[JobHandle]:
-    """Handles of waves, and of the workers that outlived an earlier supervisor."""
-    waves = list(waves)
-    handles = handles_of(layout, (wave.record for wave in waves))
+    """Write waves down as to be cancelled; of a supervisor's, give handles and end them so.
+
+    Among those are the workers that outlived an earlier supervisor.
+    """
     if not executor.capabilities.volatile:
-        return handles
+        for wave in waves:
+            image.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
+        return []
+    handles = handles_of(layout, (wave.record for wave in waves))
     for wave in waves:
         for position, instance in wave.members.items():
             if instance.state is TaskState.RUNNING:

@@ -12,8 +12,9 @@ from datetime import timedelta
 from reflow.config import Config
 from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
+from reflow.engine.cancellations import Cancellations
 from reflow.engine.continuation import Watchdog
-from reflow.engine.control import DropsWaiting, cancel, cancel_jobs, carry_out, handles_of, stop
+from reflow.engine.control import DropsWaiting, cancel, cancel_jobs, carry_out, stop
 from reflow.engine.files import server_time
 from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
@@ -76,6 +77,8 @@ class Dispatcher:
         self._beaten = 0.0
         self.moved = False
         """Whether the last step changed anything."""
+        self.held_back = False
+        """Whether elements waited in the last step for the end of their earlier attempts."""
         self.on_retry: Callable[[], None] = lambda: None
         """Called once a retry has been written down, before anything of it is planned."""
         self._forgiven = 0
@@ -101,6 +104,7 @@ class Dispatcher:
             grace=config.grace_seconds,
             impossible_after=config.impossible_minutes * 60,
         )
+        self._cancellations = Cancellations(self.image, settings, executor, self.commit)
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
         cache = Cache(store, settings, codecs, self.looks)
         self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
@@ -110,7 +114,11 @@ class Dispatcher:
     @property
     def look_again_in(self) -> float | None:
         """Seconds until something that only waits for time deserves another look."""
-        waits = [self._reconcile.look_again_in, self._due_in]
+        waits = [
+            self._reconcile.look_again_in,
+            self._due_in,
+            self._cancellations.look_again_in,
+        ]
         if self._ask_after_them is not None:
             waits.append(max(0.0, self._ask_after_them - time.monotonic()))
         return min((seconds for seconds in waits if seconds is not None), default=None)
@@ -124,6 +132,11 @@ class Dispatcher:
     def silence(self) -> str:
         """Why the scheduler did not say how the run's jobs stand; empty when it did."""
         return self._reconcile.silence
+
+    @property
+    def uncancelled(self) -> str:
+        """Why jobs are left that are to be cancelled; empty where there are none."""
+        return self._cancellations.trouble
 
     @property
     def continues(self) -> bool:
@@ -143,6 +156,7 @@ class Dispatcher:
         self.arm_watchdog()
         if self.deferred and not self.image.outstanding():
             self._watchdog.make_room()
+            self._cancellations.try_now()
         elif not self.deferred:
             self._watchdog.arm_farther(self._submitter.most_watchdogs)
 
@@ -154,13 +168,14 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Do everything that can be done now; True when the run has ended."""
-        self.moved = False
+        self.moved = self.held_back = False
         if self._beat():
             self.heed()
         self._ingest.collect()
         self.commit()
         if self._ask_after_them is not None and time.monotonic() >= self._ask_after_them:
             self._look_up_unanswered()
+        self._cancellations.try_again()
         self._reconcile.look()
         self._stop_if_failed()
         self.commit()
@@ -203,6 +218,7 @@ class Dispatcher:
             self._forgiven = self._failed()
         self.commit()
         cancel_jobs(self.executor, ending)
+        self._cancellations.try_again()
         if retried:
             # Whoever asked has taken the source anew.
             self._source = None
@@ -227,6 +243,7 @@ class Dispatcher:
         ending = cancel(self.image, self.settings, self.executor)
         self.commit()
         cancel_jobs(self.executor, ending)
+        self._cancellations.try_again()
 
     def let_go(self) -> bool:
         """Release the lease, unless something was asked in the last moment; that is heeded."""
@@ -339,6 +356,12 @@ class Dispatcher:
         return True
 
     def _take_up(self, task: TaskImage, ready: list[Instance]) -> bool:
+        # Where an earlier attempt may still live, another would run beside it.
+        free = [each for each in ready if not self._cancellations.concern(each)]
+        self.held_back |= len(free) < len(ready)
+        return bool(free) and self._submit_or_reuse(task, free)
+
+    def _submit_or_reuse(self, task: TaskImage, ready: list[Instance]) -> bool:
         arguments = self._arguments_of(task)
         if arguments is None:
             return True
@@ -428,18 +451,12 @@ class Dispatcher:
         if state is RunState.FAILED and self.settings.layout.cancelled.exists():
             # What had failed before somebody cancelled the rest.
             state = RunState.CANCELLED
-        own = os.environ.get("REFLOW_NATIVE_ID", "")
         self._watchdog.end()
-        left = [
-            handle
-            for handle in handles_of(self.settings.layout, self.image.dispatches.values())
-            if handle.native_id != own
-        ]
         for record in list(self.image.dispatches.values()):
-            self.image.set_submission(replace(record, state=SubmissionState.OVER))
+            self.image.set_submission(replace(record, state=SubmissionState.CANCELLING))
         self.image.set_run_state(state, "; ".join(self._messages) or self._summary())
         self.commit()
-        cancel_jobs(self.executor, left)
+        self._cancellations.try_now()
 
     def _summary(self) -> str:
         failed: Mapping[str, int] = {

@@ -16,10 +16,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from reflow.config import Config
+from reflow.engine.cancellations import finish_cancelling, to_be_cancelled
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.files import write_whole
 from reflow.engine.give_up import cannot_dispatch, end_jobs, give_up
-from reflow.engine.lease import let_go, take_patiently
+from reflow.engine.lease import let_go, take_patiently, working_under
 from reflow.engine.opened import dispatcher_of, executor_of
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, NotFoundError, StoreError
@@ -83,8 +84,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         return 0
     if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
         # A job that comes late has nothing to change about what is over.
-        let_go(store, lease)
-        return 0
+        return _finish(store, settings, lease)
     try:
         with closing(executor_of(settings)) as executor:
             return _dispatch_under(store, settings, lease, executor)
@@ -101,6 +101,17 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
         return 1
+
+
+def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
+    """Cancel what a run that has ended has left with a scheduler that was away."""
+    trouble = ""
+    with working_under(store, lease):
+        if to_be_cancelled(store, settings.run_id):
+            with closing(executor_of(settings)) as executor:
+                trouble = finish_cancelling(store, settings, lease, executor)
+        let_go(store, lease)
+    return int(bool(trouble))
 
 
 def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:

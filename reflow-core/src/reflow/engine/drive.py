@@ -10,6 +10,9 @@ from reflow.engine.dispatch import Dispatcher
 LONGEST_WAIT = 0.5
 """Seconds after which a dispatcher looks for what people have asked."""
 
+LONGEST_HOLD = 10.0
+"""Seconds that a single step waits for jobs to end whose elements are to be tried again."""
+
 
 def drive(
     dispatcher: Dispatcher,
@@ -47,9 +50,14 @@ def _pause(dispatcher: Dispatcher) -> float:
 
 def step_once(dispatcher: Dispatcher) -> None:
     """Do what can be done now, see that somebody comes again, and let go of the lease."""
+    until = time.monotonic() + LONGEST_HOLD
     while True:
         dispatcher.arm_watchdog()
-        if not dispatcher.step():
+        ended = dispatcher.step()
+        if not ended and dispatcher.held_back and time.monotonic() < until:
+            dispatcher.executor.wait(_pause(dispatcher))
+            continue
+        if not ended:
             dispatcher.arrange_continuation()
         if dispatcher.let_go():
             return

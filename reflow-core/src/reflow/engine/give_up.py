@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from reflow.engine.control import cancel_jobs, handles_of
 from reflow.engine.execute import summary
@@ -11,7 +12,7 @@ from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings
 from reflow.errors import ReflowError
 from reflow.executors.contract import Executor
-from reflow.model.records import Lease, Outcome
+from reflow.model.records import Lease, Outcome, SubmissionState
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import touch
 from reflow.stores.contract import Store
@@ -45,6 +46,8 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
         write.record_outcomes(outcomes)
         for name in not_begun:
             write.set_task_state(name, TaskState.CANCELLED)
+        for record in store.submissions(lease.run_id):
+            write.update_submission(replace(record, state=SubmissionState.CANCELLING))
         write.set_run_state(state, said)
     let_go(store, lease)
     with suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from reflow.engine.cancellations import finish_cancelling, to_be_cancelled
 from reflow.engine.dispatch import Dispatcher
 from reflow.engine.drive import step_once
 from reflow.engine.give_up import give_up
@@ -20,15 +21,14 @@ from reflow.model.states import JobState
 from reflow.plugins import registry
 from reflow.stores.contract import Store
 
+LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
 ABANDONED = "the process that ran it ended before the run did"
 
 
 def heal(store: Store, record: RunRecord) -> list[str]:
     """Take a dispatch step for a run that has no living dispatcher; tells what there is to say."""
-    if record.state.final:
-        return []
     try:
-        return _heal(store, record)
+        return _finish(store, record) if record.state.final else _heal(store, record)
     except ForeignRunError as error:
         return [str(error)]
     except (ReflowError, OSError) as error:
@@ -46,6 +46,21 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
         return False
     heal(store, record)
     return store.run(record.run_id).state.final
+
+
+def _finish(store: Store, record: RunRecord) -> list[str]:
+    """Go on cancelling jobs that a run has left at its end; tells why some are left."""
+    here = record.executor in FOREGROUND_EXECUTORS
+    if here or not to_be_cancelled(store, record.run_id):
+        return []
+    settings = own_settings(record)
+    lease = take(store, record.run_id)
+    if lease is None:
+        return []
+    with working_under(store, lease), closing(executor_of(settings)) as executor:
+        trouble = finish_cancelling(store, settings, lease, executor)
+        let_go(store, lease)
+    return [LEFT.format(trouble)] if trouble else []
 
 
 def _heal(store: Store, record: RunRecord) -> list[str]:
@@ -81,6 +96,8 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     trouble = dispatcher.settings.layout.dispatch_trouble
     if trouble.exists():
         notes.append(f"{trouble.read_text()}. The run goes on only while somebody looks at it")
+    if dispatcher.uncancelled:
+        notes.append(LEFT.format(dispatcher.uncancelled))
     if dispatcher.deferred:
         notes.append(f"nothing more is submitted for now: {dispatcher.deferred}")
     if dispatcher.image.outstanding() and not dispatcher.continues:

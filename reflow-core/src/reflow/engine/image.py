@@ -103,6 +103,8 @@ class RunImage:
         self.tasks: dict[str, TaskImage] = {}
         self.waves: dict[int, WaveImage] = {}
         self.dispatches: dict[int, SubmissionRecord] = {}
+        self.cancelling: dict[int, SubmissionRecord] = {}
+        """Submissions whose end the scheduler has not confirmed."""
         self._forget_changes()
         self._load()
 
@@ -137,7 +139,9 @@ class RunImage:
                 self.expand(task, 1)
         self.number = self.store.next_submission_number(self.run_id)
         for submission in self.store.submissions(self.run_id):
-            if submission.kind is SubmissionKind.WAVE:
+            if submission.state is SubmissionState.CANCELLING:
+                self.cancelling[submission.number] = submission
+            elif submission.kind is SubmissionKind.WAVE:
                 self.waves[submission.number] = WaveImage(submission)
             else:
                 self.dispatches[submission.number] = submission
@@ -211,7 +215,20 @@ class RunImage:
         self._submissions[record.number] = record
         self._keep(record)
 
+    def close(self, wave: WaveImage) -> None:
+        """Forget a wave without members; its jobs are over, or still to be cancelled."""
+        if wave.record.number in self.cancelling:
+            del self.waves[wave.record.number]
+        else:
+            self.set_submission(replace(wave.record, state=SubmissionState.OVER))
+
     def _keep(self, record: SubmissionRecord) -> None:
+        if record.state is SubmissionState.CANCELLING:
+            # A wave stays until what it has left is looked at.
+            self.cancelling[record.number] = record
+            self.dispatches.pop(record.number, None)
+            return
+        self.cancelling.pop(record.number, None)
         if record.kind is not SubmissionKind.WAVE:
             self.dispatches[record.number] = record
             if record.state is SubmissionState.OVER:

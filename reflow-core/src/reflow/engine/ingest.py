@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from reflow.engine.bad_hosts import note_loss
 from reflow.engine.failures import retry_of
@@ -18,7 +17,7 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.wave import WaveSpec
 from reflow.engine.witness import Change, States, note_of
 from reflow.model.jobs import JobStatus
-from reflow.model.records import Instance, Outcome, Reuse, SubmissionState
+from reflow.model.records import Instance, Outcome, Reuse
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import TaskSpec
 
@@ -65,7 +64,7 @@ class Ingest:
         """Mark a wave as over once every position of it is settled."""
         if not wave.members:
             self._look_at_shared(wave)
-            self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
+            self._image.close(wave)
             self._readers.pop(wave.record.number, None)
             self._shared.pop(wave.record.number, None)
 

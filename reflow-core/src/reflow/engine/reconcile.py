@@ -17,7 +17,7 @@ from reflow.engine.settings import RunSettings
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
-from reflow.model.records import Instance
+from reflow.model.records import Instance, Outcome
 from reflow.model.states import FailureCause, JobState, TaskState
 
 log = logging.getLogger("reflow.engine")
@@ -47,6 +47,16 @@ class _Gone:
     status: JobStatus
 
 
+@dataclass(slots=True)
+class _Doomed:
+    """A position that fails once what may be left of its job is cancelled."""
+
+    wave: WaveImage
+    position: int
+    instance: Instance
+    outcome: Outcome
+
+
 class Reconcile:
     """Asks the executor about elements without a result, and settles those that are gone."""
 
@@ -68,7 +78,7 @@ class Reconcile:
         self._pause = FIRST_PAUSE
         self._next_look = 0.0
         self._asked_at: float | None = None
-        self._unwanted: dict[int, tuple[WaveImage, list[int]]] = {}
+        self._doomed: list[_Doomed] = []
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""
@@ -109,7 +119,7 @@ class Reconcile:
             left = [item for item in gone if item.wave.members.get(item.position) is item.instance]
             for item in self._without_claimed(left):
                 self._decide(item)
-        self._cancel_unwanted()
+        self._settle_doomed()
         for wave in {item.wave.record.number: item.wave for item in gone}.values():
             self._ingest.close_if_over(wave)
 
@@ -160,8 +170,8 @@ class Reconcile:
     def _alive(self, wave: WaveImage, position: int, status: JobStatus) -> None:
         instance = wave.members[position]
         if status.impossible and self._impossible_for_too_long(instance):
-            self._do_without(wave, position)
-            self._ingest.fail(instance, outcome_of_impossible(instance, status))
+            outcome = outcome_of_impossible(instance, status)
+            self._doomed.append(_Doomed(wave, position, instance, outcome))
             return
         running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
         state = TaskState.RUNNING if running else TaskState.SUBMITTED
@@ -191,8 +201,9 @@ class Reconcile:
         outcome = outcome_of_status(instance, status, self._log_of(instance, item.wave))
         if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
             # Whatever may still run under the ids we know must not outlive the new attempt.
-            self._do_without(item.wave, item.position)
-        self._ingest.fail(instance, outcome)
+            self._doomed.append(_Doomed(item.wave, item.position, instance, outcome))
+        else:
+            self._ingest.fail(instance, outcome)
 
     def _log_of(self, instance: Instance, wave: WaveImage) -> str:
         """The element's log; what its job printed where the worker never began."""
@@ -269,16 +280,24 @@ class Reconcile:
             return True
         return False
 
-    def _do_without(self, wave: WaveImage, position: int) -> None:
-        """Have whatever is left of a position cancelled before anything else is submitted."""
-        self._unwanted.setdefault(wave.record.number, (wave, []))[1].append(position)
+    def _settle_doomed(self) -> None:
+        """Cancel what may be left, in one call for all positions of a job, and fail the elements.
 
-    def _cancel_unwanted(self) -> None:
-        """One call for all positions of a job: a node or a whole array may have been lost."""
-        unwanted, self._unwanted = self._unwanted, {}
+        While the scheduler cancels nothing they stay as they are, and are decided on later.
+        """
+        doomed, self._doomed = self._doomed, []
+        positions: dict[int, list[int]] = {}
+        for item in doomed:
+            positions.setdefault(item.wave.record.number, []).append(item.position)
+        waves = {item.wave.record.number: item.wave for item in doomed}
         try:
-            for wave, positions in unwanted.values():
-                for handle in handles_of(self._settings.layout, [wave.record]):
-                    self._executor.cancel_positions(handle, positions)
+            for number, chosen in positions.items():
+                for handle in handles_of(self._settings.layout, [waves[number].record]):
+                    self._executor.cancel_positions(handle, chosen)
         except SchedulerUnavailableError as error:
             log.warning("could not cancel what may be left of lost jobs: %s", error)
+            self.silence = str(error)
+            self.look_again_in = min(self.look_again_in or LONGEST_PAUSE, LONGEST_PAUSE)
+            return
+        for item in doomed:
+            self._ingest.fail(item.instance, item.outcome)

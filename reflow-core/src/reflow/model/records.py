@@ -203,6 +203,8 @@ class SubmissionState(StrEnum):
     INTENT = "intent"
     """Written down; the scheduler may or may not have it."""
     ACCEPTED = "accepted"
+    CANCELLING = "cancelling"
+    """To be cancelled; the scheduler has not confirmed that it is gone."""
     OVER = "over"
     """Nothing of it is outstanding."""
 

@@ -1356,6 +1356,15 @@ class StoreConformance:
         assert store.submissions(RUN, open_only=False) == [replace(over, native_ids=("77",))]
         assert store.next_submission_number(RUN) == 2
 
+    def test_a_submission_that_is_still_to_be_cancelled_is_open(
+        self, store: Store, lease: Lease
+    ) -> None:
+        intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1", task=TASK)
+        cancelling = replace(intent, state=SubmissionState.CANCELLING)
+        self.written(store, lease, lambda write: write.add_submission(intent))
+        self.written(store, lease, lambda write: write.update_submission(cancelling))
+        assert store.submissions(RUN) == [cancelling]
+
     @pytest.mark.parametrize("taken", [{"number": 1}, {"token": "t1"}])
     def test_number_and_token_must_be_new(
         self, store: Store, lease: Lease, taken: dict[str, Any]

@@ -81,6 +81,8 @@ class Watchdog:
             _Distance(outage + 2 * self._longest, 4 * outage, new=2 * outage),
         )
         self._submitted_here: set[int] = set()
+        self.trouble = ""
+        """Why the last watchdog that was due could not be submitted."""
 
     def arm(self, within: timedelta | None = None) -> None:
         """Submit the near watchdog unless it is there; with `within`, not much further than that.
@@ -194,10 +196,11 @@ class Watchdog:
             log.warning("no answer to the submission of the watchdog: %s", error)
         except ExecutorError as error:
             log.warning("no watchdog could be submitted: %s", error)
+            self.trouble = str(error)
             self._image.set_submission(replace(record, state=SubmissionState.OVER))
         else:
             record = self._image.add_native_id(record, submission.job.native_id)
             self._image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
-            accepted = True
+            accepted, self.trouble = True, ""
         self._commit()
         return accepted

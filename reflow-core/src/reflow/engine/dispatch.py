@@ -139,6 +139,16 @@ class Dispatcher:
         return self._cancellations.trouble
 
     @property
+    def unwatched(self) -> str:
+        """Why no watchdog could be submitted; empty where one could, or none was due."""
+        return self._watchdog.trouble
+
+    @property
+    def trouble(self) -> str:
+        """Why the scheduler could not be used; empty where it could."""
+        return self.silence or self._submitter.unavailable or self.unwatched
+
+    @property
     def continues(self) -> bool:
         """Whether a dispatch job is in the queue."""
         kinds = (record.kind for record in self.image.dispatches.values())

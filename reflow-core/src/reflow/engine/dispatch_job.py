@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         level=logging.INFO,
     )
+    _look_for_commands_where_the_submitter_did(settings)
     store = registry().store_for(settings.store)
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. People cannot be told through it.
         log.exception("the manifest database failed")
-        _leave_word(settings, "the manifest", error)
+        _leave_word(settings, "the manifest", str(error))
         return 1
     finally:
         store.close()
@@ -94,7 +95,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         # The file system may be back for the next dispatch, and what runs may run on.
         log.exception("the run directory cannot be used")
         with suppress(OSError):
-            _leave_word(settings, "the run directory", error)
+            _leave_word(settings, "the run directory", str(error))
         let_go(store, lease)
         return 1
     except Exception as error:
@@ -116,7 +117,10 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
 
 def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:
     try:
-        _dispatch(dispatcher_of(store, settings, lease, executor))
+        dispatcher = dispatcher_of(store, settings, lease, executor)
+        _dispatch(dispatcher)
+        if dispatcher.trouble:
+            _leave_word(settings, "the scheduler", dispatcher.trouble)
     except _Ended:
         let_go(store, lease)
         raise
@@ -128,7 +132,8 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
         # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
         end_jobs(store, settings, executor)
         return 1
-    return 0
+    # A watchdog that could not arm the next one submits itself again.
+    return int(bool(dispatcher.unwatched))
 
 
 def _dispatch(dispatcher: Dispatcher) -> None:
@@ -146,7 +151,15 @@ def _dispatch(dispatcher: Dispatcher) -> None:
             return
 
 
-def _leave_word(settings: RunSettings, what: str, error: Exception) -> None:
+def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
+    """Add the submitter's PATH to this process's, which need not lead to the scheduler."""
+    known = os.get_exec_path()
+    theirs = settings.command_path.split(os.pathsep)
+    more = [folder for folder in theirs if folder.startswith("/") and folder not in known]
+    os.environ["PATH"] = os.pathsep.join([*known, *more])
+
+
+def _leave_word(settings: RunSettings, what: str, error: str) -> None:
     """Let `status` say what a dispatch job could not use. Raises `OSError`."""
     said = f"a dispatch job on {os.uname().nodename} could not use {what}: {error}"
     write_whole(settings.layout.dispatch_trouble, said.encode())

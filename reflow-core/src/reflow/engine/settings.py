@@ -45,6 +45,9 @@ class RunSettings:
     """By mode and keyword, the states of the files that parameters refer to, at submission."""
     home: str = ""
     """The user's home; links there count."""
+    command_path: str = ""
+    """PATH of who submitted the run, where the scheduler's commands are found: that of jobs need
+    not lead to them."""
     force: bool = False
     force_tasks: tuple[str, ...] = ()
     verify: bool = False
@@ -102,6 +105,7 @@ class RunSettings:
                 mode: dict(states) for mode, states in self.parameter_states.items()
             },
             "home": self.home,
+            "command_path": self.command_path,
             "force": self.force,
             "force_tasks": list(self.force_tasks),
             "verify": self.verify,

@@ -113,6 +113,7 @@ def draft(
         python=sys.executable,
         working_directory=_current_folder(),
         home=os.path.expanduser("~"),  # noqa: PTH111
+        command_path=os.environ.get("PATH", ""),
         flow=flow(),
         parameters=parameters,
         force=wanted.force or not config.cache.reuse,

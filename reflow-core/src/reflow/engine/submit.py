@@ -96,6 +96,8 @@ class Submitter:
         self._try_again_at = 0.0
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
+        self.unavailable = ""
+        """Why the scheduler could not be asked to take anything; empty when it could."""
 
     def new_step(self) -> None:
         """Ask for the limits anew when next they matter; try again what is due.
@@ -107,7 +109,7 @@ class Submitter:
             self._limits = None
             self._handed_over = 0
         if time.monotonic() >= self._try_again_at:
-            self.deferred = ""
+            self.deferred = self.unavailable = ""
 
     @property
     def most_watchdogs(self) -> int:
@@ -240,6 +242,7 @@ class Submitter:
             except SchedulerUnavailableError as error:
                 log.warning("the scheduler did not tell its limits: %s", error)
                 self._defer(str(error))
+                self.unavailable = str(error)
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
 
@@ -382,6 +385,7 @@ class Submitter:
         except SchedulerUnavailableError as error:
             log.info("submission of %s put off: %s", spec.token, error)
             self._defer(str(error))
+            self.unavailable = str(error)
             self._take_back(wave, follow_up)
         else:
             self._accept(wave, follow_up, submission)

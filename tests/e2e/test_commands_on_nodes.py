@@ -1,0 +1,77 @@
+"""Runs whose jobs have a PATH that does not lead to the scheduler, on fakes that run jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reflow.engine.settings import read_settings
+from reflow.executors.contract import Executor
+from reflow.model.states import RunState
+from reflow.plugins import registry
+from reflow.testing.fakes import FakeScheduler
+
+from tests.e2e.support import FlowFile, fake_scheduler, until
+
+MakeFlow = Callable[..., FlowFile]
+
+STAGES = """
+wf = Workflow("stages")
+
+
+@wf.job()
+def first() -> int:
+    return 1
+
+
+@wf.job()
+def second(number: Annotated[int, Result(step="first")]) -> int:
+    return number + 1
+"""
+
+
+@pytest.fixture(params=["slurm", "sge", "pbs", "lsf", "flux"])
+def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeScheduler]:
+    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
+        yield fake
+
+
+def without_commands(cluster: FakeScheduler) -> Executor:
+    """The executor of a cluster whose jobs do not find its commands."""
+    return registry().make_executor(cluster.name, {"setup": ["export PATH=/usr/bin:/bin"]})
+
+
+def test_commands_that_only_the_submitters_path_leads_to_are_found_by_jobs(
+    cluster: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES)
+
+    run = flow.load().submit(run_dir="run", executor=without_commands(cluster))
+
+    until(lambda: run.state.final)
+    assert run.state is RunState.SUCCESS
+    cluster.wait_until_idle()
+
+
+def test_status_says_that_dispatch_jobs_do_not_find_the_commands(
+    cluster: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    if cluster.name == "sge":
+        pytest.skip("execd tells jobs where its commands are")
+    flow = flow_file(STAGES)
+    cluster.pause()
+    run = flow.load().submit(run_dir="run", executor=without_commands(cluster))
+    settings = read_settings(run.run_dir, run.run_id)
+    replace(settings, command_path="").write()
+
+    cluster.unpause()
+
+    until(settings.layout.dispatch_trouble.exists)
+    (note,) = run.status(as_dict=True)["notes"]
+    assert "could not use the scheduler" in note
+    assert "cannot be run here" in note
+    until(lambda: run.status(as_dict=True)["run"]["status"] == "SUCCESS")

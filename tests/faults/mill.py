@@ -100,7 +100,8 @@ class Folder:
     def make(self) -> Folder:
         for folder in (self.jobs, self.cancelled):
             folder.mkdir(parents=True, exist_ok=True)
-        if not self.wake.exists():
+        # The test and the mill may both be at it.
+        with contextlib.suppress(FileExistsError):
             os.mkfifo(self.wake)
         return self
 

@@ -276,6 +276,10 @@ class BatchExecutor(ABC):
             logger.warning("the follow-up of %s was not submitted: %s", request.token, error)
             return Submission(job)
 
+    def submit_after(self, request: JobRequest, job: JobHandle) -> JobHandle:
+        """Submit a plain job that starts once a job is over that is there already."""
+        return self.submit_one(request, job)
+
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """Render, keep and submit one script. Raises what the contract says of `submit`."""
         try:

@@ -299,6 +299,8 @@ class Dispatcher:
                 self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             elif record.kind is SubmissionKind.WAVE:
                 self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
+            elif self._follows_a_known_wave(record):
+                self._submitter.follow(self.image.waves[record.follows or 0].record, record)
             elif not self._goes_with_a_wave(record):
                 self.image.set_submission(replace(record, state=SubmissionState.OVER))
             self.commit()
@@ -309,11 +311,15 @@ class Dispatcher:
         known = self.image.dispatches.get(record.number)
         return record.kind is not SubmissionKind.WAVE and (known is None or bool(known.native_ids))
 
+    def _follows_a_known_wave(self, record: SubmissionRecord) -> bool:
+        """Whether the wave of a follow-up that is nowhere was accepted."""
+        wave = self.image.waves.get(record.follows or 0)
+        return wave is not None and bool(wave.record.native_ids)
+
     def _goes_with_a_wave(self, follow_up: SubmissionRecord) -> bool:
         """Whether a follow-up will be submitted beside a wave that has still to be accepted.
 
-        A watchdog is submitted anew, and a wave that is there without its follow-up goes on
-        without: else every dispatcher would wait for it.
+        A watchdog is submitted anew.
         """
         wave = self.image.waves.get(follow_up.follows or 0)
         return wave is not None and not wave.record.native_ids

@@ -15,6 +15,7 @@ from reflow.engine.arguments import TaskArguments, Wired
 from reflow.engine.bad_hosts import LOSSES, hosts_to_avoid
 from reflow.engine.cache import Cache
 from reflow.engine.continuation import is_watched, most_watchdogs
+from reflow.engine.control import handles_of
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.names import token
 from reflow.engine.plan import EARLY_SHARE
@@ -22,12 +23,13 @@ from reflow.engine.requests import array_size, dispatch_request, wave_request
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputRecord, WaveSpec, write_inputs
 from reflow.errors import (
+    ExecutorError,
     SchedulerUnavailableError,
     SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.executors.contract import Executor
+from reflow.executors.contract import Executor, FollowsLater
 from reflow.model.jobs import Limits, Submission
 from reflow.model.records import (
     Instance,
@@ -276,8 +278,8 @@ class Submitter:
             self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
         )
         roomy = resources.mem is None or resources.mem >= DISPATCH_MEMORY
-        # A dispatcher that may be too large for its job is better than none.
-        alone = not (self._follows or self._watched)
+        # A dispatcher that may be too large for its job is better than none: follow-ups get lost.
+        alone = not self._watched
         spec = WaveSpec(
             run_id=self._settings.run_id,
             task=task.name,
@@ -389,6 +391,28 @@ class Submitter:
             self._take_back(wave, follow_up)
         else:
             self._accept(wave, follow_up, submission)
+
+    def follow(self, wave: SubmissionRecord, follow_up: SubmissionRecord) -> None:
+        """Submit the follow-up of a wave that is there, as its submission's answer was lost.
+
+        Where watchdogs lie ahead, or the executor cannot do that, the wave goes on without.
+        """
+        handles = handles_of(self._settings.layout, [wave])
+        if self._watched or not handles or not isinstance(self._executor, FollowsLater):
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            return
+        try:
+            handle = self._executor.submit_after(
+                dispatch_request(self._settings, follow_up), handles[-1]
+            )
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of %s: %s", follow_up.token, error)
+        except ExecutorError as error:
+            log.warning("%s was not submitted: %s", follow_up.token, error)
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+        else:
+            known = self._image.add_native_id(follow_up, handle.native_id)
+            self._image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
 
     def _intent(self, spec: WaveSpec) -> tuple[WaveImage, SubmissionRecord | None]:
         """What is written down of a wave and of its follow-up."""

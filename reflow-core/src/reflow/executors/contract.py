@@ -92,3 +92,12 @@ class Executor(Protocol):
     def close(self) -> None:
         """Let go of what the object holds; jobs go on unless they live in its processes."""
         ...
+
+
+@runtime_checkable
+class FollowsLater(Protocol):
+    """An executor that can have a job follow one that it has accepted already."""
+
+    def submit_after(self, request: JobRequest, job: JobHandle) -> JobHandle:
+        """Submit a plain job that starts once that job is over, whatever way; as `submit`."""
+        ...

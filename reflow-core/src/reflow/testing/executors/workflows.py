@@ -99,6 +99,22 @@ def gather(words: Annotated[list[str], Result(step="work")]) -> str:
     return " ".join(words)
 """
 
+SMALL = """
+wf = Workflow("small")
+
+
+@wf.job(mem="100M")
+def first() -> int:
+    did("first")
+    return 1
+
+
+@wf.job(mem="100M")
+def second(number: Annotated[int, Result(step="first")]) -> int:
+    did("second")
+    return number
+"""
+
 FEW = """
 wf = Workflow("few")
 
@@ -285,3 +301,20 @@ class WorkflowConformance(OnSite):
 
         assert run.result("stay") == "went"
         assert flows.deeds == {"began": 1}
+
+    def test_it_goes_on_by_itself_where_no_watchdog_can(
+        self, bench: Bench, flows: Flows, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "true")
+        self.needs_scheduler(bench)
+        self.needs_dispatch_jobs(bench)
+        if bench.executor.capabilities.begin_time:
+            pytest.skip(f"{bench.executor.name} has begin times: a watchdog goes on")
+        bench.site.lose_next_answer()
+
+        # Nobody asks how it stands, which would set it going.
+        run = flows.submit(SMALL)
+
+        bench.until("the end of the run", lambda: run.state.final)
+        assert run.state.value == "SUCCESS"
+        assert flows.deeds == {"first": 1, "second": 1}

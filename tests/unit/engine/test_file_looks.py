@@ -12,9 +12,10 @@ from reflow.engine.looks import RunLooks
 from reflow.engine.patience import LookProgress
 from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.settings import RunSettings
-from reflow.engine.witness import MANY, Change, Witness, note_of
+from reflow.engine.witness import Change, Witness, note_of
 from reflow.errors import StoredValueError
 from reflow.fingerprint.contents import OwnMemory
+from reflow.fingerprint.looking import MANY
 from reflow.fingerprint.states import State
 from reflow.model.tasks import ParameterInput, ResultInput, TaskSpec
 

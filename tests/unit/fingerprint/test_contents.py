@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.fingerprint import looking
 from reflow.fingerprint.contents import Contents, FolderMemory, OwnMemory
 from reflow.fingerprint.states import State
 
@@ -186,6 +187,15 @@ def test_threads_end_when_reading_is_interrupted(tmp_path: Path) -> None:
         look_at(folder, mode="content", contents=contents)
     assert threading.active_count() == 1
     assert read(folder).kind == "folder"
+
+
+def test_contents_of_large_trees_count_as_those_of_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sample(tmp_path / "data")
+    small = read(folder)
+    monkeypatch.setattr(looking, "MANY", 2)
+    assert read(folder) == small
 
 
 def test_no_fifo_is_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reflow.fingerprint import looking
 from reflow.fingerprint.states import State
 
 from tests.unit.fingerprint.looks import look_at, looks, set_time, tree
@@ -212,9 +213,14 @@ def test_opening_sees_the_same(tmp_path: Path) -> None:
     assert look_at(folder / "a/x", opening=True) == look_at(folder / "a/x")
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+def test_large_trees_count_as_small_ones_do_and_progress_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sample(tmp_path / "data")
+    small = look_at(folder)
+    monkeypatch.setattr(looking, "MANY", 2)
     told: list[int] = []
-    look_at(sample(tmp_path / "data"), progress=told.append)
+    assert look_at(folder, progress=told.append) == small
     assert told == sorted(told)
     assert told[-1] == 6
 

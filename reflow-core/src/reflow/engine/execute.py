@@ -85,7 +85,7 @@ class Execution:
         }
         memory = OwnMemory()
         self._witness = Witness(settings, memory)
-        self._looks = RunLooks(settings, contents=Contents(memory))
+        self._looks = RunLooks(settings, opening=True, contents=Contents(memory))
         self._mode = mode_of(self._task, settings)
         self._outputs = self._task.outputs
         self._scratch = str(settings.layout.scratch(spec.task))

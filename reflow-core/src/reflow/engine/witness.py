@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from reflow.engine.looks import RunLooks
 from reflow.engine.settings import RunSettings
 from reflow.fingerprint.contents import Contents, Memory
+from reflow.fingerprint.looking import MANY
 from reflow.fingerprint.states import State
 from reflow.model.records import Note
 from reflow.model.tasks import TaskSpec
-
-MANY = 1_000
-"""Entries, a file being one, above which the files of an argument are many."""
 
 States = Mapping[str, tuple[State, ...]]
 """By argument, what was recorded of its files."""

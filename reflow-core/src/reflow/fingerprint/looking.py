@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reflow.fingerprint import trees
+from reflow.fingerprint import fresh, trees
 from reflow.fingerprint.places import Surroundings, Way, Ways
 from reflow.fingerprint.stamps import stamp_of
 from reflow.fingerprint.states import Kind, Mode, State, digests_of_times
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two looks at what is waited for."""
-_OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+MANY = 1_000
+"""Entries of a tree above which the file server is not asked for each: what its client knows of
+them has to do."""
 
 
 class Looks:
     """Looks at files and folders; each place once per object.
 
     `ignore` are patterns for entries of trees that do not count, `store_files` database files that
-    do not either. With `opening`, files are opened to be looked at, which drops what a file
-    server's client remembers of them. Trees of more than `at_most` entries are left: their state
-    is `large`. `progress` is given the entries of the tree so far, often. Where
-    contents count, `contents` reads them; without, a state says only whether they may differ.
+    do not either. The file server is asked, not its client's memory, unless a tree has more than
+    `MANY` entries; with `opening`, files are opened for it, too. Trees of more than `at_most`
+    entries are left: their state is `large`. `progress` is given the entries of a large tree so
+    far, often. Where contents count, `contents` reads them; without, a state says only whether
+    they may differ.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Looks:
         self._ways = Ways(surroundings)
         self._mode: Mode = mode
         self._uncounted = trees.Uncounted(ignore, store_files)
-        self._opening = opening
+        self._look_closely = fresh.opened if opening else fresh.asked
         self._at_most = at_most
         self._progress = progress
         self._contents = contents
@@ -113,8 +116,10 @@ class Looks:
     def _at(self, missing: State, way: Way) -> State:
         if way.error is not None:
             raise way.error
-        status = way.status or os.lstat(way.real)
+        status = self._look_closely(way.real)
         kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFLNK:
+            raise OSError(errno.ESTALE, "it was replaced while it was looked at", way.real)
         if kind not in (stat.S_IFREG, stat.S_IFDIR):
             return replace(missing, kind="other", digest=f"{kind:o}")
         if kind == stat.S_IFDIR:
@@ -123,8 +128,6 @@ class Looks:
             return self._folder(missing, way.real)
         if self._mode == "exists":
             return replace(missing, kind="file")
-        if self._opening:
-            status = _opened(way.real, status)
         state = State(
             missing.place,
             self._mode,
@@ -143,14 +146,7 @@ class Looks:
 
     def _folder(self, missing: State, path: str) -> State:
         found = _Found(path) if self._mode == "content" else None
-        tree = trees.walk(
-            path,
-            self._uncounted,
-            seen=found,
-            look=_look_by_opening if self._opening else trees.without_opening,
-            at_most=self._at_most,
-            progress=self._progress,
-        )
+        tree = self._walk(path, found)
         state = replace(
             missing,
             kind="folder",
@@ -168,6 +164,22 @@ class Looks:
             content = self._contents.of_tree(missing.place, stamp, tree.digest, found.paths)
         return replace(state, stamp=stamp, content=content)
 
+    def _walk(self, path: str, found: _Found | None) -> trees.Tree:
+        """Look closely at each entry of a tree, unless they are many."""
+        few = MANY if self._at_most is None else min(MANY, self._at_most)
+        try:
+            return trees.walk(
+                path, self._uncounted, look=self._look_closely, seen=found, at_most=few
+            )
+        except trees.TooManyEntriesError:
+            if few == self._at_most:
+                raise
+        if found is not None:
+            found.clear()
+        return trees.walk(
+            path, self._uncounted, seen=found, at_most=self._at_most, progress=self._progress
+        )
+
 
 class _Found:
     """Takes down paths and stamps of the files of a tree, for their contents."""
@@ -182,6 +194,11 @@ class _Found:
         self.paths += [f"{self._root}/{relative}{name}" for name in files]
         self._stamps.append(stamp_of(files.values()))
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.paths.clear()
+        self._stamps.clear()
+
     def stamp(self, names: str) -> str:
         """Make one stamp of all."""
         return stamp_of((), "".join([names, *self._stamps]))
@@ -191,23 +208,6 @@ def _folders_above(place: str) -> Iterator[str]:
     while place not in ("/", ""):
         place = place.rpartition("/")[0] or "/"
         yield place
-
-
-def _look_by_opening(name: str, /, *, dir_fd: int) -> os.stat_result:
-    status = trees.without_opening(name, dir_fd=dir_fd)
-    return _opened(name, status, dir_fd) if stat.S_ISREG(status.st_mode) else status
-
-
-def _opened(path: str, status: os.stat_result, folder: int | None = None) -> os.stat_result:
-    """Open a plain file to learn its status; what may not be opened keeps the one it has."""
-    try:
-        descriptor = os.open(path, _OPEN_FILE, dir_fd=folder)
-    except PermissionError:
-        return status
-    try:
-        return os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: OSError) -> str:

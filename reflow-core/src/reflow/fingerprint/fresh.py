@@ -1,0 +1,67 @@
+"""Status that comes from the file server, not from what its client remembers.
+
+A client of NFS, or of a file system in user space, answers for some seconds out of its memory,
+and `stat` cannot tell. Opening a file makes NFS clients ask again; Linux has a flag for it that
+others heed as well: AT_STATX_FORCE_SYNC of statx(2), which Python does not offer. Where the C
+library does not have it, opening has to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from functools import cache
+
+_HERE = -100  # AT_FDCWD
+_NOFOLLOW, _EMPTY_PATH, _FORCE_SYNC = 0x100, 0x1000, 0x2000
+_BASIC_STATS = 0x7FF
+_BUFFER = 256
+"""Bytes of a `struct statx`, whose contents nobody reads: asking is what matters."""
+_NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+"""What old kernels say, file systems without the flag, and containers that filter calls."""
+_OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def asked(name: str, /, *, dir_fd: int | None = None) -> os.stat_result:
+    """Give the status that the file server knows for a name; links are not followed."""
+    _ask()(_HERE if dir_fd is None else dir_fd, name, _NOFOLLOW)
+    return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def opened(name: str, /, *, dir_fd: int | None = None) -> os.stat_result:
+    """Open what is a plain file to learn its status; what may not be opened is asked for."""
+    status = asked(name, dir_fd=dir_fd)
+    if not stat.S_ISREG(status.st_mode):
+        return status
+    try:
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=dir_fd)
+    except PermissionError:
+        return status
+    try:
+        _ask()(descriptor, "", _EMPTY_PATH)
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _ask() -> Callable[[int, str, int], None]:
+    """Give the call that makes a client ask; one that does nothing where there is none."""
+    try:
+        import ctypes
+
+        statx = ctypes.CDLL(None, use_errno=True).statx
+    except (ImportError, OSError, AttributeError):
+        return lambda folder, name, flags: None
+    status = ctypes.create_string_buffer(_BUFFER)
+
+    def ask(folder: int, name: str, flags: int) -> None:
+        if statx(folder, os.fsencode(name), flags | _FORCE_SYNC, _BASIC_STATS, status):
+            number = ctypes.get_errno()
+            if number not in _NOT_OFFERED:
+                # What is gone stays in the client's memory: its own answer would be another.
+                raise OSError(number, os.strerror(number), name)
+
+    return ask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from reflow.engine.start import Wanted
 from reflow.model.lineage import VARIABLE
 from reflow.workflow import preview
 
-from tests.e2e.support import WAYS, FlowFile
+from tests.e2e.support import SECONDS, WAYS, FlowFile, fake_scheduler
 
 Flows = Callable[..., FlowFile]
 
@@ -195,6 +196,14 @@ def test_elements_share_nothing_by_way_of_runs_that_they_start(flow_file: Flows,
     assert flow.deeds == {"draw": 4}
 
 
+def test_a_new_element_starts_no_run_that_takes_what_anothers_run_took(flow_file: Flows) -> None:
+    flow = flow_file(NESTED)
+    first = drawn(flow.run())
+    flow.replace("return [100] * 4", "return [100] * 6")
+    assert drawn(flow.run())[:4] == first
+    assert flow.deeds == {"draw": 6}
+
+
 def test_what_an_element_started_before_it_failed_is_used_again(flow_file: Flows) -> None:
     flow = flow_file(
         NESTED.replace(
@@ -246,6 +255,27 @@ def test_what_comes_after_a_cached_task_does_not_run_again(flow_file: Flows, way
     flow.run(way, force_tasks=["refresh"])
     flow.run(way)
     assert flow.deeds == {"refresh": 2, "query": 2}
+
+
+def test_jobs_of_a_scheduler_that_dispatch_keep_equal_elements_apart(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(
+        BOOTSTRAP
+        + """
+    @wf.job(after=["sample"])
+    def publish() -> None:
+        did("publish")
+"""
+    )
+    lists = []
+    with fake_scheduler("slurm", tmp_path, monkeypatch):
+        for _ in range(2):
+            run = flow.load().submit(executor="slurm", count=3)
+            run.wait(timeout=SECONDS)
+            lists.append(drawn(run))
+    assert lists[0] == lists[1]
+    assert flow.deeds == {"plan": 1, "sample": 3, "gather": 1, "publish": 1}
 
 
 def test_results_of_another_user_are_taken_only_where_all_are_shared(

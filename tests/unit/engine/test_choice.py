@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reflow.engine.choice import PAGE, deal
 from reflow.model.records import Look, StoredOutput, Taker
@@ -22,6 +23,7 @@ class Shelf:
             for task, keys in enumerate(reversed(runs))
             for index, key in enumerate(keys)
         ]
+        self.taken: set[int] = set()
         self.read = 0
         self.looks = 0
 
@@ -34,6 +36,9 @@ class Shelf:
             for index, identity in sorted(wanted)
             if identity == "i" and index in self._had
         }
+
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        return self.taken
 
     def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
         self.looks += 1
@@ -53,11 +58,12 @@ def dealt(
     used: Sequence[int] = (),
     unusable: Sequence[int] = (),
     identity: str = "i",
+    place: str = "",
 ) -> dict[int, int]:
     """The keys of what elements are given, by index."""
     chosen = deal(
         shelf,  # type: ignore[arg-type]
-        TAKER,
+        replace(TAKER, place=place),
         [(index, identity) for index in indexes],
         set(used),
         lambda output: output.key not in unusable,
@@ -89,6 +95,12 @@ def test_what_serves_another_element_is_passed_over() -> None:
 def test_for_what_turns_out_unusable_the_next_is_tried() -> None:
     shelf = Shelf([1, 2, 3, 4, 5], had={0: 1})
     assert dealt(shelf, range(2), unusable=[1, 2, 3]) == {0: 4, 1: 5}
+
+
+def test_what_serves_a_run_of_the_family_serves_no_other_element_of_it() -> None:
+    shelf = Shelf([1, 2, 3], had={0: 1})
+    shelf.taken = {1, 2}
+    assert dealt(shelf, range(2), place="t/0,") == {0: 3}
 
 
 def test_elements_of_other_identities_are_not_served() -> None:

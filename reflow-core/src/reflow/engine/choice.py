@@ -31,7 +31,8 @@ def deal(
     elements of the run already; what is chosen is added.
     """
     served: dict[int, StoredOutput] = {}
-    refused: set[int] = set()
+    # What is in the hands of other elements of a run above serves none of this one.
+    refused = store.taken_by_kin(taker) if taker.place else set()
 
     def take(index: int, output: StoredOutput) -> bool:
         if output.key in used or output.key in refused:

@@ -103,6 +103,9 @@ class _Overlay:
     def output_keys(self, run_id: str, task: str) -> list[int]:
         return sorted(hit.key for hit in self.hits[task].values())
 
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        return self._store.taken_by_kin(taker)
+
     def previous_outputs(
         self, taker: Taker, wanted: Sequence[tuple[int, str]]
     ) -> dict[int, StoredOutput]:

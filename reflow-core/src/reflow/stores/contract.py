@@ -199,6 +199,10 @@ class Store(Protocol):
         """
         ...
 
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        """The keys of outputs that runs of the taker's kin have taken over."""
+        ...
+
     def output_keys(self, run_id: str, task: str) -> list[int]:
         """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
         ...

@@ -88,6 +88,18 @@ def found(session: Session, taker: Taker, looks: Sequence[Look]) -> dict[str, li
     return results
 
 
+def taken_by_kin(session: Session, taker: Taker) -> set[int]:
+    """What runs of the taker's kin have taken over."""
+    no_kin = _no_kin_of(taker)
+    rows = session.sql(
+        'SELECT i."source" FROM "reflow_run" AS r CROSS JOIN "reflow_task" AS t '
+        'CROSS JOIN "reflow_instance" AS i WHERE t."run" = r."id" AND i."task" = t."id" '
+        f'AND i."source" IS NOT NULL AND NOT ({no_kin.sql})',
+        no_kin.values,
+    )
+    return {key for (key,) in rows}
+
+
 def _firsts(session: Session, allowed: _Part, identities: Sequence[str]) -> dict[str, StoredOutput]:
     """The first result of each identity that has one."""
     found: dict[str, StoredOutput] = {}
@@ -131,9 +143,15 @@ def _page(look: Look, allowed: _Part) -> _Part:
 
 def _allowed(taker: Taker) -> _Part:
     """Whether a run `r` is one that the taker may take results of."""
+    no_kin = _no_kin_of(taker)
+    if taker.uid is None:
+        return no_kin
+    return _Part(f'{no_kin.sql} AND (r."uid" = ? OR r."uid" IS NULL)', (*no_kin.values, taker.uid))
+
+
+def _no_kin_of(taker: Taker) -> _Part:
+    """Whether a run `r` is none of the taker's kin."""
     parts = [_no_kin(kin) for kin in taker.kin]
-    if taker.uid is not None:
-        parts.append(_Part('(r."uid" = ? OR r."uid" IS NULL)', (taker.uid,)))
     return _Part(" AND ".join(part.sql for part in parts), _flat(part.values for part in parts))
 
 

@@ -180,6 +180,11 @@ class SqlStore:
         with self._database.reading() as session:
             return reuse.found(session, taker, looks)
 
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        """The keys of outputs that runs of the taker's kin have taken over."""
+        with self._database.reading() as session:
+            return reuse.taken_by_kin(session, taker)
+
     def output_keys(self, run_id: str, task: str) -> list[int]:
         """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
         with self._database.reading() as session:

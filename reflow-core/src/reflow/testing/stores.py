@@ -945,6 +945,16 @@ class StoreConformance:
         found = self.looked(store, "a", kin=kin_of("outer/t/10,", "me"))
         assert [result.run_id for result in found] == ["inside before", "before"]
 
+    def test_what_kin_took_over_is_known(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "a", "a")
+        first, second, third = (result.key for result in self.looked(store, "a"))
+        self.taking_over(store, new_run("stranger"), first)
+        self.taking_over(store, new_run("beside", lineage="outer/t/1,", uid=7), second)
+        self.taking_over(store, new_run("before", lineage="outer/t/0,"), third)
+        assert store.taken_by_kin(taker(kin=kin_of("outer/t/0,", "me"), uid=1)) == {second}
+        assert store.taken_by_kin(taker(kin=kin_of("", "outer"))) == {second, third}
+        assert store.taken_by_kin(taker()) == set()
+
     def test_results_of_another_user_are_found_where_everybodys_are(self, store: Store) -> None:
         self.with_results(store, new_run("unknown"), "a")
         self.with_results(store, new_run("hers", uid=1001), "a")

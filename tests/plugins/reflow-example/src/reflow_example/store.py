@@ -449,6 +449,18 @@ class LedgerStore:
         return found
 
     # --8<-- [end:reuse]
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        """The keys of outputs that runs of the taker's kin have taken over."""
+        allowed, values = _allowed(replace(taker, uid=None))
+        with self._reading() as opened:
+            rows = opened.rows(
+                "SELECT source FROM run JOIN task ON task.run = run.key "
+                "JOIN instance ON instance.task = task.key "
+                f"WHERE source NOT NULL AND NOT ({allowed})",
+                *values,
+            )
+        return {key for (key,) in rows}
+
     def output_keys(self, run_id: str, task: str) -> list[int]:
         """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
         with self._reading() as opened:

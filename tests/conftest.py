@@ -16,8 +16,9 @@ __all__ = ["postgres", "postgres_url"]
 # `--reflow-live`: the executors' scenarios on the real schedulers that are here, too.
 pytest_plugins = ["reflow.testing.pytest_plugin"]
 
-settings.register_profile("reflow", database=None, deadline=None)
-settings.load_profile("reflow")
+settings.register_profile("quick", database=None, deadline=None, max_examples=25)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
+settings.load_profile("quick")
 
 OTHERS_SETTINGS = ("REFLOW_", "XDG_", "PG")
 """Variables that begin so are settings of the person who runs the tests."""

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -179,7 +178,11 @@ SLOW = """
 """
 
 
-def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(flow_file: Flows) -> None:
+def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody waits until the lease of the dead has run out.
+    monkeypatch.setenv("REFLOW_DISPATCH_LEASE_SECONDS", "600")
     flow = flow_file(SLOW)
     run = flow.load().submit(executor="local")
     until(lambda: sum(flow.deeds[f"begun-{x}"] for x in range(4)) >= 2)
@@ -187,7 +190,6 @@ def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(flow_file: Fl
     begun = {word for word in flow.deeds if word.startswith("begun")}
     os.kill(first, signal.SIGKILL)
     until(lambda: not _lives(first))
-    before = time.monotonic()
     # Several people look at once.
     looks = [
         subprocess.Popen(
@@ -202,7 +204,6 @@ def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(flow_file: Fl
         for _ in range(3)
     ]
     until(lambda: _supervised_by_another(run, first))
-    assert time.monotonic() - before < 20
     for look in looks:
         assert look.wait(timeout=30) == 0
     (flow.folder / "go").touch()

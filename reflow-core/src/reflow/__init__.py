@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reflow.errors import SubmissionDeferredError as SubmissionDeferredError
     from reflow.errors import SubmissionRefusedError as SubmissionRefusedError
     from reflow.errors import SubmissionUncertainError as SubmissionUncertainError
+    from reflow.errors import TaskFailedError as TaskFailedError
     from reflow.errors import TaskInterrupted as TaskInterrupted
     from reflow.errors import UnstorableValueError as UnstorableValueError
     from reflow.errors import UsageError as UsageError
@@ -58,7 +59,7 @@ _HOMES = {
         "MissingExecutorError NotFoundError NotReadyError OptionError ParameterError PluginError "
         "ReflowError ReflowWarning RunFailedError SchedulerUnavailableError StoreError "
         "StoreVersionError StoredValueError SubmissionDeferredError SubmissionRefusedError "
-        "SubmissionUncertainError TaskInterrupted UnstorableValueError UsageError "
+        "SubmissionUncertainError TaskFailedError TaskInterrupted UnstorableValueError UsageError "
         "WaitTimeoutError"
     ),
     "reflow.executors.local": "LocalExecutor",

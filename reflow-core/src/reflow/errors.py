@@ -6,6 +6,11 @@ Where Python has a word for the mistake, the class derives from that built-in to
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reflow.run import Run
+
 
 class ReflowError(Exception):
     """Root of reflow's exceptions. The text says what happened, where, and what to do next."""
@@ -51,8 +56,22 @@ class DamagedRunError(ReflowError):
     """The settings of a run cannot be used: damaged, or written by another version of reflow."""
 
 
-class RunFailedError(ReflowError):
-    """A run ended in FAILED or CANCELLED where success was asked for."""
+class RunFailedError(ReflowError, RuntimeError):
+    """A run ended in FAILED or CANCELLED where success was asked for.
+
+    Its `__cause__` is the exception of the task that failed first, made anew from what was
+    recorded of it, or a `TaskFailedError` where that is not possible.
+    """
+
+    def __init__(self, message: str, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.run: Run | None = None
+        """The run, where `run_local` raised this."""
+
+
+class TaskFailedError(ReflowError, RuntimeError):
+    """What a task failed with, as text: the exception itself was another process's."""
 
 
 class WaitTimeoutError(ReflowError, TimeoutError):
@@ -118,6 +137,11 @@ class TaskInterrupted(BaseException):
     catch it to save its state and must then return or re-raise soon. Derives from
     `BaseException`, as `KeyboardInterrupt` does, so that `except Exception` does not swallow it.
     """
+
+    def __init__(self, message: str = "", signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal
+        """The signal's number, where one was sent: `signal.SIGTERM`."""
 
 
 class ReflowWarning(UserWarning):

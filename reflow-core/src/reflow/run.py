@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reflow.engine.control import RETRIED
-from reflow.errors import ForeignRunError, NotFoundError, NotReadyError, WaitTimeoutError
+from reflow.errors import (
+    ForeignRunError,
+    NotFoundError,
+    NotReadyError,
+    RunFailedError,
+    WaitTimeoutError,
+)
 from reflow.model.records import RequestKind, RunRecord, TaskRecord
-from reflow.model.states import RunState
+from reflow.model.states import RunState, TaskState
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
 
@@ -19,6 +26,22 @@ if TYPE_CHECKING:
 
 HEAL_EVERY = 15.0
 """Seconds between two looks of `wait` at whether somebody still dispatches the run."""
+
+
+_MOST_NAMED = 10
+"""Elements without a result that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElementResult:
+    """How one element of a task stands."""
+
+    index: int
+    state: TaskState
+    value: Any
+    """What it returned; None while it has not succeeded."""
+    error: str
+    """Why it failed; empty where it did not."""
 
 
 class Run:
@@ -85,22 +108,59 @@ class Run:
             print_status(mapping, errors=errors)
         return mapping
 
-    def result(self, task: str) -> Any:
-        """What a task returned; for an array task the list, in index order.
+    def result(self, task: str, index: int | None = None) -> Any:
+        """What a task returned; for an array task the list in index order, or one element's.
 
-        Raises `NotFoundError` for an unknown task, and `NotReadyError` when it has no complete
-        result, or not yet.
+        Raises `NotFoundError` for an unknown task or element, and `NotReadyError` when what is
+        asked for has no complete result, or not yet; it says which elements have none.
         """
+        record = self._task(task)
+        if index is not None:
+            return self._element(record, index)
+        values = dict(self._values(task))
+        if record.size is None or len(values) < record.size:
+            raise NotReadyError(self._not_ready(record, values))
+        return list(values.values()) if record.array else values[0]
+
+    def results(self, task: str) -> list[ElementResult]:
+        """How each element of a task stands, and what it returned, in index order.
+
+        A plain task has one, of index 0. Empty where the number of elements is not known yet.
+        Raises `NotFoundError` for an unknown task.
+        """
+        record, values = self._task(task), dict(self._values(task))
+        found = {item.index: item for item in self._store.instances(self.run_id, task)}
+        return [
+            ElementResult(
+                index=index,
+                state=found[index].state if index in found else TaskState.PENDING,
+                value=values.get(index),
+                error=found[index].error if index in found else "",
+            )
+            for index in range(record.size or 0)
+        ]
+
+    def _element(self, record: TaskRecord, index: int) -> Any:
+        if record.size is not None and not 0 <= index < record.size:
+            raise NotFoundError(f"{record.name!r} has {record.size} elements; there is no {index}")
+        for place, value in self._values(record.name, index):
+            if place == index:
+                return value
+        found = {item.index: item for item in self._store.instances(self.run_id, record.name)}
+        stands = f"{found[index].state} {found[index].error}" if index in found else "not begun"
+        raise NotReadyError(
+            f"{record.name}[{index}] of {self.run_id} has no result: {stands.strip()}"
+        )
+
+    def _values(self, task: str, index: int | None = None) -> Iterator[tuple[int, Any]]:
+        """Index and value of every element that has one, or of one element."""
         from reflow.engine.execute import plugin_codecs
         from reflow.values.text import loads
 
-        record = self._task(task)
-        texts = [text for _, text, _ in self._store.outputs(self.run_id, task)]
-        if record.size is None or len(texts) < record.size:
-            raise NotReadyError(self._not_ready(record, len(texts)))
         codecs, returns = plugin_codecs(), self._annotation(task)
-        values = [codecs.decode(loads(text), returns) for text in texts]
-        return values if record.array else values[0]
+        for place, text, _ in self._store.outputs(self.run_id, task):
+            if index in (None, place):
+                yield place, codecs.decode(loads(text), returns)
 
     def wait(self, timeout: float | None = None) -> RunState:
         """Return how the run ended, once it has; also revives a dispatcher that has died.
@@ -209,6 +269,16 @@ class Run:
             why = f"{place}: {first.error}"
         return f"run {self.run_id} {record.state.lower()}: {why}\nrun.status(errors=True) says more"
 
+    def failure(self) -> RunFailedError:
+        """The exception that says how the run did not succeed, of which the task's is the cause."""
+        from reflow.engine.remote_error import exception_of
+
+        error = RunFailedError(self.failure_text(), self.run_id)
+        error.run = self
+        failed = self._store.failures(self.run_id, limit=1)
+        error.__cause__ = exception_of(failed[0]) if failed else None
+        return error
+
     # -- details ---------------------------------------------------------------------------
     def _task(self, name: str) -> TaskRecord:
         tasks = {record.name: record for record in self._store.tasks(self.run_id)}
@@ -233,14 +303,17 @@ class Run:
             return specs[task].returns
         return self._workflow.spec(task).returns
 
-    def _not_ready(self, record: TaskRecord, there: int) -> str:
+    def _not_ready(self, record: TaskRecord, there: Collection[int]) -> str:
         counts = self._store.counts(self.run_id).get(record.name, {})
         lost = {state: counts[state] for state in RETRIED if counts.get(state)}
         if lost:
             said = ", ".join(f"{number} {state}" for state, number in lost.items())
-            return f"{record.name!r} of {self.run_id} has no result: {said}. Type: retry"
+            which = _missing(record, there)
+            return f"{record.name!r} of {self.run_id} has no result{which}: {said}. Type: retry"
         size = "an unknown number" if record.size is None else record.size
-        return f"{record.name!r} of {self.run_id} has no result yet: {there} of {size} are there"
+        return (
+            f"{record.name!r} of {self.run_id} has no result yet: {len(there)} of {size} are there"
+        )
 
 
 def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
@@ -257,6 +330,15 @@ def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
         store = load_config().store.url
     opened = opened_store(store)
     return Run(opened, opened.run(run_id), None)
+
+
+def _missing(record: TaskRecord, there: Collection[int]) -> str:
+    """Which elements have no result: ` of 3 elements (1, 4, 5)`."""
+    missing = [index for index in range(record.size or 0) if index not in there]
+    if not record.array or not missing:
+        return ""
+    shown = ", ".join(map(str, missing[:_MOST_NAMED])) + ", ..." * (len(missing) > _MOST_NAMED)
+    return f" of {len(missing)} of its {record.size} elements ({shown}); results() has the others"
 
 
 def _is_inside(path: str) -> bool:

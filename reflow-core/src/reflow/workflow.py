@@ -180,11 +180,14 @@ class Workflow(Flow):
             files=files,
             store=None if store is None else opened_store(store),
         )
-        run = self.open_run(
-            run_here(self, wanted, max_workers=max_workers, on_error=on_error), wanted.store
-        )
+        try:
+            run_id = run_here(self, wanted, max_workers=max_workers, on_error=on_error)
+        except RunFailedError as error:
+            error.run = self.open_run(error.run_id, wanted.store)
+            raise
+        run = self.open_run(run_id, wanted.store)
         if on_error == "stop" and run.state is not RunState.SUCCESS:
-            raise RunFailedError(run.failure_text())
+            raise run.failure()
         return run
 
     # -- finding it again ------------------------------------------------------------------

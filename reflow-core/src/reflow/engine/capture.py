@@ -20,6 +20,7 @@ from reflow.permissions import FILE_MODE, make_folder
 
 OUT_OF_REACH = 10
 """Descriptors of our own are no lower: code that closes 0, 1 and 2 is common."""
+END_BYTES = 8_000
 SHOWN_WITHIN = 0.2
 """Seconds after which what an element prints has a log's name."""
 
@@ -72,6 +73,17 @@ def write_all(descriptor: int, text: str | bytes) -> None:
             data = data[os.write(descriptor, data) :]
 
 
+def end_of(log: Path) -> str:
+    """The end of what was printed to a file; empty where that cannot be read."""
+    flush_streams()
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def publish_log(scratch: Path, log: Path) -> None:
     """Give what was printed to a scratch file the name of a log, and that alone."""
     make_folder(log.parent)
@@ -118,6 +130,10 @@ class LogCapture:
             self._open()
             self._mend()
             return True
+
+    def last_printed(self) -> str:
+        """The end of what the element has printed."""
+        return end_of(self._scratch)
 
     def write(self, text: str) -> None:
         """Add to what was printed."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reflow.engine.capture import flush_streams, log_descriptor, out_of_reach, write_all
+from reflow.engine.capture import end_of, flush_streams, log_descriptor, out_of_reach, write_all
 
 COPY_EVERY = 0.1
 """Seconds after which output of programs is copied at the latest."""
@@ -78,6 +78,12 @@ class EchoCapture:
             return False
         os.close(descriptor)
         return True
+
+    def last_printed(self) -> str:
+        """The end of what the element has printed."""
+        with self._lock:
+            self._copy(self._log)
+        return "" if self._descriptor is None or self._log is None else end_of(self._log)
 
     def write(self, text: str) -> None:
         """Add to the log alone."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from reflow.engine.failure_text import failure_text, summary, traceback_text
 from reflow.engine.layout import WaveLayout
 from reflow.engine.looks import RunLooks, mode_of
 from reflow.engine.recorded import Recorded, places_in
@@ -17,7 +18,7 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.source import RunSource, current_source, other_values
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
-from reflow.errors import FlowImportError, ReflowError, TaskInterrupted
+from reflow.errors import FlowImportError, TaskInterrupted
 from reflow.fingerprint.contents import Contents, OwnMemory
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.states import FailureCause, TaskState
@@ -106,9 +107,18 @@ class Execution:
         return self._reader.read(position)
 
     def run(
-        self, position: int, record: InputRecord, log: str = "", native_id: str = ""
+        self,
+        position: int,
+        record: InputRecord,
+        log: str = "",
+        native_id: str = "",
+        printed: Callable[[], str] = str,
     ) -> ResultRecord:
-        """Call the function, and tell what came of it. Never raises for what the task does."""
+        """Call the function, and tell what came of it. Never raises for what the task does.
+
+        `printed` gives the end of what the element has printed. The traceback in the result is
+        whole, for the log; `ResultRecord.bounded` is what is to be published.
+        """
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         ended: dict[str, Any]
         enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
@@ -121,7 +131,7 @@ class Execution:
             # Only where the function runs in the person's own process: theirs to end it.
             raise
         except BaseException as error:
-            ended = _failed(error)
+            ended = _failed(error, printed)
         finally:
             enter_scratch(None)
             _set_lineage(outer)
@@ -261,7 +271,7 @@ def load_execution(
     return Execution(layout, settings, spec, tasks, codecs, [*other_values(source, spec.task)])
 
 
-def _failed(error: BaseException) -> dict[str, Any]:
+def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
     """What a result says of an exception."""
     if isinstance(error, TaskInterrupted):
         cause = FailureCause.SIGNAL
@@ -269,41 +279,15 @@ def _failed(error: BaseException) -> dict[str, Any]:
         cause = FailureCause.MEMORY
     else:
         cause = FailureCause.ERROR
+    text = failure_text(error, printed)
     return {
         "state": TaskState.FAILED,
         "cause": cause,
-        "error": summary(error),
-        "traceback": _shown(error),
+        "error": text.error,
+        "traceback": text.traceback,
+        "said": text.said,
         "interrupted": isinstance(error, TaskInterrupted),
     }
-
-
-def summary(error: BaseException) -> str:
-    """An exception in one line."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "(its text cannot be shown)"
-    if isinstance(error, ReflowError) and text:
-        # A sentence for people already.
-        return text
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name
-
-
-def _shown(error: BaseException) -> str:
-    """The traceback without reflow's own frames above the task's."""
-    import traceback
-
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
-    try:
-        return "".join(
-            traceback.format_exception(type(error), error, frames or error.__traceback__)
-        )
-    except Exception:
-        return summary(error)
 
 
 def failure_of_all(
@@ -320,7 +304,7 @@ def failure_of_all(
         error=summary(error),
         traceback=""
         if isinstance(error, FlowImportError) and not error.__cause__
-        else _shown(error),
+        else traceback_text(error),
         started_at=now,
         ended_at=now,
         native_id=native_id,
@@ -336,7 +320,8 @@ def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
 
     def interrupt(number: int, frame: object) -> None:
         if meant():
-            raise TaskInterrupted(f"the job was sent {signal.Signals(number).name}")
+            name = signal.Signals(number).name
+            raise TaskInterrupted(f"the job was sent {name}", number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, interrupt)

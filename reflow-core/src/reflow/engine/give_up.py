@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reflow.engine.control import cancel_jobs, handles_of
-from reflow.engine.execute import summary
+from reflow.engine.failure_text import summary
 from reflow.engine.layout import RunLayout
 from reflow.engine.lease import let_go
 from reflow.engine.settings import RunSettings

@@ -136,12 +136,13 @@ class InlineExecutor:
         log = layout.log(execution.spec.task, record.index, record.attempt)
         self._capture.begin(log)
         try:
-            result = execution.run(position, record)
+            result = execution.run(position, record, printed=self._capture.last_printed)
             if result.traceback:
                 self._capture.write(result.traceback)
         finally:
             printed = self._capture.end()
-        return replace(result, log=str(log.relative_to(layout.run_dir))) if printed else result
+        name = str(log.relative_to(layout.run_dir)) if printed else ""
+        return replace(result.bounded(), log=name)
 
     def _let_go(self) -> None:
         if self._current is not None:

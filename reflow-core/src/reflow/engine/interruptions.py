@@ -29,8 +29,7 @@ class RunInterrupted(TaskInterrupted, KeyboardInterrupt):
     """A signal is to end this process, as Ctrl-C would."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"the run was sent {signal.Signals(number).name}")
-        self.signal = number
+        super().__init__(f"the run was sent {signal.Signals(number).name}", number)
 
 
 class Interruptions:

@@ -192,7 +192,9 @@ def _drive_here(
         said = cannot_dispatch(settings, error)
         _end_for_good(store, settings, RunState.FAILED, said)
         if isinstance(error, OSError):
-            raise RunFailedError(f"run {settings.run_id} failed: {said}") from error
+            raise RunFailedError(
+                f"run {settings.run_id} failed: {said}", settings.run_id
+            ) from error
         raise
 
 

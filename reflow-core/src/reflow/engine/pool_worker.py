@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -155,12 +156,13 @@ class PoolWorker:
         if self._chance is not None:
             self._chance.begin()
         self._at = (wave, position)
-        result = execution.run(position, record)
+        result = execution.run(position, record, printed=self._capture.last_printed)
         self._at = None
         if self._surroundings is not None:
             self._surroundings.put_back()
         if result.traceback:
             self._capture.write(result.traceback)
+        result = result.bounded()
         if self._capture.end(log):
             result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
         self._reporter.add(wave, result)
@@ -198,7 +200,9 @@ class _Broken:
     def record(self, position: int) -> InputRecord:
         return self._reader.read(position)
 
-    def run(self, position: int, record: InputRecord) -> ResultRecord:
+    def run(
+        self, position: int, record: InputRecord, *, printed: Callable[[], str]
+    ) -> ResultRecord:
         return failure_of_all(record, position, self._error, "", "")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from reflow.engine.failure_text import LONGEST_TRACEBACK, bounded
 from reflow.engine.files import read_bytes, write_whole
 from reflow.engine.layout import WaveLayout
 from reflow.model.states import FailureCause, TaskState
@@ -48,6 +49,17 @@ class ResultRecord:
     """Values that count were made at import, and are not those of the process that submitted."""
     confirmed: bool = False
     """The stored result that was its candidate serves: the function was not called."""
+    said: str = ""
+    """The last lines of a program that made the task fail, where the traceback lacks them."""
+
+    def bounded(self) -> ResultRecord:
+        """The record as it is published: its log has the whole of long texts."""
+        return replace(
+            self,
+            error=bounded(self.error),
+            traceback=bounded(self.traceback, LONGEST_TRACEBACK) + self.said,
+            said="",
+        )
 
     def line(self) -> bytes:
         """One line of JSON."""
@@ -68,7 +80,7 @@ class ResultRecord:
 
 
 _STATES = {str(state): state for state in TaskState}
-_FIELDS = tuple(field.name for field in fields(ResultRecord))
+_FIELDS = tuple(field.name for field in fields(ResultRecord) if field.name != "said")
 _OLDEST = _FIELDS.index("notes")
 """Fields of the first version; later ones are added at the end and have defaults."""
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from reflow.engine.announce import announce
-from reflow.engine.capture import flush_streams, log_descriptor, print_to, write_all
+from reflow.engine.capture import end_of, flush_streams, log_descriptor, print_to, write_all
 from reflow.engine.claims import Claim, claim
 from reflow.engine.execute import (
     RESULT_NOT_WRITTEN,
@@ -76,12 +76,12 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
         execution = load_execution(layout, settings, spec, plugin_codecs())
     except (ReflowError, OSError) as error:
         write_all(printed, f"reflow: {error}\n")
-        return failure_of_all(record, position, error, mine.native_id, shown)
-    result = execution.run(position, record, shown, mine.native_id)
+        return failure_of_all(record, position, error, mine.native_id, shown).bounded()
+    result = execution.run(position, record, shown, mine.native_id, lambda: end_of(log))
     ignore_signals()
     flush_streams()
     write_all(printed, result.traceback)
-    return result
+    return result.bounded()
 
 
 def _identity() -> Claim:

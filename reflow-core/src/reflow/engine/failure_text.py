@@ -1,0 +1,126 @@
+"""What is kept of an exception as text, in bounds; the element's log has all of it.
+
+Where a program that the task ran is to blame, what it said last counts more than the traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reflow.errors import ReflowError
+
+_CALLER = str(Path(__file__).with_name("execute.py"))
+"""Where tasks' functions are called from."""
+LONGEST_ERROR = 2_000
+LONGEST_TRACEBACK = 16_000
+"""Characters kept in result files, in the database, and shown."""
+LONGEST_LINE = 300
+"""Characters of a program's last line that stand beside the error."""
+LAST_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FailureText:
+    """An exception as it is written down."""
+
+    error: str
+    """In one line."""
+    traceback: str
+    """Unbounded, with all that a program said that the exception holds: for the log."""
+    said: str
+    """The last lines that a program printed, where the log alone has them."""
+
+
+def failure_text(error: BaseException, printed: Callable[[], str]) -> FailureText:
+    """Put an exception into words; `printed` gives the end of what the element has printed."""
+    tool = next((each for each in _chain(error) if _is_of_a_program(each)), None)
+    if tool is None:
+        return FailureText(summary(error), traceback_text(error), "")
+    held = _held_output(tool)
+    shown = _last_lines(held or printed())
+    last = shown.rstrip().rpartition("\n")[2].strip()
+    traceback = traceback_text(error)
+    if held:
+        traceback += f"\nIt said:\n{held.rstrip()}\n"
+    return FailureText(
+        f"{summary(error).rstrip('.')}; it said: {last[:LONGEST_LINE]}" if last else summary(error),
+        traceback,
+        "" if held or not shown else f"\nIt said:\n{shown.rstrip()}\n",
+    )
+
+
+def bounded(text: str, longest: int = LONGEST_ERROR) -> str:
+    """The text, without its middle where it is too long."""
+    if len(text) <= longest:
+        return text
+    end = longest // 2
+    left_out = len(text) - 2 * end
+    return f"{text[:end]}\n... {left_out:,} characters left out ...\n{text[-end:]}"
+
+
+def summary(error: BaseException) -> str:
+    """An exception in one line, in bounds."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(its text cannot be shown)"
+    if isinstance(error, ReflowError) and text:
+        # A sentence for people already.
+        return _bounded_line(text)
+    name = type(error).__name__
+    return _bounded_line(f"{name}: {text}" if text else name)
+
+
+def traceback_text(error: BaseException) -> str:
+    """The traceback without reflow's own frames above the task's."""
+    import traceback
+
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == _CALLER:
+        frames = frames.tb_next
+    try:
+        return "".join(
+            traceback.format_exception(type(error), error, frames or error.__traceback__)
+        )
+    except Exception:
+        return summary(error)
+
+
+def _bounded_line(text: str) -> str:
+    return bounded(text).replace("\n", " ")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and those that it came of."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (
+            None if current.__suppress_context__ else current.__context__
+        )
+
+
+def _is_of_a_program(error: BaseException) -> bool:
+    """Whether it says that a program failed, as those of `subprocess` and of others like it do."""
+    return any(
+        hasattr(error, name) for name in ("returncode", "retcode", "exit_code", "stderr")
+    ) and not isinstance(error, SystemExit)
+
+
+def _held_output(error: BaseException) -> str:
+    """What the exception itself holds of the program's words: its errors, else its output."""
+    for name in ("stderr", "stdout", "output"):
+        found = getattr(error, name, None)
+        text = found.decode(errors="replace") if isinstance(found, bytes) else found
+        if isinstance(text, str) and text.strip():
+            return text
+    return ""
+
+
+def _last_lines(text: str) -> str:
+    lines = "\n".join(text.rstrip().splitlines()[-LAST_LINES:])
+    return lines[-LONGEST_ERROR:]

@@ -1,0 +1,61 @@
+"""Exceptions of tasks, made anew in the process that asks, from what was recorded of them."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+
+from reflow.errors import TaskFailedError
+from reflow.model.records import FailedInstance
+
+_LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: |$)", re.MULTILINE)
+_SCRIPTS = ("__main__", "__mp_main__", "__reflow_flow__")
+"""What one flow file is called in several processes."""
+
+
+class _RemoteTracebackError(Exception):
+    """Shows the traceback of the process that the exception was raised in."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def exception_of(failure: FailedInstance) -> BaseException:
+    """The exception that an instance failed with: of its class where that is loaded here.
+
+    Nothing is imported for it, and no constructor of the class is called.
+    """
+    text = failure.error.partition(": ")[2] or failure.error
+    error = _remade(failure, text) or TaskFailedError(failure.error)
+    if failure.traceback:
+        error.__cause__ = _RemoteTracebackError(failure.traceback)
+    return error
+
+
+def _remade(failure: FailedInstance, text: str) -> BaseException | None:
+    named = failure.error.partition(":")[0]
+    names = [found["name"] for found in _LAST_LINE.finditer(failure.traceback)]
+    name = next((name for name in reversed(names) if name.rpartition(".")[2] == named), "")
+    kind = _loaded(name)
+    if kind is None:
+        return None
+    error: BaseException = kind.__new__(kind, text)
+    error.args = (text,)
+    try:
+        shown = str(error)
+    except Exception:  # it needs what its constructor was given
+        return None
+    return error if text in shown else None
+
+
+def _loaded(name: str) -> type[BaseException] | None:
+    """The exception class of that name, as tracebacks write it."""
+    module, _, attribute = name.rpartition(".")
+    homes = _SCRIPTS if module in _SCRIPTS else (module,)
+    places = [sys.modules.get(home) for home in homes] if module else [builtins]
+    for place in places:
+        kind = getattr(place, attribute, None)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            return kind
+    return None

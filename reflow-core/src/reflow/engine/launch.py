@@ -32,6 +32,7 @@ from reflow.errors import (
 )
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
+from reflow.model.json import Json
 from reflow.model.records import Lease, SubmissionKind
 from reflow.model.states import RunState
 from reflow.stores.contract import Store
@@ -116,7 +117,7 @@ def run_here(
             graph,
             wanted,
             executor="inline" if max_workers == 1 else "pool",
-            executor_settings={"workers": max_workers},
+            executor_settings={"workers": max_workers, **_gpus(workflow)},
             flow=lambda: _flow_for(workflow, max_workers),
             on_error=on_error,
         )
@@ -128,6 +129,12 @@ def run_here(
         lease = _lease_of_new(store, settings)
         _drive_here(store, settings, graph, lease, interruptions, on_start, on_progress)
     return settings.run_id
+
+
+def _gpus(workflow: Workflow) -> dict[str, Json]:
+    """How many GPUs this machine has, where the configuration says so."""
+    local = workflow.config.executor.settings.get("local", {})
+    return {"gpus": local["gpus"]} if "gpus" in local else {}
 
 
 def _flow_for(workflow: Workflow, max_workers: int) -> FlowRef | None:
@@ -204,7 +211,8 @@ def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interrupt
         return InlineExecutor(settings, graph.tasks, plugin_codecs(), lambda: interruptions.told)
     workers = settings.executor_settings["workers"]
     assert isinstance(workers, int)
-    executor = PoolExecutor(settings, workers)
+    gpus = settings.executor_settings.get("gpus")
+    executor = PoolExecutor(settings, workers, gpus if isinstance(gpus, int) else None)
     interruptions.hurry = executor.kill_told
     return executor
 

@@ -24,7 +24,8 @@ from reflow.engine.results import ResultReader
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, WaveSpec
 from reflow.errors import ExecutorError
-from reflow.executors.processes import end_group
+from reflow.executors.processes import end_group, usable_cpus
+from reflow.executors.seats import Seats, usable_gpus
 from reflow.model.jobs import (
     Capabilities,
     JobHandle,
@@ -78,9 +79,13 @@ class PoolExecutor:
     name = "pool"
     capabilities = Capabilities(dispatch_jobs=False, volatile=True, begin_time=False)
 
-    def __init__(self, run: RunSettings, workers: int) -> None:
+    def __init__(self, run: RunSettings, workers: int, gpus: int | None = None) -> None:
+        """`gpus`: how many there are; default: as found."""
         self._run = run
         self._size = workers
+        self._devices = usable_gpus(gpus)
+        # As many elements of one CPU as there are workers are wanted, whatever the machine has.
+        self._seats = Seats(max(workers, usable_cpus()), len(self._devices))
         self._waves: dict[int, _Wave] = {}
         self._workers: dict[int, _Worker] = {}
         self._audit_at: float | None = None
@@ -215,10 +220,16 @@ class PoolExecutor:
     # -- tokens ----------------------------------------------------------------------------
     def _feed(self) -> None:
         """Write tokens of what may run, until the pipe is full."""
-        for wave in self._waves.values():
+        busy = [wave for wave in self._waves.values() if wave.backlog or wave.out]
+        # Workers see to it that no more small elements run than there is room for.
+        counted = any(self._seats.needs(wave.request.resources) != (1, 0) for wave in busy)
+        for wave in busy:
             while wave.backlog:
                 throttle = wave.request.throttle
                 room = REPORTS_AT_ONCE if throttle is None else throttle - len(wave.out)
+                if counted:
+                    out = [(each.request.resources, len(each.out)) for each in busy]
+                    room = min(room, self._seats.room(wave.request.resources, out))
                 chosen = [wave.backlog[i] for i in range(min(room, len(wave.backlog)))]
                 if not chosen or not self._write([(wave.number, item) for item in chosen]):
                     break
@@ -273,6 +284,8 @@ class PoolExecutor:
                 "reflow.engine.pool_worker",
                 str(self._run.run_dir),
                 self._run.run_id,
+                ",".join(self._devices),
+                "",
                 str(number),
                 str(self._size),
                 *map(str, descriptors),

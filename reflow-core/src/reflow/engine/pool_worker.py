@@ -1,7 +1,7 @@
 """A worker of the pool: runs many elements of one run, as long as there are tokens.
 
-`python -m reflow.engine.pool_worker RUN_DIR RUN_ID NUMBER WORKERS TOKENS REPORTS SLOTS`, the last
-three being descriptors that it inherits.
+`python -m reflow.engine.pool_worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS TOKENS REPORTS SLOTS`,
+the last three being descriptors that it inherits, and FIRST a token that it has taken already.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from reflow.engine.capture import LogCapture
+from reflow.engine.equipment import Devices, Equipment
 from reflow.engine.execute import (
     RESULT_NOT_WRITTEN,
     Execution,
@@ -101,7 +102,14 @@ class PoolWorker:
     """Takes tokens and runs the elements they name."""
 
     def __init__(
-        self, settings: RunSettings, number: int, tokens: int, reports: int, slots: Slots
+        self,
+        settings: RunSettings,
+        number: int,
+        tokens: int,
+        reports: int,
+        slots: Slots,
+        devices: Devices,
+        begin_anew: Callable[[Mapping[str, str], str], None],
     ) -> None:
         self._settings = settings
         self._number = number
@@ -113,16 +121,20 @@ class PoolWorker:
         self._codecs = plugin_codecs()
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
+        self._equipment = Equipment(devices, self._replace)
+        self._replacement = begin_anew
+        self._taken = (0, 0)
+        self._specs: dict[int, WaveSpec] = {}
         self._executions: dict[int, Execution | _Broken] = {}
         self._at: tuple[int, int] | None = None
 
-    def serve(self) -> None:
-        """Run elements until the pool closes the pipe."""
+    def serve(self, first: bytes = b"") -> None:
+        """Run elements until the pool closes the pipe, the first of them before any other."""
         while True:
             if not select.select([self._tokens], [], [], 0)[0]:
                 self._reporter.flush()
                 self._slots.clear(self._number)
-            token = self._take()
+            token, first = first or self._take(), b""
             if self._reporter.failure is not None:
                 raise self._reporter.failure
             if not token:
@@ -147,9 +159,14 @@ class PoolWorker:
                 select.select([self._tokens], [], [])
 
     def _run(self, wave: int, position: int) -> ResultRecord:
+        self._taken = (wave, position)
+        if wave not in self._specs:
+            self._specs[wave] = WaveSpec.read(self._layout.wave(wave))
+        self._equipment.give(self._specs[wave].resources)
         execution = self._executions.get(wave)
         if execution is None:
             execution = self._executions[wave] = self._load(wave)
+            self._equipment.give(self._specs[wave].resources)
         record = execution.record(position)
         log = self._layout.log(execution.spec.task, record.index, record.attempt)
         self._capture.begin(log)
@@ -158,6 +175,7 @@ class PoolWorker:
         self._at = (wave, position)
         result = execution.run(position, record, printed=self._capture.last_printed)
         self._at = None
+        self._equipment.take_back()
         if self._surroundings is not None:
             self._surroundings.put_back()
         if result.traceback:
@@ -174,11 +192,11 @@ class PoolWorker:
         return self._at is not None and told in (None, self._at)
 
     def _load(self, wave: int) -> Execution | _Broken:
-        layout = self._layout.wave(wave)
-        spec = WaveSpec.read(layout)
+        layout, spec = self._layout.wave(wave), self._specs[wave]
         try:
             if self._surroundings is None:
-                self._chance = Chance(partial(self._load_flow, spec))
+                load = partial(self._load_flow, spec)
+                self._chance = Chance(lambda: self._equipment.load(load))
                 interrupt_on_signals(self._is_meant)
                 self._surroundings = Surroundings(self._settings.working_directory)
             return load_execution(layout, self._settings, spec, self._codecs)
@@ -187,6 +205,12 @@ class PoolWorker:
 
     def _load_flow(self, spec: WaveSpec) -> None:
         load_into_worker(self._settings, RunSource.read(self._layout, spec.source))
+
+    def _replace(self, environment: Mapping[str, str]) -> None:
+        """Have another process image go on with the element that was taken just now."""
+        self._reporter.flush()
+        wave, position = self._taken
+        self._replacement(environment, f"{wave}:{position}")
 
 
 class _Broken:
@@ -208,16 +232,28 @@ class _Broken:
 
 def main(arguments: list[str]) -> int:
     """Serve one pool until it ends."""
-    run_dir, run_id = arguments[:2]
-    number, workers, *descriptors = map(int, arguments[2:])
+    run_dir, run_id, names, first = arguments[:4]
+    number, workers, *descriptors = map(int, arguments[4:])
     _end_with_parent()
+
+    def begin_anew(environment: Mapping[str, str], token: str) -> None:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        words = [run_dir, run_id, names, token, *arguments[4:]]
+        command = [sys.executable, "-P", "-m", "reflow.engine.pool_worker", *words]
+        os.execve(sys.executable, command, environment)  # noqa: S606
+
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     tokens, reports, slots = descriptors
     try:
         settings = read_settings(Path(run_dir), run_id)
         os.chdir(settings.working_directory)
-        PoolWorker(settings, number, tokens, reports, Slots(slots, workers)).serve()
+        devices = Devices(slots, names.split(",") if names else [])
+        worker = PoolWorker(
+            settings, number, tokens, reports, Slots(slots, workers), devices, begin_anew
+        )
+        worker.serve(TOKEN.pack(*map(int, first.split(":"))) if first else b"")
     except BrokenPipeError:
         # The pool is gone.
         return 0

@@ -28,6 +28,7 @@ from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.wave import InputReader, WaveSpec
 from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.executors.processes import leave, process_id
+from reflow.executors.seats import thread_variables
 from reflow.model.states import TaskState
 
 
@@ -53,10 +54,16 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     if not claim(layout, position, mine):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
+    environment, mask = dict(os.environ), os.umask(0o022)
+    os.umask(mask)
     result = _run(settings, layout, position, mine)
     publish(layout, result, _safe(mine))
     spec = WaveSpec.read(layout)
     if spec.announce:
+        # The dispatcher, and the jobs that it submits, have nothing of the element's.
+        os.umask(mask)
+        os.environ.clear()
+        os.environ.update(environment)
         announce(settings, layout, position, spec.size)
     return 0 if result.state is TaskState.SUCCESS else 1
 
@@ -71,6 +78,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     print_to(printed)
     shown = str(log.relative_to(settings.run_dir))
     interrupt_on_signals()
+    os.environ.update(thread_variables(spec.resources.cpus, os.environ))
     try:
         os.chdir(settings.working_directory)
         execution = load_execution(layout, settings, spec, plugin_codecs())

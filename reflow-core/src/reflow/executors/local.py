@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from reflow.batch.arrays import contiguous
 from reflow.errors import SubmissionRefusedError
 from reflow.executors.processes import claimed_process_lives, end_group, usable_cpus
+from reflow.executors.seats import Seats, device_variables, usable_gpus
 from reflow.model.jobs import (
     LOG_NAME,
     Capabilities,
@@ -46,11 +47,13 @@ class _Child:
     process: subprocess.Popen[bytes]
     descriptor: int
     """A pidfd, by which the child's end is waited for."""
+    devices: tuple[str, ...] = ()
+    """GPUs that are its own while it runs."""
     kill_at: float | None = None
 
 
 class LocalExecutor:
-    """Runs jobs as child processes. Slots are counted in CPUs.
+    """Runs jobs as child processes. Slots are counted in CPUs; GPUs are handed out singly.
 
     A request's time and memory are not enforced: what fits a cluster's node says little about
     the machine at hand. Cancelling sends SIGTERM, and SIGKILL five seconds later.
@@ -65,12 +68,18 @@ class LocalExecutor:
         notes=("Time and memory limits of tasks are not enforced on one machine.",),
     )
 
-    def __init__(self, *, slots: int | None = None) -> None:
-        """`slots`: how many CPUs elements may take together; default: all of this machine's."""
+    def __init__(self, *, slots: int | None = None, gpus: int | None = None) -> None:
+        """Say how many CPUs (`slots`) and GPUs elements may take together: by default, all."""
         if slots is not None and slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
-        self._slots = slots or usable_cpus()
-        self._settings: dict[str, Json] = {} if slots is None else {"slots": slots}
+        if gpus is not None and gpus < 0:
+            raise ValueError(f"gpus must not be negative, but is {gpus}")
+        self._devices = usable_gpus(gpus)
+        self._seats = Seats(slots or usable_cpus(), len(self._devices))
+        given = {"slots": slots, "gpus": gpus}
+        self._settings: dict[str, Json] = {
+            name: value for name, value in given.items() if value is not None
+        }
         self._jobs: dict[str, _Job] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -157,20 +166,28 @@ class LocalExecutor:
 
     # -- processes -------------------------------------------------------------------------
     def _start_what_fits(self) -> None:
-        free = self._slots - sum(self._width(job) * len(job.running) for job in self._jobs.values())
         for job in self._jobs.values():
-            width = self._width(job)
+            running = [(each.request.resources, len(each.running)) for each in self._jobs.values()]
+            room = self._seats.room(job.request.resources, running)
             most = job.request.throttle or len(job.waiting) + len(job.running)
-            while job.waiting and width <= free and len(job.running) < most:
+            for _ in range(min(room, most - len(job.running), len(job.waiting))):
                 self._start(job, job.waiting.popleft())
-                free -= width
 
-    def _width(self, job: _Job) -> int:
-        return min(job.request.resources.cpus, self._slots)
+    def _free_devices(self, job: _Job) -> tuple[str, ...]:
+        """GPUs for one more element of a job."""
+        _, number = self._seats.needs(job.request.resources)
+        held = {
+            device
+            for each in self._jobs.values()
+            for child in each.running.values()
+            for device in child.devices
+        }
+        return tuple(device for device in self._devices if device not in held)[:number]
 
     def _start(self, job: _Job, position: int) -> None:
         request = job.request
         command = list(request.command)
+        devices = self._free_devices(job)
         if request.size is not None:
             command.append(str(position))
         try:
@@ -178,7 +195,7 @@ class LocalExecutor:
                 process = subprocess.Popen(
                     command,
                     cwd=request.working_directory,
-                    env={**os.environ, **request.environment},
+                    env={**os.environ, **device_variables(devices), **request.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -189,7 +206,7 @@ class LocalExecutor:
             job.over[position] = replace(status, cause=FailureCause.SUBMIT, reason=str(error))
             return
         descriptor = os.pidfd_open(process.pid)
-        job.running[position] = _Child(process, descriptor)
+        job.running[position] = _Child(process, descriptor, devices)
         self._selector.register(descriptor, selectors.EVENT_READ)
 
     def _reap(self) -> None:

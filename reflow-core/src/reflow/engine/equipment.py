@@ -1,0 +1,99 @@
+"""The threads and GPUs of elements that share a process, as far as they can share one.
+
+Libraries read how many threads to start, and which GPUs there are, when they are loaded, and never
+again. So a worker that has loaded one begins anew, by `exec`, for an element of another size.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from reflow.executors.seats import device_variables, thread_variables
+from reflow.model.resources import Resources
+
+LIBRARIES = (b"libgomp", b"libiomp", b"libomp", b"openblas", b"mkl_", b"libblis", b"libcuda")
+"""Parts of the names of libraries that keep what they were loaded with."""
+LOOK_EVERY = 0.05
+
+
+class Devices:
+    """GPUs that the workers of a pool share: whoever is at an element has its own locked."""
+
+    def __init__(self, descriptor: int, names: Sequence[str]) -> None:
+        """The descriptor is of a file that all workers have open."""
+        self._descriptor = descriptor
+        self._names = names
+        self._last: tuple[int, ...] = ()
+        self.release()
+
+    def hold(self, number: int) -> tuple[str, ...]:
+        """Take so many, those that this worker had before if they are free; waits for them."""
+        number = min(number, len(self._names))
+        others = (each for each in range(len(self._names)) if each not in self._last)
+        order = [*self._last, *others]
+        while len(held := self._locked(order, number)) < number:
+            self.release()
+            time.sleep(LOOK_EVERY)
+        self._last = held or self._last
+        return tuple(self._names[each] for each in held)
+
+    def release(self) -> None:
+        """Leave all to the others."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _locked(self, order: Sequence[int], number: int) -> tuple[int, ...]:
+        held: list[int] = []
+        for each in order:
+            if len(held) == number:
+                break
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, each)
+            except OSError:
+                continue
+            held.append(each)
+        return tuple(held)
+
+
+class Equipment:
+    """Sets the variables that give an element of a worker its threads and its GPUs."""
+
+    def __init__(self, devices: Devices, begin_anew: Callable[[Mapping[str, str]], None]) -> None:
+        """`begin_anew` replaces this process by one with that environment, at the same element."""
+        self._devices = devices
+        self._begin_anew = begin_anew
+        self._origin = dict(os.environ)
+        self._given: Mapping[str, str] = self._origin
+        self._set: dict[str, str] | None = None
+
+    def load(self, load: Callable[[], object]) -> None:
+        """Load the flow; what it sets itself is left alone from then on."""
+        load()
+        for name, value in (self._set or {}).items():
+            if os.environ.get(name) == value and name not in self._origin:
+                del os.environ[name]
+        self._given = dict(os.environ)
+
+    def give(self, resources: Resources) -> None:
+        """Set the variables for an element."""
+        held = device_variables(self._devices.hold(resources.gpus))
+        wanted = thread_variables(resources.cpus, self._given) | held
+        if self._set not in (None, wanted) and _are_loaded():
+            self._begin_anew(self._origin)
+        self._set = wanted
+        os.environ.update(wanted)
+
+    def take_back(self) -> None:
+        """Leave GPUs to others."""
+        self._devices.release()
+
+
+def _are_loaded() -> bool:
+    try:
+        mapped = Path("/proc/self/maps").read_bytes()
+    except OSError:
+        return True
+    return any(name in mapped for name in LIBRARIES)

@@ -1,0 +1,68 @@
+"""How much of this machine elements may take together, and what each of them is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from reflow.model.resources import Resources
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""What libraries of linear algebra take their number of threads from, when they are loaded."""
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
+_DEVICES = Path("/proc/driver/nvidia/gpus")
+
+
+class Seats:
+    """Counts CPUs and GPUs. Who asks for more than there are takes all of them."""
+
+    def __init__(self, cpus: int, gpus: int) -> None:
+        self._cpus = cpus
+        self._gpus = gpus
+
+    def needs(self, resources: Resources) -> tuple[int, int]:
+        """CPUs and GPUs that an element takes."""
+        return min(resources.cpus, self._cpus), min(resources.gpus, self._gpus)
+
+    def room(self, resources: Resources, taken: Iterable[tuple[Resources, int]]) -> int:
+        """How many more elements fit, beside so many with those requests."""
+        free_cpus, free_gpus = self._cpus, self._gpus
+        for held, number in taken:
+            cpus, gpus = self.needs(held)
+            free_cpus -= cpus * number
+            free_gpus -= gpus * number
+        cpus, gpus = self.needs(resources)
+        return max(0, min(free_cpus // cpus, free_gpus // gpus if gpus else free_cpus))
+
+
+def thread_variables(cpus: int, given: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which libraries start as many threads as there are CPUs for them.
+
+    What is set already is somebody's decision; the first variable stands for all of them.
+    """
+    if THREAD_VARIABLES[0] in given:
+        return {}
+    return {name: str(cpus) for name in THREAD_VARIABLES if name not in given}
+
+
+def usable_gpus(configured: int | None = None) -> list[str]:
+    """The GPUs that this process may use, as CUDA names them: said, configured, or found."""
+    said = os.environ.get(DEVICES_VARIABLE)
+    if said is not None:
+        return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
+    if configured is None:
+        configured = len(list(_DEVICES.glob("*")))
+    return [str(number) for number in range(configured)]
+
+
+def device_variables(devices: Sequence[str]) -> dict[str, str]:
+    """The variable by which CUDA sees those devices alone; none for who asked for none."""
+    return {DEVICES_VARIABLE: ",".join(devices)} if devices else {}

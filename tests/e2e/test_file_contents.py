@@ -171,3 +171,14 @@ def test_verify_reads_anew(flow_file: Flows, way: Way, source: Path, tmp_path: P
     assert run.result("read") == "1212"
     assert waves(run) == 1
     assert flow.deeds == {}
+
+
+@pytest.mark.parametrize(("files", "told"), [("stat", True), ("content", False)])
+def test_verify_says_where_contents_were_not_recorded(
+    flow_file: Flows, source: Path, files: str, told: bool
+) -> None:
+    flow = flow_file(FLOW)
+    flow.run("inline", source=source, files=files)
+    run = flow.run("inline", source=source, files=files, verify=True)
+    notes = run.status(as_dict=True)["notes"]
+    assert any("contents were not recorded" in note for note in notes) is told

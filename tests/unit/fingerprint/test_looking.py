@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from reflow.fingerprint import looking
+from reflow.fingerprint.contents import Contents, OwnMemory
 from reflow.fingerprint.states import State
 
 from tests.unit.fingerprint.looks import look_at, looks, set_time, tree
@@ -231,3 +236,98 @@ def test_only_whether_there_is_anything_may_count(tmp_path: Path) -> None:
     tree(folder, new="1")
     assert look_at(folder, mode="exists").agrees_with(before)
     assert not look_at(folder).agrees_with(before)
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A tree of somebody who has locked a folder and a file of it, seen by somebody else."""
+    with tempfile.TemporaryDirectory() as name:
+        public = Path(name)
+        public.chmod(0o755)
+        folder = tree(public / "data", a__x="1", b="1")
+        (folder / "a").chmod(0)
+        (folder / "b").chmod(0)
+        with nobody():
+            yield folder
+        (folder / "a").chmod(0o755)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user who may not read everything."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+@pytest.mark.parametrize("opening", [False, True])
+def test_what_cannot_be_read_is_unreadable_and_says_why(locked: Path, opening: bool) -> None:
+    state = look_at(locked, opening=opening)
+    assert state.kind == "unreadable"
+    assert state.reason == f"Permission denied: '{locked}/a'"
+    assert look_at(locked / "a" / "x", opening=opening).kind == "unreadable"
+    assert not state.agrees_with(state)
+    assert look_at(locked, opening=opening).counts_by() != state.counts_by()
+
+
+def test_a_file_that_cannot_be_read_still_has_size_and_time(locked: Path) -> None:
+    assert look_at(locked / "b", opening=True).kind == "file"
+    assert look_at(locked, opening=True, ignore=["a"]).kind == "folder"
+    contents = Contents(OwnMemory())
+    assert look_at(locked / "b", mode="content", contents=contents).kind == "unreadable"
+
+
+def test_what_vanishes_meanwhile_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sample(tmp_path / "data")
+    monkeypatch.setattr(looking, "MANY", 0)
+
+    def remove(entries: int) -> None:
+        shutil.rmtree(folder / "b", ignore_errors=True)
+
+    seen = look_at(folder, progress=remove)
+    assert seen == look_at(folder)
+    assert seen.entries == 4
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_an_interrupted_look_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sample(tmp_path / "data")
+    monkeypatch.setattr(looking, "MANY", 0)
+    interrupted = [KeyboardInterrupt]
+
+    def interrupt(entries: int) -> None:
+        if interrupted:
+            raise interrupted.pop()
+
+    before = open_files()
+    eyes = looks(tmp_path, progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        eyes.state(str(folder))
+    assert open_files() == before
+    assert eyes.state(str(folder)) == look_at(folder)
+
+
+def test_waiting_ends_when_what_is_late_has_come(tmp_path: Path) -> None:
+    path = tree(tmp_path / "data", x="1") / "x"
+    expected = look_at(path)
+    path.unlink()
+    writer = threading.Timer(0.05, lambda: tree(tmp_path / "data", x="1"))
+    writer.start()
+    assert looks(path.parent).wait_for(expected, 30).agrees_with(expected)
+    writer.join()
+
+
+def test_waiting_ends_with_what_is_there(tmp_path: Path) -> None:
+    path = tree(tmp_path / "data", x="1") / "x"
+    expected = look_at(path)
+    path.write_text("123")
+    assert looks(path.parent).wait_for(expected, 0.02).size == 3

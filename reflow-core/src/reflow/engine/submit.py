@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from reflow.engine.cache import Cache
 from reflow.engine.continuation import is_watched, most_watchdogs
 from reflow.engine.control import handles_of
 from reflow.engine.image import RunImage, TaskImage, WaveImage
+from reflow.engine.looks import mode_of
 from reflow.engine.names import token
 from reflow.engine.plan import EARLY_SHARE
 from reflow.engine.requests import array_size, dispatch_request, wave_request
@@ -34,12 +35,14 @@ from reflow.model.jobs import Limits, Submission
 from reflow.model.records import (
     Instance,
     Outcome,
+    StoredOutput,
     SubmissionKind,
     SubmissionRecord,
     SubmissionState,
 )
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import TaskSpec
 from reflow.permissions import make_folder
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
@@ -168,6 +171,7 @@ class Submitter:
         identities = [arguments.identity(own) for own in values]
         wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
         found = self._cache.find(arguments.task.spec, wanted, used)
+        self._note_unread(arguments.task.spec, found.values())
         missed = []
         for instance, own, identity in zip(ready, values, identities, strict=True):
             instance.identity = identity
@@ -182,6 +186,18 @@ class Submitter:
             instance.cause, instance.error = None, ""
             self._image.move(instance, TaskState.SUCCESS)
         return len(ready) - len(missed), missed
+
+    def _note_unread(self, spec: TaskSpec, found: Iterable[StoredOutput]) -> None:
+        """Tell a user who wants results verified of which files only size and time are known."""
+        if not self._settings.verify or mode_of(spec, self._settings) != "stat":
+            return
+        if any(output.paths for output in found):
+            self._image.note(
+                spec.name,
+                "verified by size and time",
+                f"files that {spec.name!r} returned were verified by size and time only: their "
+                "contents were not recorded. With --files content they are, from the next run on",
+            )
 
     # -- waves -----------------------------------------------------------------------------
     def _room(self, task: TaskImage) -> int:

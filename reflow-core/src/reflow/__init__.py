@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from reflow.describe import WorkflowDescription as WorkflowDescription
     from reflow.distributions import *  # noqa: F403
     from reflow.errors import ConfigError as ConfigError
+    from reflow.errors import DamagedRunError as DamagedRunError
     from reflow.errors import DefinitionError as DefinitionError
     from reflow.errors import ExecutorError as ExecutorError
     from reflow.errors import FlowImportError as FlowImportError
+    from reflow.errors import ForeignRunError as ForeignRunError
     from reflow.errors import LeaseLostError as LeaseLostError
     from reflow.errors import MissingExecutorError as MissingExecutorError
     from reflow.errors import NotFoundError as NotFoundError
@@ -55,12 +57,12 @@ _HOMES = {
     "reflow.config_text": "ensure_config_exists",
     "reflow.describe": "WorkflowDescription",
     "reflow.errors": (
-        "ConfigError DefinitionError ExecutorError FlowImportError LeaseLostError "
-        "MissingExecutorError NotFoundError NotReadyError OptionError ParameterError PluginError "
-        "ReflowError ReflowWarning RunFailedError SchedulerUnavailableError StoreError "
-        "StoreVersionError StoredValueError SubmissionDeferredError SubmissionRefusedError "
-        "SubmissionUncertainError TaskFailedError TaskInterrupted UnstorableValueError UsageError "
-        "WaitTimeoutError"
+        "ConfigError DamagedRunError DefinitionError ExecutorError FlowImportError "
+        "ForeignRunError LeaseLostError MissingExecutorError NotFoundError NotReadyError "
+        "OptionError ParameterError PluginError ReflowError ReflowWarning RunFailedError "
+        "SchedulerUnavailableError StoreError StoreVersionError StoredValueError "
+        "SubmissionDeferredError SubmissionRefusedError SubmissionUncertainError "
+        "TaskFailedError TaskInterrupted UnstorableValueError UsageError WaitTimeoutError"
     ),
     "reflow.executors.local": "LocalExecutor",
     "reflow.flow": "Flow",

@@ -35,17 +35,17 @@ def package(tmp_path: Path) -> Path:
     (folder / "deep").mkdir(parents=True)
     for init in (folder, folder / "deep"):
         (init / "__init__.py").touch()
-    (folder / "tools.py").write_text("NAME = 'tools'")
+    (folder / "beside.py").write_text("NAME = 'beside'")
     return folder
 
 
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("flow.py", "from .tools import NAME"),
-        ("deep/flow.py", "from ..tools import NAME"),
-        ("flow.py", "from packaged.tools import NAME"),
-        ("flow.py", "import packaged.tools"),
+        ("flow.py", "from .beside import NAME"),
+        ("deep/flow.py", "from ..beside import NAME"),
+        ("flow.py", "from packaged.beside import NAME"),
+        ("flow.py", "import packaged.beside"),
     ],
 )
 def test_a_file_that_imports_from_its_package_is_a_part_of_it(
@@ -59,12 +59,12 @@ def test_a_file_that_imports_from_its_package_is_a_part_of_it(
 
 def test_relative_imports_need_no_init_file(package: Path) -> None:
     (package / "__init__.py").unlink()
-    (package / "flow.py").write_text("from .tools import NAME" + FLOW.format(name="bare"))
+    (package / "flow.py").write_text("from .beside import NAME" + FLOW.format(name="bare"))
     assert load_named("packaged/flow.py:wf").name == "bare"
 
 
 def test_a_script_beside_an_init_file_stays_a_script(package: Path) -> None:
-    (package / "flow.py").write_text("from tools import NAME" + FLOW.format(name="script"))
+    (package / "flow.py").write_text("from beside import NAME" + FLOW.format(name="script"))
     assert locate(load_named("packaged/flow.py:wf")).path == str(package / "flow.py")
 
 

@@ -92,6 +92,7 @@ BAD: dict[str, list[Any]] = {
     "cache": [1, "no", None],
     "verify": ["yes", True],
     "files": ["size", True, 1],
+    "ignore": [3, [3], "", "a b", ["SCRATCH", ""], {"SCRATCH": 1}],
     "retries": [-1, 1.5, True, None],
     "retry_mem": [0.5, "2", True, float("nan"), float("inf")],
     "retry_time": [0, "2", False],

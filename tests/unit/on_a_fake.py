@@ -75,9 +75,17 @@ def code_when_warned(
     script = directory / "job.sh"
     script.write_text(executor.script(request))
     with subprocess.Popen([executor.shell, script]) as job:
-        until(lambda: (directory / "begun").exists() or job.poll() is not None)
+        begun = directory / "begun"
+        # The script sets its traps beside the work that it started.
+        until(lambda: begun.exists() and _catches(job.pid, warning))
         job.send_signal(warning)
         return job.wait(30)
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process handles a signal itself."""
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def states(executor: Executor, *handles: JobHandle) -> list[JobState]:

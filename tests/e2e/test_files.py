@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.fingerprint.looking import Looks
 
 from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
 
@@ -436,3 +437,36 @@ def test_a_worker_waits_a_little_for_what_is_late(
     if seen == "nothing":
         (note,) = notes(run)
         assert "path of 'read' was changed after 'make' returned it" in note
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------
+def interrupt(*given: Any, **named: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_the_look_at_parameters_leaves_nothing(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = flow_file(LISTING).load()
+    write(tmp_path / "data/a.txt", "1")
+    monkeypatch.setattr(Looks, "state", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        workflow.submit(executor="local", folder=tmp_path / "data", run_dir=tmp_path / "run")
+    assert workflow.store.list_runs() == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_during_the_look_at_results_leaves_no_run_that_goes_on(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_scheduler("slurm", tmp_path, monkeypatch) as slurm:
+        flow = flow_file(STORE)
+        on_slurm(flow)
+        slurm.wait_until_idle()
+        workflow = flow.load()
+        monkeypatch.setattr(Looks, "state", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            workflow.submit(executor="slurm")
+        record = workflow.store.list_runs()[0]
+        assert (record.state, record.message) == ("CANCELLED", "interrupted")
+        slurm.wait_until_idle()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from reflow.model.graph import Edge, Graph, RunParameter
+from reflow.model.graph import Graph, RunParameter
 from reflow.model.json import Json
 from reflow.model.resources import Resources
 from reflow.model.tasks import REQUIRED, ParameterInput, ResultInput, TaskInput, TaskSpec
@@ -75,6 +75,8 @@ class TaskDescription:
     inputs: tuple[InputDescription, ...]
     returns: str
     edges: tuple[EdgeDescription, ...]
+    zipped: tuple[str, ...]
+    """The arguments that are taken from several lists side by side, item by item."""
     after: tuple[str, ...]
     resources: Resources
     version: str | None
@@ -96,6 +98,7 @@ class TaskDescription:
             "inputs": [item.as_dict() for item in self.inputs],
             "returns": self.returns,
             "edges": [edge.as_dict() for edge in self.edges],
+            "zipped": list(self.zipped),
             "after": list(self.after),
             "resources": _resources(self.resources),
             "version": self.version,
@@ -161,12 +164,12 @@ def describe(graph: Graph) -> WorkflowDescription:
     """Describe a validated workflow."""
     return WorkflowDescription(
         name=graph.name,
-        tasks=tuple(_task(spec, graph.edges[spec.name]) for spec in graph.tasks.values()),
+        tasks=tuple(_task(spec, graph) for spec in graph.tasks.values()),
         parameters=tuple(map(_parameter, graph.parameters.values())),
     )
 
 
-def _task(spec: TaskSpec, edges: tuple[Edge, ...]) -> TaskDescription:
+def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
     function = spec.function
     module = getattr(function, "__module__", None) or "?"
     name = getattr(function, "__qualname__", None) or repr(function)
@@ -183,8 +186,9 @@ def _task(spec: TaskSpec, edges: tuple[Edge, ...]) -> TaskDescription:
             EdgeDescription(
                 step=edge.step, argument=edge.argument, mode=edge.mode.value, rule=edge.rule
             )
-            for edge in edges
+            for edge in graph.edges[spec.name]
         ),
+        zipped=graph.zipped(spec.name),
         after=spec.after,
         resources=spec.resources,
         version=spec.version,

@@ -49,7 +49,7 @@ def draw_mermaid(graph: Graph) -> str:
         lines.append(f'    {ids[name]}{left}"{_mermaid(_title(spec))}"{right}')
     for name, spec in graph.tasks.items():
         lines += [
-            f'    {ids[edge.step]} -->|"{_mermaid(f"{edge.argument}: {edge.mode.value}")}"| '
+            f'    {ids[edge.step]} -->|"{_mermaid(f"{edge.argument}: {graph.how(edge)}")}"| '
             f"{ids[name]}"
             for edge in graph.edges[name]
         ]
@@ -66,7 +66,7 @@ def draw_dot(graph: Graph) -> str:
     for name, spec in graph.tasks.items():
         lines += [
             f"    {_quoted(edge.step)} -> {_quoted(name)} "
-            f"[label={_label(f'{edge.argument}: {edge.mode.value}')}];"
+            f"[label={_label(f'{edge.argument}: {graph.how(edge)}')}];"
             for edge in graph.edges[name]
         ]
         lines += [f"    {_quoted(step)} -> {_quoted(name)} [style=dotted];" for step in spec.after]
@@ -125,7 +125,7 @@ def _joined(
 
 def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
     """What a task is given by others, in lines of at most `room` where names allow it."""
-    told = [f"{edge.argument} ← {edge.step} ({edge.mode.value})" for edge in graph.edges[spec.name]]
+    told = [f"{edge.argument} ← {edge.step} ({graph.how(edge)})" for edge in graph.edges[spec.name]]
     told += [f"after {step}" for step in spec.after]
     lines: list[str] = []
     for item in told:

@@ -61,6 +61,8 @@ class PreviewTask:
     unknown: bool = True
     """Its inputs are not known before something else has run."""
     reason: str = ""
+    zipped: tuple[str, ...] = ()
+    """The arguments that are taken from several lists side by side, item by item."""
     instances: list[PreviewInstance] = field(default_factory=list)
 
 
@@ -127,7 +129,8 @@ def make_preview(
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
     source = take_source(graph, settings)
     tasks = {
-        spec.name: PreviewTask(name=spec.name, array=spec.array) for spec in graph.tasks.values()
+        spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
+        for spec in graph.tasks.values()
     }
     while plan := make_plan(image.tasks, 0.0):
         for task in plan.expand:

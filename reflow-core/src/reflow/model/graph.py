@@ -100,6 +100,22 @@ class Graph:
     parameters: Mapping[str, RunParameter]
     """By the keyword in Python."""
 
+    def zipped(self, task: str) -> tuple[str, ...]:
+        """The arguments of an array task that are taken from several lists side by side.
+
+        Element `i` gets item `i` of each. Empty where there is one list, and where all of them
+        are chained, which says as much.
+        """
+        each = [edge for edge in self.edges[task] if edge.mode.each]
+        arguments = tuple(dict.fromkeys(edge.argument for edge in each))
+        chained = all(edge.mode is WireMode.CHAIN for edge in each)
+        return () if chained or len(arguments) < 2 else arguments
+
+    def how(self, edge: Edge) -> str:
+        """How an edge's values travel, for people: `fan-out`, or `fan-out, zip`."""
+        zipped = edge.mode.each and edge.argument in self.zipped(edge.task)
+        return f"{edge.mode.value}, zip" if zipped else edge.mode.value
+
     def downstream(self, name: str) -> tuple[str, ...]:
         """The tasks that directly need `name`, in topological order."""
         return tuple(task.name for task in self.tasks.values() if name in task.upstream)

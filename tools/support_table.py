@@ -22,7 +22,8 @@ LEGEND = (
     "\nWhere elements cannot be held back by the scheduler, reflow submits only as many at a time "
     "as may run. Where hosts cannot be left out, an element that a bad host has killed may meet "
     "it again. Where memory is not enforced, `mem=` says what a task needs and nothing ends one "
-    "that takes more.\n\n"
+    "that takes more; "
+    "[who enforces it](../troubleshooting.md#who-enforces-memory).\n\n"
 )
 
 
@@ -59,7 +60,9 @@ def _overview(found: dict[str, tuple[str, Any]]) -> Iterator[list[str]]:
         "holds elements back (`array_parallelism=`)": lambda made: _yes(made.capabilities.throttle),
         "starts jobs at a later time": lambda made: _yes(made.capabilities.begin_time),
         "leaves out hosts": lambda made: _yes(made.capabilities.exclude_hosts),
-        "enforces memory": lambda made: _yes(made.capabilities.memory_limit),
+        "enforces memory": lambda made: (
+            "where the site does" if made.capabilities.memory_limit else "no"
+        ),
     }
     for title, cell in rows.items():
         yield [title, *(cell(made) for _, made in found.values())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal as signals
 
 from reflow.engine.execute import RESULT_NOT_WRITTEN
+from reflow.engine.failure_text import bounded
 from reflow.engine.results import ResultRecord
 from reflow.model.jobs import JobStatus
 from reflow.model.records import Instance, Outcome, Reuse
@@ -93,7 +94,7 @@ def _reason(status: JobStatus) -> str:
         said = "the result could not be written: is the disk full or the run directory gone?"
     else:
         said = _SAID.get(_cause(status), "") or _ended(status)
-    return f"{said} [{status.reason}]" if status.reason else said
+    return bounded(f"{said} [{status.reason}]") if status.reason else said
 
 
 _SAID = {

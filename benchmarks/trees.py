@@ -26,7 +26,7 @@ from reflow.fingerprint.places import Surroundings
 from reflow.fingerprint.states import Mode, State
 from run import LARGE, Row, commit, fresh_folder, machine
 
-REPEATS = 9
+REPEATS = 5
 PER_FOLDER = 100
 RESULTS = 500
 BLOCK = 64 * 2**20

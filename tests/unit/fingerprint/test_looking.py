@@ -212,6 +212,16 @@ def test_a_large_tree_is_left_and_equals_nothing(tmp_path: Path) -> None:
     assert look_at(folder, at_most=2).counts_by() != state.counts_by()
 
 
+def test_what_is_ignored_hides_nothing_else_in_a_large_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tree(tmp_path / "data", **{f"x{number}": "1" for number in range(30)})
+    monkeypatch.setattr(looking, "MANY", 10)
+    names = [path.name for path in folder.iterdir()]
+    state = look_at(folder, ignore=names[:11])
+    assert state.entries == 19
+
+
 def test_opening_sees_the_same(tmp_path: Path) -> None:
     folder = sample(tmp_path / "data")
     assert look_at(folder, opening=True) == look_at(folder)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reflow.batch.command import CommandResult as CommandResult
     from reflow.batch.command import Variables as Variables
     from reflow.batch.options import long_options as long_options
+    from reflow.batch.options import resource_names as resource_names
     from reflow.batch.states import NativeState as NativeState
     from reflow.batch.states import StateTable as StateTable
     from reflow.errors import ConfigError as ConfigError
@@ -113,7 +114,7 @@ _HOMES = {
     "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
     "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
     "reflow.batch.command": "Command CommandResult Variables",
-    "reflow.batch.options": "long_options",
+    "reflow.batch.options": "long_options resource_names",
     "reflow.batch.states": "NativeState StateTable",
     "reflow.errors": (
         "ConfigError DefinitionError ExecutorError LeaseLostError NotFoundError "

@@ -55,10 +55,11 @@ def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Ite
     if resources.time is not None:
         minutes = in_units(whole_seconds(resources.time), 60)
         yield f"-W {minutes // 60}:{minutes % 60:02}"
-    if resources.queue:
+    named = {name.lstrip("-") for name in own}
+    if resources.queue and "q" not in named:
         yield f"-q {options.word(resources.queue)}"
     rest = options.handed_on(given)
-    if resources.account:
+    if resources.account and rules.account_option not in named:
         rest.insert(0, f"-{rules.account_option} {options.word(resources.account)}")
     if gpus:
         rest.append(gpus)

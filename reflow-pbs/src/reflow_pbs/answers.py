@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus
+from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus, contiguous
 
 from reflow_pbs.ids import JobId, job_id
 from reflow_pbs.states import DELETED, HELD, NEVER_RUNS, SIGNALLED, STATES
@@ -87,6 +87,31 @@ def statuses(
                     yield status
             elif asked.index == "" and row.id.index:
                 yield replace(status, positions=range(int(row.id.index), int(row.id.index) + 1))
+    for row in arrays.values():
+        if _was_deleted(row):
+            for handle, asked in by_number.get(row.id.number, ()):
+                if asked.index == "":
+                    yield from _never_begun(row, handle, found)
+
+
+def _was_deleted(row: Row) -> bool:
+    over = STATES.look_up(row.state).state is JobState.COMPLETED
+    return over and row.fields.get("substate") == str(DELETED)
+
+
+def _never_begun(array: Row, handle: JobHandle, found: Sequence[Row]) -> Iterator[JobStatus]:
+    """Elements of a deleted array that PBS does not list, as it had not begun them."""
+    listed = {
+        int(row.id.index) for row in found if row.id.number == array.id.number and row.id.index
+    }
+    reason = array.fields.get("comment") or "deleted"
+    for positions in contiguous(set(range(handle.size or 1)) - listed):
+        yield JobStatus(
+            native_id=handle.native_id,
+            state=JobState.CANCELLED,
+            positions=positions,
+            reason=reason,
+        )
 
 
 def _status(row: Row, array: Row | None, causes: Mapping[int, FailureCause]) -> JobStatus:

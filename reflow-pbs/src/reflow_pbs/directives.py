@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from reflow.plugin_api import (
     clock,
     in_units,
     long_options,
+    resource_names,
     whole_seconds,
 )
 
@@ -38,6 +39,8 @@ RESERVED = {
 """Options of qsub that reflow gives itself."""
 BEGIN_TIME = "%Y%m%d%H%M.%S"
 """How qsub's `-a` reads a time."""
+_NODES = {"select", "nodes", "ncpus", "mem", "ppn", "procs"}
+"""Values of `-l` that say how much of which nodes a job gets."""
 _RESERVED_ATTRIBUTES = {
     "block": "a submission has to end",
     "depend": "jobs wait for each other by it",
@@ -57,6 +60,17 @@ def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 reason = _RESERVED_ATTRIBUTES[name]
                 raise ParameterError(f"the pbs option 'W' with {name!r} is reflow's own: {reason}")
     return words
+
+
+def left_over(wishes: Iterable[str], given: Mapping[str, Any]) -> list[str]:
+    """What of our values for `-l` stands beside a task's own.
+
+    Whoever asks for nodes in one way gets none of the others: PBS refuses a mixture.
+    """
+    asked = resource_names(given.get("l"))
+    if asked & _NODES:
+        asked |= {*_NODES, "place"}
+    return [wish for wish in wishes if wish.partition("=")[0] not in asked]
 
 
 def pro_wishes(resources: Resources, gpu_resource: str, place: str) -> Iterator[str]:

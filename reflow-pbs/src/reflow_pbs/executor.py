@@ -31,7 +31,14 @@ from reflow.plugin_api import (
 from reflow_pbs import answers, complaints, ids
 from reflow_pbs.dependencies import FollowUpFirst
 from reflow_pbs.dialects import DIALECTS, Dialect
-from reflow_pbs.directives import BEGIN_TIME, begin_time, options, pro_wishes, torque_wishes
+from reflow_pbs.directives import (
+    BEGIN_TIME,
+    begin_time,
+    left_over,
+    options,
+    pro_wishes,
+    torque_wishes,
+)
 from reflow_pbs.installation import TORQUE, Installation, find_installation
 from reflow_pbs.limits import Places, number_of
 from reflow_pbs.states import STATES
@@ -116,13 +123,15 @@ class PBSExecutor(BatchExecutor):
             wishes = torque_wishes(resources)
         else:
             wishes = pro_wishes(resources, self.gpu_resource, self.place)
-        array = self._dialect.array_option
+        array, given = self._dialect.array_option, resources.options[self.name]
         return {
             "array": size and (array, self.array.expression(size, request.throttle)),
             "output": self._dialect.output,
-            "wishes": list(wishes),
+            "wishes": left_over(wishes, given),
+            "replaces_queue": "q" in given,
+            "replaces_account": self.account_option.lstrip("-") in given,
             "account_option": self.account_option,
-            "options": options(resources.options[self.name]),
+            "options": options(given),
         }
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:

@@ -14,6 +14,7 @@ from reflow.plugin_api import (
     Resources,
     in_units,
     one_line,
+    resource_names,
     whole_seconds,
 )
 
@@ -46,14 +47,25 @@ def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
     Raises `ParameterError` for what cannot be asked for here.
     """
     resources = request.resources
+    given = {name.lstrip("-"): value for name, value in resources.options["sge"].items()}
+    asked = resource_names(given.get("l"))
     return {
         "output": output(request),
         "slots": resources.cpus * resources.nodes,
         "parallel_environment": _environment(resources, rules),
-        "wishes": list(wishes(request, rules)),
+        "wishes": [left for wish in wishes(request, rules) if (left := _without(wish, asked))],
+        "replaces_environment": "pe" in given,
+        "replaces_queue": "q" in given,
+        "replaces_account": rules.account_option.lstrip("-") in given,
         "account_option": rules.account_option,
         "options": handed_on(resources.options["sge"]),
     }
+
+
+def _without(wish: str, asked: set[str]) -> str:
+    """Leave out of a value of `-l` what a task asks for itself."""
+    parts = (part for part in wish.split(",") if part.partition("=")[0] not in asked)
+    return ",".join(parts)
 
 
 def _environment(resources: Resources, rules: Rules) -> str:

@@ -43,6 +43,19 @@ _RESERVED = {
     "wrap": "it writes the script",
 }
 
+_REPLACED_BY = {
+    "ntasks-per-node": "ntasks n ntasks-per-node ntasks-per-core ntasks-per-socket ntasks-per-gpu",
+    "cpus-per-task": "cpus-per-task c cpus-per-gpu",
+    "nodes": "nodes N",
+    "mem": "mem mem-per-cpu mem-per-gpu",
+    "time": "time t",
+    "partition": "partition p",
+    "account": "account A",
+    "requeue": "requeue no-requeue",
+}
+"""Directives of ours, and the options of a task's that are written in their place: Slurm would
+refuse both, or make something of its own of them."""
+
 
 def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapping[str, Any]:
     """What the template is given; `signal` and `gpu_option` are the executor's settings."""
@@ -57,8 +70,17 @@ def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapp
         "walltime": None if resources.time is None else clock(resources.time, days=True),
         "gpus": gpu_option.format(gpus=resources.gpus) if resources.gpus else None,
         "excluded_hosts": ",".join(request.excluded_hosts),
+        "replaced": _replaced(options),
         "options": long_options("slurm", options, _RESERVED),
     }
+
+
+def _replaced(options: Mapping[str, Any]) -> set[str]:
+    """Directives of ours that options take the place of."""
+    given = {
+        name.replace("_", "-") for name, value in options.items() if value not in (None, False)
+    }
+    return {ours for ours, theirs in _REPLACED_BY.items() if given & set(theirs.split())}
 
 
 def _to_the_script(signal: str) -> str:

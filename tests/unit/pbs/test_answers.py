@@ -183,6 +183,27 @@ def test_elements_that_were_deleted_while_they_waited_are_cancelled() -> None:
     assert {status.state for status in found.values()} == {CANCELLED}
 
 
+def test_elements_of_a_deleted_array_that_had_not_begun_are_cancelled() -> None:
+    text = (
+        "Job Id: 7[].x|job_state=F|substate=91|comment=terminated\n"
+        "Job Id: 7[1].x|job_state=F|substate=92|Exit_status=0\n"
+    )
+    handle = JobHandle(native_id="7[].x", size=4)
+    said = {
+        (status.positions.start, status.positions.stop): status.state
+        for status in statuses(rows(text), [handle], PRO_CAUSES)
+        if status.positions is not None
+    }
+    assert said == {(0, 1): CANCELLED, (1, 2): COMPLETED, (2, 4): CANCELLED}
+
+
+def test_a_plain_job_that_was_deleted_while_it_waited_is_cancelled() -> None:
+    # A plain job is an array of one.
+    text = "Job Id: 7[].x|job_state=F|substate=91\n"
+    (status,) = statuses(rows(text), [JobHandle(native_id="7[].x")], PRO_CAUSES)
+    assert (status.state, status.positions) == (CANCELLED, range(1))
+
+
 def test_a_held_array_waits_as_a_whole() -> None:
     found = by_position(from_json("qstat-json-state-held-array"), "25[].node01")
     assert found[None].state is JobState.QUEUED

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -309,6 +310,26 @@ def test_on_torque_the_work_comes_first(request_for: MakeRequest) -> None:
     executor, runner = pbs((0, "24[].x", ""), (0, "25.x", ""), torque=True)
     executor.submit(request_for(size=2), request_for())
     assert "depend=afteranyarray:24[].x" in runner.argvs[1]
+
+
+@pytest.mark.parametrize(
+    ("own", "left"),
+    [
+        ({"l": "select=2:ncpus=4:mpiprocs=4"}, ["walltime=00:10:00"]),
+        ({"l": ["nodes=2:ppn=4", "fast=1"]}, ["walltime=00:10:00"]),
+        ({"l": "walltime=01:00:00"}, ["select=1:ncpus=2"]),
+        ({"l": "fast=1"}, ["select=1:ncpus=2", "walltime=00:10:00"]),
+    ],
+)
+def test_an_option_takes_the_place_of_what_it_would_clash_with(
+    request_for: MakeRequest, own: dict[str, object], left: list[str]
+) -> None:
+    executor, _ = pbs()
+    asked = Resources(cpus=2, time=timedelta(minutes=10), options={"pbs": own})
+    script = executor.script(request_for(resources=asked))
+    theirs = own["l"] if isinstance(own["l"], list) else [own["l"]]
+    written = re.findall(r"^#PBS -l (.*)$", script, re.MULTILINE)
+    assert written == [*left, *theirs]
 
 
 def test_a_job_may_begin_later(request_for: MakeRequest) -> None:

@@ -250,6 +250,16 @@ def test_a_set_up_line_is_no_option(request_for: MakeRequest) -> None:
 
 
 # -- submitting ----------------------------------------------------------------------------
+def test_an_option_takes_the_place_of_what_it_would_clash_with(request_for: MakeRequest) -> None:
+    own = {"pe": "mpi 8", "l": "h_rt=3600", "q": "fast.q"}
+    asked = Resources(
+        cpus=2, time=timedelta(minutes=10), queue="all.q", gpus=1, options={"sge": own}
+    )
+    lines = sge()[0].script(request_for(resources=asked)).splitlines()
+    written = [line for line in lines if line.startswith(("#$ -pe", "#$ -l", "#$ -q"))]
+    assert written == ["#$ -l gpu=1", "#$ -pe mpi 8", "#$ -l h_rt=3600", "#$ -q fast.q"]
+
+
 def test_what_is_true_of_one_submission_only_is_on_the_command_line(
     request_for: MakeRequest, tmp_path: Path
 ) -> None:

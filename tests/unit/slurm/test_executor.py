@@ -180,6 +180,32 @@ def test_a_warning_goes_to_the_worker_itself(
     assert directive in directives(executor.script(request))
 
 
+@pytest.mark.parametrize(
+    ("own", "instead", "of"),
+    [
+        ({"ntasks": 4}, "--ntasks=4", "--ntasks-per-node"),
+        ({"n": 4}, "-n 4", "--ntasks-per-node"),
+        ({"ntasks_per_node": 8}, "--ntasks-per-node=8", "--ntasks-per-node=1"),
+        ({"cpus-per-gpu": 8}, "--cpus-per-gpu=8", "--cpus-per-task"),
+        ({"mem-per-cpu": "2G"}, "--mem-per-cpu=2G", "--mem="),
+        ({"N": 3}, "-N 3", "--nodes"),
+        ({"no-requeue": True}, "--no-requeue", "--requeue"),
+        ({"p": "gpu"}, "-p gpu", "--partition"),
+    ],
+)
+def test_an_option_takes_the_place_of_the_directive_that_it_would_clash_with(
+    request_for: MakeRequest, own: dict[str, object], instead: str, of: str
+) -> None:
+    executor, _ = slurm()
+    asked = Resources(mem=1024**3, queue="compute", options={"slurm": own})
+    lines = directives(executor.script(request_for(resources=asked)))
+    assert f"#SBATCH {instead}" in lines
+    assert [line for line in lines if line.startswith(f"#SBATCH {of}")] in (
+        [],
+        [f"#SBATCH {instead}"] if instead.startswith(of) else [],
+    )
+
+
 def test_a_task_may_do_without_the_warning(request_for: MakeRequest) -> None:
     executor, _ = slurm(signal="TERM@60")
     script = executor.script(request_for(resources=Resources(options={"slurm": {"signal": None}})))

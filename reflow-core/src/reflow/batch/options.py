@@ -36,6 +36,16 @@ def long_options(
     return written
 
 
+def resource_names(value: object) -> set[str]:
+    """Names of what a value of `-l` asks for: `{"select", "place"}` of `select=1:ncpus=2,place=x`.
+
+    A list holds several such values.
+    """
+    texts = value if isinstance(value, list | tuple) else (value,)
+    found = (re.findall(r"(?:^|,)\s*(\w+)(?:=|$|,)", str(text)) for text in texts)
+    return {name for names in found for name in names}
+
+
 def _words(executor: str, name: str, value: object) -> tuple[str, ...]:
     flag = f"-{name}" if len(name) == 1 else f"--{name}"
     if value is True:

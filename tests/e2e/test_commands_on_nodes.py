@@ -75,3 +75,24 @@ def test_status_says_that_dispatch_jobs_do_not_find_the_commands(
     assert "could not use the scheduler" in note
     assert "cannot be run here" in note
     until(lambda: run.status(as_dict=True)["run"]["status"] == "SUCCESS")
+
+
+@pytest.mark.parametrize("name", ["slurm", "sge", "pbs", "lsf", "flux"])
+def test_submit_fails_where_the_submit_command_is_missing(
+    name: str,
+    flow_file: MakeFlow,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = {"slurm": "sbatch", "sge": "qsub", "pbs": "qsub", "lsf": "bsub", "flux": "flux"}[name]
+    with fake_scheduler(name, tmp_path, monkeypatch):
+        monkeypatch.setenv(f"REFLOW_EXECUTOR_{name.upper()}_{command.upper()}", "/no/such/command")
+        workflow = flow_file(STAGES).load()
+
+        with pytest.raises(SystemExit) as ending:
+            workflow.cli(["submit", "--executor", name, "--run-dir", "run"])
+
+    assert ending.value.code == 2
+    assert "/no/such/command" in capsys.readouterr().err
+    assert [run.state for run in workflow.store.list_runs()] in ([], [RunState.FAILED])

@@ -117,6 +117,9 @@ class ExecutorError(ReflowError):
 class SchedulerUnavailableError(ExecutorError):
     """The scheduler did not answer. It says nothing about any job; try again later."""
 
+    lasting = False
+    """Whether trying again is of no use here, as the command that would ask is missing."""
+
 
 class SubmissionUncertainError(SchedulerUnavailableError):
     """A submission may or may not have been accepted; look its token up before trying again."""

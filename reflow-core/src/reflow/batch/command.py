@@ -28,6 +28,8 @@ _SHOWN = 500
 class CommandMissingError(SchedulerUnavailableError):
     """A scheduler's command is not on this machine."""
 
+    lasting = True
+
 
 class CommandTimeoutError(SchedulerUnavailableError):
     """A scheduler's command did not end in time; `said` is what it had printed on stderr."""

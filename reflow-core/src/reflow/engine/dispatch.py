@@ -144,6 +144,11 @@ class Dispatcher:
         return self._watchdog.trouble
 
     @property
+    def missing(self) -> str:
+        """Why nothing can ever be submitted from here; empty where it can."""
+        return self._submitter.missing
+
+    @property
     def trouble(self) -> str:
         """Why the scheduler could not be used; empty where it could."""
         return self.silence or self._submitter.unavailable or self.unwatched

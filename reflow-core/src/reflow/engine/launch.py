@@ -28,6 +28,7 @@ from reflow.errors import (
     ParameterError,
     ReflowError,
     RunFailedError,
+    SchedulerUnavailableError,
     StoreError,
 )
 from reflow.executors.contract import Executor
@@ -85,6 +86,10 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
             dispatcher = dispatcher_of(store, settings, lease, executor, graph)
             dispatcher.looks.progress = LookProgress()
             step_once(dispatcher)
+        if dispatcher.missing and not dispatcher.image.outstanding():
+            # Better said now than by a run that waits for what never comes.
+            _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
+            raise SchedulerUnavailableError(dispatcher.missing)
     except KeyboardInterrupt:
         submitted = store.submissions(settings.run_id, open_only=False)
         if not any(item.kind is SubmissionKind.WAVE for item in submitted):

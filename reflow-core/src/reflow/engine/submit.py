@@ -101,6 +101,8 @@ class Submitter:
         self._try_again_at = 0.0
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
+        self.missing = ""
+        """Why nothing can ever be submitted from here; empty where it can."""
         self.unavailable = ""
         """Why the scheduler could not be asked to take anything; empty when it could."""
 
@@ -404,6 +406,7 @@ class Submitter:
             log.info("submission of %s put off: %s", spec.token, error)
             self._defer(str(error))
             self.unavailable = str(error)
+            self.missing = str(error) if error.lasting else ""
             self._take_back(wave, follow_up)
         else:
             self._accept(wave, follow_up, submission)

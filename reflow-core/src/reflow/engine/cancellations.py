@@ -120,7 +120,7 @@ def end(
     """
     if executor.capabilities.volatile:
         return list(records)
-    known = [_looked_up(store, settings.run_id, executor, record) for record in records]
+    known = [_looked_up(store, settings, executor, record) for record in records]
     handles = _others(settings.layout, known)
     if handles:
         executor.cancel(handles)
@@ -151,12 +151,13 @@ def _over(statuses: Sequence[JobStatus]) -> bool:
 
 
 def _looked_up(
-    store: Store, run_id: str, executor: Executor, record: SubmissionRecord
+    store: Store, settings: RunSettings, executor: Executor, record: SubmissionRecord
 ) -> SubmissionRecord:
-    """Add the ids of a submission whose answer was lost."""
-    if record.native_ids:
+    """Add ids that nobody was told: those of a lost answer, and of a watchdog's own successors."""
+    submitted_again = settings.layout.watchdog_mark(record.number).exists()
+    if record.native_ids and not submitted_again:
         return record
     found = [handle.native_id for handle in executor.find(record.token)]
     for native_id in found:
-        store.add_native_id(run_id, record.token, native_id)
-    return replace(record, native_ids=tuple(found))
+        store.add_native_id(settings.run_id, record.token, native_id)
+    return replace(record, native_ids=tuple(dict.fromkeys([*record.native_ids, *found])))

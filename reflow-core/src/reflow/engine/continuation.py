@@ -20,7 +20,7 @@ from reflow.engine.image import RunImage
 from reflow.engine.names import token
 from reflow.engine.requests import dispatch_request
 from reflow.engine.settings import RunSettings
-from reflow.errors import ExecutorError, SchedulerUnavailableError, SubmissionUncertainError
+from reflow.errors import ExecutorError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.permissions import make_folder, touch
@@ -113,23 +113,10 @@ class Watchdog:
             self._image.set_submission(replace(record, state=SubmissionState.CANCELLING))
 
     def end(self) -> None:
-        """Let no watchdog submit itself again, and learn the ids of those that have."""
-        if not self._wanted:
-            return
-        layout = self._settings.layout
-        with suppress(OSError):
-            touch(layout.ended)
-        for record in self._all:
-            if not layout.watchdog_mark(record.number).exists():
-                continue
-            try:
-                found = self._executor.find(record.token)
-            except SchedulerUnavailableError as error:
-                log.warning("could not look for %s: %s", record.token, error)
-                continue
-            for handle in found:
-                record = self._image.add_native_id(record, handle.native_id)
-            self._image.set_submission(record)
+        """Let no watchdog submit itself again."""
+        if self._wanted:
+            with suppress(OSError):
+                touch(self._settings.layout.ended)
 
     @property
     def lies_ahead(self) -> bool:

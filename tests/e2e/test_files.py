@@ -436,7 +436,7 @@ def test_a_worker_waits_a_little_for_what_is_late(
     assert run.result("read") == [seen]
     if seen == "nothing":
         (note,) = notes(run)
-        assert "path of 'read' was changed after 'make' returned it" in note
+        assert "path of 'read' was not as 'make' had left it when the call began" in note
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------

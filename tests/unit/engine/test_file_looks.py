@@ -163,6 +163,19 @@ def test_a_tree_of_many_entries_is_looked_at_afterwards(settings: Make, tmp_path
     assert "1 entry fewer" in change.now.difference(change.before)
 
 
+def test_a_file_that_comes_while_the_task_runs_is_not_the_tasks_doing(
+    settings: Make, tmp_path: Path
+) -> None:
+    run = settings(latency=0)
+    expected = states(run, file(tmp_path / "a", "1", 10))
+    (tmp_path / "a").rename(tmp_path / "hidden")
+    witness = Witness(run, OwnMemory())
+    witness.before({"x": expected})
+    (tmp_path / "hidden").rename(tmp_path / "a")
+    (change,) = witness.changes()
+    assert not change.during
+
+
 # -- what the user is told -------------------------------------------------------------------------
 def change(argument: str, during: bool) -> Change:
     before = State("/d/a", "stat", "file", size=1, newest=10)
@@ -189,8 +202,8 @@ SPEC = TaskSpec(
              "wired: Annotated[Path, Result(steps=['base', 'other'], output=True)]"],
         ),
         ("given", True, ["'add' changes given", "given: Annotated[Path, Param(output=True)]"]),
-        ("wired", False, ["wired of 'add' was changed after 'base' and 'other' returned it"]),
-        ("given", False, ["given of 'add' was changed after the run was submitted"]),
+        ("wired", False, ["wired of 'add' was not as 'base' and 'other' had left it"]),
+        ("given", False, ["given of 'add' was not as it was when the run was submitted"]),
     ],
 )  # fmt: skip
 def test_a_note_names_the_argument_and_what_to_write(

@@ -30,7 +30,7 @@ class Change:
     before: State
     now: State
     during: bool
-    """Whether it changed while the task ran, and not before."""
+    """Whether it changed while the task ran; else it was not as recorded when the call began."""
 
 
 class Witness:
@@ -66,10 +66,10 @@ class Witness:
             for state in states:
                 before = self._before.get(state.place, state)
                 now = looks.state(state.place, state.mode)
-                if not now.agrees_with(before):
+                if not before.agrees_with(state):
+                    yield Change(argument, state, before, during=False)
+                elif not now.agrees_with(before):
                     yield Change(argument, before, now, during=True)
-                elif not before.agrees_with(state):
-                    yield Change(argument, state, now, during=False)
 
     def _arrived(self, expected: State) -> State:
         seen = self._opening.state(expected.place, expected.mode)
@@ -95,12 +95,12 @@ def note_of(spec: TaskSpec, change: Change) -> Note:
     whose = f", which {named} returned" if steps else ""
     where = f"{change.now.place}{whose}: {change.now.difference(change.before)}"
     if not change.during:
-        since = f"{named} returned it" if steps else "the run was submitted"
+        left = f"{named} had left it" if steps else "it was when the run was submitted"
         return Note(
             task=spec.name,
             key=f"changed before: {argument}",
-            text=f"{argument} of {spec.name!r} was changed after {since} ({where}): results made "
-            "of it are not used again",
+            text=f"{argument} of {spec.name!r} was not as {left} when the call began ({where}): "
+            "results made of it are not used again",
         )
     return Note(
         task=spec.name,

@@ -235,27 +235,44 @@ class Run:
         self,
         task: str | None = None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        *,
+        changed: bool | Callable[[Mapping[str, int]], bool] | None = None,
     ) -> int:
         """Take up what failed, was cancelled or skipped; tells how many elements.
+
+        The source is taken as it is now. What has succeeded with another source is computed anew,
+        and what comes after it; with `changed=False` such results stay beside the new ones, and
+        `status` says so. `changed=True` does it even where nothing has failed. A function is asked,
+        with the number of such results by task.
 
         0 when there was nothing to do. A run of `run_local` is retried here and now, and the
         call returns when it has ended; meanwhile `on_progress` is given the "tasks" of the
         status. Others go on by themselves.
         """
-        return self._ask(RequestKind.RETRY, task, on_progress)
+        return self._ask(RequestKind.RETRY, task, on_progress, changed)
 
     def _ask(
         self,
         kind: RequestKind,
         task: str | None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        changed: bool | Callable[[Mapping[str, int]], bool] | None = None,
     ) -> int:
         from reflow.engine.control_from_outside import ask
 
         if task is not None:
             self._task(task)
         graph = None if self._workflow is None else self._workflow.graph()
-        return ask(self._store, self._store.run(self.run_id), kind, task, graph, on_progress)
+        return ask(
+            self._store,
+            self._store.run(self.run_id),
+            kind,
+            task,
+            graph,
+            on_progress,
+            changed=changed is True,
+            decide=changed if callable(changed) else lambda counts: changed is not False,
+        )
 
     def failure_text(self) -> str:
         """In one sentence, how the run did not succeed, and what to type next."""
@@ -299,6 +316,10 @@ class Run:
                 return Any
             if settings.flow is None:
                 return None
+            if not settings.flow.file.exists():
+                from reflow.engine.execute import load_tasks
+
+                return load_tasks(settings)[task].returns
             specs = {spec.name: spec for spec in resolve(settings.flow).specs()}
             return specs[task].returns
         return self._workflow.spec(task).returns

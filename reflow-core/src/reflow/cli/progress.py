@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,15 @@ class Progress(AbstractContextManager["Progress"]):
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Show nothing while something else is said."""
+        if self._live is not None:
+            self._live.stop()
+        yield
+        if self._live is not None:
+            self._live.start()
 
     @property
     def unread(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -109,15 +110,37 @@ def retry(
     context: typer.Context,
     run_id: RunId,
     task: Annotated[str | None, _task("Retry this task only.")] = None,
+    changed: Annotated[
+        bool,
+        switch("--changed", help="Also what succeeded with another source than the present one."),
+    ] = False,
+    keep: Annotated[
+        bool, switch("--keep", help="Keep such results beside new ones, without asking.")
+    ] = False,
     wait: Wait = False,
     store: StoreOption = None,
 ) -> None:
-    """Run again what failed, was cancelled or was skipped."""
+    """Run again what failed, was cancelled or was skipped, with the source as it is now.
+
+    On a terminal it asks whether to keep results of another source; elsewhere, and with
+    --changed, they are computed anew.
+    """
     source, console = runs_of(context), screen()
+    if changed and keep:
+        raise UsageError("--changed and --keep say the opposite: give one of them")
     run = source.open(run_id)
     try:
         with Progress(console, STOPS_THE_RUN) as progress:
-            instances = run.retry(task=task, on_progress=progress.show)
+
+            def computed_anew(counts: Mapping[str, int]) -> bool:
+                if changed or keep or not sys.stdin.isatty():
+                    return not keep
+                with progress.interrupted():
+                    return typer.confirm(_question(counts), default=True)
+
+            instances = run.retry(
+                task=task, on_progress=progress.show, changed=changed or computed_anew
+            )
     except KeyboardInterrupt as interruption:
         say_stopped(run, source.command)
         raise typer.Exit(interrupted_by(interruption)) from None
@@ -132,6 +155,11 @@ def retry(
     else:
         # A run of the foreground has ended by the time that retry returns.
         print_status(run.status(as_dict=True), command=source.command)
+
+
+def _question(counts: Mapping[str, int]) -> str:
+    of = ", ".join(f"{number} of {name!r}" for name, number in counts.items())
+    return f"Results that were made with another source: {of}. Compute them anew?"
 
 
 def follow(context: typer.Context, run_id: RunId, store: StoreOption = None) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from reflow.engine.claims import current_claim
 from reflow.engine.image import RunImage, TaskImage, WaveImage
 from reflow.engine.layout import RunLayout
+from reflow.engine.mixed import note_mix, of_other_source
 from reflow.engine.settings import RunSettings
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
@@ -42,7 +43,7 @@ def carry_out(
     image.request_done(request.key)
     if request.kind is RequestKind.CANCEL:
         return cancel(image, settings, executor, request.task)
-    retry(image, settings, request.task)
+    retry(image, settings, request.task, changed=bool(request.options.get("changed")))
     return []
 
 
@@ -90,14 +91,22 @@ def stop(image: RunImage, executor: DropsWaiting) -> None:
         image.settle(instance, _ended(instance, TaskState.SKIPPED, said))
 
 
-def retry(image: RunImage, settings: RunSettings, name: str | None = None) -> int:
+def retry(
+    image: RunImage, settings: RunSettings, name: str | None = None, *, changed: bool = False
+) -> int:
     """Make what failed, was cancelled or skipped wait to run again; tells how many elements.
 
-    With a task's name, the task itself and what was skipped behind it.
+    With a task's name, the task itself and what was skipped behind it. With `changed`, also what
+    has succeeded with another source than the present one, and all that comes after it; otherwise
+    a note says what that is.
     """
     chosen = set(image.tasks) if name is None else {name}
     behind = _descendants(image, chosen)
     count = 0
+    if changed:
+        count = _renew_of_other_source(image, settings, chosen)
+    else:
+        note_mix(image, settings.layout)
     for task in image.tasks.values():
         if task.name in chosen:
             count += _reset(image, task, RETRIED)
@@ -169,6 +178,15 @@ def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
         executor.cancel(handles)
     except SchedulerUnavailableError as error:
         log.warning("could not cancel jobs: %s", error)
+
+
+def _renew_of_other_source(image: RunImage, settings: RunSettings, chosen: set[str]) -> int:
+    found = of_other_source(image, settings.layout)
+    first = {name: elements for name, elements in found.items() if name in chosen}
+    after = {name: image.tasks[name].instances for name in _descendants(image, set(first))}
+    return sum(
+        image.renew(image.tasks[name], list(elements)) for name, elements in (first | after).items()
+    )
 
 
 def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:

@@ -11,10 +11,18 @@ from reflow.engine.control import RETRIED, cancel_jobs, handles_of
 from reflow.engine.drive import step_once, wait_until
 from reflow.engine.give_up import give_up
 from reflow.engine.heal import heal
+from reflow.engine.image import RunImage
 from reflow.engine.launch import drive_here
 from reflow.engine.layout import RunLayout
 from reflow.engine.lease import holder_lives, take, working_under
-from reflow.engine.opened import FOREGROUND_EXECUTORS, dispatcher_of, executor_of, load_graph
+from reflow.engine.mixed import of_other_source
+from reflow.engine.opened import (
+    FOREGROUND_EXECUTORS,
+    dispatcher_of,
+    executor_of,
+    load_graph,
+    recorded_graph,
+)
 from reflow.engine.ownership import may_end, own_settings
 from reflow.engine.retake import retake_source
 from reflow.engine.settings import RunSettings
@@ -27,6 +35,7 @@ from reflow.errors import (
     ReflowError,
 )
 from reflow.model.graph import Graph
+from reflow.model.json import Json
 from reflow.model.records import RequestKind, RunRecord
 from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
 from reflow.plugins import registry
@@ -47,14 +56,20 @@ def ask(
     task: str | None,
     graph: Graph | None,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    *,
+    changed: bool = False,
+    decide: Callable[[Mapping[str, int]], bool] | None = None,
 ) -> int:
     """Have a run cancelled or retried; tells how many elements it concerns, 0 for none.
 
-    `on_progress` is called where the run is dispatched here, to its end.
+    `on_progress` is called where the run is dispatched here, to its end. Where a retry would leave
+    results of another source beside new ones, `decide` tells whether those are to be computed
+    anew, given their number by task; without it they are. `changed` looks for them even where
+    nothing else is to be done.
     """
     heal(store, record)
     count = _concerned(store, record, kind, task)
-    if count == 0:
+    if count == 0 and not changed:
         return 0
     try:
         settings = own_settings(record)
@@ -65,9 +80,16 @@ def ask(
     except ForeignRunError as error:
         store.add_request(record.run_id, kind, task, uid=os.geteuid())
         raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
+    options: dict[str, Json] = {}
     if kind is RequestKind.RETRY:
         retake_source(settings, graph)
-    store.add_request(record.run_id, kind, task, uid=os.geteuid())
+        mixed = _mixed(store, settings, task)
+        if mixed and (decide is None or decide(mixed)):
+            options["changed"] = True
+            count += sum(mixed.values())
+        if count == 0:
+            return 0
+    store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
     if not holder_lives(store, record.run_id):
         _dispatch(store, settings, graph, on_progress)
     _await_heeding(store, record.run_id)
@@ -75,6 +97,13 @@ def ask(
         # Whoever carries it out records the end a moment later.
         wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
     return count
+
+
+def _mixed(store: Store, settings: RunSettings, task: str | None) -> dict[str, int]:
+    """By task, how many results a retry would leave of another source."""
+    image = RunImage(store, settings.run_id, recorded_graph(settings))
+    found = of_other_source(image, settings.layout)
+    return {name: len(found[name]) for name in found if task in (None, name)}
 
 
 def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | None) -> int:
@@ -102,7 +131,10 @@ def _dispatch(
 ) -> None:
     """See that somebody carries the wish out."""
     if settings.executor in FOREGROUND_EXECUTORS:
-        graph = graph or load_graph(settings)
+        if settings.executor == "inline":
+            graph = graph or load_graph(settings)
+        else:
+            graph = recorded_graph(settings)
         lease = take(store, settings.run_id)
         if lease is not None:
             drive_here(store, settings, graph, lease, on_progress)

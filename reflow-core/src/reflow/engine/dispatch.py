@@ -415,6 +415,11 @@ class Dispatcher:
         except DefinitionError as error:
             self._fail(task, [i for i in task.instances if not i.state.final], str(error))
             return None
+        if task.size not in (None, arguments.size):
+            now = f"has {arguments.size} elements now, and had {task.size}"
+            said = f"the list that {task.name!r} goes through {now}: start a new run"
+            self._fail(task, [i for i in task.instances if not i.state.final], said)
+            return None
         self._arguments[task.name] = arguments
         return arguments
 

@@ -186,13 +186,12 @@ def script_loader(name: str, path: Path) -> SourceFileLoader | None:
 
 
 def use_copy(archive: Path) -> None:
-    """Import the user's own code from a copy, from now on and in processes that this one starts."""
+    """Import the user's own code from a copy from now on."""
     if any(copy.archive == archive for copy in _active):
         return
     copy = Copy(archive)
     _active.insert(0, copy)
     sys.meta_path.insert(0, CopyFinder(copy))
-    os.environ[ARCHIVE_VARIABLE] = str(archive)
 
 
 def hand_on_main(script: str | None) -> None:
@@ -203,6 +202,7 @@ def hand_on_main(script: str | None) -> None:
     if not _active:
         return
     sys.modules["__main__"].__spec__ = ModuleSpec(MAIN, None)
+    os.environ[ARCHIVE_VARIABLE] = str(_active[0].archive)
     if script is not None:
         os.environ[SCRIPT_VARIABLE] = script
 

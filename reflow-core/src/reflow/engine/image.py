@@ -110,6 +110,7 @@ class RunImage:
 
     def _forget_changes(self) -> None:
         self._added: list[Instance] = []
+        self._renewed: list[Instance] = []
         self._changed: dict[int, Instance] = {}
         self._outcomes: list[Outcome] = []
         self._submissions: dict[int, SubmissionRecord] = {}
@@ -179,6 +180,20 @@ class RunImage:
         task.instances = [Instance(task=task.name, index=index) for index in range(size)]
         task.tally[TaskState.PENDING] += size
         self._added.extend(task.instances)
+
+    def renew(self, task: TaskImage, instances: Iterable[Instance]) -> int:
+        """Have elements that have succeeded computed anew; tells how many.
+
+        What they gave to other runs stays.
+        """
+        old = [instance for instance in instances if instance.state is TaskState.SUCCESS]
+        for instance in old:
+            new = Instance(task=task.name, index=instance.index, attempt=instance.attempt)
+            task.instances[instance.index] = new
+            self._renewed.append(new)
+        task.tally[TaskState.SUCCESS] -= len(old)
+        task.tally[TaskState.PENDING] += len(old)
+        return len(old)
 
     def end_task(self, task: TaskImage, state: TaskState | None) -> None:
         """Record that a task ended before its elements were known, or that it did not."""
@@ -273,6 +288,7 @@ class RunImage:
         """Whether a commit would write anything."""
         return bool(
             self._added
+            or self._renewed
             or self._changed
             or self._outcomes
             or self._submissions
@@ -287,7 +303,7 @@ class RunImage:
 
     def commit(self, lease: Lease) -> Changes:
         """Write everything in one fenced transaction. Raises `LeaseLostError`."""
-        added = {id(instance) for instance in self._added}
+        added = {id(instance) for instance in (*self._added, *self._renewed)}
         settled = {(outcome.task, outcome.index) for outcome in self._outcomes}
         changed = [item for key, item in self._changed.items() if key not in added]
         with self.store.fenced(lease) as write:
@@ -295,6 +311,8 @@ class RunImage:
                 write.set_task_size(name, size)
             for name, state in self._task_states.items():
                 write.set_task_state(name, state)
+            if self._renewed:
+                write.replace_instances(self._renewed)
             if self._added:
                 write.add_instances(self._added)
             if changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,11 @@ class RunLayout:
     def source_record(self, name: str) -> Path:
         """What the tasks counted by at submission, or at a retry."""
         return self.root / f"source-{name}.json"
+
+    def source_records(self) -> Iterator[str]:
+        """The names of all that the tasks have counted by."""
+        for path in self.root.glob("source-*.json"):
+            yield path.stem.removeprefix("source-")
 
     @property
     def copies(self) -> Path:

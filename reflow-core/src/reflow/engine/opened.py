@@ -49,16 +49,17 @@ def dispatcher_of(
     dispatcher = Dispatcher(
         store,
         settings,
-        graph or _recorded_graph(settings),
+        graph or recorded_graph(settings),
         executor or executor_of(settings),
         lease,
         plugin_codecs(),
         observer(settings),
     )
     if graph is None:
-        dispatcher.on_retry = lambda: dispatcher.image.take_graph(_recorded_graph(settings))
+        dispatcher.on_retry = lambda: dispatcher.image.take_graph(recorded_graph(settings))
     return dispatcher
 
 
-def _recorded_graph(settings: RunSettings) -> Graph:
+def recorded_graph(settings: RunSettings) -> Graph:
+    """The run's graph as its run directory has it. Raises `OSError`."""
     return graph_of_data(RunSource.read(settings.layout, current_source(settings.layout)).graph)

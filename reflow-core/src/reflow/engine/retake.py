@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 from reflow.engine.graph_data import graph_of_data
 from reflow.engine.opened import load_graph
 from reflow.engine.settings import RunSettings, read_settings
 from reflow.engine.source import RunSource, current_source, put_source, take_source
-from reflow.errors import FlowImportError, ReflowError
+from reflow.errors import FlowImportError, ReflowError, ReflowWarning
 from reflow.model.graph import Graph
 
 CANNOT_LOAD = 2
@@ -19,8 +20,17 @@ CANNOT_LOAD = 2
 def retake_source(settings: RunSettings, graph: Graph | None) -> None:
     """Write down what the tasks count by now, as this process or a new one loads the flow.
 
-    Raises `FlowImportError` where the flow cannot be loaded; then nothing has changed.
+    Where its file is gone, what was taken last stays, with a warning. Raises `FlowImportError`
+    where the flow cannot be loaded; then nothing has changed.
     """
+    if settings.flow is not None and not settings.flow.file.exists():
+        warnings.warn(
+            f"{settings.flow.file} is gone: {settings.run_id} goes on with the copy of its source "
+            "that it has",
+            ReflowWarning,
+            stacklevel=3,
+        )
+        return
     graph = graph or load_graph(settings)
     _check_known(graph, RunSource.read(settings.layout, current_source(settings.layout)), settings)
     source = take_source(graph, settings)

@@ -46,6 +46,13 @@ class FencedWriter(Protocol):
         """Insert new instances as they stand."""
         ...
 
+    def replace_instances(self, instances: Sequence[Instance]) -> None:
+        """Put new instances in the place of others of the same task and index.
+
+        What those have given to instances of other runs stays; nobody is given it any more.
+        """
+        ...
+
     def update_instances(self, instances: Sequence[Instance]) -> None:
         """Write every field of `Instance` but the identity's row key (task, index)."""
         ...

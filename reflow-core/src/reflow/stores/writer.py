@@ -65,6 +65,23 @@ class SqlWriter:
             cells = instance_cells(chunk, self._keys_of([one.task for one in chunk]))
             self._session.insert(batch(Table, cells))
 
+    def replace_instances(self, instances: Sequence[Instance]) -> None:
+        """Put new instances in the place of others of the same task and index.
+
+        What those have given to instances of other runs stays.
+        """
+        # Their rows stay, as others may name their keys, but are no part of any run.
+        parted = {
+            Table.task: 0 - Table.task,
+            Table.idx: 0 - Table.id,
+            Table.reusable: Reuse.NEVER.value,
+        }
+        for name in {one.task for one in instances}:
+            for chunk in chunks([one.index for one in instances if one.task == name]):
+                mine = (Table.task == self._key_of(name)) & Table.idx.in_(list(chunk))
+                self._session.execute(Table.update(parted).where(mine))
+        self.add_instances(instances)
+
     def update_instances(self, instances: Sequence[Instance]) -> None:
         """Write every field of instances. Raises `NotFoundError` when one is not there."""
         for chunk in chunks(instances):

@@ -832,6 +832,25 @@ class StoreConformance:
         ]
         self.written(store, lease, lambda write: write.add_instances(new))
 
+    def test_an_instance_that_is_replaced_takes_nothing_from_other_runs(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_result(store, RUN, "a")
+        [found] = self.looked(store, "a")
+        self.taking_over(store, new_run("other"), found.key)
+        lease = self.taken(store, store.lease(RUN), RUN)
+        new = Instance(task=TASK, index=0, attempt=1)
+        self.written(store, lease, lambda write: write.replace_instances([new]))
+        [instance] = [one for one in store.instances(RUN) if one.task == TASK]
+        assert (instance.state, instance.attempt) == (TaskState.PENDING, 1)
+        assert self.texts(store) == {}
+        assert [text for _, text, _ in store.outputs("other", TASK)] == ['"0"']
+        assert self.looked(store, "a") == []
+        self.written(store, lease, lambda write: write.record_outcomes([success(output="2")]))
+        assert self.texts(store) == {0: "2"}
+        self.written(store, lease, lambda write: write.replace_instances([new]))
+        assert [text for _, text, _ in store.outputs("other", TASK)] == ['"0"']
+
     def test_reusable_results_are_found_by_identity(self, store: Store) -> None:
         self.with_result(store, "one", "a", paths="[1]", bound_dir="/here", output='"A"')
         self.with_result(store, "two", "b")

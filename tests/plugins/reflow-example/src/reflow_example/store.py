@@ -671,6 +671,15 @@ class LedgerWriter:
         rows = [self._row(one) for one in instances]
         self._session.many(f"INSERT INTO instance ({names}) VALUES ({places})", rows)
 
+    def replace_instances(self, instances: Sequence[Instance]) -> None:
+        """Put new instances in the place of others of the same task and index."""
+        self._session.many(
+            'UPDATE instance SET task = -task, "index" = -key, reusable = 0 '
+            'WHERE task = ? AND "index" = ?',
+            [(self._key_of(one.task), one.index) for one in instances],
+        )
+        self.add_instances(instances)
+
     def update_instances(self, instances: Sequence[Instance]) -> None:
         """Write every field of `Instance` but the identity's row key (task, index)."""
         found = self._update([self._row(one) for one in instances])

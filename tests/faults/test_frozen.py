@@ -1,0 +1,146 @@
+"""Copies of the source, in workers and in the processes that their tasks start."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.support import FlowFile, failed, until
+
+Flows = Callable[..., FlowFile]
+
+MAPS = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from shapes import shape
+
+    wf = Workflow("maps")
+
+    def word(x: int) -> str:
+        return f"{shape(x)} of {os.path.basename(__file__)}"
+
+    @wf.job()
+    def mapped() -> list[str]:
+        did("begun")
+        wait_for("{here}/go")
+        {mapping}
+
+    if __name__ == "__main__":
+        wf.submit(executor="local")
+"""
+MAPPINGS = {
+    method: f"""
+        context = multiprocessing.get_context("{method}")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return list(pool.map(word, [1, 2]))
+    """
+    for method in ("spawn", "forkserver", "fork")
+}
+MAPPINGS["joblib"] = """
+        import joblib
+        return joblib.Parallel(n_jobs=2)(joblib.delayed(word)(x) for x in (1, 2))
+"""
+
+
+def flow_with(flow_file: Flows, mapping: str) -> FlowFile:
+    flow = flow_file("")
+    lines = mapping.strip().replace("\n        ", "\n    ")
+    text = MAPS.replace("    {mapping}", "    " + lines.replace("\n", "\n    "))
+    (flow.folder / "shapes.py").write_text("def shape(x): return 'o' * x")
+    return flow.write(text)
+
+
+@pytest.mark.parametrize("how", MAPPINGS)
+def test_processes_that_a_task_starts_find_the_copy_and_the_main_module(
+    flow_file: Flows, how: str
+) -> None:
+    if how == "joblib" and importlib.util.find_spec("joblib") is None:
+        pytest.skip("needs joblib")
+    flow = flow_with(flow_file, MAPPINGS[how])
+    subprocess.run([sys.executable, str(flow.path)], cwd=flow.folder, check=True, timeout=60)
+    until(lambda: flow.deeds["begun"])
+    flow.path.rename(flow.folder / "moved")
+    (flow.folder / "shapes.py").unlink()
+    (flow.folder / "go").touch()
+    from reflow import load_config
+    from reflow.plugins import registry
+    from reflow.run import open_run
+
+    store = registry().store_for(load_config().store.url)
+    run = open_run(store.list_runs(limit=1)[0].run_id)
+    assert run.wait(timeout=60) == "SUCCESS", failed(run)
+    assert run.result("mapped") == ["o of flow.py", "oo of flow.py"]
+
+
+def test_a_traceback_shows_the_lines_that_ran(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("lines")
+
+        @wf.job()
+        def breaks() -> int:
+            did("begun")
+            wait_for("{here}/go")
+            return 1 // 0  # as submitted
+        """
+    )
+    run = flow.load().submit(executor="local")
+    until(lambda: flow.deeds["begun"])
+    flow.replace("return 1 // 0  # as submitted", "return 2  # edited")
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "FAILED"
+    [element] = run.status(as_dict=True)["failed_instances"]
+    assert "# as submitted" in element["traceback"]
+
+
+def test_a_compiled_module_is_the_one_that_was_there_at_submission(
+    flow_file: Flows, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    source = tmp_path_factory.mktemp("c") / "counted.c"
+
+    def build(flow: FlowFile, number: int) -> None:
+        source.write_text(
+            "#include <Python.h>\n"
+            'static struct PyModuleDef counted = {PyModuleDef_HEAD_INIT, "counted"};\n'
+            "PyMODINIT_FUNC PyInit_counted(void) {\n"
+            "  PyObject *module = PyModule_Create(&counted);\n"
+            f'  PyModule_AddIntConstant(module, "NUMBER", {number});\n'
+            "  return module;\n}\n"
+        )
+        new = flow.folder / "new.so"
+        include = sysconfig.get_path("include")
+        words = ["cc", "-shared", "-fPIC", f"-I{include}", str(source), "-o", str(new)]
+        if subprocess.run(words, check=False, capture_output=True).returncode:
+            pytest.skip("needs a compiler")
+        new.rename(flow.folder / f"counted{suffix}")
+
+    flow = flow_file(
+        """
+        wf = Workflow("compiled")
+
+        @wf.job()
+        def first() -> int:
+            did("begun")
+            wait_for("{here}/go")
+            return 1
+
+        @wf.job()
+        def number(x: Annotated[int, Result(step="first")]) -> str:
+            import counted
+            return f"{counted.NUMBER} {os.path.basename(counted.__file__)}"
+        """
+    )
+    build(flow, 1)
+    run = flow.load().submit(executor="local")
+    until(lambda: flow.deeds["begun"])
+    build(flow, 2)
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "SUCCESS", failed(run)
+    assert run.result("number") == f"1 counted{suffix}"

@@ -1,0 +1,165 @@
+"""Retries after the source was edited: what is computed anew, what is kept, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reflow.errors import FlowImportError, ReflowWarning
+
+from tests.e2e.support import FlowFile, counts, until
+from tests.faults.mill import Folder, MillExecutor
+
+Flows = Callable[..., FlowFile]
+Start = Callable[[FlowFile], Any]
+WAYS = ("inline", "pool", "background", "dispatch jobs")
+
+FLOW = """
+    wf = Workflow("mixed")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1, 2]
+
+    @wf.job(array=True)
+    def work(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"work-{x}")
+        return 10 // (x - 1) + 100
+
+    @wf.job()
+    def total(xs: Annotated[list[int], Result(step="work")]) -> int:
+        did("total")
+        return sum(xs)
+"""
+
+
+@pytest.fixture
+def failed(
+    flow_file: Flows, mill: Folder, request: pytest.FixtureRequest
+) -> tuple[FlowFile, Any, Callable[[Any], str]]:
+    """A flow of which one element failed, its run, and what waits for the run's end."""
+    flow = flow_file(FLOW)
+
+    def ended(run: Any) -> str:
+        until(lambda: run.state != "RUNNING" and not mill.in_queue())
+        return str(run.state)
+
+    if request.param == "dispatch jobs":
+        run = flow.load().submit(executor=MillExecutor(folder=str(mill.path)))
+    else:
+        run = flow.run(request.param)
+    assert ended(run) == "FAILED"
+    assert counts(run, "work") == {"SUCCESS": 2, "FAILED": 1}
+    flow.forget()
+    flow.replace("10 // (x - 1) + 100", "x")
+    return flow, run, ended
+
+
+in_all_ways = pytest.mark.parametrize("failed", WAYS, indirect=True)
+in_one_way = pytest.mark.parametrize("failed", ["background"], indirect=True)
+
+
+@in_all_ways
+def test_what_succeeded_with_the_old_source_is_computed_anew(failed: Any) -> None:
+    flow, run, ended = failed
+    run = flow.load().open_run(run.run_id)
+    assert run.retry() == 1 + 2 + 1
+    assert ended(run) == "SUCCESS"
+    assert run.result("total") == 3
+    assert flow.deeds == {"work-0": 1, "work-1": 1, "work-2": 1, "total": 1}
+    assert not [note for note in run.status().get("notes", ()) if "source" in note]
+
+
+@in_all_ways
+def test_what_is_kept_of_the_old_source_is_named_in_status(failed: Any) -> None:
+    flow, run, ended = failed
+    run = flow.load().open_run(run.run_id)
+    assert run.retry(changed=False) == 2
+    assert ended(run) == "SUCCESS"
+    assert run.result("work") == [90, 1, 110]
+    [note] = [note for note in run.status()["notes"] if "source" in note]
+    assert "2 of 3 have results of the source before" in note
+    assert f"reflow retry {run.run_id} --changed" in note
+    assert run.retry(changed=True) == 2
+    assert ended(run) == "SUCCESS"
+    assert run.result("total") == 3
+
+
+@in_one_way
+def test_a_function_is_asked_what_is_to_become_of_results_of_the_old_source(failed: Any) -> None:
+    flow, run, ended = failed
+    asked = []
+
+    def keeps_them(counts: object) -> bool:
+        asked.append(counts)
+        return False
+
+    run = flow.load().open_run(run.run_id)
+    run.retry(changed=keeps_them)
+    assert asked == [{"work": 2}]
+    assert ended(run) == "SUCCESS"
+    assert run.result("work") == [90, 1, 110]
+
+
+@in_one_way
+def test_an_edit_that_does_not_count_leaves_everything(failed: Any) -> None:
+    flow, run, ended = failed
+    flow.replace("return x", "return 10 // (x - 1) + 100  # the same")
+    run = flow.load().open_run(run.run_id)
+    assert run.retry() == 2
+    assert ended(run) == "FAILED"
+    assert flow.deeds == {"work-1": 1}
+
+
+@in_one_way
+def test_results_that_other_runs_have_taken_over_stay_what_they_were(failed: Any) -> None:
+    flow, run, ended = failed
+    flow.replace("return x", "return 10 // (x - 1) + 100")
+    other = flow.run("inline")
+    assert flow.deeds == {"work-1": 1}
+    flow.replace("return 10 // (x - 1) + 100", "return x")
+    run = flow.load().open_run(run.run_id)
+    run.retry()
+    assert ended(run) == "SUCCESS"
+    assert run.result("work") == [0, 1, 2]
+    assert sorted(text for _, text, _ in other._store.outputs(other.run_id, "work")) == [
+        "110",
+        "90",
+    ]
+
+
+@pytest.mark.parametrize("failed", WAYS[1:], indirect=True)
+@pytest.mark.parametrize("edit", ["def half(", "raise RuntimeError('half')", "sys.exit(3)"])
+def test_a_flow_that_cannot_be_loaded_is_refused_and_nothing_changes(
+    failed: Any, edit: str
+) -> None:
+    flow, run, ended = failed
+    whole = flow.path.read_text()
+    flow.path.write_text(f"{whole}\n{edit}\n")
+    before = run.status()
+    with pytest.raises(FlowImportError):
+        run.retry()
+    assert run.status() == before
+    flow.path.write_text(whole)
+    run.retry()
+    assert ended(run) == "SUCCESS"
+    assert run.result("total") == 3
+
+
+@pytest.mark.parametrize("failed", WAYS[1:], indirect=True)
+def test_a_flow_that_is_gone_is_taken_from_the_last_copy(failed: Any) -> None:
+    flow, run, ended = failed
+    flow.path.unlink()
+    with pytest.warns(ReflowWarning, match=r"flow\.py is gone: .* the copy of its source"):
+        assert run.retry() == 2
+    assert ended(run) == "FAILED"
+    assert flow.deeds == {"work-1": 1}
+
+
+@in_one_way
+def test_a_flow_that_has_lost_a_task_is_refused(failed: Any) -> None:
+    flow, run, _ = failed
+    flow.replace("def total(", "def other(")
+    with pytest.raises(FlowImportError, match="no task 'total' any more"):
+        run.retry()

@@ -437,3 +437,37 @@ def state_of(pid: int) -> str:
     except OSError:
         return ""
     return text[text.rindex(")") + 2]
+
+
+def test_a_full_disk_is_a_failed_run(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        import errno
+
+        from reflow.engine.results import SegmentWriter
+
+        wf = Workflow("full")
+
+        @wf.job()
+        def one() -> int:
+            return 1
+
+        def full(self: SegmentWriter) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        if __name__ == "__main__":
+            SegmentWriter.flush = full
+            wf.cli()
+        """
+    )
+    ended = subprocess.run(
+        [sys.executable, str(flow.path), "run", "--max-workers", "1"],
+        cwd=flow.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1, ended
+    assert "Traceback" not in ended.stderr
+    assert "disk full" in ended.stdout + ended.stderr or "No space left" in ended.stderr
+    assert recorded_state(flow) == "FAILED"

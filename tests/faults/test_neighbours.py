@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import sqlite3
 import sys
 import warnings
 from collections.abc import Callable
@@ -125,3 +126,32 @@ def test_the_caller_finds_its_process_as_it_was(flow_file: Flows, tmp_path: Path
     workflow, before = flow.load(), state()
     workflow.run_local(on_error="continue")
     assert state() == before
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_peak_memory_of_an_element_is_its_own(flow_file: Flows, way: str) -> None:
+    flow_file(
+        """
+        wf = Workflow("peaks")
+
+        @wf.job()
+        def items() -> list[int]:
+            return [300, 1]
+
+        @wf.job(array=True)
+        def each(megabytes: Annotated[int, Result(step="items")]) -> int:
+            return len(b"x" * (megabytes << 20))
+
+        @wf.job(after=["each"])
+        def small() -> int:
+            return 1
+        """
+    ).run(way)
+    with sqlite3.connect(Path(os.environ["XDG_STATE_HOME"], "reflow", "manifest.db")) as database:
+        found = database.execute(
+            "SELECT t.name, i.idx, i.peak_memory FROM reflow_instance i JOIN reflow_task t"
+            " ON i.task = t.id"
+        )
+        peaks = {(name, index): memory for name, index, memory in found}
+    assert peaks["each", 0] > 300 << 20
+    assert peaks["small", 0] < peaks["each", 0] - (200 << 20)

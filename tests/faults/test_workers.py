@@ -27,9 +27,9 @@ MISCHIEF = """
         pass
 
     DEEDS = [
-        "nothing", "kill", "exit", "raise", "leave", "shout", "wander", "unstorable", "memory",
-        "deep", "close", "shut", "children", "threads", "handlers", "stdout", "fork", "group",
-        "odd_error", "nothing_again",
+        "nothing", "kill", "exit", "exit_well", "raise", "leave", "shout", "wander", "unstorable",
+        "memory", "deep", "close", "shut", "children", "threads", "handlers", "stdout", "fork",
+        "group", "odd_error", "nothing_again",
     ]
 
     def deep(n: int) -> int:
@@ -53,6 +53,8 @@ MISCHIEF = """
             os.kill(os.getpid(), signal.SIGKILL)
         elif deed == "exit":
             os._exit(3)
+        elif deed == "exit_well":
+            os._exit(0)
         elif deed == "raise":
             raise ValueError("as it must be")
         elif deed == "leave":
@@ -103,6 +105,7 @@ MISCHIEF = """
 FAILURES = {
     "kill": ("SIGNAL", "SIGKILL"),
     "exit": ("EXIT_CODE", "3"),
+    "exit_well": ("EXIT_CODE", "exited with status 0"),
     "raise": ("ERROR", "ValueError: as it must be"),
     "leave": ("ERROR", "SystemExit: leaving"),
     "unstorable": ("ERROR", "Odd"),

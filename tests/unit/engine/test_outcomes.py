@@ -13,6 +13,7 @@ from reflow.model.states import FailureCause, JobState
     ("told", "said"),
     [
         ({"exit_code": 3}, "exited with status 3 and left no result"),
+        ({"exit_code": 0}, "exited with status 0 and left no result"),
         ({"signal": 9}, "killed by signal 9 (SIGKILL)"),
         ({"cause": FailureCause.SUBMIT}, "its job could not be started"),
         ({"cause": FailureCause.NODE, "reason": "Eq"}, "its node failed [Eq]"),

@@ -171,3 +171,19 @@ def test_what_is_no_result_is_passed_over(
     writer.append(result(0))
     writer.flush()
     assert positions(ResultReader(layout)) == [0]
+
+
+def test_results_of_positions_that_are_settled_are_not_read(
+    layout: WaveLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for position in range(3):
+        publish(layout, result(position), "job")
+    read: list[str] = []
+
+    def read_bytes(path: str) -> bytes:
+        read.append(Path(path).name.partition(".")[0])
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr("reflow.engine.results.read_bytes", read_bytes)
+    assert positions(ResultReader(layout, {0, 2})) == [0, 2]
+    assert sorted(read) == ["0", "2"]

@@ -18,7 +18,7 @@ import typer
 from rich.text import Text
 
 from reflow.cli.screen import screen
-from reflow.errors import ReflowError, ReflowWarning
+from reflow.errors import ReflowError, ReflowWarning, RunFailedError
 from reflow.mistakes import DEBUG_VARIABLE
 
 OK = 0
@@ -58,7 +58,7 @@ def execute(
                 raise
             if not _completing(name):
                 screen(stderr=True).put([Text.assemble(("error: ", "bold red"), message)])
-            return WRONG_USAGE
+            return RUN_FAILED if isinstance(error, RunFailedError) else WRONG_USAGE
     return result if isinstance(result, int) else OK
 
 

@@ -406,7 +406,7 @@ class Dispatcher:
     def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
         """What a task's elements are given; None, and the task ended, where that is impossible."""
         known = self._arguments.get(task.name)
-        if known is not None and not any(True for _ in task.chained()):
+        if known is not None and not task.chained:
             return known
         try:
             arguments = TaskArguments(

@@ -12,10 +12,12 @@ from typing import Any
 from reflow.engine.failure_text import failure_text, summary, traceback_text
 from reflow.engine.layout import WaveLayout
 from reflow.engine.looks import RunLooks, mode_of
+from reflow.engine.memory_failures import lacked_memory
 from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
 from reflow.engine.source import RunSource, current_source, other_values
+from reflow.engine.usage import peak_memory, reset_peak
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, TaskInterrupted
@@ -119,6 +121,7 @@ class Execution:
         `printed` gives the end of what the element has printed. The traceback in the result is
         whole, for the log; `ResultRecord.bounded` is what is to be published.
         """
+        reset_peak()
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         ended: dict[str, Any]
         enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
@@ -146,7 +149,7 @@ class Execution:
             log=log,
             other_values=bool(self._differences),
             notes=(*self._differences, *ended.pop("notes", ())),
-            peak_memory=after.ru_maxrss * 1024,
+            peak_memory=peak_memory() or after.ru_maxrss * 1024,
             cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             **ended,
         )
@@ -275,7 +278,7 @@ def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
     """What a result says of an exception."""
     if isinstance(error, TaskInterrupted):
         cause = FailureCause.SIGNAL
-    elif isinstance(error, MemoryError):
+    elif lacked_memory(error):
         cause = FailureCause.MEMORY
     else:
         cause = FailureCause.ERROR

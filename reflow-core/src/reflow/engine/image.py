@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reflow.model.graph import Edge, Graph, WireMode
@@ -62,25 +62,27 @@ class TaskImage:
             return True
         return self.size is not None and not self.active and not self.tally[TaskState.PENDING]
 
-    def chained(self) -> Iterator[tuple[Edge, ...]]:
-        """Arguments whose every step is chained: their elements wait for one element each."""
+    chained: tuple[tuple[Edge, ...], ...] = field(init=False)
+    """Arguments whose every step is chained: their elements wait for one element each."""
+    whole_upstream: frozenset[str] = field(init=False)
+    """Tasks that must have succeeded as a whole."""
+
+    def __post_init__(self) -> None:
+        """Work out once what is asked for at every plan, of every task."""
         by_argument: dict[str, list[Edge]] = {}
         for edge in self.edges:
             by_argument.setdefault(edge.argument, []).append(edge)
-        for edges in by_argument.values():
-            if all(edge.mode is WireMode.CHAIN for edge in edges):
-                yield tuple(edges)
-
-    def whole_upstream(self) -> set[str]:
-        """Tasks that must have succeeded as a whole."""
-        chained = {edge.step for edges in self.chained() for edge in edges}
+        chains = [
+            edges
+            for edges in by_argument.values()
+            if all(edge.mode is WireMode.CHAIN for edge in edges)
+        ]
         others = {
-            edge.step for edge in self.edges if edge.argument not in self._chained_arguments()
+            edge.step for edges in by_argument.values() if edges not in chains for edge in edges
         }
-        return others | (set(self.spec.upstream) - chained)
-
-    def _chained_arguments(self) -> set[str]:
-        return {edges[0].argument for edges in self.chained()}
+        chained = {edge.step for edges in chains for edge in edges}
+        self.chained = tuple(map(tuple, chains))
+        self.whole_upstream = frozenset(others | (set(self.spec.upstream) - chained))
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from reflow.engine.bad_hosts import note_loss
@@ -23,8 +22,6 @@ from reflow.model.tasks import TaskSpec
 
 COMMIT_EVERY = 5_000
 """Results of one transaction at most, so that memory does not grow with the run."""
-
-log = logging.getLogger("reflow.engine")
 
 
 class Ingest:
@@ -147,18 +144,12 @@ class Ingest:
     def _reader(self, wave: WaveImage) -> ResultReader:
         number = wave.record.number
         if number not in self._readers:
-            self._readers[number] = ResultReader(self._settings.layout.wave(number))
+            self._readers[number] = ResultReader(self._settings.layout.wave(number), wave.members)
         return self._readers[number]
 
     def _take(self, wave: WaveImage, record: ResultRecord) -> bool:
         instance = wave.members.get(record.position)
         if instance is None or instance.attempt != record.attempt:
-            if record.state is TaskState.SUCCESS:
-                log.info(
-                    "a further result of %s in wave %s is left alone",
-                    record.index,
-                    wave.record.number,
-                )
             return False
         if record.interrupted and self._scheduler_knows_why:
             self.interrupted[wave.record.number, record.position] = record

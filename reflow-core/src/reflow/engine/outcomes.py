@@ -81,7 +81,7 @@ def _cause(status: JobStatus) -> FailureCause:
         return status.cause
     if status.signal:
         return FailureCause.SIGNAL
-    if status.exit_code:
+    if status.exit_code is not None:
         return FailureCause.EXIT_CODE
     return FailureCause.LOST
 

@@ -60,8 +60,8 @@ def end_state(tasks: Mapping[str, TaskImage]) -> RunState:
 
 
 def _plan_task(plan: Plan, tasks: Mapping[str, TaskImage], task: TaskImage, now: float) -> None:
-    whole = [tasks[name] for name in task.whole_upstream()]
-    chains = [[tasks[edge.step] for edge in edges] for edges in task.chained()]
+    whole = [tasks[name] for name in task.whole_upstream]
+    chains = [[tasks[edge.step] for edge in edges] for edges in task.chained]
     if any(upstream.broken for upstream in whole) or any(
         upstream.state is not None for chain in chains for upstream in chain
     ):

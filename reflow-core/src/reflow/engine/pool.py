@@ -384,23 +384,21 @@ class PoolExecutor:
             if unwritten:
                 self._over(wave.number, item, JobState.FAILED, RESULT_NOT_WRITTEN)
             elif wave.lost[item] > MOST_LOST:
-                self._over(wave.number, item, JobState.FAILED, 1)
+                self._over(wave.number, item, JobState.FAILED)
             else:
                 wave.backlog.appendleft(item)
 
     # -- statuses --------------------------------------------------------------------------
-    def _over(self, number: int, position: int, state: JobState, code: int) -> None:
-        """Note how a position ended that will never be reported."""
+    def _over(self, number: int, position: int, state: JobState, code: int | None = None) -> None:
+        """Note how a position ended that will never be reported, and its worker, if one did."""
         wave = self._waves[number]
         wave.out.discard(position)
-        # A worker that leaves with success has not had it, or it would have reported.
-        code = code or 1
         wave.over[position] = JobStatus(
             native_id=str(number),
             state=state,
             positions=range(position, position + 1),
-            exit_code=code if code > 0 else None,
-            signal=-code if code < 0 else None,
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
         )
 
     def _statuses(self, native_id: str) -> Iterator[JobStatus]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,10 @@ class SegmentWriter:
 class ResultReader:
     """Reads the results of one wave as they come, each file or line once."""
 
-    def __init__(self, layout: WaveLayout) -> None:
+    def __init__(self, layout: WaveLayout, wanted: Container[int] | None = None) -> None:
+        """`wanted` holds the positions whose files are read: those of others are known by now."""
         self._results = str(layout.results)
+        self._wanted = wanted
         self._offsets: dict[str, int] = {}
         self._seen: set[str] = set()
 
@@ -168,9 +170,13 @@ class ResultReader:
             key = f"{block.name}/{entry.name}"
             if not entry.name.endswith(".json") or entry.name[0] == "." or key in self._seen:
                 continue
-            data = read_bytes(entry.path)
+            if self._is_wanted(entry.name):
+                yield from _parsed(read_bytes(entry.path))
             self._seen.add(key)
-            yield from _parsed(data)
+
+    def _is_wanted(self, name: str) -> bool:
+        position = name.partition(".")[0]
+        return self._wanted is None or not position.isdigit() or int(position) in self._wanted
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

@@ -267,6 +267,6 @@ def _ended(job: _Job, position: int, code: int, cancelled: bool) -> JobStatus:
         native_id=job.request.token,
         state=JobState.COMPLETED if code == 0 else JobState.FAILED,
         positions=range(position, position + 1),
-        exit_code=code if code > 0 else None,
+        exit_code=code if code >= 0 else None,
         signal=-code if code < 0 else None,
     )

@@ -928,6 +928,45 @@ def test_the_methods_of_a_class_in_a_value_count(digest: Digests) -> None:
     assert digest(flow) != digest(flow.replace("2 * self", "3 * self"))
 
 
+@pytest.mark.parametrize(("one", "other"), [("lambda: 1", "lambda: 2"), ("int", "list")])
+def test_what_a_dictionary_makes_of_missing_keys_counts(
+    digest: Digests, one: str, other: str
+) -> None:
+    def of(factory: str) -> str:
+        return digest(MAKING_VALUES.replace("{value}", f"collections.defaultdict({factory})"))
+
+    assert of(one) == of(one)
+    assert of(one) != of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10**5000", "10**5001"),
+        ("Setting(Odd(1))", "Setting(Odd(2))"),
+        ("numpy.zeros(2, OVERLAPPING)", "numpy.ones(2, OVERLAPPING)"),
+    ],
+    ids=["a number of many digits", "a broken repr", "an array without a description"],
+)
+def test_a_value_that_answers_no_question_is_no_trouble(
+    digest: Digests, one: str, other: str
+) -> None:
+    flow = """
+        import numpy, dataclasses
+        OVERLAPPING = {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 2]}
+        @dataclasses.dataclass
+        class Setting:
+            value: object
+        @dataclasses.dataclass(repr=False)
+        class Odd:
+            value: int
+            def __repr__(self): raise RuntimeError
+        VALUE = {value}
+        def task(): return VALUE
+    """
+    assert digest(flow.replace("{value}", one)) != digest(flow.replace("{value}", other))
+
+
 def test_a_value_in_another_module_counts(digest: Digests, monkeypatch: pytest.MonkeyPatch) -> None:
     def of(seen: str) -> str:
         monkeypatch.setenv("SEEN", seen)

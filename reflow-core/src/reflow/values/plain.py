@@ -54,13 +54,16 @@ def look_at(value: object) -> PlainValue | None:
     encoder = _Encoder()
     try:
         encoder.add(value)
-    except _NotPlainError:
+    except Exception:  # or whatever a class of somebody's own raises when it is asked for its parts
         return None
     return PlainValue(encoder.hash.hexdigest(), _shown(value), tuple(encoder.classes))
 
 
 def _shown(value: object) -> str:
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a number of more digits than Python writes, a broken `__repr__`
+        return f"some {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
@@ -112,7 +115,7 @@ class _Encoder:
             self._set(name, value)
         elif name in _DICTS:
             self._parts(name, (part for item in value.items() for part in item))
-            self.add(getattr(value, "default_factory", None) is not None)
+            self._factory(getattr(value, "default_factory", None))
         elif name in _NAMESPACES:
             self._parts(name, (part for item in vars(value).items() for part in item))
         elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
@@ -122,6 +125,12 @@ class _Encoder:
         else:
             raise _NotPlainError
         self._open.remove(id(value))
+
+    def _factory(self, factory: object) -> None:
+        """Add what makes the missing items of a dictionary; of a function, statements tell more."""
+        if factory is not None and getattr(factory, "__module__", "") != "builtins":
+            raise _NotPlainError
+        self.add(getattr(factory, "__qualname__", None))
 
     def _parts(self, tag: str, parts: Iterable[Any]) -> None:
         parts = list(parts)

@@ -314,6 +314,47 @@ def test_what_a_task_writes_to_counts_by_its_place_and_must_be_as_it_left_it(
     assert flow.deeds == {"fill": 3, "report": 3}
 
 
+FOR_ALL = """
+    wf = Workflow("for all")
+
+    @wf.job()
+    def count(n: int = 2) -> list[int]:
+        return list(range(n))
+
+    @wf.job(array=True)
+    def plot(
+        item: Annotated[int, Result(step="count")],
+        out: Annotated[Path, Param(output=True)] = Path("{here}/plots"),
+    ) -> None:
+        did(f"plot-{item}")
+        out.mkdir(exist_ok=True)
+        (out / f"{item}.png").write_text("x")
+
+    @wf.job(after=["plot"])
+    def index(out: Annotated[Path, Param(output=True)] = Path("{here}/plots")) -> Path:
+        did("index")
+        (out / "index").write_text("x")
+        return out / "index"
+"""
+
+
+def test_a_folder_that_many_write_to_must_be_there(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    flow = flow_file(FOR_ALL)
+    way(flow)
+    way(flow)
+    assert flow.deeds == {"plot-0": 1, "plot-1": 1, "index": 1}
+    way(flow, n=3)
+    assert flow.deeds == {"plot-0": 1, "plot-1": 1, "plot-2": 1, "index": 2}
+    shutil.rmtree(tmp_path / "plots")
+    way(flow, n=3)
+    assert flow.deeds == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 3}
+    (tmp_path / "plots/index").unlink()  # which is returned as well
+    way(flow, n=3)
+    assert flow.deeds == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 4}
+
+
 SHARED = """
     wf = Workflow("shared")
 
@@ -381,6 +422,17 @@ def test_a_task_may_have_a_rule_of_its_own(flow_file: Flows, tmp_path: Path) -> 
     write(tmp_path / "data/a.txt", "2")
     run = flow.run(folder=tmp_path / "data")
     assert (run.result("total"), run.result("each")) == (1, ["2"])
+
+
+def test_what_was_made_anew_is_read_anew_where_being_there_is_enough(
+    flow_file: Flows, way: Way
+) -> None:
+    flow = flow_file(STORE.replace("wf.job()", 'wf.job(files="exists")', 1))
+    assert way(flow, factor=1).result("total") == 22
+    assert way(flow, factor=2).result("total") == 42
+    flow.forget()
+    assert way(flow, factor=2).result("total") == 42
+    assert flow.deeds == {}
 
 
 def test_another_rule_misses_once(flow_file: Flows) -> None:

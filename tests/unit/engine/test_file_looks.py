@@ -58,6 +58,7 @@ def test_what_was_recorded_comes_back(settings: Make, tmp_path: Path) -> None:
         Recorded((one, other)),
         Recorded((one,), (other,), str(tmp_path)),
         Recorded((), (other,)),
+        Recorded((), (), None, (other,)),
     ):
         assert Recorded.parse(recorded.text()) == recorded
     assert Recorded().text() is None

@@ -86,6 +86,8 @@ class Cache:
         mode = mode_of(spec, self._settings)
         if any(state.mode != mode for state in recorded.states):
             return False
+        if not all(map(self._looks.is_still, recorded.shared)):
+            return False
         others = [state for state in recorded.states if not self._is_surely(state)]
         if others:
             self._touched.add(key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reflow.engine.failure_text import failure_text, summary, traceback_text
@@ -16,15 +18,17 @@ from reflow.engine.memory_failures import lacked_memory
 from reflow.engine.recorded import Recorded, places_in
 from reflow.engine.results import ResultRecord
 from reflow.engine.settings import RunSettings
+from reflow.engine.shared_outputs import shared_outputs
 from reflow.engine.source import RunSource, current_source, other_values
 from reflow.engine.usage import peak_memory, reset_peak
 from reflow.engine.wave import InputReader, InputRecord, WaveSpec
 from reflow.engine.witness import States, Witness, note_of
 from reflow.errors import FlowImportError, TaskInterrupted
 from reflow.fingerprint.contents import Contents, OwnMemory
+from reflow.fingerprint.states import State
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.states import FailureCause, TaskState
-from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
+from reflow.model.tasks import FilesMode, ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.scratch import enter as enter_scratch
 from reflow.values.codecs import Codecs
 from reflow.values.seal import may_refer, seal
@@ -90,7 +94,9 @@ class Execution:
         self._witness = Witness(settings, memory)
         self._looks = RunLooks(settings, opening=True, contents=Contents(memory))
         self._mode = mode_of(self._task, settings)
-        self._outputs = self._task.outputs
+        self._shared_outputs = shared_outputs(
+            self._task, tasks.values(), spec.common, settings, codecs
+        )
         self._scratch = str(settings.layout.scratch(spec.task))
         self._shared: list[tuple[str, Any, Any]] = []
         """Name, data and annotation of what is made anew for each element that may change it."""
@@ -159,10 +165,10 @@ class Execution:
         before = Recorded.parse(candidate or None)
         contents = Contents(OwnMemory())  # read here and now, believing nothing
         looks = RunLooks(self.settings, contents=contents)
-        now = Recorded(
-            tuple(map(looks.now, before.value)),
-            tuple(map(looks.now, before.outputs)),
-            before.working_directory,
+        now = replace(
+            before,
+            value=tuple(map(looks.now, before.value)),
+            outputs=tuple(map(looks.now, before.outputs)),
         )
         same = all(a.agrees_with(b) for a, b in zip(now.states, before.states, strict=True))
         if not before.states or not same:
@@ -223,24 +229,33 @@ class Execution:
 
     def _paths(self, returned: Sequence[str], record: InputRecord) -> str | None:
         """What is to be recorded of the files that were returned or written to."""
-        written = self._written(record) if self._outputs else []
-        if not returned and not written:
+        own = self._written(record, self._task.outputs - self._shared_outputs)
+        shared = self._written(record, self._shared_outputs)
+        paths = (*returned, *own, *shared)
+        if not paths:
             return None
         self._looks.forget()
-        here = self.settings.working_directory
-        value, outputs = (
-            tuple(self._looks.state(place, self._mode) for place in places_in(paths, here))
-            for paths in (returned, written)
-        )
-        absolute = all(path.startswith("/") for path in (*returned, *written))
-        return Recorded(value, outputs, None if absolute else str(here)).text()
+        execution = secrets.token_hex(16)
+        absolute = all(path.startswith("/") for path in paths)
+        return Recorded(
+            tuple(state.as_made(execution) for state in self._states(returned, self._mode)),
+            self._states(own, self._mode),
+            None if absolute else str(self.settings.working_directory),
+            self._states(shared, "exists"),
+        ).text()
 
-    def _written(self, record: InputRecord) -> list[str]:
-        """Paths in the arguments that the task writes to."""
+    def _states(self, paths: Sequence[str], mode: FilesMode) -> tuple[State, ...]:
+        places = places_in(paths, self.settings.working_directory)
+        return tuple(self._looks.state(place, mode) for place in places)
+
+    def _written(self, record: InputRecord, arguments: Collection[str]) -> list[str]:
+        """Paths in arguments that the task writes to."""
+        if not arguments:
+            return []
         texts = {**self.spec.common, **dict(zip(self._each, record.texts, strict=True))}
         return [
             path
-            for name in sorted(self._outputs)
+            for name in sorted(arguments)
             if may_refer(texts[name])
             for path in self._codecs.places(loads(texts[name]))
         ]

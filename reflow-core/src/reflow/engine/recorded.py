@@ -23,19 +23,23 @@ class Recorded:
     """Of what the task was told to write to."""
     working_directory: str | None = None
     """Where relative paths among them start; None where there are none."""
+    shared: tuple[State, ...] = ()
+    """Of where other instances write, too: only that it is there."""
 
     @property
     def states(self) -> tuple[State, ...]:
-        """All of them."""
+        """All those that must be as recorded."""
         return self.value + self.outputs
 
     def text(self) -> str | None:
         """JSON text; None where the result has no files."""
-        if not self.states:
+        if not self.states and not self.shared:
             return None
         data: dict[str, Json] = {"value": states_as_json(self.value)}
         if self.outputs:
             data["outputs"] = states_as_json(self.outputs)
+        if self.shared:
+            data["shared"] = states_as_json(self.shared)
         if self.working_directory is not None:
             data["working_directory"] = self.working_directory
         return dumps(data)
@@ -53,6 +57,7 @@ class Recorded:
             states_from_json(data.get("value", [])),
             states_from_json(data.get("outputs", [])),
             None if start is None else str(start),
+            states_from_json(data.get("shared", [])),
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from reflow.errors import StoredValueError
@@ -59,6 +59,8 @@ class State:
     where the look was not to read them."""
     stamp: str = ""
     """Where contents count: a digest that changes, at the least, whenever they have."""
+    made: str = ""
+    """Where being there is enough: which execution of a task returned it; empty elsewhere."""
     reason: str = ""
     """Why the state is not known."""
 
@@ -77,6 +79,10 @@ class State:
         """Whether contents, where they count, are known."""
         return self.content != "" or not self.has_contents
 
+    def as_made(self, execution: str) -> State:
+        """Say which execution returned it, where nothing else tells what it made from before."""
+        return replace(self, made=execution) if self.mode == "exists" else self
+
     def may_agree_with(self, other: State) -> bool:
         """Say whether reading the contents could show that two looks saw the same."""
         return self.has_contents and (
@@ -89,6 +95,8 @@ class State:
         counted: dict[str, Json] = {"place": self.place, "mode": self.mode, "kind": self.kind}
         if self.links:
             counted["links"] = [list(link) for link in self.links]
+        if self.made:
+            counted["made"] = self.made
         return counted | self._measure()
 
     def _measure(self) -> dict[str, Json]:
@@ -190,7 +198,7 @@ def _read(data: Any) -> State:
     state = State(**values)
     assert state.mode in _MODES
     assert state.kind in _KIND_WORDS
-    texts = (state.place, state.digest, state.content, state.stamp, state.reason)
+    texts = (state.place, state.digest, state.content, state.stamp, state.made, state.reason)
     assert set(map(type, texts)) == {str}
     numbers = (state.entries, state.size, state.precision, state.newest or 0)
     assert set(map(type, numbers)) == {int}

@@ -105,7 +105,8 @@ def test_a_long_error_is_whole_in_the_log_and_short_elsewhere(
     print_status(status, errors=True)
     assert len(capsys.readouterr().out) < 50_000
     assert len(run.log_path("work").read_text()) > 3_000_000
-    results = [path for path in (run.run_dir / ".reflow").rglob("*") if path.is_file()]
+    folder = run.run_dir / ".reflow" / run.run_id
+    results = [path for path in folder.rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in results) < 100_000
     assert Path(run.store.url.removeprefix("sqlite://")).stat().st_size < 1_500_000
 

@@ -6,6 +6,7 @@ what they have loaded, by the contents of files and by values that were made at 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -80,8 +81,12 @@ class RunSource:
 
     @classmethod
     def read(cls, layout: RunLayout, name: str) -> RunSource:
-        """Undo `write`. Raises `OSError`."""
-        data = json.loads(read_bytes(layout.source_record(name)))
+        """Undo `write`. Raises `OSError`, for damaged data too."""
+        path = layout.source_record(name)
+        content = read_bytes(path)
+        if digest(content)[:16] != name:
+            raise OSError(errno.EIO, "it is damaged", str(path))
+        data = json.loads(content)
         rows = data["pieces"]
         return cls(
             data["code"],

@@ -128,7 +128,7 @@ def test_what_is_unreadable_equals_not_even_itself() -> None:
         (State("/data/x", "stat", "missing"), file(), "nothing instead of a file"),
         (file(links=(("/data", "v2"),)), file(links=(("/data", "v1"),)), "/data leads to v2 inst"),
         (file(newest=NOON - 10**10), file(), "newest "),
-        (file(newest=NOON + 5), file(newest=NOON), "00.000000005 instead of"),
+        (file(newest=LATE + 1), file(newest=LATE), "40.123456790 instead of"),
         (State("/d", "stat", "unreadable", reason="Permission denied"), file(), "Permission deni"),
     ],
 )

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.engine.start import Wanted
 from reflow.errors import ReflowWarning
+from reflow.workflow import preview
 
 from tests.e2e.support import FlowFile, until
 from tests.faults.mill import Folder, MillExecutor
@@ -74,6 +76,17 @@ def test_a_value_read_at_import_counts(
     with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 2, and was 3"):
         assert run_flow(flow, way).result("each") == [2, 4]
     assert flow.deeds == {"each-1": 2, "each-2": 2}
+
+
+def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) -> None:
+    flow = flow_file(FROM_A_FILE)
+    (tmp_path / "settings.py").write_text("import os\nFACTOR = int(os.environ.get('FACTOR', 2))")
+    flow.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACTOR", "3")
+        with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 3, and was 2 .*'each'"):
+            found = preview(flow.load(), Wanted())
+    assert [(each.name, each.to_run) for each in found.tasks] == [("items", 0), ("each", 2)]
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

@@ -11,6 +11,7 @@ from reflow.engine.arguments import TaskArguments
 from reflow.engine.cache import Cache
 from reflow.engine.execute import annotation_of
 from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.last_values import tell_of_other_values
 from reflow.engine.looks import RunLooks
 from reflow.engine.names import token
 from reflow.engine.plan import make_plan
@@ -128,6 +129,7 @@ def make_preview(
     image = RunImage(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
     source = take_source(graph, settings)
+    tell_of_other_values(store, settings, source)
     tasks = {
         spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
         for spec in graph.tasks.values()

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,16 +17,15 @@ from reflow.engine.execute import plugin_codecs
 from reflow.engine.files import server_time
 from reflow.engine.flowref import FlowRef, Workflow, is_loading
 from reflow.engine.inputs import look_at_parameters
+from reflow.engine.last_values import tell_of_other_values
 from reflow.engine.layout import RunLayout
 from reflow.engine.settings import RunSettings
 from reflow.engine.source import (
     RunSource,
-    current_source,
     put_source,
     take_source,
-    values_that_differ,
 )
-from reflow.errors import ParameterError, ReflowError, ReflowWarning, UsageError
+from reflow.errors import ParameterError, ReflowError, UsageError
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.lineage import VARIABLE, place_of
@@ -149,7 +147,7 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
         source = source or take_source(graph, settings)
         _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):
-            _tell_of_other_values(store, settings, source)
+            tell_of_other_values(store, settings, source)
             return settings
         shutil.rmtree(settings.layout.root, ignore_errors=True)
     raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
@@ -177,25 +175,6 @@ def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
 def _absolute(path: Path) -> Path:
     # Not resolved: the path as the person knows it is the one that results are bound to.
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
-
-
-def _tell_of_other_values(store: Store, settings: RunSettings, source: RunSource) -> None:
-    """Warn where results are not reused only because a value differs from the last run's."""
-    if settings.force:
-        return
-    records = store.list_runs(graph_name=settings.workflow, limit=2)
-    last = [record for record in records if record.run_id != settings.run_id][:1]
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        for record in last:
-            layout = RunLayout(record.run_dir, record.run_id)
-            before = RunSource.read(layout, current_source(layout))
-            for text, tasks in values_that_differ(source, before).items():
-                names = ", ".join(map(repr, tasks))
-                warnings.warn(
-                    f"{text} in {record.run_id}: so {names} cannot use its results",
-                    ReflowWarning,
-                    stacklevel=2,
-                )
 
 
 def _make_folder(settings: RunSettings, source: RunSource) -> None:

@@ -355,6 +355,48 @@ def test_a_folder_that_many_write_to_must_be_there(
     assert flow.deeds == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 4}
 
 
+ONE_INSIDE_ANOTHER = """
+    wf = Workflow("one inside another")
+
+    @wf.job()
+    def where() -> Path:
+        return Path("{here}/out")
+
+    @wf.job()
+    def table(
+        out: Annotated[Path, Result(step="where", output=True)],
+        tables: Annotated[Path, Param(output=True)] = Path("{here}/results"),
+    ) -> int:
+        did("table")
+        for folder in (out, tables):
+            folder.mkdir(exist_ok=True)
+            (folder / "table").write_text("x")
+        return 1
+
+    @wf.job()
+    def plot(
+        number: Annotated[int, Result(step="table")],
+        out: Annotated[Path, Result(step="where", output=True)],
+        plots: Annotated[Path, Param(output=True)] = Path("{here}/results/plots"),
+    ) -> None:
+        did("plot")
+        plots.mkdir(exist_ok=True)
+        for folder in (out, plots):
+            (folder / "plot").write_text("x")
+"""
+
+
+def test_tasks_that_write_into_each_others_folders_do_not_run_each_other_again(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(ONE_INSIDE_ANOTHER)
+    flow.run()
+    flow.forget()
+    flow.run()  # `where` returned a folder that was not there yet
+    flow.run()
+    assert flow.deeds == {}
+
+
 SHARED = """
     wf = Workflow("shared")
 

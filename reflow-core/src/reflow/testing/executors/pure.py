@@ -152,7 +152,7 @@ class PureConformance(ExecutorKit):
     def submission(self, batch: BatchExecutor, request: JobRequest) -> str:
         """The submit command, and below it the script."""
         script = self.rendered(batch, request)
-        command = batch.submit_command(script, request, None)
+        command = batch.submit_command(script, batch.filled(request), None)
         return f"{shlex.join(command.argv)}\n{script.read_text()}"
 
     def rendered(self, batch: BatchExecutor, request: JobRequest) -> Path:

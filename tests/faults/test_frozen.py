@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import sysconfig
@@ -42,10 +41,6 @@ MAPPINGS = {
     """
     for method in ("spawn", "forkserver", "fork")
 }
-MAPPINGS["joblib"] = """
-        import joblib
-        return joblib.Parallel(n_jobs=2)(joblib.delayed(word)(x) for x in (1, 2))
-"""
 
 
 def flow_with(flow_file: Flows, mapping: str) -> FlowFile:
@@ -60,8 +55,6 @@ def flow_with(flow_file: Flows, mapping: str) -> FlowFile:
 def test_processes_that_a_task_starts_find_the_copy_and_the_main_module(
     flow_file: Flows, how: str
 ) -> None:
-    if how == "joblib" and importlib.util.find_spec("joblib") is None:
-        pytest.skip("needs joblib")
     flow = flow_with(flow_file, MAPPINGS[how])
     subprocess.run([sys.executable, str(flow.path)], cwd=flow.folder, check=True, timeout=60)
     until(lambda: flow.deeds["begun"])

@@ -207,6 +207,17 @@ def hand_on_main(script: str | None) -> None:
         os.environ[SCRIPT_VARIABLE] = script
 
 
+def become_main(namespace: dict[str, Any]) -> None:
+    """Use the copy, and run the script, of the worker that has started this process."""
+    archive, script = os.environ.get(ARCHIVE_VARIABLE), os.environ.get(SCRIPT_VARIABLE)
+    if archive:
+        use_copy(Path(archive))
+    loader = script_loader(namespace["__name__"], Path(script)) if script else None
+    if loader is not None:
+        namespace["__file__"] = script
+        exec(loader.get_code(loader.name), namespace)  # type: ignore[arg-type]  # noqa: S102
+
+
 def _folders_of(file: str) -> Iterator[str]:
     folder = os.path.dirname(file)  # noqa: PTH120
     while folder not in ("", os.sep):

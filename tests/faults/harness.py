@@ -279,8 +279,8 @@ def local(case: Case) -> bool:
         case.submit("local")
 
     assert case.in_fork(submit) == 0
-    (settings_file,) = (case.run_dir / ".reflow").iterdir()
-    settings = read_settings(case.run_dir, settings_file.name)
+    (settings_file,) = (case.run_dir / ".reflow").glob("*/run.json")
+    settings = read_settings(case.run_dir, settings_file.parent.name)
 
     def be_supervisor() -> None:
         supervise.main([str(settings.run_dir), settings.run_id])

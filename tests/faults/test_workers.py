@@ -339,3 +339,28 @@ def test_a_function_may_kill_the_process_that_started_its_worker(
     assert run.result("second") == 2
     # The worker outlived its supervisor, and the next one waited for it.
     assert flow.deeds == {"first": 1, "second": 1}
+
+
+POOLS = """
+    import multiprocessing
+
+    wf = Workflow("pools")
+
+    def square(x: int) -> int:
+        return x * x
+
+    @wf.job()
+    def squares() -> list[int]:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            return pool.map(square, range(4))
+"""
+
+
+@pytest.mark.parametrize("way", ["pool", "background"])
+def test_a_process_that_a_task_forked_ends_without_a_word_when_it_is_told_to(
+    flow_file: Flows, way: str
+) -> None:
+    run = flow_file(POOLS).run(way)
+    assert run.result("squares") == [0, 1, 4, 9]
+    with contextlib.suppress(KeyError):
+        assert run.log_path("squares").read_text() == ""

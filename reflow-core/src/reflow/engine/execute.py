@@ -335,9 +335,14 @@ def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
 
     `meant` is asked when one comes, and can say that it is too late for what it was sent for.
     """
+    process = os.getpid()
 
     def interrupt(number: int, frame: object) -> None:
-        if meant():
+        if os.getpid() != process:
+            # A fork of the task's, such as a pool's worker, which its parent ends by a signal.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif meant():
             name = signal.Signals(number).name
             raise TaskInterrupted(f"the job was sent {name}", number)
 

@@ -342,23 +342,6 @@ def test_a_submission_that_slurm_puts_off_is_tried_again(
     assert flow.deeds == {"a": 1, "b": 1}
 
 
-def test_a_last_worker_that_cannot_dispatch_ends_the_run_before_its_own_job_is_cancelled(
-    slurm: FakeScheduler, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REFLOW_DISPATCH_FOLLOW_UP", "false")
-    flow = flow_file("import only_here\n" + STAGES.replace('return ["a", "b"]', "return []"))
-    helper = flow.folder / "only_here.py"
-    helper.write_text("VALUE = 1\n")
-    executor = SlurmExecutor(setup=(f"rm -f '{helper}'",))
-
-    run = flow.load().submit(run_dir="run", executor=executor)
-    until(lambda: run.state.final)
-
-    assert run.state is RunState.FAILED
-    assert "only_here" in run.store.run(run.run_id).message
-    slurm.wait_until_idle()
-
-
 @pytest.mark.parametrize(
     ("memory", "watchdog", "dispatches"),
     [("100M", "true", False), ("1G", "true", True), ("100M", "false", True)],

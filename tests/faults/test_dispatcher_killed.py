@@ -98,7 +98,7 @@ def test_a_dispatch_job_may_die_at_any_step_and_nobody_needs_to_look(
     folder: Path, part: int
 ) -> None:
     cases = kill_at_each_step("batch-jobs", folder, part, 5)
-    assert len(cases) > 10
+    assert len(cases) >= 10
     for case in cases:
         assert_complete(case)
         assert case["heals"] == 0, case

@@ -43,7 +43,10 @@ SLOW = """
 """
 
 
-def start(flow: FlowFile, workers: int) -> subprocess.Popen[bytes]:
+def start(
+    flow: FlowFile, workers: int, hangup: signal.Handlers = signal.SIG_DFL
+) -> subprocess.Popen[bytes]:
+    """Run a flow as from a terminal, or as by `nohup`, however the tests themselves were begun."""
     with (flow.folder / "said").open("w") as said:
         return subprocess.Popen(
             [sys.executable, str(flow.path), str(workers)],
@@ -51,6 +54,7 @@ def start(flow: FlowFile, workers: int) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=said,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),
         )
 
 
@@ -319,11 +323,7 @@ def test_a_run_that_was_begun_to_outlive_the_terminal_does(
     flow_file: Flows, tmp_path: Path
 ) -> None:
     flow = flow_file(TOLD)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = start(flow, 1)
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process = start(flow, 1, hangup=signal.SIG_IGN)
     until(lambda: flow.deeds["begun-0"])
     process.send_signal(signal.SIGHUP)
     (tmp_path / "go").touch()

@@ -362,7 +362,7 @@ def test_calls_of_the_scheduler_do_not_depend_on_the_number_of_elements(newcomer
 
     few, many = map(calls, records)
     submit, cancel = newcomer.cluster.submit, newcomer.cluster.cancel
-    assert few[submit] == many[submit] == 4 + 1
+    assert few[submit] == many[submit] == 4 + 3
     assert few[cancel] == many[cancel] == 1
     assert sum(many.values()) <= 25
     assert many == few

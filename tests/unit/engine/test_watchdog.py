@@ -68,7 +68,7 @@ class World:
         world: object = self
         watchdog = Watchdog(image, self._settings, world, lambda: image.commit(lease))  # type: ignore[arg-type]
         watchdog.arm()
-        watchdog.arm_farther(most)
+        watchdog.arm_farther(lambda: most)
         assert self._store.release(lease)
 
     def start_next(self) -> str:

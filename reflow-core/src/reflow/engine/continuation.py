@@ -94,9 +94,15 @@ class Watchdog:
         farthest = 2 * within if within else self._longest
         self._keep(_Distance(timedelta(0), farthest, new=pause))
 
-    def arm_farther(self, most: int) -> None:
-        """Submit those that lie further ahead, where no more than `most` are wanted in all."""
-        for distance in self._farther[: most - 1]:
+    def arm_farther(self, most: Callable[[], int]) -> None:
+        """Submit those that lie further ahead, unless they are there.
+
+        `most` tells how many are wanted in all. It is called only if one is not there, since the
+        scheduler is asked for its limits.
+        """
+        if not self._wanted or all(map(self._is_there, self._farther)):
+            return
+        for distance in self._farther[: most() - 1]:
             if not self._keep(distance):
                 return
 
@@ -157,11 +163,14 @@ class Watchdog:
         """See that a watchdog is there at some distance; False where it cannot be submitted."""
         if not self._wanted:
             return False
+        if self._is_there(distance):
+            return True
+        return self._submit(datetime.now(UTC) + distance.new, distance.new)
+
+    def _is_there(self, distance: _Distance) -> bool:
         now = datetime.now(UTC)
         nearest, farthest = now + distance.nearest, now + distance.farthest
-        if any(item.begins_at and nearest < item.begins_at <= farthest for item in self._ahead):
-            return True
-        return self._submit(now + distance.new, distance.new)
+        return any(item.begins_at and nearest < item.begins_at <= farthest for item in self._ahead)
 
     def _submit(self, begins_at: datetime, pause: timedelta) -> bool:
         number = self._image.number

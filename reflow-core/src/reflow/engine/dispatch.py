@@ -173,7 +173,7 @@ class Dispatcher:
             self._watchdog.make_room()
             self._cancellations.try_now()
         elif not self.deferred:
-            self._watchdog.arm_farther(self._submitter.most_watchdogs)
+            self._watchdog.arm_farther(lambda: self._submitter.most_watchdogs)
 
     def commit(self) -> None:
         """Write all changes in one transaction. Raises `LeaseLostError`."""

@@ -47,6 +47,11 @@ def folder(home: Path) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+LONGEST = 230
+"""Seconds for all runs of one test; where the watchdog alone carries them, each waits for two."""
+pytestmark = pytest.mark.timeout(LONGEST + 10)
+
+
 def kill_at_each_step(
     kind: str, folder: Path, first: int, stride: int, config: str = ALL_LEGS
 ) -> list[dict[str, Any]]:
@@ -59,7 +64,7 @@ def kill_at_each_step(
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=115,
+        timeout=LONGEST,
     )
     found = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [case["killed"] for case in found] == [True] * (len(found) - 1) + [False]

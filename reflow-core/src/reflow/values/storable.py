@@ -18,7 +18,7 @@ from reflow.values.classes import is_named_tuple
 from reflow.values.contract import Codec
 from reflow.values.instead import of_annotation
 from reflow.values.promises import ABSTRACT
-from reflow.values.registry import Registry
+from reflow.values.registry import BUILTIN, Registry
 from reflow.values.scalars import is_numpy_scalar
 from reflow.values.unstorable import type_name
 from reflow.wiring.types import NoneType, is_union, show
@@ -90,8 +90,10 @@ class _Search:
             yield from self._each(arguments, field)
         elif _has_fields(kind):
             yield from self._fields(kind, arguments, field)
-        elif self._registry.for_type(kind) is not None:
-            yield from self._each(arguments, field)
+        elif (codec := self._registry.for_type(kind)) is not None:
+            # What a plugin's class is made of is its codec's affair, such as an array's dtype.
+            if codec.name in BUILTIN:
+                yield from self._each(arguments, field)
         elif not self._is_base(kind):
             yield Unstorable(kind, field)
 

@@ -84,6 +84,7 @@ def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) 
     flow.run()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACTOR", "3")
+        patch.setenv("REFLOW_EXECUTOR", "local")
         with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 3, and was 2 .*'each'"):
             found = preview(flow.load(), Wanted())
     assert [(each.name, each.to_run) for each in found.tasks] == [("items", 0), ("each", 2)]

@@ -83,7 +83,10 @@ def test_results_of_older_runs_are_used_where_the_newest_has_too_few(
     assert set(both[3:]) == set(older[:2])
 
 
-def test_a_preview_foresees_which_are_left_to_run(flow_file: Flows) -> None:
+def test_a_preview_foresees_which_are_left_to_run(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_EXECUTOR", "local")
     flow = flow_file(
         BOOTSTRAP.replace(
             'did("sample")',

@@ -26,7 +26,9 @@ ALL_LEGS = """
 watchdog_minutes = 0.01
 grace_seconds = 1
 lease_seconds = 2
+outage_hours = 0.004
 """
+"""With the longest outage of some seconds, the farther watchdogs come in time for a test, too."""
 
 
 def one_leg(name: str) -> str:

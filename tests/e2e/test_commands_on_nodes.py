@@ -40,17 +40,23 @@ def cluster(
         yield fake
 
 
-def without_commands(cluster: FakeScheduler) -> Executor:
-    """The executor of a cluster whose jobs do not find its commands."""
-    return registry().make_executor(cluster.name, {"setup": ["export PATH=/usr/bin:/bin"]})
+@pytest.fixture
+def executor(cluster: FakeScheduler, tmp_path: Path) -> Executor:
+    """The executor of a cluster whose jobs do not find its commands, nor a real scheduler's."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    for command in Path("/usr/bin").iterdir():
+        if not (cluster.bin / command.name).exists():
+            (folder / command.name).symlink_to(command)
+    return registry().make_executor(cluster.name, {"setup": [f"export PATH={folder}"]})
 
 
 def test_commands_that_only_the_submitters_path_leads_to_are_found_by_jobs(
-    cluster: FakeScheduler, flow_file: MakeFlow
+    cluster: FakeScheduler, executor: Executor, flow_file: MakeFlow
 ) -> None:
     flow = flow_file(STAGES)
 
-    run = flow.load().submit(run_dir="run", executor=without_commands(cluster))
+    run = flow.load().submit(run_dir="run", executor=executor)
 
     until(lambda: run.state.final)
     assert run.state is RunState.SUCCESS
@@ -58,13 +64,13 @@ def test_commands_that_only_the_submitters_path_leads_to_are_found_by_jobs(
 
 
 def test_status_says_that_dispatch_jobs_do_not_find_the_commands(
-    cluster: FakeScheduler, flow_file: MakeFlow
+    cluster: FakeScheduler, executor: Executor, flow_file: MakeFlow
 ) -> None:
     if cluster.name == "sge":
         pytest.skip("execd tells jobs where its commands are")
     flow = flow_file(STAGES)
     cluster.pause()
-    run = flow.load().submit(run_dir="run", executor=without_commands(cluster))
+    run = flow.load().submit(run_dir="run", executor=executor)
     settings = read_settings(run.run_dir, run.run_id)
     replace(settings, command_path="").write()
 

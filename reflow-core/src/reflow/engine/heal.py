@@ -16,7 +16,7 @@ from reflow.engine.settings import RunSettings
 from reflow.engine.supervise import start_supervisor
 from reflow.errors import ForeignRunError, NotFoundError, ReflowError
 from reflow.model.jobs import JobHandle
-from reflow.model.records import Lease, RunRecord
+from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
 from reflow.plugins import registry
 from reflow.stores.contract import Store
@@ -50,14 +50,15 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
 
 def _finish(store: Store, record: RunRecord) -> list[str]:
     """Go on cancelling jobs that a run has left at its end; tells why some are left."""
-    here = record.executor in FOREGROUND_EXECUTORS
-    if here or not to_be_cancelled(store, record.run_id):
+    left = [] if record.executor in FOREGROUND_EXECUTORS else to_be_cancelled(store, record.run_id)
+    if not left:
         return []
     settings = own_settings(record)
     lease = take(store, record.run_id)
     if lease is None:
-        # It may end before it is done: its own job may be one of them.
-        return [LEFT.format("a dispatcher is at it")]
+        # Dispatch jobs do no harm, and are left for a moment at every run's end.
+        of_elements = any(each.kind is SubmissionKind.WAVE for each in left)
+        return [LEFT.format("a dispatcher is at it")] if of_elements else []
     with working_under(store, lease), closing(executor_of(settings)) as executor:
         trouble = finish_cancelling(store, settings, lease, executor)
         let_go(store, lease)

@@ -24,8 +24,8 @@ def machine(tmp_path: Path) -> Path:
         (path / tool).symlink_to(found)
     for name in ("demo", "test", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
-    (tmp_path / "tools").mkdir()
-    shutil.copy(REPOSITORY / "tools" / "venv", tmp_path / "tools" / "venv")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(REPOSITORY / "scripts" / "venv", tmp_path / "scripts" / "venv")
     return path
 
 

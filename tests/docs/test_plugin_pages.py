@@ -13,8 +13,8 @@ import textwrap
 import pytest
 from reflow import hookspecs, plugin_api
 
+from scripts import support_table
 from tests.docs.pages import REPOSITORY, blocks
-from tools import support_table
 
 PLUGIN_PAGES = REPOSITORY / "docs" / "plugins"
 HOOKS = {
@@ -78,11 +78,11 @@ def test_the_reference_tells_the_version_of_the_interface() -> None:
 
 def test_the_table_of_what_each_scheduler_supports_is_that_of_the_code() -> None:
     # Elsewhere, since plugins that another test has loaded might be in the way here.
-    code = "from tools.support_table import page; print(page(), end='')"
+    code = "from scripts.support_table import page; print(page(), end='')"
     made = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
-    assert support_table.PAGE.read_text() == made.stdout, "run tools/support_table.py"
+    assert support_table.PAGE.read_text() == made.stdout, "run scripts/support_table.py"
 
 
 @pytest.mark.parametrize("page", ["write-an-executor", "write-a-store", "write-a-type-rule"])

@@ -34,7 +34,7 @@ def run_suite(folder: Path, text: str) -> tuple[int, str]:
     command = [str(ROOT / ".ci" / "suite"), "mine", sys.executable, "-m", "pytest", "test_it.py"]
     options = ["-c", os.devnull, "--rootdir", str(folder)]
     suite = subprocess.run([*command, *options], cwd=folder, env=environment, check=False)
-    totals = [sys.executable, str(ROOT / "tools" / "totals.py"), str(folder / "reports")]
+    totals = [sys.executable, str(ROOT / "scripts" / "totals.py"), str(folder / "reports")]
     return suite.returncode, subprocess.run(totals, capture_output=True, text=True).stdout
 
 

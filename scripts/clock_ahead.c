@@ -1,4 +1,4 @@
-/* Sets a command's clock ahead, and that of every file it looks at: preloaded by tools/clock_ahead.
+/* Sets a command's clock ahead, and that of every file it looks at: preloaded by scripts/clock_ahead.
  *
  * Only the time of day moves. What measures durations (CLOCK_MONOTONIC) stays as it is: libfaketime
  * 0.9.10 moves both or fails in clock_nanosleep, and Python's sleeps and waits end at once or never.

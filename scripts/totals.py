@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sum up the test suites of a CI run: one line each, and one over all of them.
 
-Usage: tools/totals.py FOLDER
+Usage: scripts/totals.py FOLDER
 
 The folder holds what `pytest --junitxml` wrote: `SUITE.1.xml`, and `SUITE.2.xml` where tests of the
 suite that had failed were run once more. Exits with 1 where any test failed or none passed.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import totals
+from scripts import totals
 
 PASSED = ""
 FAILED = '<failure message="assert 1 == 2">x</failure>'

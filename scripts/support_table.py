@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "schedulers" / "support.md"
 
 HEAD = (
     "# What each scheduler supports\n\n"
-    "This page is made from the code: `tools/support_table.py` writes it, and a test fails when "
+    "This page is made from the code: `scripts/support_table.py` writes it, and a test fails when "
     "it is not as the backends declare themselves. Each scheduler's own page says more.\n\n"
 )
 LEGEND = (

@@ -20,7 +20,7 @@ VARYING = (
     # The day of a begin time is the day of the test; the space before the clock's time may be lost.
     (re.compile(r"\w{3} \w{3} +\d+ ?(23:59:00)( \d{4})?"), r"DAY \1"),
     (re.compile(r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d( \d{4})?"), "MOMENT"),
-    (re.compile(r"\w{3} \d\d \d\d:\d\d"), "MOMENT"),
+    (re.compile(r"\w{3} [ \d]\d \d\d:\d\d"), "MOMENT"),
     (re.compile(rf"\b({getpass.getuser()}|hpcuser)\b"), "USER"),
     # What a running job uses is known once it was polled.
     (re.compile(r"MOMENT: Resource usage collected\.\n?(?:.|\n)*?\n\n"), "\n"),

@@ -17,8 +17,8 @@ from reflow.testing.fakes.pbs.writers import dsv
 from tests.conformance.scenes import Player, load_text, playing
 
 VARYING = (
-    (re.compile(r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d \d{4}"), "MOMENT"),
-    (re.compile(r"\w{3} \w{3} \d\d at \d\d:\d\d"), "MOMENT"),
+    (re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}"), "MOMENT"),
+    (re.compile(r"\w{3} \w{3} [ \d]\d at \d\d:\d\d"), "MOMENT"),
     (re.compile(r"timestamp\":\s*\d+"), 'timestamp": 0'),
     (re.compile(rf"\b({getpass.getuser()}|hpcuser)\b"), "USER"),
     # How much a job has used, and when that is first known, is a matter of polling.

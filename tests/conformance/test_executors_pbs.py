@@ -1,4 +1,4 @@
-"""The executor for PBS on PBS Pro, through the kit that authors of executors are given."""
+"""The executor for PBS on OpenPBS, through the kit that authors of executors are given."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reflow.testing.executors import ExecutorConformance
 from reflow_pbs.executor import PBSExecutor
 
 STATES = {
-    # "Job States" of qstat(1B); C is Torque's
+    # "Job States" of qstat(1B)
     **dict.fromkeys("BER", JobState.RUNNING),
     **dict.fromkeys("HQTW", JobState.QUEUED),
     **dict.fromkeys("SU", JobState.SUSPENDED),
-    **dict.fromkeys("FXC", JobState.COMPLETED),
+    **dict.fromkeys("FX", JobState.COMPLETED),
     "M": JobState.UNKNOWN,
 }
 COMPLAINTS = {

@@ -26,7 +26,6 @@ SUBMIT: dict[str, list[str]] = {
     "pbs": ["qsub", "job.sh"],
     "sge": ["qsub", "-terse", "-cwd", "-r", "y", "job.sh"],
     "slurm": ["sbatch", "--parsable", "--requeue", "--output=out.txt", "job.sh"],
-    "torque": ["qsub", "job.sh"],
 }
 QUERY = {
     "flux": "flux",
@@ -34,7 +33,6 @@ QUERY = {
     "pbs": "qstat",
     "sge": "qstat",
     "slurm": "squeue",
-    "torque": "qstat",
 }
 
 
@@ -202,7 +200,7 @@ def test_a_job_that_vanishes_is_as_if_it_had_never_been(site: Site) -> None:
         pass
 
 
-@pytest.mark.parametrize("name", ["lsf", "pbs", "sge", "slurm", "torque"])
+@pytest.mark.parametrize("name", ["lsf", "pbs", "sge", "slurm"])
 def test_a_job_that_is_put_back_runs_again(name: str, tmp_path: Path) -> None:
     with FakeScheduler(name, tmp_path, **TAKES_ANYBODY.get(name, {})) as fake:
         site = Site(fake, tmp_path)

@@ -155,15 +155,14 @@ def test_a_watchdog_that_begins_early_by_our_clock_has_a_successor(
     assert run.state is RunState.SUCCESS
 
 
-@pytest.mark.parametrize("kind", ["pbs", "torque"])
 def test_an_element_that_is_started_again_under_its_id_runs_again(
-    kind: str, flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
     flow = flow_file(WAITING)
     folder = tmp_path / "fake"
     folder.mkdir()
-    with FakeScheduler(kind, folder) as fake:
+    with FakeScheduler("pbs", folder) as fake:
         fake.activate()
         run = flow.load().submit(run_dir="run", executor="pbs")
         until(lambda: flow.deeds["a"])

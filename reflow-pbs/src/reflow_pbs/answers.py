@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from reflow.plugin_api import FailureCause, JobHandle, JobState, JobStatus, contiguous
 
 from reflow_pbs.ids import JobId, job_id
-from reflow_pbs.states import DELETED, HELD, NEVER_RUNS, SIGNALLED, STATES
+from reflow_pbs.states import CAUSES, DELETED, HELD, NEVER_RUNS, SIGNALLED, STATES
 
 _TEXT = re.compile(r"^ {4}([\w.]+) = (.*)$", re.MULTILINE)
 _WRAPPED = re.compile(r"\n\t")
@@ -63,9 +63,7 @@ def _plain(record: str) -> tuple[str, dict[str, str]]:
     return name.strip(), attributes(rest)
 
 
-def statuses(
-    found: Sequence[Row], handles: Sequence[JobHandle], causes: Mapping[int, FailureCause]
-) -> Iterator[JobStatus]:
+def statuses(found: Sequence[Row], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
     """What an answer says of the jobs asked about.
 
     An array's own state tells how its elements wait, and never how they ended: its exit status
@@ -79,9 +77,7 @@ def statuses(
             by_number.setdefault(asked.number, []).append((handle, asked))
     for row in found:
         for handle, asked in by_number.get(row.id.number, ()):
-            status = replace(
-                _status(row, arrays.get(row.id.number), causes), native_id=handle.native_id
-            )
+            status = replace(_status(row, arrays.get(row.id.number)), native_id=handle.native_id)
             if asked == row.id:
                 if row.id.index != "" or status.state is JobState.QUEUED:
                     yield status
@@ -114,7 +110,7 @@ def _never_begun(array: Row, handle: JobHandle, found: Sequence[Row]) -> Iterato
         )
 
 
-def _status(row: Row, array: Row | None, causes: Mapping[int, FailureCause]) -> JobStatus:
+def _status(row: Row, array: Row | None) -> JobStatus:
     native = STATES.look_up(row.state)
     comment = row.fields.get("comment", "")
     status = JobStatus(
@@ -127,22 +123,17 @@ def _status(row: Row, array: Row | None, causes: Mapping[int, FailureCause]) -> 
             reason = f"held, Hold_Types = {row.fields.get('Hold_Types', '?')}"
         return replace(status, reason=reason, impossible=NEVER_RUNS.search(reason) is not None)
     if native.state is JobState.COMPLETED:
-        return _ended(status, row.fields, comment, causes)
+        return _ended(status, row.fields, comment)
     return status
 
 
-def _ended(
-    status: JobStatus,
-    fields: Mapping[str, str],
-    comment: str,
-    causes: Mapping[int, FailureCause],
-) -> JobStatus:
+def _ended(status: JobStatus, fields: Mapping[str, str], comment: str) -> JobStatus:
     """How a job ended, which its state does not tell."""
     if fields.get("substate") == str(DELETED):
         # An element that was deleted while it waited has a made-up exit status.
         return replace(status, state=JobState.CANCELLED, reason=comment or "deleted")
     status = replace(status, state=JobState.FAILED, reason=comment)
-    text = fields.get("Exit_status", fields.get("exit_status", ""))
+    text = fields.get("Exit_status", "")
     if not text.lstrip("-").isdigit():
         return replace(
             status,
@@ -153,7 +144,7 @@ def _ended(
     if code == 0:
         return replace(status, state=JobState.COMPLETED, reason="")
     if code < 0:
-        return replace(status, cause=causes.get(code, FailureCause.NODE))
+        return replace(status, cause=CAUSES.get(code, FailureCause.NODE))
     if code > SIGNALLED:
         return replace(status, cause=FailureCause.SIGNAL, signal=code - SIGNALLED)
     if code in _BARE_SHELL_SIGNALS:
@@ -169,17 +160,6 @@ def _ended(
 def _host(text: str) -> str:
     """`node01/4*2+node02/0` to the first host."""
     return re.split(r"[/+]", text, maxsplit=1)[0]
-
-
-def arrays_named(text: str, name: str) -> list[str]:
-    """The ids of arrays of that name, whose elements Torque calls `NAME-3`."""
-    elements = re.findall(r"^Job Id: (\d+)\[(\d+)\](\S*)\n    Job_Name = (.*)$", text, re.MULTILINE)
-    ids = [
-        f"{number}[]{server}"
-        for number, index, server, called in elements
-        if called == f"{name}-{index}"
-    ]
-    return list(dict.fromkeys(ids))
 
 
 def attributes(text: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What PBS's complaints mean: those of qsub, and those about jobs that are gone.
 
-The texts are those of PBS Pro's table of messages, and of Torque's where they differ.
+The texts are those of the table of messages that OpenPBS and PBS Professional share.
 """
 
 from __future__ import annotations
@@ -23,19 +23,18 @@ SERVER_AWAY = re.compile(
 NO_HISTORY = "not configured to maintain job history"
 _GONE = re.compile(
     r"Unknown Job Id|Job has finished|invalid for finished array subjob|Invalid request for state"
-    r"|Request invalid for state of job|Unknown Job Id Error|Unknown Array I[Dd]"
-    r"|[Nn]onexistent job id"
+    r"|Request invalid for state of job"
 )
 """Complaints about jobs that are over, or that the server knows nothing of."""
 
-_OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b|current user's jobs")
+_OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b")
 """In what is said where a user has reached a limit, and not a group, a project or everybody."""
 
 _LIMIT = (
     r"would exceed (?:queue \S+'s|complex's|(?:per-\w+ )?limit on resource|\w+ \S+'s limit on)"
-    r"|Maximum number of jobs .*already in|exceeds? .*limit on number of jobs"
+    r"|Maximum number of jobs .*already in"
 )
-_TOO_LARGE = r"exceeds server or queue size limit|Requested array size too large"
+_TOO_LARGE = r"exceeds server or queue size limit"
 """Fewer elements at once may be taken: the limit of a task's own queue is not known beforehand."""
 _WORSE_FOR_NOW = (
     r"Queue is not enabled|Server shutting down|Server busy|Failed to save job|System error:"

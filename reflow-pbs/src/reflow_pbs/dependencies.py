@@ -32,8 +32,8 @@ class _Before(JobHandle):
     """A job that waits to be let go by the end of the one that is submitted."""
 
 
-def pro_words(request: JobRequest, after: JobHandle) -> tuple[str, ...]:
-    """What PBS Pro's qsub is given so that one job waits for another."""
+def dependency_options(request: JobRequest, after: JobHandle) -> tuple[str, ...]:
+    """Write qsub's options by which one job waits for another."""
     if after is _ONE_MORE:
         return ("-W", f"depend={after.native_id}")
     if not isinstance(after, _Before):
@@ -41,12 +41,6 @@ def pro_words(request: JobRequest, after: JobHandle) -> tuple[str, ...]:
     # An array of one: a plain job deleted before it starts lets nobody go.
     array = () if request.size is not None else ("-J", "0-1:2")
     return (*array, "-W", f"depend=beforeany:{after.native_id}")
-
-
-def torque_words(_request: JobRequest, after: JobHandle) -> tuple[str, ...]:
-    """What Torque's qsub is given so that one job waits for another."""
-    kind = "afteranyarray" if "[]" in after.native_id else "afterany"
-    return ("-W", f"depend={kind}:{after.native_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ RESERVED = {
     "o": "logs are in the run directory",
     "R": "logs are in the run directory",
     "S": "set `shell` under [executor.pbs]",
-    "t": "it follows from the number of elements; see array_parallelism= for its limit",
     "V": "set `export_environment` under [executor.pbs]",
     "X": "reflow's jobs are not interactive",
     "z": "it reads the answer",
@@ -62,7 +61,7 @@ def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return words
 
 
-def left_over(wishes: Iterable[str], given: Mapping[str, Any]) -> list[str]:
+def left_over(ours: Iterable[str], given: Mapping[str, Any]) -> list[str]:
     """What of our values for `-l` stands beside a task's own.
 
     Whoever asks for nodes in one way gets none of the others: PBS refuses a mixture.
@@ -70,11 +69,11 @@ def left_over(wishes: Iterable[str], given: Mapping[str, Any]) -> list[str]:
     asked = resource_names(given.get("l"))
     if asked & _NODES:
         asked |= {*_NODES, "place"}
-    return [wish for wish in wishes if wish.partition("=")[0] not in asked]
+    return [value for value in ours if value.partition("=")[0] not in asked]
 
 
-def pro_wishes(resources: Resources, gpu_resource: str, place: str) -> Iterator[str]:
-    """Values of `-l` for PBS Pro and OpenPBS: one chunk for each node."""
+def resource_requests(resources: Resources, gpu_resource: str, place: str) -> Iterator[str]:
+    """Write the values of `-l`: one chunk for each node."""
     chunk = [str(resources.nodes), f"ncpus={resources.cpus}"]
     if resources.mem is not None:
         chunk.append(f"mem={in_units(resources.mem, 1024**2)}mb")
@@ -83,16 +82,6 @@ def pro_wishes(resources: Resources, gpu_resource: str, place: str) -> Iterator[
     yield f"select={':'.join(chunk)}"
     if place or resources.nodes > 1:
         yield f"place={place or 'scatter'}"
-    if resources.time is not None:
-        yield f"walltime={clock(resources.time)}"
-
-
-def torque_wishes(resources: Resources) -> Iterator[str]:
-    """Values of `-l` for Torque, whose `mem` is that of all nodes together."""
-    gpus = f":gpus={resources.gpus}" if resources.gpus else ""
-    yield f"nodes={resources.nodes}:ppn={resources.cpus}{gpus}"
-    if resources.mem is not None:
-        yield f"mem={in_units(resources.mem * resources.nodes, 1024**2)}mb"
     if resources.time is not None:
         yield f"walltime={clock(resources.time)}"
 

@@ -1,4 +1,4 @@
-"""PBS behind reflow's executor contract: PBS Pro, OpenPBS and Torque."""
+"""Run jobs on OpenPBS and PBS Professional."""
 
 from __future__ import annotations
 
@@ -29,17 +29,15 @@ from reflow.plugin_api import (
 )
 
 from reflow_pbs import answers, complaints, ids
-from reflow_pbs.dependencies import FollowUpFirst
-from reflow_pbs.dialects import DIALECTS, Dialect
+from reflow_pbs.dependencies import FollowUpFirst, dependency_options
 from reflow_pbs.directives import (
     BEGIN_TIME,
     begin_time,
     left_over,
     options,
-    pro_wishes,
-    torque_wishes,
+    resource_requests,
 )
-from reflow_pbs.installation import TORQUE, Installation, find_installation
+from reflow_pbs.installation import Installation, find_installation
 from reflow_pbs.limits import Places, number_of
 from reflow_pbs.states import STATES
 
@@ -57,10 +55,8 @@ class PBSExecutor(BatchExecutor):
     qstat: str = "qstat"
     qselect: str = "qselect"
     qdel: str = "qdel"
-    variant: str = "auto"
-    """`pro` for PBS Pro and OpenPBS, `torque`, or `auto` to ask qstat at first use."""
     gpu_resource: str = "ngpus={gpus}"
-    """How a node's GPUs are asked for, as part of `-l select`; in Torque's `-l nodes`, `gpus=`."""
+    """How a node's GPUs are asked for, as part of `-l select`."""
     place: str = ""
     """How several nodes are chosen: `-l place`. By default each chunk has a node of its own."""
     account_option: str = "-A"
@@ -75,7 +71,7 @@ class PBSExecutor(BatchExecutor):
     template: ClassVar[str] = "pbs.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(
         base=0,
-        variable="{PBS_ARRAY_INDEX:-$PBS_ARRAYID}",  # the second is Torque's
+        variable="PBS_ARRAY_INDEX",
         throttled="{first}-{last}%{throttle}",
     )
     states: ClassVar[StateTable] = STATES
@@ -95,8 +91,8 @@ class PBSExecutor(BatchExecutor):
 
     # -- submitting ------------------------------------------------------------------------
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
-        """The follow-up first; on Torque, which knows no such order for arrays, the work."""
-        if follow_up is None or not self._dialect.follow_up_first:
+        """Submit the follow-up first, so that the work lets it go when it ends."""
+        if follow_up is None:
             return super().submit(request, follow_up)
         return FollowUpFirst(self, self._queued).submit(request, follow_up)
 
@@ -119,15 +115,11 @@ class PBSExecutor(BatchExecutor):
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of qsub(1B)."""
         resources, size = request.resources, request.size
-        if self._installation.variant == TORQUE:
-            wishes = torque_wishes(resources)
-        else:
-            wishes = pro_wishes(resources, self.gpu_resource, self.place)
-        array, given = self._dialect.array_option, resources.options[self.name]
+        given = resources.options[self.name]
+        ours = resource_requests(resources, self.gpu_resource, self.place)
         return {
-            "array": size and (array, self.array.expression(size, request.throttle)),
-            "output": self._dialect.output,
-            "wishes": left_over(wishes, given),
+            "array": size and self.array.expression(size, request.throttle),
+            "resource_requests": left_over(ours, given),
             "replaces_queue": "q" in given,
             "replaces_account": self.account_option.lstrip("-") in given,
             "account_option": self.account_option,
@@ -140,7 +132,7 @@ class PBSExecutor(BatchExecutor):
         if request.begin_in is not None:
             words += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
         if after is not None:
-            words += self._dialect.dependency(request, after)
+            words += dependency_options(request, after)
         return Command((*words, str(script)))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
@@ -170,11 +162,11 @@ class PBSExecutor(BatchExecutor):
             raise self.unavailable(result)
         if complaints.NO_HISTORY in result.stderr:
             self._history = False
-        return answers.statuses(answers.rows(result.stdout), handles, self._dialect.causes)
+        return answers.statuses(answers.rows(result.stdout), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """The history of the server, where it keeps one."""
-        return self._show(handles, "-x") if self._remembers else None
+        return self._show(handles, "-x") if self._history else None
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
@@ -188,20 +180,16 @@ class PBSExecutor(BatchExecutor):
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then the server's history; Torque's qselect knows no names of arrays."""
+        """The queue, then the server's history where it keeps one."""
         commands = [self._select("-N", token)]
-        if self._remembers:
+        if self._history:
             commands.append(self._select("-x", "-N", token))
-        if not self._dialect.names_arrays:
-            commands.append(Command((self._path(self.qstat), "-t", "-f")))
         return commands
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
         """Ids of arrays and plain jobs."""
         if result.exit_code != 0:
             raise self.unavailable(result)
-        if "-f" in result.argv:
-            return answers.arrays_named(result.stdout, token)
         return list(dict.fromkeys(filter(self.is_native_id, result.stdout.split())))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
@@ -214,8 +202,8 @@ class PBSExecutor(BatchExecutor):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """A word for each run of indices, or each index."""
-        return self._dialect.elements(handle.native_id, positions)
+        """A word for each run of indices."""
+        return ids.by_ranges(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
@@ -256,18 +244,10 @@ class PBSExecutor(BatchExecutor):
     def _path(self, command: str) -> str:
         return self._installation.path(command)
 
-    @property
-    def _remembers(self) -> bool:
-        return self._dialect.remembers and self._history
-
-    @property
-    def _dialect(self) -> Dialect:
-        return DIALECTS[self._installation.variant]
-
     @cached_property
     def _places(self) -> Places:
-        return Places(self._dialect, self._text, self._selected)
+        return Places(self._text, self._selected)
 
     @cached_property
     def _installation(self) -> Installation:
-        return find_installation(self.qstat, self.variant, self.runner.run)
+        return find_installation(self.qstat, self.runner.run)

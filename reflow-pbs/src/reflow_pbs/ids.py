@@ -46,9 +46,3 @@ def by_ranges(array: str, positions: Sequence[int]) -> list[str]:
         f"{before}[{run.start}{f'-{run.stop - 1}' if len(run) > 1 else ''}]{after}"
         for run in contiguous(positions)
     ]
-
-
-def one_by_one(array: str, positions: Sequence[int]) -> list[str]:
-    """`24[2].server`, `24[3].server`."""
-    before, _, after = array.partition("[]")
-    return [f"{before}[{position}]{after}" for position in positions]

@@ -10,57 +10,56 @@ from pathlib import Path
 
 from reflow.plugin_api import Command, CommandResult, SchedulerUnavailableError
 
-PRO, TORQUE = "pro", "torque"
-_SAID = {
-    PRO: re.compile(r"pbs_version\s*=\s*\D*(?P<major>\d+)"),
-    TORQUE: re.compile(r"^\s*version:\s*(?P<major>\d+)", re.IGNORECASE | re.MULTILINE),
-}
+_VERSION = re.compile(r"pbs_version\s*=\s*\D*(?P<major>\d+)")
 """What `qstat --version` prints."""
+_TORQUE = re.compile(r"^\s*version:\s*\d+", re.IGNORECASE | re.MULTILINE)
+"""The same of Torque's: a relative of PBS with other options and other answers."""
 _FIRST_DELIMITED = 18
-"""The version of PBS Pro since which `qstat -F dsv` can be counted on."""
+"""The version of PBS since which `qstat -F dsv` can be counted on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
     """The PBS that the commands belong to."""
 
-    variant: str
     version: int
+    """The first number of its version, such as 23."""
     folder: str = ""
     """Where on PATH its commands are; empty for the first that are found there."""
 
     @property
     def delimited(self) -> bool:
         """Whether qstat has a delimited form."""
-        return self.variant == PRO and self.version >= _FIRST_DELIMITED
+        return self.version >= _FIRST_DELIMITED
 
     def path(self, command: str) -> str:
         """A command, with its folder where another batch system's comes first on PATH."""
         return command if "/" in command or not self.folder else f"{self.folder}/{command}"
 
 
-def find_installation(
-    qstat: str, variant: str, run: Callable[[Command], CommandResult]
-) -> Installation:
-    """Ask each qstat that is here; `variant` is what the settings say, or `auto`.
+def find_installation(qstat: str, run: Callable[[Command], CommandResult]) -> Installation:
+    """Ask each qstat on PATH for its version, as other batch systems have a qstat too.
 
-    Grid Engine has a qsub, a qstat and a qdel of its own, and a machine may have both.
-    Raises `SchedulerUnavailableError` where none is PBS's.
+    Raises `SchedulerUnavailableError` where there are some and none is PBS's.
     """
-    places = list(_places(qstat))
-    for command, folder in places:
+    others = []
+    for command, folder in _places(qstat):
         result = run(Command((command, "--version")))
         said = f"{result.stdout}\n{result.stderr}"
-        for kind, pattern in _SAID.items():
-            if match := pattern.search(said):
-                chosen = kind if variant == "auto" else variant
-                return Installation(chosen, int(match["major"]), folder)
-    if not places or variant != "auto":
+        if match := _VERSION.search(said):
+            return Installation(int(match["major"]), folder)
+        others.append((command, "Torque's" if _TORQUE.search(said) else "another batch system's"))
+    if not others:
         # Scripts can be looked at where there is no PBS.
-        return Installation(PRO if variant == "auto" else variant, _FIRST_DELIMITED)
-    raise SchedulerUnavailableError(
-        f"{places[0][0]} is not PBS's, but another batch system's. Name PBS's commands under "
-        '[executor.pbs], such as qsub = "/opt/pbs/bin/qsub", or choose another executor'
+        return Installation(_FIRST_DELIMITED)
+    raise SchedulerUnavailableError(_not_pbs(*others[0]))
+
+
+def _not_pbs(command: str, whose: str) -> str:
+    return (
+        f"{command} is not PBS's, but {whose}. reflow-pbs works with OpenPBS and PBS Professional. "
+        "Where one of them is installed too, name its commands under [executor.pbs], such as "
+        'qsub = "/opt/pbs/bin/qsub"; otherwise choose another executor'
     )
 
 

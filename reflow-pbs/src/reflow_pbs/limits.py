@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError
 
 from reflow_pbs.answers import attributes
-from reflow_pbs.dialects import Dialect
+
+_ALIVE = "BEHQRSTUW"
+"""Letters that qselect takes for the states of what takes a place in the queue."""
+_LARGEST_ARRAY = 10000
+"""The most elements where the server says nothing."""
 
 
 @dataclass
 class Places:
     """Finds out how many places in the queue are left for this user."""
 
-    dialect: Dialect
     show: Callable[..., str]
     """What qstat prints, given its words."""
     select: Callable[..., Sequence[str]]
@@ -27,7 +30,7 @@ class Places:
 
     def counted(self) -> tuple[str, ...]:
         """Words of qselect: jobs and elements of this user's that wait or run."""
-        return (*self.dialect.expand, "-u", user(), "-s", self.dialect.alive)
+        return ("-T", "-u", user(), "-s", _ALIVE)
 
     def limits(self, queue: str | None) -> Limits:
         """The largest array, and the limit of the server or the queue that leaves less room."""
@@ -46,7 +49,7 @@ class Places:
             if most is None or limit - taken < most - used:
                 most, used = limit, taken
         return Limits(
-            max_array_size=largest_array(texts.values(), self.dialect.largest_array),
+            max_array_size=largest_array(texts.values()),
             max_submit_jobs=most,
             queued_jobs=used,
         )
@@ -59,7 +62,7 @@ class Places:
         """
         own = {os.environ.get("REFLOW_NATIVE_ID"), after.native_id if after else None}
         try:
-            others = self.select("-u", user(), "-s", self.dialect.alive.replace("W", ""))
+            others = self.select("-u", user(), "-s", _ALIVE.replace("W", ""))
             if not own.issuperset(others):
                 return False
             return after is not None or len(self.select("-u", user(), "-s", "W")) <= 1
@@ -77,24 +80,20 @@ def number_of(native_ids: Iterable[str]) -> int:
     return sum("[]" not in native_id for native_id in native_ids)
 
 
-def largest_array(texts: Iterable[str], default: int | None) -> int | None:
-    """The most elements that the server and the queue take; `default` is a silent server's."""
+def largest_array(texts: Iterable[str]) -> int:
+    """Return the most elements of an array; the first text is the server's, the others queues."""
     server, *queues = (_array_size(text) for text in texts)
-    return min((size for size in (server or default, *queues) if size is not None), default=None)
+    return min(size for size in (server or _LARGEST_ARRAY, *queues) if size is not None)
 
 
 def _array_size(text: str) -> int | None:
-    found = attributes(text)
-    # The second is Torque's.
-    size = found.get("max_array_size") or found.get("max_job_array_size")
+    size = attributes(text).get("max_array_size")
     return int(size) if size and size.isdigit() else None
 
 
 def user_limit(text: str, name: str) -> int | None:
     """How many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
-    found = attributes(text)
-    limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", found.get("max_queued", "")))
+    most = attributes(text).get("max_queued", "")
+    limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", most))
     limit = limits.get(name, limits.get("PBS_GENERIC"))
-    # Torque's, and that of old versions of PBS Pro.
-    limit = limit or found.get("max_user_queuable")
-    return int(limit) if limit and limit.isdigit() else None
+    return int(limit) if limit else None

@@ -9,7 +9,7 @@ from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
 
 @hookimpl
 def reflow_executors() -> Iterable[ExecutorPlugin]:
-    """The executor for PBS Pro, OpenPBS and Torque."""
+    """Offer the executor for OpenPBS and PBS Professional."""
     return [
         ExecutorPlugin(
             name="pbs",

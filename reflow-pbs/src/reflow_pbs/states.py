@@ -23,8 +23,6 @@ STATES = StateTable(
         NativeState("U", "suspended for a user at the keyboard", JobState.SUSPENDED),
         NativeState("W", "waiting for its time", JobState.QUEUED),
         NativeState("X", "array element is over", JobState.COMPLETED),
-        # Torque's word for F.
-        NativeState("C", "completed", JobState.COMPLETED),
     ),
 )
 
@@ -34,18 +32,13 @@ DELETED = 91
 SIGNALLED = 256
 """Added by PBS to the number of the signal that it ended a job with."""
 
-PRO_CAUSES = {
+CAUSES = {
     -24: FailureCause.SIGNAL,  # more CPUs used than asked for
     -25: FailureCause.SIGNAL,  # the same, over the whole job
     -26: FailureCause.MEMORY,  # vmem
     -27: FailureCause.MEMORY,
     -28: FailureCause.WALLTIME,  # cput
     -29: FailureCause.WALLTIME,
-}
-TORQUE_CAUSES = {
-    -10: FailureCause.MEMORY,
-    -11: FailureCause.WALLTIME,
-    -12: FailureCause.WALLTIME,  # cput
 }
 """Exit statuses of jobs over a limit; other negative ones are the node's fault."""
 

@@ -11,7 +11,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow_pbs.answers import Row, attributes, rows, statuses
 from reflow_pbs.ids import JobId, job_id
 from reflow_pbs.limits import largest_array, user_limit
-from reflow_pbs.states import PRO_CAUSES, STATES, TORQUE_CAUSES
+from reflow_pbs.states import STATES
 
 from tests.unit.pbs.recordings import Step, recorded, steps
 
@@ -34,13 +34,13 @@ def by_position(found: list[Row], native_id: str) -> dict[int | None, JobStatus]
     handle = JobHandle(native_id=native_id, size=10 if "[]" in native_id else None)
     return {
         position: status
-        for status in statuses(found, [handle], PRO_CAUSES)
+        for status in statuses(found, [handle])
         for position in ([None] if status.positions is None else status.positions)
     }
 
 
 def the_status(scene: str, native_id: str) -> JobStatus:
-    (status,) = statuses(from_json(scene), [JobHandle(native_id=native_id)], PRO_CAUSES)
+    (status,) = statuses(from_json(scene), [JobHandle(native_id=native_id)])
     return status
 
 
@@ -145,7 +145,7 @@ def test_a_job_that_pbs_holds_as_it_cannot_be_started_is_impossible() -> None:
         "Job Id: 7.x|job_state=H|Hold_Types=s|run_count=21"
         "|comment=job held, too many failed attempts to run\n"
     )
-    (status,) = statuses(rows(text), [JobHandle(native_id="7.x")], PRO_CAUSES)
+    (status,) = statuses(rows(text), [JobHandle(native_id="7.x")])
     assert (status.state, status.impossible) == (JobState.QUEUED, True)
 
 
@@ -191,7 +191,7 @@ def test_elements_of_a_deleted_array_that_had_not_begun_are_cancelled() -> None:
     handle = JobHandle(native_id="7[].x", size=4)
     said = {
         (status.positions.start, status.positions.stop): status.state
-        for status in statuses(rows(text), [handle], PRO_CAUSES)
+        for status in statuses(rows(text), [handle])
         if status.positions is not None
     }
     assert said == {(0, 1): CANCELLED, (1, 2): COMPLETED, (2, 4): CANCELLED}
@@ -200,7 +200,7 @@ def test_elements_of_a_deleted_array_that_had_not_begun_are_cancelled() -> None:
 def test_a_plain_job_that_was_deleted_while_it_waited_is_cancelled() -> None:
     # A plain job is an array of one.
     text = "Job Id: 7[].x|job_state=F|substate=91\n"
-    (status,) = statuses(rows(text), [JobHandle(native_id="7[].x")], PRO_CAUSES)
+    (status,) = statuses(rows(text), [JobHandle(native_id="7[].x")])
     assert (status.state, status.positions) == (CANCELLED, range(1))
 
 
@@ -211,7 +211,7 @@ def test_a_held_array_waits_as_a_whole() -> None:
 
 def test_an_element_is_known_by_its_own_id() -> None:
     found = from_json("qstat-json-array-partly-done-t")
-    (status,) = statuses(found, [JobHandle(native_id="30[1].node01")], PRO_CAUSES)
+    (status,) = statuses(found, [JobHandle(native_id="30[1].node01")])
     assert (status.positions, status.exit_code) == (None, 3)
 
 
@@ -225,17 +225,6 @@ def test_why_an_array_can_never_run_is_why_its_elements_cannot() -> None:
     assert found[0].reason == "Can Never Run: too much"
 
 
-@pytest.mark.parametrize(
-    ("code", "cause"), [(-10, FailureCause.MEMORY), (-11, FailureCause.WALLTIME)]
-)
-def test_torque_has_numbers_of_its_own(code: int, cause: FailureCause) -> None:
-    text = f"Job Id: 7.x\n    job_state = C\n    exit_status = {code}\n"
-    handle = JobHandle(native_id="7.x")
-    (torque,) = statuses(rows(text), [handle], TORQUE_CAUSES)
-    (pro,) = statuses(rows(text), [handle], PRO_CAUSES)
-    assert (torque.cause, pro.cause) == (cause, FailureCause.NODE)
-
-
 def test_limits_are_read() -> None:
     text = (
         "Server: node01\n    max_array_size = 10000\n    default_queue = workq\n"
@@ -243,19 +232,15 @@ def test_limits_are_read() -> None:
     )
     assert attributes(text)["max_array_size"] == "10000"
     assert (user_limit(text, "ada"), user_limit(text, "bob")) == (9, 3)
-    assert user_limit("Queue: q\n    max_user_queuable = 7\n", "ada") == 7
     assert user_limit("Queue: q\n", "ada") is None
 
 
 def test_the_largest_array_is_the_servers_or_a_smaller_one_of_the_queues() -> None:
     server, silent = "Server: x\n    max_array_size = 5000\n", "Server: x\n"
     queue = "Queue: workq\n    max_array_size = 200\n"
-    assert largest_array([server, queue], 10000) == 200
-    assert largest_array([server], 10000) == 5000
-    assert largest_array([silent], 10000) == 10000
-    assert largest_array([silent, queue], None) == 200
-    assert largest_array(["Server: x\n    max_job_array_size = 50\n"], None) == 50
-    assert largest_array([silent], None) is None
+    assert largest_array([server, queue]) == 200
+    assert largest_array([server]) == 5000
+    assert largest_array([silent]) == 10000
 
 
 def test_backslashes_in_values_hide_no_delimiter() -> None:

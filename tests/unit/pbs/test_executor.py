@@ -37,12 +37,10 @@ FINISHED = (35, "", "qstat: 24.x Job has finished, use -x or -H to obtain histor
 NO_HISTORY = (0, "", "qstat: PBS is not configured to maintain job history 24.x\n")
 
 
-def pbs(
-    *answers: Answer, torque: bool = False, **settings: Any
-) -> tuple[PBSExecutor, ScriptedRunner]:
+def pbs(*answers: Answer, **settings: Any) -> tuple[PBSExecutor, ScriptedRunner]:
     executor, runner = PBSExecutor(**settings), ScriptedRunner(list(answers))
     executor.runner = runner  # type: ignore[assignment]
-    executor._installation = Installation("torque", 6) if torque else Installation("pro", 23)
+    executor._installation = Installation(23)
     return executor, runner
 
 
@@ -94,12 +92,12 @@ umask 0027
 # PBS would keep the log on the node until the end, and one for all elements.
 exec >>'/scratch/it'"'"'s/scheduler.log' 2>&1 || exit 1
 export REFLOW_NATIVE_ID="$PBS_JOBID"
-# Another at each start, which the cookie alone need not be on Torque; never a number.
+# Another at each start, and never a number.
 export REFLOW_INCARNATION="start-$PBS_JOBCOOKIE-$$"
 export OMP_NUM_THREADS=4
 module load python
 cd -- /data || exit 1
-exec /usr/bin/python3 -m work "${PBS_ARRAY_INDEX:-$PBS_ARRAYID}"
+exec /usr/bin/python3 -m work "$PBS_ARRAY_INDEX"
 """
 
 
@@ -142,9 +140,6 @@ def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> 
         ({"place": "excl"}, Resources(), "#PBS -l place=excl"),
         ({}, Resources(time=timedelta(seconds=59)), "#PBS -l walltime=00:00:59"),
         ({}, Resources(time=timedelta(days=8)), "#PBS -l walltime=192:00:00"),
-        ({"torque": True}, Resources(cpus=4, nodes=2, gpus=1), "#PBS -l nodes=2:ppn=4:gpus=1"),
-        ({"torque": True}, Resources(mem=2**30, nodes=2), "#PBS -l mem=2048mb"),
-        ({"torque": True}, Resources(time=timedelta(hours=2)), "#PBS -l walltime=02:00:00"),
     ],
 )
 def test_a_site_is_asked_in_its_own_words(
@@ -154,12 +149,7 @@ def test_a_site_is_asked_in_its_own_words(
     assert directive in asked(executor, request_for(resources=resources))
 
 
-def test_torque_counts_elements_by_another_option(request_for: MakeRequest) -> None:
-    executor, _ = pbs(torque=True)
-    assert "#PBS -t 0-9%4" in asked(executor, request_for(size=10, throttle=4))
-
-
-@pytest.mark.parametrize("option", ["J", "N", "o", "t", "V"])
+@pytest.mark.parametrize("option", ["J", "N", "o", "V"])
 def test_what_is_reflows_own_is_refused(request_for: MakeRequest, option: str) -> None:
     executor, runner = pbs()
     with pytest.raises(SubmissionRefusedError, match="reflow's own"):
@@ -177,7 +167,6 @@ def test_attributes_that_are_reflows_own_are_refused(request_for: MakeRequest, v
 
 def test_a_node_throws_away_itself_what_a_job_prints(request_for: MakeRequest) -> None:
     assert "#PBS -o localhost:/dev/null" in asked(pbs()[0], request_for())
-    assert "#PBS -o /dev/null" in asked(pbs(torque=True)[0], request_for())
 
 
 # -- submitting ----------------------------------------------------------------------------
@@ -306,12 +295,6 @@ def test_work_is_submitted_even_if_its_follow_up_is_not(request_for: MakeRequest
     assert (submission.job.native_id, submission.follow_up) == ("25[].x", None)
 
 
-def test_on_torque_the_work_comes_first(request_for: MakeRequest) -> None:
-    executor, runner = pbs((0, "24[].x", ""), (0, "25.x", ""), torque=True)
-    executor.submit(request_for(size=2), request_for())
-    assert "depend=afteranyarray:24[].x" in runner.argvs[1]
-
-
 @pytest.mark.parametrize(
     ("own", "left"),
     [
@@ -427,12 +410,6 @@ def test_elements_are_cancelled_by_ranges() -> None:
     assert runner.argvs == [("qdel", "24[1-3].x", "24[7].x")]
 
 
-def test_torque_takes_no_ranges_of_elements() -> None:
-    executor, runner = pbs((0, "", ""), torque=True)
-    executor.cancel_positions(JobHandle(native_id="24[].x", size=9), [1, 2, 7])
-    assert runner.argvs == [("qdel", "24[1].x", "24[2].x", "24[7].x")]
-
-
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 
@@ -460,10 +437,6 @@ def test_of_two_limits_the_one_with_less_room_counts() -> None:
 
     assert (found.max_submit_jobs, found.queued_jobs) == (9, 7)
     assert found.max_array_size == 10000
-
-
-def test_torques_qselect_is_asked_for_no_state_it_does_not_know() -> None:
-    assert pbs(torque=True)[0].count_command().argv == ("qselect", "-u", ME, "-s", "EHQRTW")
 
 
 OVER = (38, "", "qsub: would exceed per-user limit on resource ncpus in complex\n")
@@ -568,28 +541,25 @@ def test_only_another_batch_systems_commands_are_told(
         PBSExecutor().poll([JobHandle(native_id="1.x")])
 
 
+@pytest.mark.parametrize("said", ["Version: 6.1.2\nCommit: abc", "version: 4.2.10"])
+def test_torque_is_named_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_for: MakeRequest, said: str
+) -> None:
+    folder = shim(tmp_path / "torque", said)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    with pytest.raises(SchedulerUnavailableError, match=rf"{folder}/qstat is .* Torque's"):
+        PBSExecutor().submit(request_for())
+
+
 @pytest.mark.parametrize(
-    ("said", "torque", "delimited"),
-    [
-        ("pbs_version = 23.06.06", False, True),
-        ("pbs_version = PBSPro_13.0.2", False, False),
-        ("Version: 6.1.2\nCommit: abc", True, False),
-        ("version: 4.2.10", True, False),
-    ],
+    ("said", "delimited"),
+    [("pbs_version = 23.06.06", True), ("pbs_version = PBSPro_13.0.2", False)],
 )
-def test_the_variant_is_found_out_at_first_use(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    request_for: MakeRequest,
-    said: str,
-    torque: bool,
-    delimited: bool,
+def test_the_version_is_found_out_at_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, delimited: bool
 ) -> None:
     monkeypatch.setenv("PATH", f"{shim(tmp_path / 'bin', said)}:/usr/bin:/bin")
-    executor = PBSExecutor()
-    array = next(line for line in asked(executor, request_for(size=2)) if "0-1" in line)
-    assert array == ("#PBS -t 0-1" if torque else "#PBS -J 0-1")
-    shown = executor.queue_command([JobHandle(native_id="1.x")]).argv
+    shown = PBSExecutor().queue_command([JobHandle(native_id="1.x")]).argv
     assert ("dsv" in shown) == delimited
 
 
@@ -664,26 +634,23 @@ def test_a_plain_job_deleted_before_it_starts_lets_its_follow_up_go(
     assert status.state is JobState.CANCELLED
 
 
-@pytest.mark.parametrize("name", ["pbs", "torque"])
 def test_elements_are_cancelled_on_the_fake(
-    name: str, request_for: MakeRequest, tmp_path: Path
+    fake: FakeScheduler, request_for: MakeRequest, tmp_path: Path
 ) -> None:
-    with FakeScheduler(name, tmp_path) as fake:
-        fake.activate()
-        executor = PBSExecutor()
-        handle = executor.submit(
-            work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
-        ).job
+    executor = PBSExecutor()
+    handle = executor.submit(
+        work(request_for, tmp_path, "long", "sleep 60", size=4, throttle=1)
+    ).job
 
-        def states() -> list[JobState]:
-            found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
-            return [found[position] for position in range(4)]
+    def states() -> list[JobState]:
+        found = {p: s.state for s in executor.poll([handle]) for p in s.positions or ()}
+        return [found[position] for position in range(4)]
 
-        wait_for("the start", lambda: states()[0] is JobState.RUNNING)
-        executor.cancel_positions(handle, [1, 2, 3])
-        executor.cancel_positions(handle, [0])
-        over(executor, handle)
-        executor.cancel([handle, JobHandle(native_id="99999.node01")])
+    wait_for("the start", lambda: states()[0] is JobState.RUNNING)
+    executor.cancel_positions(handle, [1, 2, 3])
+    executor.cancel_positions(handle, [0])
+    over(executor, handle)
+    executor.cancel([handle, JobHandle(native_id="99999.node01")])
 
 
 def test_without_history_what_is_over_is_unknown(request_for: MakeRequest, tmp_path: Path) -> None:
@@ -776,15 +743,6 @@ def test_limits_are_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -
         assert (found.max_array_size, found.max_submit_jobs, found.queued_jobs) == (2, 3, 2)
         with pytest.raises(SubmissionDeferredError, match="queue size limit"):
             executor.submit(work(request_for, tmp_path, "b", "true", size=3))
-
-
-def test_a_limit_of_torques_is_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
-    with FakeScheduler("torque", tmp_path, max_user_queuable=5) as fake:
-        fake.activate()
-        executor = PBSExecutor()
-        executor.submit(work(request_for, tmp_path, "a", "sleep 60", size=2))
-        found = executor.limits()
-        assert (found.max_submit_jobs, found.queued_jobs) == (5, 2)
 
 
 def test_a_job_is_over_where_nodes_can_copy_nothing(

@@ -15,11 +15,11 @@ from reflow_pbs.states import STATES
 from tests.unit.pbs.recordings import Step, steps
 
 DOCUMENTED = {
-    # qstat(1B) of PBS Pro; C is Torque's
+    # qstat(1B)
     **dict.fromkeys("QHWT", JobState.QUEUED),
     **dict.fromkeys("RBE", JobState.RUNNING),
     **dict.fromkeys("SU", JobState.SUSPENDED),
-    **dict.fromkeys("FXC", JobState.COMPLETED),
+    **dict.fromkeys("FX", JobState.COMPLETED),
     "M": JobState.UNKNOWN,
 }
 
@@ -117,8 +117,6 @@ Maximum number of jobs for user ada already in queue workq
 Maximum number of jobs in 'Q' state for user ada already in complex
 would exceed per-user limit on resource ncpus in complex
 would exceed user ada's limit on resource mem in queue workq
-submit error (Maximum number of jobs already in queue for user MSG=total number of current user's \
-jobs exceeds the queue limit: user ada@x, queue batch)
 """.splitlines()
 
 

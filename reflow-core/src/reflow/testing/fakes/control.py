@@ -23,7 +23,6 @@ FACES: Mapping[str, str] = {
     "pbs": "reflow.testing.fakes.pbs:PbsFace",
     "sge": "reflow.testing.fakes.sge:SgeFace",
     "slurm": "reflow.testing.fakes.slurm:SlurmFace",
-    "torque": "reflow.testing.fakes.torque:TorqueFace",
 }
 """The fakes there are, by name."""
 

@@ -1,4 +1,4 @@
-"""What the commands that change jobs have in common on OpenPBS and on Torque."""
+"""What the commands that change jobs have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What qsub does on OpenPBS and on Torque alike."""
+"""Reading what qsub is asked for, and what every job has whatever it asks for."""
 
 from __future__ import annotations
 

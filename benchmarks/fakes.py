@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reflow.plugins import registry
-from reflow.testing.fakes import FakeScheduler
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from tests.fakes import fake_of  # noqa: E402 (below the checkout, which is no package)
+
 ALL = ("slurm", "pbs", "sge", "lsf", "flux")
 USED = re.compile(r"used ([\d.]+) s of CPU")
 
@@ -49,7 +52,7 @@ class Figures:
 def measure(scheduler: str, count: int, folder: Path) -> Figures:
     """Submit a run of so many elements to a fake, and wait for its end."""
     (folder / "fake").mkdir(parents=True)
-    with FakeScheduler(scheduler, folder / "fake") as fake:
+    with fake_of(scheduler, folder / "fake") as fake:
         store_url = str(folder / "manifest.db")
         environment = {**os.environ, **fake.environment, "REFLOW_STORE": store_url}
         began = time.monotonic()

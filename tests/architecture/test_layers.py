@@ -226,11 +226,10 @@ def test_the_core_imports_no_backend() -> None:
 def test_schedulers_are_named_in_one_table_only() -> None:
     files = [path for suffix in ("py", "j2") for path in (CORE / "reflow").rglob(f"*.{suffix}")]
     allowed = {CORE / "reflow" / "distributions.py"}
-    # The kit holds fakes of the schedulers.
     named = [
         f"{path.relative_to(CORE)}:{number}: {line.strip()}"
         for path in files
-        if path not in allowed and CORE / "reflow" / "testing" not in path.parents
+        if path not in allowed
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if names_a_scheduler(line)
     ]

@@ -21,6 +21,8 @@ from typing import Any
 
 from reflow.testing.fakes import FakeScheduler
 
+from tests.fakes import fake_of
+
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 
@@ -200,6 +202,6 @@ def playing(
     numbers = set(re.findall(r"\bsleep (\d+)", said)) | {str(one) for one in sleeps}
     with (
         gates_for(folder, numbers) as gates,
-        FakeScheduler(scheduler, folder, **settings) as fake,
+        fake_of(scheduler, folder, **settings) as fake,
     ):
         yield Player(fake, folder, folder / place, steps, normalise, gates=gates)

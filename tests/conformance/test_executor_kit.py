@@ -20,6 +20,7 @@ from reflow.testing.executors.pure import Recorder
 from reflow_slurm.executor import SlurmExecutor
 
 from tests.conformance import test_executors_slurm as right
+from tests.fakes import target
 
 
 # -- tier 1 --------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class Short(Site):
 
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeSite]:
-    site = FakeSite("slurm", tmp_path_factory.mktemp("fake"), "sbatch", ("squeue",))
+    site = FakeSite(target("slurm"), tmp_path_factory.mktemp("fake"), "sbatch", ("squeue",))
     site.start()
     yield site
     site.close()

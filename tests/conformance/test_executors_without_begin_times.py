@@ -21,6 +21,6 @@ class PlainExecutor(SlurmExecutor):
 
 class TestWithoutBeginTimes(RunningConformance):
     executor_class = PlainExecutor
-    fake = "slurm"
+    fake = "tests.fakes.slurm:SlurmFace"
     submit_command = "sbatch"
     query_commands = ("squeue",)

@@ -16,6 +16,8 @@ from reflow.testing.fakes import FakeError, FakeScheduler
 from reflow.testing.fakes.face import Call, Command, Face, Refusal, Reply
 from reflow.testing.fakes.model import Job, Launch, Request, Run, Task, Why
 
+from tests.fakes import fake_of
+
 TAKES_ANYBODY: dict[str, dict[str, Any]] = {
     "lsf": {"refuse_root": False},
     "pbs": {"refuse_root": False},
@@ -70,14 +72,14 @@ class Site:
 @pytest.fixture(params=sorted(SUBMIT))
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Each fake in turn."""
-    with FakeScheduler(request.param, tmp_path, **TAKES_ANYBODY.get(request.param, {})) as fake:
+    with fake_of(request.param, tmp_path, **TAKES_ANYBODY.get(request.param, {})) as fake:
         yield Site(fake, tmp_path)
 
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> Iterator[Site]:
     """The fake Slurm."""
-    with FakeScheduler("slurm", tmp_path) as fake:
+    with fake_of("slurm", tmp_path) as fake:
         yield Site(fake, tmp_path)
 
 
@@ -91,7 +93,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_nothing_is_left_when_it_is_closed(tmp_path: Path) -> None:
-    with FakeScheduler("slurm", tmp_path) as fake:
+    with fake_of("slurm", tmp_path) as fake:
         site = Site(fake, tmp_path)
         job = site.submit("setsid sleep 300 & echo $! > child; exec sleep 300")
         fake.wait_for(job, "running")
@@ -202,7 +204,7 @@ def test_a_job_that_vanishes_is_as_if_it_had_never_been(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["lsf", "pbs", "sge", "slurm"])
 def test_a_job_that_is_put_back_runs_again(name: str, tmp_path: Path) -> None:
-    with FakeScheduler(name, tmp_path, **TAKES_ANYBODY.get(name, {})) as fake:
+    with fake_of(name, tmp_path, **TAKES_ANYBODY.get(name, {})) as fake:
         site = Site(fake, tmp_path)
         job = site.submit("echo >> times; [ $(wc -l < times) = 2 ] || exec sleep 300")
         fake.wait_for(job, "running")
@@ -296,15 +298,15 @@ def test_a_control_for_a_job_that_is_not_there_says_so(slurm: Site) -> None:
 
 
 def test_an_unknown_fake_and_an_unknown_setting_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FakeError, match="no fake named 'loadleveler'; there are flux, lsf"):
+    with pytest.raises(FakeError, match="'loadleveler' names no fake: say module:Class"):
         FakeScheduler("loadleveler", tmp_path)
-    with pytest.raises(FakeError, match="nodess"), FakeScheduler("slurm", tmp_path, nodess=3):
+    with pytest.raises(FakeError, match="nodess"), fake_of("slurm", tmp_path, nodess=3):
         pass
 
 
 def test_a_process_can_be_put_on_the_fake_as_a_whole(tmp_path: Path) -> None:
     before = dict(os.environ)
-    with FakeScheduler("slurm", tmp_path) as fake:
+    with fake_of("slurm", tmp_path) as fake:
         fake.activate()
         done = subprocess.run(["squeue"], capture_output=True, timeout=60, check=False)
         assert done.returncode == 0

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from reflow.testing.fakes import FakeScheduler
-from reflow.testing.fakes.flux import ids
 
 from tests.conformance.scenes import Player, load, playing
+from tests.fakes import fake_of
+from tests.fakes.flux import ids
 
 VARYING = (
     (re.compile(r"/scratch/reflow-lab/flux/run/|(?:/[^/\s]+)+/fake-\w+/(?:tmp/)?"), "INSTANCE/"),
@@ -270,7 +271,7 @@ def test_before_the_first_job(scene: Any) -> None:
 
 
 def test_a_killed_submission_leaves_the_jobs_it_had_made(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path) as fake:
+    with fake_of("flux", tmp_path) as fake:
         fake.do("cut_next_submission", after=3)
         command = ["flux", "submit", "--cc=0-9", "true"]
         done = subprocess.run(command, env=fake.environment, capture_output=True, timeout=60)
@@ -280,7 +281,7 @@ def test_a_killed_submission_leaves_the_jobs_it_had_made(tmp_path: Path) -> None
 
 
 def test_a_command_without_an_instance_says_so(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path) as fake:
+    with fake_of("flux", tmp_path) as fake:
         environment = {key: value for key, value in fake.environment.items() if key != "FLUX_URI"}
         done = subprocess.run(
             ["flux", "jobs"], env=environment, capture_output=True, text=True, timeout=60
@@ -359,7 +360,7 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeScheduler]:
     """One for all that leaves no job in it."""
-    with FakeScheduler("flux", tmp_path_factory.mktemp("flux")) as fake:
+    with fake_of("flux", tmp_path_factory.mktemp("flux")) as fake:
         yield fake
 
 
@@ -380,14 +381,14 @@ def test_some_options_submit_nothing_and_are_no_failure(instance: FakeScheduler,
 
 
 def test_single_braces_are_the_commands_and_double_ones_the_jobs(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path) as fake:
+    with fake_of("flux", tmp_path) as fake:
         done = flux(fake, "submit", "--cc=3", "--job-name={cc}-{{id}}", "true")
         assert done.returncode == 0
         assert flux(fake, "jobs", "-a", "-n", "-o", "{name}").stdout == "3-{{id}}\n"
 
 
 def test_of_one_command_some_jobs_are_taken_and_others_not(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path, max_active_jobs=2) as fake:
+    with fake_of("flux", tmp_path, max_active_jobs=2) as fake:
         done = flux(fake, "submit", "--cc=0-3", "--begin-time=+1h", "true")
 
         assert done.returncode == 1
@@ -399,14 +400,14 @@ def test_of_one_command_some_jobs_are_taken_and_others_not(tmp_path: Path) -> No
 
 
 def test_nobody_ends_the_input_of_a_job(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path) as fake:
+    with fake_of("flux", tmp_path) as fake:
         done = flux(fake, "run", "bash", "-c", "read -t 0.2 line; exit $?")
 
         assert done.returncode > 128
 
 
 def test_a_job_whose_node_was_lost_says_so(tmp_path: Path) -> None:
-    with FakeScheduler("flux", tmp_path) as fake:
+    with fake_of("flux", tmp_path) as fake:
         job = flux(fake, "submit", "sleep", "60").stdout.strip()
         fake.wait_for(job, "running")
         fake.lose_node(job)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.testing.fakes.lsf import scripts
-from reflow.testing.fakes.lsf.jobs import wrap
 
 from tests.conformance.scenes import Player, load_text, playing
+from tests.fakes.lsf import scripts
+from tests.fakes.lsf.jobs import wrap
 
 VARYING = (
     (re.compile(r"\n {21}"), ""),

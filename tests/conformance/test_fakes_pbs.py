@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.testing.fakes.pbs.writers import dsv
 
 from tests.conformance.scenes import Player, load_text, playing
+from tests.fakes.pbs.writers import dsv
 
 VARYING = (
     (re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}"), "MOMENT"),

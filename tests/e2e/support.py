@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from reflow.testing.fakes import FakeScheduler
 
+from tests.fakes import fake_of
+
 WAYS = ("inline", "pool", "background")
 """In the person's own process, in a pool of two, and through the local executor."""
 
@@ -44,7 +46,7 @@ def fake_scheduler(
     monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
     folder = tmp_path / "fake"
     folder.mkdir()
-    with FakeScheduler(name, folder) as fake:
+    with fake_of(name, folder) as fake:
         fake.activate()
         yield fake
 
@@ -109,6 +111,8 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from reflow import Flow, Param, Result, RunDir, TaskInterrupted, Workflow
+
+from tests.fakes import fake_of
 
 
 def did(word: object) -> None:

@@ -10,6 +10,7 @@ from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
 from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
+from tests.fakes import fake_of
 
 MakeFlow = Callable[..., FlowFile]
 
@@ -128,7 +129,7 @@ def test_a_queue_that_takes_few_jobs_is_given_few_at_a_time(
     folder = tmp_path / "fake"
     folder.mkdir()
     # Only this queue has a limit: three jobs of one person's.
-    with FakeScheduler("pbs", folder) as pbs:
+    with fake_of("pbs", folder) as pbs:
         pbs.activate()
         run = flow.load().submit(run_dir="run", executor="pbs")
         until(lambda: run.state.final)
@@ -146,7 +147,7 @@ def test_a_watchdog_that_begins_early_by_our_clock_has_a_successor(
     (flow.folder / "mended").touch()
     folder = tmp_path / "fake"
     folder.mkdir()
-    with FakeScheduler("pbs", folder) as fake:
+    with fake_of("pbs", folder) as fake:
         fake.activate()
         run = flow.load().submit(run_dir="run", executor="pbs")
         fake.advance(3600)
@@ -162,7 +163,7 @@ def test_an_element_that_is_started_again_under_its_id_runs_again(
     flow = flow_file(WAITING)
     folder = tmp_path / "fake"
     folder.mkdir()
-    with FakeScheduler("pbs", folder) as fake:
+    with fake_of("pbs", folder) as fake:
         fake.activate()
         run = flow.load().submit(run_dir="run", executor="pbs")
         until(lambda: flow.deeds["a"])

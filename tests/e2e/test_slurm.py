@@ -16,6 +16,7 @@ from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor
 
 from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
+from tests.fakes import fake_of
 
 MakeFlow = Callable[..., FlowFile]
 
@@ -160,7 +161,7 @@ def test_waves_and_their_follow_ups_fit_into_the_queue(
     def each(number: Annotated[int, Result(step="prepare")]) -> int:
         return number
     """)
-    with FakeScheduler("slurm", tmp_path, max_array_size=2, max_submit_jobs=10) as fake:
+    with fake_of("slurm", tmp_path, max_array_size=2, max_submit_jobs=10) as fake:
         fake.activate()
         # The fake does not tell of its limit, so the person does.
         executor = SlurmExecutor(max_submit_jobs=10)
@@ -290,7 +291,7 @@ def test_accounting_that_is_late_and_wrong_misleads_nobody(
             os._exit(3)
         return kind
     """)
-    with FakeScheduler("slurm", tmp_path, accounting_lag=lag, min_job_age=0.5) as fake:
+    with fake_of("slurm", tmp_path, accounting_lag=lag, min_job_age=0.5) as fake:
         fake.activate()
         run = flow.load().submit(run_dir="run", executor="slurm")
         until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")

@@ -10,6 +10,7 @@ import pytest
 from reflow.testing.fakes import FakeScheduler
 from reflow.testing.plugins import write_distribution
 
+from tests.fakes import fake_of
 from tests.packaging.environments import Environment, pip
 
 # One process builds and installs for all of these, and for the tests of the core's wheel.
@@ -164,7 +165,7 @@ def test_a_backend_beside_the_core_runs_a_workflow_on_its_scheduler(
     assert reported(with_slurm)["reflow-slurm"]["provides"] == ["executor slurm"]
     (tmp_path / "flow.py").write_text(FLOW)
     (tmp_path / "submit.py").write_text(SUBMIT.format(executor="slurm"))
-    with FakeScheduler("slurm", tmp_path) as fake:
+    with fake_of("slurm", tmp_path) as fake:
         fake.activate()
         assert with_slurm.run("python", "submit.py").stdout == "SUCCESS 14\n"
         fake.wait_until_idle()

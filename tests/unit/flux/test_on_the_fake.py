@@ -19,6 +19,7 @@ from reflow_flux.executor import FluxExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
 from tests.e2e.support import fake_scheduler, until
+from tests.fakes import fake_of
 from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
 from tests.unit.on_a_fake import shell as shell
 
@@ -270,7 +271,7 @@ def test_an_array_that_is_too_large_for_now_comes_through_bit_by_bit(
     tmp_path: Path, shell: Shell
 ) -> None:
     request = shell(": > ran-$1-$$", size=5)
-    with FakeScheduler("flux", tmp_path, max_active_jobs=2) as fake:
+    with fake_of("flux", tmp_path, max_active_jobs=2) as fake:
         fake.activate()
         executor = FluxExecutor()
         for _ in range(2):

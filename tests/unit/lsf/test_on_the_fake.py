@@ -26,6 +26,7 @@ from reflow_lsf.executor import LSFExecutor
 
 from tests.e2e.fixtures import flow_file as flow_file
 from tests.e2e.support import counts, fake_scheduler, until
+from tests.fakes import fake_of
 from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
 from tests.unit.on_a_fake import shell as shell
 
@@ -222,7 +223,7 @@ def test_gpus_are_refused_where_bsub_would_pass_them_over(lsf: FakeScheduler, sh
 
 @pytest.mark.parametrize("wishes", [{"mem": 9000 * 1024**2}, {"cpus": 12}])
 def test_what_no_host_has_is_told(tmp_path: Path, shell: Shell, wishes: dict[str, Any]) -> None:
-    with FakeScheduler("lsf", tmp_path, node_names=["vm", "vm2"]) as fake:
+    with fake_of("lsf", tmp_path, node_names=["vm", "vm2"]) as fake:
         fake.activate()
         executor = LSFExecutor()
         handle = executor.submit(shell("true", resources=Resources(**wishes))).job
@@ -240,7 +241,7 @@ GREEDY = """exec python3 -c 'x = bytearray(200 * 2**20); import time; time.sleep
 @pytest.mark.parametrize("size", [None, 1])
 def test_what_a_site_ends_over_its_memory(tmp_path: Path, shell: Shell, size: int | None) -> None:
     """OpenLava says nothing of it, neither in bjobs nor in bhist."""
-    with FakeScheduler("lsf", tmp_path, enforce_memory=True) as fake:
+    with fake_of("lsf", tmp_path, enforce_memory=True) as fake:
         fake.activate()
         (Path(fake.environment["LSF_ENVDIR"]) / "lsf.conf").write_text("LSB_MEMLIMIT_ENFORCE=y\n")
         executor = LSFExecutor()
@@ -252,7 +253,7 @@ def test_what_a_site_ends_over_its_memory(tmp_path: Path, shell: Shell, size: in
 
 
 def test_a_history_that_cannot_be_read_here_holds_up_nothing(tmp_path: Path, shell: Shell) -> None:
-    with FakeScheduler("lsf", tmp_path, readable_events=False) as fake:
+    with fake_of("lsf", tmp_path, readable_events=False) as fake:
         fake.activate()
         executor = LSFExecutor()
         handle = executor.submit(shell("exit 3")).job
@@ -285,7 +286,7 @@ def test_a_job_is_of_the_project_that_was_asked_for(
 
 
 def test_every_second_element_of_a_large_array_is_cancelled(tmp_path: Path, shell: Shell) -> None:
-    with FakeScheduler("lsf", tmp_path) as fake:
+    with fake_of("lsf", tmp_path) as fake:
         fake.activate()
         executor = LSFExecutor()
         later = timedelta(hours=1)

@@ -25,6 +25,7 @@ from reflow_pbs.executor import PBSExecutor
 from reflow_pbs.installation import Installation
 
 from tests.docs.pages import REPOSITORY
+from tests.fakes import fake_of
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.pbs.recordings import recorded
@@ -580,7 +581,7 @@ def test_every_setting_is_documented() -> None:
 # -- on the strict fake --------------------------------------------------------------------
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
-    with FakeScheduler("pbs", tmp_path) as fake:
+    with fake_of("pbs", tmp_path) as fake:
         fake.activate()
         yield fake
 
@@ -654,7 +655,7 @@ def test_elements_are_cancelled_on_the_fake(
 
 
 def test_without_history_what_is_over_is_unknown(request_for: MakeRequest, tmp_path: Path) -> None:
-    with FakeScheduler("pbs", tmp_path, job_history=False) as fake:
+    with fake_of("pbs", tmp_path, job_history=False) as fake:
         fake.activate()
         executor = PBSExecutor()
         handle = executor.submit(work(request_for, tmp_path, "short", "exit 3")).job
@@ -689,7 +690,7 @@ def test_a_job_over_its_time_is_told_on_the_fake(
 def test_a_job_that_no_end_of_others_makes_room_for_is_refused_on_the_fake(
     request_for: MakeRequest, tmp_path: Path, cpus: int, kind: type[Exception] | None
 ) -> None:
-    with FakeScheduler("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
+    with fake_of("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
         fake.activate()
         executor = PBSExecutor()
         greedy = work(request_for, tmp_path, "a", "true", resources=Resources(cpus=cpus))
@@ -705,7 +706,7 @@ def test_a_job_that_no_end_of_others_makes_room_for_is_refused_on_the_fake(
 def test_a_job_that_others_leave_no_room_for_is_put_off_on_the_fake(
     request_for: MakeRequest, tmp_path: Path
 ) -> None:
-    with FakeScheduler("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
+    with fake_of("pbs", tmp_path, max_queued_res={"ncpus": 4}) as fake:
         fake.activate()
         executor = PBSExecutor()
         two = Resources(cpus=2)
@@ -718,7 +719,7 @@ def test_a_job_that_others_leave_no_room_for_is_put_off_on_the_fake(
 def test_with_one_place_left_the_work_has_it_on_the_fake(
     request_for: MakeRequest, tmp_path: Path
 ) -> None:
-    with FakeScheduler("pbs", tmp_path, max_queued=2) as fake:
+    with fake_of("pbs", tmp_path, max_queued=2) as fake:
         fake.activate()
         executor = PBSExecutor()
         hour = timedelta(hours=1)
@@ -735,7 +736,7 @@ def test_with_one_place_left_the_work_has_it_on_the_fake(
 
 def test_limits_are_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
     queues = {"workq": {}, "small": {"max_queued": 3, "max_array_size": 2}}
-    with FakeScheduler("pbs", tmp_path, queues=queues, max_queued=9) as fake:
+    with fake_of("pbs", tmp_path, queues=queues, max_queued=9) as fake:
         fake.activate()
         executor = PBSExecutor(queue="small")
         executor.submit(work(request_for, tmp_path, "a", "sleep 60", size=2))
@@ -748,7 +749,7 @@ def test_limits_are_told_on_the_fake(request_for: MakeRequest, tmp_path: Path) -
 def test_a_job_is_over_where_nodes_can_copy_nothing(
     request_for: MakeRequest, tmp_path: Path
 ) -> None:
-    with FakeScheduler("pbs", tmp_path, copies=False, undelivered_seconds=600.0) as fake:
+    with fake_of("pbs", tmp_path, copies=False, undelivered_seconds=600.0) as fake:
         fake.activate()
         executor = PBSExecutor()
         over(executor, executor.submit(work(request_for, tmp_path, "a", "true")).job)

@@ -21,6 +21,7 @@ from reflow_sge.executor import SGEExecutor
 from reflow_sge.verification import verdict
 
 from tests.docs.pages import REPOSITORY
+from tests.fakes import fake_of
 from tests.live.daemons import wait_for
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.umask import umask
@@ -459,7 +460,7 @@ def test_every_setting_is_documented() -> None:
 # -- on the strict fake --------------------------------------------------------------------
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
-    with FakeScheduler("sge", tmp_path) as fake:
+    with fake_of("sge", tmp_path) as fake:
         fake.activate()
         yield fake
 
@@ -530,7 +531,7 @@ def test_elements_are_cancelled_on_the_fake(
 
 
 def test_a_limit_on_jobs_defers_on_the_fake(request_for: MakeRequest, tmp_path: Path) -> None:
-    with FakeScheduler("sge", tmp_path, max_u_jobs=1) as fake:
+    with fake_of("sge", tmp_path, max_u_jobs=1) as fake:
         fake.activate()
         executor = SGEExecutor()
         executor.submit(work(request_for, tmp_path, "one", "sleep 60"))

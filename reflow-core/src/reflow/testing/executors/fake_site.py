@@ -12,10 +12,10 @@ from reflow.testing.fakes import FakeScheduler
 
 
 class FakeSite(Site):
-    """A fake scheduler of `reflow.testing.fakes`, or one with a face of your own.
+    """A fake scheduler: a face of your own over the engine of `reflow.testing.fakes`.
 
     `submit` and `queries` name commands, each with a word that its arguments must hold where one
-    program does several things: `"flux submit"`.
+    program does several things: `"pond submit"`.
     """
 
     def __init__(

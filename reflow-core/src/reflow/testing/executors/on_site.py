@@ -22,8 +22,7 @@ class OnSite(ExecutorKit):
     """What an author supplies for tiers 2 and 3, and what scenarios are given."""
 
     fake: ClassVar[str | None] = None
-    """Tier 2: a fake of `reflow.testing.fakes.FACES`, or `module:Class` of a face of your own;
-    None for no second tier."""
+    """Tier 2: `module:Class` of your scheduler's face; None for no second tier."""
     fake_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings of the fake's site."""
     submit_command: ClassVar[str] = ""

@@ -3,6 +3,6 @@
 See `FakeScheduler`.
 """
 
-from reflow.testing.fakes.control import FACES, FakeCall, FakeError, FakeJob, FakeScheduler
+from reflow.testing.fakes.control import FakeCall, FakeError, FakeJob, FakeScheduler
 
-__all__ = ["FACES", "FakeCall", "FakeError", "FakeJob", "FakeScheduler"]
+__all__ = ["FakeCall", "FakeError", "FakeJob", "FakeScheduler"]

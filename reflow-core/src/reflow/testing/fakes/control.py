@@ -11,20 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-FACES: Mapping[str, str] = {
-    "flux": "reflow.testing.fakes.flux:FluxFace",
-    "lsf": "reflow.testing.fakes.lsf:LsfFace",
-    "pbs": "reflow.testing.fakes.pbs:PbsFace",
-    "sge": "reflow.testing.fakes.sge:SgeFace",
-    "slurm": "reflow.testing.fakes.slurm:SlurmFace",
-}
-"""The fakes there are, by name."""
 
 
 class FakeError(Exception):
@@ -71,18 +62,20 @@ class FakeCall:
 class FakeScheduler:
     """A strict fake scheduler that really runs what is submitted to it.
 
-        with FakeScheduler("slurm", tmp_path) as fake:
-            subprocess.run(["sbatch", "--wrap", "true"], env=fake.environment)
+        with FakeScheduler("pond_fake:PondFace", tmp_path) as fake:
+            subprocess.run(["pondsub", "job.sh"], env=fake.environment)
 
-    `name` is one of `FACES`, or `module:Class` of a face of your own. Keywords are settings of
-    the site (see the face's settings class). When the block is left no process remains.
+    `target` is `module:Class` of a face, which the fake imports from this process' `sys.path`.
+    Keywords are settings of the site (see the face's settings class). When the block is left no
+    process remains.
     """
 
-    def __init__(self, name: str, folder: Path | None = None, **settings: Any) -> None:
-        self.name = name
-        self._target = FACES.get(name, name)
-        if ":" not in self._target:
-            raise FakeError(f"no fake named {name!r}; there are {', '.join(sorted(FACES))}")
+    def __init__(self, target: str, folder: Path | None = None, **settings: Any) -> None:
+        if ":" not in target:
+            raise FakeError(f"{target!r} names no fake: say module:Class of its face")
+        self.target = target
+        self.name = target.partition(":")[0].rpartition(".")[2]
+        """The last part of the module's name."""
         self._settings = settings
         self._log_folder = folder
         self._process: subprocess.Popen[str] | None = None
@@ -105,14 +98,14 @@ class FakeScheduler:
         # Not below the test's own folder: a socket's path may have 107 bytes at most.
         self._folder = Path(tempfile.mkdtemp(prefix="fake-"))
         log = self._folder if self._log_folder is None else self._log_folder
-        self._log = log / f"{self.name.replace(':', '.')}-fake.log"
+        self._log = log / f"{self.name}-fake.log"
         with self._log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
                     "-m",
                     "reflow.testing.fakes.supervisor",
-                    self._target,
+                    self.target,
                     str(self._folder),
                     json.dumps(self._settings),
                     json.dumps([str(Path(entry).resolve()) for entry in sys.path]),

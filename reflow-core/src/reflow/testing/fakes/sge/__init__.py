@@ -1,5 +1,0 @@
-"""A fake Son of Grid Engine 8.1.9, as strict as the one in the recordings."""
-
-from reflow.testing.fakes.sge.face import SgeFace
-
-__all__ = ["SgeFace"]

@@ -1,0 +1,5 @@
+"""A fake Son of Grid Engine 8.1.9, as strict as the one in the recordings."""
+
+from tests.fakes.sge.face import SgeFace
+
+__all__ = ["SgeFace"]

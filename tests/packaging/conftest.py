@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import venv
 from pathlib import Path
 
@@ -12,12 +15,16 @@ from tests.packaging.environments import EXAMPLE, ROOT, Environment, pip
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheels of all distributions, and of the third party's."""
-    backend = tmp_path_factory.mktemp("backend")
-    pip("install", "-q", "--target", backend, "hatchling")
+    """A folder with what scripts/build makes, and the wheel of the third party's plugin.
+
+    `scripts/wheels` names the folder where it has built them, so that they are what is tried.
+    """
     folder = tmp_path_factory.mktemp("wheels")
-    build = ("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder)
-    pip(*build, *sorted(ROOT.glob("reflow-*")), EXAMPLE, PYTHONPATH=str(backend))
+    if built := os.environ.get("DISTRIBUTIONS"):
+        shutil.copytree(built, folder, dirs_exist_ok=True)
+    else:
+        subprocess.run([ROOT / "scripts" / "build", folder], check=True)
+    pip("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, EXAMPLE)
     return folder
 
 

@@ -56,10 +56,6 @@ class Environment:
         return above
 
 
-def pip(*words: str | Path, **variables: str) -> None:
+def pip(*words: str | Path) -> None:
     """Run the pip of the interpreter that runs the tests."""
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
-        check=True,
-        env={**os.environ, **variables},
-    )
+    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     if tracked.returncode:
         pytest.skip("the project's files are not under version control here")
     assert set(tracked.stdout.split()) <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_every_distribution_has_a_wheel_and_a_source_with_the_license(wheels: Path) -> None:
+    license = (ROOT / "LICENSE").read_bytes()
+    projects = [path.parent.name for path in ROOT.glob("reflow-*/pyproject.toml")]
+    assert len(projects) == 6
+    for project in projects:
+        [built] = wheels.glob(f"{project.replace('-', '_')}-*.whl")
+        inside = zipfile.ZipFile(built)
+        [name] = [name for name in inside.namelist() if name.endswith("/licenses/LICENSE")]
+        assert inside.read(name) == license
+        [source] = wheels.glob(f"{project.replace('-', '_')}-*.tar.gz")
+        with tarfile.open(source) as archive:
+            [name] = [name for name in archive.getnames() if name.endswith("/LICENSE")]
+            assert name.count("/") == 1
 
 
 def test_requirements_fit_together(clean: Environment) -> None:

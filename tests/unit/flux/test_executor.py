@@ -24,9 +24,9 @@ from reflow_flux.executor import FluxExecutor
 from reflow_flux.names import element_name
 from reflow_flux.refusals import submission_error
 
+from tests.e2e.backends.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
-from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception

@@ -30,9 +30,9 @@ from reflow_lsf.executor import LSFExecutor
 from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY
+from tests.e2e.backends.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
-from tests.unit.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception

@@ -24,11 +24,11 @@ from reflow.model.states import FailureCause, JobState, RunState
 from reflow.testing.fakes import FakeScheduler
 from reflow_lsf.executor import LSFExecutor
 
+from tests.e2e.backends.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
+from tests.e2e.backends.on_a_fake import shell as shell
 from tests.e2e.fixtures import flow_file as flow_file
 from tests.e2e.support import counts, fake_scheduler, until
 from tests.fakes import fake_of
-from tests.unit.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
-from tests.unit.on_a_fake import shell as shell
 
 SLOW = """
 wf = Workflow("slow")

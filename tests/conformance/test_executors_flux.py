@@ -39,7 +39,7 @@ class TestFlux(ExecutorConformance):
             SchedulerUnavailableError
         ),
     }
-    fake = "tests.fakes.flux:FluxFace"
+    fake = "tests.fakes.flux:FluxEmulator"
     fake_settings = {"cpus_per_node": 16}
     submit_command = "flux submit"
     query_commands = ("flux jobs",)

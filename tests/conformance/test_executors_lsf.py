@@ -41,7 +41,7 @@ class TestLsf(ExecutorConformance):
     }
     walltime_unit = timedelta(minutes=1)
     memory_unit = 1024
-    fake = "tests.fakes.lsf:LsfFace"
+    fake = "tests.fakes.lsf:LsfEmulator"
     fake_settings = {"cpus_per_node": 16}
     submit_command = "bsub"
     query_commands = ("bjobs",)

@@ -42,7 +42,7 @@ class TestPbs(ExecutorConformance):
         "25[].pbs-1.example.org\n": "25[].pbs-1.example.org",
     }
     complaints = COMPLAINTS
-    fake = "tests.fakes.pbs:PbsFace"
+    fake = "tests.fakes.pbs:PbsEmulator"
     fake_settings = {"cpus_per_node": 16}
     submit_command = "qsub"
     query_commands = ("qstat",)

@@ -38,7 +38,7 @@ class TestGridEngine(ExecutorConformance):
             SchedulerUnavailableError
         ),
     }
-    fake = "tests.fakes.sge:SgeFace"
+    fake = "tests.fakes.sge:SgeEmulator"
     # As on a real cell, accounting tells of a job some time after the queue has let go of it.
     fake_settings = {"cpus_per_node": 16, "flush_time": 1}
     submit_command = "qsub"

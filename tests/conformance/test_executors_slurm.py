@@ -42,7 +42,7 @@ class TestSlurm(ExecutorConformance):
         ),
         (1, "sbatch: error: Socket timed out on send/recv operation"): SubmissionUncertainError,
     }
-    fake = "tests.fakes.slurm:SlurmFace"
+    fake = "tests.fakes.slurm:SlurmEmulator"
     submit_command = "sbatch"
     query_commands = ("squeue",)
 

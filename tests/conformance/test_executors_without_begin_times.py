@@ -21,6 +21,6 @@ class PlainExecutor(SlurmExecutor):
 
 class TestWithoutBeginTimes(RunningConformance):
     executor_class = PlainExecutor
-    fake = "tests.fakes.slurm:SlurmFace"
+    fake = "tests.fakes.slurm:SlurmEmulator"
     submit_command = "sbatch"
     query_commands = ("squeue",)

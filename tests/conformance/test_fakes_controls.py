@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from reflow.testing.fakes import FakeError, FakeScheduler
-from reflow.testing.fakes.face import Call, Command, Face, Refusal, Reply
+from reflow.testing.fakes.emulator import Call, Command, Emulator, Refusal, Reply
 from reflow.testing.fakes.model import Job, Launch, Request, Run, Task, Why
 
 from tests.fakes import fake_of
@@ -315,13 +315,13 @@ def test_a_process_can_be_put_on_the_fake_as_a_whole(tmp_path: Path) -> None:
 
 @dataclass(kw_only=True)
 class ScriptJob(Job):
-    """A job of the face below."""
+    """A job of the emulator below."""
 
     script: Path
 
 
-class HomemadeFace(Face):
-    """The least a face must have: a scheduler of one command."""
+class HomemadeEmulator(Emulator):
+    """The least an emulator must have: a scheduler of one command."""
 
     @property
     def commands(self) -> dict[str, Command]:
@@ -343,7 +343,7 @@ class HomemadeFace(Face):
         return Reply(f"{job.number}\n")
 
     def _explode(self, call: Call) -> Reply:
-        raise RuntimeError("a defect of the face")
+        raise RuntimeError("a defect of the emulator")
 
     def tasks_of(self, reference: str) -> list[Task]:
         """The only task of a job."""
@@ -380,8 +380,8 @@ class HomemadeFace(Face):
         self.engine.settle(task, Why.EXITED)
 
 
-def test_a_face_of_ones_own(tmp_path: Path) -> None:
-    with FakeScheduler(f"{__name__}:HomemadeFace", tmp_path) as fake:
+def test_an_emulator_of_ones_own(tmp_path: Path) -> None:
+    with FakeScheduler(f"{__name__}:HomemadeEmulator", tmp_path) as fake:
         site = Site(fake, tmp_path)
         (tmp_path / "job.sh").write_text("echo hello; exit 3")
         assert site.run("enqueue", "job.sh").stdout == "1\n"
@@ -391,10 +391,10 @@ def test_a_face_of_ones_own(tmp_path: Path) -> None:
         assert (refused.returncode, refused.stderr) == (2, "enqueue: what?\n")
 
 
-def test_a_defect_of_a_face_is_told_and_does_not_end_it(tmp_path: Path) -> None:
-    with FakeScheduler(f"{__name__}:HomemadeFace", tmp_path) as fake:
+def test_a_defect_of_an_emulator_is_told_and_does_not_end_it(tmp_path: Path) -> None:
+    with FakeScheduler(f"{__name__}:HomemadeEmulator", tmp_path) as fake:
         site = Site(fake, tmp_path)
         done = site.run("explode")
         assert done.returncode == 70
-        assert "a defect of the face" in done.stderr
+        assert "a defect of the emulator" in done.stderr
         assert site.run("enqueue").returncode == 2

@@ -90,7 +90,7 @@ class FlowFile:
         return run(self.load(), way, **given)
 
     @property
-    def deeds(self) -> Counter[str]:
+    def calls(self) -> Counter[str]:
         """How often each word was written to the journal."""
         if not self.journal.exists():
             return Counter()

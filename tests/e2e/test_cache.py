@@ -42,7 +42,7 @@ def pipeline(flow_file: Flows) -> FlowFile:
     """A flow that has run once, its journal empty again."""
     flow = flow_file(PIPELINE)
     assert flow.run().result("joined") == "ABC"
-    assert flow.deeds == ALL
+    assert flow.calls == ALL
     flow.forget()
     return flow
 
@@ -54,13 +54,13 @@ def test_what_has_run_with_the_same_inputs_does_not_run_again(
     run = pipeline.run(way, run_dir=tmp_path / "elsewhere")
     assert run.result("joined") == "ABC"
     assert run.result("each") == ["A", "B", "C"]
-    assert pipeline.deeds == {}
+    assert pipeline.calls == {}
     assert counts(run, "each") == {"SUCCESS": 3}
 
 
 def test_a_changed_parameter_reruns_the_tasks_that_receive_it(pipeline: FlowFile) -> None:
     assert pipeline.run(factor=2).result("joined") == "AABBCC"
-    assert pipeline.deeds == {"each-a": 1, "each-b": 1, "each-c": 1, "joined": 1}
+    assert pipeline.calls == {"each-a": 1, "each-b": 1, "each-c": 1, "joined": 1}
 
 
 def test_a_parameter_of_equal_value_and_other_type_is_another_input(flow_file: Flows) -> None:
@@ -80,12 +80,12 @@ def test_a_parameter_of_equal_value_and_other_type_is_another_input(flow_file: F
     )
     seen = [flow.run(which=which).result("show") for which in range(5)]
     assert seen == ["1", "True", "1.0", "'1'", "None"]
-    assert flow.deeds == {"show": 5}
+    assert flow.calls == {"show": 5}
 
 
 def test_adding_one_item_to_a_list_runs_one_element(pipeline: FlowFile) -> None:
     assert pipeline.run(names="d a b c").result("joined") == "DABC"
-    assert pipeline.deeds == {"items": 1, "each-d": 1, "joined": 1}
+    assert pipeline.calls == {"items": 1, "each-d": 1, "joined": 1}
 
 
 def test_an_edit_of_form_changes_nothing(pipeline: FlowFile) -> None:
@@ -96,19 +96,19 @@ def test_an_edit_of_form_changes_nothing(pipeline: FlowFile) -> None:
         '    """Join them."""\n    did',
     )
     assert pipeline.run().result("joined") == "ABC"
-    assert pipeline.deeds == {}
+    assert pipeline.calls == {}
 
 
 def test_an_edit_of_a_task_reruns_it_and_what_gets_another_value(pipeline: FlowFile) -> None:
     pipeline.replace('return "".join(parts)', 'return "+".join(parts)')
     assert pipeline.run().result("joined") == "A+B+C"
-    assert pipeline.deeds == {"joined": 1}
+    assert pipeline.calls == {"joined": 1}
 
 
 def test_an_edit_of_a_helper_reruns_the_tasks_that_use_it(pipeline: FlowFile) -> None:
     pipeline.replace("return text.upper()", "return text.lower()")
     assert pipeline.run().result("joined") == "abc"
-    assert pipeline.deeds == {"each-a": 1, "each-b": 1, "each-c": 1, "joined": 1}
+    assert pipeline.calls == {"each-a": 1, "each-b": 1, "each-c": 1, "joined": 1}
 
 
 def test_an_upstream_that_ran_again_to_the_same_value_reruns_nothing_behind_it(
@@ -116,15 +116,15 @@ def test_an_upstream_that_ran_again_to_the_same_value_reruns_nothing_behind_it(
 ) -> None:
     pipeline.replace('did("items")', 'did("items2")')
     pipeline.run()
-    assert pipeline.deeds == {"items2": 1}
+    assert pipeline.calls == {"items2": 1}
 
 
 def test_force_reruns_everything_and_force_tasks_only_those(pipeline: FlowFile) -> None:
     pipeline.run(force=True)
-    assert pipeline.deeds == ALL
+    assert pipeline.calls == ALL
     pipeline.forget()
     pipeline.run(force_tasks=["joined"])
-    assert pipeline.deeds == {"joined": 1}
+    assert pipeline.calls == {"joined": 1}
 
 
 def test_a_task_without_cache_always_runs_and_is_never_reused(flow_file: Flows) -> None:
@@ -145,10 +145,10 @@ def test_a_task_without_cache_always_runs_and_is_never_reused(flow_file: Flows) 
     )
     flow.run()
     flow.run()
-    assert flow.deeds == {"now": 2, "after": 1}
+    assert flow.calls == {"now": 2, "after": 1}
     flow.replace("@wf.job(cache=False)", "@wf.job()")
     flow.run()
-    assert flow.deeds["now"] == 3
+    assert flow.calls["now"] == 3
 
 
 def test_a_version_stands_for_the_source(flow_file: Flows) -> None:
@@ -167,7 +167,7 @@ def test_a_version_stands_for_the_source(flow_file: Flows) -> None:
     assert flow.run().result("work") == "first"
     flow.replace('version="1"', 'version="2"')
     assert flow.run().result("work") == "second"
-    assert flow.deeds == {"work": 2}
+    assert flow.calls == {"work": 2}
 
 
 def test_a_failure_is_never_reused(flow_file: Flows) -> None:
@@ -191,7 +191,7 @@ def test_a_failure_is_never_reused(flow_file: Flows) -> None:
     assert failed(run) == {("each", 1): ("ERROR", "ValueError: not yet")}
     (flow.folder / "mended").touch()
     assert flow.run().result("each") == [0, 1, 2]
-    assert flow.deeds == {"each-0": 1, "each-1": 2, "each-2": 1}
+    assert flow.calls == {"each-0": 1, "each-1": 2, "each-2": 1}
 
 
 FILES = """
@@ -218,12 +218,12 @@ def test_a_path_counts_by_the_file_it_leads_to(flow_file: Flows, tmp_path: Path)
     assert flow.run(folder=folder).result("read") == ["a", "b"]
     flow.forget()
     assert flow.run(folder=folder).result("read") == ["a", "b"]
-    assert flow.deeds == {}
+    assert flow.calls == {}
     # Same size, another time.
     (folder / "b.in").write_text("B")
     os.utime(folder / "b.in", ns=(0, 1_000_000_000))
     assert flow.run(folder=folder, force_tasks=["find"]).result("read") == ["a", "B"]
-    assert flow.deeds == {"find": 1, "read-b": 1}
+    assert flow.calls == {"find": 1, "read-b": 1}
 
 
 LATE = """
@@ -271,7 +271,7 @@ def test_a_file_edited_after_it_was_planned_with_makes_no_result_for_what_it_was
     # That was made of the file that it was planned with.
     flow.forget()
     flow.run(way, file=file)
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 def test_a_path_counts_anew_even_where_the_list_of_paths_came_from_the_cache(
@@ -313,7 +313,7 @@ def test_a_result_whose_file_is_gone_is_made_again(flow_file: Flows, tmp_path: P
     (tmp_path / "out.txt").unlink()
     flow.forget()
     assert flow.run().result("read") == "right"
-    assert flow.deeds["write"] == 1
+    assert flow.calls["write"] == 1
 
 
 def test_verify_asks_the_task_itself_of_what_looks_unchanged(
@@ -322,13 +322,13 @@ def test_verify_asks_the_task_itself_of_what_looks_unchanged(
     flow = flow_file(WRITES)
     flow.run()
     flow.run(verify=True)
-    assert flow.deeds == {"write": 1, "read": 1, "verify": 1}
+    assert flow.calls == {"write": 1, "read": 1, "verify": 1}
     # As large and as old as it was: only the task's own check can tell.
     times = (tmp_path / "out.txt").stat()
     (tmp_path / "out.txt").write_text("wrong")
     os.utime(tmp_path / "out.txt", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert flow.run(verify=True).result("write").read_text() == "right"
-    assert flow.deeds["write"] == 2
+    assert flow.calls["write"] == 2
 
 
 def test_a_check_that_raises_makes_the_hit_a_miss(flow_file: Flows) -> None:
@@ -348,7 +348,7 @@ def test_a_check_that_raises_makes_the_hit_a_miss(flow_file: Flows) -> None:
     flow.run()
     run = flow.run(verify=True)
     assert run.state == "SUCCESS"
-    assert flow.deeds == {"work": 2}
+    assert flow.calls == {"work": 2}
 
 
 def test_a_result_that_cannot_be_read_any_more_is_a_miss_when_it_is_verified(
@@ -376,7 +376,7 @@ def test_a_result_that_cannot_be_read_any_more_is_a_miss_when_it_is_verified(
     flow.path.write_text(text.replace("Thing", "Other"))
     run = flow.run(verify=True)
     assert run.state == "SUCCESS", run.status(as_dict=True)
-    assert flow.deeds == {"work": 2}
+    assert flow.calls == {"work": 2}
 
 
 def test_a_result_that_names_its_run_directory_is_reused_only_there(
@@ -399,9 +399,9 @@ def test_a_result_that_names_its_run_directory_is_reused_only_there(
     )
     flow.run(run_dir=tmp_path / "one")
     assert flow.run(run_dir=tmp_path / "two").result("text") == f"see {tmp_path}/two/data"
-    assert flow.deeds == {"text": 2, "free": 1}
+    assert flow.calls == {"text": 2, "free": 1}
     flow.run(run_dir=tmp_path / "one")
-    assert flow.deeds == {"text": 2, "free": 1}
+    assert flow.calls == {"text": 2, "free": 1}
 
 
 def test_a_task_behind_after_counts_by_what_it_waited_for(flow_file: Flows) -> None:
@@ -421,9 +421,9 @@ def test_a_task_behind_after_counts_by_what_it_waited_for(flow_file: Flows) -> N
     )
     flow.run(x=1)
     flow.run(x=1)
-    assert flow.deeds == {"first": 1, "second": 1}
+    assert flow.calls == {"first": 1, "second": 1}
     flow.run(x=2)
-    assert flow.deeds == {"first": 2, "second": 2}
+    assert flow.calls == {"first": 2, "second": 2}
 
 
 def test_two_tasks_with_one_source_do_not_share_results(flow_file: Flows) -> None:
@@ -440,7 +440,7 @@ def test_two_tasks_with_one_source_do_not_share_results(flow_file: Flows) -> Non
         """
     )
     flow.run(x=1)
-    assert flow.deeds == {"work": 2}
+    assert flow.calls == {"work": 2}
 
 
 def test_a_function_edited_while_its_run_goes_on_leaves_nothing_under_the_new_key(
@@ -467,4 +467,4 @@ def test_a_function_edited_while_its_run_goes_on_leaves_nothing_under_the_new_ke
     flow.run("inline")
     assert '"new"' in flow.path.read_text()
     assert flow.run("inline").result("second") == "new"
-    assert flow.deeds == {"second": 2}
+    assert flow.calls == {"second": 2}

@@ -57,7 +57,7 @@ def test_an_unchanged_rerun_gives_the_same_list_and_runs_nothing(
     for _ in range(2):
         again = bootstrap.run(way)
         assert drawn(again) == again.result("gather") == first
-    assert bootstrap.deeds == {}
+    assert bootstrap.calls == {}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -65,11 +65,11 @@ def test_a_list_that_has_grown_keeps_what_it_had(bootstrap: FlowFile, way: str) 
     first = drawn(bootstrap.run(way, count=3))
     grown = drawn(bootstrap.run(way, count=5))
     assert grown[:3] == first
-    assert bootstrap.deeds == {"plan": 2, "sample": 5, "gather": 2}
+    assert bootstrap.calls == {"plan": 2, "sample": 5, "gather": 2}
     bootstrap.forget()
     assert drawn(bootstrap.run(way, count=4)) == grown[:4]
     assert drawn(bootstrap.run(way, count=5)) == grown
-    assert bootstrap.deeds == {"plan": 1, "gather": 1}
+    assert bootstrap.calls == {"plan": 1, "gather": 1}
 
 
 def test_results_of_older_runs_are_used_where_the_newest_has_too_few(
@@ -101,7 +101,7 @@ def test_a_preview_foresees_which_are_left_to_run(
     (_, sample, _) = preview(flow.load(), Wanted()).tasks
     assert [each.action for each in sample.instances] == ["cached"] * 3 + ["run"] * 2
     drawn(flow.run())
-    assert flow.deeds == {"sample": 2, "gather": 1}
+    assert flow.calls == {"sample": 2, "gather": 1}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -163,9 +163,9 @@ def test_elements_that_are_planned_one_after_the_other_are_each_computed(
     if way == "inline":
         (flow.folder / "go").touch()
     first = drawn(flow.run(way))
-    assert flow.deeds == {"sample": 6}
+    assert flow.calls == {"sample": 6}
     assert drawn(flow.run(way)) == first
-    assert flow.deeds == {"sample": 6}
+    assert flow.calls == {"sample": 6}
 
 
 NESTED = """
@@ -193,10 +193,10 @@ NESTED = """
 def test_elements_share_nothing_by_way_of_runs_that_they_start(flow_file: Flows, way: str) -> None:
     flow = flow_file(NESTED)
     first = drawn(flow.run(way))
-    assert flow.deeds == {"draw": 4}
+    assert flow.calls == {"draw": 4}
     # The same element of a later run takes what its run had.
     assert drawn(flow.run(way)) == first
-    assert flow.deeds == {"draw": 4}
+    assert flow.calls == {"draw": 4}
 
 
 def test_a_new_element_starts_no_run_that_takes_what_anothers_run_took(flow_file: Flows) -> None:
@@ -204,7 +204,7 @@ def test_a_new_element_starts_no_run_that_takes_what_anothers_run_took(flow_file
     first = drawn(flow.run())
     flow.replace("return [100] * 4", "return [100] * 6")
     assert drawn(flow.run())[:4] == first
-    assert flow.deeds == {"draw": 6}
+    assert flow.calls == {"draw": 6}
 
 
 def test_what_an_element_started_before_it_failed_is_used_again(flow_file: Flows) -> None:
@@ -218,7 +218,7 @@ def test_what_an_element_started_before_it_failed_is_used_again(flow_file: Flows
         ).replace("cache=False", "cache=False, retries=1")
     )
     drawn(flow.run())
-    assert flow.deeds == {"draw": 4}
+    assert flow.calls == {"draw": 4}
 
 
 def test_what_an_element_is_told_of_itself_is_gone_after_it(flow_file: Flows) -> None:
@@ -246,7 +246,7 @@ def test_what_comes_after_a_task_that_ran_again_runs_again(flow_file: Flows, way
     flow = flow_file(AFTER.replace("OPTIONS", "cache=False"))
     flow.run(way)
     flow.run(way)
-    assert flow.deeds == {"refresh": 2, "query": 2}
+    assert flow.calls == {"refresh": 2, "query": 2}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -254,10 +254,10 @@ def test_what_comes_after_a_cached_task_does_not_run_again(flow_file: Flows, way
     flow = flow_file(AFTER.replace("OPTIONS", ""))
     flow.run(way)
     flow.run(way)
-    assert flow.deeds == {"refresh": 1, "query": 1}
+    assert flow.calls == {"refresh": 1, "query": 1}
     flow.run(way, force_tasks=["refresh"])
     flow.run(way)
-    assert flow.deeds == {"refresh": 2, "query": 2}
+    assert flow.calls == {"refresh": 2, "query": 2}
 
 
 def test_jobs_of_a_scheduler_that_dispatch_keep_equal_elements_apart(
@@ -278,7 +278,7 @@ def test_jobs_of_a_scheduler_that_dispatch_keep_equal_elements_apart(
             run.wait(timeout=SECONDS)
             lists.append(drawn(run))
     assert lists[0] == lists[1]
-    assert flow.deeds == {"plan": 1, "sample": 3, "gather": 1, "publish": 1}
+    assert flow.calls == {"plan": 1, "sample": 3, "gather": 1, "publish": 1}
 
 
 def test_results_of_another_user_are_taken_only_where_all_are_shared(
@@ -293,4 +293,4 @@ def test_results_of_another_user_are_taken_only_where_all_are_shared(
     bootstrap.forget()
     both = drawn(bootstrap.run(count=8))
     assert (both[:4], both[4:]) == (own, theirs)
-    assert bootstrap.deeds == {"plan": 1, "gather": 1}
+    assert bootstrap.calls == {"plan": 1, "gather": 1}

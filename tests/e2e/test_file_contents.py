@@ -82,7 +82,7 @@ def test_touched_parameters_run_nothing_again(flow_file: Flows, way: Way, source
     touch(source / "x")
     copy_over(source / "x")
     assert way(flow, source=source).result("read") == "1212"
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 def test_other_contents_of_the_same_size_and_time_run_again(
@@ -105,7 +105,7 @@ def test_a_task_that_makes_the_same_contents_again_runs_nothing_after_it(
     assert way(flow, source=source).result("read") == "1212"
     flow.forget()
     assert way(flow, source=source, force_tasks=["convert"]).result("read") == "1212"
-    assert flow.deeds == {"convert": 1}
+    assert flow.calls == {"convert": 1}
 
 
 def test_another_way_to_count_misses_once(flow_file: Flows, way: Way, source: Path) -> None:
@@ -113,9 +113,9 @@ def test_another_way_to_count_misses_once(flow_file: Flows, way: Way, source: Pa
     assert way(flow, source=source, files="stat").result("read") == "1212"
     flow.forget()
     way(flow, source=source)
-    assert flow.deeds == {"convert": 1, "read": 1}
+    assert flow.calls == {"convert": 1, "read": 1}
     way(flow, source=source)
-    assert flow.deeds == {"convert": 1, "read": 1}
+    assert flow.calls == {"convert": 1, "read": 1}
 
 
 def test_touched_results_run_nothing_again(
@@ -128,11 +128,11 @@ def test_touched_results_run_nothing_again(
     copy_over(chunk)
     run = way(flow, source=source)
     assert run.result("read") == "1212"
-    assert flow.deeds == {}
+    assert flow.calls == {}
     assert run.status(as_dict=True)["tasks"]["convert"]["cached"] == 1
     touch(chunk)
     assert way(flow, source=source).result("read") == "1212"
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 def test_what_was_found_to_be_the_same_is_remembered(
@@ -144,7 +144,7 @@ def test_what_was_found_to_be_the_same_is_remembered(
     first = flow.run("inline", source=source, files="content")
     again = flow.run("inline", source=source, files="content")
     assert [waves(first), waves(again)] == [1, 0]
-    assert flow.deeds == {"convert": 1, "read": 1}
+    assert flow.calls == {"convert": 1, "read": 1}
 
 
 def waves(run: Any) -> int:
@@ -160,7 +160,7 @@ def test_a_touched_result_of_other_contents_is_made_again(
     flow.forget()
     (tmp_path / "out.store" / "chunk").write_text("9999")
     assert way(flow, source=source).result("read") == "1212"
-    assert flow.deeds == {"convert": 1}
+    assert flow.calls == {"convert": 1}
 
 
 def test_verify_reads_anew(flow_file: Flows, way: Way, source: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_verify_reads_anew(flow_file: Flows, way: Way, source: Path, tmp_path: P
     run = way(flow, source=source, verify=True)
     assert run.result("read") == "1212"
     assert waves(run) == 1
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 @pytest.mark.parametrize(("files", "told"), [("stat", True), ("content", False)])

@@ -81,15 +81,15 @@ def test_folders_count_by_what_is_in_them(flow_file: Flows, way: Way, tmp_path: 
     assert way(flow).result("total") == 22
     flow.forget()
     assert way(flow).result("total") == 22
-    assert flow.deeds == {}
+    assert flow.calls == {}
     assert way(flow, factor=2).result("total") == 42
-    assert flow.deeds == {"convert": 1, "read": 2, "total": 1}
+    assert flow.calls == {"convert": 1, "read": 2, "total": 1}
     # What the first run had written is there no more.
     assert way(flow, factor=1).result("total") == 22
     flow.forget()
     (tmp_path / "out/two.store/c/chunk").unlink()
     assert way(flow, factor=1).result("total") == 22
-    assert flow.deeds == {"convert": 1, "read": 2, "total": 1}
+    assert flow.calls == {"convert": 1, "read": 2, "total": 1}
 
 
 CONTAINERS = """
@@ -127,7 +127,7 @@ def test_paths_within_values_count_too(flow_file: Flows, tmp_path: Path, changed
     flow.forget()
     write(tmp_path / changed, "x")
     assert flow.run(text="2").result("read") == "222"
-    assert flow.deeds == {"make": 1, "read": 1}
+    assert flow.calls == {"make": 1, "read": 1}
 
 
 def test_a_result_whose_file_cannot_be_read_any_more_is_a_miss(
@@ -140,7 +140,7 @@ def test_a_result_whose_file_cannot_be_read_any_more_is_a_miss(
     shutil.rmtree(tmp_path / "out/one.store")
     (tmp_path / "out/one.store").symlink_to("one.store")
     run = flow.run()
-    assert flow.deeds["convert"] == 1
+    assert flow.calls["convert"] == 1
     assert run.state == "FAILED"  # as mkdir fails there
 
 
@@ -175,7 +175,7 @@ def test_a_parameter_counts_by_what_is_there_when_the_run_is_submitted(
     assert way(flow, folder=data).result("total") == 1
     flow.forget()
     assert way(flow, folder=data).result("total") == 1
-    assert flow.deeds == {}
+    assert flow.calls == {}
     write(data / "a.txt", "2")
     write(data / "b.txt", "5")
     run = way(flow, folder=data)
@@ -228,7 +228,7 @@ def test_a_folder_with_run_directories_and_the_store_in_it_is_stable(
             run = flow.run(folder=work / place, run_dir=run_dir)
             assert run.result("each") == ["1"]
             assert notes(run) == []
-    assert flow.deeds == {"total": 1, "each": 1}
+    assert flow.calls == {"total": 1, "each": 1}
 
 
 # -- tasks that change what they are given -------------------------------------------------------
@@ -266,7 +266,7 @@ def test_a_task_that_changes_its_argument_is_not_cached_and_the_run_says_so(
         (note,) = notes(run)
         for word in ("'add'", "'base'", "path", "Result(step='base', output=True)"):
             assert word in note
-        assert flow.deeds == {"base": number, "add": number, "total": number}
+        assert flow.calls == {"base": number, "add": number, "total": number}
 
 
 OUTPUTS = """
@@ -303,15 +303,15 @@ def test_what_a_task_writes_to_counts_by_its_place_and_must_be_as_it_left_it(
         run = way(flow, out=out, text="x")
         assert run.result("fill") == [1, 1]
         assert not [note for note in notes(run) if "fill" in note or "report" in note]
-        assert flow.deeds == {"fill": 2, "report": 1}
+        assert flow.calls == {"fill": 2, "report": 1}
     out.unlink()
     (tmp_path / "out/1.txt").write_text("spoilt")
     way(flow, out=out, text="x")
     assert out.read_text() == "[1, 1]\n"
     assert (tmp_path / "out/1.txt").read_text() == "x"
-    assert flow.deeds == {"fill": 3, "report": 2}
+    assert flow.calls == {"fill": 3, "report": 2}
     way(flow, out=tmp_path / "other.txt", text="x")
-    assert flow.deeds == {"fill": 3, "report": 3}
+    assert flow.calls == {"fill": 3, "report": 3}
 
 
 FOR_ALL = """
@@ -344,15 +344,15 @@ def test_a_folder_that_many_write_to_must_be_there(
     flow = flow_file(FOR_ALL)
     way(flow)
     way(flow)
-    assert flow.deeds == {"plot-0": 1, "plot-1": 1, "index": 1}
+    assert flow.calls == {"plot-0": 1, "plot-1": 1, "index": 1}
     way(flow, n=3)
-    assert flow.deeds == {"plot-0": 1, "plot-1": 1, "plot-2": 1, "index": 2}
+    assert flow.calls == {"plot-0": 1, "plot-1": 1, "plot-2": 1, "index": 2}
     shutil.rmtree(tmp_path / "plots")
     way(flow, n=3)
-    assert flow.deeds == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 3}
+    assert flow.calls == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 3}
     (tmp_path / "plots/index").unlink()  # which is returned as well
     way(flow, n=3)
-    assert flow.deeds == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 4}
+    assert flow.calls == {"plot-0": 2, "plot-1": 2, "plot-2": 2, "index": 4}
 
 
 ONE_INSIDE_ANOTHER = """
@@ -394,7 +394,7 @@ def test_tasks_that_write_into_each_others_folders_do_not_run_each_other_again(
     flow.forget()
     flow.run()  # `where` returned a folder that was not there yet
     flow.run()
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 SHARED = """
@@ -440,7 +440,7 @@ def test_what_elements_share_is_looked_at_when_all_have_ended(
         run = way(flow)
         assert run.result("each") == [10, 20]
         assert notes(run) == []
-    assert flow.deeds == {"each-1": 2, "each-2": 2}
+    assert flow.calls == {"each-1": 2, "each-2": 2}
 
 
 # -- rules ---------------------------------------------------------------------------------------
@@ -474,14 +474,14 @@ def test_what_was_made_anew_is_read_anew_where_being_there_is_enough(
     assert way(flow, factor=2).result("total") == 42
     flow.forget()
     assert way(flow, factor=2).result("total") == 42
-    assert flow.deeds == {}
+    assert flow.calls == {}
 
 
 def test_another_rule_misses_once(flow_file: Flows) -> None:
     flow = flow_file(STORE)
     for mode in ("stat", "exists", "exists"):
         flow.run(files=mode)
-    assert flow.deeds == {"convert": 2, "read": 4, "total": 2}
+    assert flow.calls == {"convert": 2, "read": 4, "total": 2}
 
 
 def test_what_is_ignored_in_folders_does_not_count(
@@ -493,7 +493,7 @@ def test_what_is_ignored_in_folders_does_not_count(
     flow.run(folder=tmp_path / "data")
     (tmp_path / "data/x.lock").touch()
     flow.run(folder=tmp_path / "data")
-    assert flow.deeds == {"total": 1, "each": 1}
+    assert flow.calls == {"total": 1, "each": 1}
 
 
 LATE = """

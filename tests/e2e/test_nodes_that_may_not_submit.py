@@ -54,7 +54,7 @@ def test_a_node_that_may_not_submit_leaves_the_rest_to_a_machine_that_may(
     until(lambda: cluster.count(command) > before)
     until(lambda: not [job for job in cluster.jobs() if job.phase == "running"])
 
-    assert not flow.deeds
+    assert not flow.calls
     assert not run.state.final
 
     cluster.clear_faults()

@@ -40,7 +40,7 @@ def abandoned(flow_file: Flows, tmp_path: Path) -> Any:
     """A run in the background whose processes have all been killed."""
     flow = flow_file(WAITS)
     run = flow.load().submit(executor="local", run_dir=tmp_path / "run")
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     end_processes_of(tmp_path)
     flow.forget()
     return run
@@ -117,7 +117,7 @@ def test_a_run_heeds_others_if_its_owner_said_so(
     monkeypatch.setenv("REFLOW_STORE_REQUESTS", allowed)
     flow = flow_file(WAITS)
     run = flow.load().submit(executor="local", run_dir=tmp_path / "run")
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     run.store.add_request(run.run_id, RequestKind.CANCEL, uid=COLLEAGUE)
     until(lambda: not run.store.requests(run.run_id))
     (tmp_path / "go").touch()

@@ -116,7 +116,7 @@ def test_what_was_changed_elsewhere_is_made_again(flow_file: Flows, way: Way, mo
         remember(mount)
         path.write_text("9999")
         assert way(flow).result("read") == ["11", "11"]
-        assert flow.deeds["convert"] == 1
+        assert flow.calls["convert"] == 1
 
 
 @pytest.mark.parametrize("files", ["stat", "content", "exists"])
@@ -129,7 +129,7 @@ def test_what_was_removed_elsewhere_is_made_again(
     remember(mount)
     (mount.server / "file").unlink()
     assert flow.run("inline", files=files).result("read") == ["11", "11"]
-    assert flow.deeds["convert"] == 1
+    assert flow.calls["convert"] == 1
 
 
 PARAMETERS = """

@@ -88,14 +88,14 @@ def test_a_retry_under_a_living_supervisor_plans_with_the_flow_as_it_is_now(
 ) -> None:
     flow = flow_file(SLOW_AND_BROKEN)
     started = flow.load().submit(executor="local", run_dir=tmp_path / "run")
-    until(lambda: counts(started, "work").get("FAILED") and flow.deeds["slow"])
+    until(lambda: counts(started, "work").get("FAILED") and flow.calls["slow"])
     flow.replace('raise ValueError("broken")', 'return "mended"')
     started.retry()
     until(lambda: counts(started, "work").get("SUCCESS") == 1)
     (tmp_path / "go").touch()
     assert started.wait(60) is RunState.SUCCESS
     assert started.result("work") == ["slow", "mended"]
-    assert flow.deeds["slow"] == 1, "what ran while the supervisor began anew went on"
+    assert flow.calls["slow"] == 1, "what ran while the supervisor began anew went on"
 
 
 def test_cancelling_ends_workers_that_outlived_their_supervisor(
@@ -103,7 +103,7 @@ def test_cancelling_ends_workers_that_outlived_their_supervisor(
 ) -> None:
     flow = flow_file(SLOW_AND_BROKEN)
     started = flow.load().submit(executor="local", run_dir=tmp_path / "run")
-    until(lambda: flow.deeds["slow"])
+    until(lambda: flow.calls["slow"])
     owner = started.store.lease(started.run_id).owner
     assert owner is not None
     subprocess.run(["kill", "-9", str(owner["pid"])], check=True)
@@ -248,4 +248,4 @@ def test_a_relative_path_is_not_taken_for_one_of_another_folder(
         monkeypatch.chdir(tmp_path / folder)
         Path("out.txt").write_text("somebody else's")
         flow.run("inline")
-    assert flow.deeds["make"] == 2
+    assert flow.calls["make"] == 2

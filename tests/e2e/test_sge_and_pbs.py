@@ -103,7 +103,7 @@ def test_an_element_that_failed_is_tried_again_alone(
     until(lambda: run.state.final)
 
     assert run.result("gather") == "abc"
-    assert flow.deeds == {"a": 1, "b": 2, "c": 1}
+    assert flow.calls == {"a": 1, "b": 2, "c": 1}
     cluster.wait_until_idle()
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_in_the_queue(
 ) -> None:
     flow = flow_file(WAITING)
     run = flow.load().submit(run_dir="run", executor=cluster.name)
-    until(lambda: len(flow.deeds) == 2)
+    until(lambda: len(flow.calls) == 2)
 
     run.cancel()
 
@@ -135,7 +135,7 @@ def test_a_queue_that_takes_few_jobs_is_given_few_at_a_time(
         until(lambda: run.state.final)
 
     assert run.state is RunState.SUCCESS
-    assert flow.deeds == {str(number): 1 for number in range(5)}
+    assert flow.calls == {str(number): 1 for number in range(5)}
 
 
 def test_a_watchdog_that_begins_early_by_our_clock_has_a_successor(
@@ -166,11 +166,11 @@ def test_an_element_that_is_started_again_under_its_id_runs_again(
     with fake_of("pbs", folder) as fake:
         fake.activate()
         run = flow.load().submit(run_dir="run", executor="pbs")
-        until(lambda: flow.deeds["a"])
+        until(lambda: flow.calls["a"])
         fake.requeue(next(job.id for job in fake.jobs() if "stay" in job.name))
-        until(lambda: flow.deeds["a"] == 2)
+        until(lambda: flow.calls["a"] == 2)
         (flow.folder / "go").touch()
         until(lambda: run.state.final)
 
     assert run.state is RunState.SUCCESS
-    assert flow.deeds == {"a": 2, "b": 1, "c": 1}
+    assert flow.calls == {"a": 2, "b": 1, "c": 1}

@@ -101,7 +101,7 @@ def test_an_array_that_somebody_cancels_is_cancelled_what_had_begun_of_it_too(
         return word
     """)
     run = flow.load().submit(run_dir="run", executor="slurm")
-    until(lambda: flow.deeds == {"a": 1, "b": 1})
+    until(lambda: flow.calls == {"a": 1, "b": 1})
     (array,) = {job.number for job in slurm.jobs() if job.name.startswith("stay-")}
 
     SlurmExecutor().cancel([JobHandle(native_id=str(array))])
@@ -111,7 +111,7 @@ def test_an_array_that_somebody_cancels_is_cancelled_what_had_begun_of_it_too(
     (flow.folder / "go").touch()
     assert run.retry() == 3
     until(lambda: run.state.final)
-    assert flow.deeds == {"a": 2, "b": 2, "c": 1}
+    assert flow.calls == {"a": 2, "b": 2, "c": 1}
 
 
 def test_without_a_scheduler_that_answers_nothing_is_written_down(
@@ -260,7 +260,7 @@ def test_what_is_left_of_a_lost_array_is_cancelled_with_one_command(
 ) -> None:
     flow = flow_file(STAGES.replace("did(word)", "did(word); wait_for('{here}/go')"))
     run = flow.load().submit(run_dir="run", executor="slurm", follow=True)
-    until(lambda: run.status(as_dict=True) and flow.deeds == {"a": 1, "b": 1})
+    until(lambda: run.status(as_dict=True) and flow.calls == {"a": 1, "b": 1})
     (array,) = {job.number for job in slurm.jobs() if job.name.startswith("each-")}
 
     slurm.vanish(str(array))
@@ -298,7 +298,7 @@ def test_accounting_that_is_late_and_wrong_misleads_nobody(
 
     assert counts(run, "end") == {"SUCCESS": 2, "FAILED": 1}
     assert failed(run)["end", 1][0] == "EXIT_CODE"
-    assert flow.deeds == {"well": 2, "exit": 1}
+    assert flow.calls == {"well": 2, "exit": 1}
 
 
 def test_a_node_that_dies_and_whose_processes_live_on_gives_one_result(
@@ -316,11 +316,11 @@ def test_a_node_that_dies_and_whose_processes_live_on_gives_one_result(
         return os.getpid()
     """)
     run = flow.load().submit(run_dir="run", executor="slurm")
-    until(lambda: flow.deeds["begun"] == 1)
+    until(lambda: flow.calls["begun"] == 1)
     (job,) = [job for job in slurm.jobs() if job.name.startswith("work-")]
 
     slurm.lose_node(job.id, processes_survive=True)
-    until(lambda: run.status(as_dict=True) and flow.deeds["begun"] == 2)
+    until(lambda: run.status(as_dict=True) and flow.calls["begun"] == 2)
     (flow.folder / "go").touch()
 
     until(lambda: run.state.final)
@@ -340,7 +340,7 @@ def test_a_submission_that_slurm_puts_off_is_tried_again(
     assert run.store.counts(run.run_id)["prepare"][TaskState.PENDING] == 1
     until(lambda: run.status(as_dict=True)["run"]["status"] != "RUNNING")
     assert run.state is RunState.SUCCESS
-    assert flow.deeds == {"a": 1, "b": 1}
+    assert flow.calls == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize(

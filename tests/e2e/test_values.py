@@ -92,7 +92,7 @@ def test_what_can_never_be_stored_is_refused_before_anything_runs(
     """)
     with pytest.raises(DefinitionError, match=r"'make' returns list\[ndarray\], but .* Path"):
         flow.run(way)
-    assert not flow.deeds
+    assert not flow.calls
 
 
 @pytest.mark.parametrize("way", WAYS)

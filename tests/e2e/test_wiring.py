@@ -216,7 +216,7 @@ def test_an_empty_list_makes_zero_elements_and_is_gathered_as_one(
     assert run.state == "SUCCESS"
     assert (run.result("each"), run.result("chained"), run.result("gathered")) == ([], [], [])
     assert run.result("after") == "after"
-    assert flow.deeds == {"gathered": 1}
+    assert flow.calls == {"gathered": 1}
     assert run.status(as_dict=True)["tasks"]["each"]["state"] == "SUCCESS"
 
 

@@ -14,7 +14,7 @@ NAMES = ("flux", "lsf", "pbs", "sge", "slurm")
 def target(name: str) -> str:
     """Return what `FakeScheduler` is given for one of `NAMES`."""
     assert name in NAMES, name
-    return f"tests.fakes.{name}:{name.capitalize()}Face"
+    return f"tests.fakes.{name}:{name.capitalize()}Emulator"
 
 
 def fake_of(name: str, folder: Path | None = None, **settings: Any) -> FakeScheduler:

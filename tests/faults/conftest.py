@@ -15,7 +15,7 @@ from reflow.testing.plugins import plugin, using_plugins
 
 from tests.e2e.fixtures import flow_file
 from tests.e2e.support import until
-from tests.faults.mill import PLUGIN, Folder
+from tests.faults.scripted_scheduler import PLUGIN, Folder
 
 __all__ = ["flow_file"]
 
@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def mills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which each folder `mill-*` becomes a scheduler."""
-    parent = tmp_path_factory.mktemp("mills")
+def schedulers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which each folder `scripted-*` becomes a scheduler."""
+    parent = tmp_path_factory.mktemp("schedulers")
     # Jobs have another home than those who submit, and none of their settings.
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.mill", str(parent)],
+        [sys.executable, "-m", "tests.faults.scripted_scheduler", str(parent)],
         cwd=ROOT,
         env={**kept, "HOME": str(parent), "PYTHONDONTWRITEBYTECODE": "1"},
     )
@@ -45,8 +45,8 @@ def mills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def mill(
-    mills: Path, tmp_path: Path, flow_file: object, monkeypatch: pytest.MonkeyPatch
+def scheduler(
+    schedulers: Path, tmp_path: Path, flow_file: object, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Folder]:
     """A batch scheduler of the test's own, and settings under which nothing waits for long."""
     for name, value in {
@@ -55,8 +55,8 @@ def mill(
         "LEASE_SECONDS": "2",
     }.items():
         monkeypatch.setenv(f"REFLOW_DISPATCH_{name}", value)
-    folder = Folder(mills / f"mill-{tmp_path.name}").make()
-    with using_plugins(plugin("mill", executors=[PLUGIN])):
+    folder = Folder(schedulers / f"scripted-{tmp_path.name}").make()
+    with using_plugins(plugin("scripted", executors=[PLUGIN])):
         registry().executors()
         yield folder
     (folder.path / "closed").touch()

@@ -31,7 +31,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.mill import ForkedPopen, Mill, MillExecutor, fork_python, set_up_registry, warm_up
+from tests.faults.scripted_scheduler import (
+    ForkedPopen,
+    ScriptedExecutor,
+    ScriptedScheduler,
+    fork_python,
+    set_up_registry,
+    warm_up,
+)
 
 FLOW = """
 import os
@@ -178,7 +185,7 @@ class Case:
         self.steps = steps
         self.server = server
         self.run_dir = self.folder / "run"
-        self.mill: Mill | None = None
+        self.scheduler: ScriptedScheduler | None = None
         self.heals = 0
         self.left: list[str] = []
 
@@ -206,10 +213,10 @@ class Case:
 
     def turn(self) -> None:
         self.server.serve()
-        if self.mill is None:
+        if self.scheduler is None:
             time.sleep(0.002)
         else:
-            self.mill.turn(0.005)
+            self.scheduler.turn(0.005)
 
     def store(self) -> Any:
         from reflow.stores.sql import SqlStore
@@ -262,7 +269,7 @@ class Case:
                     (item.task, item.index, str(item.state), item.attempt) for item in found
                 ],
                 "results": results,
-                "deeds": Counter(journal.read_text().split()) if journal.exists() else {},
+                "calls": Counter(journal.read_text().split()) if journal.exists() else {},
                 "heals": self.heals,
             }
         finally:
@@ -309,16 +316,16 @@ def finish(case: Case) -> None:
 
 def batch(case: Case, victims: str) -> bool:
     """Dispatch jobs (`jobs`), or the submitter (`submitter`), on a batch scheduler are killed."""
-    case.mill = Mill(case.folder / "mill")
+    case.scheduler = ScriptedScheduler(case.folder / "scripted")
 
     def watch_dispatchers(command: list[str]) -> None:
         if command[3] == "reflow.engine.dispatch_job" and victims == "jobs":
             case.steps.watch()
 
-    case.mill.in_child = watch_dispatchers
-    from tests.faults import mill
+    case.scheduler.in_child = watch_dispatchers
+    from tests.faults import scripted_scheduler
 
-    real = mill.fork_python
+    real = scripted_scheduler.fork_python
 
     def fork_python(command: Any, **given: Any) -> int:
         # Also those that the last worker of a wave starts.
@@ -330,30 +337,30 @@ def batch(case: Case, victims: str) -> bool:
 
         return real(command, first=watched, **given)
 
-    mill.fork_python = fork_python
+    scripted_scheduler.fork_python = fork_python
     try:
-        executor = MillExecutor(folder=str(case.folder / "mill"))
+        executor = ScriptedExecutor(folder=str(case.folder / "scripted"))
         case.in_fork(lambda: case.submit(executor), watched=victims == "submitter")
         end = time.monotonic() + LONGEST
         while case.state() == "RUNNING" and time.monotonic() < end:
-            if case.mill.idle:
+            if case.scheduler.idle:
                 # Nothing will happen any more by itself.
                 case.heal()
             case.turn()
         case.left = left_in_queue(case) if case.state() else []
     finally:
-        mill.fork_python = real
-        case.mill.close()
+        scripted_scheduler.fork_python = real
+        case.scheduler.close()
     return True
 
 
 def left_in_queue(case: Case) -> list[str]:
     """Jobs that are still queued when the run has ended and nobody is at work any more."""
-    assert case.mill is not None
-    while case.mill.busy:
+    assert case.scheduler is not None
+    while case.scheduler.busy:
         case.turn()
-    case.mill.turn(0.001)
-    return sorted(case.mill.folder.in_queue())
+    case.scheduler.turn(0.001)
+    return sorted(case.scheduler.folder.in_queue())
 
 
 KINDS: dict[str, Callable[[Case], bool]] = {

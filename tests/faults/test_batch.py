@@ -20,7 +20,7 @@ from reflow.engine.settings import read_settings
 from reflow.model.jobs import Limits
 
 from tests.e2e.support import FlowFile, counts, failed, until
-from tests.faults.mill import Fate, Folder, MillExecutor, Trouble
+from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
 
 Flows = Callable[..., FlowFile]
 
@@ -62,15 +62,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Batch:
-    """Starts runs on the mill."""
+    """Starts runs on the scheduler."""
 
-    def __init__(self, mill: Folder, flow: FlowFile) -> None:
-        self.mill = mill
+    def __init__(self, scheduler: Folder, flow: FlowFile) -> None:
+        self.scheduler = scheduler
         self.flow = flow
 
     def start(self, executor: dict[str, Any] | None = None, **given: Any) -> Any:
         """Submit, and leave it to the run's own jobs to go on."""
-        chosen = MillExecutor(folder=str(self.mill.path), **(executor or {}))
+        chosen = ScriptedExecutor(folder=str(self.scheduler.path), **(executor or {}))
         return self.flow.load().submit(executor=chosen, **given)
 
     def follow(self, executor: dict[str, Any] | None = None, **given: Any) -> Any:
@@ -82,13 +82,15 @@ class Batch:
     def jobs(self, word: str) -> list[dict[str, Any]]:
         """What was submitted for a task, in order."""
         return [
-            job for job in self.mill.submitted().values() if job["token"].startswith(f"{word}-")
+            job
+            for job in self.scheduler.submitted().values()
+            if job["token"].startswith(f"{word}-")
         ]
 
 
 @pytest.fixture
-def batch(mill: Folder, flow_file: Flows, quick: None) -> Batch:
-    return Batch(mill, flow_file(FLOW))
+def batch(scheduler: Folder, flow_file: Flows, quick: None) -> Batch:
+    return Batch(scheduler, flow_file(FLOW))
 
 
 def test_a_run_goes_on_by_its_own_jobs_and_leaves_nothing_in_the_queue(batch: Batch) -> None:
@@ -96,8 +98,8 @@ def test_a_run_goes_on_by_its_own_jobs_and_leaves_nothing_in_the_queue(batch: Ba
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS"
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
-    until(lambda: not batch.mill.in_queue())
+    assert batch.flow.calls == ONCE
+    until(lambda: not batch.scheduler.in_queue())
     # One element is a plain job, several are one dense array.
     assert [job["size"] for job in batch.jobs("items") + batch.jobs("each")] == [None, 3]
 
@@ -105,12 +107,12 @@ def test_a_run_goes_on_by_its_own_jobs_and_leaves_nothing_in_the_queue(batch: Ba
 def test_dispatching_from_the_foreground_submits_no_dispatch_jobs(batch: Batch) -> None:
     run = batch.follow()
     assert run.state == "SUCCESS"
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
     assert batch.jobs("dispatch") + batch.jobs("watchdog") == []
 
 
 @pytest.mark.parametrize(
-    ("fate", "cause", "said"),
+    ("fault", "cause", "said"),
     [
         ("memory", "MEMORY", "out of memory"),
         ("walltime", "WALLTIME", "out of time"),
@@ -120,9 +122,9 @@ def test_dispatching_from_the_foreground_submits_no_dispatch_jobs(batch: Batch) 
     ],
 )
 def test_the_cause_is_the_schedulers_and_retry_completes(
-    batch: Batch, fate: str, cause: str, said: str
+    batch: Batch, fault: str, cause: str, said: str
 ) -> None:
-    batch.mill.arrange(Fate(fate, "each", 1))
+    batch.scheduler.arrange(JobFault(fault, "each", 1))
     run = batch.follow()
     assert run.state == "FAILED"
     assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
@@ -135,7 +137,7 @@ def test_the_cause_is_the_schedulers_and_retry_completes(
     run.follow()
     assert run.state == "SUCCESS"
     assert run.result("total") == 30
-    assert batch.flow.deeds == {"each-1": 1, "total": 1}
+    assert batch.flow.calls == {"each-1": 1, "total": 1}
     # A retry of one element is a plain job.
     assert [job["size"] for job in batch.jobs("each")] == [3, None]
 
@@ -147,11 +149,11 @@ GROWING = FLOW.replace(
 
 
 def test_more_is_asked_for_of_what_ran_out_and_only_of_that(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
-    batch = Batch(mill, flow_file(GROWING))
-    batch.mill.arrange(
-        Fate("memory", "each", 0), Fate("walltime", "each", 1), Fate("kill", "each", 2)
+    batch = Batch(scheduler, flow_file(GROWING))
+    batch.scheduler.arrange(
+        JobFault("memory", "each", 0), JobFault("walltime", "each", 1), JobFault("kill", "each", 2)
     )
     run = batch.follow()
     assert run.state == "SUCCESS", failed(run)
@@ -162,31 +164,31 @@ def test_more_is_asked_for_of_what_ran_out_and_only_of_that(
 
 
 def test_retries_are_counted_and_then_it_has_failed(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
-    batch = Batch(mill, flow_file(GROWING))
-    batch.mill.arrange(Fate("memory", "each", times=20))
+    batch = Batch(scheduler, flow_file(GROWING))
+    batch.scheduler.arrange(JobFault("memory", "each", times=20))
     run = batch.follow(size=1)
     assert {place: cause for place, (cause, _) in failed(run).items()} == {("each", 0): "MEMORY"}
     assert [job["mem"] // 1024**3 for job in batch.jobs("each")] == [1, 2, 4]
     assert run.status(as_dict=True)["failed_instances"][0]["attempt"] == 3
     # By hand, it starts from the beginning: three tries, and what was learnt is kept.
-    batch.mill.arrange(Fate("memory", "each", times=0))
+    batch.scheduler.arrange(JobFault("memory", "each", times=0))
     run.retry()
     run.follow()
     assert [job["mem"] // 1024**3 for job in batch.jobs("each")][3:] == [4, 8, 16]
 
 
-@pytest.mark.parametrize("fate", ["node", "preempted"])
-def test_a_lost_node_costs_no_retry_but_not_for_ever(batch: Batch, fate: str) -> None:
-    batch.mill.arrange(Fate(fate, "each", 0, times=0), Fate(fate, "each", times=1))
+@pytest.mark.parametrize("fault", ["node", "preempted"])
+def test_a_lost_node_costs_no_retry_but_not_for_ever(batch: Batch, fault: str) -> None:
+    batch.scheduler.arrange(JobFault(fault, "each", 0, times=0), JobFault(fault, "each", times=1))
     run = batch.follow(size=1)
     assert run.state == "SUCCESS"
     assert len(batch.jobs("each")) == 2
-    batch.mill.arrange(Fate(fate, "total", times=100))
+    batch.scheduler.arrange(JobFault(fault, "total", times=100))
     run = batch.follow(size=1, force_tasks=["total"])
     assert {place: cause for place, (cause, _) in failed(run).items()} == {
-        ("total", None): fate.upper()
+        ("total", None): fault.upper()
     }
     # Ten are not counted; the one after them is, and there are no retries.
     assert len(batch.jobs("total")) == 1 + 11
@@ -197,8 +199,10 @@ def test_a_host_that_loses_what_it_is_given_is_left_out_if_there_are_others(
     batch: Batch, others: bool
 ) -> None:
     if not others:
-        batch.mill.arrange(Trouble("submit", "lack", "each", times=100))
-    batch.mill.arrange(Fate("node", "each", 1, times=1), Fate("node", "each", 0, times=3))
+        batch.scheduler.arrange(Trouble("submit", "lack", "each", times=100))
+    batch.scheduler.arrange(
+        JobFault("node", "each", 1, times=1), JobFault("node", "each", 0, times=3)
+    )
     run = batch.follow()
     assert run.state == "SUCCESS", failed(run)
     # Element 1 was lost once: that may happen anywhere. Element 0 was lost time and again.
@@ -209,7 +213,7 @@ def test_a_host_that_loses_what_it_is_given_is_left_out_if_there_are_others(
 
 
 def test_a_result_that_comes_after_the_job_was_forgotten_counts(
-    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "60")
     flow = flow_file(
@@ -223,31 +227,31 @@ def test_a_result_that_comes_after_the_job_was_forgotten_counts(
             return "late"
         """
     )
-    batch = Batch(mill, flow)
-    mill.arrange(Fate("forget", "slow"))
+    batch = Batch(scheduler, flow)
+    scheduler.arrange(JobFault("forget", "slow"))
     run = batch.start(follow=True)
     thread = threading.Thread(target=run.follow)
     thread.start()
-    until(lambda: flow.deeds["slow"])
+    until(lambda: flow.calls["slow"])
     until(lambda: any(i.missing_since for i in run.store.instances(run.run_id)))
     (flow.folder / "go").touch()
     thread.join(timeout=60)
     assert run.result("slow") == "late"
-    assert flow.deeds == {"slow": 1}
+    assert flow.calls == {"slow": 1}
 
 
 def test_a_status_query_that_fails_says_nothing_of_any_job(batch: Batch) -> None:
-    batch.mill.arrange(Trouble("poll", "away", times=5))
+    batch.scheduler.arrange(Trouble("poll", "away", times=5))
     run = batch.follow()
     assert run.state == "SUCCESS"
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
 
 
 def test_a_job_that_can_never_start_is_shown_with_the_reason_and_fails_in_the_end(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_IMPOSSIBLE_MINUTES", "0.01")
-    batch.mill.arrange(Fate("impossible", "each", 1))
+    batch.scheduler.arrange(JobFault("impossible", "each", 1))
     run = batch.follow()
     assert failed(run) == {
         ("each", 1): (
@@ -256,37 +260,37 @@ def test_a_job_that_can_never_start_is_shown_with_the_reason_and_fails_in_the_en
         )
     }
     assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
-    until(lambda: not batch.mill.in_queue())
+    until(lambda: not batch.scheduler.in_queue())
     run.retry()
     run.follow()
     assert run.result("total") == 30
 
 
 def test_a_refused_job_fails_with_the_schedulers_words(batch: Batch) -> None:
-    batch.mill.arrange(Trouble("submit", "refuse", "each"))
+    batch.scheduler.arrange(Trouble("submit", "refuse", "each"))
     run = batch.follow()
     assert set(failed(run).values()) == {("SUBMIT", "no such queue: nowhere")}
     assert counts(run, "each") == {"FAILED": 3}
     run.retry()
     run.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
 
 
 def test_a_submission_put_off_is_tried_again_and_costs_nothing(batch: Batch) -> None:
-    batch.mill.arrange(Trouble("submit", "defer", "each", times=3))
+    batch.scheduler.arrange(Trouble("submit", "defer", "each", times=3))
     run = batch.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
     assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
 
 
 def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
-    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mill.arrange(Trouble("submit", "defer", "items", times=1000))
-    run = Batch(mill, flow_file(FLOW)).start(follow=True)
-    executor = MillExecutor(folder=str(mill.path))
+    scheduler.arrange(Trouble("submit", "defer", "items", times=1000))
+    run = Batch(scheduler, flow_file(FLOW)).start(follow=True)
+    executor = ScriptedExecutor(folder=str(scheduler.path))
     tried: list[float] = []
     clock = SimpleNamespace(now=100.0)
     clock.monotonic = lambda: clock.now
@@ -314,7 +318,7 @@ def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
 
 def test_a_queue_with_room_again_is_filled_with_few_arrays(batch: Batch) -> None:
     # Twelve, six, three and one at a time are too many, and then there is room.
-    batch.mill.arrange(Trouble("submit", "defer", "each", times=4))
+    batch.scheduler.arrange(Trouble("submit", "defer", "each", times=4))
 
     run = batch.follow(size=12)
 
@@ -325,15 +329,15 @@ def test_a_queue_with_room_again_is_filled_with_few_arrays(batch: Batch) -> None
 def test_a_submission_without_an_answer_that_was_not_accepted_is_made_again(
     batch: Batch,
 ) -> None:
-    batch.mill.arrange(Trouble("submit", "lose", "each"))
+    batch.scheduler.arrange(Trouble("submit", "lose", "each"))
     run = batch.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
     assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
 
 
 def test_a_submission_without_an_answer_is_looked_up_while_others_are_put_off(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
     flow = flow_file(
         """
@@ -350,32 +354,34 @@ def test_a_submission_without_an_answer_is_looked_up_while_others_are_put_off(
         """
     )
     # Whoever submits loses the first answer, and so does whoever follows.
-    mill.arrange(
+    scheduler.arrange(
         Trouble("submit", "lose", "first", times=2), Trouble("submit", "defer", "other", times=4)
     )
 
-    run = Batch(mill, flow).follow()
+    run = Batch(scheduler, flow).follow()
 
     assert run.state == "SUCCESS"
-    assert flow.deeds == {"first": 1}
+    assert flow.calls == {"first": 1}
     submitted = run.store.submissions(run.run_id, open_only=False)
     assert [item.task for item in submitted].count("first") == 1
 
 
 def test_a_submission_without_an_answer_that_was_accepted_is_adopted(batch: Batch) -> None:
-    batch.mill.arrange(Trouble("submit", "swallow", "each"), Trouble("submit", "swallow", "items"))
+    batch.scheduler.arrange(
+        Trouble("submit", "swallow", "each"), Trouble("submit", "swallow", "items")
+    )
     run = batch.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
     assert len(batch.jobs("each")) == 1
 
 
 def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
-    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow = flow_file(FLOW.replace('did("items")', 'did("items"); wait_for("{here}/go")'))
-    batch = Batch(mill, flow)
-    mill.arrange(Trouble("submit", "swallow", "items"))
+    batch = Batch(scheduler, flow)
+    scheduler.arrange(Trouble("submit", "swallow", "items"))
     run = batch.start()
     monkeypatch.setattr(dispatch_job, "LONGEST_STAY", 0.0)
     settings = read_settings(Path(run.run_dir), run.run_id)
@@ -389,11 +395,11 @@ def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
 
 
 def test_a_full_disk_in_a_dispatch_job_is_left_to_the_next(
-    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow = flow_file(FLOW.replace('did("items")', 'did("items"); wait_for("{here}/go")'))
-    run = Batch(mill, flow).start()
-    until(lambda: flow.deeds["items"])
+    run = Batch(scheduler, flow).start()
+    until(lambda: flow.calls["items"])
 
     def full(self: object) -> bool:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -406,15 +412,15 @@ def test_a_full_disk_in_a_dispatch_job_is_left_to_the_next(
     (flow.folder / "go").touch()
     until(lambda: run.state != "RUNNING")
     assert run.result("total") == 30
-    assert flow.deeds == ONCE
+    assert flow.calls == ONCE
 
 
 def test_a_full_disk_while_submitting_fails_what_was_not_submitted_and_nothing_else(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit, waves = MillExecutor.submit, []
+    submit, waves = ScriptedExecutor.submit, []
 
-    def submit_one_of_each(self: MillExecutor, request: Any, follow_up: Any = None) -> Any:
+    def submit_one_of_each(self: ScriptedExecutor, request: Any, follow_up: Any = None) -> Any:
         if request.token.startswith("each-"):
             waves.append(request.token)
             if len(waves) > 1:
@@ -422,7 +428,7 @@ def test_a_full_disk_while_submitting_fails_what_was_not_submitted_and_nothing_e
         return submit(self, request, follow_up)
 
     with monkeypatch.context() as patched:
-        patched.setattr(MillExecutor, "submit", submit_one_of_each)
+        patched.setattr(ScriptedExecutor, "submit", submit_one_of_each)
         run = batch.follow({"max_array_size": 2})
     assert counts(run, "each") == {"SUCCESS": 2, "FAILED": 1}
     ((place, (_, error)),) = failed(run).items()
@@ -431,22 +437,22 @@ def test_a_full_disk_while_submitting_fails_what_was_not_submitted_and_nothing_e
     run.retry()
     run.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
 
 
 def test_who_follows_a_run_fills_a_narrow_queue_in_few_steps(
-    mill: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    limits = MillExecutor.limits
+    limits = ScriptedExecutor.limits
 
-    def count(self: MillExecutor) -> Limits:
+    def count(self: ScriptedExecutor) -> Limits:
         asked.append(1)
         return limits(self)
 
-    monkeypatch.setattr(MillExecutor, "limits", count)
+    monkeypatch.setattr(ScriptedExecutor, "limits", count)
     flow = flow_file(FLOW.replace('did(f"each-{x}")', "time.sleep(0.05)"))
-    batch = Batch(mill, flow)
+    batch = Batch(scheduler, flow)
     run = batch.follow({"max_submit_jobs": 14}, size=60)
     assert run.state == "SUCCESS"
     # Not one job for each place that comes free, nor a question whenever one does.
@@ -455,12 +461,12 @@ def test_who_follows_a_run_fills_a_narrow_queue_in_few_steps(
 
 
 def test_two_arrays_of_one_wave_run_each_element_once(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
     flow = flow_file(FLOW.replace('did(f"each-{x}")', 'did(f"each-{x}"); wait_for("{here}/go")'))
-    batch = Batch(mill, flow)
+    batch = Batch(scheduler, flow)
     # Accepted, no answer, and the scheduler does not show it yet when it is looked for.
-    mill.arrange(Trouble("submit", "swallow", "each"), Trouble("find", "blind", "each"))
+    scheduler.arrange(Trouble("submit", "swallow", "each"), Trouble("find", "blind", "each"))
     run = batch.start(follow=True, size=20)
     follower = threading.Thread(target=run.follow)
     follower.start()
@@ -469,8 +475,8 @@ def test_two_arrays_of_one_wave_run_each_element_once(
     follower.join(timeout=60)
     assert [job["size"] for job in batch.jobs("each")] == [20, 20]
     assert run.result("total") == sum(range(20)) * 10
-    assert set(flow.deeds.values()) == {1}
-    assert len(flow.deeds) == 22
+    assert set(flow.calls.values()) == {1}
+    assert len(flow.calls) == 22
 
 
 @pytest.mark.parametrize(
@@ -483,8 +489,8 @@ def test_no_more_is_ever_in_the_queue_than_is_allowed(
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS", failed(run)
     assert run.result("total") == sum(range(11)) * 10
-    assert set(batch.flow.deeds.values()) == {1}
-    peak = json.loads(batch.mill.peak.read_text())
+    assert set(batch.flow.calls.values()) == {1}
+    peak = json.loads(batch.scheduler.peak.read_text())
     assert most_jobs is None or peak <= most_jobs
     sizes = [job["size"] or 1 for job in batch.jobs("each")]
     assert sum(sizes) == 11
@@ -494,7 +500,7 @@ def test_no_more_is_ever_in_the_queue_than_is_allowed(
 def test_one_job_at_a_time_is_enough_to_follow_a_run(batch: Batch) -> None:
     run = batch.follow({"max_submit_jobs": 1})
     assert run.state == "SUCCESS"
-    assert json.loads(batch.mill.peak.read_text()) == 1
+    assert json.loads(batch.scheduler.peak.read_text()) == 1
 
 
 def test_a_limit_that_leaves_room_for_nothing_but_dispatching_fails_and_says_so(
@@ -508,7 +514,7 @@ def test_a_limit_that_leaves_room_for_nothing_but_dispatching_fails_and_says_so(
 
 
 def test_no_more_elements_run_at_once_than_the_task_allows(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
     flow = flow_file(
         """
@@ -526,7 +532,7 @@ def test_no_more_elements_run_at_once_than_the_task_allows(
             return x
         """
     )
-    run = Batch(mill, flow).follow({"max_array_size": 4})
+    run = Batch(scheduler, flow).follow({"max_array_size": 4})
     assert run.result("each") == list(range(9))
     running = most = 0
     for sign in flow.journal.read_text().split():
@@ -537,14 +543,14 @@ def test_no_more_elements_run_at_once_than_the_task_allows(
 
 
 def test_what_is_cancelled_outside_is_said_to_be_and_can_be_retried(batch: Batch) -> None:
-    batch.mill.arrange(Fate("cancel", "each", 2))
+    batch.scheduler.arrange(JobFault("cancel", "each", 2))
     run = batch.follow()
     assert run.state == "CANCELLED"
     assert counts(run, "each") == {"SUCCESS": 2, "CANCELLED": 1}
     run.retry()
     run.follow()
     assert run.result("total") == 30
-    assert batch.flow.deeds == ONCE
+    assert batch.flow.calls == ONCE
 
 
 SLOW = """
@@ -577,16 +583,16 @@ SLOW = """
 
 
 def test_a_warning_signal_reaches_the_function_and_the_cause_is_the_schedulers(
-    mill: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
     flow = flow_file(SLOW)
-    batch = Batch(mill, flow)
-    mill.arrange(Fate("warn", "each", 1))
-    (mill.path / "begun").touch()
+    batch = Batch(scheduler, flow)
+    scheduler.arrange(JobFault("warn", "each", 1))
+    (scheduler.path / "begun").touch()
     run = batch.start(follow=True)
     follower = threading.Thread(target=run.follow)
     follower.start()
-    until(lambda: flow.deeds["interrupted-1"] or failed(run))
+    until(lambda: flow.calls["interrupted-1"] or failed(run))
     (flow.folder / "go").touch()
     follower.join(timeout=60)
     assert {place: cause for place, (cause, _) in failed(run).items()} == {("each", 1): "WALLTIME"}
@@ -594,19 +600,19 @@ def test_a_warning_signal_reaches_the_function_and_the_cause_is_the_schedulers(
 
 @pytest.mark.parametrize("legs", [True, False])
 def test_a_cancelled_run_leaves_nothing_in_the_queue_and_can_be_retried(
-    mill: Folder, flow_file: Flows, quick: None, legs: bool
+    scheduler: Folder, flow_file: Flows, quick: None, legs: bool
 ) -> None:
     flow = flow_file(SLOW)
-    batch = Batch(mill, flow)
+    batch = Batch(scheduler, flow)
     run = batch.start(follow=not legs)
     if not legs:
         follower = threading.Thread(target=run.follow)
         follower.start()
-    until(lambda: flow.deeds["done-0"] and flow.deeds["begun-1"] and flow.deeds["begun-2"])
+    until(lambda: flow.calls["done-0"] and flow.calls["begun-1"] and flow.calls["begun-2"])
     assert run.cancel() > 0
     until(lambda: run.state == "CANCELLED")
-    until(lambda: not mill.in_queue())
-    until(lambda: flow.deeds["interrupted-1"] and flow.deeds["interrupted-2"])
+    until(lambda: not scheduler.in_queue())
+    until(lambda: flow.calls["interrupted-1"] and flow.calls["interrupted-2"])
     assert run.cancel() == 0
     assert run.state == "CANCELLED"
     assert run.retry(task="apart") == 0 or run.result("apart") == 1
@@ -619,14 +625,16 @@ def test_a_cancelled_run_leaves_nothing_in_the_queue_and_can_be_retried(
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS"
     assert run.result("total") == 3
-    assert flow.deeds["done-0"] <= 2
+    assert flow.calls["done-0"] <= 2
 
 
-def test_one_task_can_be_cancelled_and_retried(mill: Folder, flow_file: Flows, quick: None) -> None:
+def test_one_task_can_be_cancelled_and_retried(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
     flow = flow_file(SLOW)
-    batch = Batch(mill, flow)
+    batch = Batch(scheduler, flow)
     run = batch.start()
-    until(lambda: flow.deeds["begun-1"] and flow.deeds["begun-2"])
+    until(lambda: flow.calls["begun-1"] and flow.calls["begun-2"])
     assert run.cancel(task="each") >= 2
     until(lambda: run.state != "RUNNING")
     assert run.state == "CANCELLED"
@@ -639,12 +647,12 @@ def test_one_task_can_be_cancelled_and_retried(mill: Folder, flow_file: Flows, q
 
 
 def test_a_run_may_be_cancelled_before_anything_began(batch: Batch) -> None:
-    batch.mill.arrange(Fate("impossible", "items"))
+    batch.scheduler.arrange(JobFault("impossible", "items"))
     run = batch.start()
     assert run.cancel() > 0
     until(lambda: run.state == "CANCELLED")
-    until(lambda: not batch.mill.in_queue())
-    assert batch.flow.deeds == {}
+    until(lambda: not batch.scheduler.in_queue())
+    assert batch.flow.calls == {}
     assert run.retry() > 0
     until(lambda: run.state != "RUNNING")
     assert run.result("total") == 30

@@ -54,7 +54,7 @@ def test_jobs_of_a_run_cancelled_while_the_scheduler_is_away_are_ended_by_the_ne
 ) -> None:
     flow = flow_file(WAITING)
     run = flow.load().submit(run_dir="run", executor=cluster.name)
-    until(lambda: flow.deeds == BEGUN)
+    until(lambda: flow.calls == BEGUN)
     cluster.go_down()
 
     run.cancel()
@@ -74,7 +74,7 @@ def test_they_are_ended_by_a_watchdog_where_nobody_looks(
     monkeypatch.setenv("REFLOW_DISPATCH_OUTAGE_HOURS", str(60 / 3600))
     flow = flow_file(WAITING)
     run = flow.load().submit(run_dir="run", executor=cluster.name)
-    until(lambda: flow.deeds == BEGUN)
+    until(lambda: flow.calls == BEGUN)
     cluster.go_down()
     run.cancel()
 
@@ -89,7 +89,7 @@ def test_no_new_attempt_begins_while_an_old_one_may_live(
 ) -> None:
     flow = flow_file(WAITING)
     run = flow.load().submit(run_dir="run", executor="slurm", follow=True)
-    until(lambda: run.status(as_dict=True) and flow.deeds == BEGUN)
+    until(lambda: run.status(as_dict=True) and flow.calls == BEGUN)
     slurm.fail("scancel", "scancel: error: Unable to contact slurm controller", times=None)
     run.cancel()
     assert run.state is RunState.CANCELLED
@@ -99,9 +99,9 @@ def test_no_new_attempt_begins_while_an_old_one_may_live(
     assert counts(run, "stay") == {"PENDING": 3}
     (note,) = run.status(as_dict=True)["notes"]
     assert "Unable to contact" in note
-    assert flow.deeds == BEGUN
+    assert flow.calls == BEGUN
     slurm.clear_faults()
-    until(lambda: run.status(as_dict=True) and flow.deeds == {"a": 2, "b": 2, "c": 2})
+    until(lambda: run.status(as_dict=True) and flow.calls == {"a": 2, "b": 2, "c": 2})
     jobs = [job for job in slurm.jobs() if job.name.startswith("stay-")]
     assert max(job.ended or 0 for job in jobs[:3]) <= min(job.submitted for job in jobs[3:])
     (flow.folder / "go").touch()
@@ -114,7 +114,7 @@ def test_an_element_is_lost_only_once_its_job_could_be_cancelled(
 ) -> None:
     flow = flow_file(WAITING)
     run = flow.load().submit(run_dir="run", executor="slurm", follow=True)
-    until(lambda: run.status(as_dict=True) and flow.deeds == BEGUN)
+    until(lambda: run.status(as_dict=True) and flow.calls == BEGUN)
     (array,) = {job.number for job in slurm.jobs() if job.name.startswith("stay-")}
     slurm.fail("scancel", "scancel: error: Unable to contact slurm controller", times=None)
 

@@ -78,7 +78,7 @@ def assert_complete(case: dict[str, Any]) -> None:
     assert case["state"] == "SUCCESS", case
     assert case["results"] == {"items": [[1, 2]], "each": [10, 20]}, case
     assert {state for _, _, state, _ in case["instances"]} == {"SUCCESS"}, case
-    assert case["deeds"] == {"items": 1, "each-1": 1, "each-2": 1}, case
+    assert case["calls"] == {"items": 1, "each-1": 1, "each-2": 1}, case
 
 
 @pytest.mark.parametrize("part", [1, 2, 3])

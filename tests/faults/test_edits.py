@@ -14,7 +14,7 @@ from reflow import Result, Workflow
 from reflow.errors import DefinitionError
 
 from tests.e2e.support import FlowFile, counts, failed, until
-from tests.faults.mill import Fate, Folder, MillExecutor
+from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor
 
 Flows = Callable[..., FlowFile]
 
@@ -44,7 +44,7 @@ def test_elements_that_waited_while_their_task_was_edited_run_as_submitted(
 
     flow = flow_file(FLOW)
     run = flow.load().submit(executor=LocalExecutor(slots=1))
-    until(lambda: flow.deeds["old-0"])
+    until(lambda: flow.calls["old-0"])
     flow.replace('did(f"old-{x}")', 'did(f"new-{x}")')
     flow.replace('return f"old-{x}"', 'return f"new-{x}"')
     (tmp_path / "go").touch()
@@ -52,7 +52,7 @@ def test_elements_that_waited_while_their_task_was_edited_run_as_submitted(
     assert run.result("last") == "old-0 old-1 old-2"
     # These are no results of the new source's.
     assert flow.run("inline").result("each") == ["new-0", "new-1", "new-2"]
-    assert flow.deeds == {f"{age}-{x}": 1 for age in ("old", "new") for x in range(3)}
+    assert flow.calls == {f"{age}-{x}": 1 for age in ("old", "new") for x in range(3)}
 
 
 def test_a_retry_under_a_living_supervisor_takes_the_new_source(
@@ -64,29 +64,29 @@ def test_a_retry_under_a_living_supervisor_takes_the_new_source(
         )
     )
     run = flow.load().submit(executor="local")
-    until(lambda: flow.deeds["old-1"] and counts(run, "each").get("FAILED"))
+    until(lambda: flow.calls["old-1"] and counts(run, "each").get("FAILED"))
     flow.replace('; assert x != 0, "a mistake"', "")
     assert run.retry() == 2
-    until(lambda: flow.deeds["old-0"] == 2)
+    until(lambda: flow.calls["old-0"] == 2)
     (tmp_path / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS"
     assert run.result("each") == ["old-0", "old-1"]
-    assert flow.deeds == {"old-0": 2, "old-1": 1}
+    assert flow.calls == {"old-0": 2, "old-1": 1}
 
 
 def test_a_retry_on_a_cluster_takes_the_new_source_from_a_process_that_has_the_old_one(
-    mill: Folder, flow_file: Flows
+    scheduler: Folder, flow_file: Flows
 ) -> None:
     flow = flow_file(FLOW)
     (flow.folder / "go").touch()
     # What is not begun yet when the flow is edited.
-    mill.arrange(Fate("impossible", "each"))
+    scheduler.arrange(JobFault("impossible", "each"))
     workflow = flow.load()
-    run = workflow.submit(executor=MillExecutor(folder=str(mill.path)))
+    run = workflow.submit(executor=ScriptedExecutor(folder=str(scheduler.path)))
     until(lambda: counts(run, "each").get("SUCCESS", 0) == 2)
     flow.replace('return f"old-{x}"', 'return f"new-{x}"')
     assert run.cancel() > 0
-    until(lambda: run.state == "CANCELLED" and not mill.in_queue())
+    until(lambda: run.state == "CANCELLED" and not scheduler.in_queue())
     # This process has the old source still, and takes the new one all the same.
     assert run.retry() > 0
     until(lambda: run.state != "RUNNING")
@@ -140,7 +140,7 @@ FROZEN = """
 @pytest.mark.parametrize("happens", [_edit, _break, _delete, _die])
 @pytest.mark.parametrize("way", ["background", "dispatch jobs"])
 def test_what_happens_to_the_source_while_jobs_wait_harms_nothing(
-    flow_file: Flows, mill: Folder, way: str, happens: Callable[[FlowFile], None]
+    flow_file: Flows, scheduler: Folder, way: str, happens: Callable[[FlowFile], None]
 ) -> None:
     flow = flow_file(FROZEN)
     (flow.folder / "shapes.py").write_text(
@@ -151,9 +151,9 @@ def test_what_happens_to_the_source_while_jobs_wait_harms_nothing(
     (flow.folder / "package").mkdir()
     (flow.folder / "package/__init__.py").touch()
     (flow.folder / "package/deep.py").write_text("FACTOR = 7")
-    executor = "local" if way == "background" else MillExecutor(folder=str(mill.path))
+    executor = "local" if way == "background" else ScriptedExecutor(folder=str(scheduler.path))
     run = flow.load().submit(executor=executor)
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     happens(flow)
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS"
@@ -190,7 +190,7 @@ def test_a_flow_that_runs_itself_when_it_is_imported_does_not_multiply(
     said = ended.stdout + ended.stderr
     assert "__main__" in said, said
     assert "while it is being imported" in said
-    assert flow.deeds["one"] == 0
+    assert flow.calls["one"] == 0
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
@@ -332,7 +332,7 @@ def test_a_module_beside_the_flow_is_found_by_workers_and_counts(flow_file: Flow
     helpers.write_text("def shape(text: str) -> str:\n    return text.upper()\n")
     assert flow.run("background").result("shaped") == "A"
     assert flow.run("pool").result("shaped") == "A"
-    assert flow.deeds == {"shaped": 1}
+    assert flow.calls == {"shaped": 1}
     helpers.write_text("def shape(text: str) -> str:\n    return text * 2\n")
     assert flow.run("background").result("shaped") == "aa"
     assert threading.active_count() < 5

@@ -70,7 +70,7 @@ def test_ctrl_c_cancels_the_run_and_leaves_no_process(
 ) -> None:
     flow = flow_file(SLOW)
     process = start(flow, workers)
-    until(lambda: flow.deeds["begun-4"])
+    until(lambda: flow.calls["begun-4"])
     if workers > 1:
         # A pool puts results on the disk after a moment; here they are kept when it is interrupted.
         until(lambda: counts(only_run(flow), "each").get("SUCCESS") == 4)
@@ -83,7 +83,7 @@ def test_ctrl_c_cancels_the_run_and_leaves_no_process(
     assert run.state == "CANCELLED"
     assert counts(run, "each").keys() == {"SUCCESS", "CANCELLED"}
     assert counts(run, "total") == {"CANCELLED": 1}
-    done = [word for word in flow.deeds if word.startswith("done")]
+    done = [word for word in flow.calls if word.startswith("done")]
     assert counts(run, "each")["SUCCESS"] == len(done)
     flow.forget()
     (tmp_path / "go").touch()
@@ -91,7 +91,7 @@ def test_ctrl_c_cancels_the_run_and_leaves_no_process(
     assert run.state == "SUCCESS"
     assert run.result("total") == 28
     # What had succeeded did not run again.
-    assert not set(done) & set(flow.deeds)
+    assert not set(done) & set(flow.calls)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -100,7 +100,7 @@ def test_a_run_whose_process_was_killed_is_recorded_and_can_be_retried(
 ) -> None:
     flow = flow_file(SLOW)
     process = start(flow, workers)
-    until(lambda: flow.deeds["begun-4"])
+    until(lambda: flow.calls["begun-4"])
     process.kill()
     process.wait()
     run = only_run(flow)
@@ -124,7 +124,7 @@ def command(pid: int) -> bytes:
 def test_cancelling_from_another_process_ends_what_runs(flow_file: Flows, tmp_path: Path) -> None:
     flow = flow_file(SLOW)
     process = start(flow, 2)
-    until(lambda: flow.deeds["begun-4"] and flow.deeds["begun-5"])
+    until(lambda: flow.calls["begun-4"] and flow.calls["begun-5"])
     run = only_run(flow)
     # Looking at a run that goes on does not disturb it.
     assert run.status(as_dict=True)["run"]["status"] == "RUNNING"
@@ -132,7 +132,7 @@ def test_cancelling_from_another_process_ends_what_runs(flow_file: Flows, tmp_pa
     process.wait(timeout=30)
     assert run.state == "CANCELLED"
     assert processes_of(tmp_path) == []
-    assert flow.deeds["done-4"] == 0
+    assert flow.calls["done-4"] == 0
     assert run.cancel() == 0
     assert run.state == "CANCELLED"
 
@@ -227,11 +227,11 @@ def test_the_first_failure_ends_nothing_that_runs(flow_file: Flows, tmp_path: Pa
     assert failed(run) == {("each", 1): ("ERROR", "ValueError: no 1")}
     assert counts(run, "each") == {"SUCCESS": 1, "FAILED": 1, "SKIPPED": 4}
     assert counts(run, "last") == {"SKIPPED": 1}
-    assert {word for word in flow.deeds if word.startswith("begun")} == {"begun-0", "begun-1"}
+    assert {word for word in flow.calls if word.startswith("begun")} == {"begun-0", "begun-1"}
     (tmp_path / "go").touch()
     run.retry()
     assert run.result("each") == [0, 1, 2, 3, 4, 5]
-    assert flow.deeds["begun-0"] == 1
+    assert flow.calls["begun-0"] == 1
 
 
 def test_with_one_worker_nothing_is_begun_after_the_first_failure(flow_file: Flows) -> None:
@@ -253,7 +253,7 @@ def test_with_one_worker_nothing_is_begun_after_the_first_failure(flow_file: Flo
     )
     with pytest.raises(RunFailedError, match="ZeroDivisionError"):
         flow.load().run_local()
-    assert flow.deeds == {"begun-0": 1, "begun-1": 1}
+    assert flow.calls == {"begun-0": 1, "begun-1": 1}
     assert counts(only_run(flow), "each") == {"SUCCESS": 1, "FAILED": 1, "SKIPPED": 2}
 
 
@@ -310,12 +310,12 @@ def test_a_signal_that_ends_programs_ends_the_run_and_all_that_it_started(
 ) -> None:
     flow = flow_file(TOLD)
     process = start(flow, workers)
-    until(lambda: sum(flow.deeds[f"begun-{x}"] for x in range(2)) == workers)
+    until(lambda: sum(flow.calls[f"begun-{x}"] for x in range(2)) == workers)
     process.send_signal(number)
     assert process.wait(timeout=60) != 0
     assert recorded_state(flow) == "CANCELLED"
     name = "SIGTERM" if workers > 1 else number.name
-    assert flow.deeds[name] == workers
+    assert flow.calls[name] == workers
     assert processes_of(tmp_path) == []
 
 
@@ -324,7 +324,7 @@ def test_a_run_that_was_begun_to_outlive_the_terminal_does(
 ) -> None:
     flow = flow_file(TOLD)
     process = start(flow, 1, hangup=signal.SIG_IGN)
-    until(lambda: flow.deeds["begun-0"])
+    until(lambda: flow.calls["begun-0"])
     process.send_signal(signal.SIGHUP)
     (tmp_path / "go").touch()
     assert process.wait(timeout=60) == 0
@@ -337,9 +337,9 @@ def test_a_second_ctrl_c_waits_for_nothing_that_does_not_listen(
     flow = flow_file(TOLD)
     (tmp_path / "stubborn").touch()
     process = start(flow, 2)
-    until(lambda: flow.deeds["begun-0"] and flow.deeds["begun-1"])
+    until(lambda: flow.calls["begun-0"] and flow.calls["begun-1"])
     process.send_signal(signal.SIGINT)
-    until(lambda: flow.deeds["SIGTERM"] == 2)
+    until(lambda: flow.calls["SIGTERM"] == 2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0
     assert recorded_state(flow) == "CANCELLED"
@@ -396,7 +396,7 @@ def test_signals_of_the_caller_stay_the_callers(flow_file: Flows) -> None:
 def test_a_run_whose_process_was_killed_has_ended_for_whoever_asks(flow_file: Flows) -> None:
     flow = flow_file(SLOW)
     process = start(flow, 2)
-    until(lambda: flow.deeds["begun-4"])
+    until(lambda: flow.calls["begun-4"])
     run = only_run(flow)
     assert run.state == "RUNNING"
     process.kill()

@@ -57,7 +57,7 @@ def test_processes_that_a_task_starts_find_the_copy_and_the_main_module(
 ) -> None:
     flow = flow_with(flow_file, MAPPINGS[how])
     subprocess.run([sys.executable, str(flow.path)], cwd=flow.folder, check=True, timeout=60)
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     flow.path.rename(flow.folder / "moved")
     (flow.folder / "shapes.py").unlink()
     (flow.folder / "go").touch()
@@ -84,7 +84,7 @@ def test_a_traceback_shows_the_lines_that_ran(flow_file: Flows) -> None:
         """
     )
     run = flow.load().submit(executor="local")
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     flow.replace("return 1 // 0  # as submitted", "return 2  # edited")
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "FAILED"
@@ -132,7 +132,7 @@ def test_a_compiled_module_is_the_one_that_was_there_at_submission(
     )
     build(flow, 1)
     run = flow.load().submit(executor="local")
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     build(flow, 2)
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS", failed(run)

@@ -22,17 +22,17 @@ from reflow.model.jobs import JobRequest, Limits
 from reflow.model.records import RunRecord
 
 from tests.e2e.support import FlowFile, failed, until
-from tests.faults.mill import Folder, MillExecutor, Trouble
+from tests.faults.scripted_scheduler import Folder, ScriptedExecutor, Trouble
 from tests.faults.test_batch import FLOW, ONCE
 
 Flows = Callable[..., FlowFile]
 
 
-def dispatch(mill: Folder, run: Any, token: str) -> None:
-    """Have the mill run a dispatch job that nobody has written down."""
-    directory = mill.path / token
+def dispatch(scheduler: Folder, run: Any, token: str) -> None:
+    """Have the scheduler run a dispatch job that nobody has written down."""
+    directory = scheduler.path / token
     directory.mkdir()
-    MillExecutor(folder=str(mill.path)).submit(
+    ScriptedExecutor(folder=str(scheduler.path)).submit(
         JobRequest(
             token=token,
             command=(
@@ -40,14 +40,14 @@ def dispatch(mill: Folder, run: Any, token: str) -> None:
                 str(run.run_dir), run.run_id,
             ),
             directory=directory,
-            working_directory=mill.path,
+            working_directory=scheduler.path,
             begin_in=timedelta(0),
         )
     )  # fmt: skip
 
 
-def start(mill: Folder, flow: FlowFile, **given: Any) -> Any:
-    return flow.load().submit(executor=MillExecutor(folder=str(mill.path)), **given)
+def start(scheduler: Folder, flow: FlowFile, **given: Any) -> Any:
+    return flow.load().submit(executor=ScriptedExecutor(folder=str(scheduler.path)), **given)
 
 
 def everything(run: Any) -> tuple[RunRecord, list[Any], list[Any], list[Any]]:
@@ -62,58 +62,58 @@ def everything(run: Any) -> tuple[RunRecord, list[Any], list[Any], list[Any]]:
 
 
 def test_any_number_of_dispatchers_at_once_do_everything_once(
-    mill: Folder, flow_file: Flows
+    scheduler: Folder, flow_file: Flows
 ) -> None:
     flow = flow_file(FLOW)
-    run = start(mill, flow, size=12)
+    run = start(scheduler, flow, size=12)
     for number in range(8):
-        dispatch(mill, run, f"extra-{number}")
+        dispatch(scheduler, run, f"extra-{number}")
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS", failed(run)
     assert run.result("total") == sum(range(12)) * 10
-    assert set(flow.deeds.values()) == {1}
-    until(lambda: not mill.in_queue())
+    assert set(flow.calls.values()) == {1}
+    until(lambda: not scheduler.in_queue())
     assert not any(
-        "Traceback" in path.read_text() for path in mill.path.glob("extra-*/scheduler.log")
+        "Traceback" in path.read_text() for path in scheduler.path.glob("extra-*/scheduler.log")
     )
 
 
 def test_a_holder_that_was_stopped_and_wakes_up_writes_nothing(
-    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_LEASE_SECONDS", "0.5")
     flow = flow_file(FLOW)
     # Stopped between writing down that it will submit, and submitting.
-    mill.arrange(Trouble("submit", "stop", "each"))
-    run = start(mill, flow)
-    stopped = mill.path / "stopped"
+    scheduler.arrange(Trouble("submit", "stop", "each"))
+    run = start(scheduler, flow)
+    stopped = scheduler.path / "stopped"
     until(stopped.exists)
     holder = int(stopped.read_text())
     try:
         until(lambda: run.state != "RUNNING")
         assert run.state == "SUCCESS"
-        assert flow.deeds == ONCE
+        assert flow.calls == ONCE
         known = everything(run)
     finally:
         os.kill(holder, signal.SIGCONT)
     until(lambda: not Path(f"/proc/{holder}").exists())
     # It has submitted once more; those jobs find the work done.
-    until(lambda: not mill.in_queue())
-    assert flow.deeds == ONCE
+    until(lambda: not scheduler.in_queue())
+    assert flow.calls == ONCE
     run_record, instances, outputs, submissions = everything(run)
     assert (run_record, instances, outputs) == known[:3]
     assert [item.state for item in submissions] == [item.state for item in known[3]]
 
 
 def test_a_holder_that_was_overtaken_leaves_its_successors_waves_alone(
-    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for leg in ("WATCHDOG", "FOLLOW_UP", "LAST_WORKER"):
         monkeypatch.setenv(f"REFLOW_DISPATCH_{leg}", "false")
-    run = start(mill, flow_file(FLOW))
-    until(lambda: not mill.in_queue())
+    run = start(scheduler, flow_file(FLOW))
+    until(lambda: not scheduler.in_queue())
     settings = read_settings(run.run_dir, run.run_id)
-    slow = MillExecutor(folder=str(mill.path))
+    slow = ScriptedExecutor(folder=str(scheduler.path))
     allowed = slow.limits()
     written: dict[Path, int] = {}
 
@@ -138,21 +138,21 @@ def test_a_holder_that_was_overtaken_leaves_its_successors_waves_alone(
 
 
 def test_a_holder_on_another_machine_that_says_nothing_is_replaced(
-    mill: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+    scheduler: Folder, flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_DISPATCH_LEASE_SECONDS", "0.5")
     monkeypatch.setenv("REFLOW_DISPATCH_WATCHDOG", "false")
     monkeypatch.setenv("REFLOW_DISPATCH_FOLLOW_UP", "false")
     monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
     flow = flow_file(FLOW)
-    run = start(mill, flow)
+    run = start(scheduler, flow)
     elsewhere = {"host": "elsewhere", "boot": "x", "pid": 1, "start": 1, "native_id": ""}
     assert run.store.acquire(run.run_id, elsewhere) is not None
-    until(lambda: flow.deeds["items"])
+    until(lambda: flow.calls["items"])
     # Nobody can tell whether it lives, so a look does nothing.
     assert run.status(as_dict=True)["tasks"]["each"]["state"] == "PENDING"
-    dispatch(mill, run, "extra")
-    until(lambda: flow.deeds["each-2"])
+    dispatch(scheduler, run, "extra")
+    until(lambda: flow.calls["each-2"])
     assert run.store.lease(run.run_id).owner is None
 
 
@@ -185,9 +185,9 @@ def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(
     monkeypatch.setenv("REFLOW_DISPATCH_LEASE_SECONDS", "600")
     flow = flow_file(SLOW)
     run = flow.load().submit(executor="local")
-    until(lambda: sum(flow.deeds[f"begun-{x}"] for x in range(4)) >= 2)
+    until(lambda: sum(flow.calls[f"begun-{x}"] for x in range(4)) >= 2)
     first = supervisor_of(run)
-    begun = {word for word in flow.deeds if word.startswith("begun")}
+    begun = {word for word in flow.calls if word.startswith("begun")}
     os.kill(first, signal.SIGKILL)
     until(lambda: not _lives(first))
     # Several people look at once.
@@ -209,8 +209,8 @@ def test_a_look_replaces_a_killed_supervisor_and_its_workers_go_on(
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS"
     # Those that had begun were not begun again.
-    assert all(flow.deeds[word] == 1 for word in begun), flow.deeds
-    assert sum(flow.deeds[f"done-{x}"] for x in range(4)) == 4
+    assert all(flow.calls[word] == 1 for word in begun), flow.calls
+    assert sum(flow.calls[f"done-{x}"] for x in range(4)) == 4
 
 
 def _supervised_by_another(run: Any, first: int) -> bool:
@@ -229,7 +229,7 @@ def _lives(pid: int) -> bool:
 def test_a_supervisor_told_to_end_lets_go_and_the_next_goes_on(flow_file: Flows) -> None:
     flow = flow_file(SLOW)
     run = flow.load().submit(executor="local")
-    until(lambda: sum(flow.deeds[f"begun-{x}"] for x in range(4)) >= 2)
+    until(lambda: sum(flow.calls[f"begun-{x}"] for x in range(4)) >= 2)
     os.kill(supervisor_of(run), signal.SIGTERM)
     until(lambda: run.store.lease(run.run_id).owner is None)
     assert run.state == "RUNNING"
@@ -237,4 +237,4 @@ def test_a_supervisor_told_to_end_lets_go_and_the_next_goes_on(flow_file: Flows)
     assert "another one was started" in note
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS"
-    assert sum(flow.deeds[f"done-{x}"] for x in range(4)) == 4
+    assert sum(flow.calls[f"done-{x}"] for x in range(4)) == 4

@@ -89,7 +89,7 @@ def test_a_printed_line_can_be_read_while_the_element_runs(
 ) -> None:
     flow = flow_file(FLOW)
     process = typed(flow, *WAYS[way])
-    until(lambda: flow.deeds["printed"])
+    until(lambda: flow.calls["printed"])
     run = only_run(flow)
     until(lambda: printed(run))
     if way == "inline":
@@ -164,7 +164,7 @@ def test_a_new_worker_leaves_alone_what_an_earlier_one_had_printed(
 ) -> None:
     flow = flow_file(FLOW)
     process = typed(flow, *WAYS["pool"])
-    until(lambda: flow.deeds["printed"] and printed(only_run(flow)))
+    until(lambda: flow.calls["printed"] and printed(only_run(flow)))
     process.kill()
     process.wait()
     run = only_run(flow)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support import FlowFile, until
-from tests.faults.mill import Folder, MillExecutor
+from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
 
 Flows = Callable[..., FlowFile]
 WAYS = ("inline", "pool", "background", "dispatch jobs")
@@ -21,7 +21,7 @@ WAYS = ("inline", "pool", "background", "dispatch jobs")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_package_elsewhere_on_the_path_counts(
     flow_file: Flows,
-    mill: Folder,
+    scheduler: Folder,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     way: str,
@@ -52,18 +52,20 @@ def test_a_package_elsewhere_on_the_path_counts(
             del sys.modules[name]
         if way != "dispatch jobs":
             return flow.run(way).result("scale")
-        started = flow.load().submit(executor=MillExecutor(folder=str(mill.path)))
-        until(lambda: started.state != "RUNNING" and not mill.in_queue())
+        started = flow.load().submit(executor=ScriptedExecutor(folder=str(scheduler.path)))
+        until(lambda: started.state != "RUNNING" and not scheduler.in_queue())
         return started.result("scale")
 
     assert (run(10), run(10), run(300)) == (20, 20, 600)
-    assert flow.deeds == {"scale": 2}
+    assert flow.calls == {"scale": 2}
 
 
-def test_an_executable_flow_without_py_runs_in_every_way(flow_file: Flows, mill: Folder) -> None:
+def test_an_executable_flow_without_py_runs_in_every_way(
+    flow_file: Flows, scheduler: Folder
+) -> None:
     flow = flow_file(
         f"""
-        from tests.faults.mill import MillExecutor
+        from tests.faults.scripted_scheduler import ScriptedExecutor
 
         wf = Workflow("noext")
 
@@ -81,7 +83,7 @@ def test_an_executable_flow_without_py_runs_in_every_way(flow_file: Flows, mill:
                 wf.run_local(force=True),
                 wf.run_local(max_workers=2, force=True),
                 wf.submit(executor="local", force=True),
-                wf.submit(executor=MillExecutor(folder={str(mill.path)!r}), force=True),
+                wf.submit(executor=ScriptedExecutor(folder={str(scheduler.path)!r}), force=True),
             ]
             for run in ways:
                 run.wait()
@@ -99,4 +101,4 @@ def test_an_executable_flow_without_py_runs_in_every_way(flow_file: Flows, mill:
         check=True,
         timeout=100,
     )
-    assert flow.deeds == {"each": 8}
+    assert flow.calls == {"each": 8}

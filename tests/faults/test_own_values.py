@@ -13,7 +13,7 @@ from reflow.errors import ReflowWarning
 from reflow.workflow import preview
 
 from tests.e2e.support import FlowFile, until
-from tests.faults.mill import Folder, MillExecutor
+from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
 
 Flows = Callable[..., FlowFile]
 WAYS = ("inline", "pool", "background", "dispatch jobs")
@@ -44,14 +44,14 @@ OF_THE_PROCESS = """
 
 
 @pytest.fixture
-def run_flow(mill: Folder) -> Callable[[FlowFile, str], Any]:
+def run_flow(scheduler: Folder) -> Callable[[FlowFile, str], Any]:
     """Run a flow in any of the ways, dispatch jobs on a scheduler among them."""
 
     def run(flow: FlowFile, way: str) -> Any:
         if way != "dispatch jobs":
             return flow.run(way)
-        started = flow.load().submit(executor=MillExecutor(folder=str(mill.path)))
-        until(lambda: started.state != "RUNNING" and not mill.in_queue())
+        started = flow.load().submit(executor=ScriptedExecutor(folder=str(scheduler.path)))
+        until(lambda: started.state != "RUNNING" and not scheduler.in_queue())
         return started
 
     return run
@@ -68,14 +68,14 @@ def test_a_value_read_at_import_counts(
     (tmp_path / "factor").write_text("2")
     assert run_flow(flow, way).result("each") == [2, 4]
     assert run_flow(flow, way).result("each") == [2, 4]
-    assert flow.deeds == {"each-1": 1, "each-2": 1}
+    assert flow.calls == {"each-1": 1, "each-2": 1}
     (tmp_path / "factor").write_text("3")
     with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 3, and was 2 .*'each'"):
         assert run_flow(flow, way).result("each") == [3, 6]
     (tmp_path / "factor").write_text("2")
     with pytest.warns(ReflowWarning, match=r"FACTOR in settings\.py is 2, and was 3"):
         assert run_flow(flow, way).result("each") == [2, 4]
-    assert flow.deeds == {"each-1": 2, "each-2": 2}
+    assert flow.calls == {"each-1": 2, "each-2": 2}
 
 
 def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_worker_with_another_value_makes_a_result_for_its_run_only_and_status_
     assert 'ignore=["PROCESS"]' in note
     # The same is submitted once more, by this same process.
     assert run_flow(flow, way).state == "SUCCESS"
-    assert flow.deeds == {"one": 2}
+    assert flow.calls == {"one": 2}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -114,7 +114,7 @@ def test_a_value_that_is_ignored_is_not_compared(
     run = run_flow(flow, way)
     assert not [each for each in run.status().get("notes", ()) if "PROCESS" in each]
     assert run_flow(flow, way).state == "SUCCESS"
-    assert flow.deeds == {"one": 1}
+    assert flow.calls == {"one": 1}
 
 
 def test_a_value_of_the_process_itself_is_reused_where_everything_runs_in_it(
@@ -123,4 +123,4 @@ def test_a_value_of_the_process_itself_is_reused_where_everything_runs_in_it(
     flow = flow_file(OF_THE_PROCESS.replace("{options}", ""))
     flow.run("inline")
     flow.run("inline")
-    assert flow.deeds == {"one": 1}
+    assert flow.calls == {"one": 1}

@@ -9,7 +9,7 @@ import pytest
 from reflow.errors import FlowImportError, ReflowWarning
 
 from tests.e2e.support import FlowFile, counts, until
-from tests.faults.mill import Folder, MillExecutor
+from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
 
 Flows = Callable[..., FlowFile]
 Start = Callable[[FlowFile], Any]
@@ -36,17 +36,17 @@ FLOW = """
 
 @pytest.fixture
 def failed(
-    flow_file: Flows, mill: Folder, request: pytest.FixtureRequest
+    flow_file: Flows, scheduler: Folder, request: pytest.FixtureRequest
 ) -> tuple[FlowFile, Any, Callable[[Any], str]]:
     """A flow of which one element failed, its run, and what waits for the run's end."""
     flow = flow_file(FLOW)
 
     def ended(run: Any) -> str:
-        until(lambda: run.state != "RUNNING" and not mill.in_queue())
+        until(lambda: run.state != "RUNNING" and not scheduler.in_queue())
         return str(run.state)
 
     if request.param == "dispatch jobs":
-        run = flow.load().submit(executor=MillExecutor(folder=str(mill.path)))
+        run = flow.load().submit(executor=ScriptedExecutor(folder=str(scheduler.path)))
     else:
         run = flow.run(request.param)
     assert ended(run) == "FAILED"
@@ -67,7 +67,7 @@ def test_what_succeeded_with_the_old_source_is_computed_anew(failed: Any) -> Non
     assert run.retry() == 1 + 2 + 1
     assert ended(run) == "SUCCESS"
     assert run.result("total") == 3
-    assert flow.deeds == {"work-0": 1, "work-1": 1, "work-2": 1, "total": 1}
+    assert flow.calls == {"work-0": 1, "work-1": 1, "work-2": 1, "total": 1}
     assert not [note for note in run.status().get("notes", ()) if "source" in note]
 
 
@@ -109,7 +109,7 @@ def test_an_edit_that_does_not_count_leaves_everything(failed: Any) -> None:
     run = flow.load().open_run(run.run_id)
     assert run.retry() == 2
     assert ended(run) == "FAILED"
-    assert flow.deeds == {"work-1": 1}
+    assert flow.calls == {"work-1": 1}
 
 
 @in_one_way
@@ -117,7 +117,7 @@ def test_results_that_other_runs_have_taken_over_stay_what_they_were(failed: Any
     flow, run, ended = failed
     flow.replace("return x", "return 10 // (x - 1) + 100")
     other = flow.run("inline")
-    assert flow.deeds == {"work-1": 1}
+    assert flow.calls == {"work-1": 1}
     flow.replace("return 10 // (x - 1) + 100", "return x")
     run = flow.load().open_run(run.run_id)
     run.retry()
@@ -154,7 +154,7 @@ def test_a_flow_that_is_gone_is_taken_from_the_last_copy(failed: Any) -> None:
     with pytest.warns(ReflowWarning, match=r"flow\.py is gone: .* the copy of its source"):
         assert run.retry() == 2
     assert ended(run) == "FAILED"
-    assert flow.deeds == {"work-1": 1}
+    assert flow.calls == {"work-1": 1}
 
 
 @in_one_way

@@ -87,7 +87,7 @@ def test_a_run_goes_on_after_python_was_away_for_several_watchdogs(
 
     until(lambda: run.state.final)
     assert run.state is RunState.SUCCESS
-    assert flow.deeds == ONCE
+    assert flow.calls == ONCE
     # Nor does what the watchdogs have submitted by themselves stay in the queue.
     cluster.wait_until_idle()
 
@@ -138,7 +138,7 @@ def test_a_run_goes_on_after_the_next_watchdogs_are_lost(
     cluster.advance(24)
 
     until(lambda: run.state.final)
-    assert flow.deeds == ONCE
+    assert flow.calls == ONCE
     cluster.wait_until_idle()
 
 
@@ -177,7 +177,7 @@ def test_a_run_goes_on_after_its_database_was_away(
     settings.write()
 
     until(lambda: run.state.final)
-    assert flow.deeds == ONCE
+    assert flow.calls == ONCE
     cluster.wait_until_idle()
 
 
@@ -192,7 +192,7 @@ def test_a_run_goes_on_after_its_scheduler_was_away(
     cluster.come_up()
 
     until(lambda: run.state.final)
-    assert flow.deeds == ONCE
+    assert flow.calls == ONCE
 
 
 def test_where_places_in_the_queue_are_few_the_farther_watchdogs_go_first() -> None:

@@ -40,11 +40,11 @@ MISCHIEF = """
             raise ValueError("no text")
 
     @wf.job()
-    def deeds() -> list[str]:
+    def calls() -> list[str]:
         return DEEDS
 
     @wf.job(array=True)
-    def do(deed: Annotated[str, Result(step="deeds")]) -> object:
+    def do(deed: Annotated[str, Result(step="calls")]) -> object:
         did(deed)
         print("before", deed, flush=True)
         if Path("{here}/behave").exists():
@@ -98,8 +98,8 @@ MISCHIEF = """
         return deed
 
     @wf.job()
-    def gathered(deeds: Annotated[list[object], Result(step="do")]) -> int:
-        return len(deeds)
+    def gathered(calls: Annotated[list[object], Result(step="do")]) -> int:
+        return len(calls)
 """
 
 FAILURES = {
@@ -122,17 +122,17 @@ def test_each_mischief_costs_its_own_element_and_no_other(
 ) -> None:
     flow = flow_file(MISCHIEF)
     run = flow.run(way)
-    deeds = run.result("deeds")
+    calls = run.result("calls")
     assert run.state == "FAILED"
-    found = {deeds[index]: why for (_, index), why in failed(run).items()}
+    found = {calls[index]: why for (_, index), why in failed(run).items()}
     assert {deed: cause for deed, (cause, _) in found.items()} == {
         deed: cause for deed, (cause, _) in FAILURES.items()
     }
     for deed, (_, said) in FAILURES.items():
         assert said in found[deed][1], found[deed]
-    assert counts(run, "do") == {"FAILED": len(FAILURES), "SUCCESS": len(deeds) - len(FAILURES)}
+    assert counts(run, "do") == {"FAILED": len(FAILURES), "SUCCESS": len(calls) - len(FAILURES)}
     assert counts(run, "gathered") == {"SKIPPED": 1}
-    logs = {deed: run.log_path("do", index) for index, deed in enumerate(deeds)}
+    logs = {deed: run.log_path("do", index) for index, deed in enumerate(calls)}
     for deed, path in logs.items():
         assert path.read_text().startswith(f"before {deed}\n"), deed
     assert logs["nothing_again"].read_text() == "before nothing_again\nseen\n"
@@ -145,9 +145,9 @@ def test_each_mischief_costs_its_own_element_and_no_other(
     assert run.retry() == len(FAILURES) + 1
     assert run.wait(timeout=60) == "SUCCESS"
     assert run.result("do") == [
-        deed if deed != "fork" else run.result("do")[index] for index, deed in enumerate(deeds)
+        deed if deed != "fork" else run.result("do")[index] for index, deed in enumerate(calls)
     ]
-    assert flow.deeds == dict.fromkeys(FAILURES, 1)
+    assert flow.calls == dict.fromkeys(FAILURES, 1)
 
 
 def test_a_long_element_never_makes_short_ones_wait(flow_file: Flows) -> None:
@@ -172,7 +172,7 @@ def test_a_long_element_never_makes_short_ones_wait(flow_file: Flows) -> None:
         """
     )
     assert flow.run("pool").result("each") == list(range(300))
-    assert set(flow.deeds.values()) == {1}
+    assert set(flow.calls.values()) == {1}
 
 
 MANY = """
@@ -205,7 +205,7 @@ def killing(folder: Path, times: int, flow: FlowFile) -> Iterator[list[int]]:
     killed: list[int] = []
 
     def have_run(number: int) -> bool:
-        return flow.deeds.total() > number
+        return flow.calls.total() > number
 
     def kill() -> None:
         for number in range(times):
@@ -234,12 +234,12 @@ def test_workers_that_are_killed_lose_nothing_but_what_they_were_at(
     assert len(lost) <= 5
     assert {cause for cause, _ in lost.values()} <= {"SIGNAL"}
     assert counts(run, "each").get("SUCCESS") == 600 - len(lost)
-    begun = {int(word) for word in flow.deeds}
+    begun = {int(word) for word in flow.calls}
     assert set(range(600)) - begun <= {index for _, index in lost}
     flow.forget()
     run.retry()
     assert run.result("each") == [-x for x in range(600)]
-    assert flow.deeds == {str(index): 1 for _, index in lost}
+    assert flow.calls == {str(index): 1 for _, index in lost}
 
 
 def test_a_worker_that_is_killed_before_it_begins_is_replaced(
@@ -338,7 +338,7 @@ def test_a_function_may_kill_the_process_that_started_its_worker(
     assert run.wait(timeout=60) == "SUCCESS"
     assert run.result("second") == 2
     # The worker outlived its supervisor, and the next one waited for it.
-    assert flow.deeds == {"first": 1, "second": 1}
+    assert flow.calls == {"first": 1, "second": 1}
 
 
 POOLS = """

@@ -105,7 +105,7 @@ def job(tmp_path: Path) -> MakeJob:
     """Makes requests whose work is a line of shell; `$0` is the position."""
     numbers = iter(range(1, 1000))
 
-    def make(line: str = "true", **wishes: object) -> JobRequest:
+    def make(line: str = "true", **fields: object) -> JobRequest:
         number = next(numbers)
         directory = tmp_path / f"job-{number}"
         directory.mkdir()
@@ -115,7 +115,7 @@ def job(tmp_path: Path) -> MakeJob:
             "working_directory": tmp_path,
             "resources": Resources(),
             "command": ("/bin/bash", "-c", line),
-            **wishes,
+            **fields,
         }
         if given.get("size") is None:
             given["command"] = (*given["command"], "0")  # type: ignore[misc]

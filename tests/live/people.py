@@ -143,7 +143,7 @@ class Person:
         self.settings[f"REFLOW_EXECUTOR_{self.cluster.scheduler.upper()}_{name}"] = str(value)
 
     @property
-    def deeds(self) -> Counter[str]:
+    def calls(self) -> Counter[str]:
         """How often each word was written to the journal by tasks."""
         journal = self.folder / "journal"
         return Counter(journal.read_text().split("\n")[:-1]) if journal.exists() else Counter()

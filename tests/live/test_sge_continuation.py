@@ -36,4 +36,4 @@ def test_a_dispatch_job_that_is_run_again_by_hand_loses_nothing(
         assert dispatching(run) == job
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE

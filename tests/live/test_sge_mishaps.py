@@ -45,7 +45,7 @@ def over_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -> 
             folder=tmp_path_factory.mktemp(name),
             settings={**IMPATIENT, **settings},
         )
-        flow = OVER_TIME.replace("WISHES", 'time="00:00:40"')
+        flow = OVER_TIME.replace("FIELDS", 'time="00:00:40"')
         runs[name] = person.write(flow).submits()
     return runs
 
@@ -53,17 +53,17 @@ def over_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_an_element_run_again_by_hand_lives_anew_and_the_attempt_is_not_counted(
     person: Person, cluster: SGECluster
 ) -> None:
-    run = person.write(REQUEUED.replace("WISHES", "")).submits()
-    run.until(lambda: person.deeds["life 0"] == 1, "the first life")
+    run = person.write(REQUEUED.replace("FIELDS", "")).submits()
+    run.until(lambda: person.calls["life 0"] == 1, "the first life")
     (job,) = run.queue("work")
 
     cluster.run("qmod", "-rj", job.native_id)
-    run.until(lambda: person.deeds["life 1"] == 1, "the second life")
+    run.until(lambda: person.calls["life 1"] == 1, "the second life")
     assert run.status()["tasks"]["work"]["state"] == "RUNNING"
     person.touch("go-1")
 
     run.ends()
     assert run.result("work") == "1"
-    assert person.deeds == {"life 0": 1, "life 1": 1, "done": 1}
+    assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
     assert (element.attempt, element.counted) == (1, 0)

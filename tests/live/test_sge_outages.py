@@ -20,8 +20,8 @@ def cluster() -> Iterator[SGECluster]:
 
 def begun(person: Person) -> LiveRun:
     """A run whose only element has begun."""
-    run = person.write(REQUEUED.replace("WISHES", "")).submits()
-    run.until(lambda: person.deeds["life 0"] == 1, "the first life")
+    run = person.write(REQUEUED.replace("FIELDS", "")).submits()
+    run.until(lambda: person.calls["life 0"] == 1, "the first life")
     return run
 
 
@@ -42,7 +42,7 @@ def test_an_element_whose_host_died_is_tried_again_without_being_counted(
     newcomer.touch("go-0")
 
     run.ends()
-    assert newcomer.deeds == {"life 0": 2, "done": 1}
+    assert newcomer.calls == {"life 0": 2, "done": 1}
     assert attempts(run) == (2, 0, 1)
 
 
@@ -55,13 +55,13 @@ def test_an_element_that_grid_engine_runs_again_after_its_host_died_is_the_same_
         with cluster.host_dead():
             run.until(lambda: run.queue("work")[0].state == "PENDING", "the reschedule")
             assert run.status()["tasks"]["work"]["state"] == "SUBMITTED"
-        run.until(lambda: newcomer.deeds["life 1"] == 1, "the second life")
+        run.until(lambda: newcomer.calls["life 1"] == 1, "the second life")
         newcomer.touch("go-1")
 
         run.ends()
     finally:
         cluster.configure("reschedule_unknown", "00:00:00")
-    assert newcomer.deeds == {"life 0": 1, "life 1": 1, "done": 1}
+    assert newcomer.calls == {"life 0": 1, "life 1": 1, "done": 1}
     assert attempts(run) == (1, 0, 0)
 
 
@@ -99,4 +99,4 @@ def test_what_is_held_or_suspended_by_hand_goes_on_afterwards(
     cluster.run("qmod", "-usj", first.native_id)
 
     run.ends()
-    assert newcomer.deeds == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert newcomer.calls == {"a": 1, "b": 1, "c": 1, "d": 1}

@@ -21,7 +21,7 @@ def cluster() -> Iterator[SGECluster]:
 @pytest.fixture
 def asked() -> Asked:
     return Asked(
-        wishes='cpus=2, mem="300M", time="00:07:00", queue="all.q", account="ab1234", gpus=1, '
+        fields='cpus=2, mem="300M", time="00:07:00", queue="all.q", account="ab1234", gpus=1, '
         'options={"sge": {"l": ["arch=lx*", "mem_total=1M"], "p": -7}}',
         shows=("qstat", "-j"),
         told=(

@@ -36,7 +36,7 @@ def test_a_run_does_without_slurmdbd(person: Person, slurm: SlurmCluster) -> Non
         run.ends()
     finally:
         slurm.start_accounting()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_a_dispatch_job_that_runs_out_of_time_loses_nothing(slow_dispatch: LiveRun) -> None:
@@ -48,4 +48,4 @@ def test_a_dispatch_job_that_runs_out_of_time_loses_nothing(slow_dispatch: LiveR
     run.status()
 
     run.ends()
-    assert run.person.deeds == ONCE
+    assert run.person.calls == ONCE

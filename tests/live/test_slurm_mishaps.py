@@ -32,10 +32,10 @@ def jobs_of(slurm: SlurmCluster) -> Callable[[str], list[str]]:
 def over_time(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, LiveRun]:
     """Runs over their time limit: with a warning, and without."""
     runs = {}
-    for name, wishes in (("warned", ', options={"slurm": {"signal": "TERM@30"}}'), ("plain", "")):
+    for name, fields in (("warned", ', options={"slurm": {"signal": "TERM@30"}}'), ("plain", "")):
         folder = tmp_path_factory.mktemp(name)
         person = Person(cluster=slurm, folder=folder, settings=dict(IMPATIENT))
-        runs[name] = person.write(OVER_TIME.replace("WISHES", 'time="00:01:00"' + wishes)).submits()
+        runs[name] = person.write(OVER_TIME.replace("FIELDS", 'time="00:01:00"' + fields)).submits()
     return runs
 
 
@@ -62,7 +62,7 @@ def with_more_memory(person: Person) -> None:
 
     run.ends()
 
-    assert person.deeds == {"1": 2, "250": 2}
+    assert person.calls == {"1": 2, "250": 2}
     *_, last = sorted(run.scripts, key=lambda path: int(path.parent.name))
     assert "#SBATCH --mem=400M\n" in last.read_text()
     assert "--array" not in last.read_text()
@@ -76,20 +76,20 @@ def test_what_ran_out_of_polled_memory_is_tried_with_twice_as_much(person: Perso
 def test_an_element_requeued_by_hand_runs_again_and_the_attempt_is_not_counted(
     person: Person, slurm: SlurmCluster
 ) -> None:
-    run = person.write(REQUEUED.replace("WISHES", "")).submits()
-    run.until(lambda: person.deeds["life 0"] == 1, "the first life")
+    run = person.write(REQUEUED.replace("FIELDS", "")).submits()
+    run.until(lambda: person.calls["life 0"] == 1, "the first life")
     (job,) = run.running("work")
 
     person.cluster.run("scontrol", "requeue", job.native_id)
     run.until(lambda: [each.state for each in run.queue("work")] == ["PENDING"], "the queue")
     assert run.status()["tasks"]["work"]["state"] == "SUBMITTED"
     slurm.hurry(job.native_id)
-    run.until(lambda: person.deeds["life 1"] == 1, "the second life")
+    run.until(lambda: person.calls["life 1"] == 1, "the second life")
     person.touch("go-1")
 
     run.ends()
     assert run.result("work") == "1"
-    assert person.deeds == {"life 0": 1, "life 1": 1, "done": 1}
+    assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
     assert (element.attempt, element.counted) == (1, 0)
 
@@ -103,9 +103,9 @@ def node_down(person: Person) -> Iterator[None]:
 
 
 def test_an_element_whose_node_died_is_tried_again_without_being_counted(person: Person) -> None:
-    wishes = 'options={"slurm": {"no-requeue": True, "nodelist": "node02"}}'
-    run = person.write(REQUEUED.replace("WISHES", wishes)).submits()
-    run.until(lambda: person.deeds["life 0"] == 1, "the start")
+    fields = 'options={"slurm": {"no-requeue": True, "nodelist": "node02"}}'
+    run = person.write(REQUEUED.replace("FIELDS", fields)).submits()
+    run.until(lambda: person.calls["life 0"] == 1, "the start")
 
     with node_down(person):
         run.until(lambda: not run.running("work"), "the job's end")
@@ -113,7 +113,7 @@ def test_an_element_whose_node_died_is_tried_again_without_being_counted(person:
 
     run.until(lambda: bool(run.status()) and run.state.final, "the end")
     run.ends()
-    assert person.deeds == {"life 0": 2, "done": 1}
+    assert person.calls == {"life 0": 2, "done": 1}
     (element,) = person.store.instances(run.run_id)
     assert (element.attempt, element.counted, element.uncounted) == (2, 0, 1)
 
@@ -121,9 +121,9 @@ def test_an_element_whose_node_died_is_tried_again_without_being_counted(person:
 def test_an_element_that_slurm_requeues_when_its_node_died_runs_again_as_it_is(
     person: Person, slurm: SlurmCluster
 ) -> None:
-    wishes = 'options={"slurm": {"nodelist": "node02"}}'
-    run = person.write(REQUEUED.replace("WISHES", wishes)).submits()
-    run.until(lambda: person.deeds["life 0"] == 1, "the start")
+    fields = 'options={"slurm": {"nodelist": "node02"}}'
+    run = person.write(REQUEUED.replace("FIELDS", fields)).submits()
+    run.until(lambda: person.calls["life 0"] == 1, "the start")
     (job,) = run.running("work")
 
     with node_down(person):
@@ -133,6 +133,6 @@ def test_an_element_that_slurm_requeues_when_its_node_died_runs_again_as_it_is(
     slurm.hurry(job.native_id)
 
     run.ends()
-    assert person.deeds == {"life 0": 1, "life 1": 1, "done": 1}
+    assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
     assert (element.attempt, element.counted, element.uncounted) == (1, 0, 0)

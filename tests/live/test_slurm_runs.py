@@ -12,7 +12,7 @@ from tests.live.scenes.runs import Asked, status_is_one_question
 @pytest.fixture
 def asked() -> Asked:
     return Asked(
-        wishes='cpus=2, mem="300M", time="00:07:00", nodes=2, queue="main", account="tests", '
+        fields='cpus=2, mem="300M", time="00:07:00", nodes=2, queue="main", account="tests", '
         'options={"slurm": {"comment": "as asked", "nice": 5}}',
         shows=("scontrol", "--oneliner", "show", "job"),
         told=(

@@ -71,11 +71,11 @@ def unwatched(
 def killed_unseen(person: Person) -> LiveRun:
     """A run of which one element was killed and one cancelled, and whose dispatch was too."""
     run = person.write(WAIT).submits()
-    run.until(lambda: person.deeds == {"a": 1, "b": 1}, "the first elements")
+    run.until(lambda: person.calls == {"a": 1, "b": 1}, "the first elements")
     array = run.running("stay")[0].native_id.partition("_")[0]
     person.cluster.run("scancel", *(job.native_id for job in run.queue("dispatch")), f"{array}_3")
     run.kills("worker", "0")
-    run.until(lambda: len(run.running("stay")) == 2 and person.deeds["c"] == 1, "the third")
+    run.until(lambda: len(run.running("stay")) == 2 and person.calls["c"] == 1, "the third")
     person.touch("go")
     run.until(lambda: not run.queue(), "an empty queue")
     return run
@@ -88,7 +88,7 @@ def test_the_getting_started_flow_needs_no_accounting(bare: SlurmCluster, tmp_pa
     run = person.submits()
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_without_accounting_a_cancelled_run_leaves_nothing_and_is_retried(
@@ -146,7 +146,7 @@ def test_what_ran_out_of_confined_memory_is_tried_with_twice_as_much(
     run = person.submits()
 
     run.ends()
-    assert person.deeds == {"1": 2, "250": 2}
+    assert person.calls == {"1": 2, "250": 2}
     *_, last = sorted(run.scripts, key=lambda path: int(path.parent.name))
     assert "#SBATCH --mem=400M\n" in last.read_text()
 
@@ -156,14 +156,14 @@ ONE = """
 wf = Workflow("one")
 
 
-@wf.job(WISHES)
+@wf.job(FIELDS)
 def work() -> int:
     return 1
 """
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said", "advice"),
+    ("fields", "said", "advice"),
     [
         ('queue="nosuch"', "invalid partition specified: nosuch", "sinfo --summarize"),
         ('account="nosuch"', "Invalid account", "sacctmgr show assoc"),
@@ -172,9 +172,9 @@ def work() -> int:
     ids=["partition", "account", "memory"],
 )
 def test_what_slurm_never_accepts_fails_in_its_own_words(
-    forgetful: SlurmCluster, tmp_path: Path, wishes: str, said: str, advice: str
+    forgetful: SlurmCluster, tmp_path: Path, fields: str, said: str, advice: str
 ) -> None:
-    person = person_on(forgetful, tmp_path).write(ONE.replace("WISHES", wishes))
+    person = person_on(forgetful, tmp_path).write(ONE.replace("FIELDS", fields))
 
     run = person.submits(code=1)
 
@@ -189,7 +189,7 @@ def test_a_job_that_can_never_start_is_told_and_fails_after_a_while(
     forgetful: SlurmCluster, tmp_path: Path
 ) -> None:
     settings = {"REFLOW_DISPATCH_IMPOSSIBLE_MINUTES": "0.03"}
-    person = person_on(forgetful, tmp_path, **settings).write(ONE.replace("WISHES", "cpus=64"))
+    person = person_on(forgetful, tmp_path, **settings).write(ONE.replace("FIELDS", "cpus=64"))
     run = person.submits()
 
     run.until(
@@ -206,7 +206,7 @@ def test_a_job_that_can_never_start_is_told_and_fails_after_a_while(
 def test_what_is_printed_before_the_worker_begins_is_shown(
     forgetful: SlurmCluster, tmp_path: Path
 ) -> None:
-    person = person_on(forgetful, tmp_path).write(ONE.replace("WISHES", ""))
+    person = person_on(forgetful, tmp_path).write(ONE.replace("FIELDS", ""))
     person.configure("setup = ['echo there is no module of that name >&2', 'exit 4']\n")
 
     run = person.submits()
@@ -224,7 +224,7 @@ def test_a_flow_that_compute_nodes_cannot_import_is_told(
     only_here.mkdir()
     (only_here / "helper.py").write_text("VALUE = 1\n")
     person.settings["PYTHONPATH"] = str(only_here)
-    person.write("import helper\n" + ONE.replace("WISHES", "")).configure(
+    person.write("import helper\n" + ONE.replace("FIELDS", "")).configure(
         f"setup = ['mv {only_here}/helper.py {only_here}/gone.py 2>/dev/null']\n"
     )
 
@@ -239,7 +239,7 @@ def test_a_flow_that_compute_nodes_cannot_import_is_told(
 def test_without_sbatch_it_is_said_that_this_is_no_machine_of_the_cluster(
     forgetful: SlurmCluster, tmp_path: Path
 ) -> None:
-    person = person_on(forgetful, tmp_path).write(ONE.replace("WISHES", ""))
+    person = person_on(forgetful, tmp_path).write(ONE.replace("FIELDS", ""))
     empty = tmp_path / "empty"
     empty.mkdir()
     person.settings["PATH"] = str(empty)
@@ -268,4 +268,4 @@ def test_jobs_that_slurm_has_forgotten_end_in_a_true_state(
     assert causes == {0: "SIGNAL" if name == "forgetful" else "LOST", 3: "LOST"}
     run.retries()
     run.ends()
-    assert run.person.deeds == {"a": 2, "b": 1, "c": 1, "d": 1}
+    assert run.person.calls == {"a": 2, "b": 1, "c": 1, "d": 1}

@@ -199,7 +199,7 @@ def test_a_workflow_runs_on_what_the_third_party_gives(
     monkeypatch.setenv("REFLOW_STORE", f"ledger://{tmp_path}/ledger.db")
     (tmp_path / "flow.py").write_text(GRID)
     (tmp_path / "submit.py").write_text(SUBMIT.format(executor="harbour"))
-    with FakeScheduler("harbour_fake:HarbourFace", tmp_path) as fake:
+    with FakeScheduler("harbour_fake:HarbourEmulator", tmp_path) as fake:
         fake.activate()
         assert with_everything.run("python", "submit.py").stdout == "SUCCESS 54\n"
         fake.wait_until_idle()

@@ -57,29 +57,29 @@ def options(request: JobRequest, executor: str, export_environment: bool) -> lis
     name = request.token
     if request.size is not None:
         name = element_name(name, "{cc}", request.size)
-    words = [f"--job-name={name}", f"--cores-per-task={resources.cpus}"]
-    words += [f"--ntasks={resources.nodes}"]
+    arguments = [f"--job-name={name}", f"--cores-per-task={resources.cpus}"]
+    arguments += [f"--ntasks={resources.nodes}"]
     if resources.nodes > 1:
         # Else the others would be ended soon after the first of them has.
-        words += [f"--nodes={resources.nodes}", "--setopt=exit-timeout=none"]
+        arguments += [f"--nodes={resources.nodes}", "--setopt=exit-timeout=none"]
     if resources.gpus:
-        words.append(f"--gpus-per-task={resources.gpus}")
+        arguments.append(f"--gpus-per-task={resources.gpus}")
     if resources.time is not None:
-        words.append(f"--time-limit={whole_seconds(resources.time)}s")
+        arguments.append(f"--time-limit={whole_seconds(resources.time)}s")
     if resources.queue:
-        words.append(f"--queue={resources.queue}")
+        arguments.append(f"--queue={resources.queue}")
     if resources.account:
-        words.append(f"--bank={resources.account}")
+        arguments.append(f"--bank={resources.account}")
     if _NO_TEXT.search(str(request.working_directory)):
         # Flux is told where it was asked, in JSON; the job finds its way by itself.
-        words.append("--cwd=/")
+        arguments.append("--cwd=/")
     if not export_environment:
-        words += ["--env=-*", *(f"--env={variable}" for variable in _INHERITED)]
+        arguments += ["--env=-*", *(f"--env={variable}" for variable in _INHERITED)]
     for option in long_options(executor, resources.options[executor], _RESERVED):
-        words.extend(option)
+        arguments.extend(option)
     if request.begin_in is not None:
-        words.append(f"--begin-time=+{whole_seconds(request.begin_in)}s")
-    return words
+        arguments.append(f"--begin-time=+{whole_seconds(request.begin_in)}s")
+    return arguments
 
 
 def script_command(shell: str, script: Path) -> list[str]:
@@ -88,10 +88,10 @@ def script_command(shell: str, script: Path) -> list[str]:
     Braces stand for positions and for facts of the job there, and only UTF-8 can be said: a path
     with more than that is put together again by the job.
     """
-    words, text = shlex.split(shell), str(script)
+    arguments, text = shlex.split(shell), str(script)
     if not _UNSAFE.search(text):
-        return [*words, text]
-    return ["/bin/sh", "-c", 'exec "$@" "$(printf "$0")"', _ESCAPED.sub(_escape, text), *words]
+        return [*arguments, text]
+    return ["/bin/sh", "-c", 'exec "$@" "$(printf "$0")"', _ESCAPED.sub(_escape, text), *arguments]
 
 
 def _escape(found: re.Match[str]) -> str:

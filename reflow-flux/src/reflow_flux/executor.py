@@ -94,8 +94,8 @@ class FluxExecutor(BatchExecutor):
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """The command line, for people: flux submit reads no options from a script."""
-        words = command_line.options(request, self.name, self.export_environment)
-        line = shlex.join([self.flux, "submit", *words])
+        arguments = command_line.options(request, self.name, self.export_environment)
+        line = shlex.join([self.flux, "submit", *arguments])
         return {"submission": line, "instance": self.uri}
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
@@ -129,13 +129,13 @@ class FluxExecutor(BatchExecutor):
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """All elements by one command, as each call takes a third of a second."""
-        words = command_line.options(request, self.name, self.export_environment)
+        arguments = command_line.options(request, self.name, self.export_environment)
         if request.size is not None:
             left = (item for item in range(request.size) if item not in self._present)
-            words.append(f"--cc={index_list(left)}")
+            arguments.append(f"--cc={index_list(left)}")
         if after is not None:
-            words += [f"--dependency=afterany:{item}" for item in self._ids_of(after)]
-        return self._command("submit", *words, *command_line.script_command(self.shell, script))
+            arguments += [f"--dependency=afterany:{item}" for item in self._ids_of(after)]
+        return self._command("submit", *arguments, *command_line.script_command(self.shell, script))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """`--begin-time` counts from when it is read."""
@@ -184,9 +184,9 @@ class FluxExecutor(BatchExecutor):
         except ValueError as error:
             raise SchedulerUnavailableError(f"flux jobs cannot be read: {error}") from error
 
-    def _known(self, *words: str) -> list[answers.Job]:
+    def _known(self, *arguments: str) -> list[answers.Job]:
         """All jobs of this user that are not over; with `-a` those that are, too."""
-        return self._jobs(self.ask(self._list(*words)))
+        return self._jobs(self.ask(self._list(*arguments)))
 
     def _ids_of(self, handle: JobHandle) -> Iterable[str]:
         token = handle.native_id
@@ -246,8 +246,8 @@ class FluxExecutor(BatchExecutor):
         return len(self._jobs(result))
 
     # -- commands --------------------------------------------------------------------------
-    def _list(self, *words: str) -> Command:
-        return self._command("jobs", *words, "--count=0", "--json")
+    def _list(self, *arguments: str) -> Command:
+        return self._command("jobs", *arguments, "--count=0", "--json")
 
-    def _command(self, *words: str) -> Command:
-        return Command((self.flux, *words))
+    def _command(self, *arguments: str) -> Command:
+        return Command((self.flux, *arguments))

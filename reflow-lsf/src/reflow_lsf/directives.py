@@ -41,13 +41,13 @@ def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Ite
     yield f"-n {resources.cpus * resources.nodes}"
     given = dict(own)
     asked = given.pop("R", ())
-    wishes = [asked] if isinstance(asked, str) else list(asked)  # type: ignore[call-overload]
+    asked_for = [asked] if isinstance(asked, str) else list(asked)  # type: ignore[call-overload]
     gpus = rules.gpu_option.format(gpus=resources.gpus) if resources.gpus else ""
     sections = list(_sections(resources, rules))
     if gpus.startswith("-R"):
         sections += options.sections(gpus.removeprefix("-R").strip().strip("'\""))
         gpus = ""
-    if needs := options.requirements(wishes, sections):
+    if needs := options.requirements(asked_for, sections):
         yield f"-R {options.word(needs)}"
     if resources.mem is not None:
         parts = resources.cpus if rules.memory.per == "slot" else 1

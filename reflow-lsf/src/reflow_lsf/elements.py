@@ -22,7 +22,7 @@ def is_id(word: str) -> bool:
     return _ID.fullmatch(word) is not None
 
 
-def words(native_id: str, positions: Iterable[int]) -> Sequence[str]:
+def arguments(native_id: str, positions: Iterable[int]) -> Sequence[str]:
     """`24[1-3,7]`, or several such words where one would be too long for LSF."""
     found: list[str] = []
     for run in index_list(map(ARRAY.index, positions)).split(","):
@@ -37,7 +37,7 @@ def of(status: JobStatus) -> Sequence[str]:
     """The job, or those elements of it, that a status is about."""
     if status.positions is None:
         return [status.native_id]
-    return words(status.native_id, status.positions)
+    return arguments(status.native_id, status.positions)
 
 
 def blocks(size: int) -> Iterator[range]:

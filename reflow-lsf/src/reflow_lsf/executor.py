@@ -127,7 +127,7 @@ class LSFExecutor(BatchExecutor):
         unknown = submission.long_options(text)
         if unknown and self._is_openlava:
             raise submission.not_in_openlava(unknown[0])
-        return Command((self.bsub, *submission.words(text, request, after)), text)
+        return Command((self.bsub, *submission.arguments(text, request, after)), text)
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """As it was submitted, but for the time."""
@@ -235,7 +235,7 @@ class LSFExecutor(BatchExecutor):
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """`24[1-3,7]`."""
-        return elements.words(handle.native_id, positions)
+        return elements.arguments(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:

@@ -29,7 +29,7 @@ _LONGEST_NAME = 256
 _PROJECT = re.compile(r"^#BSUB -P (.*)$", re.MULTILINE)
 
 
-def words(script: str, request: JobRequest, after: JobHandle | None) -> list[str]:
+def arguments(script: str, request: JobRequest, after: JobHandle | None) -> list[str]:
     """Options of one submission only: people resubmit the script without them.
 
     A project is in the script too, but to OpenLava's bsub a variable counts more than that.

@@ -51,14 +51,14 @@ _RESERVED_ATTRIBUTES = {
 
 def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Options that people hand through. Raises `ParameterError` for what is reflow's own."""
-    words = long_options("pbs", given, RESERVED)
-    for option in words:
+    arguments = long_options("pbs", given, RESERVED)
+    for option in arguments:
         names = re.findall(r"(?:^|,)\s*(\w+)\s*=", option[-1]) if option[0] == "-W" else []
         for name in names:
             if name in _RESERVED_ATTRIBUTES:
                 reason = _RESERVED_ATTRIBUTES[name]
                 raise ParameterError(f"the pbs option 'W' with {name!r} is reflow's own: {reason}")
-    return words
+    return arguments
 
 
 def left_over(ours: Iterable[str], given: Mapping[str, Any]) -> list[str]:

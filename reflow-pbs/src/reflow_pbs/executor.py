@@ -128,12 +128,12 @@ class PBSExecutor(BatchExecutor):
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """What is true of one submission only is not in the script, which people resubmit."""
-        words = [self._path(self.qsub)]
+        arguments = [self._path(self.qsub)]
         if request.begin_in is not None:
-            words += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
+            arguments += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
         if after is not None:
-            words += dependency_options(request, after)
-        return Command((*words, str(script)))
+            arguments += dependency_options(request, after)
+        return Command((*arguments, str(script)))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """As it was submitted, but for the time."""
@@ -221,22 +221,22 @@ class PBSExecutor(BatchExecutor):
         return self._places.limits(self.queue)
 
     # -- commands --------------------------------------------------------------------------
-    def _show(self, handles: Sequence[JobHandle], *words: str) -> Command:
+    def _show(self, handles: Sequence[JobHandle], *arguments: str) -> Command:
         form = ("-F", "dsv") if self._installation.delimited else ()
         native_ids = (handle.native_id for handle in handles)
-        return Command((self._path(self.qstat), *words, "-t", "-f", *form, *native_ids))
+        return Command((self._path(self.qstat), *arguments, "-t", "-f", *form, *native_ids))
 
-    def _select(self, *words: str) -> Command:
-        return Command((self._path(self.qselect), *words))
+    def _select(self, *arguments: str) -> Command:
+        return Command((self._path(self.qselect), *arguments))
 
-    def _selected(self, *words: str) -> Sequence[str]:
-        return self.parse_found(self.ask(self._select(*words)), "")
+    def _selected(self, *arguments: str) -> Sequence[str]:
+        return self.parse_found(self.ask(self._select(*arguments)), "")
 
     def _queued(self, token: str) -> Sequence[JobHandle]:
         return [JobHandle(native_id=found) for found in self._selected("-N", token)]
 
-    def _text(self, *words: str) -> str:
-        result = self.ask(Command((self._path(self.qstat), *words)))
+    def _text(self, *arguments: str) -> str:
+        result = self.ask(Command((self._path(self.qstat), *arguments)))
         if result.exit_code != 0 and complaints.SERVER_AWAY.search(result.stderr):
             raise self.unavailable(result)
         return result.stdout

@@ -36,12 +36,12 @@ class Commands:
 
     def submit(self, script: Path, begin_in: timedelta | None, after: JobHandle | None) -> Command:
         """Submit a script, to begin in a while, or once another job is gone whatever way."""
-        words = [*_PLAIN]
+        arguments = [*_PLAIN]
         if begin_in is not None:
-            words += ["-a", begin_time(datetime.now(UTC), begin_in)]
+            arguments += ["-a", begin_time(datetime.now(UTC), begin_in)]
         if after is not None:
-            words += ["-hold_jid", after.native_id]
-        return self._typed("qsub", *words, str(script))
+            arguments += ["-hold_jid", after.native_id]
+        return self._typed("qsub", *arguments, str(script))
 
     def submit_again(self, script: Path, begin_in: timedelta) -> str:
         """A line of shell that submits a script, to begin so much later than it is run."""
@@ -49,9 +49,9 @@ class Commands:
         command = shlex.join(self._typed("qsub", *_PLAIN).argv)
         return f"{command} -a {time} {shlex.quote(str(script))}"
 
-    def queue(self, *words: str) -> Command:
+    def queue(self, *arguments: str) -> Command:
         """All of this user's jobs that are not over."""
-        return self._typed("qstat", "-u", _user(), "-s", "prs", *words, "-xml")
+        return self._typed("qstat", "-u", _user(), "-s", "prs", *arguments, "-xml")
 
     def explain(self, native_ids: Sequence[str]) -> Command:
         """All there is to say of some jobs in the queue."""
@@ -69,9 +69,9 @@ class Commands:
         """Whether any queue could take a job if all were empty."""
         return self._typed("qalter", "-w", "v", native_id)
 
-    def configuration(self, *words: str) -> Command:
+    def configuration(self, *arguments: str) -> Command:
         """How the cell is set up."""
-        return self._typed("qconf", *words)
+        return self._typed("qconf", *arguments)
 
     @cached_property
     def folder(self) -> str:
@@ -79,10 +79,10 @@ class Commands:
         qstat = self.settings["qstat"]
         return "" if "/" in qstat else folder_of(qstat, self.run)
 
-    def _typed(self, name: str, *words: str) -> Command:
+    def _typed(self, name: str, *arguments: str) -> Command:
         command = self.settings[name]
         path = command if "/" in command or not self.folder else f"{self.folder}/{command}"
-        return Command((path, *words))
+        return Command((path, *arguments))
 
 
 def _user() -> str:

@@ -53,7 +53,9 @@ def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
         "output": output(request),
         "slots": resources.cpus * resources.nodes,
         "parallel_environment": _environment(resources, rules),
-        "wishes": [left for wish in wishes(request, rules) if (left := _without(wish, asked))],
+        "resource_requests": [
+            left for value in resource_requests(request, rules) if (left := _without(value, asked))
+        ],
         "replaces_environment": "pe" in given,
         "replaces_queue": "q" in given,
         "replaces_account": rules.account_option.lstrip("-") in given,
@@ -62,9 +64,9 @@ def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
     }
 
 
-def _without(wish: str, asked: set[str]) -> str:
+def _without(value: str, asked: set[str]) -> str:
     """Leave out of a value of `-l` what a task asks for itself."""
-    parts = (part for part in wish.split(",") if part.partition("=")[0] not in asked)
+    parts = (part for part in value.split(",") if part.partition("=")[0] not in asked)
     return ",".join(parts)
 
 
@@ -85,7 +87,7 @@ def output(request: JobRequest) -> str:
     return log if _SAFE.fullmatch(log) else "/dev/null"
 
 
-def wishes(request: JobRequest, rules: Rules) -> Iterator[str]:
+def resource_requests(request: JobRequest, rules: Rules) -> Iterator[str]:
     """What is asked for by `-l`."""
     resources = request.resources
     if resources.time is not None:

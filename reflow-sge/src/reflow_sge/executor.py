@@ -235,7 +235,7 @@ class SGEExecutor(BatchExecutor):
 
     @cached_property
     def _cell(self) -> Cell:
-        return Cell(lambda *words: self.ask(self._commands.configuration(*words)))
+        return Cell(lambda *arguments: self.ask(self._commands.configuration(*arguments)))
 
     @cached_property
     def _verification(self) -> Verification:

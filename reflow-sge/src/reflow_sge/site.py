@@ -66,8 +66,8 @@ class Cell:
             raise _unavailable(result)
         return result.stdout
 
-    def _qconf(self, *words: str) -> CommandResult:
-        result = self._ask(*words)
+    def _qconf(self, *arguments: str) -> CommandResult:
+        result = self._ask(*arguments)
         if result.exit_code != 0 and UNREACHABLE.search(result.stderr):
             raise _unavailable(result)
         return result

@@ -41,9 +41,9 @@ def _states() -> Iterator[NativeState]:
         flags = [flag for flag, is_set in zip(_FLAGS, chosen, strict=True) if is_set]
         letters = "".join(letter for letter, _ in flags)
         for core, name, state in _CORES:
-            words = ", ".join([name, *(word for _, word in flags)])
+            described = ", ".join([name, *(word for _, word in flags)])
             broken = "E" in letters
-            yield NativeState(letters + core, words, JobState.FAILED if broken else state)
+            yield NativeState(letters + core, described, JobState.FAILED if broken else state)
     # It says that the job is over, and not how.
     yield NativeState("z", "finished", JobState.UNKNOWN)
 

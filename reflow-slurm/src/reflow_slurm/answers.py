@@ -145,8 +145,8 @@ def _because(state: str, reason: str) -> str:
 def _wait_status(text: str) -> tuple[int, int]:
     """Exit code and signal: squeue prints what wait(2) gave, as one number."""
     if ":" in text:
-        words = text.split(":")
-        return int(words[0]), int(words[1])
+        parts = text.split(":")
+        return int(parts[0]), int(parts[1])
     status = int(text)
     signal = status & 0x7F
     return (0, signal) if signal else (status >> 8, 0)

@@ -104,12 +104,12 @@ class SlurmExecutor(BatchExecutor):
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """What is true of one submission only is not in the script, which people resubmit."""
-        words = [self.sbatch, "--parsable", *self._clusters()]
+        arguments = [self.sbatch, "--parsable", *self._clusters()]
         if request.begin_in is not None:
-            words.append(f"--begin=now+{whole_seconds(request.begin_in)}")
+            arguments.append(f"--begin=now+{whole_seconds(request.begin_in)}")
         if after is not None:
-            words.append(f"--dependency=afterany:{after.native_id}")
-        return Command((*words, str(script)))
+            arguments.append(f"--dependency=afterany:{after.native_id}")
+        return Command((*arguments, str(script)))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """`--begin` counts from when it is read."""
@@ -216,8 +216,8 @@ class SlurmExecutor(BatchExecutor):
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
         """One line for each job and each element of this user's that waits or runs."""
-        words = ("--noheader", "--array", f"--user={os.getuid()}", "--format=%F")
-        return Command((self.squeue, *self._clusters(), *words))
+        arguments = ("--noheader", "--array", f"--user={os.getuid()}", "--format=%F")
+        return Command((self.squeue, *self._clusters(), *arguments))
 
     def parse_count(self, result: CommandResult) -> int:
         """Count them."""
@@ -236,14 +236,14 @@ class SlurmExecutor(BatchExecutor):
     def _clusters(self) -> list[str]:
         return [] if self.cluster is None else [f"--clusters={self.cluster}"]
 
-    def _squeue(self, *words: str) -> Command:
+    def _squeue(self, *arguments: str) -> Command:
         shown = ("--noheader", "--array", "--states=all", f"--Format={answers.QUEUE_FIELDS}")
-        return Command((self.squeue, *self._clusters(), *shown, *words))
+        return Command((self.squeue, *self._clusters(), *shown, *arguments))
 
-    def _sacct(self, *words: str) -> Command:
+    def _sacct(self, *arguments: str) -> Command:
         shown = ("--allocations", "--noheader", "--parsable2")
         fields = f"--format={answers.ACCOUNTING_FIELDS}"
-        return Command((self.sacct, *self._clusters(), *shown, fields, *words))
+        return Command((self.sacct, *self._clusters(), *shown, fields, *arguments))
 
 
 def _ids(handles: Sequence[JobHandle]) -> str:

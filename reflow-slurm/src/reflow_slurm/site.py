@@ -60,8 +60,8 @@ class Site:
         except KeyError:
             # On nodes that do not know the site's users.
             return
-        words = ("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
-        result = self._run(Command((*self._scontrol, *words)))
+        arguments = ("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
+        result = self._run(Command((*self._scontrol, *arguments)))
         if result.exit_code != 0:
             return
         account = account or limits.default_account(result.stdout, user)
@@ -84,15 +84,15 @@ class Site:
 
     def _default_qos(self, user: str, account: str | None) -> str | None:
         if self._members is None:
-            words = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
-            self._members = limits.memberships(self._recorded(*words))
+            arguments = ("assoc", "where", f"user={user}", "format=account,defaultqos,partition")
+            self._members = limits.memberships(self._recorded(*arguments))
         return next((item.qos for item in self._members if item.account == account), None)
 
-    def _recorded(self, *words: str) -> str:
+    def _recorded(self, *arguments: str) -> str:
         """What sacctmgr shows; nothing where it may not be asked, or accounting is away."""
-        words = (*self._sacctmgr, "--noheader", "--parsable2", "show", *words)
+        arguments = (*self._sacctmgr, "--noheader", "--parsable2", "show", *arguments)
         try:
-            result = self._run(Command(words))
+            result = self._run(Command(arguments))
         except SchedulerUnavailableError:
             return ""
         return result.stdout if result.exit_code == 0 else ""

@@ -44,7 +44,7 @@ Shell = Callable[..., JobRequest]
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    def make(text: str, token: str = "convert-ab12-3", **wishes: Any) -> JobRequest:
+    def make(text: str, token: str = "convert-ab12-3", **fields: Any) -> JobRequest:
         directory = tmp_path / token
         directory.mkdir()
         return JobRequest(
@@ -52,7 +52,7 @@ def shell(tmp_path: Path) -> Shell:
             command=("/bin/sh", "-c", text, "sh"),
             directory=directory,
             working_directory=tmp_path,
-            **wishes,
+            **fields,
         )
 
     return make

@@ -179,7 +179,7 @@ def test_a_function_that_somebody_interrupts_was_cancelled(
 ) -> None:
     flow = flow_file(SLOW)
     run = flow.load().submit(run_dir="run", executor="lsf")
-    until(lambda: flow.deeds["begun"])
+    until(lambda: flow.calls["begun"])
     listed = subprocess.run(["bjobs", "-w", "-r"], capture_output=True, text=True, check=True)
     (native_id,) = re.findall(r"^(\d+) .* slow-", listed.stdout, re.MULTILINE)
 
@@ -221,12 +221,12 @@ def test_gpus_are_refused_where_bsub_would_pass_them_over(lsf: FakeScheduler, sh
         LSFExecutor().submit(shell("true", resources=Resources(gpus=1)))
 
 
-@pytest.mark.parametrize("wishes", [{"mem": 9000 * 1024**2}, {"cpus": 12}])
-def test_what_no_host_has_is_told(tmp_path: Path, shell: Shell, wishes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{"mem": 9000 * 1024**2}, {"cpus": 12}])
+def test_what_no_host_has_is_told(tmp_path: Path, shell: Shell, fields: dict[str, Any]) -> None:
     with fake_of("lsf", tmp_path, node_names=["vm", "vm2"]) as fake:
         fake.activate()
         executor = LSFExecutor()
-        handle = executor.submit(shell("true", resources=Resources(**wishes))).job
+        handle = executor.submit(shell("true", resources=Resources(**fields))).job
 
         until(lambda: executor.poll([handle])[0].impossible)
 

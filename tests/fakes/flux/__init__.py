@@ -1,5 +1,5 @@
 """A fake Flux 0.88."""
 
-from tests.fakes.flux.face import FluxFace
+from tests.fakes.flux.emulator import FluxEmulator
 
-__all__ = ["FluxFace"]
+__all__ = ["FluxEmulator"]

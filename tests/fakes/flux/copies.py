@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reflow.testing.fakes.face import Refusal
+from reflow.testing.fakes.emulator import Refusal
 from reflow.testing.fakes.grammar import Parsed
 
 from tests.fakes.flux import ids

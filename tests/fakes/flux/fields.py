@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from reflow.testing.fakes.face import Refusal
+from reflow.testing.fakes.emulator import Refusal
 from reflow.testing.fakes.model import Phase
 
 from tests.fakes.flux import durations, ids
@@ -19,16 +19,16 @@ from tests.fakes.flux.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.flux.face import FluxFace
+    from tests.fakes.flux.emulator import FluxEmulator
 
 _FIELD = re.compile(r"\{([\w.]+)(?:!(\w))?(?::([^{}]*))?\}")
 KNOWN_EMPTY = ("bank", "uri", "annotations", "t_estimate", "user", "sched")
 
 
-def record(face: FluxFace, job: FluxJob) -> dict[str, Any]:
+def record(emulator: FluxEmulator, job: FluxJob) -> dict[str, Any]:
     """The job as `--json` prints it; what does not apply yet is absent."""
     task, run = job.task, job.task.run
-    state = face.state_of(job)
+    state = emulator.state_of(job)
     result = result_of(job)
     values: dict[str, Any] = {"t_depend": job.submitted + 0.001}
     if state != "DEPEND":
@@ -68,20 +68,20 @@ def record(face: FluxFace, job: FluxJob) -> dict[str, Any]:
     values["id"] = job.number
     values["t_submit"] = job.submitted
     if run is not None and not result and job.duration:
-        values["t_remaining"] = max(run.started + job.duration - face.engine.now(), 0.0)
+        values["t_remaining"] = max(run.started + job.duration - emulator.engine.now(), 0.0)
     values["state"] = state
     values["username"] = job.user
     values["userid"] = job.uid
     values["urgency"] = job.urgency
     if run is not None:
-        values["runtime"] = (run.ended or face.engine.now()) - run.started
+        values["runtime"] = (run.ended or emulator.engine.now()) - run.started
     values["status"] = result or state
     if result:
         values["returncode"] = return_code(job)
     values["dependencies"] = job.left if run is None else []
     values["jobid"] = ids.to_f58(job.number)
     values["annotations"] = {}
-    if state == "SCHED" and (start := face.estimate(job)) is not None:
+    if state == "SCHED" and (start := emulator.estimate(job)) is not None:
         values["annotations"] = {"sched": {"t_estimate": start}}
     if run is not None:
         values["annotations"] = {"sched": {"resource_summary": "rank0/core0"}}
@@ -95,20 +95,20 @@ def record(face: FluxFace, job: FluxJob) -> dict[str, Any]:
     return values
 
 
-def _contextual(face: FluxFace, job: FluxJob, values: Mapping[str, Any]) -> str:
+def _contextual(emulator: FluxEmulator, job: FluxJob, values: Mapping[str, Any]) -> str:
     if values["state"] == "DEPEND":
         return "depends:" + ",".join(job.left)
     if values["state"] == "SCHED":
         if job.holds:
             return "held"
-        start = face.estimate(job)
-        return f"eta:{durations.write(max(start - face.engine.now(), 0.0))}" if start else ""
+        start = emulator.estimate(job)
+        return f"eta:{durations.write(max(start - emulator.engine.now(), 0.0))}" if start else ""
     return str(values.get("nodelist", ""))
 
 
-def field(face: FluxFace, job: FluxJob, name: str, *, plain: bool) -> Any:
+def field(emulator: FluxEmulator, job: FluxJob, name: str, *, plain: bool) -> Any:
     """One field's value; None where it does not apply. Raises `KeyError` for one there is not."""
-    values = record(face, job)
+    values = record(emulator, job)
     over = bool(values.get("result"))
     simple: dict[str, Any] = {
         "id": ids.to_f58(job.number, ascii_only=plain),
@@ -117,7 +117,7 @@ def field(face: FluxFace, job: FluxJob, name: str, *, plain: bool) -> Any:
         "result": values.get("result", ""),
         "result_abbrev": ABBREVIATIONS.get(values.get("result", ""), ""),
         "dependencies": ",".join(values["dependencies"]),
-        "contextual_info": _contextual(face, job, values),
+        "contextual_info": _contextual(emulator, job, values),
         "contextual_time": values.get("runtime", job.duration),
         "inactive_reason": _inactive_reason(job) if over else "",
         "queue": job.queue,
@@ -172,11 +172,11 @@ class Format:
                     f"flux-jobs: ERROR: Error in user format: Unknown format field: {match[1]}"
                 )
 
-    def row(self, face: FluxFace, job: FluxJob, *, plain: bool) -> str:
+    def row(self, emulator: FluxEmulator, job: FluxJob, *, plain: bool) -> str:
         """Fill in a job."""
 
         def fill(match: re.Match[str]) -> str:
-            value = field(face, job, match[1], plain=plain)
+            value = field(emulator, job, match[1], plain=plain)
             return _shown(value, match[2] or "", match[3] or "")
 
         return _FIELD.sub(fill, self._text)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Phase
 
@@ -17,7 +17,7 @@ from tests.fakes.flux.fields import record
 from tests.fakes.flux.jobs import FluxJob, return_code, wait_status
 
 if TYPE_CHECKING:
-    from tests.fakes.flux.face import FluxFace
+    from tests.fakes.flux.emulator import FluxEmulator
 
 _LISTED = (
     "id", "userid", "urgency", "priority", "t_submit", "t_depend", "t_priority", "t_sched",
@@ -38,8 +38,8 @@ def error(text: str, code: int = 1) -> Refusal:
 class JobCommand:
     """The command."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
         self._verbs: dict[str, tuple[str, Callable[[Call, Parsed], Answer]]] = {
             "attach": ("l/label-io E/show-events w/wait-event=", self._attach),
             "eventlog": ("f/format= T/time-format= p/path= F/follow", self._eventlog),
@@ -79,7 +79,7 @@ class JobCommand:
         number = ids.parse(line.operands[0])
         if number is None:
             raise error(f'error parsing jobid: "{line.operands[0]}"')
-        job = self._face.known_job(number)
+        job = self._emulator.known_job(number)
         if job is None:
             raise error(problem.format(id=line.operands[0]))
         return job
@@ -117,7 +117,7 @@ class JobCommand:
         job = self._job(line, "Failed to attach to {id}: No such job")
 
         def poll() -> Reply | None:
-            return self._face.attached(job) if job.task.phase is Phase.OVER else None
+            return self._emulator.attached(job) if job.task.phase is Phase.OVER else None
 
         return poll() or Later(poll)
 
@@ -195,7 +195,7 @@ class JobCommand:
 
     def _list_ids(self, call: Call, line: Parsed) -> Answer:
         job = self._job(line, "flux job-list.list-d: No such file or directory")
-        values = record(self._face, job)
+        values = record(self._emulator, job)
         values["state"] = _STATES[values["state"]]
         if "result" in values:
             values["result"] = _RESULTS[values["result"]]
@@ -203,7 +203,7 @@ class JobCommand:
         return Reply(json.dumps(listed) + "\n")
 
     def _last(self, call: Call, line: Parsed) -> Answer:
-        jobs = sorted(self._face.known_jobs(), key=lambda job: job.number, reverse=True)
+        jobs = sorted(self._emulator.known_jobs(), key=lambda job: job.number, reverse=True)
         count = 1
         if line.operands:
             inside = line.operands[0].strip("[]").partition(":")[2]
@@ -231,7 +231,7 @@ class JobCommand:
         if job.task.phase is Phase.OVER:
             raise error(f"raise {line.operands[0]}: job is inactive")
         if line.last("severity", "0") == "0":
-            self._face.cancel(job, line.last("message"), kind=line.last("type", "cancel"))
+            self._emulator.cancel(job, line.last("message"), kind=line.last("type", "cancel"))
         return Reply()
 
     def _urgency(self, call: Call, line: Parsed) -> Answer:
@@ -247,16 +247,16 @@ class JobCommand:
             raise error(f"invalid urgency: {value}")
         job.urgency = job.priority = words.get(value, int(value) if value.isdigit() else 16)
         if job.urgency == 0:
-            self._face.engine.hold(job, "urgency")
+            self._emulator.engine.hold(job, "urgency")
         else:
-            self._face.engine.release(job, "urgency")
+            self._emulator.engine.release(job, "urgency")
         return Reply()
 
     def _wait(self, call: Call, line: Parsed) -> Answer:
         if line.has("all") or not line.operands:
             return Reply()
         number = ids.parse(line.operands[0])
-        job = self._face.known_job(number) if number is not None else None
+        job = self._emulator.known_job(number) if number is not None else None
         if job is None or not job.waitable or job.waited:
             raise error("invalid job id, or job may be inactive and not waitable", 2)
 
@@ -272,14 +272,14 @@ class JobCommand:
         return poll() or Later(poll)
 
     def _purge(self, call: Call, line: Parsed) -> Answer:
-        over = [job for job in self._face.known_jobs() if job.task.phase is Phase.OVER]
+        over = [job for job in self._emulator.known_jobs() if job.task.phase is Phase.OVER]
         over.sort(key=lambda job: job.task.ended or 0.0)
         keep = int(line.last("num-limit", str(len(over))))
         gone = over[: max(len(over) - keep, 0)]
         if not line.has("force"):
             return Reply(f"use --force to purge {len(gone)} of {len(over)} inactive jobs\n")
         for job in gone:
-            self._face.engine.forget(job.task)
+            self._emulator.engine.forget(job.task)
         return Reply(f"purged {len(gone)} inactive jobs, {len(over) - len(gone)} remaining\n")
 
 

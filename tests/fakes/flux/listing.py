@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, options
 
-from tests.fakes.flux import durations, ids, words
+from tests.fakes.flux import arguments, durations, ids
 from tests.fakes.flux.fields import Format, record
 from tests.fakes.flux.jobs import FluxJob, result_of
 
 if TYPE_CHECKING:
-    from tests.fakes.flux.face import FluxFace
+    from tests.fakes.flux.emulator import FluxEmulator
 
 OPTIONS = options(
     """
@@ -66,13 +66,13 @@ MOST = 1000
 class Jobs:
     """The command."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List jobs."""
         try:
-            line = words.parse(call.arguments[1:], OPTIONS)
+            line = arguments.parse(call.arguments[1:], OPTIONS)
         except BadOptionError as error:
             raise Refusal(f"{USAGE}{error}", 2) from None
         if line.has("help"):
@@ -91,7 +91,7 @@ class Jobs:
             return Reply(self._json(jobs, single=len(numbers) == 1), errors)
         plain = ids.is_ascii(call.environment)
         text = "" if line.has("no-header") else layout.header() + "\n"
-        text += "".join(layout.row(self._face, job, plain=plain) + "\n" for job in jobs)
+        text += "".join(layout.row(self._emulator, job, plain=plain) + "\n" for job in jobs)
         return Reply(text, errors)
 
     def _numbers(self, line: Parsed) -> list[int]:
@@ -104,7 +104,7 @@ class Jobs:
         return numbers
 
     def _template(self, line: Parsed) -> str:
-        default = WITH_QUEUE if self._face.settings.queues else DEFAULT
+        default = WITH_QUEUE if self._emulator.settings.queues else DEFAULT
         text = line.last("format", default)
         return FORMATS.get(text, text)
 
@@ -127,13 +127,13 @@ class Jobs:
             jobs: list[FluxJob] = []
             errors = ""
             for number, text in zip(numbers, line.operands, strict=True):
-                job = self._face.known_job(number)
+                job = self._emulator.known_job(number)
                 if job is None:
                     errors += f"JobID {text} unknown\n"
                 else:
                     jobs.append(job)
             return jobs, errors
-        chosen = [job for job in self._face.known_jobs() if self._fits(job, line, call, states)]
+        chosen = [job for job in self._emulator.known_jobs() if self._fits(job, line, call, states)]
         chosen.sort(key=self._rank)
         most = int(line.last("count", str(MOST)))
         return chosen[:most] if most else chosen, ""
@@ -146,16 +146,18 @@ class Jobs:
             return False
         if line.has("queue") and job.queue not in line.last("queue").split(","):
             return False
-        if line.has("since") and (job.task.ended or self._face.engine.now()) < self._since(line):
+        if line.has("since") and (job.task.ended or self._emulator.engine.now()) < self._since(
+            line
+        ):
             return False
-        return self._face.state_of(job) in states or result_of(job) in states
+        return self._emulator.state_of(job) in states or result_of(job) in states
 
     def _since(self, line: Parsed) -> float:
         text = line.last("since")
         if text.startswith("-"):
             span = durations.parse(text[1:])
             if span is not None:
-                return self._face.engine.now() - span
+                return self._emulator.engine.now() - span
         try:
             return float(text)
         except ValueError:
@@ -168,10 +170,10 @@ class Jobs:
             return 2, -job.task.ended
         if run is not None:
             return 1, -run.started
-        waits = self._face.state_of(job) == "DEPEND"
+        waits = self._emulator.state_of(job) == "DEPEND"
         return 0, (2.0 if waits else 1.0 - job.urgency / 100) * 1e12 + job.submitted
 
     def _json(self, jobs: list[FluxJob], *, single: bool) -> str:
-        records = [record(self._face, job) for job in jobs]
+        records = [record(self._emulator, job) for job in jobs]
         document = records[0] if single and len(records) == 1 else {"jobs": records}
         return json.dumps(document) + "\n"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import getopt_long, options
 from reflow.testing.fakes.model import Phase
 
 from tests.fakes.flux import durations
 
 if TYPE_CHECKING:
-    from tests.fakes.flux.face import FluxFace
+    from tests.fakes.flux.emulator import FluxEmulator
 
 OPTIONS = options("a/all q/queue= m/message= quiet v/verbose n/no-header o/format= nocheckpoint")
 _YES = "\x1b[01;32m ✔\x1b[0;0m"
@@ -21,15 +21,15 @@ _YES = "\x1b[01;32m ✔\x1b[0;0m"
 class Queue:
     """`flux queue`."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show, stop, start, enable or disable queues."""
         line = getopt_long(call.arguments[1:], OPTIONS)
         verb = line.operands[0] if line.operands else ""
-        face = self._face
-        names = list(face.settings.queues) or [""]
+        emulator = self._emulator
+        names = list(emulator.settings.queues) or [""]
         chosen = names[::-1] if line.has("all") or not line.has("queue") else [line.last("queue")]
         said = ""
         for name in chosen:
@@ -37,14 +37,14 @@ class Queue:
                 raise Refusal(f"flux-queue: '{name}' is not a valid queue")
             prefix = f"{name}: " if name else ""
             if verb == "stop":
-                face.stopped.add(name)
+                emulator.stopped.add(name)
             elif verb == "start":
-                face.stopped.discard(name)
-                face.engine.want_schedule()
+                emulator.stopped.discard(name)
+                emulator.engine.want_schedule()
             elif verb == "disable":
-                face.disabled[name] = line.last("message")
+                emulator.disabled[name] = line.last("message")
             elif verb == "enable":
-                face.disabled.pop(name, None)
+                emulator.disabled.pop(name, None)
             elif verb in ("list", "status", "drain", "idle"):
                 continue
             else:
@@ -59,7 +59,7 @@ class Queue:
         return Reply("" if line.has("quiet") else said)
 
     def _when_empty(self) -> Reply | None:
-        busy = any(job.task.phase is not Phase.OVER for job in self._face.known_jobs())
+        busy = any(job.task.phase is not Phase.OVER for job in self._emulator.known_jobs())
         return None if busy else Reply()
 
     def _words(self, name: str, verb: str) -> str:
@@ -67,13 +67,13 @@ class Queue:
             "stop": "Scheduling is stopped",
             "start": "Scheduling is started",
             "enable": "Job submission is enabled",
-            "disable": f"Job submission is disabled: {self._face.disabled.get(name, '')}",
+            "disable": f"Job submission is disabled: {self._emulator.disabled.get(name, '')}",
         }[verb]
 
     def _list(self, names: list[str]) -> str:
-        settings = self._face.settings
-        cores = sum(node.cpus for node in self._face.engine.nodes)
-        nodes = len(self._face.engine.nodes)
+        settings = self._emulator.settings
+        cores = sum(node.cpus for node in self._emulator.engine.nodes)
+        nodes = len(self._emulator.engine.nodes)
         named = bool(settings.queues)
         text = (
             "QUEUE    " if named else " "
@@ -94,12 +94,12 @@ class Queue:
 class Resource:
     """`flux resource list`."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show the resources."""
-        nodes = self._face.engine.nodes
+        nodes = self._emulator.engine.nodes
         total = sum(node.cpus for node in nodes)
         used = sum(node.used_cpus for node in nodes)
         names = ",".join(node.name for node in nodes)
@@ -115,14 +115,14 @@ class Resource:
 class Version:
     """`flux version`."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Name the versions."""
         return Reply(
             "commands:    \t\t0.88.0\nlibflux-core:\t\t0.88.0\nbroker:  \t\t0.88.0\n"
-            f"FLUX_URI:\t\t{self._face.variables()['FLUX_URI']}\n"
+            f"FLUX_URI:\t\t{self._emulator.variables()['FLUX_URI']}\n"
             "build-options:\t\t+systemd+hwloc.api==2.8.0+zmq==4.3.4\n"
         )
 
@@ -130,13 +130,13 @@ class Version:
 class Uptime:
     """`flux uptime`."""
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Tell for how long it runs."""
-        now = self._face.engine.now()
+        now = self._emulator.engine.now()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
-        span = durations.write(now - self._face.began)
-        size = len(self._face.engine.nodes)
+        span = durations.write(now - self._emulator.began)
+        size = len(self._emulator.engine.nodes)
         return Reply(f" {clock} run {span},  owner {call.user},  depth 0,  size {size}\n")

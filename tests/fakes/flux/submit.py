@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, options
 from reflow.testing.fakes.model import Phase, Request, Share
 
-from tests.fakes.flux import durations, ids, wishes, words
+from tests.fakes.flux import arguments, durations, ids, resource_request
 from tests.fakes.flux.copies import One, expanded
 from tests.fakes.flux.jobs import Dependency, FluxJob, Trouble, result_of, return_code
 
 if TYPE_CHECKING:
-    from tests.fakes.flux.face import FluxFace
+    from tests.fakes.flux.emulator import FluxEmulator
 
 _COMMON = """
     B/bank= q/queue= t/time-limit= urgency= job-name= o/setopt= S/setattr= add-file= dependency=
@@ -75,8 +75,8 @@ class Submit:
     name = "submit"
     usage = "usage: flux submit [OPTIONS...] COMMAND [ARGS...]"
 
-    def __init__(self, face: FluxFace) -> None:
-        self._face = face
+    def __init__(self, emulator: FluxEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Submit one job, or one for each of `--cc`."""
@@ -96,7 +96,7 @@ class Submit:
         if self.name == "batch":
             known = BATCH_OPTIONS
         try:
-            line = words.parse(given, known, stop_at_operand=True)
+            line = arguments.parse(given, known, stop_at_operand=True)
         except BadOptionError as error:
             raise Refusal(f"{self.usage}\nflux {self.name}: error: {error}", 2) from None
         named = [(_ALIASES.get(name, name), value) for name, value in line.options]
@@ -113,8 +113,8 @@ class Submit:
         if line.has("log"):
             (call.directory / line.last("log")).touch()
         for one in wanted:
-            if self._face.cut_after is not None and len(jobs) >= self._face.cut_after:
-                self._face.cut_after = None
+            if self._emulator.cut_after is not None and len(jobs) >= self._emulator.cut_after:
+                self._emulator.cut_after = None
                 return Reply(said, killed=True)
             try:
                 job, warning = self._job(call, one)
@@ -124,7 +124,7 @@ class Submit:
                 code = 1
                 continue
             warnings += warning
-            self._face.take(job)
+            self._emulator.take(job)
             jobs.append(job)
             if not line.has("quiet"):
                 said += ids.to_f58(job.number, ascii_only=plain) + "\n"
@@ -136,33 +136,39 @@ class Submit:
     def _exit_of(self, jobs: list[FluxJob], line: Parsed) -> Reply | None:
         if any(result_of(job) == "" for job in jobs):
             return None
-        output = "".join(self._face.kept_output(job) for job in jobs) if line.has("watch") else ""
+        output = (
+            "".join(self._emulator.kept_output(job) for job in jobs) if line.has("watch") else ""
+        )
         return Reply(output, code=max(abs(return_code(job) or 0) for job in jobs))
 
     # Making a job
 
     def _job(self, call: Call, one: One) -> tuple[FluxJob, str]:
-        line, face = one.line, self._face
+        line, emulator = one.line, self._emulator
         try:
-            wish = wishes.of_batch(line) if self.name == "batch" else wishes.of_job(line)
-        except wishes.BadWishError as error:
+            request = (
+                resource_request.of_batch(line)
+                if self.name == "batch"
+                else resource_request.of_job(line)
+            )
+        except resource_request.BadRequestError as error:
             raise self._error(str(error)) from None
         duration = self._duration(line)
         begin, begin_text = self._begin(line)
         environment = self._environment(call, line)
-        ncores = wish.ntasks * wish.cores_per_task
+        ncores = request.ntasks * request.cores_per_task
         directory = call.directory / line.last("cwd", ".")
         self._check_text(line, one, environment, directory)
         self._check(call, line, duration, ncores)
         dependencies, trouble, warning = self._dependencies(line)
-        number = face.next_number()
-        queues = list(face.settings.queues)
+        number = emulator.next_number()
+        queues = list(emulator.settings.queues)
         job = FluxJob(
             number=number,
             name=line.last("job-name", Path(one.command[0]).name),
             user=call.user,
             uid=call.uid,
-            submitted=face.engine.now(),
+            submitted=emulator.engine.now(),
             request=Request(share=Share(ncores), walltime=duration or None),
             queue=line.last("queue", queues[0] if queues else ""),
             priority=int(line.last("urgency", "16")),
@@ -177,9 +183,9 @@ class Submit:
             error=line.last("error") if line.has("error") else None,
             append="output.mode=append" in line.all("setopt"),
             umask=call.umask,
-            ntasks=wish.ntasks,
-            cores_per_task=wish.cores_per_task,
-            asked_nodes=wish.nodes,
+            ntasks=request.ntasks,
+            cores_per_task=request.cores_per_task,
+            asked_nodes=request.nodes,
             duration=duration,
             dependencies=dependencies,
             trouble=trouble,
@@ -189,12 +195,12 @@ class Submit:
         )
         if one.cc is not None and not one.is_bcc:
             job.environment["FLUX_JOB_CC"] = str(one.cc)
-        face.note_impossible(job, wish.gpus, line.last("requires"))
+        emulator.note_impossible(job, request.gpus, line.last("requires"))
         return job, warning
 
     def _duration(self, line: Parsed) -> float:
         if not line.has("time-limit"):
-            return self._face.settings.default_duration
+            return self._emulator.settings.default_duration
         duration = durations.parse(line.last("time-limit"), bare=60.0)
         if duration is None:
             raise self._error("invalid Flux standard duration")
@@ -204,7 +210,7 @@ class Submit:
         if not line.has("begin-time"):
             return 0.0, ""
         text = line.last("begin-time")
-        moment = durations.parse_moment(text, self._face.engine.now())
+        moment = durations.parse_moment(text, self._emulator.engine.now())
         if moment is None:
             raise self._error(f'Invalid datetime: "{text}"')
         return moment, f"begin@{time.strftime('%H:%M:%S', time.localtime(moment))}"
@@ -236,14 +242,14 @@ class Submit:
             raise refused(22, f"jobspec: invalid JSON: invalid Unicode '\\u{ord(found[0]):04X}'")
 
     def _check(self, call: Call, line: Parsed, duration: float, ncores: int) -> None:
-        face, queues = self._face, self._face.settings.queues
+        emulator, queues = self._emulator, self._emulator.settings.queues
         queue = line.last("queue", next(iter(queues), ""))
         if queue not in queues and line.has("queue"):
             if queues:
                 raise refused(1, f"Invalid queue '{queue}' specified")
             raise refused(22, f"'{queue}' is not a valid queue")
-        if queue in face.disabled:
-            raise refused(22, f"job submission to {queue} is disabled: {face.disabled[queue]}")
+        if queue in emulator.disabled:
+            raise refused(22, f"job submission to {queue} is disabled: {emulator.disabled[queue]}")
         limits = queues.get(queue, {})
         if "ncores" in limits and ncores > limits["ncores"]:
             raise refused(
@@ -258,15 +264,15 @@ class Submit:
                 f"requested duration ({durations.write(duration)}) exceeds policy limit of "
                 f"{most} for queue {queue}",
             )
-        most_active = face.settings.max_active_jobs
-        if most_active is not None and face.active_jobs(call.user) >= most_active:
+        most_active = emulator.settings.max_active_jobs
+        if most_active is not None and emulator.active_jobs(call.user) >= most_active:
             raise refused(22, "user has max active jobs")
         urgency = line.last("urgency", "16")
         if not urgency.isdigit() or int(urgency) > 31:
             raise refused(22, "urgency range is [0:31]")
-        for wish in line.all("requires"):
-            host = wish.removeprefix("host:")
-            if host != wish and host not in [node.name for node in face.engine.nodes]:
+        for requirement in line.all("requires"):
+            host = requirement.removeprefix("host:")
+            if host != requirement and host not in [node.name for node in emulator.engine.nodes]:
                 raise refused(
                     1,
                     "invalid jobspec: host constraint contains invalid hosts: "
@@ -286,7 +292,7 @@ class Submit:
             if scheme == "after":
                 trouble = Trouble("dependency", _DEPRECATED, 3)
                 warning = f"{_DEPRECATED}\n"
-            job = self._face.known_job(number)
+            job = self._emulator.known_job(number)
             if job is None:
                 raise refused(22, f"dependency: {scheme}: id {value}: job not found")
             dependency = Dependency(SCHEMES[scheme], number, value)
@@ -323,11 +329,11 @@ class Run(Submit):
             job, warning = self._job(call, next(wanted))
         except RejectedError as error:
             raise self._error(error.text) from None
-        self._face.take(job)
+        self._emulator.take(job)
         return Later(lambda: self._attached(job), Reply(stderr=warning))
 
     def _attached(self, job: FluxJob) -> Reply | None:
-        return self._face.attached(job) if job.task.phase is Phase.OVER else None
+        return self._emulator.attached(job) if job.task.phase is Phase.OVER else None
 
 
 class Bulksubmit(Submit):
@@ -388,7 +394,7 @@ class Batch(Submit):
         merged = Parsed([*directives.options, *line.options], [])
         merged.options.insert(0, ("job-name", Path(name).name))
         merged.options.insert(0, ("output", "flux-{{id}}.out"))
-        path = self._face.spool(f"batch-{uuid.uuid4().hex}", script)
+        path = self._emulator.spool(f"batch-{uuid.uuid4().hex}", script)
         return self._submit_all(call, merged, iter([One(merged, [str(path), *arguments])]))
 
     def _directives(self, script: str) -> Parsed:

@@ -1,5 +1,5 @@
 """A fake OpenLava 4.0, which speaks the LSF of old."""
 
-from tests.fakes.lsf.face import LsfFace
+from tests.fakes.lsf.emulator import LsfEmulator
 
-__all__ = ["LsfFace"]
+__all__ = ["LsfEmulator"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.model import Phase, Task
 
@@ -21,7 +21,7 @@ from tests.fakes.lsf.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.lsf.face import LsfFace
+    from tests.fakes.lsf.emulator import LsfEmulator
 
 USAGE = "Usage: bhist [-h] [-V] [-l] [-b] [-w] [-a] [-d] [-e] [-p] [-s] [-r] [jobId ...]"
 _HEADER = (
@@ -33,16 +33,16 @@ _HEADER = (
 class Bhist:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show what became of jobs."""
         line = grammar.parse("bhist", call.arguments, "hVlbwadepsrt", "CDSfJmnNPqTu", USAGE)
         if line.has("V"):
             return Reply(stderr=f"{VERSION}\n")
-        if not self._face.settings.readable_events:
-            log = self._face.place / "work" / "logdir" / "lsb.events"
+        if not self._emulator.settings.readable_events:
+            log = self._emulator.place / "work" / "logdir" / "lsb.events"
             raise Refusal(f"{log}: Permission denied", 255)
         tasks = self._find(line, call)
         if not tasks:
@@ -57,11 +57,11 @@ class Bhist:
         check_references(line.operands)
         tasks: list[Task] = []
         for word in line.operands:
-            tasks += [task for task in self._face.tasks_of(word) if task.accounted]
+            tasks += [task for task in self._emulator.tasks_of(word) if task.accounted]
         if line.operands:
             return tasks
         user = line.last("u", call.user)
-        for job in self._face.jobs.values():
+        for job in self._emulator.jobs.values():
             named = not line.has("J") or line.last("J") in (job.name, job.spec)
             if named and user in ("all", job.user):
                 tasks += [task for task in job.present if task.accounted]
@@ -72,7 +72,7 @@ class Bhist:
 
     def _times(self, task: Task) -> tuple[int, int, int]:
         """Seconds it waited, was held, and ran."""
-        now = self._face.engine.now()
+        now = self._emulator.engine.now()
         run = task.run
         began = run.started if run is not None else (task.ended or now)
         ran = ((run.ended or now) - run.started) if run is not None else 0.0
@@ -104,11 +104,11 @@ class Bhist:
             wrap(self._submitted_line(job)),
         ]
         if job.run_minutes is not None:
-            value = f"{job.run_minutes:.1f} min of {self._face.host}"
+            value = f"{job.run_minutes:.1f} min of {self._emulator.host}"
             lines += ["", f" {'RUNLIMIT':<24}", f" {value:<24}"]
         lines += self._events(job, task)
         waited, held, ran = self._times(task)
-        until = write_moment(task.ended or self._face.engine.now())
+        until = write_moment(task.ended or self._emulator.engine.now())
         values = (waited, held, ran, 0, 0, 0)
         lines += [
             "",
@@ -120,12 +120,12 @@ class Bhist:
 
     def _submitted_line(self, job: LsfJob) -> str:
         parts = [
-            f"{write_moment(job.submitted)}: Submitted from host <{self._face.host}> "
+            f"{write_moment(job.submitted)}: Submitted from host <{self._emulator.host}> "
             f"to Queue <{job.queue}>"
         ]
         if job.begin:
             parts.append(f"Specified Start Time <{write_moment(job.begin)}>")
-        parts.append(f"CWD <{self._face.shown_directory(job)}>")
+        parts.append(f"CWD <{self._emulator.shown_directory(job)}>")
         if job.output:
             parts.append(f"Output File <{job.output}>")
         if job.error:

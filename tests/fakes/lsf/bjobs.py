@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.model import Phase, Task
 
@@ -24,7 +24,7 @@ from tests.fakes.lsf.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.lsf.face import LsfFace
+    from tests.fakes.lsf.emulator import LsfEmulator
 
 USAGE = """\
 Usage: bjobs [-h] [-V] [-w |-l] [-W] [-a] [-d] [-p] [-s] [-r] [-g job_group]
@@ -44,8 +44,8 @@ _PARAMETERS = (
 class Bjobs:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List jobs."""
@@ -70,7 +70,7 @@ class Bjobs:
         words = [word for word in line.operands if word != "0"]
         check_references(words)
         for word in words:
-            found = self._face.known_tasks(word)
+            found = self._emulator.known_tasks(word)
             if not found:
                 errors += f"Job <{word}> is not found\n"
             tasks += [task for task in found if task not in tasks]
@@ -83,7 +83,7 @@ class Bjobs:
     def _all(self, line: Parsed, call: Call) -> list[Task]:
         user = line.last("u", call.user)
         tasks: list[Task] = []
-        for job in self._face.known_jobs():
+        for job in self._emulator.known_jobs():
             if user not in ("all", job.user):
                 continue
             if line.has("J") and line.last("J") not in (job.name, job.spec):
@@ -129,7 +129,7 @@ class Bjobs:
         assert isinstance(job, LsfJob)
         host = task.run.nodes[0].name if task.run is not None else ("   -" if wide else "")
         name = job.task_name(task)
-        user, queue, here = job.user, job.queue, self._face.host
+        user, queue, here = job.user, job.queue, self._emulator.host
         if not wide:
             name, user, queue = cut(name, 10), user[:7], queue[:10]
         end = "" if wide else "  "
@@ -142,7 +142,7 @@ class Bjobs:
         text = _ARRAY_HEADER
         numbers = dict.fromkeys(task.job.number for task in tasks if task.index is not None)
         for number in numbers:
-            job = self._face.jobs[number]
+            job = self._emulator.jobs[number]
             every = job.present
             counts = [states_count(every, state) for state in ("PEND", "DONE", "RUN", "EXIT")]
             stopped = [states_count(every, state) for state in ("SSUSP", "USUSP", "PSUSP")]
@@ -188,12 +188,12 @@ class Bjobs:
         )
 
     def _submitted_line(self, job: LsfJob) -> str:
-        parts = [f"{write_moment(job.submitted)}: Submitted from host <{self._face.host}>"]
+        parts = [f"{write_moment(job.submitted)}: Submitted from host <{self._emulator.host}>"]
         if job.held_at_start:
             parts[0] += " on hold"
         if job.begin:
             parts.append(f"Specified Start Time <{write_moment(job.begin)}>")
-        parts.append(f"CWD <{self._face.shown_directory(job)}>")
+        parts.append(f"CWD <{self._emulator.shown_directory(job)}>")
         if job.output:
             parts.append(f"Output File <{job.output}>")
         if job.error:
@@ -209,7 +209,7 @@ class Bjobs:
     def _limits(self, job: LsfJob) -> list[str]:
         lines: list[str] = []
         if job.run_minutes is not None:
-            value = f"{job.run_minutes:.1f} min of {self._face.host}"
+            value = f"{job.run_minutes:.1f} min of {self._emulator.host}"
             lines += ["", f" {'RUNLIMIT':<24}", f" {value:<24}"]
         if job.memory_kb is not None:
             lines += ["", " MEMLIMIT", f" {job.memory_kb} K"]

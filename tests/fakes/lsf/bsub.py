@@ -7,7 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.model import Request, Share
 
@@ -22,7 +22,7 @@ from tests.fakes.lsf.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.lsf.face import LsfFace
+    from tests.fakes.lsf.emulator import LsfEmulator
 
 OPTIONS = (
     *("E:", "T:", "a:", "w:", "f:", "k:", "R:", "m:", "Jd:", "J:", "L:", "u:", "is:", "i:", "o:"),
@@ -49,8 +49,8 @@ def refused(text: str) -> Refusal:
 class Bsub:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Submit a command, or a script from standard input."""
@@ -70,9 +70,9 @@ class Bsub:
         if len(os.fsencode(call.directory)) >= LONGEST_DIRECTORY:
             raise Refusal(OVERFLOW, 134)
         # What is refused from here on has cost a number.
-        number = self._face.next_number()
+        number = self._emulator.next_number()
         job = self._job(call, line, number, command, is_script=bool(script))
-        self._face.engine.submit(job)
+        self._emulator.engine.submit(job)
         return self._said(call, line, job)
 
     def reads_stdin(self, call: Call) -> bool:
@@ -135,7 +135,7 @@ class Bsub:
     def _job(
         self, call: Call, line: Parsed, number: int, command: str, *, is_script: bool
     ) -> LsfJob:
-        face, settings = self._face, self._face.settings
+        emulator, settings = self._emulator, self._emulator.settings
         if settings.refuse_root and call.uid == 0:
             raise refused("User permission denied")
         queue = self._queue(call, line)
@@ -159,7 +159,7 @@ class Bsub:
             spec=line.last("J"),
             user=call.user,
             uid=call.uid,
-            submitted=face.engine.now(),
+            submitted=emulator.engine.now(),
             request=Request(
                 share=Share(slots),
                 walltime=minutes * 60.0 if minutes is not None else None,
@@ -176,10 +176,10 @@ class Bsub:
             project=line.last("P", call.environment.get("LSB_DEFAULTPROJECT", "default")),
             command=command,
             shown=shown,
-            script=face.spool(f"{number}.job", _job_file(command, is_script=is_script)),
+            script=emulator.spool(f"{number}.job", _job_file(command, is_script=is_script)),
             environment=dict(call.environment),
             directory=call.directory,
-            home=call.environment.get("HOME", face.home()),
+            home=call.environment.get("HOME", emulator.home()),
             output=line.last("o"),
             error=line.last("e"),
             stdin=line.last("i", "/dev/null"),
@@ -195,7 +195,7 @@ class Bsub:
         )
 
     def _queue(self, call: Call, line: Parsed) -> str:
-        queues = self._face.settings.queues
+        queues = self._emulator.settings.queues
         default = call.environment.get("LSB_DEFAULTQUEUE", next(iter(queues)))
         name = line.last("q", default)
         if name not in queues:
@@ -218,7 +218,7 @@ class Bsub:
         indices = parse_indices(match[2])
         if not indices:
             raise refused("Bad job name")
-        if indices[-1] > self._face.settings.max_array_size:
+        if indices[-1] > self._emulator.settings.max_array_size:
             raise refused("Job array index too large")
         return match[1], indices, None if match[3] is None else int(match[3])
 
@@ -232,7 +232,7 @@ class Bsub:
         return int(match[1] or 0) * 60 + int(match[2])
 
     def _check_limits(self, queue: str, minutes: int | None, memory: int | None) -> None:
-        limits = self._face.settings.queues[queue]
+        limits = self._emulator.settings.queues[queue]
         most_minutes, most_memory = limits.get("max_minutes"), limits.get("max_mem_kb")
         if isinstance(most_minutes, int) and (minutes or 0) > most_minutes:
             raise refused("RUNLIMIT: Cannot exceed queue's hard limit(s)")
@@ -245,10 +245,10 @@ class Bsub:
         least = line.last("n").partition(",")[0]
         if not least.isdigit() or int(least) < 1:
             raise refused(f"{line.last('n')}: Bad argument for option -n")
-        user_slots = self._face.settings.queues[queue].get("user_slots")
+        user_slots = self._emulator.settings.queues[queue].get("user_slots")
         if isinstance(user_slots, int) and int(least) > user_slots:
             raise refused("Queue does not have enough per-user job slots")
-        if int(least) > sum(node.cpus for node in self._face.engine.nodes):
+        if int(least) > sum(node.cpus for node in self._emulator.engine.nodes):
             raise refused("Too many processors requested")
         return int(least)
 
@@ -263,7 +263,7 @@ class Bsub:
                 if name.strip() == "mem" and value.strip().isdigit():
                     reserved = int(value)
         wanted = re.search(r"(?:^|\[|\W)mem\s*>=?\s*(\d+)", re.sub(r"rusage\[[^\]]*\]", "", text))
-        nodes = self._face.engine.nodes
+        nodes = self._emulator.engine.nodes
         most = max(node.memory for node in nodes) // 2**20
         if wanted is not None and int(wanted[1]) >= most:
             return "Job's resource requirements not satisfied"
@@ -278,7 +278,7 @@ class Bsub:
             return None
         text = line.last("w")
         try:
-            return depend.parse(text, self._face.job_called, size)
+            return depend.parse(text, self._emulator.job_called, size)
         except depend.SyntaxProblem:
             raise refused(f"{text}: Dependency condition syntax error") from None
         except depend.NoSuchJob as error:
@@ -292,12 +292,12 @@ class Bsub:
         parts = line.last("b").split(":")
         if not 2 <= len(parts) <= 4 or not all(part.isdigit() for part in parts):
             raise refused(f"{line.last('b')}: Bad time specification")
-        now = time.localtime(self._face.engine.now())
+        now = time.localtime(self._emulator.engine.now())
         numbers = [int(part) for part in parts]
         month = numbers[-4] if len(numbers) == 4 else now.tm_mon
         day = numbers[-3] if len(numbers) >= 3 else now.tm_mday
         moment = time.mktime((now.tm_year, month, day, numbers[-2], numbers[-1], 0, 0, 0, -1))
-        this_minute = self._face.engine.now() // 60 * 60
+        this_minute = self._emulator.engine.now() // 60 * 60
         if moment < this_minute and len(numbers) > 2:
             # A month or a day that is over is the next one of that name.
             year, month = now.tm_year, month + 1

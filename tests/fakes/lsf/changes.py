@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.model import Phase, Task
 
@@ -14,7 +14,7 @@ from tests.fakes.lsf import grammar
 from tests.fakes.lsf.jobs import VERSION, LsfJob, check_references
 
 if TYPE_CHECKING:
-    from tests.fakes.lsf.face import LsfFace
+    from tests.fakes.lsf.emulator import LsfEmulator
 
 
 class Change:
@@ -24,8 +24,8 @@ class Change:
     done = ""
     """What becomes of a job, for the answer."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Change the jobs named."""
@@ -47,7 +47,7 @@ class Change:
 
     def _chosen(self, line: Parsed, call: Call) -> Reply:
         said = ""
-        for job in self._face.known_jobs():
+        for job in self._emulator.known_jobs():
             named = not line.has("J") or line.last("J") in (job.name, job.spec)
             if named and line.last("u", call.user) in ("all", job.user):
                 for task in self._able(job.present):
@@ -58,7 +58,7 @@ class Change:
         return Reply(said)
 
     def _one(self, word: str, line: Parsed, call: Call) -> tuple[str, str]:
-        found = self._face.known_tasks(word)
+        found = self._emulator.known_tasks(word)
         if not found:
             return "", f"Job <{word}>: No matching job found\n"
         tasks = self._able(found)
@@ -82,7 +82,7 @@ class Change:
         return f"Job <{number}> is being {self.done}\n", ""
 
     def _tell(self, task: Task) -> str:
-        return f"Job <{self._face.native_id(task)}> is being {self.done}\n"
+        return f"Job <{self._emulator.native_id(task)}> is being {self.done}\n"
 
     def _able(self, tasks: list[Task]) -> list[Task]:
         return [task for task in tasks if task.phase is not Phase.OVER]
@@ -112,7 +112,7 @@ class Bkill(Change):
     def _end(self, task: Task, line: Parsed, by: str) -> None:
         text = line.last("s").upper().removeprefix("SIG")
         if text in ("", "KILL", "9", "TERM", "15", "INT", "2") or task.phase is Phase.PENDING:
-            self._face.engine.cancel(task, by=by)
+            self._emulator.engine.cancel(task, by=by)
         elif text.isdigit() or f"SIG{text}" in signal.Signals.__members__:
             number = int(text) if text.isdigit() else int(signal.Signals[f"SIG{text}"])
             if task.run is not None:
@@ -130,7 +130,7 @@ class Bstop(Change):
     def change(self, task: Task, line: Parsed, call: Call) -> None:
         """Hold what waits, stop what runs."""
         if task.phase is Phase.PENDING:
-            self._face.engine.hold(task.job, "user")
+            self._emulator.engine.hold(task.job, "user")
         elif task.run is not None:
             task.run.suspended = True
             processes.signal_group(task.run.pid, signal.SIGSTOP)
@@ -145,7 +145,7 @@ class Bresume(Change):
     def change(self, task: Task, line: Parsed, call: Call) -> None:
         """Release what is held, let go on what is stopped."""
         if task.phase is Phase.PENDING:
-            self._face.engine.release(task.job, "user")
+            self._emulator.engine.release(task.job, "user")
         elif task.run is not None:
             task.run.suspended = False
             processes.signal_group(task.run.pid, signal.SIGCONT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reflow.testing.fakes.face import Refusal
+from reflow.testing.fakes.emulator import Refusal
 from reflow.testing.fakes.grammar import Parsed
 
 

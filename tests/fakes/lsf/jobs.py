@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reflow.testing.fakes.face import BasicSettings, Refusal
+from reflow.testing.fakes.emulator import BasicSettings, Refusal
 from reflow.testing.fakes.model import Job, Phase, Run, Task, Wait
 
 from tests.fakes.lsf.depend import Condition

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.model import Phase
 
 from tests.fakes.lsf.jobs import VERSION, state_of
 
 if TYPE_CHECKING:
-    from tests.fakes.lsf.face import LsfFace
+    from tests.fakes.lsf.emulator import LsfEmulator
 
 
 class Lsid:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Name the cluster."""
         return Reply(
-            f"{VERSION}\n\nMy cluster name is openlava\nMy master name is {self._face.host}\n"
+            f"{VERSION}\n\nMy cluster name is openlava\nMy master name is {self._emulator.host}\n"
         )
 
 
 class Bhosts:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List the hosts."""
         text = "HOST_NAME          STATUS       JL/U    MAX  NJOBS    RUN  SSUSP  USUSP    RSV \n"
-        for node in self._face.engine.nodes:
+        for node in self._emulator.engine.nodes:
             used = node.used_cpus
             text += (
                 f"{node.name:<18} {'ok' if node.up else 'unavail':<14} - {node.cpus:6d} "
@@ -47,8 +47,8 @@ class Bhosts:
 class Lshosts:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List what the hosts have."""
@@ -58,7 +58,7 @@ class Lshosts:
             f"{'HOST_NAME':<{width}} {'type':>{kind}} {'model':>{model}}  cpuf ncpus maxmem "
             "maxswp server RESOURCES\n"
         )
-        for node in self._face.engine.nodes:
+        for node in self._emulator.engine.nodes:
             text += (
                 f"{node.name:<{width}} {'linux':>{kind}} {'IntelI5':>{model}} 100.0 {node.cpus:5d} "
                 f"{node.memory // 2**20:5d}M  2047M    Yes (cs)\n"
@@ -69,14 +69,14 @@ class Lshosts:
 class Bqueues:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List the queues."""
         text = "QUEUE_NAME     PRIO      STATUS      MAX  JL/U JL/P JL/H NJOBS  PEND  RUN  SUSP\n"
-        for name, queue in self._face.settings.queues.items():
-            jobs = [job for job in self._face.known_jobs() if job.queue == name]
+        for name, queue in self._emulator.settings.queues.items():
+            jobs = [job for job in self._emulator.known_jobs() if job.queue == name]
             waiting = sum(len(job.waiting) for job in jobs)
             running = sum(job.active for job in jobs)
             slots = queue.get("user_slots", "-")
@@ -91,12 +91,12 @@ class Bqueues:
 class Bparams:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show the batch system's parameters."""
-        settings = self._face.settings
+        settings = self._emulator.settings
         default = next(iter(settings.queues))
         if "-l" not in call.arguments:
             return Reply(
@@ -118,18 +118,18 @@ class Bparams:
 class Bjdep:
     """The command."""
 
-    def __init__(self, face: LsfFace) -> None:
-        self._face = face
+    def __init__(self, emulator: LsfEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show what a job waits for."""
-        tasks = self._face.known_tasks(call.arguments[-1] if call.arguments else "")
+        tasks = self._emulator.known_tasks(call.arguments[-1] if call.arguments else "")
         if not tasks:
             raise Refusal(f"Job <{call.arguments[-1:]}> is not found", 255)
-        job = self._face.jobs[tasks[0].job.number]
+        job = self._emulator.jobs[tasks[0].job.number]
         text = f"Dependencies of job {job.number}\n"
         text += "DEPENDENCY  JOBID  JOB_STATUS   DEPENDENCY_STATUS\n"
-        for atom in self._face.atoms(job.condition):
+        for atom in self._emulator.atoms(job.condition):
             state = state_of(atom.job.present[0])
             over = all(task.phase is Phase.OVER for task in atom.job.present)
             text += f"{atom.word:<11} {atom.job.number:<6} {state:<12} {str(over).lower()}\n"

@@ -1,5 +1,5 @@
 """A fake OpenPBS 23.06."""
 
-from tests.fakes.pbs.face import PbsFace
+from tests.fakes.pbs.emulator import PbsEmulator
 
-__all__ = ["PbsFace"]
+__all__ = ["PbsEmulator"]

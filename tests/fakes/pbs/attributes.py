@@ -20,7 +20,7 @@ from tests.fakes.pbs.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 Value = str | int | dict[str, str]
 Attributes = dict[str, Value]
@@ -29,8 +29,8 @@ Attributes = dict[str, Value]
 class Writer:
     """Writes the attributes of arrays, plain jobs and elements."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
 
     def of_array(self, job: PbsJob) -> Attributes:
         """An array as a whole."""
@@ -69,7 +69,7 @@ class Writer:
         if run is not None:
             if task.phase is not Phase.OVER or run.peak_memory:
                 values["session_id"] = run.pid
-            values["jobdir"] = self._face.home()
+            values["jobdir"] = self._emulator.home()
         values["substate"] = self._substate(task)
         values["Variable_List"] = self._variables(job)
         comment = self._comment(task)
@@ -86,7 +86,7 @@ class Writer:
         if task.index is None:
             values["Submit_arguments"] = job.submit_arguments
         else:
-            values["array_id"] = self._face.job_id(job)
+            values["array_id"] = self._emulator.job_id(job)
             values["array_index"] = task.index
         return self._tail(job, values, task.ended)
 
@@ -113,7 +113,7 @@ class Writer:
     def _head(self, job: PbsJob, task: Task | None, state: str) -> Attributes:
         run = task.run if task is not None else None
         is_element = task is not None and task.index is not None
-        output, error = self._face.shown_paths(job)
+        output, error = self._emulator.shown_paths(job)
         values: Attributes = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{SERVER}"}
         if task is not None and run is not None:
             values["resources_used"] = self._used(job, task)
@@ -149,7 +149,7 @@ class Writer:
             one.text(SERVER) for one in job.dependencies if one.kind not in AFTER or not one.met
         ]
         if not job.finished or job.doomed:
-            for other in self._face.known_jobs():
+            for other in self._emulator.known_jobs():
                 parts += [
                     Dependency(
                         one.kind.replace("after", "before"), other.number, other.is_array
@@ -168,7 +168,7 @@ class Writer:
         run = task.run
         assert run is not None
         memory = run.peak_memory // 1024
-        elapsed = (run.ended or self._face.engine.now()) - run.started
+        elapsed = (run.ended or self._emulator.engine.now()) - run.started
         return {
             "cpupercent": "0",
             "cput": "00:00:00",

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Option, Parsed, getopt_long
 from reflow.testing.fakes.model import Phase, Task, Why
 
 from tests.fakes.pbs.jobs import PbsJob, parse_size, parse_span, write_span
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 Problem = tuple[str, int]
 """What is said, and the server's error number."""
@@ -39,7 +39,7 @@ class Target:
         return [task for task in self.tasks if task.phase is Phase.RUNNING]
 
 
-class Manner(ABC):
+class Dialect(ABC):
     """How a server reads ids, and in which words it complains."""
 
     @abstractmethod
@@ -78,9 +78,9 @@ class Change(ABC):
     usage = ""
     known: list[Option] = []
 
-    def __init__(self, face: PbsFace, manner: Manner) -> None:
-        self.face = face
-        self.manner = manner
+    def __init__(self, emulator: PbsEmulator, dialect: Dialect) -> None:
+        self.emulator = emulator
+        self.dialect = dialect
 
     def __call__(self, call: Call) -> Answer:
         """Change every job named."""
@@ -89,15 +89,15 @@ class Change(ABC):
         except BadOptionError as error:
             raise Refusal(f"{self.name}: {error}\n{self.usage}", 2) from None
         if line.has("version"):
-            return self.manner.version()
+            return self.dialect.version()
         if not line.operands:
             raise Refusal(self.usage or f"usage: {self.name} job_identifier...\n", 2)
         answers = [self.change_named(word, line, call) for word in line.operands]
-        return self.manner.reply(self.name, [one for one in answers if one is not None])
+        return self.dialect.reply(self.name, [one for one in answers if one is not None])
 
     def change_named(self, word: str, line: Parsed, call: Call) -> Problem | None:
         """Change the job of that id."""
-        target = self.manner.target(word, self.name, call)
+        target = self.dialect.target(word, self.name, call)
         return self.change(target, line, call) if isinstance(target, Target) else target
 
     @abstractmethod
@@ -114,10 +114,10 @@ class Hold(Change):
         """Hold a job; one that runs goes on and is held when it is run again."""
         job = target.job
         if job.finished:
-            return self.manner.over(target)
+            return self.dialect.over(target)
         before = job.reason
         for kind in line.last("h", "u"):
-            self.face.engine.hold(job, kind)
+            self.emulator.engine.hold(job, kind)
         if not job.waiting:
             job.reason = before
         return None
@@ -131,9 +131,9 @@ class Release(Change):
     def change(self, target: Target, line: Parsed, call: Call) -> Problem | None:
         """Release a job."""
         if target.job.finished:
-            return self.manner.over(target)
+            return self.dialect.over(target)
         for kind in line.last("h", "u"):
-            self.face.engine.release(target.job, kind)
+            self.emulator.engine.release(target.job, kind)
         return None
 
 
@@ -145,9 +145,9 @@ class Rerun(Change):
     def change(self, target: Target, line: Parsed, call: Call) -> Problem | None:
         """Run a job again."""
         if not target.running:
-            return self.manner.idle(target)
+            return self.dialect.idle(target)
         for task in target.running:
-            self.face.engine.end_at_once(task, Why.REQUEUED)
+            self.emulator.engine.end_at_once(task, Why.REQUEUED)
         return None
 
 
@@ -159,11 +159,11 @@ class Signal(Change):
     def change(self, target: Target, line: Parsed, call: Call) -> Problem | None:
         """Send a signal, suspend or resume."""
         if not target.running:
-            return self.manner.idle(target)
+            return self.dialect.idle(target)
         text = line.last("s", "SIGTERM")
         number = _number(text)
         if number is None:
-            return self.manner.unknown_signal(target)
+            return self.dialect.unknown_signal(target)
         for task in target.running:
             if task.run is not None:
                 if text in _SUSPENDING:
@@ -198,7 +198,7 @@ class Alter(Change):
         """Change what a job asks for."""
         job = target.job
         if job.finished:
-            return self.manner.over(target)
+            return self.dialect.over(target)
         for part in filter(None, ",".join(line.all("l")).split(",")):
             name, _, value = part.partition("=")
             span = parse_span(value)
@@ -208,10 +208,10 @@ class Alter(Change):
             elif name == "mem" and parse_size(value) is not None:
                 job.resources[name] = value
             else:
-                return self.manner.bad_value(name)
+                return self.dialect.bad_value(name)
         if line.has("N"):
             job.name = line.last("N")
         if self.limit(line).isdigit():
             job.throttle = int(self.limit(line))
-            self.face.engine.want_schedule()
+            self.emulator.engine.want_schedule()
         return None

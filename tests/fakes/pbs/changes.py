@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Call, Reply
+from reflow.testing.fakes.emulator import Call, Reply
 from reflow.testing.fakes.grammar import Parsed, options
 from reflow.testing.fakes.model import Phase
 
 from tests.fakes.pbs import change
-from tests.fakes.pbs.change import Manner, Problem, Target
+from tests.fakes.pbs.change import Dialect, Problem, Target
 from tests.fakes.pbs.jobs import (
     FINISHED_SUBJOB,
     HISTORY_JOB,
@@ -21,7 +21,7 @@ from tests.fakes.pbs.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 QDEL_USAGE = """\
 usage:
@@ -30,11 +30,11 @@ usage:
 """
 
 
-class PbsManner(Manner):
+class PbsDialect(Dialect):
     """OpenPBS's: of several complaints only the first is told."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
 
     def version(self) -> Reply:
         """On standard output."""
@@ -46,7 +46,7 @@ class PbsManner(Manner):
         if reference is None:
             return f"illegally formed job identifier: {word}", 1
         full, indices = reference.full, reference.indices
-        job = self._face.known_job(reference.number)
+        job = self._emulator.known_job(reference.number)
         if job is None or job.is_array != reference.is_array:
             return f"Unknown Job Id {full}", UNKNOWN_JOB
         if any(index not in job.tasks for index in indices):
@@ -91,17 +91,17 @@ class Qdel(change.Change):
         """Delete a job, an array or elements."""
         if target.job.finished:
             if line.has("x"):
-                self.face.purge(target.job)
+                self.emulator.purge(target.job)
                 return None
-            return self.manner.over(target)
+            return self.dialect.over(target)
         force = "force" in line.last("W")
         if target.whole:
-            self.face.delete(target.job, call.user, force=force)
+            self.emulator.delete(target.job, call.user, force=force)
             return None
         if all(task.phase is Phase.OVER for task in target.tasks):
             return f"Request invalid for finished array subjob {target.full}", FINISHED_SUBJOB
         for task in target.tasks:
-            self.face.delete_element(target.job, task, force=force)
+            self.emulator.delete_element(target.job, task, force=force)
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reflow.testing.fakes.face import Refusal
+from reflow.testing.fakes.emulator import Refusal
 
 _CONTINUED = re.compile(r"\\\s*\n")
 

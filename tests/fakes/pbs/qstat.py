@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Task
 
@@ -25,7 +25,7 @@ from tests.fakes.pbs.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 QSTAT_OPTIONS = options(
     """
@@ -77,9 +77,9 @@ class Found:
 class Qstat:
     """The command."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
-        self._writer = Writer(face)
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
+        self._writer = Writer(emulator)
 
     def __call__(self, call: Call) -> Answer:
         """Show jobs."""
@@ -106,11 +106,11 @@ class Qstat:
             reference = parse_reference(word)
             if not word:
                 self._everything(found, history=history, expand=line.has("t"))
-            elif reference is None and word in self._face.settings.queues:
+            elif reference is None and word in self._emulator.settings.queues:
                 self._everything(found, history=history, expand=line.has("t"), queue=word)
             elif reference is None:
                 found.fail(f"Unknown queue destination {word}", UNKNOWN_QUEUE)
-            elif history and not self._face.settings.job_history:
+            elif history and not self._emulator.settings.job_history:
                 found.errors.append(
                     f"qstat: PBS is not configured to maintain job history {reference.full}\n"
                 )
@@ -126,7 +126,7 @@ class Qstat:
     def _one(self, found: Found, word: str, *, history: bool, expand: bool) -> None:
         reference = parse_reference(word)
         assert reference is not None
-        job = self._face.known_job(reference.number)
+        job = self._emulator.known_job(reference.number)
         wanted = list(reference.indices)
         wrong = job is None or job.is_array != reference.is_array
         if wrong or (job is not None and any(index not in job.tasks for index in wanted)):
@@ -143,23 +143,23 @@ class Qstat:
         if wanted:
             for index in wanted:
                 task = job.tasks[index]
-                found.entries[self._face.native_id(task)] = task
+                found.entries[self._emulator.native_id(task)] = task
         else:
             self._add(found, job, expand=expand)
 
     def _everything(self, found: Found, *, history: bool, expand: bool, queue: str = "") -> None:
-        for job in self._face.known_jobs():
+        for job in self._emulator.known_jobs():
             if (history or not job.finished) and queue in ("", job.queue):
                 self._add(found, job, expand=expand)
 
     def _add(self, found: Found, job: PbsJob, *, expand: bool) -> None:
         if not job.is_array:
-            found.entries[self._face.job_id(job)] = job.tasks[None]
+            found.entries[self._emulator.job_id(job)] = job.tasks[None]
             return
-        found.entries[self._face.job_id(job)] = job
+        found.entries[self._emulator.job_id(job)] = job
         if expand:
             for task in job.tasks.values():
-                found.entries[self._face.native_id(task)] = task
+                found.entries[self._emulator.native_id(task)] = task
 
     def _job(self, one: PbsJob | Task) -> PbsJob:
         job = one.job if isinstance(one, Task) else one
@@ -180,8 +180,8 @@ class Qstat:
             return writers.dsv(jobs)
         if kind != "json":
             return writers.text(jobs, wide=line.has("w"))
-        now = self._face.engine.now()
-        if self._face.settings.json_writer == "release":
+        now = self._emulator.engine.now()
+        if self._emulator.settings.json_writer == "release":
             return writers.release_json(jobs, now)
         return writers.master_json(self._not_lost(line, found, jobs), now)
 
@@ -219,7 +219,7 @@ class Qstat:
             job = self._job(one)
             run = one.run if isinstance(one, Task) else None
             state = state_of(one) if isinstance(one, Task) else array_state_of(one)
-            now = self._face.engine.now()
+            now = self._emulator.engine.now()
             elapsed = write_span((run.ended or now) - run.started)[:5] if run else "  -- "
             session = str(run.pid) if run else "   -- "
             memory = job.resources.get("mem", "   -- ")
@@ -235,7 +235,7 @@ class Qstat:
         return text if found.entries else ""
 
     def _server(self, line: Parsed) -> str:
-        settings = self._face.settings
+        settings = self._emulator.settings
         if not line.has("f"):
             return (
                 "Server             Max   Tot   Que   Run   Hld   Wat   Trn   Ext Status\n"
@@ -255,7 +255,7 @@ class Qstat:
         return _full("Server: node01", shown)
 
     def _queues(self, line: Parsed) -> Reply:
-        queues = self._face.settings.queues
+        queues = self._emulator.settings.queues
         for name in line.operands:
             if name not in queues:
                 return Reply(stderr=f"qstat: Unknown queue {name}\n", code=UNKNOWN_QUEUE)
@@ -314,8 +314,8 @@ def _cut(text: str, width: int) -> str:
 class Qselect:
     """The command: the ids of jobs that meet conditions."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List ids."""
@@ -330,10 +330,10 @@ class Qselect:
         if set(line.last("s")) - set(_STATES):
             raise Refusal(f"qselect: illegal -s value\n{QSELECT_USAGE}", 2)
         history = line.has("x", "H")
-        if history and not self._face.settings.job_history:
+        if history and not self._emulator.settings.job_history:
             return Reply(stderr="qselect: PBS is not configured to maintain job history\n")
         names: list[str] = []
-        for job in self._face.known_jobs():
+        for job in self._emulator.known_jobs():
             if job.finished and not history:
                 continue
             if line.has("N") and job.name != line.last("N"):
@@ -354,9 +354,11 @@ class Qselect:
         if not job.is_array:
             task = job.tasks[None]
             wanted = fits(state_of(task)) and not line.has("J")
-            return [self._face.native_id(task)] if wanted else []
+            return [self._emulator.native_id(task)] if wanted else []
         if line.has("T"):
             return [
-                self._face.native_id(task) for task in job.tasks.values() if fits(state_of(task))
+                self._emulator.native_id(task)
+                for task in job.tasks.values()
+                if fits(state_of(task))
             ]
-        return [self._face.job_id(job)] if fits(array_state_of(job)) else []
+        return [self._emulator.job_id(job)] if fits(array_state_of(job)) else []

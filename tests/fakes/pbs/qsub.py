@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Request, Share, Task
 
@@ -23,7 +23,7 @@ from tests.fakes.pbs.jobs import (
     refused,
     write_span,
 )
-from tests.fakes.pbs.submitter import Submitter, Wish
+from tests.fakes.pbs.submitter import GivenOptions, Submitter
 
 USAGE = """\
 usage: qsub [-a date_time] [-A account_string] [-c interval]
@@ -87,13 +87,13 @@ class Qsub(Submitter):
 
     def __call__(self, call: Call) -> Answer:
         """Submit a script or a command."""
-        wish = self._wish(call)
-        if wish.has("version"):
+        given = self._given(call)
+        if given.has("version"):
             return Reply(f"pbs_version = {VERSION}\n")
-        job = self._job(call, wish)
-        self.face.take(job)
-        said = Reply(self.face.job_id(job) + "\n")
-        attributes = self._attributes(wish)
+        job = self._job(call, given)
+        self.emulator.take(job)
+        said = Reply(self.emulator.job_id(job) + "\n")
+        attributes = self._attributes(given)
         if attributes.get("block") == "true":
             return Later(lambda: self._exit_of(job), said)
         return said
@@ -105,18 +105,18 @@ class Qsub(Submitter):
             return Reply(code=0)
         return Reply(code=(exit_status_of(job.tasks[None]) or 0) % 256)
 
-    # Reading the wish
+    # Reading the options
 
-    def _wish(self, call: Call) -> Wish:
+    def _given(self, call: Call) -> GivenOptions:
         words, command = list(call.arguments), []
         if "--" in words:
             at = words.index("--")
             words, command = words[:at], words[at + 1 :]
         line = self._parse(words)
         if line.has("version"):
-            return Wish([line], None, "", [])
+            return GivenOptions([line], None, "", [])
         if command:
-            return Wish([line], None, Path(command[0]).name, command)
+            return GivenOptions([line], None, Path(command[0]).name, command)
         name = "STDIN"
         if line.operands:
             path = call.directory / line.operands[0]
@@ -130,7 +130,7 @@ class Qsub(Submitter):
         if len(line.operands) > 1:
             raise Refusal(USAGE, 2)
         inside = self._directives(script, line.last("C", "#PBS"))
-        return Wish([line, inside], script, name, [])
+        return GivenOptions([line, inside], script, name, [])
 
     def _parse(self, words: list[str]) -> Parsed:
         # A word after an option that takes a value may begin with a dash.
@@ -149,22 +149,22 @@ class Qsub(Submitter):
 
     # Making the job
 
-    def _job(self, call: Call, wish: Wish) -> PbsJob:
-        face = self.face
-        name = self._name(wish)
-        array = self._array(wish)
-        attributes = self._attributes(wish)
+    def _job(self, call: Call, given: GivenOptions) -> PbsJob:
+        emulator = self.emulator
+        name = self._name(given)
+        array = self._array(given)
+        attributes = self._attributes(given)
         dependencies = self.dependencies(attributes, depend.parse)
-        common = self.common(call, wish, self._variables(call, wish))
-        if wish.last("j", "n") not in ("oe", "eo", "n"):
+        common = self.common(call, given, self._variables(call, given))
+        if given.last("j", "n") not in ("oe", "eo", "n"):
             raise self.illegal("j")
-        need = self._need(wish)
-        if face.settings.refuse_root and call.uid == 0:
+        need = self._need(given)
+        if emulator.settings.refuse_root and call.uid == 0:
             raise refused("Bad UID for job execution", 175)
         indices = array[0] if array else None
-        queue = self._queue(call, wish, need, len(indices) if indices else 1)
+        queue = self._queue(call, given, need, len(indices) if indices else 1)
         limit = attributes.get("max_run_subjobs", array[2] if array else "")
-        number = face.next_number()
+        number = emulator.next_number()
         job = PbsJob(
             **common,
             number=number,
@@ -178,9 +178,9 @@ class Qsub(Submitter):
             queue=queue,
             indices=tuple(indices) if indices else (None,),
             step=array[1] if array else 1,
-            range_text=wish.last("J").partition("%")[0],
+            range_text=given.last("J").partition("%")[0],
             throttle=int(limit) if limit else None,
-            script=None if wish.script is None else face.spool(f"{number}.SC", wish.script),
+            script=None if given.script is None else emulator.spool(f"{number}.SC", given.script),
             umask=int(attributes["umask"], 8) if "umask" in attributes else 0o077,
             resources=need.resources,
             vnode=need.vnode,
@@ -191,32 +191,32 @@ class Qsub(Submitter):
             task.error = ""
         return job
 
-    def _name(self, wish: Wish) -> str:
-        name = wish.last("N", wish.script_name)
+    def _name(self, given: GivenOptions) -> str:
+        name = given.last("N", given.script_name)
         if len(name) > MAX_NAME:
             raise Refusal("qsub: Job name is too long ", 2)
-        if wish.has("N") and not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
+        if given.has("N") and not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
             raise self.illegal("N")
         return name
 
-    def _array(self, wish: Wish) -> tuple[list[int], int, str] | None:
+    def _array(self, given: GivenOptions) -> tuple[list[int], int, str] | None:
         """The indices of `-J`, their step, and the limit after `%`."""
-        if not wish.has("J"):
+        if not given.has("J"):
             return None
-        match = re.fullmatch(r"(\d+)-(\d+)(?::(\d+))?(?:%(\d+))?", wish.last("J"))
+        match = re.fullmatch(r"(\d+)-(\d+)(?::(\d+))?(?:%(\d+))?", given.last("J"))
         if match is None:
             raise self.illegal("J")
         first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
         if last <= first or step < 1:
             raise self.illegal("J")
         indices = list(range(first, last + 1, step))
-        self._check_array(self.face.settings.max_array_size, len(indices))
+        self._check_array(self.emulator.settings.max_array_size, len(indices))
         return indices, step, match[4] or ""
 
-    def _attributes(self, wish: Wish) -> dict[str, str]:
+    def _attributes(self, given: GivenOptions) -> dict[str, str]:
         """Read every `-W`: `depend=afterok:1,afterany:2,block=true`."""
         found: dict[str, str] = {}
-        for text in wish.all("W"):
+        for text in given.all("W"):
             name = ""
             for part in text.split(","):
                 head, equals, value = part.partition("=")
@@ -231,7 +231,7 @@ class Qsub(Submitter):
                     raise self.illegal("W")
         return found
 
-    def _variables(self, call: Call, wish: Wish) -> dict[str, str]:
+    def _variables(self, call: Call, given: GivenOptions) -> dict[str, str]:
         """`Variable_List`: what qsub adds, what `-v` names, with `-V` everything."""
         environment = call.environment
         variables = {
@@ -246,9 +246,9 @@ class Qsub(Submitter):
             "PBS_O_WORKDIR": str(call.directory),
             "PBS_O_SYSTEM": "Linux",
         }
-        if wish.has("V"):
+        if given.has("V"):
             variables |= environment
-        for text in wish.all("v"):
+        for text in given.all("v"):
             for part in _split_variables(text):
                 name, equals, value = part.partition("=")
                 if not equals and name not in environment:
@@ -261,9 +261,9 @@ class Qsub(Submitter):
 
     # Resources
 
-    def _need(self, wish: Wish) -> Need:
+    def _need(self, given: GivenOptions) -> Need:
         asked: dict[str, str] = {}
-        for text in wish.all("l"):
+        for text in given.all("l"):
             for part in _split_resources(text):
                 name, _, value = part.partition("=")
                 self.check_resource(name, value)
@@ -325,7 +325,7 @@ class Qsub(Submitter):
         values: dict[str, str] = {}
         for part in rest:
             name, _, value = part.partition("=")
-            known = (*self.sizes, *self.numbers, *self.words, *self.face.settings.resources)
+            known = (*self.sizes, *self.numbers, *self.words, *self.emulator.settings.resources)
             if name not in known:
                 raise refused(f"Unknown resource: {name}", 187)
             if self.is_bad(name, value):
@@ -335,9 +335,9 @@ class Qsub(Submitter):
 
     # Queues
 
-    def _queue(self, call: Call, wish: Wish, need: Need, size: int) -> str:
-        settings = self.face.settings
-        name = wish.last("q", next(iter(settings.queues))).partition("@")[0]
+    def _queue(self, call: Call, given: GivenOptions, need: Need, size: int) -> str:
+        settings = self.emulator.settings
+        name = given.last("q", next(iter(settings.queues))).partition("@")[0]
         if name not in settings.queues:
             raise refused("Unknown queue", UNKNOWN_QUEUE)
         queue = settings.queues[name]
@@ -372,7 +372,7 @@ class Qsub(Submitter):
         size: int,
     ) -> None:
         """What a user has there already counts, whether it waits or runs."""
-        there = self.face.unfinished(user, queue)
+        there = self.emulator.unfinished(user, queue)
         most = limits.get("max_queued")
         if isinstance(most, int) and len(there) + size > most:
             raise refused(

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 
 from tests.fakes.pbs.jobs import SERVER, VERSION
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 
 class Pbsnodes:
     """The command."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show the nodes."""
         if "--version" in call.arguments:
             return Reply(f"pbs_version = {VERSION}\n")
         text = ""
-        for node in self._face.engine.nodes:
+        for node in self._emulator.engine.nodes:
             state = "free" if node.up else "down"
             text += (
                 f"{node.name}\n     Mom = {node.name}\n     ntype = PBS\n     state = {state}\n"
@@ -39,15 +39,15 @@ class Pbsnodes:
 class Qmgr:
     """The command: `print server`, `list server`."""
 
-    def __init__(self, face: PbsFace) -> None:
-        self._face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Print the server's settings."""
         words = " ".join(call.arguments).removeprefix("-c ").split()
         if words[:2] not in (["print", "server"], ["p", "s"], ["list", "server"], ["l", "s"]):
             raise Refusal("qmgr: only 'print server' and 'list server' are known here", 2)
-        settings = self._face.settings
+        settings = self._emulator.settings
         values = {
             "scheduling": True,
             "default_queue": next(iter(settings.queues)),

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from reflow.testing.fakes.face import Call, Refusal
+from reflow.testing.fakes.emulator import Call, Refusal
 from reflow.testing.fakes.grammar import Layers
 
 from tests.fakes.pbs.jobs import parse_size, parse_span
 
 if TYPE_CHECKING:
-    from tests.fakes.pbs.face import PbsFace
+    from tests.fakes.pbs.emulator import PbsEmulator
 
 _Dependency = TypeVar("_Dependency")
 _PRIORITY = re.compile(r"[+-]?\d+")
@@ -24,7 +24,7 @@ _OF_THE_LOGIN = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "SHLVL", "_"
 
 
 @dataclass
-class Wish(Layers):
+class GivenOptions(Layers):
     """The options in force: the command line's over the script's."""
 
     script: bytes | None
@@ -41,8 +41,8 @@ class Submitter(ABC):
     numbers: ClassVar[tuple[str, ...]]
     words: ClassVar[tuple[str, ...]]
 
-    def __init__(self, face: PbsFace) -> None:
-        self.face = face
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self.emulator = emulator
 
     @abstractmethod
     def illegal(self, option: str) -> Refusal:
@@ -56,11 +56,11 @@ class Submitter(ABC):
     def bad_resource(self, name: str) -> Refusal:
         """Refuse a value that is none of that resource's."""
 
-    def begin(self, wish: Wish) -> float:
+    def begin(self, given: GivenOptions) -> float:
         """When the job may start; 0 for at once."""
-        if not wish.has("a"):
+        if not given.has("a"):
             return 0.0
-        moment = parse_date(wish.last("a"), self.face.engine.now())
+        moment = parse_date(given.last("a"), self.emulator.engine.now())
         if moment is None:
             raise self.illegal("a")
         return moment
@@ -76,7 +76,7 @@ class Submitter(ABC):
 
     def check_resource(self, name: str, value: str) -> None:
         """Refuse what is no resource, or not one of its values."""
-        extra = self.face.settings.resources
+        extra = self.emulator.settings.resources
         if name not in (*self.spans, *self.sizes, *self.numbers, *self.words, *extra):
             raise self.unknown_resource(name)
         if self.is_bad(name, value):
@@ -90,10 +90,10 @@ class Submitter(ABC):
             or (name in self.numbers and not value.isdigit())
         )
 
-    def common(self, call: Call, wish: Wish, variables: dict[str, str]) -> dict[str, Any]:
+    def common(self, call: Call, given: GivenOptions, variables: dict[str, str]) -> dict[str, Any]:
         """What any job has, whatever it asks for."""
-        now = self.face.engine.now()
-        priority = wish.last("p", "0")
+        now = self.emulator.engine.now()
+        priority = given.last("p", "0")
         exported = {name: one for name, one in variables.items() if name not in _OF_THE_LOGIN}
         return {
             "user": call.user,
@@ -101,19 +101,19 @@ class Submitter(ABC):
             "submitted": now,
             "changed": now,
             "priority": int(priority) if _PRIORITY.fullmatch(priority) else 0,
-            "holds": {"u"} if wish.has("h") else set(),
-            "begin": self.begin(wish),
-            "requeues": wish.last("r", "y") != "n",
-            "command": tuple(wish.command),
-            "environment": {**self.face.login_environment(), **exported},
+            "holds": {"u"} if given.has("h") else set(),
+            "begin": self.begin(given),
+            "requeues": given.last("r", "y") != "n",
+            "command": tuple(given.command),
+            "environment": {**self.emulator.login_environment(), **exported},
             "variables": variables,
             "submit_directory": call.directory,
             "submit_arguments": " ".join(call.arguments),
-            "output": wish.last("o"),
-            "error": wish.last("e"),
-            "join": wish.last("j", "n"),
-            "keep": wish.last("k", "n"),
-            "shell": wish.last("S").partition("@")[0],
+            "output": given.last("o"),
+            "error": given.last("e"),
+            "join": given.last("j", "n"),
+            "keep": given.last("k", "n"),
+            "shell": given.last("S").partition("@")[0],
         }
 
 

@@ -1,5 +1,5 @@
 """A fake Son of Grid Engine 8.1.9, as strict as the one in the recordings."""
 
-from tests.fakes.sge.face import SgeFace
+from tests.fakes.sge.emulator import SgeEmulator
 
-__all__ = ["SgeFace"]
+__all__ = ["SgeEmulator"]

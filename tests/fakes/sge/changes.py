@@ -6,14 +6,14 @@ import signal
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.model import Phase, Task, Why
 
 from tests.fakes.sge import grammar
 from tests.fakes.sge.jobs import SgeJob
 
 if TYPE_CHECKING:
-    from tests.fakes.sge.face import SgeFace
+    from tests.fakes.sge.emulator import SgeEmulator
 
 QDEL_OPTIONS = grammar.table("f help t= u=")
 QHOLD_OPTIONS = grammar.table("h= help t= u=")
@@ -24,8 +24,8 @@ QALTER_OPTIONS = grammar.table("a= h= help hold_jid= l= N= o= p= tc= w=")
 class Qdel:
     """The command."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Delete jobs and tasks."""
@@ -47,13 +47,13 @@ class Qdel:
 
     def _all_of(self, user: str, call: Call) -> Reply:
         said = ""
-        for job in list(self._face.all_jobs()):
+        for job in list(self._emulator.all_jobs()):
             if job.is_known and user in ("*", job.user):
                 said += self._whole(job, call)
         return Reply(said) if said else Reply("There are no jobs registered\n", code=1)
 
     def _one(self, word: str, tasks: str, call: Call) -> tuple[str, bool]:
-        found = self._face.jobs_called(word, call.user)
+        found = self._emulator.jobs_called(word, call.user)
         if not found and word.isdigit():
             return f'denied: job "{word}" does not exist\n', False
         if not found:
@@ -66,12 +66,12 @@ class Qdel:
         said = ""
         for task in job.tasks_left:
             if task.phase is Phase.ENDING:
-                said += f"job {self._face.native_id(task)} is already in deletion\n"
+                said += f"job {self._emulator.native_id(task)} is already in deletion\n"
             elif task.phase is Phase.RUNNING:
                 said += self._end_running(task, call)
         if job.waiting:
             for task in list(job.waiting.values()):
-                self._face.engine.cancel(task, by=call.user)
+                self._emulator.engine.cancel(task, by=call.user)
             said += f"{call.user} has deleted job {job.number}\n"
         return said
 
@@ -91,7 +91,7 @@ class Qdel:
         )
         waiting = [task for task in tasks if task.phase is Phase.PENDING]
         for task in waiting:
-            self._face.engine.cancel(task, by=call.user)
+            self._emulator.engine.cancel(task, by=call.user)
         if waiting and job.throttle is not None:
             # A defect of Grid Engine: each task deleted while it waits loosens the limit.
             job.throttle += len(waiting)
@@ -106,19 +106,19 @@ class Qdel:
     def _end_running(self, task: Task, call: Call) -> str:
         job = task.job
         assert isinstance(job, SgeJob)
-        self._face.engine.cancel(task, by=call.user)
+        self._emulator.engine.cancel(task, by=call.user)
         if job.loosened and job.throttle is not None:
             job.throttle += 1
         kind = "job-array task" if job.is_array else "job"
-        name = self._face.native_id(task)
+        name = self._emulator.native_id(task)
         return f"{call.user} has registered the {kind} {name} for deletion\n"
 
 
 class Qhold:
     """`qhold`, and `qrls` with `release`."""
 
-    def __init__(self, face: SgeFace, *, release: bool) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator, *, release: bool) -> None:
+        self._emulator = emulator
         self._release = release
 
     def __call__(self, call: Call) -> Answer:
@@ -127,15 +127,15 @@ class Qhold:
         line = grammar.parse(name, call.arguments, QHOLD_OPTIONS)
         said, code = "", 0
         for word in line.operands:
-            found = self._face.jobs_called(word.partition(".")[0], call.user)
+            found = self._emulator.jobs_called(word.partition(".")[0], call.user)
             if not found:
                 said += f'denied: job "{word}" does not exist\n'
                 code = 3
             for job in found:
                 if self._release:
-                    self._face.engine.release(job, "user")
+                    self._emulator.engine.release(job, "user")
                 else:
-                    self._face.engine.hold(job, "user")
+                    self._emulator.engine.hold(job, "user")
                 said += f"modified hold of job {job.number}\n"
         return Reply(said, code=code)
 
@@ -143,8 +143,8 @@ class Qhold:
 class Qmod:
     """The command: suspend, resume, reschedule, clear errors."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Change the state of jobs."""
@@ -153,7 +153,7 @@ class Qmod:
             verb = option.removesuffix("j")
             if option == "f":
                 continue
-            tasks = self._face.tasks_of(word)
+            tasks = self._emulator.tasks_of(word)
             tasks = [task for task in tasks if task.phase is not Phase.OVER]
             if not tasks:
                 raise Refusal(f"invalid queue or job {word!r}".replace("'", '"'))
@@ -162,7 +162,7 @@ class Qmod:
         raise Refusal("qmod: no option specified")
 
     def _do(self, verb: str, tasks: list[Task], call: Call, *, force: bool) -> tuple[str, int]:
-        name = self._face.native_id(tasks[0])
+        name = self._emulator.native_id(tasks[0])
         host = "node01"
         if verb in ("s", "us"):
             for task in tasks:
@@ -174,14 +174,14 @@ class Qmod:
         if verb == "c":
             for task in tasks:
                 task.error = ""
-            self._face.engine.want_schedule()
+            self._emulator.engine.want_schedule()
             return f"{call.user}@{host} cleared error state of job {name}\n", 1
         job = tasks[0].job
         assert isinstance(job, SgeJob)
         if not job.rerunnable and not force:
             return f"The job {name} is not restartable\n", 0
         for task in tasks:
-            self._face.engine.end_at_once(task, Why.REQUEUED)
+            self._emulator.engine.end_at_once(task, Why.REQUEUED)
         how = "Forced" if force else "Pushed"
         return f"{how} rescheduling of job {name} on host {host}\n", 0
 
@@ -189,15 +189,15 @@ class Qmod:
 class Qalter:
     """The command, as far as `-tc`, `-h` and `-w v` go."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Change a job."""
         line = grammar.parse("qalter", call.arguments, QALTER_OPTIONS)
         said = ""
         for word in line.operands:
-            found = self._face.jobs_called(word, call.user)
+            found = self._emulator.jobs_called(word, call.user)
             if not found:
                 raise Refusal(f'denied: job "{word}" does not exist')
             for job in found:
@@ -206,14 +206,14 @@ class Qalter:
                 if line.has("tc"):
                     job.throttle = int(line.last("tc")) or None
                     said += f"modified task concurrency of job {job.number}\n"
-                    self._face.engine.want_schedule()
+                    self._emulator.engine.want_schedule()
         return Reply(said)
 
     def _verified(self, job: SgeJob) -> Reply:
         """Whether a job could start if the cluster were empty; nothing is changed."""
         if not job.waiting or any(task.run is not None for task in job.tasks_left):
             return Reply("verification: job is already running or is held\n")
-        if self._face.could_ever_run(job):
+        if self._emulator.could_ever_run(job):
             return Reply("verification: found suitable queue(s)\n")
         asked = ",".join(f"{name}={value}" for name, value in job.resources.items())
         return Reply(

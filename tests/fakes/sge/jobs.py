@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reflow.testing.fakes.face import BasicSettings
+from reflow.testing.fakes.emulator import BasicSettings
 from reflow.testing.fakes.model import Job, Phase, Run, Task, Wait
 
 MIB = 2**20

@@ -7,13 +7,13 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 
 from tests.fakes.sge import grammar
 from tests.fakes.sge.jobs import Record, write_long_moment
 
 if TYPE_CHECKING:
-    from tests.fakes.sge.face import SgeFace
+    from tests.fakes.sge.emulator import SgeEmulator
 
 # -j may stand without a value, so it is read apart.
 OPTIONS = grammar.table("A= b= d= D= e= f= g= h= help history= j= l= nohist o= P= pe= q= slots= t=")
@@ -31,16 +31,16 @@ FAILED = {
 class Qacct:
     """The command."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Print records of jobs that have ended."""
         line = grammar.parse("qacct", call.arguments, OPTIONS)
         if line.has("help"):
             return Reply("SGE 8.1.9\nusage: qacct [options]\n")
-        if not self._face.has_accounting_file:
-            path = f"{self._face.place}/default/common/accounting"
+        if not self._emulator.has_accounting_file:
+            path = f"{self._emulator.place}/default/common/accounting"
             return Reply(
                 "no jobs running since startup\n", f"{path}: No such file or directory\n", 1
             )
@@ -49,7 +49,7 @@ class Qacct:
         word = line.last("j")
         if line.has("t") and not line.last("t").replace("-", "").replace(":", "").isdigit():
             raise Refusal(f'qacct: Range specifier "{line.last("t")}" is invalid', 7)
-        records = [one for one in self._face.records() if self._is_meant(one, word)]
+        records = [one for one in self._emulator.records() if self._is_meant(one, word)]
         if line.has("t"):
             first, _, last = line.last("t").partition("-")
             span = f"{first}-{last or first}" + ("" if ":" in last else ":1")

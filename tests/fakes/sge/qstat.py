@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import Parsed
 from reflow.testing.fakes.model import Phase, Task, Wait
 
@@ -23,7 +23,7 @@ from tests.fakes.sge.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.sge.face import SgeFace
+    from tests.fakes.sge.emulator import SgeEmulator
 
 OPTIONS = grammar.table(
     """
@@ -54,8 +54,8 @@ class Row:
 class Qstat:
     """The command."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List jobs, or show some in detail."""
@@ -77,12 +77,12 @@ class Qstat:
         users = line.last("u", call.user).split(",")
         wanted = line.last("s", "prs")
         rows: list[Row] = []
-        for job in self._face.all_jobs():
+        for job in self._emulator.all_jobs():
             if not any(fnmatch.fnmatchcase(job.user, user) for user in users):
                 continue
             if job.is_known:
                 rows += self._of_job(job, expand=line.last("g") == "d")
-            elif "z" in wanted and self._face.is_remembered(job):
+            elif "z" in wanted and self._emulator.is_remembered(job):
                 rows.append(self._zombie(job))
         groups = {"running": "r" in wanted or "s" in wanted, "pending": "p" in wanted}
         groups |= {"zombie": True}
@@ -134,7 +134,7 @@ class Qstat:
         words = list(filter(None, line.last("j").split(",")))
         found: list[SgeJob] = []
         for word in words:
-            for job in self._face.jobs_called(word.partition(".")[0], "*"):
+            for job in self._emulator.jobs_called(word.partition(".")[0], "*"):
                 if job not in found:
                     found.append(job)
         if line.has("xml"):
@@ -147,7 +147,7 @@ class Qstat:
         return Reply("".join("=" * 62 + "\n" + self._detail(job) for job in found))
 
     def _detail(self, job: SgeJob) -> str:
-        face = self._face
+        emulator = self._emulator
         merge = [("merge", "y")] if job.merge else []
         lines: list[tuple[str, object]] = [
             ("job_number", job.number),
@@ -157,7 +157,7 @@ class Qstat:
             ("uid", job.uid),
             ("group", job.user),
             ("gid", job.uid),
-            ("sge_o_home", face.home()),
+            ("sge_o_home", emulator.home()),
             ("sge_o_log_name", job.user),
             ("sge_o_path", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
             ("sge_o_shell", "/bin/bash"),
@@ -167,7 +167,7 @@ class Qstat:
             ("account", job.account),
             *([("cwd", job.directory)] if job.is_cwd else []),
             *merge,
-            *([("hard resource_list", face.resource_text(job))] if job.resources else []),
+            *([("hard resource_list", emulator.resource_text(job))] if job.resources else []),
             ("mail_list", f"{job.user}@node01"),
             ("notify", str(job.notify).upper()),
             ("job_name", job.name),
@@ -203,7 +203,7 @@ class Qstat:
     def _scheduling_info(self, job: SgeJob | None) -> list[str]:
         lines = [
             f'queue instance "{name}@node01" dropped because it is disabled'
-            for name, queue in self._face.settings.queues.items()
+            for name, queue in self._emulator.settings.queues.items()
             if not queue.get("enabled", True)
         ]
         if job is not None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import Layers, Parsed
 from reflow.testing.fakes.model import Request, Share
 
@@ -23,7 +23,7 @@ from tests.fakes.sge.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.sge.face import SgeFace
+    from tests.fakes.sge.emulator import SgeEmulator
 
 OPTIONS = grammar.table(
     """
@@ -53,7 +53,7 @@ def rejected(why: str, code: int = 1) -> Refusal:
 
 
 @dataclass
-class Wish(Layers):
+class GivenOptions(Layers):
     """The options in force: the command line's over the script's."""
 
     script: bytes | None
@@ -68,34 +68,34 @@ class Wish(Layers):
 class Qsub:
     """The command."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Submit a script."""
         line = grammar.parse("qsub", call.arguments, OPTIONS, stop_at_operand=True)
         if line.has("help"):
             return Reply("SGE 8.1.9\nusage: qsub [options]\n")
-        wish = self._wish(call, line)
-        self._check_words(wish)
-        array = self._tasks(wish)
+        given = self._given(call, line)
+        self._check_words(given)
+        array = self._tasks(given)
         # From here on it is qmaster that looks at the job; what it refuses has cost a number.
-        number = self._face.next_number()
-        job = self._job(call, wish, number, array)
-        if wish.last("w") in ("e", "v", "p", "w"):
-            answer = self._verify(wish, job)
+        number = self._emulator.next_number()
+        job = self._job(call, given, number, array)
+        if given.last("w") in ("e", "v", "p", "w"):
+            answer = self._verify(given, job)
             if answer is not None:
                 return answer
-        self._face.engine.submit(job)
-        return self._said(wish, job)
+        self._emulator.engine.submit(job)
+        return self._said(given, job)
 
-    def _said(self, wish: Wish, job: SgeJob) -> Answer:
+    def _said(self, given: GivenOptions, job: SgeJob) -> Answer:
         numbers = f"{job.number}.{job.task_text}" if job.is_array else str(job.number)
         kind = "job-array" if job.is_array else "job"
         said = f'Your {kind} {numbers} ("{job.name}") has been submitted\n'
-        if wish.has("terse"):
+        if given.has("terse"):
             said = f"{numbers}\n"
-        if wish.yes("sync"):
+        if given.yes("sync"):
             return Later(lambda: self._exit_of(job), Reply(said))
         return Reply(said)
 
@@ -106,17 +106,17 @@ class Qsub:
         for task in job.present:
             code = task.run.code if task.run is not None else 1
             if code:
-                lines += f"Job {self._face.native_id(task)} exited with exit code {code}.\n"
+                lines += f"Job {self._emulator.native_id(task)} exited with exit code {code}.\n"
                 first = first or code
         return Reply(stderr=lines, code=first)
 
-    # Reading the wish
+    # Reading the options
 
-    def _wish(self, call: Call, line: Parsed) -> Wish:
+    def _given(self, call: Call, line: Parsed) -> GivenOptions:
         if grammar.yes(line, "b"):
             if not line.operands:
                 raise Refusal("qsub: command required for a binary job", 1)
-            return Wish([line], None, Path(line.operands[0]).name, line.operands)
+            return GivenOptions([line], None, Path(line.operands[0]).name, line.operands)
         name = "STDIN"
         if line.operands and line.operands[0] != "-":
             path = call.directory / line.operands[0]
@@ -134,7 +134,9 @@ class Qsub:
         if not script:
             raise rejected("No command or script was specified.")
         prefix = line.last("C", "#$")
-        return Wish([line, self._directives(script, prefix)], script, name, line.operands[1:])
+        return GivenOptions(
+            [line, self._directives(script, prefix)], script, name, line.operands[1:]
+        )
 
     def _directives(self, script: bytes, prefix: str) -> Parsed:
         """Read the `#$` lines, wherever they stand."""
@@ -144,31 +146,31 @@ class Qsub:
                 words += shlex.split(line[len(prefix) :], comments=True)
         return grammar.parse("qsub", words, OPTIONS)
 
-    def _check_words(self, wish: Wish) -> None:
+    def _check_words(self, given: GivenOptions) -> None:
         """What qsub itself refuses."""
-        if wish.has("p"):
-            text = wish.last("p")
+        if given.has("p"):
+            text = given.last("p")
             if not re.fullmatch(r"-?\d+", text) or not -1023 <= int(text) <= 1024:
                 raise Refusal(
                     f'qsub: invalid priority "{text}".  Must be an integer from -1023 to 1024',
                     grammar.BAD_VALUE,
                 )
-        if wish.has("ar"):
-            raise rejected(f"the advance reservation id {wish.last('ar')} is invalid")
-        if "/" in wish.last("N"):
+        if given.has("ar"):
+            raise rejected(f"the advance reservation id {given.last('ar')} is invalid")
+        if "/" in given.last("N"):
             raise Refusal("qsub: argument to -N option must not contain / ", grammar.BAD_OPTION)
         for option in ("b", "j", "now", "r", "R", "sync", "shell"):
-            if wish.has(option) and wish.last(option).lower() not in ("y", "yes", "n", "no"):
+            if given.has(option) and given.last(option).lower() not in ("y", "yes", "n", "no"):
                 raise Refusal(
-                    f'qsub: Unknown option argument "{wish.last(option)}" for option -{option}',
+                    f'qsub: Unknown option argument "{given.last(option)}" for option -{option}',
                     grammar.BAD_VALUE,
                 )
 
-    def _tasks(self, wish: Wish) -> tuple[list[int], int, str] | None:
+    def _tasks(self, given: GivenOptions) -> tuple[list[int], int, str] | None:
         """The numbers of `-t`, their step, and how qsub writes them."""
-        if not wish.has("t"):
+        if not given.has("t"):
             return None
-        text = wish.last("t")
+        text = given.last("t")
         if text.startswith("-"):
             raise Refusal(
                 f'qsub: Range specifier "{text}" has unknown trailer "{text[1:]}"',
@@ -211,18 +213,20 @@ class Qsub:
     # What qmaster does
 
     def _job(
-        self, call: Call, wish: Wish, number: int, array: tuple[list[int], int, str] | None
+        self, call: Call, given: GivenOptions, number: int, array: tuple[list[int], int, str] | None
     ) -> SgeJob:
-        face, settings = self._face, self._face.settings
-        self._check_array(wish, array)
-        name = self._name(wish)
-        queue = self._queue(wish)
-        parallel, slots = self._parallel(wish)
-        resources = self._resources(wish)
-        if wish.has("P") and wish.last("P") not in settings.projects:
-            raise rejected(f'job rejected: the requested project "{wish.last("P")}" does not exist')
+        emulator, settings = self._emulator, self._emulator.settings
+        self._check_array(given, array)
+        name = self._name(given)
+        queue = self._queue(given)
+        parallel, slots = self._parallel(given)
+        resources = self._resources(given)
+        if given.has("P") and given.last("P") not in settings.projects:
+            raise rejected(
+                f'job rejected: the requested project "{given.last("P")}" does not exist'
+            )
         if settings.max_u_jobs:
-            count = face.jobs_of(call.user)
+            count = emulator.jobs_of(call.user)
             if count >= settings.max_u_jobs:
                 raise rejected(
                     f"job rejected: only {settings.max_u_jobs} jobs are allowed per user "
@@ -235,15 +239,15 @@ class Qsub:
         cpu = parse_seconds(resources["h_cpu"]) if "h_cpu" in resources else None
         wanted_host = resources.get("hostname", resources.get("h", ""))
         hosts, without = self._hosts(wanted_host)
-        directory = Path(wish.last("wd")) if wish.has("wd") else Path(face.home())
-        if wish.has("cwd"):
+        directory = Path(given.last("wd")) if given.has("wd") else Path(emulator.home())
+        if given.has("cwd"):
             directory = call.directory
         job = SgeJob(
             number=number,
             name=name,
             user=call.user,
             uid=call.uid,
-            submitted=face.engine.now(),
+            submitted=emulator.engine.now(),
             request=Request(
                 share=Share(slots, (memory or 100 * MIB) * slots),
                 walltime=limit,
@@ -255,21 +259,21 @@ class Qsub:
             indices=tuple(array[0]) if array else (None,),
             step=array[1] if array else 1,
             task_text=array[2] if array else "",
-            throttle=int(wish.last("tc")) or None if wish.has("tc") else None,
-            holds={"user"} if wish.has("h") else set(),
-            begin=self._begin(wish),
-            script=None if wish.script is None else face.spool(f"{number}", wish.script),
-            script_name=wish.script_name,
-            command=tuple(wish.arguments) if wish.script is None else (),
-            arguments=tuple(wish.arguments) if wish.script is not None else (),
-            environment=self._environment(call, wish),
+            throttle=int(given.last("tc")) or None if given.has("tc") else None,
+            holds={"user"} if given.has("h") else set(),
+            begin=self._begin(given),
+            script=None if given.script is None else emulator.spool(f"{number}", given.script),
+            script_name=given.script_name,
+            command=tuple(given.arguments) if given.script is None else (),
+            arguments=tuple(given.arguments) if given.script is not None else (),
+            environment=self._environment(call, given),
             directory=directory,
-            is_cwd=wish.has("cwd"),
+            is_cwd=given.has("cwd"),
             submit_directory=call.directory,
-            stdout=_local(wish.last("o")),
-            stderr=_local(wish.last("e")),
-            merge=wish.yes("j"),
-            shell=_local(wish.last("S")) or settings.shell,
+            stdout=_local(given.last("o")),
+            stderr=_local(given.last("e")),
+            merge=given.yes("j"),
+            shell=_local(given.last("S")) or settings.shell,
             umask=call.umask,
             slots=slots,
             parallel=parallel,
@@ -277,31 +281,31 @@ class Qsub:
             soft_walltime=soft,
             address_space=memory * slots if memory else None,
             cpu_seconds=int(cpu) if cpu else None,
-            notify=wish.has("notify"),
-            rerunnable=wish.yes("r"),
-            account=wish.last("A", "sge"),
-            project=wish.last("P"),
-            predecessors=self._predecessors(wish.last("hold_jid"), call.user),
-            asked_predecessors=wish.last("hold_jid"),
-            element_predecessors=self._predecessors(wish.last("hold_jid_ad"), call.user),
+            notify=given.has("notify"),
+            rerunnable=given.yes("r"),
+            account=given.last("A", "sge"),
+            project=given.last("P"),
+            predecessors=self._predecessors(given.last("hold_jid"), call.user),
+            asked_predecessors=given.last("hold_jid"),
+            element_predecessors=self._predecessors(given.last("hold_jid_ad"), call.user),
         )
         self._check_element_predecessors(job)
         return job
 
-    def _check_array(self, wish: Wish, array: tuple[list[int], int, str] | None) -> None:
-        largest = self._face.settings.max_aj_tasks
+    def _check_array(self, given: GivenOptions, array: tuple[list[int], int, str] | None) -> None:
+        largest = self._emulator.settings.max_aj_tasks
         if array is not None and array[0][0] == 0:
             raise rejected("job rejected: 0 is an invalid task id")
         if array is not None and len(array[0]) > largest:
             raise rejected(
                 f"job rejected: you tried to submit a job with more than {largest} tasks"
             )
-        if wish.has("tc") and (array is None or not wish.last("tc").isdigit()):
+        if given.has("tc") and (array is None or not given.last("tc").isdigit()):
             raise rejected('invalid "task concurrency" value in job request')
 
-    def _name(self, wish: Wish) -> str:
-        name = wish.last("N", wish.script_name)
-        if not wish.has("N"):
+    def _name(self, given: GivenOptions) -> str:
+        name = given.last("N", given.script_name)
+        if not given.has("N"):
             return name
         if len(name) > 512:
             raise rejected("job name too long, maximum allowed length is 512 characters")
@@ -318,17 +322,17 @@ class Qsub:
             )
         return name
 
-    def _queue(self, wish: Wish) -> str:
-        name = wish.last("q").partition("@")[0]
-        if name and name not in self._face.settings.queues:
+    def _queue(self, given: GivenOptions) -> str:
+        name = given.last("q").partition("@")[0]
+        if name and name not in self._emulator.settings.queues:
             raise rejected(f'Job was rejected because job requests unknown queue "{name}"')
         return name
 
-    def _parallel(self, wish: Wish) -> tuple[str, int]:
-        if not wish.has("pe"):
+    def _parallel(self, given: GivenOptions) -> tuple[str, int]:
+        if not given.has("pe"):
             return "", 1
-        name, _, text = wish.last("pe").partition(" ")
-        if name not in self._face.settings.parallel_environments:
+        name, _, text = given.last("pe").partition(" ")
+        if name not in self._emulator.settings.parallel_environments:
             raise rejected(
                 f'job rejected: the requested parallel environment "{name}" does not exist'
             )
@@ -340,9 +344,9 @@ class Qsub:
             raise rejected('"job" rejected: pe range must be greater than zero')
         return name, slots
 
-    def _resources(self, wish: Wish) -> dict[str, str]:
+    def _resources(self, given: GivenOptions) -> dict[str, str]:
         resources: dict[str, str] = {}
-        for text in wish.all("l"):
+        for text in given.all("l"):
             for part in text.split(","):
                 name, equals, value = part.partition("=")
                 self._check_resource(name, value, given=bool(equals))
@@ -350,7 +354,7 @@ class Qsub:
         return resources
 
     def _check_resource(self, name: str, value: str, *, given: bool) -> None:
-        known = {*_TIMES, *_SIZES, *_WORDS, *self._face.settings.consumables}
+        known = {*_TIMES, *_SIZES, *_WORDS, *self._emulator.settings.consumables}
         if name not in known:
             raise rejected(f'unknown resource "{name}"')
         if name in _TIMES and (not given or parse_seconds(value) is None):
@@ -360,7 +364,7 @@ class Qsub:
 
     def _hosts(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The hosts that `-l hostname=` wants, and those that `!` rules out."""
-        names = [node.name for node in self._face.engine.nodes]
+        names = [node.name for node in self._emulator.engine.nodes]
         if not text:
             return (), ()
         ruled_out = text.startswith("!")
@@ -370,29 +374,29 @@ class Qsub:
                 raise rejected(f'can\'t resolve hostname "{name}"')
         return ((), chosen) if ruled_out else (chosen, ())
 
-    def _begin(self, wish: Wish) -> float:
-        if not wish.has("a"):
+    def _begin(self, given: GivenOptions) -> float:
+        if not given.has("a"):
             return 0.0
-        match = re.fullmatch(r"(\d{4}|\d\d)?(\d{8})(?:\.(\d\d))?", wish.last("a"))
+        match = re.fullmatch(r"(\d{4}|\d\d)?(\d{8})(?:\.(\d\d))?", given.last("a"))
         if match is None:
-            raise Refusal(f'qsub: Wrong date/time format "{wish.last("a")}"', grammar.BAD_VALUE)
-        year = match[1] or time.strftime("%Y", time.localtime(self._face.engine.now()))
+            raise Refusal(f'qsub: Wrong date/time format "{given.last("a")}"', grammar.BAD_VALUE)
+        year = match[1] or time.strftime("%Y", time.localtime(self._emulator.engine.now()))
         year = f"20{year}" if len(year) == 2 else year
         try:
             moment = time.strptime(f"{year}{match[2]}{match[3] or '00'}", "%Y%m%d%H%M%S")
         except ValueError:
             raise Refusal(
-                f'qsub: Wrong date/time format "{wish.last("a")}"', grammar.BAD_VALUE
+                f'qsub: Wrong date/time format "{given.last("a")}"', grammar.BAD_VALUE
             ) from None
         return time.mktime(moment)
 
-    def _environment(self, call: Call, wish: Wish) -> dict[str, str]:
-        environment = self._face.login_environment()
-        for text in wish.all("v"):
+    def _environment(self, call: Call, given: GivenOptions) -> dict[str, str]:
+        environment = self._emulator.login_environment()
+        for text in given.all("v"):
             for part in text.split(","):
                 name, equals, value = part.partition("=")
                 environment[name] = value if equals else call.environment.get(name, "")
-        if wish.has("V"):
+        if given.has("V"):
             environment |= call.environment
         return environment
 
@@ -400,31 +404,31 @@ class Qsub:
         """The jobs an id list means now; unknown ids and names are ignored."""
         found: set[int] = set()
         for word in filter(None, text.split(",")):
-            found |= {job.number for job in self._face.jobs_called(word, user)}
+            found |= {job.number for job in self._emulator.jobs_called(word, user)}
         return found
 
     def _check_element_predecessors(self, job: SgeJob) -> None:
         for number in job.element_predecessors:
-            other = self._face.engine.jobs[number]
+            other = self._emulator.engine.jobs[number]
             if list(other.tasks) != list(job.tasks):
                 raise rejected(
                     "This array job must have the same range of sub-tasks as the dependent array "
                     "job specified with -hold_jid_ad"
                 )
 
-    def _verify(self, wish: Wish, job: SgeJob) -> Answer | None:
-        fits = self._face.could_ever_run(job)
-        if wish.last("w") == "e":
+    def _verify(self, given: GivenOptions, job: SgeJob) -> Answer | None:
+        fits = self._emulator.could_ever_run(job)
+        if given.last("w") == "e":
             if not fits:
                 raise rejected("error: no suitable queues")
             return None
-        if wish.last("w") == "w":
+        if given.last("w") == "w":
             return None
         if fits:
             return Reply("verification: found suitable queue(s)\n")
         why = ""
         if "h_vmem" in job.resources:
-            offered = self._face.settings.memory_per_node / 2**30
+            offered = self._emulator.settings.memory_per_node / 2**30
             why = (
                 f"Job {job.number} (-l h_vmem={job.resources['h_vmem']}) cannot run at host "
                 f'"node01" because it offers only hc:h_vmem={offered:.3f}G\n'

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 
 from tests.fakes.sge import grammar
 
 if TYPE_CHECKING:
-    from tests.fakes.sge.face import SgeFace
+    from tests.fakes.sge.emulator import SgeEmulator
 
 QCONF_OPTIONS = grammar.table("Mconf= help sc sconf sel sh spl sp= sql sq= ss ssconf sprjl")
 QHOST_OPTIONS = grammar.table("F h= help j q xml")
@@ -43,20 +43,20 @@ halftime                          168
 class Qconf:
     """The command: what it shows, and the one limit that it changes."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show the site's settings."""
         line = grammar.parse("qconf", call.arguments, QCONF_OPTIONS)
-        settings = self._face.settings
+        settings = self._emulator.settings
         shown = {
             "sc": _COMPLEXES,
             "sconf": self._configuration(),
             "ssconf": _SCHEDULER,
             "spl": _lines(settings.parallel_environments),
             "sql": _lines(settings.queues),
-            "sel": _lines(node.name for node in self._face.engine.nodes),
+            "sel": _lines(node.name for node in self._emulator.engine.nodes),
             "sh": "node01\n",
             "ss": "node01\n",
             "sprjl": _lines(settings.projects),
@@ -71,7 +71,7 @@ class Qconf:
         raise Refusal("qconf: no option specified", 1)
 
     def _configuration(self) -> str:
-        settings = self._face.settings
+        settings = self._emulator.settings
         flush = int(settings.flush_time)
         values = {
             "min_uid": 0,
@@ -88,7 +88,7 @@ class Qconf:
         return "#global:\n" + "".join(f"{name:<28} {value}\n" for name, value in values.items())
 
     def _environment(self, name: str) -> Reply:
-        if name not in self._face.settings.parallel_environments:
+        if name not in self._emulator.settings.parallel_environments:
             raise Refusal(f"{name} is not a parallel environment")
         return Reply(f"pe_name            {name}\nslots              999\n")
 
@@ -96,15 +96,15 @@ class Qconf:
         text = (call.directory / name).read_text()
         match = re.search(r"^max_u_jobs\s+(\d+)", text, re.MULTILINE)
         if match is not None:
-            self._face.settings.max_u_jobs = int(match[1])
+            self._emulator.settings.max_u_jobs = int(match[1])
         return Reply(stderr=f'{call.user}@node01 modified "{name}" in configuration list\n')
 
 
 class Qhost:
     """The command."""
 
-    def __init__(self, face: SgeFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SgeEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List the hosts."""
@@ -115,7 +115,7 @@ class Qhost:
             "global                  -               -    -    -    -     -       -       -"
             "       -       -\n"
         )
-        for node in self._face.engine.nodes:
+        for node in self._emulator.engine.nodes:
             text += (
                 f"{node.name:<23} {'lx-amd64':<13}{node.cpus:4d} {1:4d} {node.cpus:4d} "
                 f"{node.cpus:4d}  0.50 {node.memory / 2**30:6.1f}G  637.8M     0.0     0.0\n"

@@ -1,5 +1,5 @@
 """A fake Slurm 22.05, as strict as the one in the recordings."""
 
-from tests.fakes.slurm.face import SlurmFace
+from tests.fakes.slurm.emulator import SlurmEmulator
 
-__all__ = ["SlurmFace"]
+__all__ = ["SlurmEmulator"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 SINFO_OPTIONS = options(
     """
@@ -29,8 +29,8 @@ SACCTMGR_OPTIONS = options(
 class Sinfo:
     """The command: partitions and nodes."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List partitions, or with -N nodes."""
@@ -48,7 +48,7 @@ class Sinfo:
         return Reply("".join(_fill(template, row) + "\n" for row in rows))
 
     def _chosen(self, line: Parsed) -> list[str]:
-        names = list(self._face.settings.partitions)
+        names = list(self._emulator.settings.partitions)
         if line.has("partition"):
             names = [name for name in names if name in line.last("partition").split(",")]
         return names
@@ -56,7 +56,7 @@ class Sinfo:
     def _partitions(self, line: Parsed) -> list[dict[str, str]]:
         rows = []
         for name in self._chosen(line):
-            nodes = self._face.partition_nodes(name)
+            nodes = self._emulator.partition_nodes(name)
             rows.append(
                 {
                     **self._of_partition(name),
@@ -70,9 +70,9 @@ class Sinfo:
 
     def _nodes(self, line: Parsed) -> list[dict[str, str]]:
         rows = []
-        for node in self._face.engine.nodes:
+        for node in self._emulator.engine.nodes:
             for name in self._chosen(line):
-                if node not in self._face.partition_nodes(name):
+                if node not in self._emulator.partition_nodes(name):
                     continue
                 state = "idle" if not node.used_cpus else "mix"
                 state = "alloc" if node.used_cpus >= node.cpus else state
@@ -92,8 +92,8 @@ class Sinfo:
         return rows
 
     def _of_partition(self, name: str) -> dict[str, str]:
-        partition = self._face.settings.partitions[name]
-        is_default = name == next(iter(self._face.settings.partitions))
+        partition = self._emulator.settings.partitions[name]
+        is_default = name == next(iter(self._emulator.settings.partitions))
         minutes = partition.get("max_minutes")
         return {
             "P": name + ("*" if is_default else ""),
@@ -123,8 +123,8 @@ def _fill(template: str, row: dict[str, str]) -> str:
 class Sacctmgr:
     """The command: `show cluster`, `show account`, `show qos`, `show assoc`."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Show what accounting knows of the site."""
@@ -134,7 +134,7 @@ class Sacctmgr:
             raise Refusal(f"sacctmgr: {error}") from None
         if line.has("version"):
             return Reply("slurm-wlm 22.05.8\n")
-        settings = self._face.settings
+        settings = self._emulator.settings
         if not settings.accounting:
             raise Refusal(
                 "You are not running a supported accounting_storage plugin\n"
@@ -152,7 +152,7 @@ class Sacctmgr:
         return Reply(_table(names, rows, line))
 
     def _rows(self, entity: str, call: Call) -> list[dict[str, str]]:
-        settings = self._face.settings
+        settings = self._emulator.settings
         limit = "" if settings.max_submit_jobs is None else str(settings.max_submit_jobs)
         if entity.startswith("cluster"):
             return [{"cluster": settings.cluster}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reflow.testing.fakes.face import BasicSettings
+from reflow.testing.fakes.emulator import BasicSettings
 from reflow.testing.fakes.model import Job, Phase, Run, Task, Wait, Why
 
 from tests.fakes.slurm import indices

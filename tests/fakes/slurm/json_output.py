@@ -12,24 +12,24 @@ from reflow.testing.fakes.model import Phase
 from tests.fakes.slurm.jobs import Record, reason_of, records
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
     from tests.fakes.slurm.sacct import Row
 
 
-def squeue(face: SlurmFace) -> str:
+def squeue(emulator: SlurmEmulator) -> str:
     """Every job that slurmctld knows, whatever was asked for."""
     jobs = [
-        _queued(face, record)
-        for job in face.known_jobs()
+        _queued(emulator, record)
+        for job in emulator.known_jobs()
         for record in records(job)
         if record.task.known
     ]
     return _document("openapi/v0.0.38", "Slurm OpenAPI v0.0.38", jobs)
 
 
-def sacct(face: SlurmFace, rows: Sequence[Row]) -> str:
+def sacct(emulator: SlurmEmulator, rows: Sequence[Row]) -> str:
     """The allocations chosen."""
-    jobs = [_accounted(face, row) for row in rows]
+    jobs = [_accounted(emulator, row) for row in rows]
     return _document("openapi/dbv0.0.38", "Slurm OpenAPI DB v0.0.38", jobs)
 
 
@@ -47,14 +47,14 @@ def _document(kind: str, name: str, jobs: Sequence[Mapping[str, Any]]) -> str:
     return re.sub(r"^( *)(.*)\[\](,?)$", r"\1\2[\n\1]\3", text, flags=re.MULTILINE)
 
 
-def _queued(face: SlurmFace, record: Record) -> dict[str, Any]:
+def _queued(emulator: SlurmEmulator, record: Record) -> dict[str, Any]:
     job, task, run = record.job, record.task, record.task.run
     over = task.phase is Phase.OVER and run is not None
-    code, number = face.exit_code_of(task)
+    code, number = emulator.exit_code_of(task)
     cpus = job.request.share.cpus * job.request.nodes
     memory = job.mem_per_node or job.mem_per_cpu * job.request.share.cpus
     resources = f"cpu={cpus},mem={memory}M,node={job.request.nodes},billing={cpus}"
-    nodes = face.nodes_of(task)
+    nodes = emulator.nodes_of(task)
     return {
         "account": job.account,
         "accrue_time": int(job.submitted),
@@ -64,20 +64,20 @@ def _queued(face: SlurmFace, record: Record) -> dict[str, Any]:
         "array_task_string": record.index_text if record.is_folded else "",
         "batch_flag": True,
         "batch_host": nodes.split(",")[0],
-        "cluster": face.settings.cluster,
+        "cluster": emulator.settings.cluster,
         "command": job.command,
         "comment": job.comment,
         "cpus_per_task": job.cpus_per_task,
-        "dependency": face.dependency_text(task).replace("(null)", ""),
+        "dependency": emulator.dependency_text(task).replace("(null)", ""),
         "derived_exit_code": 0,
         "eligible_time": int(job.submitted),
-        "end_time": int(face.end_of(task) or 0),
+        "end_time": int(emulator.end_of(task) or 0),
         "exit_code": (code << 8 | number) if over else 0,
         "features": job.features,
         "group_id": job.uid,
         "group_name": job.user,
         "job_id": record.raw_id,
-        "job_state": face.state_of(task),
+        "job_state": emulator.state_of(task),
         "name": job.name,
         "nodes": nodes,
         "cpus": cpus,
@@ -90,7 +90,7 @@ def _queued(face: SlurmFace, record: Record) -> dict[str, Any]:
         "qos": job.qos,
         "requeue": job.requeues,
         "restart_cnt": max(len(task.runs) - 1, 0),
-        "start_time": int(face.start_of(task) or 0),
+        "start_time": int(emulator.start_of(task) or 0),
         "state_description": "",
         "state_reason": reason_of(task),
         "standard_error": job.stderr,
@@ -107,7 +107,7 @@ def _queued(face: SlurmFace, record: Record) -> dict[str, Any]:
     }
 
 
-def _accounted(face: SlurmFace, row: Row) -> dict[str, Any]:
+def _accounted(emulator: SlurmEmulator, row: Row) -> dict[str, Any]:
     job = row.job
     code, number = row.code
     status = "SUCCESS" if not code and not number else "ERROR"
@@ -118,7 +118,7 @@ def _accounted(face: SlurmFace, row: Row) -> dict[str, Any]:
             "return_code": code,
             "signal": {"signal_id": number, "name": str(number)},
         }
-    elapsed = 0 if row.start is None else int((row.end or face.engine.now()) - row.start)
+    elapsed = 0 if row.start is None else int((row.end or emulator.engine.now()) - row.start)
     index = row.id.partition("_")[2]
     return {
         "account": job.account,
@@ -130,11 +130,11 @@ def _accounted(face: SlurmFace, row: Row) -> dict[str, Any]:
         },
         "association": {
             "account": job.account,
-            "cluster": face.settings.cluster,
+            "cluster": emulator.settings.cluster,
             "partition": None,
             "user": job.user,
         },
-        "cluster": face.settings.cluster,
+        "cluster": emulator.settings.cluster,
         "derived_exit_code": {"status": "SUCCESS", "return_code": 0},
         "time": {
             "elapsed": elapsed,

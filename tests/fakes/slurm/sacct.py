@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Phase, Run, Task, Why
 
@@ -24,7 +24,7 @@ from tests.fakes.slurm.jobs import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 OPTIONS = options(
     """
@@ -134,8 +134,8 @@ def _less_128(code: int) -> int:
 class Sacct:
     """The command."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List what accounting knows."""
@@ -149,7 +149,7 @@ class Sacct:
             return Reply("sacct [<OPTION>]\n")
         if line.has("helpformat"):
             return Reply("".join(f"{name:<20}" for name in FIELD_NAMES) + "\n")
-        settings = self._face.settings
+        settings = self._emulator.settings
         if not settings.accounting:
             raise Refusal("Slurm accounting storage is disabled")
         fields = self._fields(line)
@@ -166,11 +166,13 @@ class Sacct:
             and not (line.has("allocations") and row.is_step)
         ]
         if line.has("json"):
-            return Reply(json_output.sacct(self._face, [row for row in rows if not row.is_step]))
+            return Reply(
+                json_output.sacct(self._emulator, [row for row in rows if not row.is_step])
+            )
         return Reply(self._print(line, fields, rows))
 
     def _refuse_while_down(self) -> None:
-        if self._face.settings.accounting_down:
+        if self._emulator.settings.accounting_down:
             raise Refusal(
                 "sacct: error: slurm_persist_conn_open_without_init: failed to open persistent "
                 "connection to host:127.0.0.1:16818: Connection refused\n"
@@ -210,7 +212,7 @@ class Sacct:
 
     def _span(self, line: Parsed, *, bounded: bool) -> tuple[float, float]:
         """From when to when; since midnight where neither ids nor a start are given."""
-        now = self._face.engine.now()
+        now = self._emulator.engine.now()
         moments = []
         for option, default in (("starttime", 0.0), ("endtime", now)):
             moment: float | None = default
@@ -263,7 +265,7 @@ class Sacct:
     def _rows(self, *, duplicates: bool, whole: bool) -> Iterator[Row]:
         earlier: list[Row] = []
         latest: list[Row] = []
-        for job in self._face.accounted_jobs():
+        for job in self._emulator.accounted_jobs():
             for record in self._recorded(job, whole=whole):
                 task = record.task
                 if duplicates:
@@ -275,8 +277,8 @@ class Sacct:
         yield from latest
 
     def _recorded(self, job: SlurmJob, *, whole: bool) -> list[Record]:
-        lag = self._face.settings.accounting_lag
-        now = self._face.engine.now()
+        lag = self._emulator.settings.accounting_lag
+        now = self._emulator.engine.now()
         if now < job.submitted + lag:
             return []
         found = records(job, whole=whole)
@@ -288,11 +290,11 @@ class Sacct:
 
     def _is_confused(self, job: SlurmJob) -> bool:
         """Whether accounting is still wrong about a job: its name, its state, its elements."""
-        lag = self._face.settings.accounting_lag
+        lag = self._emulator.settings.accounting_lag
         if not lag:
             return False
         begun = [task.runs[0].started for task in job.present if task.runs]
-        return bool(begun) and self._face.engine.now() < min(begun) + 2 * lag
+        return bool(begun) and self._emulator.engine.now() < min(begun) + 2 * lag
 
     def _latest(self, record: Record) -> list[Row]:
         run = record.task.run
@@ -337,7 +339,7 @@ class Sacct:
             state = f"CANCELLED by {run.by}" if run.why is Why.CANCELLED else "TIMEOUT"
         if confused and not over:
             state = "PENDING"
-        nodes = self._face.node_names(run)
+        nodes = self._emulator.node_names(run)
         id_text = str(job.number) if confused else record.id_text
         raw = str(job.number if confused else record.raw_id)
         row = Row(
@@ -375,8 +377,8 @@ class Sacct:
         return [row, step]
 
     def _print(self, line: Parsed, fields: list[tuple[str, int]], rows: list[Row]) -> str:
-        now = self._face.engine.now()
-        cluster = self._face.settings.cluster
+        now = self._emulator.engine.now()
+        cluster = self._emulator.settings.cluster
         table = [[row.field(name, now, cluster) for name, _ in fields] for row in rows]
         header = [name for name, _ in fields]
         if line.has("parsable", "parsable2"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Later, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Layers, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Request, Share
 
@@ -17,7 +17,7 @@ from tests.fakes.slurm import dependencies, indices, times
 from tests.fakes.slurm.jobs import SlurmJob, exit_code_of
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 MAX_SCRIPT = 4 * 2**20
 MAX_TEXT = 1024
@@ -80,7 +80,7 @@ def bad_value(option: str) -> Refusal:
 
 
 @dataclass
-class Wish(Layers):
+class GivenOptions(Layers):
     """The options in force: the command line's over the environment's over the script's."""
 
     script: bytes
@@ -102,8 +102,8 @@ class Wish(Layers):
 class Sbatch:
     """The command."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Submit a script."""
@@ -114,13 +114,13 @@ class Sbatch:
             return Reply(
                 "Usage: sbatch [OPTIONS(0)...] [ : [OPTIONS(N)...]] script(0) [args(0)...]\n"
             )
-        wish = self._wish(call, line)
-        job = self._job(call, wish)
-        if wish.has("test-only"):
+        given = self._given(call, line)
+        job = self._job(call, given)
+        if given.has("test-only"):
             return self._would_start(job)
-        self._face.engine.submit(job)
-        said = str(job.number) if wish.has("parsable") else f"Submitted batch job {job.number}"
-        if wish.has("wait"):
+        self._emulator.engine.submit(job)
+        said = str(job.number) if given.has("parsable") else f"Submitted batch job {job.number}"
+        if given.has("wait"):
             return Later(lambda: self._exit_of(job), Reply(said + "\n"))
         return Reply(said + "\n")
 
@@ -131,14 +131,14 @@ class Sbatch:
         return Reply(code=max([code or signal for code, signal in codes], default=1))
 
     def _would_start(self, job: SlurmJob) -> Reply:
-        when = times.write_moment(self._face.engine.now())
+        when = times.write_moment(self._emulator.engine.now())
         cpus = job.request.share.cpus * job.request.nodes
         return Reply(
             stderr=f"sbatch: Job {job.number} to start at {when} using {cpus} processors on nodes "
             f"node01 in partition {job.queue}\n"
         )
 
-    # Reading the wish
+    # Reading the options
 
     def _parse(self, words: list[str]) -> Parsed:
         try:
@@ -148,7 +148,7 @@ class Sbatch:
                 f'sbatch: {error}\nTry "sbatch --help" for more information', 255
             ) from None
 
-    def _wish(self, call: Call, line: Parsed) -> Wish:
+    def _given(self, call: Call, line: Parsed) -> GivenOptions:
         if line.has("wrap"):
             if line.operands:
                 raise Refusal(
@@ -156,11 +156,11 @@ class Sbatch:
                 )
             script = b"#!/bin/sh\n# This script was created by sbatch --wrap.\n\n"
             script += line.last("wrap").encode("utf-8", "surrogateescape") + b"\n"
-            return Wish([line, _environment_layer(call.environment)], script)
+            return GivenOptions([line, _environment_layer(call.environment)], script)
         script = self._script(call, line.operands)
         layers = [line, _environment_layer(call.environment), self._directives(script)]
         command = str(call.directory / line.operands[0]) if line.operands else ""
-        return Wish(layers, script, command, line.operands[1:])
+        return GivenOptions(layers, script, command, line.operands[1:])
 
     def _script(self, call: Call, operands: list[str]) -> bytes:
         if operands:
@@ -199,108 +199,108 @@ class Sbatch:
 
     # Making the job
 
-    def _job(self, call: Call, wish: Wish) -> SlurmJob:
-        face, settings = self._face, self._face.settings
-        limit = self._time_limit(wish)
-        mem_per_node, mem_per_cpu = self._memory(wish)
-        indices_given = self._array(wish)
-        partition = self._partition(wish)
-        account, qos = self._account(wish, len(indices_given[0]) if indices_given else 1)
-        request = self._request(wish, partition, limit, mem_per_node, mem_per_cpu)
-        self._check_the_rest(wish)
-        dependency = self._dependency(wish)
-        name = self._name(wish)
-        begin = self._begin(wish)
-        number = face.next_number()
+    def _job(self, call: Call, given: GivenOptions) -> SlurmJob:
+        emulator, settings = self._emulator, self._emulator.settings
+        limit = self._time_limit(given)
+        mem_per_node, mem_per_cpu = self._memory(given)
+        indices_given = self._array(given)
+        partition = self._partition(given)
+        account, qos = self._account(given, len(indices_given[0]) if indices_given else 1)
+        request = self._request(given, partition, limit, mem_per_node, mem_per_cpu)
+        self._check_the_rest(given)
+        dependency = self._dependency(given)
+        name = self._name(given)
+        begin = self._begin(given)
+        number = emulator.next_number()
         return SlurmJob(
             number=number,
             name=name,
             user=call.user,
             uid=call.uid,
-            submitted=face.engine.now(),
+            submitted=emulator.engine.now(),
             request=request,
             queue=partition,
-            priority=0 if wish.has("hold") else 4294901760 - number,
+            priority=0 if given.has("hold") else 4294901760 - number,
             indices=tuple(indices_given[0]) if indices_given else (None,),
             throttle=indices_given[1] if indices_given else None,
-            holds={"user"} if wish.has("hold") else set(),
+            holds={"user"} if given.has("hold") else set(),
             begin=begin,
-            requeues=_requeues(wish),
+            requeues=_requeues(given),
             account=account,
             qos=qos,
-            comment=wish.last("comment"),
-            script=face.spool(f"job{number:05d}", wish.script),
-            command=wish.command,
-            arguments=tuple(wish.arguments),
-            environment=face.job_environment(call.environment, wish.last("export", "ALL")),
-            directory=call.directory / wish.last("chdir", "."),
+            comment=given.last("comment"),
+            script=emulator.spool(f"job{number:05d}", given.script),
+            command=given.command,
+            arguments=tuple(given.arguments),
+            environment=emulator.job_environment(call.environment, given.last("export", "ALL")),
+            directory=call.directory / given.last("chdir", "."),
             submit_directory=call.directory,
-            stdin=wish.last("input", "/dev/null"),
-            stdout=wish.last("output"),
-            stderr=wish.last("error"),
-            append=wish.last("open-mode").startswith("a"),
+            stdin=given.last("input", "/dev/null"),
+            stdout=given.last("output"),
+            stderr=given.last("error"),
+            append=given.last("open-mode").startswith("a"),
             umask=call.umask,
-            ntasks=wish.count("ntasks"),
-            cpus_per_task=wish.count("cpus-per-task"),
+            ntasks=given.count("ntasks"),
+            cpus_per_task=given.count("cpus-per-task"),
             mem_per_node=mem_per_node,
             mem_per_cpu=mem_per_cpu or settings.default_mem_per_cpu,
             min_nodes=request.nodes,
             nodelist=request.on_nodes,
             excluded=request.not_on_nodes,
             dependency=dependency,
-            kill_on_invalid_dependency=wish.last("kill-on-invalid-dep") == "yes",
-            features=wish.last("constraint"),
+            kill_on_invalid_dependency=given.last("kill-on-invalid-dep") == "yes",
+            features=given.last("constraint"),
         )
 
-    def _time_limit(self, wish: Wish) -> float | None:
-        valid, limit = times.parse_limit(wish.last("time")) if wish.has("time") else (True, 0.0)
+    def _time_limit(self, given: GivenOptions) -> float | None:
+        valid, limit = times.parse_limit(given.last("time")) if given.has("time") else (True, 0.0)
         if not valid:
             raise bad_value("time")
-        if wish.has("time-min"):
-            valid, least = times.parse_limit(wish.last("time-min"))
+        if given.has("time-min"):
+            valid, least = times.parse_limit(given.last("time-min"))
             if not valid:
                 raise bad_value("time-min")
-            if wish.has("time") and limit is not None and (least is None or least > limit):
+            if given.has("time") and limit is not None and (least is None or least > limit):
                 raise refused("Invalid time-min specification (exceeds job's time or other limits)")
         return limit
 
-    def _memory(self, wish: Wish) -> tuple[int | None, int | None]:
+    def _memory(self, given: GivenOptions) -> tuple[int | None, int | None]:
         """`--mem` and `--mem-per-cpu`, in MB."""
-        if wish.has("mem") and wish.has("mem-per-cpu"):
+        if given.has("mem") and given.has("mem-per-cpu"):
             raise Refusal(
                 "sbatch: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive."
             )
         found: list[int | None] = []
         for option in ("mem", "mem-per-cpu"):
-            size = _megabytes(wish.last(option)) if wish.has(option) else None
-            if wish.has(option) and size is None:
+            size = _megabytes(given.last(option)) if given.has(option) else None
+            if given.has(option) and size is None:
                 raise bad_value(option)
             found.append(size)
         if found[0] == 0:
-            found[0] = self._face.settings.memory_per_node // MB
+            found[0] = self._emulator.settings.memory_per_node // MB
         return found[0], found[1]
 
-    def _array(self, wish: Wish) -> tuple[list[int], int | None] | None:
-        if not wish.has("array"):
+    def _array(self, given: GivenOptions) -> tuple[list[int], int | None] | None:
+        if not given.has("array"):
             return None
-        array = indices.parse_array(wish.last("array"), self._face.settings.max_array_size - 1)
+        array = indices.parse_array(given.last("array"), self._emulator.settings.max_array_size - 1)
         if array is None:
             raise refused("Invalid job array specification")
         return array
 
-    def _partition(self, wish: Wish) -> str:
-        partitions = self._face.settings.partitions
-        name = wish.last("partition", next(iter(partitions)))
+    def _partition(self, given: GivenOptions) -> str:
+        partitions = self._emulator.settings.partitions
+        name = given.last("partition", next(iter(partitions)))
         if name not in partitions:
             raise refused(
                 "Invalid partition name specified", f"invalid partition specified: {name}"
             )
         return name
 
-    def _account(self, wish: Wish, size: int) -> tuple[str, str]:
-        settings = self._face.settings
-        account = wish.last("account")
-        qos = wish.last("qos")
+    def _account(self, given: GivenOptions, size: int) -> tuple[str, str]:
+        settings = self._emulator.settings
+        account = given.last("account")
+        qos = given.last("qos")
         if not settings.accounting:
             return account or "(null)", "(null)"
         if (account or settings.accounts[0]) not in settings.accounts:
@@ -308,27 +308,27 @@ class Sbatch:
         if (qos or "normal") not in settings.qos:
             raise refused("Invalid qos specification")
         limit = settings.qos.get(qos or "normal", {}).get("max_submit")
-        if limit is not None and self._face.queued(qos or "normal") + size > limit:
+        if limit is not None and self._emulator.queued(qos or "normal") + size > limit:
             raise refused(_LIMIT_TEXT, "QOSMaxSubmitJobPerUserLimit")
         limit = settings.max_submit_jobs
-        if limit is not None and self._face.queued() + size > limit:
+        if limit is not None and self._emulator.queued() + size > limit:
             raise refused(_LIMIT_TEXT, "AssocMaxSubmitJobLimit")
         return account or settings.accounts[0], qos or "normal"
 
     def _request(
         self,
-        wish: Wish,
+        given: GivenOptions,
         partition: str,
         limit: float | None,
         mem_per_node: int | None,
         mem_per_cpu: int | None,
     ) -> Request:
-        settings = self._face.settings
-        nodes = _least_nodes(wish)
-        per_node = -(-(wish.count("ntasks") or nodes) // nodes)
-        if wish.has("ntasks-per-node"):
-            per_node = max(per_node, wish.count("ntasks-per-node") or 1)
-        cpus = per_node * (wish.count("cpus-per-task") or 1)
+        settings = self._emulator.settings
+        nodes = _least_nodes(given)
+        per_node = -(-(given.count("ntasks") or nodes) // nodes)
+        if given.has("ntasks-per-node"):
+            per_node = max(per_node, given.count("ntasks-per-node") or 1)
+        cpus = per_node * (given.count("cpus-per-task") or 1)
         memory = mem_per_node
         if memory is None:
             memory = (mem_per_cpu or settings.default_mem_per_cpu) * cpus
@@ -346,33 +346,33 @@ class Sbatch:
             share=Share(cpus, memory * MB),
             walltime=limit,
             memory_limit=memory * MB * nodes,
-            on_nodes=self._node_names(wish, "nodelist"),
-            not_on_nodes=self._node_names(wish, "exclude"),
+            on_nodes=self._node_names(given, "nodelist"),
+            not_on_nodes=self._node_names(given, "exclude"),
         )
 
-    def _node_names(self, wish: Wish, option: str) -> tuple[str, ...]:
-        names = _expand_nodes(wish.last(option)) if wish.has(option) else ()
-        there_are = {node.name for node in self._face.engine.nodes}
+    def _node_names(self, given: GivenOptions, option: str) -> tuple[str, ...]:
+        names = _expand_nodes(given.last(option)) if given.has(option) else ()
+        there_are = {node.name for node in self._emulator.engine.nodes}
         if not there_are.issuperset(names):
             raise refused("Invalid node name specified")
         return names
 
-    def _check_the_rest(self, wish: Wish) -> None:
-        settings = self._face.settings
-        if wish.has("constraint") and wish.last("constraint") not in settings.features:
+    def _check_the_rest(self, given: GivenOptions) -> None:
+        settings = self._emulator.settings
+        if given.has("constraint") and given.last("constraint") not in settings.features:
             raise refused("Invalid feature specification")
         for option in ("gres", "gpus", "gpus-per-node", "gpus-per-task"):
-            if not wish.has(option):
+            if not given.has(option):
                 continue
-            kind = wish.last(option).split(":")[0] if option == "gres" else "gpu"
+            kind = given.last(option).split(":")[0] if option == "gres" else "gpu"
             if kind not in settings.gres:
                 raise Refusal("sbatch: error: Invalid generic resource (gres) specification")
-        if wish.has("reservation"):
+        if given.has("reservation"):
             raise refused("Requested reservation is invalid")
-        if wish.has("licenses"):
+        if given.has("licenses"):
             raise refused("Invalid license specification")
-        if wish.has("clusters") and wish.last("clusters") != settings.cluster:
-            name = wish.last("clusters")
+        if given.has("clusters") and given.last("clusters") != settings.cluster:
+            name = given.last("clusters")
             first = f"No cluster '{name}' known by database."
             if not settings.accounting:
                 first = "Problem talking to database"
@@ -382,28 +382,28 @@ class Sbatch:
                 "--cluster.  Use 'sacctmgr list clusters' to see available clusters."
             )
 
-    def _dependency(self, wish: Wish) -> dependencies.Dependency | None:
-        if not wish.has("dependency"):
+    def _dependency(self, given: GivenOptions) -> dependencies.Dependency | None:
+        if not given.has("dependency"):
             return None
-        found = dependencies.parse(wish.last("dependency"), self._face.known_job)
+        found = dependencies.parse(given.last("dependency"), self._emulator.known_job)
         if found is None:
             raise refused("Job dependency problem")
         return found
 
-    def _name(self, wish: Wish) -> str:
-        default = "wrap" if wish.has("wrap") else Path(wish.command).name or "sbatch"
-        name = wish.last("job-name", default)
-        if len(name) > MAX_TEXT or len(wish.last("comment")) > MAX_TEXT:
+    def _name(self, given: GivenOptions) -> str:
+        default = "wrap" if given.has("wrap") else Path(given.command).name or "sbatch"
+        name = given.last("job-name", default)
+        if len(name) > MAX_TEXT or len(given.last("comment")) > MAX_TEXT:
             raise refused("Pathname of a file, directory or other parameter too long")
         return name
 
-    def _begin(self, wish: Wish) -> float:
-        if not wish.has("begin"):
+    def _begin(self, given: GivenOptions) -> float:
+        if not given.has("begin"):
             return 0.0
-        begin = times.parse_moment(wish.last("begin"), self._face.engine.now())
+        begin = times.parse_moment(given.last("begin"), self._emulator.engine.now())
         if begin is None:
             raise Refusal(
-                f"sbatch: error: Invalid time specification (pos=0): {wish.last('begin')}\n"
+                f"sbatch: error: Invalid time specification (pos=0): {given.last('begin')}\n"
                 "sbatch: error: Invalid --begin specification",
                 255,
             )
@@ -419,8 +419,8 @@ def _environment_layer(environment: Mapping[str, str]) -> Parsed:
     return Parsed(found, [])
 
 
-def _requeues(wish: Wish) -> bool:
-    for layer in wish.layers:
+def _requeues(given: GivenOptions) -> bool:
+    for layer in given.layers:
         if layer.has("requeue", "no-requeue"):
             return [name for name, _ in layer.options if name.endswith("requeue")][-1] == "requeue"
     return True
@@ -434,10 +434,10 @@ def _megabytes(text: str) -> int | None:
     return max(-int(-int(match[1]) * factor // 1), 1) if int(match[1]) else 0
 
 
-def _least_nodes(wish: Wish) -> int:
-    if not wish.has("nodes"):
+def _least_nodes(given: GivenOptions) -> int:
+    if not given.has("nodes"):
         return 1
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", wish.last("nodes"))
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", given.last("nodes"))
     if match is None or int(match[1]) < 1:
         raise Refusal("sbatch: error: invalid number of nodes (-N 0)", 255)
     return int(match[1])

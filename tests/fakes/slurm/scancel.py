@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Phase, Task
 
@@ -15,7 +15,7 @@ from tests.fakes.slurm import indices
 from tests.fakes.slurm.jobs import COMPACT, SlurmJob, state_of
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 OPTIONS = options(
     """
@@ -31,8 +31,8 @@ _ID = re.compile(r"(\d+)(?:_(\d+|\[[\d,:-]+\]))?(?:\.\w+)?$")
 class Scancel:
     """The command."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """Cancel or signal jobs."""
@@ -53,7 +53,7 @@ class Scancel:
             raise Refusal("scancel: error: No job identification provided")
         number = _signal_number(line)
         if not line.operands:
-            for job in list(self._face.known_jobs()):
+            for job in list(self._emulator.known_jobs()):
                 self._end(self._matching(line, job, call), call, number, line, whole=True)
             return Reply()
         errors = ""
@@ -72,7 +72,7 @@ class Scancel:
         """Cancel one operand; the reason why not, where there is one."""
         match = _ID.match(text)
         assert match is not None
-        job = self._face.known_job(int(match[1])) or self._face.job_of_raw_id(int(match[1]))
+        job = self._emulator.known_job(int(match[1])) or self._emulator.job_of_raw_id(int(match[1]))
         if job is None:
             return "Invalid job id specified"
         tasks = self._matching(line, job, call)
@@ -117,15 +117,15 @@ class Scancel:
             together = job.is_array and task.index not in job.raw_ids
             # An element cancelled alone while it waits leaves no trace, the last one does.
             if task.phase is Phase.PENDING and together and not whole and len(job.folded) > 1:
-                self._face.engine.drop(task)
+                self._emulator.engine.drop(task)
             else:
-                self._face.engine.cancel(task, by=str(call.uid))
+                self._emulator.engine.cancel(task, by=str(call.uid))
 
     def _signal(self, task: Task, number: int, *, batch: bool) -> None:
         if task.phase is not Phase.RUNNING or task.run is None:
             return
         if number == signal.SIGKILL and not batch:
-            self._face.engine.cancel(task, by="0")
+            self._emulator.engine.cancel(task, by="0")
         elif batch:
             processes.signal_one(task.run.pid, number)
         # Without --batch only job steps get it, and these jobs have none but the batch step.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, getopt_long, options
 from reflow.testing.fakes.model import Phase, Task
 
@@ -15,7 +15,7 @@ from tests.fakes.slurm.jobs import NO_INDEX, Record, SlurmJob, reason_of, record
 from tests.fakes.slurm.times import write_limit, write_long_span, write_moment
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 OPTIONS = options(
     """
@@ -29,8 +29,8 @@ _UNKNOWN = "Invalid job id specified"
 class Scontrol:
     """The command."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
         self._verbs: dict[str, Callable[[Call, list[str]], Reply]] = {
             "hold": self._hold,
             "uhold": self._hold,
@@ -83,12 +83,12 @@ class Scontrol:
 
     def _records(self, text: str | None) -> list[Record]:
         if text is None:
-            return [one for job in self._face.known_jobs() for one in records(job)]
+            return [one for job in self._emulator.known_jobs() for one in records(job)]
         match = re.fullmatch(r"(\d+)(?:_(\d+))?", text)
         if match is None:
             raise Refusal(f"scontrol_print_job error: {_UNKNOWN}")
         number = int(match[1])
-        job = self._face.known_job(number) or self._face.job_of_raw_id(number)
+        job = self._emulator.known_job(number) or self._emulator.job_of_raw_id(number)
         if job is None:
             raise Refusal(f"slurm_load_jobs error: {_UNKNOWN}")
         found = [one for one in records(job) if one.task.known]
@@ -99,11 +99,11 @@ class Scontrol:
         return sorted(found, key=lambda one: not one.is_folded)
 
     def _lines(self, record: Record) -> list[str]:
-        face, job, task, run = self._face, record.job, record.task, record.task.run
-        state = face.state_of(task)
-        code, number = face.exit_code_of(task)
+        emulator, job, task, run = self._emulator, record.job, record.task, record.task.run
+        state = emulator.state_of(task)
+        code, number = emulator.exit_code_of(task)
         started = run is not None
-        nodes = face.nodes_of(task)
+        nodes = emulator.nodes_of(task)
         memory = f"{job.mem_per_node or job.mem_per_cpu}M"
         array = ""
         if job.is_array:
@@ -114,20 +114,21 @@ class Scontrol:
         eligible = write_moment(task.begin or job.begin or None, "Unknown")
         if started or not (job.begin or task.begin or job.dependency or job.holds):
             eligible = write_moment(job.submitted)
-        stdout, stderr = face.output_paths(task, together=record.is_folded)
+        stdout, stderr = emulator.output_paths(task, together=record.is_folded)
         lines = [
             f"JobId={record.raw_id}{array} JobName={job.name}",
             f"UserId={job.user}({job.uid}) GroupId={job.user}({job.uid}) MCS_label=N/A",
             f"Priority={job.priority} Nice=0 Account={job.account} QOS={job.qos}",
-            f"JobState={state} Reason={reason_of(task)} Dependency={face.dependency_text(task)}",
+            f"JobState={state} Reason={reason_of(task)} "
+            f"Dependency={emulator.dependency_text(task)}",
             f"Requeue={int(job.requeues)} Restarts={self._restarts(task)} BatchFlag=1 Reboot=0 "
             f"ExitCode={code}:{number}",
-            f"RunTime={write_long_span(face.run_time(task))} "
+            f"RunTime={write_long_span(emulator.run_time(task))} "
             f"TimeLimit={_limit(job.request.walltime)} TimeMin=N/A",
             f"SubmitTime={write_moment(job.submitted)} EligibleTime={eligible}",
             f"AccrueTime={eligible}",
-            f"StartTime={write_moment(face.start_of(task), 'Unknown')} "
-            f"EndTime={write_moment(face.end_of(task), 'Unknown')} Deadline=N/A",
+            f"StartTime={write_moment(emulator.start_of(task), 'Unknown')} "
+            f"EndTime={write_moment(emulator.end_of(task), 'Unknown')} Deadline=N/A",
             f"SuspendTime=None SecsPreSuspend=0 LastSchedEval={write_moment(job.submitted)} "
             "Scheduler=Main",
             f"Partition={job.queue} AllocNode:Sid=localhost:1",
@@ -160,7 +161,7 @@ class Scontrol:
         return len(task.runs) if task.phase is Phase.PENDING else max(len(task.runs) - 1, 0)
 
     def _config(self) -> str:
-        settings = self._face.settings
+        settings = self._emulator.settings
         storage = "slurmdbd" if settings.accounting else "none"
         values = {
             "AccountingStorageType": f"accounting_storage/{storage}",
@@ -173,7 +174,7 @@ class Scontrol:
             "MinJobAge": f"{settings.min_job_age:g} sec",
             "SLURM_VERSION": "22.05.8",
         }
-        when = write_moment(self._face.engine.now())
+        when = write_moment(self._emulator.engine.now())
         lines = [f"{name:<23} = {value}" for name, value in values.items()]
         return "\n".join([f"Configuration data as of {when}", *lines, ""])
 
@@ -182,7 +183,7 @@ class Scontrol:
     def _tasks(self, text: str) -> list[Task]:
         """The tasks an id means. Raises `LookupError` for an unknown one."""
         match = re.fullmatch(r"(\d+)(?:_(\[?[\d,:-]+\]?))?", text)
-        job = self._face.known_job(int(match[1])) if match else None
+        job = self._emulator.known_job(int(match[1])) if match else None
         if match is None or job is None:
             raise LookupError(text)
         tasks = [task for task in job.present if task.known]
@@ -210,7 +211,7 @@ class Scontrol:
             if task.phase is Phase.OVER:
                 return "Job has already finished"
             if task.phase is Phase.PENDING:
-                self._face.engine.hold(task.job, "admin" if call.uid == 0 else "user")
+                self._emulator.engine.hold(task.job, "admin" if call.uid == 0 else "user")
                 task.job.priority = 0
             return ""
 
@@ -228,7 +229,7 @@ class Scontrol:
             task.error = ""
             task.job.priority = 4294901760 - task.job.number
             for kind in ("user", "admin"):
-                self._face.engine.release(task.job, kind)
+                self._emulator.engine.release(task.job, kind)
             return ""
 
         return self._each(
@@ -239,21 +240,21 @@ class Scontrol:
         )
 
     def _requeue(self, call: Call, words: list[str]) -> Reply:
-        return self._each(words, self._face.requeue_task, f"{_UNKNOWN} for job {{id}}")
+        return self._each(words, self._emulator.requeue_task, f"{_UNKNOWN} for job {{id}}")
 
     def _requeue_hold(self, call: Call, words: list[str]) -> Reply:
         def change(task: Task) -> str:
-            self._face.engine.hold(task.job, "user")
+            self._emulator.engine.hold(task.job, "user")
             task.error = "job requeued in held state"
-            return self._face.requeue_task(task)
+            return self._emulator.requeue_task(task)
 
         return self._each(words, change, f"{_UNKNOWN} for job {{id}}")
 
     def _suspend(self, call: Call, words: list[str]) -> Reply:
-        return self._each(words, self._face.suspend_task, f"{_UNKNOWN} for job {{id}}")
+        return self._each(words, self._emulator.suspend_task, f"{_UNKNOWN} for job {{id}}")
 
     def _resume(self, call: Call, words: list[str]) -> Reply:
-        return self._each(words, self._face.resume_task, f"{_UNKNOWN} for job {{id}}")
+        return self._each(words, self._emulator.resume_task, f"{_UNKNOWN} for job {{id}}")
 
     def _update(self, call: Call, words: list[str]) -> Reply:
         changes = dict(word.lower().partition("=")[::2] for word in words)
@@ -267,7 +268,7 @@ class Scontrol:
         for name, value in changes.items():
             if name == "arraytaskthrottle":
                 tasks[0].job.throttle = int(value) or None
-                self._face.engine.want_schedule()
+                self._emulator.engine.want_schedule()
             elif name not in ("jobid", "job"):
                 raise Refusal(f"Update of this parameter is not supported: {name}={value}")
         over = [task for task in tasks if task.phase is Phase.OVER]
@@ -281,16 +282,16 @@ class Scontrol:
         return Reply()
 
     def _update_node(self, changes: dict[str, str]) -> Reply:
-        named = [node for node in self._face.engine.nodes if node.name == changes["nodename"]]
+        named = [node for node in self._emulator.engine.nodes if node.name == changes["nodename"]]
         state = changes.get("state", "")
         if not named:
             raise Refusal("slurm_update error: Invalid node name specified")
         if state == "down":
-            self._face.node_down(named[0].name)
+            self._emulator.node_down(named[0].name)
         elif state in ("resume", "idle", "undrain"):
             if named[0].up:
                 raise Refusal("slurm_update error: Invalid node state specified")
-            self._face.node_up(named[0].name)
+            self._emulator.node_up(named[0].name)
         elif state == "drain":
             named[0].up = False
         else:

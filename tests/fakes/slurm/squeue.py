@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reflow.testing.fakes.face import Answer, Call, Refusal, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Phase
 
@@ -15,7 +15,7 @@ from tests.fakes.slurm import json_output, times
 from tests.fakes.slurm.jobs import COMPACT, STATES_BY_CODE, Record, reason_of, records
 
 if TYPE_CHECKING:
-    from tests.fakes.slurm.face import SlurmFace
+    from tests.fakes.slurm.emulator import SlurmEmulator
 
 OPTIONS = options(
     """
@@ -45,8 +45,8 @@ HEADERS = {
 class Squeue:
     """The command."""
 
-    def __init__(self, face: SlurmFace) -> None:
-        self._face = face
+    def __init__(self, emulator: SlurmEmulator) -> None:
+        self._emulator = emulator
 
     def __call__(self, call: Call) -> Answer:
         """List jobs."""
@@ -67,8 +67,8 @@ class Squeue:
         states = self._wanted_states(line)
         if line.has("json"):
             # This version ignores -j and -t here.
-            return Reply(json_output.squeue(self._face))
-        if wanted is not None and len(wanted) == 1 and not self._face.knows(*wanted[0]):
+            return Reply(json_output.squeue(self._emulator))
+        if wanted is not None and len(wanted) == 1 and not self._emulator.knows(*wanted[0]):
             raise Refusal("slurm_load_jobs error: Invalid job id specified")
         found = self._select(line, wanted, states, call)
         return Reply(self._print(line, found))
@@ -113,7 +113,7 @@ class Squeue:
         whole = call.environment.get("SLURM_BITSTR_LEN") == "0"
         user = call.user if line.has("me") else line.last("user")
         found: list[Record] = []
-        for job in self._face.known_jobs():
+        for job in self._emulator.known_jobs():
             if user and not {job.user, str(job.uid)} & set(user.split(",")):
                 continue
             for record in records(job, whole=whole):
@@ -124,7 +124,7 @@ class Squeue:
             record
             for record in found
             if record.task.known
-            and self._face.state_of(record.task) in states
+            and self._emulator.state_of(record.task) in states
             and _chosen(line, "name", record.job.name)
             and _chosen(line, "partition", record.job.queue)
             and _chosen(line, "account", record.job.account)
@@ -147,19 +147,19 @@ class Squeue:
     def _rank(self, record: Record) -> tuple[str, str, int, int]:
         waiting = record.task.phase is Phase.PENDING
         index = (record.task.index or 0) if waiting and record.alone else 0
-        state = self._face.state_of(record.task)
+        state = self._emulator.state_of(record.task)
         return record.job.queue, state, -record.job.priority, index
 
     def _text(self, letter: str, record: Record) -> str:
-        return str(FIELDS[letter](self._face, record)) if letter in FIELDS else ""
+        return str(FIELDS[letter](self._emulator, record)) if letter in FIELDS else ""
 
 
-Field = Callable[["SlurmFace", Record], object]
+Field = Callable[["SlurmEmulator", Record], object]
 
 
-def _wait_status(face: SlurmFace, record: Record) -> int:
+def _wait_status(emulator: SlurmEmulator, record: Record) -> int:
     """What `exit_code` shows: the wait status, 0 while there is none."""
-    code, number = face.exit_code_of(record.task)
+    code, number = emulator.exit_code_of(record.task)
     return code << 8 | number
 
 
@@ -169,15 +169,15 @@ FIELDS: dict[str, Field] = {
     "F": lambda _, one: one.job.number,
     "K": lambda _, one: one.index_text,
     "i": lambda _, one: one.id_text if one.whole else one.id_text[:ID_BUFFER],
-    "T": lambda face, one: face.state_of(one.task),
-    "t": lambda face, one: COMPACT[face.state_of(one.task)],
+    "T": lambda emulator, one: emulator.state_of(one.task),
+    "t": lambda emulator, one: COMPACT[emulator.state_of(one.task)],
     "r": lambda _, one: reason_of(one.task),
-    "M": lambda face, one: times.write_span(face.run_time(one.task)),
+    "M": lambda emulator, one: times.write_span(emulator.run_time(one.task)),
     "l": lambda _, one: times.write_limit(one.job.request.walltime),
-    "L": lambda face, one: times.write_limit(face.time_left(one.task)),
-    "N": lambda face, one: face.nodes_of(one.task),
-    "S": lambda face, one: times.write_moment(face.start_of(one.task)),
-    "e": lambda face, one: times.write_moment(face.end_of(one.task)),
+    "L": lambda emulator, one: times.write_limit(emulator.time_left(one.task)),
+    "N": lambda emulator, one: emulator.nodes_of(one.task),
+    "S": lambda emulator, one: times.write_moment(emulator.start_of(one.task)),
+    "e": lambda emulator, one: times.write_moment(emulator.end_of(one.task)),
     "V": lambda _, one: times.write_moment(one.job.submitted),
     "Z": lambda _, one: one.job.directory,
     "j": lambda _, one: one.job.name,
@@ -190,13 +190,13 @@ FIELDS: dict[str, Field] = {
     "Q": lambda _, one: one.job.priority,
     "p": lambda _, one: f"{one.job.priority / 2**32:.14f}",
     "k": lambda _, one: one.job.comment or "(null)",
-    "E": lambda face, one: face.dependency_text(one.task),
+    "E": lambda emulator, one: emulator.dependency_text(one.task),
     "D": lambda _, one: one.job.request.nodes,
     "C": lambda _, one: one.job.request.share.cpus * one.job.request.nodes,
     "c": lambda _, one: one.job.request.share.cpus,
     "m": lambda _, one: f"{one.job.mem_per_node or one.job.mem_per_cpu}M",
-    "R": lambda face, one: face.nodes_or_reason(one.task),
-    "B": lambda face, one: face.nodes_of(one.task) or "n/a",
+    "R": lambda emulator, one: emulator.nodes_or_reason(one.task),
+    "B": lambda emulator, one: emulator.nodes_of(one.task) or "n/a",
     "o": lambda _, one: one.job.command or "(null)",
     "f": lambda _, one: one.job.features or "(null)",
     "v": lambda _, one: "(null)",

@@ -77,14 +77,14 @@ def test_each_leg_carries_a_run_alone(person: Person, leg: str, others: dict[str
     run = person.submits()
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
     assert bool(run.native_ids("follow_up")) == (leg == "follow-up")
     assert bool(run.native_ids("watchdog")) == (leg == "watchdog")
 
 
 def test_three_watchdogs_lie_ahead_while_a_run_lasts(person: Person) -> None:
     run = person.submits()
-    run.until(lambda: person.deeds["prepare"] == 1, "the first stage")
+    run.until(lambda: person.calls["prepare"] == 1, "the first stage")
 
     run.status()
     run.status()
@@ -104,7 +104,7 @@ def test_a_run_goes_on_after_the_next_watchdog_was_cancelled(person: Person) -> 
     person.cancels(min((job.native_id for job in run.queue("watchdog")), key=int))
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_a_run_goes_on_after_its_database_was_away_for_several_watchdogs(person: Person) -> None:
@@ -120,7 +120,7 @@ def test_a_run_goes_on_after_its_database_was_away_for_several_watchdogs(person:
     settings.write()
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_a_short_branch_goes_on_while_a_long_one_runs(person: Person) -> None:
@@ -158,7 +158,7 @@ def test_a_short_branch_goes_on_while_a_long_one_runs(person: Person) -> None:
     """)
     run = person.submits()
 
-    run.until(lambda: person.deeds["short branch done"] == 1, "the short branch")
+    run.until(lambda: person.calls["short branch done"] == 1, "the short branch")
 
     run.until(lambda: bool(run.running("long")), "the long branch")
     assert run.counts("bottom") in ({}, {"PENDING": 1})
@@ -180,7 +180,7 @@ def test_follow_carries_a_run_where_jobs_may_not_submit_and_may_be_stopped(
     first = person.start("submit", "--run-dir", "run", "--follow")
     assert first.stdout is not None
     run = LiveRun(person, first.stdout.readline().strip(), person.folder / "run")
-    run.until(lambda: person.deeds["prepare"] == 1, "the first stage")
+    run.until(lambda: person.calls["prepare"] == 1, "the first stage")
     said = interrupt(first)[1]
 
     assert first.returncode == 130
@@ -192,7 +192,7 @@ def test_follow_carries_a_run_where_jobs_may_not_submit_and_may_be_stopped(
     told = person.types("follow", run.run_id)
     assert run.state is RunState.SUCCESS
     assert "SUCCESS" in told
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
     run.leaves_nothing()
 
 
@@ -205,7 +205,7 @@ def test_a_run_that_nobody_dispatches_says_what_to_type(person: Person) -> None:
     assert f"follow {run.run_id}" in said
     person.touch("begin")
     person.types("follow", run.run_id)
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 # -- dispatchers that die --------------------------------------------------------------------------
@@ -267,13 +267,13 @@ def test_a_dispatch_job_that_is_ended_from_outside_loses_nothing(
         run.status()
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_a_follow_up_cancelled_by_hand_is_found_by_retry_and_status(person: Person) -> None:
     person.settings.update(without(LAST_WORKER))
     run = person.submits()
-    run.until(lambda: person.deeds["prepare"] == 1, "the first stage")
+    run.until(lambda: person.calls["prepare"] == 1, "the first stage")
     for job in (*run.queue("dispatch"), *run.queue("watchdog")):
         person.cancels(job.native_id)
     person.touch("begin")
@@ -283,7 +283,7 @@ def test_a_follow_up_cancelled_by_hand_is_found_by_retry_and_status(person: Pers
     assert "nothing to retry" in run.retries()
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 # -- the scheduler is away -------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
         assert "did not answer" in nobody
 
     run.ends()
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 # -- several dispatchers ---------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_dispatchers_at_once_submit_everything_once(person: Person) -> None:
 
     run.ends()
     assert calls(record)[person.cluster.submit] == 3
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
 
 
 def test_a_dispatcher_whose_lease_ran_out_writes_nothing_when_it_wakes_up(person: Person) -> None:
@@ -362,5 +362,5 @@ def test_a_dispatcher_whose_lease_ran_out_writes_nothing_when_it_wakes_up(person
     person.types("follow", run.run_id)
 
     assert run.state is RunState.SUCCESS
-    assert person.deeds == ONCE
+    assert person.calls == ONCE
     run.leaves_nothing()

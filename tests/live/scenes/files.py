@@ -55,17 +55,17 @@ def test_folders_count_by_what_is_in_them_from_job_to_job(newcomer: Person) -> N
     (table / "rows").write_text("1")
     assert done(newcomer).result("report") == 22
     assert done(newcomer).result("report") == 22
-    assert newcomer.deeds == {"convert": 1, "read": 2, "report": 1}
+    assert newcomer.calls == {"convert": 1, "read": 2, "report": 1}
     # Other data under the same names, and then the first again.
     assert done(newcomer, "--factor", "2").result("report") == 42
     assert done(newcomer, "--factor", "1").result("report") == 22
-    assert newcomer.deeds == {"convert": 3, "read": 6, "report": 3}
+    assert newcomer.calls == {"convert": 3, "read": 6, "report": 3}
     # A parameter that all elements share, and a file that the last task wrote.
     (table / "rows").write_text("22")
     assert done(newcomer).result("report") == 64
     (newcomer.folder / "report.txt").unlink()
     assert done(newcomer).result("report") == 64
-    assert newcomer.deeds == {"convert": 3, "read": 8, "report": 5}
+    assert newcomer.calls == {"convert": 3, "read": 8, "report": 5}
 
 
 IN_PLACE = """

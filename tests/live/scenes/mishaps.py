@@ -80,7 +80,7 @@ def test_exits_exceptions_signals_and_memory_are_told_apart_and_retried(person: 
     person.touch("mended")
     run.retries()
     run.ends()
-    assert person.deeds == {"well": 1, "exit": 2, "raise": 2, "kill": 2, "memory": 2}
+    assert person.calls == {"well": 1, "exit": 2, "raise": 2, "kill": 2, "memory": 2}
 
 
 def test_an_output_directory_that_is_gone_is_told(person: Person) -> None:
@@ -132,7 +132,7 @@ def after(words: Annotated[list[str], Result(step="stay")]) -> str:
 
 def test_elements_cancelled_by_hand_are_noticed_and_retried(person: Person) -> None:
     run = person.write(WAIT).submits()
-    run.until(lambda: person.deeds == {"a": 1, "b": 1}, "the first elements")
+    run.until(lambda: person.calls == {"a": 1, "b": 1}, "the first elements")
     first, last = (person.cluster.element(run.queue("stay")[0].job_id, at) for at in (0, 3))
 
     # The last waits, and leaves no trace at all; the first runs.
@@ -149,14 +149,14 @@ def test_elements_cancelled_by_hand_are_noticed_and_retried(person: Person) -> N
     run.leaves_nothing()
     run.retries()
     run.ends()
-    assert person.deeds == {"a": 2, "b": 1, "c": 1, "d": 1}
+    assert person.calls == {"a": 2, "b": 1, "c": 1, "d": 1}
 
 
 def test_a_whole_array_cancelled_by_hand_is_noticed_and_retried(
     person: Person, whole_array_cancelled: dict[str, int]
 ) -> None:
     run = person.write(WAIT).submits()
-    run.until(lambda: person.deeds == {"a": 1, "b": 1}, "the first elements")
+    run.until(lambda: person.calls == {"a": 1, "b": 1}, "the first elements")
     person.cancels(run.queue("stay")[0].job_id)
 
     run.until(lambda: run.state.final, "the end")
@@ -191,7 +191,7 @@ def test_a_job_whose_submission_was_answered_to_nobody_is_found_and_not_submitte
 
     run.until(lambda: person.store.run(run.run_id).state.final, "the end")
     assert run.state is RunState.SUCCESS
-    assert person.deeds == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert person.calls == {"a": 1, "b": 1, "c": 1, "d": 1}
     assert lost.exists()
     records = person.store.submissions(run.run_id, open_only=False)
     (token,) = [record.token for record in records if record.task == "words"]
@@ -222,7 +222,7 @@ def test_a_run_directory_may_have_any_name(person: Person, folder: str) -> None:
 
     run.ends()
 
-    assert person.deeds == {"a'b": 1, "$(rm)": 1}
+    assert person.calls == {"a'b": 1, "$(rm)": 1}
 
 
 # -- jobs that run again: with one scheduler it is the same job, with another not quite ----------
@@ -230,7 +230,7 @@ REQUEUED = """
 wf = Workflow("requeued")
 
 
-@wf.job(WISHES)
+@wf.job(FIELDS)
 def work() -> str:
     life = os.environ["REFLOW_INCARNATION"].partition("-")[0]
     did(f"life {life}")
@@ -245,7 +245,7 @@ OVER_TIME = """
 wf = Workflow("over_time")
 
 
-@wf.job(WISHES)
+@wf.job(FIELDS)
 def slow() -> str:
     for step in range(3000):
         if (HERE / "mended").exists():

@@ -47,7 +47,7 @@ def test_the_weather_example_is_submitted_and_succeeds(newcomer: Person) -> None
 class Asked:
     """What a task asks for, and where it is seen that its job asks for that."""
 
-    wishes: str
+    fields: str
     """Keywords in the flow."""
     shows: tuple[str, ...]
     """The scheduler's command that tells of a job, without the id."""
@@ -57,8 +57,8 @@ class Asked:
     """Lines of the script of four elements of which two may run at once."""
 
 
-WISHES = """
-wf = Workflow("wishes")
+FIELDS = """
+wf = Workflow("fields")
 
 
 @wf.job(ASKED)
@@ -89,10 +89,10 @@ def test_what_a_task_asks_for_and_nothing_of_the_shell_reaches_its_job(
         setup = ['export GREETING="set up by the site"']
         """
     )
-    run = newcomer.write(WISHES.replace("ASKED", asked.wishes)).submits()
+    run = newcomer.write(FIELDS.replace("ASKED", asked.fields)).submits()
     # The person moves on: another default store, other settings. The run keeps its own.
     (newcomer.home / "config" / "reflow" / "config.toml").write_text("setup = ['exit 9']\n")
-    run.until(lambda: newcomer.deeds["looked"] == 1, "the start")
+    run.until(lambda: newcomer.calls["looked"] == 1, "the start")
 
     (job,) = run.running("look")
     shown = " ".join(newcomer.cluster.run(*asked.shows, job.native_id).split())
@@ -113,7 +113,7 @@ def test_what_a_task_asks_for_and_nothing_of_the_shell_reaches_its_job(
 def test_the_environment_is_exported_where_the_configuration_says_so(newcomer: Person) -> None:
     newcomer.settings["MINE"] = "shared"
     newcomer.configure(f"[executor.{newcomer.cluster.scheduler}]\nexport_environment = true\n")
-    run = newcomer.write(WISHES.replace("ASKED", "")).submits()
+    run = newcomer.write(FIELDS.replace("ASKED", "")).submits()
     newcomer.touch("go")
 
     run.ends()
@@ -161,7 +161,7 @@ def test_a_kept_script_can_be_submitted_by_hand(newcomer: Person) -> None:
     run.until(lambda: another in log.read_text(), "what was submitted by hand")
     assert native_id.partition(".")[0].isdigit()
     # What had succeeded is not run again, and what another job has run is another's.
-    assert newcomer.deeds == {"a": 1, "b": 1}
+    assert newcomer.calls == {"a": 1, "b": 1}
 
 
 def test_a_dry_run_shows_the_scripts_of_what_is_known_so_far(newcomer: Person) -> None:
@@ -306,13 +306,13 @@ def test_retry_submits_what_failed_and_only_that_as_a_dense_array(newcomer: Pers
     assert newcomer.cluster.array_line(2) in again.read_text()
     assert run.counts("first") == {"SUCCESS": 5}
     assert run.counts("second") == {"SUCCESS": 3, "FAILED": 2}
-    assert newcomer.deeds["first 3"] == 2
-    assert newcomer.deeds["first 4"] == newcomer.deeds["second 3"] == 1
+    assert newcomer.calls["first 3"] == 2
+    assert newcomer.calls["first 4"] == newcomer.calls["second 3"] == 1
 
     newcomer.touch("mended-second")
     run.retries()
     run.ends()
-    assert sum(newcomer.deeds.values()) == 10 + 4
+    assert sum(newcomer.calls.values()) == 10 + 4
 
 
 # -- how often the scheduler is asked --------------------------------------------------------

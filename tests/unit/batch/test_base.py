@@ -32,10 +32,10 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(token: str = "token-1", **wishes: Any) -> JobRequest:
+    def make(token: str = "token-1", **fields: Any) -> JobRequest:
         directory = tmp_path / token
         directory.mkdir(exist_ok=True)
-        given = {"command": ("true",), "working_directory": tmp_path, **wishes}
+        given = {"command": ("true",), "working_directory": tmp_path, **fields}
         return JobRequest(token=token, directory=directory, **given)
 
     return make

@@ -46,13 +46,13 @@ def flux(*answers: Answer, **settings: Any) -> tuple[FluxExecutor, ScriptedRunne
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> MakeRequest:
-    def make(**wishes: Any) -> JobRequest:
+    def make(**fields: Any) -> JobRequest:
         given: dict[str, Any] = {
             "token": TOKEN,
             "command": ("/usr/bin/python3", "-m", "work"),
             "directory": tmp_path,
             "working_directory": Path("/data"),
-            **wishes,
+            **fields,
         }
         return JobRequest(**given)
 

@@ -54,13 +54,13 @@ def lsf_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> MakeRequest:
-    def make(**wishes: Any) -> JobRequest:
+    def make(**fields: Any) -> JobRequest:
         given: dict[str, Any] = {
             "token": "convert-ab12-3",
             "command": ("/usr/bin/python3", "-m", "work"),
             "directory": tmp_path,
             "working_directory": Path("/data"),
-            **wishes,
+            **fields,
         }
         return JobRequest(**given)
 
@@ -265,7 +265,7 @@ def test_a_label_is_no_option(request_for: MakeRequest, label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "fields",
     [
         {"environment": {"A": "x\n#BSUB -q other"}},
         {"environment": {"A": "x\n  # BSUB -q other"}},
@@ -275,10 +275,10 @@ def test_a_label_is_no_option(request_for: MakeRequest, label: str) -> None:
     ],
 )
 def test_what_bsub_would_take_for_an_option_is_refused(
-    request_for: MakeRequest, wishes: dict[str, Any]
+    request_for: MakeRequest, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(ParameterError, match="take this line"):
-        LSFExecutor().script(request_for(**wishes))
+        LSFExecutor().script(request_for(**fields))
 
 
 def test_settings_make_the_same_executor_again() -> None:

@@ -47,13 +47,13 @@ def pbs(*answers: Answer, **settings: Any) -> tuple[PBSExecutor, ScriptedRunner]
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**wishes: Any) -> JobRequest:
+    def make(**fields: Any) -> JobRequest:
         given: dict[str, Any] = {
             "token": "convert-ab12-3",
             "command": ("/usr/bin/python3", "-m", "work"),
             "directory": tmp_path,
             "working_directory": Path("/data"),
-            **wishes,
+            **fields,
         }
         return JobRequest(**given)
 
@@ -587,14 +587,14 @@ def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
 
 
 def work(
-    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **wishes: Any
+    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **fields: Any
 ) -> JobRequest:
     folder = tmp_path / name
     folder.mkdir()
-    command = ("/bin/sh", "-c", line, *([] if wishes.get("size") else ["0"]))
+    command = ("/bin/sh", "-c", line, *([] if fields.get("size") else ["0"]))
     token = f"test-{name}".replace(" ", "_").replace(":", "_")
     return request_for(
-        token=token, directory=folder, working_directory=folder, command=command, **wishes
+        token=token, directory=folder, working_directory=folder, command=command, **fields
     )
 
 

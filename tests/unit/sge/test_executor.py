@@ -49,13 +49,13 @@ def waiting(job_id: str, state: str = "qw", tasks: str = "") -> str:
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**wishes: Any) -> JobRequest:
+    def make(**fields: Any) -> JobRequest:
         given: dict[str, Any] = {
             "token": "convert-ab12-3",
             "command": ("/usr/bin/python3", "-m", "work"),
             "directory": tmp_path,
             "working_directory": Path("/data"),
-            **wishes,
+            **fields,
         }
         return JobRequest(**given)
 
@@ -229,18 +229,18 @@ def test_what_cannot_be_asked_for_is_refused(
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "fields",
     [
         {"environment": {"A": "x\n#$ -q other.q"}},
         {"working_directory": Path("/data/x\n#$ -q other.q")},
     ],
 )
 def test_what_qsub_would_take_for_an_option_is_refused(
-    request_for: MakeRequest, wishes: dict[str, Any]
+    request_for: MakeRequest, fields: dict[str, Any]
 ) -> None:
     executor, runner = sge()
     with pytest.raises(SubmissionRefusedError, match="take this line"):
-        executor.submit(request_for(**wishes))
+        executor.submit(request_for(**fields))
     assert runner.commands == []
 
 
@@ -466,14 +466,14 @@ def fake(tmp_path: Path) -> Iterator[FakeScheduler]:
 
 
 def work(
-    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **wishes: Any
+    request_for: MakeRequest, tmp_path: Path, name: str, line: str, **fields: Any
 ) -> JobRequest:
     folder = tmp_path / name
     folder.mkdir()
-    command = ("/bin/sh", "-c", line, *([] if wishes.get("size") else ["0"]))
+    command = ("/bin/sh", "-c", line, *([] if fields.get("size") else ["0"]))
     token = f"test-{name}".replace(" ", "_")
     return request_for(
-        token=token, directory=folder, working_directory=folder, command=command, **wishes
+        token=token, directory=folder, working_directory=folder, command=command, **fields
     )
 
 

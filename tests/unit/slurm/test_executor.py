@@ -38,13 +38,13 @@ def slurm(*answers: Answer, **settings: Any) -> tuple[SlurmExecutor, ScriptedRun
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**wishes: Any) -> JobRequest:
+    def make(**fields: Any) -> JobRequest:
         given: dict[str, Any] = {
             "token": "convert-ab12-3",
             "command": ("/usr/bin/python3", "-m", "work"),
             "directory": tmp_path,
             "working_directory": Path("/data"),
-            **wishes,
+            **fields,
         }
         return JobRequest(**given)
 

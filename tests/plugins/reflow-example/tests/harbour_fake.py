@@ -1,6 +1,6 @@
 """A Harbour to test against: hsub, hjobs and hkill, which really run what is submitted.
 
-    with FakeScheduler("harbour_fake:HarbourFace", tmp_path) as harbour:
+    with FakeScheduler("harbour_fake:HarbourEmulator", tmp_path) as harbour:
         subprocess.run(["hsub", "job.sh"], env=harbour.environment)
 
 There is no real Harbour, so this is its manual too. A job is one script, or one script for each
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from reflow.plugin_api import parse_indices
+from reflow.testing.fakes.emulator import BasicSettings, Call, Command, Emulator, Refusal, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import BasicSettings, Call, Command, Face, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Option, Parsed, getopt_long, options
 from reflow.testing.fakes.model import Job, Launch, Phase, Request, Run, Share, Task, Wait, Why
 
@@ -71,7 +71,7 @@ class HarbourJob(Job):
     environment: Mapping[str, str]
 
 
-class HarbourFace(Face):
+class HarbourEmulator(Emulator):
     """Harbour, with two ships of eight cores."""
 
     settings_class: ClassVar[type[HarbourSettings]] = HarbourSettings
@@ -211,7 +211,7 @@ class HarbourFace(Face):
     def _known(self, word: str) -> list[Task]:
         return [task for task in self.tasks_of(word) if task.known]
 
-    # What a face has to say
+    # What an emulator has to say
 
     def login_environment(self) -> dict[str, str]:
         """Ships find the Python packages that this machine finds."""

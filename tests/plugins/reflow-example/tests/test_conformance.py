@@ -47,7 +47,7 @@ class TestHarbour(ExecutorConformance):
 
     # --8<-- [end:pure]
     # --8<-- [start:running]
-    fake = "harbour_fake:HarbourFace"
+    fake = "harbour_fake:HarbourEmulator"
     submit_command = "hsub"
     query_commands = ("hjobs",)
     live = False  # no cluster has Harbour

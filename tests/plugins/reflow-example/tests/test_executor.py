@@ -48,7 +48,7 @@ print(run.state, run.result("total"))
 @pytest.fixture
 def harbour(tmp_path: Path) -> Iterator[FakeScheduler]:
     """A Harbour whose commands are on PATH."""
-    with FakeScheduler("harbour_fake:HarbourFace", tmp_path) as fake:
+    with FakeScheduler("harbour_fake:HarbourEmulator", tmp_path) as fake:
         fake.activate()
         yield fake
 

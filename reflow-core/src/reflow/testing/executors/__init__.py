@@ -17,7 +17,7 @@ that really runs jobs; and on the real one, where it is present and pytest is gi
         def asked_memory(self, submission): ...
 
         # tiers 2 and 3
-        fake = "tests.pond_face:PondFace"
+        fake = "tests.pond_emulator:PondEmulator"
         submit_command = "pondsub"
         query_commands = ("pondstat",)
 

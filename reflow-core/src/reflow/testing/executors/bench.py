@@ -30,13 +30,13 @@ class Bench:
         self._prefix = prefix
         self._submitted: list[JobHandle] = []
 
-    def request(self, line: str = "true", **wishes: Any) -> JobRequest:
+    def request(self, line: str = "true", **fields: Any) -> JobRequest:
         """A request whose work is a line of shell, in which `$1` is the position.
 
         Without `size=` it is a plain job, with 0 for a position. A scenario whose job is to begin
         later is skipped where nothing waits for certain.
         """
-        if "begin_in" in wishes and not self.executor.capabilities.begin_time:
+        if "begin_in" in fields and not self.executor.capabilities.begin_time:
             raise SkipTest(f"{self.executor.name} has no begin times: nothing waits for certain")
         number = next(_TOKENS)
         directory = self.folder / f"job-{number}"
@@ -46,14 +46,14 @@ class Bench:
             "token": f"{self._prefix}-{number}",
             "directory": directory,
             "working_directory": self.folder,
-            "command": command if wishes.get("size") else (*command, "0"),
-            **wishes,
+            "command": command if fields.get("size") else (*command, "0"),
+            **fields,
         }
         return JobRequest(**given)
 
-    def submit(self, line: str = "true", **wishes: Any) -> JobHandle:
+    def submit(self, line: str = "true", **fields: Any) -> JobHandle:
         """Submit such a request, without a follow-up."""
-        return self.hand_in(self.request(line, **wishes)).job
+        return self.hand_in(self.request(line, **fields)).job
 
     def hand_in(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Submit a request as it is. What is left of it after the scenario is cancelled."""

@@ -12,16 +12,16 @@ from reflow.testing.fakes import FakeScheduler
 
 
 class FakeSite(Site):
-    """A fake scheduler: a face of your own over the engine of `reflow.testing.fakes`.
+    """A fake scheduler: an emulator of your own over the engine of `reflow.testing.fakes`.
 
     `submit` and `queries` name commands, each with a word that its arguments must hold where one
     program does several things: `"pond submit"`.
     """
 
     def __init__(
-        self, face: str, folder: Path, submit: str, queries: tuple[str, ...], **settings: Any
+        self, emulator: str, folder: Path, submit: str, queries: tuple[str, ...], **settings: Any
     ) -> None:
-        self.fake = FakeScheduler(face, folder, **settings)
+        self.fake = FakeScheduler(emulator, folder, **settings)
         """With more controls than scenarios need."""
         self._submit = submit
         self._queries = queries

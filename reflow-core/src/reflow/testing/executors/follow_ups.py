@@ -22,11 +22,11 @@ class FollowUpScenarios(OnSite):
     """A follow-up starts once the work is over, whatever way it ended."""
 
     def together(
-        self, bench: Bench, line: str, follow_up: str = "touch after", **wishes: object
+        self, bench: Bench, line: str, follow_up: str = "touch after", **fields: object
     ) -> tuple[JobHandle, JobHandle]:
         """Submit work and a follow-up that is accepted."""
         self.needs_dispatch_jobs(bench)
-        submission = bench.hand_in(bench.request(line, **wishes), bench.request(follow_up))
+        submission = bench.hand_in(bench.request(line, **fields), bench.request(follow_up))
         assert submission.follow_up is not None
         return submission.job, submission.follow_up
 

@@ -22,7 +22,7 @@ class OnSite(ExecutorKit):
     """What an author supplies for tiers 2 and 3, and what scenarios are given."""
 
     fake: ClassVar[str | None] = None
-    """Tier 2: `module:Class` of your scheduler's face; None for no second tier."""
+    """Tier 2: `module:Class` of your scheduler's emulator; None for no second tier."""
     fake_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings of the fake's site."""
     submit_command: ClassVar[str] = ""

@@ -142,12 +142,12 @@ class PureConformance(ExecutorKit):
         executor.runner = recorder  # type: ignore[assignment]
         return executor
 
-    def new_request(self, folder: Path, **wishes: Any) -> JobRequest:
+    def new_request(self, folder: Path, **fields: Any) -> JobRequest:
         """A request with a folder of its own."""
-        directory = wishes.pop("directory", folder / "job")
+        directory = fields.pop("directory", folder / "job")
         directory.mkdir(exist_ok=True)
         given = {"token": "tide-each-0-a1b2c3", "command": ("true",), "working_directory": folder}
-        return JobRequest(**{**given, **wishes}, directory=directory)
+        return JobRequest(**{**given, **fields}, directory=directory)
 
     def submission(self, batch: BatchExecutor, request: JobRequest) -> str:
         """The submit command, and below it the script."""

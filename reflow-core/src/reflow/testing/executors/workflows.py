@@ -178,7 +178,7 @@ class Flows:
         self.bench.until("the end of the run", lambda: run.state.final)
 
     @property
-    def deeds(self) -> Counter[str]:
+    def calls(self) -> Counter[str]:
         """How often each word was written to the journal."""
         journal = self.folder / "journal"
         return Counter(journal.read_text().split() if journal.exists() else [])
@@ -240,7 +240,7 @@ class WorkflowConformance(OnSite):
         assert run.state.value == "SUCCESS"
         assert run.result("convert") == ["a.zarr", "b.zarr", "c.zarr"]
         assert run.result("publish") == "published 3 outputs"
-        assert set(flows.deeds.values()) == {1}
+        assert set(flows.calls.values()) == {1}
         # Neither a watchdog nor a follow-up that waits for ever.
         bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
 
@@ -261,7 +261,7 @@ class WorkflowConformance(OnSite):
         flows.until_over(run)
 
         assert run.result("gather") == "raise well exit kill"
-        assert flows.deeds == {"well": 1, "raise": 2, "exit": 2, "kill": 2}
+        assert flows.calls == {"well": 1, "raise": 2, "exit": 2, "kill": 2}
 
     def test_one_element_is_an_array_too_and_so_is_none(self, flows: Flows) -> None:
         run = flows.submit(FEW)
@@ -270,14 +270,14 @@ class WorkflowConformance(OnSite):
 
         assert run.state.value == "SUCCESS"
         assert run.result("gather") == []
-        assert flows.deeds == {"7": 1}
+        assert flows.calls == {"7": 1}
 
     def test_a_run_that_is_cancelled_ends_and_leaves_nothing_in_the_queue(
         self, bench: Bench, flows: Flows
     ) -> None:
         before = self.places_taken(bench)
         run = flows.submit(STAYING)
-        bench.until("the task to run", lambda: flows.deeds["began"])
+        bench.until("the task to run", lambda: flows.calls["began"])
 
         run.cancel()
         flows.until_over(run)
@@ -293,14 +293,14 @@ class WorkflowConformance(OnSite):
         run = flows.submit(STAYING)
         bench.until(
             "the task to run",
-            lambda: run.status(as_dict=True) and flows.deeds["began"],
+            lambda: run.status(as_dict=True) and flows.calls["began"],
         )
 
         (flows.folder / "go").touch()
         flows.until_over(run)
 
         assert run.result("stay") == "went"
-        assert flows.deeds == {"began": 1}
+        assert flows.calls == {"began": 1}
 
     def test_it_goes_on_by_itself_where_no_watchdog_can(
         self, bench: Bench, flows: Flows, monkeypatch: pytest.MonkeyPatch
@@ -317,4 +317,4 @@ class WorkflowConformance(OnSite):
 
         bench.until("the end of the run", lambda: run.state.final)
         assert run.state.value == "SUCCESS"
-        assert flows.deeds == {"first": 1, "second": 1}
+        assert flows.calls == {"first": 1, "second": 1}

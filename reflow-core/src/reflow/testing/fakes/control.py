@@ -62,17 +62,17 @@ class FakeCall:
 class FakeScheduler:
     """A strict fake scheduler that really runs what is submitted to it.
 
-        with FakeScheduler("pond_fake:PondFace", tmp_path) as fake:
+        with FakeScheduler("pond_fake:PondEmulator", tmp_path) as fake:
             subprocess.run(["pondsub", "job.sh"], env=fake.environment)
 
-    `target` is `module:Class` of a face, which the fake imports from this process' `sys.path`.
-    Keywords are settings of the site (see the face's settings class). When the block is left no
+    `target` is `module:Class` of an emulator, which the fake imports from this process' `sys.path`.
+    Keywords are settings of the site (see the emulator's settings class). When the block is left no
     process remains.
     """
 
     def __init__(self, target: str, folder: Path | None = None, **settings: Any) -> None:
         if ":" not in target:
-            raise FakeError(f"{target!r} names no fake: say module:Class of its face")
+            raise FakeError(f"{target!r} names no fake: say module:Class of its emulator")
         self.target = target
         self.name = target.partition(":")[0].rpartition(".")[2]
         """The last part of the module's name."""
@@ -303,7 +303,7 @@ class FakeScheduler:
         self.do("vanish", job=job)
 
     def do(self, operation: str, **keywords: Any) -> Any:
-        """Call an operation of the supervisor or of the face by its name."""
+        """Call an operation of the supervisor or of the emulator by its name."""
         words = ("control", "/", "18", str(os.getuid()), "3", "control", operation)
         request = "\0".join((*words, json.dumps(keywords))).encode()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:

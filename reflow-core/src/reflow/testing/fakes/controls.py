@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reflow.testing.fakes import processes
-from reflow.testing.fakes.face import Answer, Call, Later, Reply, change_settings
+from reflow.testing.fakes.emulator import Answer, Call, Later, Reply, change_settings
 from reflow.testing.fakes.faults import Fault
 from reflow.testing.fakes.model import Phase, Task, Why
 
@@ -24,14 +24,14 @@ class Controls:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._face = supervisor.face
+        self._emulator = supervisor.emulator
         self._engine = supervisor.engine
 
     def answer(self, call: Call) -> Answer:
         """Carry out one operation: its name, then its keywords as JSON."""
         name, keywords = call.arguments[0], json.loads(call.arguments[1])
         try:
-            operation = getattr(self, name, None) or getattr(self._face, name)
+            operation = getattr(self, name, None) or getattr(self._emulator, name)
             value = operation(**keywords)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             return Reply(stderr=f"{type(error).__name__}: {error}", code=1)
@@ -62,7 +62,9 @@ class Controls:
             if all(task.phase in wanted for task in tasks):
                 return Reply(stdout=json.dumps([self._describe(task) for task in tasks]))
             if time.monotonic() >= end:
-                shown = ", ".join(f"{self._face.native_id(t)} {t.phase.value}" for t in tasks[:9])
+                shown = ", ".join(
+                    f"{self._emulator.native_id(t)} {t.phase.value}" for t in tasks[:9]
+                )
                 return Reply(stderr=f"TimeoutError: still {shown}", code=1)
             return None
 
@@ -89,10 +91,10 @@ class Controls:
 
     def configure(self, **changes: Any) -> None:
         """Change settings of the site."""
-        change_settings(self._face.settings, changes)
+        change_settings(self._emulator.settings, changes)
         for node in self._engine.nodes:
-            node.cpus = self._face.settings.cpus_per_node
-            node.memory = self._face.settings.memory_per_node
+            node.cpus = self._emulator.settings.cpus_per_node
+            node.memory = self._emulator.settings.memory_per_node
         self._engine.want_schedule()
 
     def advance(self, seconds: float) -> None:
@@ -102,7 +104,7 @@ class Controls:
     def skip_numbers(self, count: int) -> None:
         """Use up job numbers, as refused submissions and other people do."""
         for _ in range(count):
-            self._face.next_number()
+            self._emulator.next_number()
 
     def pause(self) -> None:
         """Start nothing new."""
@@ -115,11 +117,11 @@ class Controls:
 
     def go_down(self) -> None:
         """Stop the daemon."""
-        self._face.go_down()
+        self._emulator.go_down()
 
     def come_up(self) -> None:
         """Start the daemon."""
-        self._face.come_up()
+        self._emulator.come_up()
 
     def plant(self, **fault: Any) -> None:
         """Plant a fault."""
@@ -184,7 +186,7 @@ class Controls:
         return [task for reference in references for task in self._tasks(reference)]
 
     def _tasks(self, reference: str) -> list[Task]:
-        tasks = self._face.tasks_of(reference)
+        tasks = self._emulator.tasks_of(reference)
         if not tasks:
             raise LookupError(f"the fake has no job {reference!r}")
         return tasks
@@ -192,7 +194,7 @@ class Controls:
     def _describe(self, task: Task) -> dict[str, Any]:
         run = task.run
         return {
-            "id": self._face.native_id(task),
+            "id": self._emulator.native_id(task),
             "number": task.job.number,
             "name": task.job.name,
             "index": task.index,

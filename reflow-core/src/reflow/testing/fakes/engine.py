@@ -1,7 +1,7 @@
 """The engine under every fake scheduler: it starts, watches and ends the processes of jobs.
 
 One thread, no locks: the supervisor calls it for a command, for a child that has ended and for a
-timer. What differs between schedulers is asked of the face (`Policy`).
+timer. What differs between schedulers is asked of the emulator (`Policy`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEMORY_CHECK_SECONDS = 0.25
 
 
 class Policy(Protocol):
-    """What the engine asks of a face."""
+    """What the engine asks of an emulator."""
 
     @property
     def kill_wait(self) -> float:
@@ -81,7 +81,7 @@ class Engine:
         self.every(MEMORY_CHECK_SECONDS, self._check_memory)
 
     def bind(self, policy: Policy) -> None:
-        """Name the face that decides what differs between schedulers."""
+        """Name the emulator that decides what differs between schedulers."""
         self._policy = policy
 
     # The clock

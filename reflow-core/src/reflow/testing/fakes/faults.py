@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reflow.testing.fakes.face import Answer, Call, Later, Reply
+from reflow.testing.fakes.emulator import Answer, Call, Later, Reply
 
 
 @dataclass

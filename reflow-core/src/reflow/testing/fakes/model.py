@@ -42,7 +42,7 @@ class Why(Enum):
 
 
 class Wait(Enum):
-    """Why a task does not start, in the engine's words; faces have more of their own."""
+    """Why a task does not start, in the engine's words; emulators have more of their own."""
 
     NOT_ASKED = "not asked"
     """The scheduler has not looked at it yet."""
@@ -210,7 +210,7 @@ class Task:
 
 @dataclass(kw_only=True)
 class Job:
-    """What one submission made. Faces derive their own from it."""
+    """What one submission made. Emulators derive their own from it."""
 
     number: int
     name: str

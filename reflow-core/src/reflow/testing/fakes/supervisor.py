@@ -23,17 +23,17 @@ from typing import Any
 
 from reflow.testing.fakes import processes
 from reflow.testing.fakes.controls import Controls
-from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import (
+from reflow.testing.fakes.emulator import (
     Answer,
     Call,
-    Face,
+    Emulator,
     NeedStdin,
     Refusal,
     Reply,
     change_settings,
     make_nodes,
 )
+from reflow.testing.fakes.engine import Engine
 from reflow.testing.fakes.faults import Faults
 
 CONTROL = "control"
@@ -143,9 +143,9 @@ class Pending:
 class Supervisor:
     """The event loop: callers, children, timers."""
 
-    def __init__(self, face: Face, folder: Path) -> None:
-        self.face = face
-        self.engine = face.engine
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator = emulator
+        self.engine = emulator.engine
         self.faults = Faults()
         self.finished: list[Finished] = []
         self._controls = Controls(self)
@@ -250,15 +250,15 @@ class Supervisor:
     def _answer(self, call: Call) -> Answer:
         if call.name == CONTROL:
             return self._controls.answer(call)
-        return self.faults.wrap(call, self._run_command, self.face.lost_answer)
+        return self.faults.wrap(call, self._run_command, self.emulator.lost_answer)
 
     def _run_command(self, call: Call) -> Answer:
-        if self.face.is_down:
-            answer = self.face.answer_when_down(call)
+        if self.emulator.is_down:
+            answer = self.emulator.answer_when_down(call)
             if answer is not None:
                 return answer
         try:
-            return self.face.commands[call.name](call)
+            return self.emulator.commands[call.name](call)
         except Refusal as refusal:
             return refusal.reply
         except NeedStdin:
@@ -312,14 +312,14 @@ def _parse_call(message: bytes) -> Call:
     return Call(name, arguments, Path(directory), environment, int(umask), int(uid))
 
 
-def load_face(target: str) -> type[Face]:
-    """Import a face by `module:Class`."""
+def load_emulator(target: str) -> type[Emulator]:
+    """Import an emulator by `module:Class`."""
     module, _, name = target.partition(":")
     loaded: Any = getattr(importlib.import_module(module), name)
     return loaded  # type: ignore[no-any-return]
 
 
-def install_commands(face: Face, folder: Path) -> None:
+def install_commands(emulator: Emulator, folder: Path) -> None:
     """Write the shim and link every command's name to it."""
     text = _CLIENT.read_text().replace("@SOCKET@", str(folder / "socket"))
     shim = folder / "client"
@@ -327,7 +327,7 @@ def install_commands(face: Face, folder: Path) -> None:
     shim.chmod(0o755)
     commands = folder / "bin"
     commands.mkdir()
-    for name in face.commands:
+    for name in emulator.commands:
         (commands / name).symlink_to(shim)
 
 
@@ -335,19 +335,19 @@ def main() -> None:
     """Serve one fake scheduler."""
     target, place, changes, import_path = sys.argv[1:]
     folder = Path(place)
-    # A face may be a module of the tests.
+    # An emulator may be a module of the tests.
     sys.path += [entry for entry in json.loads(import_path) if entry not in sys.path]
     processes.adopt_orphans()
-    face_class = load_face(target)
-    settings = face_class.settings_class()
+    emulator_class = load_emulator(target)
+    settings = emulator_class.settings_class()
     change_settings(settings, json.loads(changes))
     engine = Engine(make_nodes(settings))
-    face = face_class(engine, folder, settings)
-    install_commands(face, folder)
-    supervisor = Supervisor(face, folder)
+    emulator = emulator_class(engine, folder, settings)
+    install_commands(emulator, folder)
+    supervisor = Supervisor(emulator, folder)
     # A Ctrl-C is for the tests, which then close us. Not SIG_IGN: jobs would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
-    sys.stdout.write(json.dumps({"variables": face.variables()}) + "\n")
+    sys.stdout.write(json.dumps({"variables": emulator.variables()}) + "\n")
     sys.stdout.flush()
     try:
         supervisor.serve()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from reflow.testing.fakes import processes
+from reflow.testing.fakes.emulator import Answer, Call, Command, Emulator, Refusal, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import Answer, Call, Command, Face, Refusal, Reply
 from reflow.testing.fakes.model import Job, Launch, Phase, Task, Wait, Why
 from reflow.testing.fakes.model import Run as TaskRun
 
@@ -52,7 +52,7 @@ def _getattr(call: Call) -> Answer:
     return Reply("0\n")
 
 
-class FluxFace(Face):
+class FluxEmulator(Emulator):
     """Flux 0.88: one broker with eight cores."""
 
     settings_class: ClassVar[type[FluxSettings]] = FluxSettings

@@ -1,4 +1,4 @@
-"""What a face is: the commands, the words and the rules of one scheduler over the engine."""
+"""What an emulator is: the commands, the words and the rules of one scheduler over the engine."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a failure of ours)
 
 
 class Settings(Protocol):
-    """A dataclass with what a site can set; faces derive their own from `BasicSettings`."""
+    """A dataclass with what a site can set; emulators derive their own from `BasicSettings`."""
 
     nodes: int
     cpus_per_node: int
@@ -107,7 +107,7 @@ class BasicSettings:
     """Seconds between the first signal of a cancellation and SIGKILL."""
 
 
-class Face(ABC):
+class Emulator(ABC):
     """One scheduler: a table of commands, and the engine's `Policy`."""
 
     settings_class: ClassVar[type[BasicSettings]] = BasicSettings

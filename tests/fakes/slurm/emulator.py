@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from reflow.testing.fakes import processes
+from reflow.testing.fakes.emulator import Answer, Call, Command, Emulator, Later, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import Answer, Call, Command, Face, Later, Reply
 from reflow.testing.fakes.model import Job, Launch, Node, Phase, Run, Task, Wait, Why
 
 from tests.fakes.slurm import dependencies, jobs
@@ -29,7 +29,7 @@ _NO_INTERPRETER = 2 << 8
 """The wait status of a script whose interpreter cannot be run."""
 
 
-class SlurmFace(Face):
+class SlurmEmulator(Emulator):
     """Slurm 22.05 with two nodes, and accounting unless it is switched off."""
 
     settings_class: ClassVar[type[SlurmSettings]] = SlurmSettings

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from reflow.testing.fakes import processes
+from reflow.testing.fakes.emulator import Answer, Call, Command, Emulator, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import Answer, Call, Command, Face, Reply
 from reflow.testing.fakes.model import Job, Launch, Phase, Run, Task, Wait, Why
 
 from tests.fakes.sge.changes import Qalter, Qdel, Qhold, Qmod
@@ -32,7 +32,7 @@ _SEND_ERROR = 'unable to send message to qmaster using port 16444 on host "node0
 _REFUSED = "error: commlib error: got select error (Connection refused)\n"
 
 
-class SgeFace(Face):
+class SgeEmulator(Emulator):
     """Son of Grid Engine 8.1.9 with one host of eight slots."""
 
     settings_class: ClassVar[type[SgeSettings]] = SgeSettings

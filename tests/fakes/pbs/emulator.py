@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, cast
 
+from reflow.testing.fakes.emulator import Answer, Call, Command, Emulator, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import Answer, Call, Command, Face, Reply
 from reflow.testing.fakes.model import Job, Launch, Phase, Run, Task, Wait, Why
 
 from tests.fakes.pbs import depend, writers
 from tests.fakes.pbs.changes import (
-    PbsManner,
+    PbsDialect,
     Qalter,
     Qdel,
     Qhold,
@@ -40,7 +40,7 @@ from tests.fakes.pbs.site import Pbsnodes, Qmgr
 _LIMIT_REACHED = "Not Running: Number of concurrent running subjobs limit reached"
 
 
-class PbsFace(Face):
+class PbsEmulator(Emulator):
     """OpenPBS 23.06 with one node of eight cpus, and job history unless it is switched off."""
 
     settings_class: ClassVar[type[PbsSettings]] = PbsSettings
@@ -53,17 +53,17 @@ class PbsFace(Face):
 
     def make_commands(self) -> dict[str, Command]:
         """Every command by its name."""
-        manner = PbsManner(self)
+        dialect = PbsDialect(self)
         return {
             "qsub": Qsub(self),
             "qstat": Qstat(self),
             "qselect": Qselect(self),
-            "qdel": Qdel(self, manner),
-            "qhold": Qhold(self, manner),
-            "qrls": Qrls(self, manner),
-            "qrerun": Qrerun(self, manner),
-            "qsig": Qsig(self, manner),
-            "qalter": Qalter(self, manner),
+            "qdel": Qdel(self, dialect),
+            "qhold": Qhold(self, dialect),
+            "qrls": Qrls(self, dialect),
+            "qrerun": Qrerun(self, dialect),
+            "qsig": Qsig(self, dialect),
+            "qalter": Qalter(self, dialect),
             "pbsnodes": Pbsnodes(self),
             "qmgr": Qmgr(self),
         }

@@ -5,13 +5,14 @@ Everything it knows is in a folder, so that it outlives whoever submits:
     jobs/ID.json       what was submitted; a job is accepted once its file is there
     cancelled/ID[.N]   who is to end
     told.json          how every element stands, for whoever polls
-    troubles.json      what goes wrong on purpose, see `Trouble` and `Fate`
+    troubles.json      what goes wrong on purpose, see `Trouble` and `JobFault`
     peak               the most elements that were in the queue at once
     wake               a pipe that is written to after every change
     closed             there once nothing is to run any more
 
-The mill itself lives in a process (`python -m tests.faults.mill FOLDER`, for all `mill-*` in a
-folder, or a harness) that forks a child for each element, so that nothing is imported twice.
+The scheduler itself lives in a process (`python -m tests.faults.scripted_scheduler FOLDER`, for
+all `scripted-*` in a folder, or a harness) that forks a child for each element, so that nothing is
+imported twice.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from reflow.model.json import Json
 from reflow.model.states import FailureCause, JobState
 
 KILL_AFTER = 2.0
-"""Seconds between the mill's SIGTERM and its SIGKILL."""
+"""Seconds between the scheduler's SIGTERM and its SIGKILL."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Trouble:
 
 
 @dataclass
-class Fate:
+class JobFault:
     """Something that befalls elements."""
 
     what: str
@@ -86,7 +87,7 @@ class Fate:
 
 
 class Folder:
-    """The mill's files."""
+    """The scheduler's files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,7 +101,7 @@ class Folder:
     def make(self) -> Folder:
         for folder in (self.jobs, self.cancelled):
             folder.mkdir(parents=True, exist_ok=True)
-        # The test and the mill may both be at it.
+        # The test and the scheduler may both be at it.
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self.wake)
         return self
@@ -111,11 +112,11 @@ class Folder:
             os.write(descriptor, b".")
             os.close(descriptor)
 
-    def arrange(self, *items: Trouble | Fate) -> None:
+    def arrange(self, *items: Trouble | JobFault) -> None:
         """Have things go wrong from now on."""
         with self._locked() as known:
             known["troubles"] += [asdict(item) for item in items if isinstance(item, Trouble)]
-            known["fates"] += [asdict(item) for item in items if isinstance(item, Fate)]
+            known["faults"] += [asdict(item) for item in items if isinstance(item, JobFault)]
 
     def trouble(self, call: str, token: str = "") -> str:
         """What goes wrong with this call; empty when nothing does."""
@@ -128,12 +129,12 @@ class Folder:
                     return str(item["what"])
         return ""
 
-    def fate(self, token: str, position: int) -> str:
+    def fault(self, token: str, position: int) -> str:
         """What befalls this element; empty when nothing does."""
         if not self.troubles.exists():
             return ""
         with self._locked() as known:
-            for item in known["fates"]:
+            for item in known["faults"]:
                 fits = item["position"] in (None, position)
                 if token.startswith(item["word"]) and fits and item["times"]:
                     item["times"] -= 1
@@ -144,7 +145,7 @@ class Folder:
     def _locked(self) -> Iterator[dict[str, list[dict[str, Any]]]]:
         with (self.path / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            known: dict[str, list[dict[str, Any]]] = {"troubles": [], "fates": []}
+            known: dict[str, list[dict[str, Any]]] = {"troubles": [], "faults": []}
             if self.troubles.exists():
                 known = json.loads(self.troubles.read_text())
             yield known
@@ -181,10 +182,10 @@ def write(path: Path, data: object) -> None:
     temporary.replace(path)
 
 
-class MillExecutor:
-    """The mill's backend."""
+class ScriptedExecutor:
+    """The scheduler's backend."""
 
-    name = "mill"
+    name = "scripted"
     capabilities = Capabilities(exclude_hosts=True)
 
     def __init__(
@@ -234,12 +235,12 @@ class MillExecutor:
         if trouble == "refuse":
             raise SubmissionRefusedError("no such queue: nowhere")
         if trouble == "defer":
-            raise SubmissionDeferredError("the mill is busy, come back later")
+            raise SubmissionDeferredError("the scheduler is busy, come back later")
         if trouble == "stop":
             (self._folder.path / "stopped").write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGSTOP)
         if trouble == "lose":
-            raise SubmissionUncertainError("the mill did not answer in time")
+            raise SubmissionUncertainError("the scheduler did not answer in time")
         if request.size is not None and request.size > (self._max_array_size or request.size):
             raise SubmissionRefusedError(f"an array of {request.size} is too large")
         queued = sum(self._folder.in_queue().values()) + (request.size or 1)
@@ -267,7 +268,7 @@ class MillExecutor:
         )
         self._folder.nudge()
         if trouble == "swallow":
-            raise SubmissionUncertainError("the mill did not answer in time")
+            raise SubmissionUncertainError("the scheduler did not answer in time")
         return JobHandle(native_id=native_id, token=request.token, size=request.size)
 
     def _note_peak(self, queued: int) -> None:
@@ -278,7 +279,7 @@ class MillExecutor:
     def find(self, token: str) -> Sequence[JobHandle]:
         trouble = self._folder.trouble("find", token)
         if trouble == "away":
-            raise SchedulerUnavailableError("the mill is away")
+            raise SchedulerUnavailableError("the scheduler is away")
         if trouble == "blind":
             return []
         return [
@@ -312,7 +313,7 @@ class MillExecutor:
 
     def _check(self, call: str) -> None:
         if self._folder.trouble(call):
-            raise SchedulerUnavailableError("the mill is away")
+            raise SchedulerUnavailableError("the scheduler is away")
 
 
 def _statuses(
@@ -342,10 +343,12 @@ def _statuses(
         )
 
 
-PLUGIN = ExecutorPlugin(name="mill", target="tests.faults.mill:MillExecutor", api_version=1)
+PLUGIN = ExecutorPlugin(
+    name="scripted", target="tests.faults.scripted_scheduler:ScriptedExecutor", api_version=1
+)
 
 
-# -- the mill itself ------------------------------------------------------------------------
+# -- the scheduler itself ------------------------------------------------------------------------
 
 
 @dataclass
@@ -375,11 +378,11 @@ class _Job:
 class _Child:
     job: str
     position: int
-    fate: str
+    fault: str
     kill_at: float = 0.0
 
 
-class Mill:
+class ScriptedScheduler:
     """Runs what is submitted, a few elements at a time."""
 
     def __init__(self, folder: Path, slots: int = 4) -> None:
@@ -451,26 +454,26 @@ class Mill:
         return name not in self._jobs or self._jobs[name].over
 
     def _start_one(self, name: str, job: _Job, position: int) -> bool:
-        fate = self.folder.fate(job.token, position)
-        if fate in ("memory", "walltime", "node", "preempted"):
-            self._tell(name, position, "FAILED", cause=fate.upper())
-        elif fate == "vanish":
+        fault = self.folder.fault(job.token, position)
+        if fault in ("memory", "walltime", "node", "preempted"):
+            self._tell(name, position, "FAILED", cause=fault.upper())
+        elif fault == "vanish":
             job.forgotten.add(position)
             self._tell(name, position, "UNKNOWN")
-        elif fate == "complete":
+        elif fault == "complete":
             self._tell(name, position, "COMPLETED")
-        elif fate == "cancel":
+        elif fault == "cancel":
             self._tell(name, position, "CANCELLED")
-        elif fate == "impossible":
+        elif fault == "impossible":
             self._tell(name, position, "IMPOSSIBLE", reason="no machine is large enough")
         else:
-            if fate == "forget":
+            if fault == "forget":
                 job.forgotten.add(position)
-            self._run(name, job, position, fate)
+            self._run(name, job, position, fault)
             return True
         return False
 
-    def _run(self, name: str, job: _Job, position: int, fate: str) -> None:
+    def _run(self, name: str, job: _Job, position: int, fault: str) -> None:
         command = list(job.command)
         native_id = name
         if job.size is not None:
@@ -488,9 +491,9 @@ class Mill:
             environment=environment,
             first=lambda: self.in_child(command),
         )
-        self._children[pid] = _Child(name, position, fate)
+        self._children[pid] = _Child(name, position, fault)
         self._tell(name, position, "RUNNING")
-        if fate == "kill":
+        if fault == "kill":
             os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
@@ -500,7 +503,7 @@ class Mill:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
             begun = (self.folder.path / "begun").exists()
-            if child.fate == "warn" and begun and not child.kill_at:
+            if child.fault == "warn" and begun and not child.kill_at:
                 child.kill_at = now + KILL_AFTER
                 os.kill(pid, signal.SIGTERM)
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -508,7 +511,7 @@ class Mill:
                 continue
             del self._children[pid]
             code = os.waitstatus_to_exitcode(status)
-            if child.fate == "warn":
+            if child.fault == "warn":
                 self._tell(child.job, child.position, "FAILED", cause="WALLTIME")
             elif child.kill_at:
                 self._tell(child.job, child.position, "CANCELLED")
@@ -693,13 +696,13 @@ def warm_up() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Be a mill for each folder in a folder, until that has a file `stop`."""
+    """Be a scheduler for each folder in a folder, until that has a file `stop`."""
     warm_up()
     parent = Path(arguments[0])
     set_up_registry()
     # The last worker of a wave starts a dispatcher.
     setattr(subprocess, "Popen", ForkedPopen)  # noqa: B010
-    mills: dict[Path, Mill] = {}
+    schedulers: dict[Path, ScriptedScheduler] = {}
     poller = select.poll()
     read, write_end = os.pipe2(os.O_NONBLOCK)
     signal.set_wakeup_fd(write_end)
@@ -707,32 +710,32 @@ def main(arguments: list[str]) -> int:
     poller.register(read, select.POLLIN)
     (parent / "ready").touch()
     while not (parent / "stop").exists():
-        for folder in set(parent.glob("mill-*")) - set(mills):
-            mills[folder] = Mill(folder)
-            poller.register(mills[folder].wake, select.POLLIN)
+        for folder in set(parent.glob("scripted-*")) - set(schedulers):
+            schedulers[folder] = ScriptedScheduler(folder)
+            poller.register(schedulers[folder].wake, select.POLLIN)
         poller.poll(20)
         with contextlib.suppress(BlockingIOError):
             os.read(read, 4096)
-        for folder, mill in list(mills.items()):
+        for folder, scheduler in list(schedulers.items()):
             # Before it closes: a closed descriptor would wake the poller for ever.
-            if mill.told_to_close:
-                poller.unregister(mill.wake)
-                mill.close()
-                del mills[folder]
+            if scheduler.told_to_close:
+                poller.unregister(scheduler.wake)
+                scheduler.close()
+                del schedulers[folder]
                 folder.rename(parent / f"over-{folder.name}")
             else:
-                mill.turn(0.0)
-    for mill in mills.values():
-        mill.close()
+                scheduler.turn(0.0)
+    for scheduler in schedulers.values():
+        scheduler.close()
     return 0
 
 
 def set_up_registry() -> None:
-    """Have this process, and its forks, know the mill as an executor."""
+    """Have this process, and its forks, know the scheduler as an executor."""
     from reflow.plugins import Registry, registry, set_registry
     from reflow.testing.plugins import builtin_plugin, plugin
 
-    set_registry(Registry([builtin_plugin(), plugin("mill", executors=[PLUGIN])]))
+    set_registry(Registry([builtin_plugin(), plugin("scripted", executors=[PLUGIN])]))
     registry().executors()
 
 

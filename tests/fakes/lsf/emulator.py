@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from reflow.testing.fakes import processes
+from reflow.testing.fakes.emulator import Answer, Call, Command, Emulator, Later, Refusal, Reply
 from reflow.testing.fakes.engine import Engine
-from reflow.testing.fakes.face import Answer, Call, Command, Face, Later, Refusal, Reply
 from reflow.testing.fakes.model import Job, Launch, Run, Task, Wait, Why
 
 from tests.fakes.lsf import depend
@@ -39,7 +39,7 @@ _WRAPPER = (
 """The process above the job's shell: a shell that was killed counts as done."""
 
 
-class LsfFace(Face):
+class LsfEmulator(Emulator):
     """OpenLava 4.0 with one host of eight slots."""
 
     settings_class: ClassVar[type[LsfSettings]] = LsfSettings

@@ -29,8 +29,9 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-from reflow_flux import answers, command_line, environment, refusals
-from reflow_flux.names import is_token, number, printed_ids
+from reflow_flux import errors, parse, site
+from reflow_flux.ids import is_token, number, printed_ids
+from reflow_flux.script import script_command, submit_options
 from reflow_flux.states import STATES, TRANSIENT
 
 _MARGIN = timedelta(hours=1)
@@ -65,7 +66,7 @@ class FluxExecutor(BatchExecutor):
     template: ClassVar[str] = "flux.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(base=0, variable="FLUX_JOB_CC")
     states: ClassVar[StateTable] = STATES
-    variables: ClassVar[Variables] = environment.VARIABLES
+    variables: ClassVar[Variables] = site.VARIABLES
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory_limit=False,
         throttle=False,
@@ -85,16 +86,16 @@ class FluxExecutor(BatchExecutor):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.uri is None:
-            self.uri = environment.instance()
+            self.uri = site.instance()
 
     def passed_variables(self) -> Variables:
         """As the base's, and the instance."""
-        return environment.variables(self.uri)
+        return site.variables(self.uri)
 
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """The command line, for people: flux submit reads no options from a script."""
-        arguments = command_line.options(request, self.name, self.export_environment)
+        arguments = submit_options(request, self.name, self.export_environment)
         line = shlex.join([self.flux, "submit", *arguments])
         return {"submission": line, "instance": self.uri}
 
@@ -116,7 +117,7 @@ class FluxExecutor(BatchExecutor):
     def _got_through(self, token: str) -> dict[int, str]:
         """Position and id of what is there of an array, which only Flux itself can tell."""
         try:
-            return dict(answers.elements(self._known("-a"), token))
+            return dict(parse.elements(self._known("-a"), token))
         except SchedulerUnavailableError as error:
             raise SubmissionUncertainError(str(error)) from error
 
@@ -124,18 +125,18 @@ class FluxExecutor(BatchExecutor):
         """What was to wait for a job that Flux has forgotten need not wait."""
         try:
             return super().submit_one(request, after)
-        except refusals.ParentUnknownError:
+        except errors.ParentUnknownError:
             return super().submit_one(request)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """All elements by one command, as each call takes a third of a second."""
-        arguments = command_line.options(request, self.name, self.export_environment)
+        arguments = submit_options(request, self.name, self.export_environment)
         if request.size is not None:
             left = (item for item in range(request.size) if item not in self._present)
             arguments.append(f"--cc={index_list(left)}")
         if after is not None:
             arguments += [f"--dependency=afterany:{item}" for item in self._ids_of(after)]
-        return self._command("submit", *arguments, *command_line.script_command(self.shell, script))
+        return self._command("submit", *arguments, *script_command(self.shell, script))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """`--begin-time` counts from when it is read."""
@@ -148,11 +149,11 @@ class FluxExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good or for now; elements that got through, now or before, wait for the others."""
-        said = refusals.complaint(result.stderr) or result.said
+        said = errors.complaint(result.stderr) or result.said
         if self._present or any(printed_ids(result.stdout)):
-            return refusals.half_way(said)
+            return errors.half_way(said)
         waits = any(word.startswith("--dependency=") for word in result.argv)
-        return refusals.submission_error(said, waits)
+        return errors.submission_error(said, waits)
 
     # -- asking ----------------------------------------------------------------------------
     def is_native_id(self, native_id: str) -> bool:
@@ -174,17 +175,17 @@ class FluxExecutor(BatchExecutor):
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """Unknown ids are left out; where all are, it is an error."""
-        return answers.statuses(self._jobs(result), handles)
+        return parse.statuses(self._jobs(result), handles)
 
-    def _jobs(self, result: CommandResult) -> list[answers.Job]:
-        if not answers.answered(result):
+    def _jobs(self, result: CommandResult) -> list[parse.Job]:
+        if not parse.answered(result):
             raise self.unavailable(result)
         try:
-            return answers.jobs(result.stdout)
+            return parse.jobs(result.stdout)
         except ValueError as error:
             raise SchedulerUnavailableError(f"flux jobs cannot be read: {error}") from error
 
-    def _known(self, *arguments: str) -> list[answers.Job]:
+    def _known(self, *arguments: str) -> list[parse.Job]:
         """All jobs of this user that are not over; with `-a` those that are, too."""
         return self._jobs(self.ask(self._list(*arguments)))
 
@@ -193,7 +194,7 @@ class FluxExecutor(BatchExecutor):
         if number(token) is not None:
             return [token]
         known = self._ids.get(token)
-        return known or [found for _, found in answers.elements(self._known("-a"), token)]
+        return known or [found for _, found in parse.elements(self._known("-a"), token)]
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
@@ -202,14 +203,14 @@ class FluxExecutor(BatchExecutor):
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
         """Ids of plain jobs, and an array's token where all of its jobs are there."""
-        return list(answers.ids(self._jobs(result), token))
+        return list(parse.ids(self._jobs(result), token))
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Ask for these jobs' end; arrays by the ids of those that are not over."""
         ids = [handle.native_id for handle in handles]
         tokens = {native_id for native_id in ids if number(native_id) is None}
         active = self._known() if any(map(is_token, tokens)) else []
-        parts = [found for token in tokens for _, found in answers.elements(active, token)]
+        parts = [found for token in tokens for _, found in parse.elements(active, token)]
         self._cancel([*(native_id for native_id in ids if native_id not in tokens), *parts])
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
@@ -218,12 +219,12 @@ class FluxExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Every complaint but those of jobs that are over means that something still runs."""
-        if not answers.cancelled(result):
+        if not parse.cancelled(result):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """The ids of those of them that are not over."""
-        active = answers.elements(self._known(), handle.native_id)
+        active = parse.elements(self._known(), handle.native_id)
         return [found for position, found in active if position in positions]
 
     # -- limits ----------------------------------------------------------------------------

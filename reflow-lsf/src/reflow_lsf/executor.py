@@ -25,11 +25,11 @@ from reflow.plugin_api import (
     Variables,
 )
 
-from reflow_lsf import answers, complaints, elements, environment, meaning, site, submission
-from reflow_lsf.directives import Rules, directives
+from reflow_lsf import environment, errors, ids, meaning, parse, site, submission
 from reflow_lsf.hosts import Hosts
 from reflow_lsf.inquiry import Inquiry
 from reflow_lsf.options import check_script
+from reflow_lsf.script import Rules, directives
 from reflow_lsf.states import STATES, TRANSIENT
 
 logger = logging.getLogger("reflow.lsf")
@@ -72,7 +72,7 @@ class LSFExecutor(BatchExecutor):
     scheduler: ClassVar[str] = "LSF"
     package: ClassVar[str] = "reflow_lsf"
     template: ClassVar[str] = "lsf.sh.j2"
-    array: ClassVar[ArrayStyle] = elements.ARRAY
+    array: ClassVar[ArrayStyle] = ids.ARRAY
     states: ClassVar[StateTable] = STATES
     variables: ClassVar[Variables] = environment.ALL
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -112,9 +112,9 @@ class LSFExecutor(BatchExecutor):
         """As the base does; what was to wait for a job that LSF has forgotten need not wait."""
         try:
             return super().submit_one(request, after)
-        except complaints.ParentUnknownError:
+        except errors.ParentUnknownError:
             return super().submit_one(request)
-        except complaints.TriedInVainError as error:
+        except errors.TriedInVainError as error:
             return submission.got_through(request, error, self.find)
 
     @cached_property
@@ -140,11 +140,11 @@ class LSFExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good, for now, or nobody knows: by what bsub says, which exits with 255 for all."""
-        return complaints.submission_error(result.said, waits="-w" in result.argv)
+        return errors.submission_error(result.said, waits="-w" in result.argv)
 
     def submission_timeout(self, text: str, said: str) -> ExecutorError:
         """Where too many jobs wait, bsub says so and tries on for ever."""
-        return complaints.full(said) or super().submission_timeout(text, said)
+        return errors.full(said) or super().submission_timeout(text, said)
 
     def submit_directory(self, request: JobRequest) -> Path:
         """As the base has it, where LSF can hold the name."""
@@ -165,14 +165,14 @@ class LSFExecutor(BatchExecutor):
 
     def is_native_id(self, native_id: str) -> bool:
         """One word that is no id would spoil the whole answer."""
-        return elements.is_id(native_id)
+        return ids.is_id(native_id)
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
         """As the base does; then jobs that would wait for ever are killed, as nothing ends them."""
         found = super().poll(handles)
         doomed = [status for status in found if meaning.never_starts(status)]
         try:
-            self._cancel([word for status in doomed for word in elements.of(status)])
+            self._cancel([word for status in doomed for word in ids.of(status)])
         except SchedulerUnavailableError as error:
             logger.warning("jobs that can never start are still in the queue: %s", error)
         return [meaning.refused(status) if status in doomed else status for status in found]
@@ -200,7 +200,7 @@ class LSFExecutor(BatchExecutor):
 
     def _answered(self, result: CommandResult) -> CommandResult:
         """The same. Raises `SchedulerUnavailableError` where it is no answer."""
-        if not answers.answered(result):
+        if not parse.answered(result):
             raise self.unavailable(result)
         return result
 
@@ -212,7 +212,7 @@ class LSFExecutor(BatchExecutor):
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
         """Ids of arrays and plain jobs."""
-        return answers.found_ids(self._answered(result).stdout)
+        return parse.found_ids(self._answered(result).stdout)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """As the base does, but arrays by their elements.
@@ -221,7 +221,7 @@ class LSFExecutor(BatchExecutor):
         """
         super().cancel([handle for handle in handles if handle.size is None])
         for handle in handles:
-            for positions in elements.blocks(handle.size or 0):
+            for positions in ids.blocks(handle.size or 0):
                 self.cancel_positions(handle, positions)
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
@@ -230,12 +230,12 @@ class LSFExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Every complaint but those of jobs that are over, or will be, is a failure."""
-        if not answers.heeded(result):
+        if not parse.heeded(result):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """`24[1-3,7]`."""
-        return elements.arguments(handle.native_id, positions)
+        return ids.arguments(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
@@ -244,7 +244,7 @@ class LSFExecutor(BatchExecutor):
 
     def parse_count(self, result: CommandResult) -> int:
         """Count them."""
-        return answers.jobs_listed(self._answered(result).stdout)
+        return parse.jobs_listed(self._answered(result).stdout)
 
     def ask_limits(self) -> Limits:
         """MAX_JOB_ARRAY_SIZE."""

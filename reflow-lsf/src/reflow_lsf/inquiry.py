@@ -14,7 +14,7 @@ from reflow.plugin_api import (
     SchedulerUnavailableError,
 )
 
-from reflow_lsf import answers
+from reflow_lsf import parse
 from reflow_lsf.hosts import Hosts
 from reflow_lsf.meaning import statuses
 from reflow_lsf.rows import Row, explained, of_these
@@ -40,7 +40,7 @@ class Inquiry:
     # -- the queue -------------------------------------------------------------------------
     def queue(self, handles: Sequence[JobHandle]) -> Command:
         """Finished jobs too, for as long as mbatchd remembers them (CLEAN_PERIOD)."""
-        shown = ("-l",) if self.json is False else ("-json", "-o", answers.JSON_FIELDS)
+        shown = ("-l",) if self.json is False else ("-json", "-o", parse.JSON_FIELDS)
         return self._queue(shown, handles)
 
     def _queue(self, shown: Iterable[str], handles: Sequence[JobHandle]) -> Command:
@@ -51,7 +51,7 @@ class Inquiry:
 
         IBM LSF may leave a quote in a value as it is.
         """
-        if "-json" not in result.argv or answers.is_json(result):
+        if "-json" not in result.argv or parse.is_json(result):
             return result
         if result.exit_code != 0 and NO_JSON.search(result.stderr):
             self.json = False
@@ -61,7 +61,7 @@ class Inquiry:
 
     def statuses(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
         """What bjobs said of these jobs, and what it does not say itself."""
-        read = answers.json_rows if "-json" in result.argv else answers.long_rows
+        read = parse.json_rows if "-json" in result.argv else parse.long_rows
         rows = of_these(read(result.stdout) if result.stdout.strip() else (), handles)
         judged = [self.hosts.judged(row) for row in self._explained(rows)]
         return statuses(judged, {handle.native_id for handle in handles})
@@ -76,7 +76,7 @@ class Inquiry:
         except SchedulerUnavailableError:
             return rows
         past: Mapping[tuple[str, int], Row]
-        past = {row.place: row for row in answers.ended_rows(result.stdout)}
+        past = {row.place: row for row in parse.ended_rows(result.stdout)}
         enforced = self.memory_enforced and result.exit_code == 0
         return [explained(row, past, enforced) for row in rows]
 
@@ -87,9 +87,9 @@ class Inquiry:
 
     def ends(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
         """What bhist said of the ends of these jobs; nothing where it cannot read its log."""
-        if answers.without_events(result):
+        if parse.without_events(result):
             self._warn(result)
-        rows = of_these(answers.ended_rows(result.stdout), handles)
+        rows = of_these(parse.ended_rows(result.stdout), handles)
         return statuses(rows, {handle.native_id for handle in handles})
 
     def _warn(self, result: CommandResult) -> None:

@@ -22,7 +22,7 @@ from reflow.plugin_api import (
 )
 
 from reflow_lsf import environment
-from reflow_lsf.directives import BEGIN_TIME, begin_time, is_long
+from reflow_lsf.script import BEGIN_TIME, begin_time, is_long
 
 _OPTION = re.compile(r"^#BSUB (-.*)$", re.MULTILINE)
 _LONGEST_NAME = 256

@@ -19,7 +19,7 @@ from reflow.plugin_api import (
     SubmissionUncertainError,
 )
 
-from reflow_pbs.complaints import NoRoomToComeError
+from reflow_pbs.errors import NoRoomToComeError
 
 logger = logging.getLogger("reflow.batch")
 

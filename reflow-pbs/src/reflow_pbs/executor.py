@@ -28,17 +28,17 @@ from reflow.plugin_api import (
     shell_time,
 )
 
-from reflow_pbs import answers, complaints, ids
+from reflow_pbs import errors, ids, parse
 from reflow_pbs.dependencies import FollowUpFirst, dependency_options
-from reflow_pbs.directives import (
+from reflow_pbs.limits import Places, number_of
+from reflow_pbs.script import (
     BEGIN_TIME,
     begin_time,
     left_over,
     options,
     resource_requests,
 )
-from reflow_pbs.installation import Installation, find_installation
-from reflow_pbs.limits import Places, number_of
+from reflow_pbs.site import Installation, find_installation
 from reflow_pbs.states import STATES
 
 
@@ -87,7 +87,7 @@ class PBSExecutor(BatchExecutor):
             "Hosts cannot be left out.",
         ),
     )
-    transient: ClassVar[tuple[str, ...]] = complaints.TRANSIENT
+    transient: ClassVar[tuple[str, ...]] = errors.TRANSIENT
 
     # -- submitting ------------------------------------------------------------------------
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
@@ -101,16 +101,16 @@ class PBSExecutor(BatchExecutor):
         try:
             return super().submit_one(request, after)
         except SubmissionDeferredError as error:
-            own = request.size is None and complaints.is_own_limit(error)
+            own = request.size is None and errors.is_own_limit(error)
             if not (own and self._places.none_will_come(after)):
                 raise
         try:
             # What was in the way may have ended before anybody looked for it.
             return super().submit_one(request, after)
         except SubmissionDeferredError as error:
-            if not complaints.is_own_limit(error):
+            if not errors.is_own_limit(error):
                 raise
-            raise complaints.NoRoomToComeError(error) from error
+            raise errors.NoRoomToComeError(error) from error
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives of qsub(1B)."""
@@ -147,7 +147,7 @@ class PBSExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good, for now, or nobody knows: by what qsub says."""
-        return complaints.submission_error(result.said)
+        return errors.submission_error(result.said)
 
     # -- asking ----------------------------------------------------------------------------
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
@@ -158,11 +158,11 @@ class PBSExecutor(BatchExecutor):
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """One unknown or finished job makes an exit code, and is no failure."""
-        if result.exit_code != 0 and not complaints.only_gone(result.stderr):
+        if result.exit_code != 0 and not errors.only_gone(result.stderr):
             raise self.unavailable(result)
-        if complaints.NO_HISTORY in result.stderr:
+        if errors.NO_HISTORY in result.stderr:
             self._history = False
-        return answers.statuses(answers.rows(result.stdout), handles)
+        return parse.statuses(parse.rows(result.stdout), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """The history of the server, where it keeps one."""
@@ -198,7 +198,7 @@ class PBSExecutor(BatchExecutor):
 
     def check_cancel(self, result: CommandResult) -> None:
         """Complaints about jobs that are gone are no failure."""
-        if result.exit_code != 0 and not complaints.only_gone(result.stderr):
+        if result.exit_code != 0 and not errors.only_gone(result.stderr):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -237,7 +237,7 @@ class PBSExecutor(BatchExecutor):
 
     def _text(self, *arguments: str) -> str:
         result = self.ask(Command((self._path(self.qstat), *arguments)))
-        if result.exit_code != 0 and complaints.SERVER_AWAY.search(result.stderr):
+        if result.exit_code != 0 and errors.SERVER_AWAY.search(result.stderr):
             raise self.unavailable(result)
         return result.stdout
 

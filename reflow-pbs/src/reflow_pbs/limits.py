@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError
 
-from reflow_pbs.answers import attributes
+from reflow_pbs.parse import attributes
 
 _ALIVE = "BEHQRSTUW"
 """Letters that qselect takes for the states of what takes a place in the queue."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reflow.plugin_api import Command, CommandResult, JobHandle, shell_time, whole_seconds
 
-from reflow_sge.place import folder_of
+from reflow_sge.site import folder_of
 
 _PLAIN = ("-terse", "-b", "n")
 _BEGIN_TIME = "%Y%m%d%H%M.%S"

@@ -24,9 +24,9 @@ from reflow.plugin_api import (
     contiguous,
 )
 
-from reflow_sge import answers, broken, ids
+from reflow_sge import broken, ids, parse
 from reflow_sge.commands import Commands
-from reflow_sge.directives import Rules, check_script, directives
+from reflow_sge.script import Rules, check_script, directives
 from reflow_sge.site import Cell
 from reflow_sge.states import (
     HARMLESS,
@@ -164,7 +164,7 @@ class SGEExecutor(BatchExecutor):
         """Finished and unknown jobs are left out."""
         by_id = {handle.native_id: handle for handle in handles}
         for row in self._rows(result):
-            yield from answers.queue_statuses(row, by_id)
+            yield from parse.queue_statuses(row, by_id)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """Several jobs by what their names have in common: of `-j 24,25` qacct takes the first.
@@ -172,14 +172,14 @@ class SGEExecutor(BatchExecutor):
         Ids of elements are unknown to it. Times of starting or ending are no way to bound the
         search, as jobs that could not start have none.
         """
-        return self._commands.accounting(answers.accounting_pattern(handles))
+        return self._commands.accounting(parse.accounting_pattern(handles))
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
         """Up to `flush_time` behind, and never of jobs that were deleted while they waited."""
         by_id = {handle.native_id: handle for handle in handles}
-        return answers.accounting_statuses(self._remembered(result), by_id)
+        return parse.accounting_statuses(self._remembered(result), by_id)
 
     def is_native_id(self, native_id: str) -> bool:
         """Workers that were started by hand have others."""
@@ -195,7 +195,7 @@ class SGEExecutor(BatchExecutor):
         if "-xml" in result.argv:
             named = [(row.job_id, row.name) for row in self._rows(result)]
         else:
-            records = answers.accounting_records(self._remembered(result))
+            records = parse.accounting_records(self._remembered(result))
             named = [(record["jobnumber"], record["jobname"]) for record in records]
         return list(dict.fromkeys(native_id for native_id, name in named if name == token))
 
@@ -241,10 +241,10 @@ class SGEExecutor(BatchExecutor):
     def _verification(self) -> Verification:
         return Verification(lambda native_id: self.ask(self._commands.verify(native_id)))
 
-    def _rows(self, result: CommandResult) -> Iterable[answers.Row]:
+    def _rows(self, result: CommandResult) -> Iterable[parse.Row]:
         if result.exit_code != 0:
             raise self.unavailable(result)
-        return answers.queue_rows(result.stdout)
+        return parse.queue_rows(result.stdout)
 
     def _remembered(self, result: CommandResult) -> str:
         if result.exit_code == 0:

@@ -28,9 +28,9 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-from reflow_slurm import answers
-from reflow_slurm.directives import directives
+from reflow_slurm import parse
 from reflow_slurm.memory import killed_for_memory
+from reflow_slurm.script import directives
 from reflow_slurm.site import Site
 from reflow_slurm.states import (
     NO_ACCOUNTING,
@@ -139,7 +139,7 @@ class SlurmExecutor(BatchExecutor):
         """One unknown id is an error, several are just left out."""
         if result.exit_code != 0 and REMEMBERS_NOTHING not in result.stderr:
             raise self.unavailable(result)
-        return self._statuses(list(answers.queue_rows(result.stdout)), handles)
+        return self._statuses(list(parse.queue_rows(result.stdout)), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """Bounded by the time of submission, as ids are used again after long enough."""
@@ -166,17 +166,15 @@ class SlurmExecutor(BatchExecutor):
         arrays = {handle.native_id for handle in handles if handle.size is not None}
         rows = [
             row
-            for row in answers.accounting_rows(result.stdout)
+            for row in parse.accounting_rows(result.stdout)
             if row.indices is not None or row.array_id not in arrays
         ]
         return [status for status in self._statuses(rows, handles) if status.state.over]
 
-    def _statuses(
-        self, rows: Sequence[answers.Row], handles: Sequence[JobHandle]
-    ) -> list[JobStatus]:
+    def _statuses(self, rows: Sequence[parse.Row], handles: Sequence[JobHandle]) -> list[JobStatus]:
         killed = killed_for_memory(rows, handles)
         wanted = {handle.native_id for handle in handles}
-        return [status for row in rows for status in answers.statuses(row, wanted, killed)]
+        return [status for row in rows for status in parse.statuses(row, wanted, killed)]
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
@@ -193,7 +191,7 @@ class SlurmExecutor(BatchExecutor):
                 return []
             raise self.unavailable(result)
         in_queue = result.argv[0] == self.squeue
-        rows = (answers.queue_rows if in_queue else answers.accounting_rows)(result.stdout)
+        rows = (parse.queue_rows if in_queue else parse.accounting_rows)(result.stdout)
         return list(dict.fromkeys(row.array_id for row in rows))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
@@ -237,12 +235,12 @@ class SlurmExecutor(BatchExecutor):
         return [] if self.cluster is None else [f"--clusters={self.cluster}"]
 
     def _squeue(self, *arguments: str) -> Command:
-        shown = ("--noheader", "--array", "--states=all", f"--Format={answers.QUEUE_FIELDS}")
+        shown = ("--noheader", "--array", "--states=all", f"--Format={parse.QUEUE_FIELDS}")
         return Command((self.squeue, *self._clusters(), *shown, *arguments))
 
     def _sacct(self, *arguments: str) -> Command:
         shown = ("--allocations", "--noheader", "--parsable2")
-        fields = f"--format={answers.ACCOUNTING_FIELDS}"
+        fields = f"--format={parse.ACCOUNTING_FIELDS}"
         return Command((self.sacct, *self._clusters(), *shown, fields, *arguments))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reflow.plugin_api import LOG_NAME, JobHandle
 
-from reflow_slurm.answers import Row
+from reflow_slurm.parse import Row
 
 _KILLED = re.compile(
     r"(?:StepId=|Step |Job )(?P<job>[\d_]+)\S* exceeded memory limit .*being killed"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
-import reflow_lsf.directives
-import reflow_pbs.directives
+import reflow_lsf.script
+import reflow_pbs.script
 import reflow_sge.commands
 
 SECONDS = "%Y%m%d%H%M.%S"
@@ -38,8 +38,8 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("begin_time", "pattern", "more"),
     [
-        (reflow_lsf.directives.begin_time, "%m:%d:%H:%M", 0),
-        (reflow_pbs.directives.begin_time, SECONDS, 1),
+        (reflow_lsf.script.begin_time, "%m:%d:%H:%M", 0),
+        (reflow_pbs.script.begin_time, SECONDS, 1),
         (reflow_sge.commands.begin_time, SECONDS, 1),
     ],
     ids=["lsf", "pbs", "sge"],

@@ -20,9 +20,9 @@ from reflow.errors import (
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
+from reflow_flux.errors import submission_error
 from reflow_flux.executor import FluxExecutor
-from reflow_flux.names import element_name
-from reflow_flux.refusals import submission_error
+from reflow_flux.ids import element_name
 
 from tests.e2e.backends.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.batch.pond import ScriptedRunner

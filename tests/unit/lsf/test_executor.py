@@ -24,9 +24,9 @@ from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_lsf import site
-from reflow_lsf.complaints import submission_error
-from reflow_lsf.directives import begin_time
+from reflow_lsf.errors import submission_error
 from reflow_lsf.executor import LSFExecutor
+from reflow_lsf.script import begin_time
 from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY

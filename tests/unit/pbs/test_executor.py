@@ -22,7 +22,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_pbs.executor import PBSExecutor
-from reflow_pbs.installation import Installation
+from reflow_pbs.site import Installation
 
 from tests.docs.pages import REPOSITORY
 from tests.fakes import fake_of

@@ -9,7 +9,7 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.states import JobState
-from reflow_pbs.complaints import is_own_limit, submission_error
+from reflow_pbs.errors import is_own_limit, submission_error
 from reflow_pbs.states import STATES
 
 from tests.unit.pbs.recordings import Step, steps

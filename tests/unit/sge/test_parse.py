@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_sge.answers import (
+from reflow_sge.broken import error_reasons
+from reflow_sge.parse import (
     accounting_records,
     accounting_statuses,
     queue_rows,
     queue_statuses,
 )
-from reflow_sge.broken import error_reasons
 from reflow_sge.states import STATES
 
 from tests.unit.sge.recordings import Step, answer, steps

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reflow.plugin_api import JobRequest, long_options, whole_seconds
 
-from reflow_flux.names import element_name
+from reflow_flux.ids import element_name
 
 _PER_TASK = "say cpus=, nodes= and gpus= of the task: flux submit takes one way or the other"
 _RESERVED = {
@@ -48,7 +48,7 @@ _UNSAFE = re.compile("[{}\udc80-\udcff]")
 _ESCAPED = re.compile("[\\\\%{}\udc80-\udcff]")
 
 
-def options(request: JobRequest, executor: str, export_environment: bool) -> list[str]:
+def submit_options(request: JobRequest, executor: str, export_environment: bool) -> list[str]:
     """What flux submit is told of a request that is filled in, but for positions.
 
     In the name of an array's jobs stands `{cc}`, which flux submit fills in.

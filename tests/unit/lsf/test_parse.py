@@ -6,7 +6,7 @@ import re
 import pytest
 from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_lsf import answers, meaning
+from reflow_lsf import meaning, parse
 from reflow_lsf.rows import Row
 from reflow_lsf.states import STATES
 
@@ -18,7 +18,7 @@ HISTORY = [item.name for item in recordings(rf"bhist -l '?{JOB}'?") if item.exit
 
 
 def long_statuses(name: str, *wanted: str) -> list[JobStatus]:
-    return list(meaning.statuses(answers.long_rows(recording(name).stdout), wanted))
+    return list(meaning.statuses(parse.long_rows(recording(name).stdout), wanted))
 
 
 def only(statuses: list[JobStatus]) -> JobStatus:
@@ -51,7 +51,7 @@ def test_every_long_answer_tells_of_the_job_asked_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", HISTORY)
 def test_every_history_tells_the_end_that_bjobs_tells(name: str) -> None:
-    (row,) = answers.ended_rows(recording(name).stdout)
+    (row,) = parse.ended_rows(recording(name).stdout)
 
     text = recording(name).stdout.replace("\n" + 21 * " ", "")
     code = re.search(r"Exited with exit code (\d+)", text)
@@ -117,7 +117,7 @@ def test_elements_of_an_array_that_was_killed_in_part() -> None:
 
 
 def test_history_tells_who_killed_a_job() -> None:
-    (row,) = answers.ended_rows(recording("bhist-l-after-bkill-running").stdout)
+    (row,) = parse.ended_rows(recording("bhist-l-after-bkill-running").stdout)
 
     status = only(list(meaning.statuses([row], {"225"})))
     assert (status.state, status.reason) == (JobState.CANCELLED, "killed by hpcuser")
@@ -128,7 +128,7 @@ def test_history_of_a_job_that_was_begun_again_tells_no_end() -> None:
         "\nSummary", "Sun Nov 22 06:27:00: Dispatched to <vm>;\n\nSummary"
     )
 
-    assert list(answers.ended_rows(text)) == []
+    assert list(parse.ended_rows(text)) == []
 
 
 def test_the_end_of_the_last_run_counts() -> None:
@@ -138,7 +138,7 @@ def test_the_end_of_the_last_run_counts() -> None:
         "\nSummary",
     )
 
-    (row,) = answers.ended_rows(text)
+    (row,) = parse.ended_rows(text)
     assert (row.code, row.signal, row.host) == (None, 9, "other")
 
 
@@ -159,7 +159,7 @@ def test_reasons_of_ibm_lsf_in_text(reason: str, state: str, cause: str | None) 
     event = f"Sun Nov 22 06:27:38: Completed <exit>; {reason}.\n"
     text = recording("bjobs-l-kill9").stdout.replace("\n SCHEDULING", event + "\n SCHEDULING")
 
-    status = only(list(meaning.statuses(answers.long_rows(text), {"218"})))
+    status = only(list(meaning.statuses(parse.long_rows(text), {"218"})))
     assert (status.state, status.cause) == (state, cause)
     assert status.reason == reason
 
@@ -168,18 +168,18 @@ def test_a_job_over_its_swap_is_out_of_memory() -> None:
     text = recording("bjobs-l-runlimit").stdout.replace(" RUNLIMIT ", " SWAPLIMIT ")
     text = text.replace("exit code 140", "exit code 131")
 
-    assert only(list(meaning.statuses(answers.long_rows(text), {"222"}))).cause == "MEMORY"
+    assert only(list(meaning.statuses(parse.long_rows(text), {"222"}))).cause == "MEMORY"
 
 
 def test_what_is_in_the_command_is_no_event() -> None:
     text = recording("bjobs-l-exit0").stdout.replace("<true>", "<echo Exited with exit code 9.>")
 
-    assert only(list(meaning.statuses(answers.long_rows(text), {"216"}))).state == "COMPLETED"
+    assert only(list(meaning.statuses(parse.long_rows(text), {"216"}))).state == "COMPLETED"
 
 
 def test_a_record_that_was_cut_short_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="without a state"):
-        list(answers.long_rows("\nJob Id <216>, Job Name <exit0>, User <hpc"))
+        list(parse.long_rows("\nJob Id <216>, Job Name <exit0>, User <hpc"))
 
 
 # -- waiting -------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def in_json(**fields: str) -> str:
     ],
 )
 def test_records_in_json(fields: dict[str, str], state: str, cause: str | None) -> None:
-    status = only(list(meaning.statuses(answers.json_rows(in_json(**fields)), {"24", "999999"})))
+    status = only(list(meaning.statuses(parse.json_rows(in_json(**fields)), {"24", "999999"})))
 
     assert (status.state, status.cause, status.positions) == (state, cause, None)
 
@@ -235,14 +235,14 @@ def test_records_in_json(fields: dict[str, str], state: str, cause: str | None) 
     "fields", [{"JOBID": "24", "JOBINDEX": "3"}, {"JOBID": "24[3]", "JOBINDEX": "3"}]
 )
 def test_an_element_in_json(fields: dict[str, str]) -> None:
-    rows = answers.json_rows(in_json(STAT="RUN", EXEC_HOST="4*node01:4*node02", **fields))
+    rows = parse.json_rows(in_json(STAT="RUN", EXEC_HOST="4*node01:4*node02", **fields))
 
     status = only(list(meaning.statuses(rows, {"24"})))
     assert (status.positions, status.host) == (range(2, 3), "node01")
 
 
 def test_json_tells_what_a_job_asked_for_and_every_reason_for_waiting() -> None:
-    (row,) = answers.json_rows(
+    (row,) = parse.json_rows(
         in_json(
             STAT="PEND",
             JOB_NAME="convert-ab12-3[2]",
@@ -262,20 +262,20 @@ def test_json_tells_what_a_job_asked_for_and_every_reason_for_waiting() -> None:
 @pytest.mark.parametrize("text", ["{}", '{"RECORDS": [{"JOBID": "24"}]}', '{"RECORDS": [{'])
 def test_json_that_is_not_whole_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match=r"JSON|delimiter|property name"):
-        list(answers.json_rows(text))
+        list(parse.json_rows(text))
 
 
 def test_json_may_hold_what_jobs_are_called() -> None:
-    (row,) = answers.json_rows(in_json(STAT="PEND", JOB_NAME="a?b").replace("?", "\t"))
+    (row,) = parse.json_rows(in_json(STAT="PEND", JOB_NAME="a?b").replace("?", "\t"))
 
     assert row.name == "a\tb"
 
 
 # -- tables --------------------------------------------------------------------------------
 def test_ids_in_tables() -> None:
-    assert answers.found_ids(recording("bjobs-by-name").stdout) == ["205"]
-    assert answers.found_ids(recording("bhist-array").stdout) == ["221"]
-    assert len(answers.found_ids(recording("bjobs-aw-all-text").stdout)) > 20
+    assert parse.found_ids(recording("bjobs-by-name").stdout) == ["205"]
+    assert parse.found_ids(recording("bhist-array").stdout) == ["221"]
+    assert len(parse.found_ids(recording("bjobs-aw-all-text").stdout)) > 20
 
 
 def test_an_interrupted_element_was_killed_although_no_history_tells() -> None:
@@ -329,6 +329,6 @@ Sun Nov 22 06:28:02: {end};
     ],
 )
 def test_ends_in_the_history(end: str, causes: list[FailureCause]) -> None:
-    found = meaning.statuses(answers.ended_rows(PAST.format(end=end)), {"233"})
+    found = meaning.statuses(parse.ended_rows(PAST.format(end=end)), {"233"})
 
     assert [status.cause for status in found] == causes

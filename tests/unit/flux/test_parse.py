@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_flux import answers, names
+from reflow_flux import ids, parse
 from reflow_flux.states import STATES
 
 from tests.unit.flux.recordings import Step, all_steps, step, steps
@@ -57,7 +57,7 @@ def as_json(row: dict[str, str]) -> str:
 
 
 def status_of(text: str, native_id: str) -> JobStatus:
-    (status,) = answers.statuses(answers.jobs(text), [JobHandle(native_id=native_id)])
+    (status,) = parse.statuses(parse.jobs(text), [JobHandle(native_id=native_id)])
     return status
 
 
@@ -66,23 +66,23 @@ def test_every_recorded_id_is_read_and_written_as_flux_does() -> None:
     assert len(rows()) > 40
     for row in rows():
         printed, number = row["id.f58"], int(row["id.dec"])
-        assert names.number(printed) == names.number(f"f{printed[1:]}") == number
-        assert names.number(str(number)) == number
-        assert names.native_id(number) == f"f{printed[1:]}"
+        assert ids.number(printed) == ids.number(f"f{printed[1:]}") == number
+        assert ids.number(str(number)) == number
+        assert ids.native_id(number) == f"f{printed[1:]}"
 
 
 @given(st.integers(min_value=0, max_value=(1 << 64) - 1))
 def test_an_id_survives_both_ways(number: int) -> None:
-    assert names.number(names.native_id(number)) == number
+    assert ids.number(ids.native_id(number)) == number
 
 
 @pytest.mark.parametrize("text", ["", "f", "notanid", "0x12", "f0", "flow-1", "node01:77:12", "²"])
 def test_words_that_are_no_ids(text: str) -> None:
-    assert names.number(text) is None
+    assert ids.number(text) is None
 
 
 def test_elements_carry_their_position_and_the_size_in_their_names() -> None:
-    assert names.element_of(names.element_name("convert-ab12-3", 7, 10)) == (
+    assert ids.element_of(ids.element_name("convert-ab12-3", 7, 10)) == (
         "convert-ab12-3",
         7,
         10,
@@ -91,13 +91,13 @@ def test_elements_carry_their_position_and_the_size_in_their_names() -> None:
 
 @pytest.mark.parametrize("name", ["convert-ab12-3", "sh", "a|b c é", "convert-7", "x-1-of-", ""])
 def test_other_names_are_no_elements(name: str) -> None:
-    assert names.element_of(name) is None
+    assert ids.element_of(name) is None
 
 
 # -- every recording -----------------------------------------------------------------------
 @pytest.mark.parametrize("item", JSON, ids=lambda item: f"{item.scene}-{item.number}")
 def test_every_answer_in_json_is_read(item: Step) -> None:
-    found = answers.jobs(item.stdout)
+    found = parse.jobs(item.stdout)
 
     assert len(found) == item.stdout.count('"t_submit"')
     for job in found:
@@ -219,7 +219,7 @@ def test_why_jobs_wait() -> None:
     found = {
         job.name: status_of(line, str(job.number))
         for line in text.splitlines()
-        for job in answers.jobs(line)
+        for job in parse.jobs(line)
     }
 
     assert found["held"].reason == "held"
@@ -244,7 +244,7 @@ def test_the_schedulers_own_reason_is_told() -> None:
 
 # -- arrays --------------------------------------------------------------------------------
 def element(number: int, position: int, status: str) -> dict[str, Any]:
-    name = names.element_name("convert-ab12-3", position, 3)
+    name = ids.element_name("convert-ab12-3", position, 3)
     return {"id": number, "name": name, "status": status, "exception": {"occurred": False}}
 
 
@@ -252,7 +252,7 @@ def test_elements_are_known_by_their_names() -> None:
     text = json.dumps({"jobs": [element(5, 2, "RUN"), element(6, 0, "COMPLETED")]})
     array = JobHandle(native_id="convert-ab12-3", size=3)
 
-    found = {item.positions: item.state for item in answers.statuses(answers.jobs(text), [array])}
+    found = {item.positions: item.state for item in parse.statuses(parse.jobs(text), [array])}
 
     assert found == {range(2, 3): JobState.RUNNING, range(1): JobState.COMPLETED}
 
@@ -261,7 +261,7 @@ def test_of_two_jobs_for_one_position_the_live_one_speaks_first() -> None:
     text = json.dumps({"jobs": [element(5, 1, "FAILED"), element(6, 1, "RUN")]})
     array = JobHandle(native_id="convert-ab12-3", size=3)
 
-    found = list(answers.statuses(answers.jobs(text), [array]))
+    found = list(parse.statuses(parse.jobs(text), [array]))
 
     assert [item.state for item in found] == [JobState.RUNNING, JobState.FAILED]
 
@@ -269,7 +269,7 @@ def test_of_two_jobs_for_one_position_the_live_one_speaks_first() -> None:
 def test_an_answer_that_was_cut_short_cannot_be_read() -> None:
     text = step("submit-plain", "flux jobs --json").stdout
     with pytest.raises(ValueError, match=r"."):
-        answers.jobs(text[:100])
+        parse.jobs(text[:100])
 
 
 STATES_OF_THE_MANUAL = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import FailureCause, JobState
-from reflow_pbs.answers import Row, attributes, rows, statuses
 from reflow_pbs.ids import JobId, job_id
 from reflow_pbs.limits import largest_array, user_limit
+from reflow_pbs.parse import Row, attributes, rows, statuses
 from reflow_pbs.states import STATES
 
 from tests.unit.pbs.recordings import Step, recorded, steps

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reflow.plugin_api import CommandResult, FailureCause, JobHandle, JobState, JobStatus
 
-from reflow_flux.names import element_of, native_id, number
+from reflow_flux.ids import element_of, native_id, number
 from reflow_flux.states import NO_ANSWER, OVER_ALREADY, STATES, UNKNOWN_ID, failure_cause
 
 

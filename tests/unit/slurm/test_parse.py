@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from reflow.model.states import FailureCause, JobState
-from reflow_slurm.answers import (
+from reflow_slurm.memory import told_by
+from reflow_slurm.parse import (
     accounting_rows,
     queue_rows,
     statuses,
 )
-from reflow_slurm.memory import told_by
 from reflow_slurm.states import STATES
 
 from tests.unit.slurm.recordings import Answer, answer, answers, steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +19,7 @@ from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import option, store_option, switch
 from reflow.engine.start import Wanted
+from reflow.executors.processes import usable_cpus
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
 from reflow.workflow import Workflow, preview, run_foreground
@@ -157,7 +157,7 @@ def run(
         workflow,
         wanted,
         runs_of(context),
-        max_workers=max_workers or _cpus(),
+        max_workers=max_workers or usable_cpus(),
         on_error=on_error,
     )
     if ended.state is not RunState.SUCCESS:
@@ -283,6 +283,3 @@ def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> N
 def _names(given: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for words in given or () for name in words.split(",") if name.strip())
 
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -155,7 +155,7 @@ class Execution:
             log=log,
             other_values=bool(self._differences),
             notes=(*self._differences, *ended.pop("notes", ())),
-            peak_memory=peak_memory() or after.ru_maxrss * 1024,
+            peak_memory=peak_memory(),
             cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             **ended,
         )

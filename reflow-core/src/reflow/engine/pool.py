@@ -24,7 +24,7 @@ from reflow.engine.results import ResultReader
 from reflow.engine.settings import RunSettings
 from reflow.engine.wave import InputReader, WaveSpec
 from reflow.errors import ExecutorError
-from reflow.executors.processes import end_group, usable_cpus
+from reflow.executors.processes import end_descriptor, end_group, usable_cpus
 from reflow.executors.seats import Seats, usable_gpus
 from reflow.model.jobs import (
     Capabilities,
@@ -97,8 +97,8 @@ class PoolExecutor:
         self._reports_read, self._reports_write = os.pipe()
         os.set_blocking(self._tokens_write, False)
         os.set_blocking(self._reports_read, False)
-        with contextlib.suppress(OSError):
-            # Room for many tokens, so that the workers do not starve between two looks.
+        with contextlib.suppress(OSError, AttributeError):
+            # Room for many tokens, so that the workers do not starve between two looks. Linux only.
             fcntl.fcntl(self._tokens_write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._selector.register(self._reports_read, selectors.EVENT_READ)
         self._shared = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -294,7 +294,7 @@ class PoolExecutor:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        descriptor = os.pidfd_open(process.pid)
+        descriptor = end_descriptor(process)
         self._selector.register(descriptor, selectors.EVENT_READ)
         return _Worker(number, process, descriptor)
 

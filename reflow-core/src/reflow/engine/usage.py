@@ -6,10 +6,14 @@ What `getrusage` tells is never reset, and begins with the size of whoever start
 from __future__ import annotations
 
 import os
+import resource
+import sys
 
 from reflow.engine.files import read_bytes
 
 _FIELD = b"VmHWM:"
+_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes that `getrusage` counts in: macOS tells bytes, others KiB."""
 
 
 def reset_peak() -> None:
@@ -27,11 +31,13 @@ def reset_peak() -> None:
         os.close(descriptor)
 
 
-def peak_memory() -> int | None:
-    """The largest resident size since then, in bytes; None where the system does not tell."""
+def peak_memory() -> int:
+    """Read the largest resident size since then in bytes, or of all time where none tells."""
     try:
         status = read_bytes("/proc/self/status")
     except OSError:
-        return None
+        status = b""
     place = status.find(_FIELD)
-    return int(status[place + len(_FIELD) :].split(maxsplit=1)[0]) * 1024 if place >= 0 else None
+    if place >= 0:
+        return int(status[place + len(_FIELD) :].split(maxsplit=1)[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from reflow.batch.arrays import contiguous
 from reflow.errors import SubmissionRefusedError
-from reflow.executors.processes import claimed_process_lives, end_group, usable_cpus
+from reflow.executors.processes import (
+    claimed_process_lives,
+    end_descriptor,
+    end_group,
+    usable_cpus,
+)
 from reflow.executors.seats import Seats, device_variables, usable_gpus
 from reflow.model.jobs import (
     LOG_NAME,
@@ -46,7 +51,7 @@ class _Job:
 class _Child:
     process: subprocess.Popen[bytes]
     descriptor: int
-    """A pidfd, by which the child's end is waited for."""
+    """Readable when the child ends: what is waited for."""
     devices: tuple[str, ...] = ()
     """GPUs that are its own while it runs."""
     kill_at: float | None = None
@@ -205,7 +210,7 @@ class LocalExecutor:
             status = _status(job, position, JobState.FAILED)
             job.over[position] = replace(status, cause=FailureCause.SUBMIT, reason=str(error))
             return
-        descriptor = os.pidfd_open(process.pid)
+        descriptor = end_descriptor(process)
         job.running[position] = _Child(process, descriptor, devices)
         self._selector.register(descriptor, selectors.EVENT_READ)
 

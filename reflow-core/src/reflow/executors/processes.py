@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
+
+PROC = Path("/proc")
+"""Where Linux tells of processes; macOS has nothing there, and `ps` is asked."""
 
 
 def usable_cpus() -> int:
@@ -18,34 +25,98 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+class _Process(NamedTuple):
+    """What the system says of a process that has not ended."""
+
+    pid: int
+    parent: int
+    group: int
+    start: int
+    """Clock ticks since the machine's start, or seconds since 1970 where ps says it."""
+
+
 def start_of(pid: int) -> int | None:
-    """When a process started, in clock ticks since the machine's start; None if it is gone.
+    """When a process started, as the system counts; None if it is gone.
 
     A process that has ended and waits for its parent counts as gone.
     """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The command's name may hold blanks and brackets; the state follows the last bracket.
-    fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    found = _from_proc(pid) if _has_proc() else next(_from_ps("-p", str(pid)), None)
+    return found.start if found else None
 
 
 def descendants_in_group() -> set[int]:
     """What has come of this process, lives, and is in its process group still."""
-    parents: dict[int, int] = {}
     group = os.getpgrp()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            text = (folder / "stat").read_text()
-            state, parent, own_group = text[text.rindex(")") + 2 :].split(maxsplit=3)[:3]
-            if state not in "ZX" and int(own_group) == group:
-                parents[int(folder.name)] = int(parent)
+    parents = {each.pid: each.parent for each in _processes() if each.group == group}
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {os.getpid()}
+
+
+def end_descriptor(process: subprocess.Popen[bytes]) -> int:
+    """Open a descriptor that becomes readable when a child ends. The caller closes it.
+
+    It is a pidfd. Linux before 5.3 has none, nor have other systems: there a thread waits for the
+    child and writes into a pipe.
+    """
+    try:
+        return os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        reading, writing = os.pipe()
+        words = (process, writing)
+        threading.Thread(target=_write_at_end, args=words, daemon=True).start()
+        return reading
+
+
+def _write_at_end(process: subprocess.Popen[bytes], writing: int) -> None:
+    process.wait()
+    # Closing alone would not do: a child that was forked meanwhile has the pipe open as well.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(writing, b"e")
+    os.close(writing)
+
+
+def _has_proc() -> bool:
+    return (PROC / "self" / "stat").exists()
+
+
+def _processes() -> Iterator[_Process]:
+    if not _has_proc():
+        yield from _from_ps("-A")
+        return
+    for folder in PROC.glob("[0-9]*"):
+        if found := _from_proc(int(folder.name)):
+            yield found
+
+
+def _from_proc(pid: int) -> _Process | None:
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    # The command's name may hold blanks and brackets; the state follows the last bracket.
+    fields = text[text.rindex(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return _Process(pid, parent=int(fields[1]), group=int(fields[2]), start=int(fields[19]))
+
+
+def _from_ps(*which: str) -> Iterator[_Process]:
+    """Ask ps, in words that macOS, the BSDs and Linux understand."""
+    said = subprocess.run(
+        ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,lstart="],
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    ).stdout
+    for line in said.splitlines():
+        pid, parent, group, state, moment = line.split(maxsplit=4)
+        if state[0] not in "ZX":
+            start = calendar.timegm(time.strptime(moment.strip(), "%a %b %d %H:%M:%S %Y"))
+            yield _Process(int(pid), int(parent), int(group), start)
 
 
 def process_id() -> str:
@@ -65,10 +136,9 @@ def claimed_process_lives(native_id: str) -> bool:
 
 def end_group(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process started in a session of its own, and to its children."""
-    try:
+    # macOS denies a signal to a group of which nothing is left but what has ended.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        return
 
 
 LINGER = 5.0

@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.plugins import registry
+from reflow.plugins.registry import registry
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

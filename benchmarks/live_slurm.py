@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reflow.engine.results import ResultRecord
-from reflow.plugins import registry
+from reflow.plugins.registry import registry
+from reflow.rundir.results import ResultRecord
 
 from tests.live.daemons import install_packages
 from tests.live.slurm_cluster import ACCOUNTING_PACKAGES, PACKAGES, Options, SlurmCluster

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reflow.engine.choice import deal
+from reflow.dispatch.choice import deal
 from reflow.model.lineage import kin_of
 from reflow.model.records import Instance, Outcome, RunRecord, Taker, TaskRecord
 from reflow.model.states import RunState, TaskState

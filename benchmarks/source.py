@@ -64,9 +64,9 @@ def child(folder: Path, code: str) -> float:
 
 def main() -> None:
     """Measure, and print a line each."""
-    from reflow.engine.freeze import freeze, modules_by_place
-    from reflow.engine.named_flow import load_workflow
-    from reflow.values.source import Survey
+    from reflow.fingerprint.code.digest import Survey
+    from reflow.rundir.source_archive import freeze, modules_by_place
+    from reflow.runs.named_flow import load_workflow
 
     folder = Path(tempfile.mkdtemp())
     workflow = load_workflow(make(folder))
@@ -82,17 +82,17 @@ def main() -> None:
     subprocess.run([sys.executable, "flow.py"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     settings = (
         "import sys; from pathlib import Path; sys.path.insert(0, '.')\n"
-        "from reflow.engine.settings import read_settings\n"
+        "from reflow.rundir.run_settings import read_settings\n"
         "run = next(Path('run/.reflow').glob('measured-*'))\n"
         "settings = read_settings(Path('run').absolute(), run.name)\n"
     )
-    graph = "from reflow.engine.opened import recorded_graph as graph\ngraph(settings)"
-    flow = "from reflow.engine.opened import load_graph as graph\ngraph(settings)"
+    graph = "from reflow.runs.open_dispatcher import recorded_graph as graph\ngraph(settings)"
+    flow = "from reflow.runs.open_dispatcher import load_graph as graph\ngraph(settings)"
     print(f"a dispatcher's graph, from the run directory: {child(folder, settings + graph):.2f} s")
     print(f"a dispatcher's graph, from the flow: {child(folder, settings + flow):.2f} s")
     worker = (
-        "from reflow.engine.execute import load_into_worker\n"
-        "from reflow.engine.source import RunSource, current_source, other_values\n"
+        "from reflow.execution.execute import load_into_worker\n"
+        "from reflow.rundir.source_record import RunSource, current_source, other_values\n"
         "source = RunSource.read(settings.layout, current_source(settings.layout))\n"
         "load_into_worker(settings, source); list(other_values(source, 'task'))"
     )

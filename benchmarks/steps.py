@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from noop import wf
-from reflow.engine.drive import step_once
-from reflow.engine.execute import plugin_codecs
-from reflow.engine.layout import WaveLayout
-from reflow.engine.lease import take
-from reflow.engine.opened import dispatcher_of
-from reflow.engine.results import ResultRecord, publish
-from reflow.engine.settings import RunSettings, read_settings
+from reflow.dispatch.lease import take
+from reflow.execution.execute import plugin_codecs
+from reflow.model.canonical import dumps
 from reflow.model.jobs import (
     Capabilities,
     JobHandle,
@@ -36,7 +32,11 @@ from reflow.model.jobs import (
 from reflow.model.json import Json
 from reflow.model.records import SubmissionKind
 from reflow.model.states import JobState, TaskState
-from reflow.values.text import dumps
+from reflow.rundir.layout import WaveLayout
+from reflow.rundir.results import ResultRecord, publish
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.runs.driver import step_once
+from reflow.runs.open_dispatcher import dispatcher_of
 
 CODECS = plugin_codecs()
 WORKERS = 5
@@ -131,7 +131,7 @@ def one_worker(settings: RunSettings, position: int) -> float:
     """Run one element in a process of its own, as a job of a scheduler does."""
     wave = wave_of(settings, "nothing")
     words = [str(settings.run_dir), settings.run_id, str(wave.number), str(position)]
-    command = [sys.executable, "-m", "reflow.engine.worker", *words]
+    command = [sys.executable, "-m", "reflow.execution.job_worker", *words]
     seconds, _ = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
     assert any((wave.results / "0").glob(f"{position}.1.*.json")), "it left no result"
     return seconds

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Annotated
 
 from reflow import Result, Workflow
-from reflow.fingerprint.contents import Contents, OwnMemory
-from reflow.fingerprint.looking import Looks
-from reflow.fingerprint.places import Surroundings
-from reflow.fingerprint.states import Mode, State
+from reflow.fingerprint.files.contents import Contents, OwnMemory
+from reflow.fingerprint.files.look import Looks
+from reflow.fingerprint.files.places import Surroundings
+from reflow.fingerprint.files.states import Mode, State
 from run import LARGE, Row, commit, fresh_folder, machine
 
 REPEATS = 5

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reflow.distributions import EXECUTOR_DISTRIBUTIONS
 from reflow.plugin_api import BatchExecutor
-from reflow.plugins import registry
+from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
+from reflow.plugins.registry import registry
 
 PAGE = Path(__file__).parents[1] / "docs" / "schedulers" / "support.md"
 

@@ -12,9 +12,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from reflow.codecs.builtin import builtin_codecs
+from reflow.codecs.contract import Codec
 from reflow.testing.codecs import CodecConformance
-from reflow.values.builtin import builtin_codecs
-from reflow.values.contract import Codec
 
 from tests.unit.values.shapes import Colour, Level, Pair, Point, same
 

@@ -11,7 +11,8 @@ import sys
 import textwrap
 
 import pytest
-from reflow import hookspecs, plugin_api
+from reflow import plugin_api
+from reflow.plugins import hookspecs
 
 from scripts import support_table
 from tests.docs.pages import REPOSITORY, blocks

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from reflow.plugins import set_registry
+from reflow.plugins.registry import set_registry
 
 from tests.e2e.support import FlowFile, nothing_left
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.engine.start import Wanted
 from reflow.model.lineage import VARIABLE
+from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
 from tests.e2e.support import SECONDS, WAYS, FlowFile, fake_scheduler

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reflow.engine.settings import read_settings
 from reflow.executors.contract import Executor
 from reflow.model.states import RunState
-from reflow.plugins import registry
+from reflow.plugins.registry import registry
+from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeScheduler
 
 from tests.e2e.support import FlowFile, fake_scheduler, until

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.fingerprint.looking import Looks
+from reflow.fingerprint.files.look import Looks
 
 from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
 

@@ -342,7 +342,7 @@ def test_a_task_that_must_run_after_another_waits_for_all_of_its_elements(
 
 
 def test_observers_are_told_of_runs_and_elements_once_each(flow_file: Flows) -> None:
-    from reflow.hookspecs import InstanceEvent, RunEvent
+    from reflow.plugins.hookspecs import InstanceEvent, RunEvent
     from reflow.testing.plugins import observer, using_plugins
 
     seen: list[tuple[str, ...]] = []

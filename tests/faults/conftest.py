@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reflow.plugins import registry
+from reflow.plugins.registry import registry
 from reflow.testing.plugins import plugin, using_plugins
 
 from tests.e2e.fixtures import flow_file

@@ -278,8 +278,9 @@ class Case:
 
 def local(case: Case) -> bool:
     """A supervisor of the local executor is killed; `status` starts another."""
-    from reflow.engine import launch, supervise
-    from reflow.engine.settings import read_settings
+    from reflow.rundir.run_settings import read_settings
+    from reflow.runs import launch
+    from reflow.runs import supervisor as supervise
 
     def submit() -> None:
         setattr(launch, "start_supervisor", lambda store, settings: None)  # noqa: B010
@@ -319,7 +320,7 @@ def batch(case: Case, victims: str) -> bool:
     case.scheduler = ScriptedScheduler(case.folder / "scripted")
 
     def watch_dispatchers(command: list[str]) -> None:
-        if command[3] == "reflow.engine.dispatch_job" and victims == "jobs":
+        if command[3] == "reflow.runs.dispatch_job" and victims == "jobs":
             case.steps.watch()
 
     case.scheduler.in_child = watch_dispatchers

@@ -39,7 +39,6 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.hookspecs import ExecutorPlugin
 from reflow.model.jobs import (
     Capabilities,
     JobHandle,
@@ -50,6 +49,7 @@ from reflow.model.jobs import (
 )
 from reflow.model.json import Json
 from reflow.model.states import FailureCause, JobState
+from reflow.plugins.hookspecs import ExecutorPlugin
 
 KILL_AFTER = 2.0
 """Seconds between the scheduler's SIGTERM and its SIGKILL."""
@@ -590,7 +590,7 @@ def fork_python(
     environment: Mapping[str, str],
     first: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run `PYTHON -P -m reflow.engine.MODULE ARGUMENTS` in a fork of this process; its id."""
+    """Run `PYTHON -P -m MODULE ARGUMENTS` in a fork of this process; its id."""
     assert list(command[1:3]) == ["-P", "-m"], command
     sys.stdout.flush()
     sys.stderr.flush()
@@ -642,7 +642,7 @@ class ForkedPopen:
         sys.audit("subprocess.Popen", command[0], list(command), None, None)
         self.returncode: int | None = None
         log = given["stdout"].name
-        if command[3] == "reflow.engine.supervise":
+        if command[3] == "reflow.runs.supervisor":
             assert ForkedPopen.ask is not None
             self.pid = ForkedPopen.ask(list(command), str(given["cwd"]), log)
         else:
@@ -680,14 +680,15 @@ class ForkedPopen:
 
 def warm_up() -> None:
     """Import all that jobs need, so that forks have it."""
-    engine = ("worker", "dispatch_job", "supervise", "heal", "control_from_outside")
+    runs = ("dispatch_job", "supervisor", "recover", "request_change")
     wiring = ("decide", "graph", "markers", "options", "rules", "signature")
     for name in (
-        *(f"reflow.engine.{module}" for module in engine),
+        "reflow.execution.job_worker",
+        *(f"reflow.runs.{module}" for module in runs),
         *(f"reflow.wiring.{module}" for module in wiring),
         "reflow.stores.sql",
         "reflow.stores.sqlite",
-        "reflow.values.builtin",
+        "reflow.codecs.builtin",
         "reflow.workflow",
         "reflow.run",
         "platformdirs.unix",
@@ -732,7 +733,7 @@ def main(arguments: list[str]) -> int:
 
 def set_up_registry() -> None:
     """Have this process, and its forks, know the scheduler as an executor."""
-    from reflow.plugins import Registry, registry, set_registry
+    from reflow.plugins.registry import Registry, registry, set_registry
     from reflow.testing.plugins import builtin_plugin, plugin
 
     set_registry(Registry([builtin_plugin(), plugin("scripted", executors=[PLUGIN])]))

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from reflow.engine import dispatch_job
-from reflow.engine.dispatch import Dispatcher
-from reflow.engine.lease import take
-from reflow.engine.opened import dispatcher_of
-from reflow.engine.settings import read_settings
+from reflow.dispatch.dispatcher import Dispatcher
+from reflow.dispatch.lease import take
 from reflow.model.jobs import Limits
+from reflow.rundir.run_settings import read_settings
+from reflow.runs import dispatch_job
+from reflow.runs.open_dispatcher import dispatcher_of
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
@@ -49,7 +49,10 @@ ONCE = {"items": 1, "each-0": 1, "each-1": 1, "each-2": 1, "total": 1}
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dispatcher in this process looks again at once."""
-    from reflow.engine import dispatch, failures, follow, reconcile, submit
+    from reflow.dispatch import dispatcher as dispatch
+    from reflow.dispatch import reconcile, submit
+    from reflow.dispatch import retry_policy as failures
+    from reflow.runs import follow
 
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
@@ -301,7 +304,7 @@ def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
         return submit(*given)
 
     monkeypatch.setattr(executor, "submit", counted)
-    monkeypatch.setattr("reflow.engine.submit.time", clock)
+    monkeypatch.setattr("reflow.dispatch.submit.time", clock)
     settings = read_settings(run.run_dir, run.run_id)
     lease = take(run.store, run.run_id)
     assert lease is not None

@@ -156,7 +156,7 @@ def test_looking_at_a_run_from_within_does_not_end_it(flow_file: Flows) -> None:
 def test_a_dispatcher_that_fails_ends_the_run_with_the_reason(
     flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reflow.engine import inline
+    from reflow.execution import inline
 
     flow = flow_file(SLOW)
     (flow.folder / "go").touch()
@@ -205,7 +205,7 @@ STOPS = """
 
 
 def test_the_first_failure_ends_nothing_that_runs(flow_file: Flows, tmp_path: Path) -> None:
-    from reflow.engine.start import Wanted
+    from reflow.runs.create import Wanted
     from reflow.workflow import run_foreground
 
     flow = flow_file(STOPS)
@@ -262,7 +262,7 @@ def test_with_one_worker_nothing_is_begun_after_the_first_failure(flow_file: Flo
 TOLD = """
     import subprocess
 
-    import reflow.engine.pool
+    import reflow.execution.pool
 
     wf = Workflow("told")
 
@@ -292,7 +292,7 @@ TOLD = """
 
     if __name__ == "__main__":
         if Path("{here}/stubborn").exists():
-            reflow.engine.pool.KILL_AFTER = 1000.0
+            reflow.execution.pool.KILL_AFTER = 1000.0
         wf.run_local(max_workers=int(sys.argv[1]))
 """
 
@@ -350,7 +350,7 @@ def test_a_second_ctrl_c_waits_for_nothing_that_does_not_listen(
 def test_ctrl_c_while_a_run_begins_leaves_none_that_seems_to_go_on(
     flow_file: Flows, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    from reflow.engine import launch
+    from reflow.runs import launch
 
     flow = flow_file(SLOW)
     real = getattr(launch, where)
@@ -444,7 +444,7 @@ def test_a_full_disk_is_a_failed_run(flow_file: Flows) -> None:
         """
         import errno
 
-        from reflow.engine.results import SegmentWriter
+        from reflow.rundir.results import SegmentWriter
 
         wf = Workflow("full")
 

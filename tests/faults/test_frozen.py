@@ -62,7 +62,7 @@ def test_processes_that_a_task_starts_find_the_copy_and_the_main_module(
     (flow.folder / "shapes.py").unlink()
     (flow.folder / "go").touch()
     from reflow import load_config
-    from reflow.plugins import registry
+    from reflow.plugins.registry import registry
     from reflow.run import open_run
 
     store = registry().store_for(load_config().store.url)

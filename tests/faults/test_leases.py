@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.engine.drive import step_once
-from reflow.engine.lease import take, take_from
-from reflow.engine.opened import dispatcher_of
-from reflow.engine.settings import read_settings
+from reflow.dispatch.lease import take, take_from
 from reflow.errors import LeaseLostError
 from reflow.model.jobs import JobRequest, Limits
 from reflow.model.records import RunRecord
+from reflow.rundir.run_settings import read_settings
+from reflow.runs.driver import step_once
+from reflow.runs.open_dispatcher import dispatcher_of
 
 from tests.e2e.support import FlowFile, failed, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor, Trouble
@@ -36,7 +36,7 @@ def dispatch(scheduler: Folder, run: Any, token: str) -> None:
         JobRequest(
             token=token,
             command=(
-                sys.executable, "-P", "-m", "reflow.engine.dispatch_job",
+                sys.executable, "-P", "-m", "reflow.runs.dispatch_job",
                 str(run.run_dir), run.run_id,
             ),
             directory=directory,

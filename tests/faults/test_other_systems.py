@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reflow.engine import usage
+from reflow.execution import peak_memory as usage
 from reflow.executors import processes
 
 LESS = """

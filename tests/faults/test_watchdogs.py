@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.engine.continuation import most_watchdogs
-from reflow.engine.settings import read_settings
+from reflow.dispatch.continuation import most_watchdogs
 from reflow.model.states import RunState
+from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeJob, FakeScheduler
 
 from tests.e2e.fixtures import flow_file

@@ -18,7 +18,7 @@ from textwrap import dedent
 from typing import Any
 
 from reflow.model.states import RunState
-from reflow.plugins import registry
+from reflow.plugins.registry import registry
 from reflow.stores.contract import Store
 
 from tests.live.clusters import Cluster, Queued
@@ -239,7 +239,7 @@ class LiveRun:
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
-                wanted = {f"reflow.engine.{module}", self.run_id}
+                wanted = {module, self.run_id}
                 if wanted <= set(words) and words[-1] == last_word:
                     os.kill(int(entry.name), signal.SIGKILL)
 

@@ -228,7 +228,9 @@ def test_a_plugin_for_another_interface_is_told_and_harms_nothing(beside: Enviro
     ended = beside.python("from reflow import PondExecutor", check=False)
     assert "reflow-pond 0.9" in ended.stderr
     assert "version 99" in ended.stderr
-    beside.python("from reflow.plugins import registry; registry().executor_class('local')")
+    beside.python(
+        "from reflow.plugins.registry import registry; registry().executor_class('local')"
+    )
 
 
 def test_two_plugins_of_one_name_are_an_error_that_names_both(beside: Environment) -> None:

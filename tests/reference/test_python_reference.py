@@ -88,7 +88,7 @@ BACKENDS = {"slurm": "Slurm", "pbs": "PBS", "lsf": "LSF", "sge": "SGE", "flux": 
 @pytest.fixture
 def without_backends() -> Iterator[None]:
     """Only the core is installed, as far as the registry can see."""
-    from reflow.plugins import Registry, discover, set_registry
+    from reflow.plugins.registry import Registry, discover, set_registry
 
     core = [source for source in discover() if source.distribution == "reflow-core"]
     before = set_registry(Registry(core))

@@ -10,7 +10,7 @@ import pytest
 from reflow import Result, Workflow
 from reflow.cli.preview import preview_lines
 from reflow.drawing import draw_dot, draw_mermaid, draw_text
-from reflow.engine.start import Wanted
+from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from reflow.config import Config as Config
-    from reflow.config import load_config as load_config
-    from reflow.config_text import ensure_config_exists as ensure_config_exists
+    from reflow.config.commented import ensure_config_exists as ensure_config_exists
+    from reflow.config.schema import Config as Config
+    from reflow.config.schema import load_config as load_config
     from reflow.describe import WorkflowDescription as WorkflowDescription
-    from reflow.distributions import *  # noqa: F403
     from reflow.errors import ConfigError as ConfigError
     from reflow.errors import DamagedRunError as DamagedRunError
     from reflow.errors import DefinitionError as DefinitionError
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from reflow.errors import WaitTimeoutError as WaitTimeoutError
     from reflow.executors.local import LocalExecutor as LocalExecutor
     from reflow.flow import Flow as Flow
+    from reflow.plugins.distributions import *  # noqa: F403
     from reflow.run import Run as Run
     from reflow.scratch import scratch_dir as scratch_dir
     from reflow.wiring.markers import Param as Param
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "reflow.config": "Config load_config",
-    "reflow.config_text": "ensure_config_exists",
+    "reflow.config.schema": "Config load_config",
+    "reflow.config.commented": "ensure_config_exists",
     "reflow.describe": "WorkflowDescription",
     "reflow.errors": (
         "ConfigError DamagedRunError DefinitionError ExecutorError FlowImportError "
@@ -86,12 +86,12 @@ if not TYPE_CHECKING:
             value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
             return value
         if name.endswith("Executor"):
-            from reflow.plugins import registry
+            from reflow.plugins.registry import registry
 
             found = registry().executor_class_called(name)
             if found is not None:
                 return found
-        from reflow.distributions import EXECUTOR_DISTRIBUTIONS
+        from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
         from reflow.suggest import did_you_mean
 
         known = [*__all__, *(entry.class_name for entry in EXECUTOR_DISTRIBUTIONS)]
@@ -100,6 +100,6 @@ if not TYPE_CHECKING:
         )
 
     def __dir__() -> list[str]:
-        from reflow.plugins import registry
+        from reflow.plugins.registry import registry
 
         return sorted({*globals(), *__all__, *registry().executor_class_names()})

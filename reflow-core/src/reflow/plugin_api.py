@@ -6,8 +6,8 @@ points, under the group `reflow`::
     [project.entry-points.reflow]
     pond = "reflow_pond.plugin"
 
-That module holds functions marked with `hookimpl`; `reflow.hookspecs` lists all there are, each
-with an example. It is imported whenever plugins are looked up, so keep it light.
+That module holds functions marked with `hookimpl`; `reflow.plugins.hookspecs` lists all there
+are, each with an example. It is imported whenever plugins are looked up, so keep it light.
 
 Every name here is imported when it is first used, so that such a module costs what it uses.
 """
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from reflow.batch.options import resource_names as resource_names
     from reflow.batch.states import NativeState as NativeState
     from reflow.batch.states import StateTable as StateTable
+    from reflow.codecs.contract import Codec as Codec
+    from reflow.codecs.contract import CodecContext as CodecContext
     from reflow.errors import ConfigError as ConfigError
     from reflow.errors import DefinitionError as DefinitionError
     from reflow.errors import ExecutorError as ExecutorError
@@ -54,13 +56,6 @@ if TYPE_CHECKING:
     from reflow.errors import UnstorableValueError as UnstorableValueError
     from reflow.executors.contract import API_VERSION as API_VERSION
     from reflow.executors.contract import Executor as Executor
-    from reflow.hookspecs import ExecutorPlugin as ExecutorPlugin
-    from reflow.hookspecs import Finding as Finding
-    from reflow.hookspecs import HealthCheck as HealthCheck
-    from reflow.hookspecs import InstanceEvent as InstanceEvent
-    from reflow.hookspecs import RunEvent as RunEvent
-    from reflow.hookspecs import StorePlugin as StorePlugin
-    from reflow.hookspecs import hookimpl as hookimpl
     from reflow.model.graph import WireMode as WireMode
     from reflow.model.jobs import AGAIN_NAME as AGAIN_NAME
     from reflow.model.jobs import LOG_NAME as LOG_NAME
@@ -96,14 +91,19 @@ if TYPE_CHECKING:
     from reflow.model.states import JobState as JobState
     from reflow.model.states import RunState as RunState
     from reflow.model.states import TaskState as TaskState
+    from reflow.plugins.hookspecs import ExecutorPlugin as ExecutorPlugin
+    from reflow.plugins.hookspecs import Finding as Finding
+    from reflow.plugins.hookspecs import HealthCheck as HealthCheck
+    from reflow.plugins.hookspecs import InstanceEvent as InstanceEvent
+    from reflow.plugins.hookspecs import RunEvent as RunEvent
+    from reflow.plugins.hookspecs import StorePlugin as StorePlugin
+    from reflow.plugins.hookspecs import hookimpl as hookimpl
     from reflow.stores.contract import FencedWriter as FencedWriter
     from reflow.stores.contract import Store as Store
     from reflow.stores.filters import run_limit as run_limit
     from reflow.stores.filters import run_state as run_state
     from reflow.stores.filters import run_time as run_time
     from reflow.suggest import did_you_mean as did_you_mean
-    from reflow.values.contract import Codec as Codec
-    from reflow.values.contract import CodecContext as CodecContext
     from reflow.wiring.contract import TypeRule as TypeRule
     from reflow.wiring.contract import WireQuestion as WireQuestion
     from reflow.wiring.types import element_of as element_of
@@ -123,7 +123,7 @@ _HOMES = {
         "SubmissionRefusedError SubmissionUncertainError TaskInterrupted UnstorableValueError"
     ),
     "reflow.executors.contract": "API_VERSION Executor",
-    "reflow.hookspecs": (
+    "reflow.plugins.hookspecs": (
         "ExecutorPlugin Finding HealthCheck InstanceEvent RunEvent StorePlugin hookimpl"
     ),
     "reflow.model.graph": "WireMode",
@@ -142,7 +142,7 @@ _HOMES = {
     "reflow.stores.contract": "FencedWriter Store",
     "reflow.stores.filters": "run_limit run_state run_time",
     "reflow.suggest": "did_you_mean",
-    "reflow.values.contract": "Codec CodecContext",
+    "reflow.codecs.contract": "Codec CodecContext",
     "reflow.wiring.contract": "TypeRule WireQuestion",
     "reflow.wiring.types": "element_of fits",
 }

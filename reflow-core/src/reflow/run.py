@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reflow.engine.control import RETRIED
+from reflow.dispatch.changes import RETRIED
 from reflow.errors import (
     ForeignRunError,
     NotFoundError,
@@ -78,7 +78,7 @@ class Run:
     @property
     def state(self) -> RunState:
         """How the run stands, as recorded now; a foreground run whose process is dead has ended."""
-        from reflow.engine.heal import end_abandoned
+        from reflow.runs.recover import end_abandoned
 
         record = self._store.run(self.run_id)
         if end_abandoned(self._store, record):
@@ -95,8 +95,8 @@ class Run:
         First takes in what has finished, asks the executor once about what is outstanding, and
         starts a dispatcher again that has died.
         """
-        from reflow.engine.heal import heal
-        from reflow.engine.status import status_of
+        from reflow.runs.recover import heal
+        from reflow.runs.status import status_of
 
         if task is not None:
             self._task(task)
@@ -154,8 +154,8 @@ class Run:
 
     def _values(self, task: str, index: int | None = None) -> Iterator[tuple[int, Any]]:
         """Index and value of every element that has one, or of one element."""
-        from reflow.engine.execute import plugin_codecs
-        from reflow.values.text import loads
+        from reflow.execution.execute import plugin_codecs
+        from reflow.model.canonical import loads
 
         codecs, returns = plugin_codecs(), self._annotation(task)
         for place, text, _ in self._store.outputs(self.run_id, task):
@@ -167,8 +167,8 @@ class Run:
 
         Raises `WaitTimeoutError` after `timeout` seconds.
         """
-        from reflow.engine.drive import wait_until
-        from reflow.engine.heal import heal
+        from reflow.runs.driver import wait_until
+        from reflow.runs.recover import heal
 
         next_look = 0.0
 
@@ -194,7 +194,7 @@ class Run:
         started again: the run's jobs go on. `on_progress` is given the "tasks" of the status.
         Raises `NotReadyError` when somebody else dispatches the run.
         """
-        from reflow.engine.follow import follow_run
+        from reflow.runs.follow import follow_run
 
         record = self._store.run(self.run_id)
         if not record.state.final:
@@ -206,7 +206,7 @@ class Run:
 
         Raises `NotFoundError` for an unknown task or element, and where nothing was printed.
         """
-        from reflow.engine.layout import RunLayout
+        from reflow.rundir.layout import RunLayout
 
         record = self._task(task)
         if record.size is not None and not 0 <= index < record.size:
@@ -258,7 +258,7 @@ class Run:
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
         changed: bool | Callable[[Mapping[str, int]], bool] | None = None,
     ) -> int:
-        from reflow.engine.control_from_outside import ask
+        from reflow.runs.request_change import ask
 
         if task is not None:
             self._task(task)
@@ -288,7 +288,7 @@ class Run:
 
     def failure(self) -> RunFailedError:
         """The exception that says how the run did not succeed, of which the task's is the cause."""
-        from reflow.engine.remote_error import exception_of
+        from reflow.execution.remote_error import exception_of
 
         error = RunFailedError(self.failure_text(), self.run_id)
         error.run = self
@@ -306,8 +306,8 @@ class Run:
     def _annotation(self, task: str) -> Any:
         """Where the classes in a task's result are found."""
         if self._workflow is None:
-            from reflow.engine.flowref import resolve
-            from reflow.engine.ownership import own_settings
+            from reflow.execution.flow_loading import resolve
+            from reflow.rundir.ownership import own_settings
 
             try:
                 settings = own_settings(self._record)
@@ -317,7 +317,7 @@ class Run:
             if settings.flow is None:
                 return None
             if not settings.flow.file.exists():
-                from reflow.engine.execute import load_tasks
+                from reflow.execution.execute import load_tasks
 
                 return load_tasks(settings)[task].returns
             specs = {spec.name: spec for spec in resolve(settings.flow).specs()}
@@ -343,10 +343,10 @@ def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
     `store` is the manifest that it is recorded in (a URL, a path, or a store), if that is not
     the configured one.
     """
-    from reflow.plugins import opened_store
+    from reflow.plugins.registry import opened_store
 
     if store is None:
-        from reflow.config import load_config
+        from reflow.config.schema import load_config
 
         store = load_config().store.url
     opened = opened_store(store)

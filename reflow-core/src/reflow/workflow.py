@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from reflow.config import Config
+    from reflow.config.schema import Config
     from reflow.describe import WorkflowDescription
-    from reflow.engine.preview import Preview
-    from reflow.engine.start import Wanted
     from reflow.executors.contract import Executor
     from reflow.model.graph import Graph
     from reflow.model.json import Json
     from reflow.model.tasks import FilesMode
     from reflow.run import Run
+    from reflow.runs.create import Wanted
+    from reflow.runs.preview import Preview
     from reflow.stores.contract import Store
 
 
@@ -44,7 +44,7 @@ class Workflow(Flow):
     def config(self) -> Config:
         """The settings in force. Raises `ConfigError` for a file that cannot be used."""
         if self._config is None:
-            from reflow.config import load_config
+            from reflow.config.schema import load_config
 
             self._config = load_config()
         return self._config
@@ -53,7 +53,7 @@ class Workflow(Flow):
     def store(self) -> Store:
         """The manifest database, which all of a user's runs share."""
         if self._store is None:
-            from reflow.plugins import opened_store
+            from reflow.plugins.registry import opened_store
 
             self._store = opened_store(self._store_given or self.config.store.url)
         return self._store
@@ -61,8 +61,8 @@ class Workflow(Flow):
     # -- looking at it ---------------------------------------------------------------------
     def graph(self) -> Graph:
         """The checked graph. Raises `DefinitionError` for whatever is wrong with it."""
-        from reflow.plugins import registry
-        from reflow.values.storable import check_returns
+        from reflow.codecs.storable import check_returns
+        from reflow.plugins.registry import registry
         from reflow.wiring.graph import build_graph
 
         self._require_tasks()
@@ -128,9 +128,9 @@ class Workflow(Flow):
         processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
         value, and what the executor raises when it cannot be used.
         """
-        from reflow.engine.launch import submit
-        from reflow.engine.start import Wanted
-        from reflow.plugins import opened_store
+        from reflow.plugins.registry import opened_store
+        from reflow.runs.create import Wanted
+        from reflow.runs.launch import submit
 
         wanted = Wanted(
             run_dir=run_dir,
@@ -165,11 +165,11 @@ class Workflow(Flow):
         `"continue"` what does not depend on the failure goes on, and the handle that is returned
         says what failed. The rest is as for `submit`.
         """
-        from reflow.engine.launch import run_here
-        from reflow.engine.start import Wanted
         from reflow.errors import RunFailedError
         from reflow.model.states import RunState
-        from reflow.plugins import opened_store
+        from reflow.plugins.registry import opened_store
+        from reflow.runs.create import Wanted
+        from reflow.runs.launch import run_here
 
         wanted = Wanted(
             run_dir=run_dir,
@@ -194,7 +194,7 @@ class Workflow(Flow):
     def open_run(self, run_id: str, store: Store | str | Path | None = None) -> Run:
         """The handle of a run, from any process. Raises `NotFoundError` for an unknown one."""
         from reflow.errors import NotFoundError
-        from reflow.plugins import opened_store
+        from reflow.plugins.registry import opened_store
         from reflow.run import Run
 
         chosen = self.store if store is None else opened_store(store)
@@ -256,7 +256,7 @@ def run_foreground(
     on_progress: Callable[[Mapping[str, Any]], None],
 ) -> Run:
     """What `run_local` does, watched: for the command line. Does not raise for a failed run."""
-    from reflow.engine.launch import run_here
+    from reflow.runs.launch import run_here
 
     run_id = run_here(
         workflow,
@@ -271,6 +271,6 @@ def run_foreground(
 
 def preview(workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None) -> Preview:
     """What `submit` or `run_local` would do, found out without writing anything."""
-    from reflow.engine.launch import preview_of
+    from reflow.runs.launch import preview_of
 
     return preview_of(workflow, wanted, executor)

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reflow.engine.settings import read_settings
 from reflow.model.states import RunState
+from reflow.rundir.run_settings import read_settings
 
 from tests.live.people import LiveRun, Person, interrupt
 from tests.live.scenes.runs import calls
@@ -259,7 +259,7 @@ def test_a_dispatch_job_that_is_ended_from_outside_loses_nothing(
         run = person.submits()
         job = dispatching(run)
         if end == "killed":
-            run.kills("dispatch_job", run.run_id)
+            run.kills("reflow.runs.dispatch_job", run.run_id)
         else:
             person.cancels(job)
         run.until(lambda: not run.running("dispatch"), "the end of the dispatch job")
@@ -311,7 +311,7 @@ def test_a_controller_that_is_down_while_dispatching_and_asking_harms_nothing(
 # -- several dispatchers ---------------------------------------------------------------------------
 def dispatcher(run: LiveRun) -> subprocess.Popen[bytes]:
     """A dispatcher, started by hand."""
-    words = ("-P", "-m", "reflow.engine.dispatch_job", str(run.run_dir), run.run_id)
+    words = ("-P", "-m", "reflow.runs.dispatch_job", str(run.run_dir), run.run_id)
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=run.person.folder,

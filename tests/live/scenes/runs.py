@@ -169,7 +169,7 @@ def test_a_dry_run_shows_the_scripts_of_what_is_known_so_far(newcomer: Person) -
 
     said = newcomer.write(LETTERS).types("submit", "--dry-run", "--run-dir", "run")
 
-    assert "reflow.engine.worker" in said
+    assert "reflow.execution.job_worker" in said
     assert {job.job_id for job in newcomer.cluster.queue()} <= before
     assert not (newcomer.folder / "run").exists()
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from reflow.batch.command import CommandMissingError, CommandTimeoutError
+from reflow.config.values import fit_settings
 from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -16,7 +17,6 @@ from reflow.errors import (
 from reflow.model.jobs import JobHandle, JobRequest, Limits
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
-from reflow.settings import fit_settings
 
 from tests.unit.batch.pond import PondExecutor, ScriptedRunner
 

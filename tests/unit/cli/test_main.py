@@ -7,7 +7,7 @@ import pytest
 import typer
 from reflow import __version__
 from reflow.cli.admin import finding_lines
-from reflow.hookspecs import Finding, HealthCheck
+from reflow.plugins.hookspecs import Finding, HealthCheck
 from reflow.testing.plugins import broken_plugin, hooks_plugin, plugin, using_plugins
 
 from tests.unit.cli.conftest import CommandLine

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from reflow.cli.preview import MOST_INSTANCES, WIDEST_ARGUMENT, preview_lines
-from reflow.engine.preview import Preview, PreviewInstance, PreviewTask
+from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
 
 def instance(index: int, action: str = "run", **arguments: str) -> PreviewInstance:

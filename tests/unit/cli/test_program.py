@@ -80,7 +80,7 @@ def test_our_warnings_are_one_line_each_and_told_once(capsys: pytest.CaptureFixt
     def act() -> None:
         for _ in range(2):
             warnings.warn("the key 'stor' is ignored", ReflowWarning, stacklevel=1)
-            logging.getLogger("reflow.engine").warning("could not cancel %d jobs", 3)
+            logging.getLogger("reflow.dispatch").warning("could not cancel %d jobs", 3)
 
     assert run(act) == 0
     assert capsys.readouterr().err == (

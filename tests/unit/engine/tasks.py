@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from reflow.engine.image import RunImage, TaskImage
+from reflow.dispatch.tracked_run import RunImage, TaskImage
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import TaskState

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reflow.engine.choice import deal
+from reflow.dispatch.choice import deal
 from reflow.model.lineage import kin_of
 from reflow.model.records import Instance, StoredOutput, TaskRecord
 from reflow.model.states import TaskState

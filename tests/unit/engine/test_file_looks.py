@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from reflow.engine.looks import RunLooks
-from reflow.engine.patience import LookProgress
-from reflow.engine.recorded import Recorded, places_in
-from reflow.engine.settings import RunSettings
-from reflow.engine.witness import Change, Witness, note_of
 from reflow.errors import StoredValueError
-from reflow.fingerprint.contents import OwnMemory
-from reflow.fingerprint.looking import MANY
-from reflow.fingerprint.states import State
+from reflow.execution.witness import Change, Witness, note_of
+from reflow.fingerprint.files.contents import OwnMemory
+from reflow.fingerprint.files.look import MANY
+from reflow.fingerprint.files.states import State
 from reflow.model.tasks import ParameterInput, ResultInput, TaskSpec
+from reflow.rundir.file_states import Recorded, places_in
+from reflow.rundir.looks import RunLooks
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.look_progress import LookProgress
 
 Make = Callable[..., RunSettings]
 

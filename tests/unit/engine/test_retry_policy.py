@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reflow.engine.failures import MOST_UNCOUNTED, Retry, retry_of
+from reflow.dispatch.retry_policy import MOST_UNCOUNTED, Retry, retry_of
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause
 from reflow.model.tasks import TaskSpec

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.engine.image import TaskImage
-from reflow.engine.settings import RunSettings
-from reflow.engine.submit import Submitter, elements_that_fit
+from reflow.dispatch.submit import Submitter, elements_that_fit
+from reflow.dispatch.tracked_run import TaskImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
+from reflow.rundir.run_settings import RunSettings
 
 from tests.unit.engine.tasks import task
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from reflow.engine import continuation
-from reflow.engine.continuation import Watchdog
-from reflow.engine.image import RunImage
-from reflow.engine.settings import RunSettings
+from reflow.dispatch import continuation
+from reflow.dispatch.continuation import Watchdog
+from reflow.dispatch.tracked_run import RunImage
 from reflow.errors import SubmissionRefusedError
 from reflow.model.graph import Graph
 from reflow.model.jobs import Capabilities, JobHandle, JobRequest, Submission
+from reflow.rundir.run_settings import RunSettings
 from reflow.stores.sql import SqlStore
 from reflow.testing.stores import RUN, new_run
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from reflow.fingerprint.looking import Looks
-from reflow.fingerprint.places import Surroundings
-from reflow.fingerprint.states import State
+from reflow.fingerprint.files.look import Looks
+from reflow.fingerprint.files.places import Surroundings
+from reflow.fingerprint.files.states import State
 
 
 def surroundings(folder: Path) -> Surroundings:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from reflow import health
 from reflow.errors import SchedulerUnavailableError
-from reflow.hookspecs import ExecutorPlugin, Finding
-from reflow.plugins import registry
+from reflow.plugins import health
+from reflow.plugins.hookspecs import ExecutorPlugin, Finding
+from reflow.plugins.registry import registry
 from reflow.stores.filesystem import Mount
 from reflow.testing.plugins import broken_plugin, plugin, using_plugins
 

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from reflow.entry_points import EntryPoint, find_entry_points
+from reflow.plugins.entry_points import EntryPoint, find_entry_points
 from reflow.testing.plugins import write_distribution
 
 
@@ -114,7 +114,7 @@ def test_an_entry_point_leads_to_what_it_names(value: str) -> None:
 
 
 def test_looking_plugins_up_does_not_import_importlib_metadata() -> None:
-    code = "import sys; from reflow.plugins import registry; registry().executors(); "
+    code = "import sys; from reflow.plugins.registry import registry; registry().executors(); "
     code += "sys.exit('importlib.metadata' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == 0

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import reflow
 from reflow import plugin_api
-from reflow.hookspecs import ExecutorPlugin
+from reflow.plugins.hookspecs import ExecutorPlugin
 from reflow.testing.plugins import plugin, using_plugins
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_name_of_the_plugin_interface_is_an_error_with_the_nearest() 
 
 
 def test_type_checkers_know_the_executors_of_other_distributions() -> None:
-    from reflow import distributions
+    from reflow.plugins import distributions
 
     tree = ast.parse(Path(distributions.__file__).read_text())
     declared = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from reflow.errors import ConfigError, MissingExecutorError, PluginError, ReflowWarning
-from reflow.hookspecs import (
+from reflow.plugins.hookspecs import (
     ExecutorPlugin,
     Finding,
     HealthCheck,
@@ -20,7 +20,7 @@ from reflow.hookspecs import (
     RunEvent,
     StorePlugin,
 )
-from reflow.plugins import Registry, registry
+from reflow.plugins.registry import Registry, registry
 from reflow.testing.plugins import (
     broken_plugin,
     builtin_plugin,
@@ -396,7 +396,7 @@ def test_a_plugin_without_hooks_is_told_how_to_mark_them() -> None:
 
 
 def test_a_plugin_that_wraps_the_hooks_of_others_is_left_out() -> None:
-    from reflow.hookspecs import hookimpl
+    from reflow.plugins.hookspecs import hookimpl
 
     @hookimpl(wrapper=True)
     def reflow_executors() -> Iterator[None]:
@@ -404,7 +404,7 @@ def test_a_plugin_that_wraps_the_hooks_of_others_is_left_out() -> None:
 
     module = type(sys)("wrapping")
     module.reflow_executors = reflow_executors  # type: ignore[attr-defined]
-    from reflow.plugins import PluginSource
+    from reflow.plugins.registry import PluginSource
 
     source = PluginSource("wrapping", "reflow-wrapping", "1.0", lambda: module)
     found = Registry([source, plugin("pond", executors=[offer()])])
@@ -576,7 +576,7 @@ def test_hook_calls_are_traced_on_demand(tmp_path: Path) -> None:
     write_distribution(
         tmp_path, "reflow-pond", "1.0", {"pond": "pond_plugin"}, {"pond_plugin": POND}
     )
-    code = "from reflow.plugins import registry; registry().executors()"
+    code = "from reflow.plugins.registry import registry; registry().executors()"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "REFLOW_TRACE_HOOKS": "1"}
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

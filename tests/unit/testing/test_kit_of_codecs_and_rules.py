@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.codecs.codecs import Codecs
 from reflow.errors import PluginError, StoredValueError
 from reflow.model.graph import WireMode
 from reflow.testing.codecs import CodecConformance, FileCodecConformance
 from reflow.testing.type_rules import TypeRuleConformance, question
-from reflow.values.codecs import Codecs
 from reflow.wiring.contract import WireQuestion
 
 Kit = FileCodecConformance

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from reflow.values.source import source_digest
+from reflow.fingerprint.code.digest import source_digest
 
 _numbers = count()
 

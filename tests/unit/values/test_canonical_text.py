@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reflow.errors import StoredValueError, UnstorableValueError
-from reflow.values.text import digest, dumps, loads
+from reflow.model.canonical import digest, dumps, loads
 
 json_data = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.values.source import Survey, source_digest
+from reflow.fingerprint.code.digest import Survey, source_digest
 
 from tests.unit.values.projects import Digests, loaded, write
 
@@ -586,7 +586,7 @@ def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
         + "STEPS = {helper, deep, even}\n"
         + "def other(x): return x in KINDS | {'d', 'e'}, task(x), used(x), STEPS\n"
         + "if __name__ == '__main__':\n"
-        + "    from reflow.values.source import source_digest\n"
+        + "    from reflow.fingerprint.code.digest import source_digest\n"
         + "    print(source_digest(other))\n"
     )
     folder = write(tmp_path, {"flow.py": flow, "helpers.py": HELPERS})
@@ -608,7 +608,8 @@ def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
 
 def source_digest_of_import(folder: Path) -> str:
     program = (
-        "import flow; from reflow.values.source import source_digest as d; print(d(flow.other))"
+        "import flow; from reflow.fingerprint.code.digest import source_digest; "
+        "print(source_digest(flow.other))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True

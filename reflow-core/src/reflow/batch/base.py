@@ -530,7 +530,7 @@ def _least(*values: int | None) -> int | None:
 
 
 def _configured_templates() -> str | None:
-    from reflow.config import config_path
+    from reflow.config.schema import config_path
 
     folder = config_path().absolute().parent / "templates"
     return str(folder) if folder.is_dir() else None

@@ -16,9 +16,9 @@ from reflow.cli.screen import put_json, screen
 from reflow.cli.words import Json
 
 if TYPE_CHECKING:
-    from reflow.config import Config
-    from reflow.hookspecs import Finding
-    from reflow.plugins import PluginReport
+    from reflow.config.schema import Config
+    from reflow.plugins.hookspecs import Finding
+    from reflow.plugins.registry import PluginReport
 
 _KINDS = ("executor", "store", "type rule", "codec")
 _PASSWORD = re.compile(r"""(://[^:/@"]*:)[^/"]*(?=@)|(password=)[^&"]*""")
@@ -37,7 +37,7 @@ def add_admin_commands(app: typer.Typer) -> None:
 
 def plugins(json: Json = False) -> None:
     """Show what is installed, what it provides, and what failed to load and why."""
-    from reflow.plugins import registry
+    from reflow.plugins.registry import registry
 
     found = registry().report()
     if json:
@@ -77,15 +77,15 @@ def _by_kind(provides: Sequence[str]) -> dict[str, list[str]]:
 
 def path() -> None:
     """Print where the configuration file is looked for."""
-    from reflow.config import config_path
+    from reflow.config.schema import config_path
 
     screen().say(str(config_path()))
 
 
 def init() -> None:
     """Write a commented configuration file, unless there is one."""
-    from reflow.config import config_path
-    from reflow.config_text import ensure_config_exists
+    from reflow.config.commented import ensure_config_exists
+    from reflow.config.schema import config_path
 
     there = config_path().exists()
     file = ensure_config_exists()
@@ -99,7 +99,7 @@ def _show_without_a_command(context: typer.Context) -> None:
 
 def show(json: Json = False) -> None:
     """Show every setting in effect, and where its value comes from."""
-    from reflow.config import load_config
+    from reflow.config.schema import load_config
 
     config = load_config()
     if json:
@@ -111,7 +111,7 @@ def show(json: Json = False) -> None:
 
 def config_lines(config: Config, *, width: int) -> list[Text]:
     """One line per setting: key, value, origin. Passwords in URLs are left out."""
-    from reflow.config import keys, toml
+    from reflow.config.schema import keys, toml
 
     rows = [[Text(word, "dim") for word in ("key", "value", "from")]]
     values: dict[str, Any] = {key.name: key.of(config) for key in keys()}
@@ -131,7 +131,7 @@ def doctor() -> None:
 
     The exit code is 2 where something is not.
     """
-    from reflow.plugins import registry
+    from reflow.plugins.registry import registry
 
     console, healthy = screen(), True
     for check in registry().health_checks():

@@ -18,10 +18,10 @@ from reflow.cli.screen import screen
 from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import option, store_option, switch
-from reflow.engine.start import Wanted
 from reflow.executors.processes import usable_cpus
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
+from reflow.runs.create import Wanted
 from reflow.workflow import Workflow, preview, run_foreground
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _switch = partial(switch, rich_help_panel=OPTIONS_PANEL)
 
 
 def _executor_names() -> list[str]:
-    from reflow.plugins import registry
+    from reflow.plugins.registry import registry
 
     return list(registry().executors())
 
@@ -282,4 +282,3 @@ def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> N
 
 def _names(given: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for words in given or () for name in words.split(",") if name.strip())
-

@@ -93,7 +93,7 @@ class FlowFileGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command that runs or submits the workflow of a file. Raises `FlowImportError`."""
-        from reflow.engine.named_flow import load_named
+        from reflow.runs.named_flow import load_named
 
         workflow = load_named(cmd_name)
         assert isinstance(workflow, Workflow)
@@ -136,7 +136,7 @@ def _flow_commands(name: str, about: str) -> typer.Typer:
 
 def add_plugin_commands(app: typer.Typer) -> None:
     """Add the commands of plugins; a name that reflow has itself stays reflow's."""
-    from reflow.plugins import registry
+    from reflow.plugins.registry import registry
 
     theirs = typer.Typer()
     registry().add_commands(theirs)

@@ -9,7 +9,7 @@ from rich.text import Text
 from reflow.cli.layout import GAP, block, columns, count, paragraph, shorten
 
 if TYPE_CHECKING:
-    from reflow.engine.preview import Preview, PreviewInstance, PreviewTask
+    from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
 MOST_INSTANCES = 20
 """Instances of one task that are listed on a terminal; elsewhere all are."""

@@ -194,7 +194,7 @@ def runs(
     store: StoreOption = None,
 ) -> None:
     """List runs, the newest first."""
-    from reflow.engine.heal import end_abandoned
+    from reflow.runs.recover import end_abandoned
 
     source, console = runs_of(context), screen()
     # One more than is shown tells whether there are more.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reflow.errors import NotFoundError, ReflowError
-from reflow.plugins import opened_store
+from reflow.plugins.registry import opened_store
 
 if TYPE_CHECKING:
     from reflow.run import Run
@@ -45,7 +45,7 @@ class Runs:
             return self.given_store
         if self.workflow is not None:
             return self.workflow.store
-        from reflow.config import load_config
+        from reflow.config.schema import load_config
 
         return opened_store(load_config().store.url)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from reflow.engine.files import open_regular
 from reflow.errors import NotFoundError
+from reflow.rundir.files import open_regular
 
 _CHUNK = 64 * 1024
 LOOK_EVERY = 0.2

@@ -1,1 +1,1 @@
-"""What files and folders count by: their place, and the state they are in."""
+"""What a task's code, and the files that its values name, count by in the cache."""

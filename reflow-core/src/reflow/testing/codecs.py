@@ -31,12 +31,12 @@ from typing import Any
 
 import pytest
 
+from reflow.codecs.codecs import Codecs
+from reflow.codecs.contract import Codec
+from reflow.codecs.registry import BUILTIN
 from reflow.errors import StoredValueError, UnstorableValueError
+from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
-from reflow.values.codecs import Codecs
-from reflow.values.contract import Codec
-from reflow.values.registry import BUILTIN
-from reflow.values.text import dumps, loads
 
 OTHERS = (bool, int, float, str, bytes, list, tuple, dict, set, object)
 """Classes that belong to reflow itself, or to nobody."""

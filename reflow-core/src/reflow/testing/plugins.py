@@ -27,7 +27,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from reflow.hookspecs import (
+from reflow.codecs.contract import Codec
+from reflow.plugins.hookspecs import (
     ExecutorPlugin,
     HealthCheck,
     InstanceEvent,
@@ -35,9 +36,8 @@ from reflow.hookspecs import (
     StorePlugin,
     hookimpl,
 )
-from reflow.plugin_loading import BUILTIN_MODULE
-from reflow.plugins import PluginSource, Registry, set_registry
-from reflow.values.contract import Codec
+from reflow.plugins.loading import BUILTIN_MODULE
+from reflow.plugins.registry import PluginSource, Registry, set_registry
 from reflow.wiring.contract import TypeRule
 
 

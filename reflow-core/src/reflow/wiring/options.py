@@ -9,10 +9,10 @@ from datetime import timedelta
 from math import isfinite
 from typing import Any, TypedDict
 
-from reflow.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_memory, parse_time
 from reflow.model.tasks import FILES_MODES, FilesMode
+from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
 
 

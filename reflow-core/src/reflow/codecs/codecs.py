@@ -1,0 +1,106 @@
+"""Values to JSON and back: the door to the encoder, the decoder and all codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reflow.codecs.contract import Codec
+from reflow.codecs.decoding import Decoder
+from reflow.codecs.encoding import Encoder, too_deep
+from reflow.codecs.promises import Promises
+from reflow.codecs.registry import SELF_CONTAINED, Registry, close_mark, mark_of, open_mark
+from reflow.errors import StoredValueError
+from reflow.model.json import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A part of encoded data that may refer to files outside it."""
+
+    codec: Codec
+    data: Json
+
+    @property
+    def places(self) -> Sequence[str]:
+        """Paths of those files."""
+        return self.codec.places(self.data)
+
+
+class Codecs:
+    """Encodes and decodes values.
+
+    `plugins` gives the codecs of plugins. It is called at most once, and only for a type or a
+    stored value that no built-in codec knows.
+    """
+
+    def __init__(self, plugins: Callable[[], Sequence[Codec]] = tuple) -> None:
+        self._registry = Registry(plugins)
+        self._promises = Promises()
+
+    def encode(self, value: Any, annotation: Any = Any, directory: Path | None = None) -> Json:
+        """The value as JSON; a list becomes an array of its encoded items.
+
+        `annotation` names the classes that may occur in the value, and what equals a value of
+        them is stored as one (see `promises.py`); `directory` is where codecs may put files.
+        Raises `UnstorableValueError`, which says what cannot be stored and where in the value
+        it sits.
+        """
+        decode = partial(self._decode_part, annotation, directory)
+        try:
+            kept = self._promises.keep(value, annotation)
+            return Encoder(self._registry, annotation, directory, decode).encode(kept)
+        except RecursionError:
+            raise too_deep() from None
+
+    def decode(self, data: Json, annotation: Any = Any, directory: Path | None = None) -> Any:
+        """The value again, equal and of the same type.
+
+        Classes are found through `annotation` alone (a tuple of annotations will do, where
+        several tasks describe the value); nothing that the data names is imported. Raises
+        `StoredValueError` for data that `encode` did not write, or wrote under an annotation
+        that names other classes.
+        """
+        encode = partial(self.encode, annotation=annotation, directory=directory)
+        try:
+            return Decoder(self._registry, annotation, directory, encode).decode(data)
+        except RecursionError:
+            raise StoredValueError("a stored value is nested too deeply to be read") from None
+
+    def fingerprint(self, data: Json, files: Mapping[str, Json]) -> Json:
+        """What encoded data counts by; `files` says what each of its `places` does."""
+        if isinstance(data, list):
+            return [self.fingerprint(item, files) for item in data]
+        if not isinstance(data, dict):
+            return data
+        name = mark_of(data)
+        if name is None or name in SELF_CONTAINED:
+            return {key: self.fingerprint(part, files) for key, part in data.items()}
+        tag, content = open_mark(name, data)
+        codec = self._registry.named(name)
+        counted = codec.fingerprint(content)
+        if counted is None:
+            return close_mark(name, tag, [content, *map(files.get, codec.places(content))])
+        return close_mark(name, tag, self.fingerprint(counted, files))
+
+    def references(self, data: Json) -> Iterator[Reference]:
+        """The parts of encoded data that may refer to files, always in the same order."""
+        if isinstance(data, list):
+            for item in data:
+                yield from self.references(item)
+        elif isinstance(data, dict):
+            name = mark_of(data)
+            if name is not None and name not in SELF_CONTAINED:
+                yield Reference(self._registry.named(name), open_mark(name, data)[1])
+            for key in sorted(data):
+                yield from self.references(data[key])
+
+    def places(self, data: Json) -> list[str]:
+        """Paths of all files that encoded data refers to, in the order of `references`."""
+        return [place for part in self.references(data) for place in part.places]
+
+    def _decode_part(self, outer: Any, directory: Path | None, data: Json, annotation: Any) -> Any:
+        return self.decode(data, outer if annotation is Any else (annotation, outer), directory)

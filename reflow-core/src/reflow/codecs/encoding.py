@@ -1,0 +1,153 @@
+"""Python values to JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reflow.codecs.builtin import splits_in_json
+from reflow.codecs.contract import Codec, CodecContext
+from reflow.codecs.instead import of_value
+from reflow.codecs.registry import BUILTIN, NEED_CLASS, Registry, close_mark, has_class_tag
+from reflow.codecs.unstorable import UnstorablePartError, step, type_name
+from reflow.model.canonical import dumps, loads
+from reflow.model.json import Json
+
+_DEEPEST = 100  # levels; what was written from a shallow stack must be readable from a deep one
+_INT_BITS = 2000  # below the smallest limit that can be set on decimal conversion (640 digits)
+
+
+class Encoder:
+    """Encodes one value."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        annotation: Any,
+        directory: Path | None,
+        decode: Callable[[Json, Any], Any],
+    ) -> None:
+        self._registry = registry
+        self._annotation = annotation
+        self._context = CodecContext(directory, self.encode, decode)
+        self._depth = 0
+        self._writers: dict[type, Callable[[Any], Json]] = {
+            type(None): _as_it_is,
+            bool: _as_it_is,
+            int: self._int,
+            float: self._float,
+            str: self._str,
+            list: self._list,
+            dict: self._dict,
+        }
+
+    def encode(self, value: Any) -> Json:
+        """The value as JSON. Raises `UnstorableValueError`."""
+        write = self._writers.get(type(value))
+        if write is None:
+            write = self._writers[type(value)] = self._writer(type(value))
+        return write(value)
+
+    def _int(self, value: int) -> Json:
+        return value if value.bit_length() <= _INT_BITS else self._mark(BUILTIN["int"], None, value)
+
+    def _float(self, value: float) -> Json:
+        return value if math.isfinite(value) else self._mark(BUILTIN["float"], None, value)
+
+    def _str(self, value: str) -> Json:
+        return self._mark(BUILTIN["str"], None, value) if splits_in_json(value) else value
+
+    def _list(self, value: list[Any]) -> Json:
+        encoded: list[Json] = []
+        self._enter()
+        try:
+            for item in value:
+                encoded.append(self.encode(item))  # noqa: PERF401 (its length names the item)
+        except UnstorablePartError as error:
+            raise error.inside(f"[{len(encoded)}]") from None
+        finally:
+            self._depth -= 1
+        return encoded
+
+    def _dict(self, value: dict[Any, Any]) -> Json:
+        if not _is_plain(value):
+            return self._mark(BUILTIN["dict"], None, value)
+        encoded: dict[str, Json] = {}
+        key = None
+        self._enter()
+        try:
+            for key, part in value.items():
+                encoded[key] = self.encode(part)
+        except UnstorablePartError as error:
+            raise error.inside(step(key)) from None
+        finally:
+            self._depth -= 1
+        return encoded
+
+    def _writer(self, kind: type) -> Callable[[Any], Json]:
+        """How values of a class are written that JSON knows nothing of."""
+        codec = self._registry.for_type(kind)
+        if codec is None:
+            raise UnstorablePartError(f"a value of type {type_name(kind)}", of_value(kind))
+        if not has_class_tag(codec.name):
+            return partial(self._mark, codec, None)
+        tag = self._registry.classes(self._annotation).tag(kind)
+        if tag is None and codec.name in NEED_CLASS:
+            raise UnstorablePartError(
+                f"a value of class {type_name(kind)}",
+                f"such a value can be read back only where the annotation names its class: "
+                f"write {kind.__qualname__} into it, instead of {_shown(self._annotation)}",
+            )
+        return partial(self._mark, codec, tag)
+
+    def _mark(self, codec: Codec, tag: str | None, value: Any) -> Json:
+        self._enter()
+        try:
+            data = codec.encode(value, self._context)
+            if codec.name not in BUILTIN and loads(dumps(data)) != data:
+                raise TypeError("what it returned does not come back from JSON as it was")
+        except (UnstorablePartError, RecursionError):
+            raise
+        except Exception as error:  # whatever a codec, or a property of the value, may raise
+            raise UnstorablePartError(
+                f"a value of type {type_name(type(value))}",
+                f"its codec {codec.name!r} failed: {error}",
+            ) from error
+        finally:
+            self._depth -= 1
+        return close_mark(codec.name, tag, data)
+
+    def _enter(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise too_deep()
+
+
+def too_deep() -> UnstorablePartError:
+    """The error for values that go on for ever, or nearly."""
+    return UnstorablePartError(
+        f"a value nested more than {_DEEPEST} levels deep", "does it contain itself?"
+    )
+
+
+def _as_it_is(value: Json) -> Json:
+    return value
+
+
+def _is_plain(value: dict[Any, Any]) -> bool:
+    """Whether a JSON object brings this dict back, its order included: keys are sorted there."""
+    previous = ""
+    for key in value:
+        if type(key) is not str or key < previous or key.startswith("$") or splits_in_json(key):
+            return False
+        previous = key
+    return True
+
+
+def _shown(annotation: Any) -> str:
+    if annotation is Any:
+        return "no annotation"
+    return type_name(annotation) if isinstance(annotation, type) else str(annotation)

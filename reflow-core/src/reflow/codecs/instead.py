@@ -1,0 +1,79 @@
+"""What to write in place of classes that cannot be stored."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, OrderedDict, abc, defaultdict, deque
+from datetime import date, datetime, timedelta
+from numbers import Integral
+
+from reflow.codecs.scalars import is_numpy_scalar
+
+_NEARLY: tuple[tuple[type, str], ...] = (
+    (complex, "tuple[float, float]"),
+    (Counter, "dict[str, int]"),
+    (defaultdict, "dict[...]"),
+    (OrderedDict, "dict[...]"),
+    (bytearray, "bytes"),
+    (memoryview, "bytes"),
+    (range, "list[int]"),
+    (deque, "list[...]"),
+    (bool, "bool"),
+    (str, "str"),
+    (bytes, "bytes"),
+    (int, "int"),
+    (float, "float"),
+    (datetime, "datetime"),
+    (date, "date"),
+    (timedelta, "timedelta"),
+    (dict, "dict[...]"),
+    (list, "list[...]"),
+    (tuple, "tuple[...]"),
+    (set, "set[...]"),
+    (frozenset, "frozenset[...]"),
+)
+"""Classes, with their subclasses, and an annotation that keeps the same; the first one counts."""
+_NOTES = {"tuple[float, float]": " and return (z.real, z.imag)"}
+_PLAIN = "built-in types, dataclasses, named tuples or enums"
+_NUMPY = {"bool": "bool", "bool_": "bool", "datetime64": "datetime", "timedelta64": "timedelta"}
+
+
+def of_annotation(kind: type) -> str:
+    """What to do about an annotation that promises values of this class."""
+    if _is_single_pass(kind):
+        return "return a list, and write list[...]"
+    near = _nearest(kind)
+    if near is not None:
+        return f"write {near}{_NOTES.get(near, '')}"
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return f"return what describes it, in {_PLAIN}"
+    return (
+        "return the Path of a file that the task writes, put what matters into "
+        f"{_PLAIN}, or install a plugin with a codec for {kind.__qualname__}"
+    )
+
+
+def of_value(kind: type) -> str:
+    """What to do about a value of this class."""
+    if _is_single_pass(kind):
+        return "it can be gone through only once; return list(...)"
+    near = _nearest(kind)
+    if near is not None:
+        return f"annotate it as {near}, or convert it"
+    return f"return {_PLAIN}, or the Path of a file, or install a plugin with a codec for it"
+
+
+def _is_single_pass(kind: type) -> bool:
+    return issubclass(kind, (abc.Iterator, abc.AsyncIterator))
+
+
+def _nearest(kind: type) -> str | None:
+    """The annotation whose values are nearest to those of a class; None where none is near."""
+    for base, annotation in _NEARLY:
+        if issubclass(kind, base):
+            return annotation
+    if not is_numpy_scalar(kind):
+        return None
+    if issubclass(kind, Integral):
+        return "int"
+    return _NUMPY.get(kind.__name__, "float")

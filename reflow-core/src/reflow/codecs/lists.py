@@ -1,0 +1,57 @@
+"""The text of a list, taken apart and put together without decoding its items."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from reflow.codecs.registry import mark_of
+from reflow.errors import StoredValueError
+from reflow.model.canonical import loads
+from reflow.model.json import Json
+
+_read_item = json.JSONDecoder().raw_decode
+_KINDS = {type(None): "None", bool: "bool", int: "int", float: "float", str: "str", dict: "dict"}
+
+
+class NotAListError(StoredValueError):
+    """A list was expected, to be split into elements, and the value is something else."""
+
+
+def parts(text: str) -> list[str]:
+    """The canonical texts of the items of a list, from the canonical text of the list.
+
+    Raises `NotAListError` when the value is no list; a tuple or a set is none.
+    """
+    if not text.startswith("["):
+        raise NotAListError(f"a list is needed to make one element of each item, not {kind(text)}")
+    items: list[str] = []
+    start, end = 1, len(text) - 1
+    while start < end:
+        _, stop = _read_item(text, start)
+        items.append(text[start:stop])
+        start = stop + 1
+    return items
+
+
+def join(texts: Iterable[str]) -> str:
+    """The text of the list of these items: the reverse of `parts`."""
+    return f"[{','.join(texts)}]"
+
+
+def concatenate(texts: Iterable[str]) -> str:
+    """The text of the lists, one after the other as one list. Raises `NotAListError`."""
+    contents: list[str] = []
+    for text in texts:
+        if not text.startswith("["):
+            raise NotAListError(f"lists are needed to be concatenated, not {kind(text)}")
+        if text != "[]":
+            contents.append(text[1:-1])
+    return join(contents)
+
+
+def kind(text: str) -> str:
+    """What sort of value a stored text holds, for people: `tuple`, `dict`, `dataclass`."""
+    data: Json = loads(text)
+    mark = mark_of(data) if isinstance(data, dict) else None
+    return mark or _KINDS.get(type(data), "list")

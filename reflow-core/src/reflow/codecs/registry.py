@@ -1,0 +1,110 @@
+"""Which codec serves which class, and the marks that codecs leave in stored data.
+
+What JSON brings back equal, type included, is stored as it is. Everything else is a *mark*: an
+object with the single key `$name`, where the name is the codec's. Values of people's classes and
+of plugins carry the tag of their class too: `{"$enum":["Colour","RED"]}`. A dict with a key that
+begins with `$` is itself stored as a mark, so in canonical text `{"$` stands for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reflow.codecs.annotations import ReachableClasses
+from reflow.codecs.builtin import builtin_codecs
+from reflow.codecs.contract import Codec
+from reflow.errors import PluginError, StoredValueError
+from reflow.model.json import Json
+
+BUILTIN = {codec.name: codec for codec in builtin_codecs()}
+NEED_CLASS = frozenset({"enum", "dataclass", "namedtuple"})
+"""Codecs whose values can be read only with the class, which the annotation must name."""
+SELF_CONTAINED = frozenset(BUILTIN) - {"path"}
+"""Codecs that refer to nothing outside the data."""
+
+
+def mark_of(data: dict[str, Json]) -> str | None:
+    """The name of the codec that left this mark; None for an ordinary object."""
+    if len(data) != 1:
+        return None
+    (key,) = data
+    return key[1:] if key.startswith("$") else None
+
+
+def has_class_tag(name: str) -> bool:
+    """Whether a codec's marks carry a class tag before the content."""
+    return name in NEED_CLASS or name not in BUILTIN
+
+
+def open_mark(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
+    """Class tag and content of a mark. Raises `StoredValueError` if it is none of ours."""
+    payload = data[f"${name}"]
+    if not has_class_tag(name):
+        return None, payload
+    if isinstance(payload, list) and len(payload) == 2:
+        tag, content = payload
+        if tag is None or isinstance(tag, str):
+            return tag, content
+    raise StoredValueError(f"stored data is damaged, or not reflow's: {str(data)[:80]}")
+
+
+def close_mark(name: str, tag: str | None, content: Json) -> Json:
+    """The reverse of `open_mark`."""
+    return {f"${name}": [tag, content] if has_class_tag(name) else content}
+
+
+class Registry:
+    """Finds codecs by class and by name: the built-in ones, then those of plugins.
+
+    `plugins` is called once, and only for what no built-in codec knows. Built-in codecs among
+    what it gives are passed over.
+    """
+
+    def __init__(self, plugins: Callable[[], Sequence[Codec]]) -> None:
+        self._find_plugins = plugins
+        self._found: dict[str, Codec] | None = None
+        self._by_type: dict[type, Codec | None] = {}
+        self._classes: dict[Any, ReachableClasses] = {}
+
+    def for_type(self, kind: type) -> Codec | None:
+        """The codec for values of exactly this class; None when there is none."""
+        if kind not in self._by_type:
+            self._by_type[kind] = _first(BUILTIN, kind) or _first(self._plugins(), kind)
+        return self._by_type[kind]
+
+    def named(self, name: str) -> Codec:
+        """The codec that a mark names. Raises `StoredValueError` when none is installed."""
+        codec = BUILTIN.get(name) or self._plugins().get(name)
+        if codec is None:
+            raise StoredValueError(
+                f"a value was stored by the codec {name!r}, which no installed plugin provides; "
+                "install the plugin that it was stored with"
+            )
+        return codec
+
+    def classes(self, annotation: Any) -> ReachableClasses:
+        """The classes that an annotation reaches."""
+        try:
+            known = self._classes.get(annotation)
+        except TypeError:  # not hashable
+            return ReachableClasses(annotation)
+        if known is None:
+            known = self._classes[annotation] = ReachableClasses(annotation)
+        return known
+
+    def _plugins(self) -> dict[str, Codec]:
+        if self._found is None:
+            found: dict[str, Codec] = {}
+            for codec in self._find_plugins():
+                if BUILTIN.get(codec.name) is codec:
+                    continue
+                if codec.name in BUILTIN or codec.name in found:
+                    raise PluginError(f"two codecs have the name {codec.name!r}; uninstall one")
+                found[codec.name] = codec
+            self._found = found
+        return self._found
+
+
+def _first(codecs: dict[str, Codec], kind: type) -> Codec | None:
+    return next((codec for codec in codecs.values() if codec.handles(kind)), None)

@@ -1,0 +1,57 @@
+"""What a worker turns a return value into, and what planning asks of it later."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reflow.codecs.codecs import Codecs
+from reflow.codecs.lists import NotAListError, concatenate, join, parts
+from reflow.codecs.registry import SELF_CONTAINED
+from reflow.codecs.run_dir_paths import run_directory
+from reflow.model.canonical import dumps
+
+__all__ = [
+    "NotAListError",
+    "Sealed",
+    "concatenate",
+    "join",
+    "may_refer",
+    "parts",
+    "seal",
+]
+
+_MARK = re.compile(r'\{"\$([^"]*)":')
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A return value, ready to be recorded."""
+
+    output: str
+    places: tuple[str, ...]
+    """Paths of the files that it refers to, in the order of `Codecs.references`."""
+    bound_dir: str | None
+
+
+def seal(
+    value: Any, annotation: Any, run_dir: Path, codecs: Codecs, directory: Path | None = None
+) -> Sealed:
+    """Encode a return value and note what its later use depends on.
+
+    `annotation` is the function's return annotation, `directory` where codecs may put files.
+    Raises `UnstorableValueError`.
+    """
+    data = codecs.encode(value, annotation, directory)
+    output = dumps(data)
+    within = run_directory(run_dir)
+    places = tuple(codecs.places(data)) if may_refer(output) else ()
+    bound = within.mentioned_in(output, data) or any(map(within.contains, places))
+    return Sealed(output, places, str(run_dir) if bound else None)
+
+
+def may_refer(text: str) -> bool:
+    """Whether a stored value may refer to files, by whose state it counts too."""
+    return '{"$' in text and not SELF_CONTAINED.issuperset(_MARK.findall(text))

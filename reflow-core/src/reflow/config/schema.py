@@ -1,0 +1,541 @@
+"""What a person has settled once and for all: the configuration.
+
+Arguments come first, then environment variables, then the configuration file, then defaults.
+Every key is a field of one of the classes below, and nowhere else: type, default, help and the
+environment variable are read from there by the loader, the commented file, the command line and
+the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import typing
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from reflow.config.values import accepts, expected, from_text
+from reflow.errors import ConfigError, ParameterError, ReflowWarning
+from reflow.model.json import Json
+from reflow.model.resources import Resources, parse_memory, parse_time
+from reflow.model.tasks import FilesMode
+from reflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from reflow.executors.contract import Executor
+
+PATH_VARIABLE = "REFLOW_CONFIG"
+"""Names another configuration file than the one in the user's configuration folder."""
+
+_T = TypeVar("_T")
+
+
+def default_store_url() -> str:
+    """The manifest in the user's state folder."""
+    from platformdirs import user_state_path
+
+    return f"sqlite://{user_state_path('reflow') / 'manifest.db'}"
+
+
+def _key(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    default_factory: Any = MISSING,
+    env: str | None = None,
+    example: Json = None,
+    shown: str = "",
+    check: Callable[[Any], object] | None = None,
+) -> Any:
+    """A key: `example` stands in the commented file, `shown` in place of a default for people."""
+    metadata = {"help": help, "env": env, "example": example, "shown": shown, "check": check}
+    if default_factory is not MISSING:
+        return field(default_factory=default_factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _not_negative(value: float) -> None:
+    if value < 0:
+        raise ParameterError(f"{value!r} is less than nothing")
+
+
+def _one_of(*words: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if value not in words:
+            raise ParameterError(f"{value!r} is none of {', '.join(words)}")
+
+    return check
+
+
+def _positive(value: float) -> None:
+    if value <= 0:
+        raise ParameterError(f"{value!r} is not more than nothing")
+
+
+def _memory_or_none(value: str | int) -> int | None:
+    return None if value in (0, "0") else parse_memory(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorSettings:
+    """Which executor, and what each is told."""
+
+    name: str | None = _key(
+        None,
+        "The executor to use where none is named. Without it: the one whose commands are found, "
+        "else `local`.",
+        env="REFLOW_EXECUTOR",
+        example="local",
+    )
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """By executor name, the keyword arguments of its constructor: the tables `[executor.NAME]`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where the manifest is."""
+
+    url: str = _key(
+        default_factory=default_store_url,
+        help="The manifest database: `sqlite:///FILE`, a path, `postgresql://...`, or a scheme of "
+        "a plugin.",
+        env="REFLOW_STORE",
+        example="postgresql://reflow@db.example.org/reflow",
+        shown="`manifest.db` in the user's state folder",
+    )
+    requests: str = _key(
+        "own",
+        "Where several users share a database: who may cancel and retry your runs, `own` for "
+        "yourself alone or `all`.",
+        check=_one_of("own", "all"),
+    )
+    share: str = _key(
+        "own",
+        "Where several users share a database: whose results your runs use again, `own` for "
+        "yours alone or `all`.",
+        check=_one_of("own", "all"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceDefaults:
+    """What tasks ask for that do not say themselves."""
+
+    queue: str | None = _key(None, "Queue or partition.", example="compute")
+    account: str | None = _key(None, "Account or project that is charged.", example="ab1234")
+    time: str | int | None = _key(
+        None,
+        "Time limit: `HH:MM:SS`, `D-HH:MM:SS` or whole minutes.",
+        example="01:00:00",
+        check=parse_time,
+    )
+    mem: str | int | None = _key(
+        None,
+        "Memory per node: `4G`, `512M` or bytes.",
+        example="4G",
+        check=parse_memory,
+    )
+
+    def fill(self, resources: Resources) -> Resources:
+        """The same request, with these limits where it has none.
+
+        Queue and account are left to the executor, whose own come before these.
+        """
+        return replace(
+            resources,
+            time=resources.time or (None if self.time is None else parse_time(self.time)),
+            mem=resources.mem or (None if self.mem is None else parse_memory(self.mem)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """How a submitted run is kept going."""
+
+    follow_up: bool = _key(
+        True, "Submit with every wave a dispatch job that starts when the wave is over."
+    )
+    last_worker: bool = _key(
+        True,
+        "Let the last worker of a wave dispatch. Needs compute nodes that may submit jobs, and "
+        "tasks that ask for 256 MiB of memory or leave that to the site.",
+    )
+    watchdog: bool = _key(
+        True, "Keep a dispatch job in the queue that starts later, in case all else is lost."
+    )
+    watchdog_minutes: float = _key(
+        10,
+        "How far ahead the first watchdog starts; doubles up to a sixth of outage_hours.",
+        check=_positive,
+    )
+    outage_hours: float = _key(
+        6,
+        "An outage of so long is survived: further watchdogs start later than that.",
+        check=_positive,
+    )
+    queue: str | None = _key(
+        None, "Queue of dispatch jobs; without it, that of tasks.", example="short"
+    )
+    account: str | None = _key(
+        None, "Account of dispatch jobs; without it, that of tasks.", example="ab1234"
+    )
+    time: str | int = _key("01:00:00", "Time limit of a dispatch job.", check=parse_time)
+    mem: str | int = _key(
+        "1G",
+        "Memory of a dispatch job; 0 asks for none, where jobs may not.",
+        check=_memory_or_none,
+    )
+    lease_seconds: float = _key(
+        60, "A dispatcher that shows no life for so long is replaced.", check=_positive
+    )
+    grace_seconds: float = _key(
+        90,
+        "A job that the scheduler no longer knows is lost if no result appears for so long.",
+        check=_not_negative,
+    )
+    impossible_minutes: float = _key(
+        1440,
+        "A job that can never start, as the scheduler says, fails after so long.",
+        check=_not_negative,
+    )
+
+    @property
+    def resources(self) -> Resources:
+        """What a dispatch job asks for."""
+        return Resources(
+            queue=self.queue,
+            account=self.account,
+            time=parse_time(self.time),
+            mem=_memory_or_none(self.mem),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Reuse of results."""
+
+    reuse: bool = _key(True, "Reuse results; false is `--force` always.")
+    verify: bool = _key(False, "Ask the tasks' own checks of reused results: `--verify`.")
+    files: FilesMode = _key(  # noqa: RUF009
+        "stat",
+        "How files and folders count: `stat` by size and modification time, `content` by what is "
+        "in them, `exists` by being there: `--files`.",
+    )
+    ignore: tuple[str, ...] = _key(
+        (),
+        "What does not count in folders: patterns of names, or, with a slash, of paths in them.",
+        example=["*.lock", "tmp/*"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesSettings:
+    """How workers wait for files."""
+
+    latency: float = _key(
+        5,
+        "Seconds that a worker waits for a file which its host does not see yet, or not as it is.",
+        check=_not_negative,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """What is the user's own code."""
+
+    own: tuple[str, ...] = _key(
+        (),
+        "Folders whose modules count as your own code, wherever they lie.",
+        example=["/shared/group/lib"],
+    )
+    foreign: tuple[str, ...] = _key(
+        (),
+        "Folders whose modules do not, such as the site's software in a folder that you may write "
+        "to. Of folders in each other the innermost decides.",
+        example=["~/opt"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The effective settings. `load_config()` reads them; `Config()` is all defaults."""
+
+    run_root: str = _key("runs", "Folder for runs that are given no run directory.")
+    setup: tuple[str, ...] = _key(
+        (),
+        "Shell lines that jobs run before the work: module loads, activation of an environment.",
+        example=["module load python"],
+    )
+    max_submit_jobs: int | None = _key(
+        None,
+        "Most jobs of yours in the queue at once, each array element counted. Without it: what "
+        "the scheduler says.",
+        example=300,
+        check=_positive,
+    )
+    executor: ExecutorSettings = ExecutorSettings()
+    store: StoreSettings = field(default_factory=StoreSettings)
+    defaults: ResourceDefaults = ResourceDefaults()
+    dispatch: DispatchSettings = DispatchSettings()
+    cache: CacheSettings = CacheSettings()
+    source: SourceSettings = SourceSettings()
+    files: FilesSettings = FilesSettings()
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """By key, where its value came from; keys that are not there have their default."""
+
+    def as_dict(self) -> dict[str, Json]:
+        """Every effective setting, as JSON: the same nesting as the file."""
+        document: dict[str, Any] = {}
+        for key in keys():
+            _put(document, key.name, plain(key.of(self)))
+        for name, table in self.executor.settings.items():
+            document["executor"][name] = dict(table)
+        return document
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Json], origin: str = "given from Python") -> Config:
+        """The configuration that `as_dict` or a file's tables describe.
+
+        Raises `ConfigError` for a value of the wrong type; an unknown key is a `ReflowWarning`.
+        """
+        return cls().with_values(_flat(data, origin), origin)
+
+    def with_values(self, values: Mapping[str, Any], origin: str = "given from Python") -> Config:
+        """The same with other values, by key: `{"store.url": ..., "executor.local.slots": 4}`.
+
+        Raises `ConfigError` for an unknown key or a value of the wrong type.
+        """
+        changed = self
+        for name, value in values.items():
+            changed = changed._with_value(name, value, origin)
+        origins = {**self.origins, **dict.fromkeys(values, origin)}
+        return replace(changed, origins=origins)
+
+    def _with_value(self, name: str, value: Any, origin: str) -> Config:
+        section, _, rest = name.partition(".")
+        if section == "executor" and "." in rest:
+            executor, _, setting = rest.partition(".")
+            tables = {each: dict(table) for each, table in self.executor.settings.items()}
+            tables.setdefault(executor, {})[setting] = value
+            return replace(self, executor=replace(self.executor, settings=tables))
+        known = {key.name: key for key in keys()}
+        if name not in known:
+            raise ConfigError(f"{origin}: there is no key {name!r}{did_you_mean(name, known)}")
+        value = known[name].checked(value, origin)
+        if not rest:
+            return replace(self, **{name: value})
+        return replace(self, **{section: replace(getattr(self, section), **{rest: value})})
+
+    def origin(self, name: str) -> str:
+        """Where the value of a key came from."""
+        return self.origins.get(name, "default")
+
+    def make_executor(self, name: str | None = None) -> Executor:
+        """The executor of that name, or the one to use when none is named, with its settings.
+
+        `setup`, `max_submit_jobs`, and the default queue and account reach executors that know
+        them, unless their own table has them. Raises what `Registry.choose_executor` and
+        `Registry.make_executor` raise.
+        """
+        from reflow.plugins.registry import registry
+
+        chosen = name or registry().choose_executor(self.executor.name)
+        shared = {
+            "setup": list(self.setup),
+            "max_submit_jobs": self.max_submit_jobs,
+            "queue": self.defaults.queue,
+            "account": self.defaults.account,
+        }
+        return registry().make_executor(
+            chosen,
+            self.executor.settings.get(chosen, {}),
+            {key: value for key, value in shared.items() if value},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of the configuration, as its field declares it."""
+
+    name: str
+    """With its section: `dispatch.grace_seconds`."""
+    annotation: Any
+    env: str
+    help: str
+    example: Json
+    """What the commented file shows; the default where there is one."""
+    shown: str
+    """The default, for people."""
+    check: Callable[[Any], object] | None
+
+    def of(self, config: Config) -> Any:
+        """The key's value."""
+        value: Any = config
+        for part in self.name.split("."):
+            value = getattr(value, part)
+        return value
+
+    def checked(self, value: Any, origin: str) -> Any:
+        """The value as the configuration holds it. Raises `ConfigError` where it does not fit."""
+        if not accepts(self.annotation, value):
+            raise ConfigError(
+                f"{origin}: {self.name} must be {expected(self.annotation)}, not {value!r}"
+            )
+        if self.check is not None and value is not None:
+            try:
+                self.check(value)
+            except ParameterError as error:
+                raise ConfigError(f"{origin}: {self.name}: {error}") from None
+        return tuple(value) if isinstance(value, list) else value
+
+
+@cache
+def keys() -> tuple[Key, ...]:
+    """Every key of the core, in the order of the file."""
+    return tuple(_keys_of(Config, ""))
+
+
+def _keys_of(section: type, prefix: str) -> Iterator[Key]:
+    hints = typing.get_type_hints(section)
+    for item in fields(cast(Any, section)):
+        name, annotation = f"{prefix}{item.name}", hints[item.name]
+        if is_dataclass(annotation):
+            yield from _keys_of(cast(type, annotation), f"{name}.")
+        elif item.metadata:
+            default = None if item.default is MISSING else plain(item.default)
+            example = item.metadata["example"]
+            yield Key(
+                name=name,
+                annotation=annotation,
+                env=item.metadata["env"] or "REFLOW_" + name.replace(".", "_").upper(),
+                help=item.metadata["help"],
+                example=default if example is None else example,
+                shown=item.metadata["shown"] or ("" if default is None else f"`{toml(default)}`"),
+                check=item.metadata["check"],
+            )
+
+
+def config_path() -> Path:
+    """Where the configuration file is looked for."""
+    if chosen := os.environ.get(PATH_VARIABLE):
+        return Path(chosen).expanduser()
+    from platformdirs import user_config_path
+
+    return user_config_path("reflow") / "config.toml"
+
+
+def load_config(path: str | Path | None = None) -> Config:
+    """The effective configuration: defaults, then the file, then the environment.
+
+    `path` is another file than the user's own, which need not exist. Raises `ConfigError` for a
+    file that cannot be read and for values that do not fit; unknown keys are a `ReflowWarning`.
+    """
+    named = path is not None or bool(os.environ.get(PATH_VARIABLE))
+    file = Path(path).expanduser() if path is not None else config_path()
+    config = Config()
+    if named or file.exists():
+        config = config.with_values(_flat(_read(file), str(file)), str(file))
+    for key in keys():
+        if text := os.environ.get(key.env):
+            value = from_text(key.annotation, text)
+            config = config.with_values({key.name: value}, f"the variable {key.env}")
+    for variable, (executor, setting) in _executor_variables(config).items():
+        name = f"executor.{executor}.{setting}"
+        config = config.with_values({name: os.environ[variable]}, f"the variable {variable}")
+    return config
+
+
+def _executor_variables(config: Config) -> dict[str, tuple[str, str]]:
+    """Variables such as `REFLOW_EXECUTOR_LOCAL_SLOTS`: executor and setting."""
+    prefix = "REFLOW_EXECUTOR_"
+    found = {}
+    for variable, text in os.environ.items():
+        if variable.startswith(prefix) and text:
+            executor, _, setting = variable.removeprefix(prefix).lower().partition("_")
+            if setting:
+                found[variable] = (executor, setting)
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}, line {line}: this is not UTF-8 text") from None
+    try:
+        # TOML has types that JSON has not, such as the time 01:00:00 without quotes.
+        document: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text), default=str))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_toml_problem(file, text, str(error))) from None
+    return document
+
+
+def _toml_problem(file: Path, text: str, message: str) -> str:
+    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", message)
+    line = (place and place[1]) or text.count("\n") + 1
+    reason = message[: place.start()] if place else message
+    if re.search(r"^\s*executor\s*=", text, re.M) and re.search(r"^\s*\[executor\b", text, re.M):
+        reason += "; beside [executor.NAME] tables, write `name = ...` under [executor]"
+    return f"{file}, line {line}: {reason[:1].lower()}{reason[1:]}"
+
+
+_SHORT = {"executor": "name", "store": "url"}
+"""Sections that may be written as one value: `executor = "local"`."""
+
+
+def _flat(data: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The keys and values in the tables of a file; unknown ones are warned about, left out."""
+    known = [key.name for key in keys()]
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    flat: dict[str, Any] = {}
+    for section, content in data.items():
+        if section in _SHORT and isinstance(content, str):
+            flat[f"{section}.{_SHORT[section]}"] = content
+        elif section in sections and not isinstance(content, Mapping):
+            raise ConfigError(f"{origin}: {section} must be a table, [{section}]")
+        elif section in sections:
+            for name, value in content.items():
+                if section == "executor" and isinstance(value, Mapping):
+                    flat.update({f"executor.{name}.{key}": each for key, each in value.items()})
+                else:
+                    flat[f"{section}.{name}"] = value
+        else:
+            flat[section] = content
+    for name in [name for name in flat if name not in known and name.count(".") < 2]:
+        warnings.warn(
+            f"{origin}: the key {name!r} is ignored: there is no such key"
+            f"{did_you_mean(name, [*known, *sections])}",
+            ReflowWarning,
+            stacklevel=4,
+        )
+        del flat[name]
+    return flat
+
+
+def _put(document: dict[str, Any], name: str, value: Json) -> None:
+    section, _, rest = name.partition(".")
+    if rest:
+        document.setdefault(section, {})[rest] = value
+    else:
+        document[section] = value
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON and TOML have it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def toml(value: Json) -> str:
+    """A plain value as TOML writes it."""
+    # For text, numbers, booleans and lists of them, JSON is TOML.
+    return json.dumps(value, ensure_ascii=False)

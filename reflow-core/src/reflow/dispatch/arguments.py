@@ -1,0 +1,222 @@
+"""The arguments of a task's elements, as canonical texts, and the identities they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
+from typing import NamedTuple
+
+from reflow.codecs.codecs import Codecs
+from reflow.codecs.lists import kind
+from reflow.codecs.stored_result import join, may_refer, parts
+from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.errors import DefinitionError
+from reflow.fingerprint.files.states import State
+from reflow.model.canonical import digest, dumps, loads
+from reflow.model.graph import Edge, WireMode
+from reflow.model.json import Json
+from reflow.model.tasks import ResultInput
+from reflow.rundir.file_states import Recorded, places_in, states_from_json
+from reflow.rundir.looks import mode_of
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import PlannedCode
+
+
+class Wired(NamedTuple):
+    """A stored value as an argument, with what was seen of the files that it refers to."""
+
+    text: str
+    states: tuple[State, ...] = ()
+    """As in `Recorded.value`: seen by whoever made the value."""
+
+
+Part = Wired | None
+"""One element's part; None while the element it is chained to has none."""
+
+
+class TaskArguments:
+    """What the elements of one task are given, read from the store as far as it is known."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        task: TaskImage,
+        planned: PlannedCode,
+        codecs: Codecs,
+    ) -> None:
+        """Read what the inputs are wired to. Raises `DefinitionError` for unequal lengths."""
+        self._image = image
+        self._settings = settings
+        self.task = task
+        self.planned = planned
+        self._codecs = codecs
+        self._outputs = task.spec.outputs
+        self._common = self._parameters()
+        self._each: dict[str, list[Part]] = {}
+        for item in task.spec.results:
+            edges = [edge for edge in task.edges if edge.argument == item.argument]
+            if edges[0].mode.each:
+                self._each[item.argument] = [part for edge in edges for part in self._parts(edge)]
+            else:
+                self._common[item.argument] = self._whole(item, edges)
+        self.each: tuple[str, ...] = tuple(self._each)
+        self.size = self._agreed_size()
+        self._prefix = self._common_identity()
+
+    @property
+    def common(self) -> dict[str, str]:
+        """The texts of the arguments that all elements share, by name."""
+        return {name: value.text for name, value in self._common.items()}
+
+    @property
+    def common_states(self) -> dict[str, tuple[State, ...]]:
+        """What was seen of the files that those refer to, where there are any that count."""
+        return {
+            name: value.states
+            for name, value in self._common.items()
+            if value.states and name not in self._outputs
+        }
+
+    def values(self, index: int) -> tuple[Wired, ...]:
+        """An element's own arguments, in the order of `each`."""
+        found = []
+        for values in self._each.values():
+            value = values[index]
+            assert value is not None, "an element is resolved only when its inputs are there"
+            found.append(value)
+        return tuple(found)
+
+    def states(self, values: Sequence[Wired]) -> tuple[tuple[State, ...], ...]:
+        """What was seen of the files that own arguments refer to; empty where there are none."""
+        if not any(value.states for value in values):
+            return ()
+        return tuple(
+            () if name in self._outputs else value.states
+            for name, value in zip(self.each, values, strict=True)
+        )
+
+    def identity(self, values: Sequence[Wired]) -> str:
+        """What the cache keys an element on."""
+        if not values:
+            return self._prefix
+        counts = map(self._count, self.each, values)
+        return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
+
+    def shown(self, index: int) -> Mapping[str, str]:
+        """The texts of all wired and given arguments of an element, by name."""
+        own = zip(self.each, (value.text for value in self.values(index)), strict=True)
+        return {**self.common, **dict(own)}
+
+    def _count(self, name: str, value: Wired) -> str:
+        """What an argument counts by."""
+        if not may_refer(value.text):
+            return digest(value.text)
+        data = loads(value.text)
+        paths = self._codecs.places(data)
+        files: Mapping[str, Json]
+        if name in self._outputs:
+            here = self._settings.working_directory
+            files = dict(zip(paths, places_in(paths, here), strict=True))
+        else:
+            counts = (state.counts_by() for state in value.states)
+            files = dict(zip(paths, counts, strict=True))
+        return digest(dumps(self._codecs.fingerprint(data, files)))
+
+    # -- reading ---------------------------------------------------------------------------
+    def _parameters(self) -> dict[str, Wired]:
+        spec, settings = self.task.spec, self._settings
+        states = settings.parameter_states.get(mode_of(spec, settings), {})
+        found = {}
+        for item in spec.parameters:
+            keyword = item.keyword(spec.name)
+            if keyword not in settings.parameters:
+                raise DefinitionError(
+                    f"task {spec.name!r} was given the parameter {keyword!r} since "
+                    f"{settings.run_id} was submitted: start a new run"
+                )
+            found[item.argument] = Wired(
+                settings.parameters[keyword], states_from_json(states.get(keyword, []))
+            )
+        return found
+
+    def _outputs_of(self, step: str) -> list[Part]:
+        """The output of each element of a step, by index."""
+        found: list[Part] = [None] * (self._image.tasks[step].size or 0)
+        for index, text, paths in self._image.store.outputs(self._settings.run_id, step):
+            found[index] = Wired(text, Recorded.parse(paths).value) if paths else Wired(text)
+        return found
+
+    def _complete(self, step: str) -> list[Wired]:
+        return [value for value in self._outputs_of(step) if value is not None]
+
+    def _parts(self, edge: Edge) -> list[Part]:
+        if edge.mode is WireMode.CHAIN:
+            return self._outputs_of(edge.step)
+        if edge.mode is WireMode.FAN_OUT_FLAT:
+            return [
+                part for whole in self._complete(edge.step) for part in self._split(edge, whole)
+            ]
+        (value,) = self._complete(edge.step)
+        return list(self._split(edge, value))
+
+    def _whole(self, item: ResultInput, edges: Sequence[Edge]) -> Wired:
+        if len(item.steps) == 1:
+            return self._collected(edges[0])
+        return _joined(
+            [part for edge in edges for part in self._split(edge, self._collected(edge))]
+        )
+
+    def _collected(self, edge: Edge) -> Wired:
+        values = self._complete(edge.step)
+        if edge.mode.gathers:
+            return _joined(values)
+        if edge.mode.flattens:
+            return _joined([part for value in values for part in self._split(edge, value)])
+        (value,) = values
+        return value
+
+    def _split(self, edge: Edge, value: Wired) -> list[Wired]:
+        try:
+            texts = parts(value.text)
+        except ValueError as error:
+            raise DefinitionError(
+                f"task {edge.step!r} returned a {kind(value.text)} where {edge.argument!r} of task "
+                f"{edge.task!r} needs a list: return list(...)"
+            ) from error
+        if not value.states:
+            return [Wired(text) for text in texts]
+        states = iter(value.states)
+        return [Wired(text, tuple(islice(states, self._files_in(text)))) for text in texts]
+
+    def _files_in(self, text: str) -> int:
+        return len(self._codecs.places(loads(text))) if may_refer(text) else 0
+
+    # -- what follows from it --------------------------------------------------------------
+    def _agreed_size(self) -> int:
+        if not self._each:
+            return 1
+        sizes = {name: len(values) for name, values in self._each.items()}
+        if len(set(sizes.values())) > 1:
+            counted = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+            raise DefinitionError(
+                f"the lists that task {self.task.name!r} goes through differ in length: {counted}"
+            )
+        return next(iter(sizes.values()))
+
+    def _common_identity(self) -> str:
+        counted: Json = {name: self._count(name, value) for name, value in self._common.items()}
+        after: Json = [
+            [name, *self._image.store.output_keys(self._image.run_id, name)]
+            for name in self.task.spec.after
+        ]
+        return digest(dumps([self.task.name, self.planned.code, counted, after]))
+
+
+def _joined(values: Sequence[Wired]) -> Wired:
+    """The list of these items."""
+    return Wired(
+        join(value.text for value in values),
+        tuple(state for value in values for state in value.states),
+    )

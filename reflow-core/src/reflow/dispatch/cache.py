@@ -1,0 +1,135 @@
+"""Which results that exist already are still right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reflow.codecs.codecs import Codecs
+from reflow.config.schema import Config
+from reflow.dispatch.choice import deal
+from reflow.errors import StoredValueError
+from reflow.execution.execute import load_tasks
+from reflow.fingerprint.files.states import State
+from reflow.model.canonical import loads
+from reflow.model.lineage import kin_of, place_of
+from reflow.model.records import StoredOutput, Taker
+from reflow.model.tasks import TaskSpec
+from reflow.rundir.file_states import Recorded
+from reflow.rundir.graph_data import is_loaded
+from reflow.rundir.looks import RunLooks, mode_of
+from reflow.rundir.run_settings import RunSettings
+from reflow.stores.contract import Store
+
+
+class Cache:
+    """Answers which elements have a result that this run may use."""
+
+    def __init__(
+        self, store: Store, settings: RunSettings, codecs: Codecs, looks: RunLooks
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._looks = looks
+        self._codecs = codecs
+        self._taker = _taker(settings)
+        self._touched: set[int] = set()
+        self._loaded: Mapping[str, TaskSpec] | None = None
+
+    def bypassed(self, spec: TaskSpec) -> bool:
+        """Whether nothing may be reused for a task."""
+        forced = self._settings.force or spec.name in self._settings.force_tasks
+        return forced or not spec.cache
+
+    def find(
+        self, spec: TaskSpec, wanted: Sequence[tuple[int, str]], used: set[int]
+    ) -> dict[int, StoredOutput]:
+        """By index, the stored results that serve elements, wanted by index and identity.
+
+        `used` are the keys of what serves other elements of the run; what is found is added.
+        """
+        if self.bypassed(spec):
+            return {}
+
+        def usable(output: StoredOutput) -> bool:
+            return self._usable(spec, output)
+
+        return deal(self._store, self._taker, wanted, used, usable)
+
+    def is_touched(self, output: StoredOutput) -> bool:
+        """Whether a result that was found serves only if its files are read and are the same."""
+        return output.key in self._touched
+
+    def _usable(self, spec: TaskSpec, found: StoredOutput) -> bool:
+        if found.bound_dir is not None and found.bound_dir != str(self._settings.run_dir):
+            return False
+        if found.paths is not None and not self._as_recorded(spec, found.key, found.paths):
+            return False
+        if not self._settings.verify or spec.verify is None:
+            return True
+        return self._verified(spec, self._store.output(found.key))
+
+    def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
+        """Whether all files of a result are in the state that was recorded, in the mode of now.
+
+        Where only their contents can tell, as far as one sees without reading them.
+        """
+        try:
+            recorded = Recorded.parse(paths)
+        except StoredValueError:
+            return False
+        here = str(self._settings.working_directory)
+        if recorded.working_directory not in (None, here):
+            # Relative paths lead elsewhere from here.
+            return False
+        mode = mode_of(spec, self._settings)
+        if any(state.mode != mode for state in recorded.states):
+            return False
+        if not all(map(self._looks.is_still, recorded.shared)):
+            return False
+        others = [state for state in recorded.states if not self._is_surely(state)]
+        if others:
+            self._touched.add(key)
+        else:
+            self._touched.discard(key)
+        return all(self._looks.state(state.place, mode).may_agree_with(state) for state in others)
+
+    def _is_surely(self, recorded: State) -> bool:
+        """Whether something is as recorded, and nothing need be read to know."""
+        if recorded.has_contents and self._settings.verify:
+            return False
+        return self._looks.is_still(recorded)
+
+    def _verified(self, spec: TaskSpec, output: str) -> bool:
+        """Whether the task's own check accepts a result; one that raises does not.
+
+        Nor is a result accepted that cannot be read any more.
+        """
+        files = self._settings.layout.files
+        try:
+            spec = self._with_functions(spec)
+            assert spec.verify is not None
+            value: Any = self._codecs.decode(loads(output), spec.returns, files)
+            return bool(spec.verify(value))
+        except Exception:
+            return False
+
+    def _with_functions(self, spec: TaskSpec) -> TaskSpec:
+        """A task as the flow defines it. Raises `FlowImportError` where that cannot be loaded."""
+        if is_loaded(spec):
+            return spec
+        if self._loaded is None:
+            self._loaded = load_tasks(self._settings)
+        return self._loaded[spec.name]
+
+
+def _taker(settings: RunSettings) -> Taker:
+    """The run, as one that looks for results to use again."""
+    everybody = Config.from_dict(settings.config).store.share == "all"
+    return Taker(
+        workflow=settings.workflow,
+        place=place_of(settings.lineage),
+        uid=None if everybody else os.geteuid(),
+        kin=kin_of(settings.lineage, settings.run_id),
+    )

@@ -1,0 +1,163 @@
+"""Jobs that are to be cancelled, until the scheduler has confirmed that they are gone.
+
+A scheduler that is away cancels nothing, and one that has taken note may need a while. So what is
+to be cancelled is written down first, and is tried again by every dispatcher, and by whoever looks
+at the run after its end. Meanwhile no new attempt of an element begins.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from reflow.dispatch.changes import handles_of
+from reflow.dispatch.tracked_run import RunImage
+from reflow.errors import SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.records import (
+    Instance,
+    Lease,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.states import JobState
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.run_settings import RunSettings
+from reflow.stores.contract import Store
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between two tries by a dispatcher that stays: first, and at most."""
+STILL_THERE = "the scheduler has not ended them yet"
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class Cancellations:
+    """What a dispatcher has still to cancel of its run."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        commit: Callable[[], None],
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._commit = commit
+        self._pause = FIRST_PAUSE
+        self._next = 0.0
+        self.trouble = ""
+        """Why jobs are left that are to be cancelled; empty where there are none."""
+
+    @property
+    def look_again_in(self) -> float | None:
+        """Seconds until the next try is due; None when there is nothing to cancel."""
+        return max(0.0, self._next - time.monotonic()) if self._image.cancelling else None
+
+    def concern(self, instance: Instance) -> bool:
+        """Tell whether the job of an element's last attempt may still live."""
+        return instance.wave in self._image.cancelling
+
+    def try_again(self) -> None:
+        """Cancel what is written down, unless that was tried a moment ago."""
+        if self._image.cancelling and time.monotonic() >= self._next:
+            self.try_now()
+
+    def try_now(self) -> None:
+        """Cancel what is written down, and take note of what is gone."""
+        records = list(self._image.cancelling.values())
+        self.trouble = ""
+        if not records:
+            return
+        try:
+            gone = end(self._image.store, self._settings, self._executor, records)
+        except SchedulerUnavailableError as error:
+            log.warning("could not cancel jobs: %s", error)
+            self.trouble, gone = str(error), []
+        for record in gone:
+            self._image.set_submission(replace(record, state=SubmissionState.OVER))
+        self._commit()
+        if self._image.cancelling:
+            self.trouble = self.trouble or STILL_THERE
+            self._next = time.monotonic() + self._pause
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+
+def finish_cancelling(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> str:
+    """Go on cancelling after a run has ended; tell why jobs are left, or nothing."""
+    records = to_be_cancelled(store, lease.run_id)
+    try:
+        gone = end(store, settings, executor, records)
+    except SchedulerUnavailableError as error:
+        log.warning("could not cancel jobs: %s", error)
+        return str(error)
+    with store.fenced(lease) as write:
+        for record in gone:
+            write.update_submission(replace(record, state=SubmissionState.OVER))
+    return STILL_THERE if len(gone) < len(records) else ""
+
+
+def to_be_cancelled(store: Store, run_id: str) -> list[SubmissionRecord]:
+    """Submissions whose end the scheduler has not confirmed."""
+    found = store.submissions(run_id)
+    return [record for record in found if record.state is SubmissionState.CANCELLING]
+
+
+def end(
+    store: Store, settings: RunSettings, executor: Executor, records: Sequence[SubmissionRecord]
+) -> list[SubmissionRecord]:
+    """Cancel submissions, and give those that are gone. Raises `SchedulerUnavailableError`.
+
+    Of dispatch jobs it is enough that the scheduler took note: they do no harm. The one that this
+    process lives in ends by itself.
+    """
+    if executor.capabilities.volatile:
+        return list(records)
+    known = [_looked_up(store, settings, executor, record) for record in records]
+    handles = _others(settings.layout, known)
+    if handles:
+        executor.cancel(handles)
+    waves = [record for record in known if record.kind is SubmissionKind.WAVE]
+    alive = _alive(executor, settings.layout, waves)
+    return [record for record in known if alive.isdisjoint(record.native_ids)]
+
+
+def _alive(executor: Executor, layout: RunLayout, waves: Iterable[SubmissionRecord]) -> set[str]:
+    """The ids of jobs of which something may wait or run."""
+    handles = _others(layout, waves)
+    if not handles:
+        return set()
+    said: dict[str, list[JobStatus]] = {handle.native_id: [] for handle in handles}
+    for status in executor.poll(handles):
+        said.setdefault(status.native_id, []).append(status)
+    return {native_id for native_id, statuses in said.items() if not _over(statuses)}
+
+
+def _others(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
+    own = os.environ.get("REFLOW_NATIVE_ID")
+    return [handle for handle in handles_of(layout, records) if handle.native_id != own]
+
+
+def _over(statuses: Sequence[JobStatus]) -> bool:
+    ended = (status.state.over or status.state is JobState.UNKNOWN for status in statuses)
+    return bool(statuses) and all(ended)
+
+
+def _looked_up(
+    store: Store, settings: RunSettings, executor: Executor, record: SubmissionRecord
+) -> SubmissionRecord:
+    """Add ids that nobody was told: those of a lost answer, and of a watchdog's own successors."""
+    submitted_again = settings.layout.watchdog_mark(record.number).exists()
+    if record.native_ids and not submitted_again:
+        return record
+    found = [handle.native_id for handle in executor.find(record.token)]
+    for native_id in found:
+        store.add_native_id(settings.run_id, record.token, native_id)
+    return replace(record, native_ids=tuple(dict.fromkeys([*record.native_ids, *found])))

@@ -1,0 +1,232 @@
+"""What people ask of a run while it goes on, or after it has ended: cancel and retry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from reflow.dispatch.mixed_sources import note_mix, of_other_source
+from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
+from reflow.errors import SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle
+from reflow.model.records import (
+    Instance,
+    Outcome,
+    RequestKind,
+    RequestRecord,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.states import RunState, TaskState
+from reflow.permissions import make_folder, touch
+from reflow.rundir.claims import current_claim
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.run_settings import RunSettings
+
+RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
+
+log = logging.getLogger("reflow.dispatch")
+
+
+def carry_out(
+    request: RequestRecord, image: RunImage, settings: RunSettings, executor: Executor
+) -> list[JobHandle]:
+    """Do what a person asked. The changes are written at the next commit.
+
+    Gives jobs of a supervisor's that are to be ended after that.
+    """
+    image.request_done(request.key)
+    if request.kind is RequestKind.CANCEL:
+        return cancel(image, settings, executor, request.task)
+    retry(image, settings, request.task, changed=bool(request.options.get("changed")))
+    return []
+
+
+def cancel(
+    image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
+) -> list[JobHandle]:
+    """Record as cancelled what has not ended, of one task or of all.
+
+    A scheduler's jobs are written down as to be cancelled; gives those of a supervisor's.
+    """
+    chosen = [task for task in image.tasks.values() if name in (None, task.name)]
+    waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
+    handles = _end_waves(image, settings.layout, executor, waves)
+    count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
+    if count and name is None:
+        # Workers that are about to start look for this before they claim anything.
+        make_folder(settings.layout.root)
+        touch(settings.layout.cancelled)
+    return handles
+
+
+@runtime_checkable
+class DropsWaiting(Protocol):
+    """An executor of the foreground, which knows what has begun."""
+
+    def drop_waiting(self) -> Mapping[int, Iterable[int]]:
+        """Begin nothing of what was submitted; the positions dropped, by wave."""
+        ...
+
+
+def stop(image: RunImage, executor: DropsWaiting) -> None:
+    """Begin nothing more because something failed and `on_error` is "stop"; what runs ends."""
+    waiting = [
+        instance
+        for number, positions in executor.drop_waiting().items()
+        for position in positions
+        if number in image.waves and (instance := image.waves[number].members.get(position))
+    ]
+    for task in image.tasks.values():
+        if task.size is None and task.state is None:
+            image.end_task(task, TaskState.SKIPPED)
+        waiting += [item for item in task.instances if item.state is TaskState.PENDING]
+    for instance in waiting:
+        said = "skipped because another task failed"
+        image.settle(instance, _ended(instance, TaskState.SKIPPED, said))
+
+
+def retry(
+    image: RunImage, settings: RunSettings, name: str | None = None, *, changed: bool = False
+) -> int:
+    """Make what failed, was cancelled or skipped wait to run again; tells how many elements.
+
+    With a task's name, the task itself and what was skipped behind it. With `changed`, also what
+    has succeeded with another source than the present one, and all that comes after it; otherwise
+    a note says what that is.
+    """
+    chosen = set(image.tasks) if name is None else {name}
+    behind = _descendants(image, chosen)
+    count = 0
+    if changed:
+        count = _renew_of_other_source(image, settings, chosen)
+    else:
+        note_mix(image, settings.layout)
+    for task in image.tasks.values():
+        if task.name in chosen:
+            count += _reset(image, task, RETRIED)
+        elif task.name in behind:
+            count += _reset(image, task, frozenset({TaskState.SKIPPED}))
+    if count:
+        settings.layout.cancelled.unlink(missing_ok=True)
+        settings.layout.ended.unlink(missing_ok=True)
+        image.set_run_state(RunState.RUNNING)
+    return count
+
+
+def _end_waves(
+    image: RunImage, layout: RunLayout, executor: Executor, waves: Sequence[WaveImage]
+) -> list[JobHandle]:
+    """Write waves down as to be cancelled; of a supervisor's, give handles and end them so.
+
+    Among those are the workers that outlived an earlier supervisor.
+    """
+    if not executor.capabilities.volatile:
+        for wave in waves:
+            image.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
+        return []
+    handles = handles_of(layout, (wave.record for wave in waves))
+    for wave in waves:
+        for position, instance in wave.members.items():
+            if instance.state is TaskState.RUNNING:
+                claim = current_claim(layout.wave(wave.record.number), position)
+                if claim is not None:
+                    handles.append(JobHandle(native_id=claim.native_id))
+    return handles
+
+
+def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
+    """Handles of every id that submissions are known under."""
+    return [
+        JobHandle(
+            native_id=native_id,
+            token=record.token,
+            size=record.size,
+            submitted_at=record.submitted_at,
+            directory=_directory(layout, record),
+        )
+        for record in records
+        for native_id in record.native_ids
+        if _may_be_an_id(native_id)
+    ]
+
+
+def _may_be_an_id(text: str) -> bool:
+    """Whether a scheduler's command would take a text for an id, and not for an option.
+
+    What stands in a database that several users write to is put on command lines.
+    """
+    return text.isprintable() and not text.startswith("-") and not any(map(str.isspace, text))
+
+
+def _directory(layout: RunLayout, record: SubmissionRecord) -> Path:
+    if record.kind is SubmissionKind.WAVE:
+        return layout.wave(record.number).directory
+    return layout.dispatch_job(record.number)
+
+
+def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
+    """Cancel jobs; where the scheduler does not answer, they find the run cancelled."""
+    if not handles:
+        return
+    try:
+        executor.cancel(handles)
+    except SchedulerUnavailableError as error:
+        log.warning("could not cancel jobs: %s", error)
+
+
+def _renew_of_other_source(image: RunImage, settings: RunSettings, chosen: set[str]) -> int:
+    found = of_other_source(image, settings.layout)
+    first = {name: elements for name, elements in found.items() if name in chosen}
+    after = {name: image.tasks[name].instances for name in _descendants(image, set(first))}
+    return sum(
+        image.renew(image.tasks[name], list(elements)) for name, elements in (first | after).items()
+    )
+
+
+def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:
+    if task.size is None:
+        if task.state is not None:
+            return 0
+        image.end_task(task, TaskState.CANCELLED)
+        return 1
+    unfinished = [instance for instance in task.instances if not instance.state.final]
+    for instance in unfinished:
+        image.settle(instance, _ended(instance, TaskState.CANCELLED, why))
+    return len(unfinished)
+
+
+def _ended(instance: Instance, state: TaskState, why: str) -> Outcome:
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=state,
+        error=why,
+    )
+
+
+def _descendants(image: RunImage, names: set[str]) -> set[str]:
+    found: set[str] = set()
+    for task in image.tasks.values():
+        if set(task.spec.upstream) & (names | found):
+            found.add(task.name)
+    return found
+
+
+def _reset(image: RunImage, task: TaskImage, states: frozenset[TaskState]) -> int:
+    if task.state in states:
+        image.end_task(task, None)
+        return 1
+    chosen = [instance for instance in task.instances if instance.state in states]
+    for instance in chosen:
+        instance.counted = instance.uncounted = 0
+        instance.cause, instance.error = None, ""
+        instance.identity = instance.not_before = instance.missing_since = None
+        image.move(instance, TaskState.PENDING)
+    return len(chosen)

@@ -1,0 +1,498 @@
+"""One dispatch step: ingest, reconcile, plan, submit, finalise. Idempotent, under the lease."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from reflow.codecs.codecs import Codecs
+from reflow.config.schema import Config
+from reflow.dispatch.arguments import TaskArguments
+from reflow.dispatch.cache import Cache
+from reflow.dispatch.cancellations import Cancellations
+from reflow.dispatch.changes import DropsWaiting, cancel, cancel_jobs, carry_out, stop
+from reflow.dispatch.continuation import Watchdog
+from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.lease import release
+from reflow.dispatch.plan import Plan, Planner
+from reflow.dispatch.reconcile import Reconcile
+from reflow.dispatch.submit import Submitter
+from reflow.dispatch.tracked_run import Changes, RunImage, TaskImage
+from reflow.errors import DefinitionError, SchedulerUnavailableError
+from reflow.executors.contract import Executor
+from reflow.model.graph import Graph
+from reflow.model.records import (
+    Instance,
+    Lease,
+    Outcome,
+    RequestKind,
+    RequestRecord,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.states import RunState, TaskState
+from reflow.rundir.files import server_time
+from reflow.rundir.looks import RunLooks
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import PlannedCode, RunSource, current_source
+from reflow.rundir.wave_files import WaveSpec
+from reflow.stores.contract import Store
+
+BEAT_EVERY = 1.0
+"""Seconds between two signs of life to the store."""
+SOON = 60.0
+"""Seconds until the next dispatch, where something waits only for time."""
+ASK_AFTER = 15.0
+"""Seconds after which a submission without an answer is looked up, as some schedulers show what
+they have accepted only after a while."""
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class Dispatcher:
+    """Holds a run's lease and takes dispatch steps for it."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RunSettings,
+        graph: Graph,
+        executor: Executor,
+        lease: Lease,
+        codecs: Codecs,
+        on_changes: Callable[[Changes], None] = lambda changes: None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.executor = executor
+        self.lease = lease
+        self._graph = graph
+        self._codecs = codecs
+        self._on_changes = on_changes
+        self._beaten = 0.0
+        self.moved = False
+        """Whether the last step changed anything."""
+        self.held_back = False
+        """Whether elements waited in the last step for the end of their earlier attempts."""
+        self.on_retry: Callable[[], None] = lambda: None
+        """Called once a retry has been written down, before anything of it is planned."""
+        self._forgiven = 0
+        self._ask_after_them: float | None = None
+        self._due_in: float | None = None
+        """Seconds until the next element is due that has to wait before it is tried again."""
+        self._messages: list[str] = []
+        self._arguments: dict[str, TaskArguments] = {}
+        self._source: tuple[str, RunSource] | None = None
+        self.image = RunImage(store, settings.run_id, graph)
+        self._planner = Planner(self.image, lambda: server_time(settings.layout.probe))
+        whole = Config.from_dict(settings.config)
+        config = whole.dispatch
+        self._heeds_all = whole.store.requests == "all"
+        self.looks = RunLooks(settings)
+        self._ingest = Ingest(
+            self.image, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
+        )
+        self._reconcile = Reconcile(
+            self.image,
+            settings,
+            executor,
+            self._ingest,
+            grace=config.grace_seconds,
+            impossible_after=config.impossible_minutes * 60,
+        )
+        self._cancellations = Cancellations(self.image, settings, executor, self.commit)
+        self._watchdog = Watchdog(self.image, settings, executor, self.commit)
+        cache = Cache(store, settings, codecs, self.looks)
+        self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
+        self._adopt()
+        self.heed()
+
+    @property
+    def look_again_in(self) -> float | None:
+        """Seconds until something that only waits for time deserves another look."""
+        waits = [
+            self._reconcile.look_again_in,
+            self._due_in,
+            self._cancellations.look_again_in,
+        ]
+        if self._ask_after_them is not None:
+            waits.append(max(0.0, self._ask_after_them - time.monotonic()))
+        return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    @property
+    def deferred(self) -> str:
+        """Why the scheduler takes nothing more for now; empty when it does."""
+        return self._submitter.deferred
+
+    @property
+    def silence(self) -> str:
+        """Why the scheduler did not say how the run's jobs stand; empty when it did."""
+        return self._reconcile.silence
+
+    @property
+    def uncancelled(self) -> str:
+        """Why jobs are left that are to be cancelled; empty where there are none."""
+        return self._cancellations.trouble
+
+    @property
+    def unwatched(self) -> str:
+        """Why no watchdog could be submitted; empty where one could, or none was due."""
+        return self._watchdog.trouble
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can ever be submitted from here; empty where it can."""
+        return self._submitter.missing
+
+    @property
+    def trouble(self) -> str:
+        """Why the scheduler could not be used; empty where it could."""
+        return self.silence or self._submitter.unavailable or self.unwatched
+
+    @property
+    def continues(self) -> bool:
+        """Whether a dispatch job is in the queue."""
+        kinds = (record.kind for record in self.image.dispatches.values())
+        return self._watchdog.lies_ahead or SubmissionKind.FOLLOW_UP in kinds
+
+    def arm_watchdog(self) -> None:
+        """See that a dispatch job lies ahead, soon where something waits for it."""
+        pause = self.look_again_in
+        if self.deferred:
+            pause = SOON
+        self._watchdog.arm(None if pause is None else timedelta(seconds=max(SOON, pause)))
+
+    def arrange_continuation(self) -> None:
+        """After a step that was not the last, see that the run goes on whatever is lost."""
+        self.arm_watchdog()
+        if self.deferred and not self.image.outstanding():
+            self._watchdog.make_room()
+            self._cancellations.try_now()
+        elif not self.deferred:
+            self._watchdog.arm_farther(lambda: self._submitter.most_watchdogs)
+
+    def commit(self) -> None:
+        """Write all changes in one transaction. Raises `LeaseLostError`."""
+        if self.image.dirty:
+            self.moved = True
+            self._on_changes(self.image.commit(self.lease))
+
+    def step(self) -> bool:
+        """Do everything that can be done now; True when the run has ended."""
+        self.moved = self.held_back = False
+        if self._beat():
+            self.heed()
+        self._ingest.collect()
+        self.commit()
+        if self._ask_after_them is not None and time.monotonic() >= self._ask_after_them:
+            self._look_up_unanswered()
+        self._cancellations.try_again()
+        self._reconcile.look()
+        self._stop_if_failed()
+        self.commit()
+        self._submitter.new_step()
+        while plan := self._plan():
+            if not self._perform(plan):
+                break
+        self.commit()
+        if self._ask_after_them is None and self._unanswered:
+            self._ask_after_them = time.monotonic() + ASK_AFTER
+        end = plan.end or self._dead_end(plan)
+        if end is not None:
+            self._finalise(end)
+        return end is not None
+
+    # -- people ----------------------------------------------------------------------------
+    def _beat(self) -> bool:
+        if time.monotonic() - self._beaten < BEAT_EVERY:
+            return False
+        self._beaten = time.monotonic()
+        marked = self.store.beat(self.lease)
+        if marked:
+            self.store.clear_mark(self.lease)
+        return marked
+
+    def heed(self) -> None:
+        """Carry out what people have asked."""
+        requests = self._allowed_requests()
+        if requests:
+            # What has ended by now has ended, whatever is asked.
+            self._ingest.collect()
+        ending = [
+            handle
+            for request in requests
+            for handle in carry_out(request, self.image, self.settings, self.executor)
+        ]
+        retried = any(request.kind is RequestKind.RETRY for request in requests)
+        if retried:
+            # What failed earlier and is not tried again stops nothing once more.
+            self._forgiven = self._failed()
+        self.commit()
+        cancel_jobs(self.executor, ending)
+        self._cancellations.try_again()
+        if retried:
+            # Whoever asked has taken the source anew.
+            self._source = None
+            self._arguments.clear()
+            self.on_retry()
+
+    def _allowed_requests(self) -> list[RequestRecord]:
+        """What the run's owner asks, and others where the owner lets them; drop the rest."""
+        asked = self.store.requests(self.settings.run_id)
+        if self._heeds_all:
+            return asked
+        allowed = [each for each in asked if each.uid in (None, os.geteuid())]
+        for request in asked:
+            if request not in allowed:
+                log.warning("user %s asked to %s the run: not allowed", request.uid, request.kind)
+                self.image.request_done(request.key)
+        return allowed
+
+    def cancel(self) -> None:
+        """End the run early: what has not ended is cancelled."""
+        self._ingest.collect()
+        ending = cancel(self.image, self.settings, self.executor)
+        self.commit()
+        cancel_jobs(self.executor, ending)
+        self._cancellations.try_again()
+
+    def let_go(self) -> bool:
+        """Release the lease, unless something was asked in the last moment; that is heeded."""
+        if release(self.store, self.lease):
+            return True
+        self.store.clear_mark(self.lease)
+        self.heed()
+        return False
+
+    # -- taking over -----------------------------------------------------------------------
+    def _adopt(self) -> None:
+        """Find out what became of submissions that an earlier dispatcher left open."""
+        self._ingest.collect()
+        if self.executor.capabilities.volatile:
+            self._recover()
+        self.commit()
+        # Of those that are over by now nothing need be looked up.
+        self._look_up_unanswered()
+
+    @property
+    def _unanswered(self) -> list[SubmissionRecord]:
+        """Submissions that the scheduler may or may not have."""
+        if self.executor.capabilities.volatile:
+            return []
+        waves = [wave.record for wave in self.image.waves.values()]
+        return [
+            record for record in (*waves, *self.image.dispatches.values()) if not record.native_ids
+        ]
+
+    def _look_up_unanswered(self) -> None:
+        """Take what the scheduler has, and submit waves again that it does not know."""
+        for record in self._unanswered:
+            if self._is_answered(record):
+                continue
+            try:
+                handles = self.executor.find(record.token)
+            except SchedulerUnavailableError as error:
+                log.warning("could not look for %s: %s", record.token, error)
+                continue
+            for handle in handles:
+                record = self.image.add_native_id(record, handle.native_id)
+            if handles:
+                self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+            elif record.kind is SubmissionKind.WAVE:
+                self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
+            elif self._follows_a_known_wave(record):
+                self._submitter.follow(self.image.waves[record.follows or 0].record, record)
+            elif not self._goes_with_a_wave(record):
+                self.image.set_submission(replace(record, state=SubmissionState.OVER))
+            self.commit()
+        self._ask_after_them = None
+
+    def _is_answered(self, record: SubmissionRecord) -> bool:
+        """Whether a dispatch job was settled by handing its wave over once more."""
+        known = self.image.dispatches.get(record.number)
+        return record.kind is not SubmissionKind.WAVE and (known is None or bool(known.native_ids))
+
+    def _follows_a_known_wave(self, record: SubmissionRecord) -> bool:
+        """Whether the wave of a follow-up that is nowhere was accepted."""
+        wave = self.image.waves.get(record.follows or 0)
+        return wave is not None and bool(wave.record.native_ids)
+
+    def _goes_with_a_wave(self, follow_up: SubmissionRecord) -> bool:
+        """Whether a follow-up will be submitted beside a wave that has still to be accepted.
+
+        A watchdog is submitted anew.
+        """
+        wave = self.image.waves.get(follow_up.follows or 0)
+        return wave is not None and not wave.record.native_ids
+
+    def _recover(self) -> None:
+        """Put back what an earlier supervisor had not begun; what its workers began goes on."""
+        ended = [
+            (wave, position, instance)
+            for wave, position, instance in self.image.members()
+            if not self._reconcile.begun_and_alive(wave, position)
+        ]
+        # A worker may have ended well since its results were last looked for.
+        self._ingest.collect()
+        for wave, position, instance in ended:
+            if wave.members.get(position) is instance:
+                self._ingest.put_back(instance)
+        for wave in list(self.image.waves.values()):
+            self._ingest.close_if_over(wave)
+
+    # -- planning --------------------------------------------------------------------------
+    def _plan(self) -> Plan:
+        plan = self._planner.next()
+        self._due_in = min(plan.due.values(), default=None)
+        return plan
+
+    def _perform(self, plan: Plan) -> bool:
+        """Carry a plan out as far as the executor takes it; tells whether anything moved."""
+        for task in plan.skip:
+            self._skip(task)
+        for instance in plan.skip_elements:
+            self.image.settle(instance, _skipped(instance))
+        moved = bool(plan.skip or plan.skip_elements)
+        for task in plan.expand:
+            moved |= self._expand(task)
+        for name, ready in plan.ready.items():
+            moved |= self._take_up(self.image.tasks[name], ready)
+        return moved
+
+    def _expand(self, task: TaskImage) -> bool:
+        arguments = self._arguments_of(task)
+        if arguments is not None:
+            self.image.expand(task, arguments.size)
+        return True
+
+    def _take_up(self, task: TaskImage, ready: list[Instance]) -> bool:
+        # Where an earlier attempt may still live, another would run beside it.
+        free = [each for each in ready if not self._cancellations.concern(each)]
+        self.held_back |= len(free) < len(ready)
+        return bool(free) and self._submit_or_reuse(task, free)
+
+    def _submit_or_reuse(self, task: TaskImage, ready: list[Instance]) -> bool:
+        arguments = self._arguments_of(task)
+        if arguments is None:
+            return True
+        try:
+            return self._submitter.take_up(arguments, ready)
+        except OSError as error:
+            # Not what the scheduler has by now, nor what came from the cache.
+            left = [each for each in ready if not each.state.final and not self._accepted(each)]
+            self._fail(task, left, f"the run directory cannot be written: {error}")
+            return True
+        finally:
+            # What the next elements are given is read anew: more of it may be known then.
+            if any(edge.mode.each for edge in task.edges) and not task.tally[TaskState.PENDING]:
+                self._arguments.pop(task.name, None)
+
+    def _accepted(self, instance: Instance) -> bool:
+        """Whether the scheduler has taken a job for an instance."""
+        wave = self.image.waves.get(-1 if instance.wave is None else instance.wave)
+        return wave is not None and bool(wave.record.native_ids)
+
+    def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
+        """What a task's elements are given; None, and the task ended, where that is impossible."""
+        known = self._arguments.get(task.name)
+        if known is not None and not task.chained:
+            return known
+        try:
+            arguments = TaskArguments(
+                self.image, self.settings, task, self._code_of(task), self._codecs
+            )
+        except DefinitionError as error:
+            self._fail(task, [i for i in task.instances if not i.state.final], str(error))
+            return None
+        if task.size not in (None, arguments.size):
+            now = f"has {arguments.size} elements now, and had {task.size}"
+            said = f"the list that {task.name!r} goes through {now}: start a new run"
+            self._fail(task, [i for i in task.instances if not i.state.final], said)
+            return None
+        self._arguments[task.name] = arguments
+        return arguments
+
+    def _code_of(self, task: TaskImage) -> PlannedCode:
+        if self._source is None:
+            name = current_source(self.settings.layout)
+            self._source = (name, RunSource.read(self.settings.layout, name))
+        name, source = self._source
+        return PlannedCode(source.code[task.name], name)
+
+    # -- ends ------------------------------------------------------------------------------
+    def _skip(self, task: TaskImage) -> None:
+        if task.size is None:
+            self.image.end_task(task, TaskState.SKIPPED)
+            return
+        for instance in task.instances:
+            if instance.state is TaskState.PENDING:
+                self.image.settle(instance, _skipped(instance))
+
+    def _fail(self, task: TaskImage, instances: list[Instance], said: str) -> None:
+        self._messages.append(said)
+        if task.size is None:
+            self.image.end_task(task, TaskState.FAILED)
+        for instance in instances:
+            outcome = Outcome(
+                task=task.name,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                error=said,
+            )
+            self.image.settle(instance, outcome)
+
+    def _stop_if_failed(self) -> None:
+        if self.settings.on_error == "stop" and self._failed() > self._forgiven:
+            assert isinstance(self.executor, DropsWaiting), "only runs of the foreground stop"
+            stop(self.image, self.executor)
+
+    def _failed(self) -> int:
+        return self.image.tally[TaskState.FAILED] + self.image.ended_early[TaskState.FAILED]
+
+    def _dead_end(self, plan: Plan) -> RunState | None:
+        """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
+        if plan or self.image.tally[TaskState.PENDING] or self.image.outstanding():
+            return None
+        self._messages.append("the run can neither go on nor end; please report this")
+        return RunState.FAILED
+
+    def _finalise(self, state: RunState) -> None:
+        """Record the end, and leave nothing in the queue."""
+        if state is RunState.FAILED and self.settings.layout.cancelled.exists():
+            # What had failed before somebody cancelled the rest.
+            state = RunState.CANCELLED
+        self._watchdog.end()
+        for record in list(self.image.dispatches.values()):
+            self.image.set_submission(replace(record, state=SubmissionState.CANCELLING))
+        self.image.set_run_state(state, "; ".join(self._messages) or self._summary())
+        self.commit()
+        self._cancellations.try_now()
+
+    def _summary(self) -> str:
+        failed: Mapping[str, int] = {
+            task.name: task.tally[TaskState.FAILED]
+            for task in self.image.tasks.values()
+            if task.tally[TaskState.FAILED]
+        }
+        return ", ".join(
+            f"{count} of {self.image.tasks[name].size} in {name!r} failed"
+            if self.image.tasks[name].spec.array
+            else f"{name!r} failed"
+            for name, count in failed.items()
+        )
+
+
+def _skipped(instance: Instance) -> Outcome:
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=TaskState.SKIPPED,
+        error="something before it did not succeed",
+    )

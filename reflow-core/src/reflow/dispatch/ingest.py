@@ -1,0 +1,171 @@
+"""Taking in what workers have published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reflow.dispatch.lost_hosts import note_loss
+from reflow.dispatch.retry_policy import retry_of
+from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.execution.outcomes import outcome_of_result
+from reflow.execution.witness import Change, States, note_of
+from reflow.model.jobs import JobStatus
+from reflow.model.records import Instance, Outcome, Reuse
+from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import TaskSpec
+from reflow.rundir.file_states import Recorded
+from reflow.rundir.files import server_time
+from reflow.rundir.looks import RunLooks
+from reflow.rundir.results import ResultReader, ResultRecord
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.wave_files import WaveSpec
+
+COMMIT_EVERY = 5_000
+"""Results of one transaction at most, so that memory does not grow with the run."""
+
+
+class Ingest:
+    """Reads the result files of open waves and settles their instances."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        commit: Callable[[], None],
+        scheduler_knows_why: bool,
+        looks: RunLooks,
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._commit = commit
+        self._scheduler_knows_why = scheduler_knows_why
+        self._looks = looks
+        self._readers: dict[int, ResultReader] = {}
+        self._shared: dict[int, States] = {}
+        """By wave, what was recorded of the files that its elements share."""
+        self.interrupted: dict[tuple[int, int], ResultRecord] = {}
+        """Results of interrupted positions whose cause only the scheduler knows."""
+
+    def collect(self) -> int:
+        """Settle every instance that has a new result; tells how many."""
+        settled = 0
+        for wave in list(self._image.waves.values()):
+            for record in self._reader(wave).new():
+                settled += self._take(wave, record)
+                if settled and settled % COMMIT_EVERY == 0:
+                    self._commit()
+            self.close_if_over(wave)
+        return settled
+
+    def close_if_over(self, wave: WaveImage) -> None:
+        """Mark a wave as over once every position of it is settled."""
+        if not wave.members:
+            self._look_at_shared(wave)
+            self._image.close(wave)
+            self._readers.pop(wave.record.number, None)
+            self._shared.pop(wave.record.number, None)
+
+    def fail(self, instance: Instance, outcome: Outcome) -> None:
+        """Settle a failure, or put the instance back to be tried again."""
+        spec = self._image.tasks[instance.task].spec
+        retry = retry_of(spec, instance, outcome.cause)
+        if outcome.state is not TaskState.FAILED or retry is None:
+            self._image.settle(instance, outcome)
+            return
+        if outcome.cause is FailureCause.NODE and outcome.host:
+            note_loss(self._settings.layout.lost_hosts, outcome.host)
+        instance.counted += retry.counted
+        instance.uncounted += not retry.counted
+        instance.mem_scale, instance.time_scale = retry.mem_scale, retry.time_scale
+        instance.cause, instance.error = outcome.cause, outcome.error
+        if retry.pause:
+            instance.not_before = server_time(self._settings.layout.probe) + retry.pause
+        self.put_back(instance)
+
+    def put_back(self, instance: Instance) -> None:
+        """Make an instance wait to be submitted again."""
+        self._image.detach(instance)
+        instance.missing_since = None
+        self._image.move(instance, TaskState.PENDING)
+
+    def settle_interrupted(
+        self, wave: WaveImage, position: int, instance: Instance, status: JobStatus
+    ) -> bool:
+        """Settle an interrupted position now that the scheduler has said why."""
+        record = self.interrupted.pop((wave.record.number, position), None)
+        if record is None:
+            return False
+        self.fail(instance, outcome_of_result(instance, record, Reuse.NEVER, status))
+        return True
+
+    def _confirm(self, instance: Instance, source: int, paths: str) -> None:
+        """Let a stored result serve whose files were touched, and found to be the same."""
+        self._image.refresh_paths(source, paths)
+        instance.cause, instance.error = None, ""
+        self._image.move(instance, TaskState.SUCCESS)
+        self._image.detach(instance)
+
+    # -- files -----------------------------------------------------------------------------
+    def _note_files(self, record: ResultRecord) -> None:
+        """Let the cache look anew at what a task may have written to."""
+        if record.inputs_changed:
+            self._looks.forget()
+        elif record.paths is not None:
+            self._looks.note_changes(state.place for state in Recorded.parse(record.paths).states)
+
+    def _reuse(self, wave: WaveImage, spec: TaskSpec, record: ResultRecord) -> Reuse:
+        if not spec.cache or record.inputs_changed or record.other_values:
+            return Reuse.NEVER
+        return Reuse.LATER if self._shared_by(wave) else Reuse.NOW
+
+    def _shared_by(self, wave: WaveImage) -> States:
+        """What was recorded of the files that a wave's elements share; they do not look."""
+        number, task = wave.record.number, self._image.tasks[wave.record.task or ""]
+        if not task.spec.array:
+            return {}
+        if number not in self._shared:
+            self._shared[number] = WaveSpec.read(self._settings.layout.wave(number)).states
+        return self._shared[number]
+
+    def _look_at_shared(self, wave: WaveImage) -> None:
+        """Make results reusable where what the elements share has not changed meanwhile."""
+        changes = [
+            Change(argument, state, now, during=True)
+            for argument, states in self._shared_by(wave).items()
+            for state in states
+            if not (now := self._looks.now(state)).agrees_with(state)
+        ]
+        spec = self._image.tasks[wave.record.task or ""].spec
+        for note in (note_of(spec, change) for change in changes):
+            self._image.note(note.task, note.key, note.text)
+        if not changes and self._shared_by(wave):
+            self._image.allow_reuse(wave.record.number)
+
+    def _reader(self, wave: WaveImage) -> ResultReader:
+        number = wave.record.number
+        if number not in self._readers:
+            self._readers[number] = ResultReader(self._settings.layout.wave(number), wave.members)
+        return self._readers[number]
+
+    def _take(self, wave: WaveImage, record: ResultRecord) -> bool:
+        instance = wave.members.get(record.position)
+        if instance is None or instance.attempt != record.attempt:
+            return False
+        if record.interrupted and self._scheduler_knows_why:
+            self.interrupted[wave.record.number, record.position] = record
+            return False
+        for key, text in record.notes:
+            self._image.note(instance.task, key, text)
+        if record.confirmed and instance.source is not None and record.paths is not None:
+            self._confirm(instance, instance.source, record.paths)
+            return True
+        instance.source = None
+        spec = self._image.tasks[instance.task].spec
+        self._note_files(record)
+        reusable = self._reuse(wave, spec, record)
+        outcome = outcome_of_result(instance, record, reusable)
+        if record.state is TaskState.SUCCESS:
+            self._image.settle(instance, outcome)
+        else:
+            self.fail(instance, outcome)
+        return True

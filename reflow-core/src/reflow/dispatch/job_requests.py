@@ -1,0 +1,66 @@
+"""Job requests: what is asked of an executor for a wave, or for a dispatch."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from reflow.config.schema import Config
+from reflow.model.jobs import JobRequest
+from reflow.model.records import SubmissionRecord
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.wave_files import WaveSpec
+
+
+def array_size(spec: WaveSpec) -> int | None:
+    """The size of the wave's array; None where one element makes it a plain job."""
+    return spec.size if spec.size > 1 else None
+
+
+def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
+    """The job that runs a wave's workers. The same for every submission of the wave."""
+    layout = settings.layout.wave(spec.number)
+    command = (
+        *_python(settings),
+        "reflow.execution.job_worker",
+        str(settings.run_dir),
+        settings.run_id,
+        str(spec.number),
+    )
+    size = array_size(spec)
+    return JobRequest(
+        token=spec.token,
+        command=command if size is not None else (*command, "0"),
+        directory=layout.directory,
+        working_directory=settings.working_directory,
+        resources=spec.resources,
+        size=size,
+        throttle=spec.throttle if size is not None else None,
+        excluded_hosts=spec.excluded_hosts,
+        label=f"{settings.workflow} / {settings.run_id} / {spec.task}",
+    )
+
+
+def dispatch_request(
+    settings: RunSettings, record: SubmissionRecord, begin_in: timedelta | None = None
+) -> JobRequest:
+    """The job that takes one dispatch step."""
+    return JobRequest(
+        token=record.token,
+        command=(
+            *_python(settings),
+            "reflow.runs.dispatch_job",
+            str(settings.run_dir),
+            settings.run_id,
+        ),
+        directory=settings.layout.dispatch_job(record.number),
+        working_directory=settings.working_directory,
+        resources=Config.from_dict(settings.config).dispatch.resources,
+        begin_in=begin_in,
+        again_unless=None if begin_in is None else settings.layout.ended,
+        label=f"{settings.workflow} / {settings.run_id} / dispatch",
+    )
+
+
+def _python(settings: RunSettings) -> tuple[str, ...]:
+    # -P keeps files in the working directory from standing in for modules of reflow's.
+    return (settings.python, "-P", "-m")

@@ -1,0 +1,58 @@
+"""Runs whose elements were computed with different sources, as a retry may leave them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.model.records import Instance
+from reflow.model.states import TaskState
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.source_record import RunSource, current_source
+from reflow.rundir.wave_files import WaveSpec
+
+
+def of_other_source(image: RunImage, layout: RunLayout) -> dict[str, list[Instance]]:
+    """By task, elements that have succeeded with another source than what counts now.
+
+    A result that came from the cache may be one of them, where its task has changed at all.
+    """
+    records = list(layout.source_records())
+    if len(records) < 2:
+        return {}
+    now = RunSource.read(layout, current_source(layout)).code
+    former = [RunSource.read(layout, name).code for name in records]
+    changed = [name for name in image.tasks if any(code.get(name) != now[name] for code in former)]
+    found = {name: _made_otherwise(image.tasks[name], now[name], layout) for name in changed}
+    return {name: elements for name, elements in found.items() if elements}
+
+
+def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Instance]:
+    @cache
+    def planned_with(wave: int) -> str:
+        return WaveSpec.read(layout.wave(wave)).code
+
+    return [
+        instance
+        for instance in task.instances
+        if instance.state is TaskState.SUCCESS
+        and (
+            instance.source is not None
+            or instance.wave is None
+            or planned_with(instance.wave) != code
+        )
+    ]
+
+
+def note_mix(image: RunImage, layout: RunLayout) -> None:
+    """Note on each task which of its results stay, though its source is another one now."""
+    at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"
+    for name, elements in of_other_source(image, layout).items():
+        size = len(image.tasks[name].instances)
+        image.note(
+            name,
+            f"source before {at}",
+            f"{len(elements)} of {size} have results of the source before {at}. To compute them "
+            f"with the present source, type: reflow retry {image.run_id} --changed",
+        )

@@ -1,0 +1,155 @@
+"""What is to be done next: an image in, a plan out.
+
+A task is looked at when it or a task before it has changed, when something of it could not be
+done, or waits for time. So a step costs what has changed, however many tasks the run has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.model.records import Instance
+from reflow.model.states import RunState, TaskState
+
+EARLY_SHARE = 4
+"""Chained elements go on ahead once 1/EARLY_SHARE of those that still wait can: few waves, and
+none that waits long for the slowest."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The next things to do, none of which waits for another."""
+
+    expand: list[TaskImage] = field(default_factory=list)
+    """Arrays whose number of elements can now be known."""
+    skip: list[TaskImage] = field(default_factory=list)
+    """Tasks that cannot run because something before them did not succeed."""
+    skip_elements: list[Instance] = field(default_factory=list)
+    ready: dict[str, list[Instance]] = field(default_factory=dict)
+    """Elements whose inputs are there, by task."""
+    due: dict[str, float] = field(default_factory=dict)
+    """By task, in how many seconds the next element is due that has to wait before it is tried."""
+    end: RunState | None = None
+    """Set when nothing is left to do."""
+
+    def __bool__(self) -> bool:
+        return bool(self.expand or self.skip or self.skip_elements or self.ready)
+
+    @property
+    def unfinished(self) -> set[str]:
+        """Tasks that deserve another look though nothing of them changes."""
+        skipped = (task.name for task in self.skip)
+        expanded = (task.name for task in self.expand)
+        elements = (item.task for item in self.skip_elements)
+        return {*skipped, *expanded, *elements, *self.ready, *self.due}
+
+
+class Planner:
+    """Makes the plans of one run, one after the other."""
+
+    def __init__(self, image: RunImage, clock: Callable[[], float]) -> None:
+        """Plan by a clock in seconds, the file server's, that is read only where it matters."""
+        self._image = image
+        self._clock = clock
+        self._order = {name: number for number, name in enumerate(image.tasks)}
+        self._after: dict[str, list[str]] = {}
+        for task in image.tasks.values():
+            for name in task.upstream:
+                self._after.setdefault(name, []).append(task.name)
+        self._open: set[str] = set()
+        self._unended: set[str] = set()
+
+    def next(self) -> Plan:
+        """Plan what can be done now."""
+        changed, self._image.changed_tasks = self._image.changed_tasks, set()
+        self._take_in(changed)
+        names = sorted(self._open, key=self._order.__getitem__)
+        plan = plan_tasks(self._image.tasks, names, self._clock)
+        self._open = plan.unfinished
+        if not plan and not self._unended:
+            plan.end = end_state(self._image.tasks)
+        return plan
+
+    def _take_in(self, changed: Iterable[str]) -> None:
+        for name in changed:
+            if self._image.tasks[name].ended:
+                self._unended.discard(name)
+            else:
+                self._unended.add(name)
+            self._open.update((name, *self._after.get(name, ())))
+
+
+class _Now:
+    """The time of a plan, read at most once."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    @cached_property
+    def seconds(self) -> float:
+        return self._clock()
+
+
+def plan_tasks(
+    tasks: Mapping[str, TaskImage], names: Iterable[str], clock: Callable[[], float]
+) -> Plan:
+    """Look at some tasks once each, in the order given."""
+    plan, now = Plan(), _Now(clock)
+    for name in names:
+        if not tasks[name].ended:
+            _plan_task(plan, tasks, tasks[name], now)
+    return plan
+
+
+def end_state(tasks: Mapping[str, TaskImage]) -> RunState:
+    """How a run has ended whose every task has."""
+    failed = any(
+        task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in tasks.values()
+    )
+    if failed:
+        return RunState.FAILED
+    if any(task.broken for task in tasks.values()):
+        return RunState.CANCELLED
+    return RunState.SUCCESS
+
+
+def _plan_task(plan: Plan, tasks: Mapping[str, TaskImage], task: TaskImage, now: _Now) -> None:
+    whole = [tasks[name] for name in task.whole_upstream]
+    chains = [[tasks[edge.step] for edge in edges] for edges in task.chained]
+    if any(upstream.broken for upstream in whole) or any(
+        upstream.state is not None for chain in chains for upstream in chain
+    ):
+        if task.size is None or task.tally[TaskState.PENDING]:
+            plan.skip.append(task)
+        return
+    if not all(upstream.succeeded for upstream in whole):
+        return
+    if task.size is None:
+        if all(upstream.size is not None for chain in chains for upstream in chain):
+            plan.expand.append(task)
+        return
+    if task.tally[TaskState.PENDING]:
+        _plan_elements(plan, task, chains, now)
+
+
+def _plan_elements(plan: Plan, task: TaskImage, chains: list[list[TaskImage]], now: _Now) -> None:
+    pending = [item for item in task.instances if item.state is TaskState.PENDING]
+    sources = [[item for upstream in chain for item in upstream.instances] for chain in chains]
+    ready, waiting = [], 0
+    for item in pending:
+        states = {source[item.index].state for source in sources}
+        if states & {TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED}:
+            plan.skip_elements.append(item)
+        elif states <= {TaskState.SUCCESS}:
+            if item.not_before is None or item.not_before <= now.seconds:
+                ready.append(item)
+            else:
+                pause = item.not_before - now.seconds
+                plan.due[task.name] = min(plan.due.get(task.name, pause), pause)
+        else:
+            waiting += 1
+    if ready and (not waiting or len(ready) * EARLY_SHARE >= len(pending)):
+        plan.ready[task.name] = ready

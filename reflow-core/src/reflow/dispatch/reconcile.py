@@ -1,0 +1,303 @@
+"""Finding out what became of elements that have no result."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reflow.dispatch.changes import handles_of
+from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.errors import SchedulerUnavailableError
+from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.records import Instance, Outcome
+from reflow.model.states import FailureCause, JobState, TaskState
+from reflow.rundir.claims import current_claim
+from reflow.rundir.files import server_time
+from reflow.rundir.run_settings import RunSettings
+
+log = logging.getLogger("reflow.dispatch")
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+"""Seconds between two questions to a scheduler by a dispatcher that stays: first, and at most."""
+
+_PREFERENCE = {
+    JobState.RUNNING: 5,
+    JobState.SUSPENDED: 4,
+    JobState.QUEUED: 3,
+    JobState.FAILED: 2,
+    JobState.CANCELLED: 2,
+    JobState.COMPLETED: 1,
+    JobState.UNKNOWN: 0,
+}
+"""Of several jobs for one position, the liveliest speaks for it."""
+
+
+@dataclass(slots=True)
+class _Gone:
+    """A position whose job is over, or unknown, and that has no result yet."""
+
+    wave: WaveImage
+    position: int
+    instance: Instance
+    status: JobStatus
+
+
+@dataclass(slots=True)
+class _Doomed:
+    """A position that fails once what may be left of its job is cancelled."""
+
+    wave: WaveImage
+    position: int
+    instance: Instance
+    outcome: Outcome
+
+
+class Reconcile:
+    """Asks the executor about elements without a result, and settles those that are gone."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        ingest: Ingest,
+        grace: float,
+        impossible_after: float | None,
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._ingest = ingest
+        self._grace = 0.0 if executor.capabilities.volatile else grace
+        self._impossible_after = impossible_after
+        self._pause = FIRST_PAUSE
+        self._next_look = 0.0
+        self._asked_at: float | None = None
+        self._doomed: list[_Doomed] = []
+        self.look_again_in: float | None = None
+        """Seconds until a grace period deserves another look; None when there is none."""
+        self.silence = ""
+        """Why the scheduler said nothing when it was last asked; empty when it did."""
+
+    def look(self) -> None:
+        """Ask about everything outstanding, unless that was done a moment ago.
+
+        A dispatcher that stays asks ever more seldom, so that it is no burden on the scheduler.
+        A query that fails says nothing.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        self._ask()
+        if not self._executor.capabilities.volatile:
+            self._next_look = time.monotonic() + min(
+                self._pause, self.look_again_in or LONGEST_PAUSE
+            )
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+    def _ask(self) -> None:
+        self.look_again_in = None
+        handles = self._handles()
+        if not handles:
+            return
+        try:
+            statuses = self._executor.poll(handles)
+        except SchedulerUnavailableError as error:
+            log.warning("the scheduler did not answer: %s", error)
+            self.silence = str(error)
+            return
+        self.silence = ""
+        self._asked_at = None
+        gone = [item for item in self._apply(statuses) if not self._goes_on(item)]
+        if gone:
+            # The answers may be older than a result that was written since.
+            self._ingest.collect()
+            left = [item for item in gone if item.wave.members.get(item.position) is item.instance]
+            for item in self._without_claimed(left):
+                self._decide(item)
+        self._settle_doomed()
+        for wave in {item.wave.record.number: item.wave for item in gone}.values():
+            self._ingest.close_if_over(wave)
+
+    @property
+    def _now(self) -> float:
+        """The file server's time of these answers, read at most once for all of them."""
+        if self._asked_at is None:
+            self._asked_at = server_time(self._settings.layout.probe)
+        return self._asked_at
+
+    def _handles(self) -> list[JobHandle]:
+        open_waves = (wave.record for wave in self._image.waves.values() if wave.members)
+        return handles_of(self._settings.layout, open_waves)
+
+    def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
+        waves = {
+            native_id: wave
+            for wave in self._image.waves.values()
+            for native_id in wave.record.native_ids
+        }
+        speaking: dict[tuple[int, int], JobStatus] = {}
+        for status in statuses:
+            wave = waves.get(status.native_id)
+            if wave is None:
+                continue
+            for position in self._positions(wave, status):
+                key = (wave.record.number, position)
+                other = speaking.get(key)
+                if other is None or _PREFERENCE[status.state] > _PREFERENCE[other.state]:
+                    speaking[key] = status
+        gone = []
+        for (number, position), status in speaking.items():
+            wave = self._image.waves[number]
+            instance = wave.members[position]
+            if status.state.over or status.state is JobState.UNKNOWN:
+                gone.append(_Gone(wave, position, instance, status))
+            else:
+                self._alive(wave, position, status)
+        return gone
+
+    def _positions(self, wave: WaveImage, status: JobStatus) -> list[int]:
+        if status.positions is None:
+            return list(wave.members)
+        if len(status.positions) < len(wave.members):
+            return [position for position in status.positions if position in wave.members]
+        return [position for position in wave.members if position in status.positions]
+
+    def _alive(self, wave: WaveImage, position: int, status: JobStatus) -> None:
+        instance = wave.members[position]
+        if status.impossible and self._impossible_for_too_long(instance):
+            outcome = outcome_of_impossible(instance, status)
+            self._doomed.append(_Doomed(wave, position, instance, outcome))
+            return
+        running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
+        state = TaskState.RUNNING if running else TaskState.SUBMITTED
+        reason = "" if running else status.reason
+        if not status.impossible:
+            instance.missing_since = None
+        if state is not instance.state or reason != instance.error:
+            instance.error = reason
+            self._image.move(instance, state)
+
+    def _impossible_for_too_long(self, instance: Instance) -> bool:
+        if self._impossible_after is None:
+            return False
+        if instance.missing_since is None:
+            instance.missing_since = self._now
+            self._image.touch(instance)
+        return self._now - instance.missing_since >= self._impossible_after
+
+    def _decide(self, item: _Gone) -> None:
+        """Settle a position that left no result, once that is certain enough."""
+        instance, status = item.instance, item.status
+        if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
+            return
+        definite = status.state in (JobState.FAILED, JobState.CANCELLED)
+        if not definite and not self._grace_is_over(instance):
+            return
+        outcome = outcome_of_status(instance, status, self._log_of(instance, item.wave))
+        if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
+            # Whatever may still run under the ids we know must not outlive the new attempt.
+            self._doomed.append(_Doomed(item.wave, item.position, instance, outcome))
+        else:
+            self._ingest.fail(instance, outcome)
+
+    def _log_of(self, instance: Instance, wave: WaveImage) -> str:
+        """The element's log; what its job printed where the worker never began."""
+        layout = self._settings.layout
+        known = (
+            layout.log(instance.task, instance.index, instance.attempt),
+            layout.wave(wave.record.number).scheduler_log,
+        )
+        said = (path for path in known if path.exists() and path.stat().st_size)
+        return next((str(path.relative_to(self._settings.run_dir)) for path in said), "")
+
+    def _grace_is_over(self, instance: Instance) -> bool:
+        now = self._now
+        if instance.missing_since is None:
+            instance.missing_since = now
+            self._image.touch(instance)
+        left = instance.missing_since + self._grace - now
+        if left <= 0:
+            return True
+        passed = now - instance.missing_since
+        pause = min(left, max(2.0, passed))
+        self.look_again_in = min(self.look_again_in or pause, pause)
+        return False
+
+    def _without_claimed(self, gone: Sequence[_Gone]) -> list[_Gone]:
+        """Leave out what runs in a job that is known by its claim alone.
+
+        An accepted job that nobody was told of, and that was not found, leaves those submitted
+        in its place nothing to do: they step back, and are over without a result.
+        """
+        claims = {} if self._executor.capabilities.volatile else self._claims_of(gone)
+        if not claims:
+            return list(gone)
+        try:
+            handles = [JobHandle(native_id=native_id) for native_id in set(claims.values())]
+            told = {status.native_id: status for status in self._executor.poll(handles)}
+        except SchedulerUnavailableError as error:
+            log.warning("the scheduler did not answer: %s", error)
+            told = {}
+        left = []
+        for item in gone:
+            status = told.get(claims.get((item.wave.record.number, item.position), ""))
+            if status is None or status.state.over or status.state is JobState.UNKNOWN:
+                left.append(item)
+            else:
+                self._alive(item.wave, item.position, status)
+        return left
+
+    def _claims_of(self, gone: Sequence[_Gone]) -> dict[tuple[int, int], str]:
+        """By wave and position, who claimed what is over without having failed."""
+        found = {}
+        for item in gone:
+            if item.status.state in (JobState.COMPLETED, JobState.UNKNOWN):
+                number = item.wave.record.number
+                claim = current_claim(self._settings.layout.wave(number), item.position)
+                if claim is not None:
+                    found[number, item.position] = claim.native_id
+        return found
+
+    def _goes_on(self, item: _Gone) -> bool:
+        """Whether a position that the executor does not know is a former supervisor's."""
+        unknown = item.status.state is JobState.UNKNOWN
+        volatile = self._executor.capabilities.volatile
+        return unknown and volatile and self.begun_and_alive(item.wave, item.position)
+
+    def begun_and_alive(self, wave: WaveImage, position: int) -> bool:
+        """Whether a worker that an earlier supervisor started is still at a position."""
+        claim = current_claim(self._settings.layout.wave(wave.record.number), position)
+        if claim is None or claim.native_id in wave.record.native_ids:
+            return False
+        (status,) = self._executor.poll([JobHandle(native_id=claim.native_id)])
+        if status.state is JobState.RUNNING:
+            self._alive(wave, position, status)
+            return True
+        return False
+
+    def _settle_doomed(self) -> None:
+        """Cancel what may be left, in one call for all positions of a job, and fail the elements.
+
+        While the scheduler cancels nothing they stay as they are, and are decided on later.
+        """
+        doomed, self._doomed = self._doomed, []
+        positions: dict[int, list[int]] = {}
+        for item in doomed:
+            positions.setdefault(item.wave.record.number, []).append(item.position)
+        waves = {item.wave.record.number: item.wave for item in doomed}
+        try:
+            for number, chosen in positions.items():
+                for handle in handles_of(self._settings.layout, [waves[number].record]):
+                    self._executor.cancel_positions(handle, chosen)
+        except SchedulerUnavailableError as error:
+            log.warning("could not cancel what may be left of lost jobs: %s", error)
+            self.silence = str(error)
+            self.look_again_in = min(self.look_again_in or LONGEST_PAUSE, LONGEST_PAUSE)
+            return
+        for item in doomed:
+            self._ingest.fail(item.instance, item.outcome)

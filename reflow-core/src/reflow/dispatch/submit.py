@@ -1,0 +1,512 @@
+"""Turning elements that are ready into waves, and handing those to the executor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from reflow.config.schema import Config
+from reflow.dispatch.arguments import TaskArguments, Wired
+from reflow.dispatch.cache import Cache
+from reflow.dispatch.changes import handles_of
+from reflow.dispatch.continuation import is_watched, most_watchdogs
+from reflow.dispatch.job_requests import array_size, dispatch_request, wave_request
+from reflow.dispatch.lost_hosts import LOSSES, hosts_to_avoid
+from reflow.dispatch.plan import EARLY_SHARE
+from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
+from reflow.errors import (
+    ExecutorError,
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.execution.completion import prepare_counters
+from reflow.executors.contract import Executor, FollowsLater
+from reflow.model.jobs import Limits, Submission
+from reflow.model.records import (
+    Instance,
+    Outcome,
+    StoredOutput,
+    SubmissionKind,
+    SubmissionRecord,
+    SubmissionState,
+)
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import TaskSpec
+from reflow.permissions import make_folder
+from reflow.rundir.looks import mode_of
+from reflow.rundir.names import token
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.wave_files import InputRecord, WaveSpec, write_inputs
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+"""Seconds before a scheduler that took nothing more is tried again: first, and at most."""
+LIMITS_HOLD = 10.0
+"""Seconds that the scheduler's limits, and what it counted against them, are believed."""
+DISPATCH_MEMORY = 256 * 2**20
+"""Bytes that a job must have asked for if its last worker is to dispatch within it: a dispatcher
+of 100,000 elements holds some 160 MB (benchmarks), and shares them with what the task has left."""
+SLICE = 10_000
+"""Elements that are looked up in the cache at once."""
+
+log = logging.getLogger("reflow.dispatch")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    instance: Instance
+    values: tuple[Wired, ...]
+    candidate: str = ""
+    """As in `InputRecord`."""
+
+
+class Submitter:
+    """Takes elements from the cache where it can, and submits the others in waves."""
+
+    def __init__(
+        self,
+        image: RunImage,
+        settings: RunSettings,
+        executor: Executor,
+        cache: Cache,
+        commit: Callable[[], None],
+    ) -> None:
+        self._image = image
+        self._settings = settings
+        self._executor = executor
+        self._cache = cache
+        self._commit = commit
+        config = Config.from_dict(settings.config)
+        continues = executor.capabilities.dispatch_jobs
+        self._announces = continues and config.dispatch.last_worker
+        self._follows = continues and config.dispatch.follow_up
+        self._throttles = executor.capabilities.throttle
+        self._excludes = executor.capabilities.exclude_hosts
+        self._max_submit_jobs = config.max_submit_jobs
+        self._defaults = config.defaults
+        self._watched = is_watched(executor, config.dispatch)
+        self._limits: Limits | None = None
+        self._ask_again_at = 0.0
+        self._handed_over = 0
+        self._never_room = False
+        self._takeable: dict[str | None, int] = {}
+        """By task, how many elements to try at once where the scheduler has put off more."""
+        self._pause = FIRST_PAUSE
+        self._try_again_at = 0.0
+        self.deferred = ""
+        """Why the scheduler took nothing more for now; empty when it did."""
+        self.missing = ""
+        """Why nothing can ever be submitted from here; empty where it can."""
+        self.unavailable = ""
+        """Why the scheduler could not be asked to take anything; empty when it could."""
+
+    def new_step(self) -> None:
+        """Ask for the limits anew when next they matter; try again what is due.
+
+        Whoever follows a run takes a step every few seconds. What is known a little longer knows
+        too little room at worst.
+        """
+        if time.monotonic() >= self._ask_again_at or not self._image.outstanding():
+            self._limits = None
+            self._handed_over = 0
+        if time.monotonic() >= self._try_again_at:
+            self.deferred = self.unavailable = ""
+
+    @property
+    def most_watchdogs(self) -> int:
+        """How many watchdogs the queue has places for."""
+        return most_watchdogs(self._most_places)
+
+    @property
+    def _most_places(self) -> int | None:
+        """How many jobs may be in the queue; None where nobody limits that."""
+        known = (self._limit().max_submit_jobs, self._max_submit_jobs)
+        return min((limit for limit in known if limit is not None), default=None)
+
+    def _defer(self, said: str) -> None:
+        """Try nothing more for a while, and for longer each time."""
+        self.deferred = said
+        self._try_again_at = time.monotonic() + self._pause
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+    def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
+        """Settle or submit elements that are ready; tells whether anything moved."""
+        task = arguments.task
+        room = self._room(task)
+        if self._never_room:
+            return self._refuse_all(ready)
+        waiting: list[_Ready] = []
+        used = {
+            item.source
+            for item in task.instances
+            if item.source is not None and item.state is not TaskState.PENDING
+        }
+        hits = 0
+        for start in range(0, len(ready), SLICE):
+            found, missed = self._look_up(arguments, ready[start : start + SLICE], used)
+            hits += found
+            waiting.extend(missed)
+            if len(waiting) >= room:
+                break
+        chosen = waiting[:room]
+        waves = [self._prepare(arguments, chunk) for chunk in self._chunks(task, chosen)]
+        if waves or hits:
+            self._commit()
+        for spec in waves:
+            if self.deferred:
+                self._take_back(*self._intent(spec))
+            else:
+                self.hand_over(spec)
+        return bool(hits or waves)
+
+    # -- what is there already -------------------------------------------------------------
+    def _look_up(
+        self, arguments: TaskArguments, ready: Sequence[Instance], used: set[int]
+    ) -> tuple[int, list[_Ready]]:
+        values = [arguments.values(instance.index) for instance in ready]
+        identities = [arguments.identity(own) for own in values]
+        wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
+        found = self._cache.find(arguments.task.spec, wanted, used)
+        self._note_unread(arguments.task.spec, found.values())
+        missed = []
+        for instance, own, identity in zip(ready, values, identities, strict=True):
+            instance.identity = identity
+            hit = found.get(instance.index)
+            instance.source = None if hit is None else hit.key
+            if hit is None:
+                missed.append(_Ready(instance, own))
+                continue
+            if self._cache.is_touched(hit):
+                missed.append(_Ready(instance, own, hit.paths or ""))
+                continue
+            instance.cause, instance.error = None, ""
+            self._image.move(instance, TaskState.SUCCESS)
+        return len(ready) - len(missed), missed
+
+    def _note_unread(self, spec: TaskSpec, found: Iterable[StoredOutput]) -> None:
+        """Tell a user who wants results verified of which files only size and time are known."""
+        if not self._settings.verify or mode_of(spec, self._settings) != "stat":
+            return
+        if any(output.paths for output in found):
+            self._image.note(
+                spec.name,
+                "verified by size and time",
+                f"files that {spec.name!r} returned were verified by size and time only: their "
+                "contents were not recorded. With --files content they are, from the next run on",
+            )
+
+    # -- waves -----------------------------------------------------------------------------
+    def _room(self, task: TaskImage) -> int:
+        """How many elements may be submitted now."""
+        if self.deferred:
+            return 0
+        if task.spec.array_parallelism is not None and task.active:
+            # Each wave has a throttle of its own; two would allow twice as many.
+            return 0
+        most = self._most_places
+        if most is None:
+            return len(task.instances)
+        # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
+        # moment at which it was asked.
+        ours = self._image.outstanding() + len(self._image.waves)
+        taken = max(self._limit().queued_jobs + self._handed_over, ours)
+        places = most - taken
+        # Places stay free for the watchdogs, and one for the follow-up of each wave.
+        free = max(0, places - most_watchdogs(most))
+        room = elements_that_fit(free, self._limit().max_array_size)
+        outstanding = self._image.outstanding()
+        if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
+            # More places come free while those run: better few waves than many.
+            return 0
+        if room or outstanding:
+            return room
+        if places > 0:
+            # Nothing would go on by itself: that matters more than what is kept free.
+            return 1
+        if not self.deferred:
+            self._defer(f"{taken} of {most} places in the queue are taken")
+            self._never_room = most <= self._dispatch_jobs
+        return 0
+
+    @property
+    def _dispatch_jobs(self) -> int:
+        """How many places the run's own dispatch jobs take whenever one of them dispatches."""
+        return int(self._watched) + bool(os.environ.get("REFLOW_NATIVE_ID"))
+
+    def _refuse_all(self, ready: Sequence[Instance]) -> bool:
+        most = self._most_places
+        for instance in ready:
+            outcome = Outcome(
+                task=instance.task,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                cause=FailureCause.SUBMIT,
+                error=f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
+                "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
+            )
+            self._image.settle(instance, outcome)
+        return True
+
+    def _limit(self) -> Limits:
+        if self._limits is None:
+            try:
+                self._limits = self._executor.limits()
+                self._ask_again_at = time.monotonic() + LIMITS_HOLD
+            except SchedulerUnavailableError as error:
+                log.warning("the scheduler did not tell its limits: %s", error)
+                self._defer(str(error))
+                self.unavailable = str(error)
+                self._limits = Limits(max_submit_jobs=0)
+        return self._limits
+
+    def _chunks(self, task: TaskImage, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
+        """Groups of elements that one job or array can take."""
+        groups: dict[tuple[float, float, bool], list[_Ready]] = {}
+        for item in chosen:
+            instance = item.instance
+            key = (instance.mem_scale, instance.time_scale, self._is_choosy(instance))
+            groups.setdefault(key, []).append(item)
+        largest = self._limit().max_array_size if chosen else None
+        for group in groups.values():
+            step = min(largest or len(group), self._takeable.get(task.name, len(group)))
+            if task.spec.array_parallelism is not None and not self._throttles:
+                step = min(step, task.spec.array_parallelism)
+            for start in range(0, len(group), step):
+                yield group[start : start + step]
+                if task.spec.array_parallelism is not None or task.name in self._takeable:
+                    return
+
+    def _is_choosy(self, instance: Instance) -> bool:
+        """Whether an element has met enough bad hosts to be kept from them."""
+        return self._excludes and instance.uncounted >= LOSSES
+
+    def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
+        """Write a wave's files and note its intent, to be committed before it is handed over."""
+        task = arguments.task
+        number = self._new_folder()
+        first = members[0].instance
+        resources = scaled(
+            self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
+        )
+        roomy = resources.mem is None or resources.mem >= DISPATCH_MEMORY
+        # A dispatcher that may be too large for its job is better than none: follow-ups get lost.
+        alone = not self._watched
+        spec = WaveSpec(
+            run_id=self._settings.run_id,
+            task=task.name,
+            number=number,
+            token=token(self._settings.run_id, number, task.name),
+            size=len(members),
+            code=arguments.planned.code,
+            source=arguments.planned.source,
+            common=arguments.common,
+            each=arguments.each,
+            states=arguments.common_states,
+            resources=resources,
+            throttle=task.spec.array_parallelism,
+            excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
+            if self._is_choosy(first)
+            else (),
+            announce=self._announces and (roomy or alone),
+        )
+        layout = self._settings.layout.wave(number)
+        for folder in (layout.claims, layout.results):
+            make_folder(folder, exist_ok=False)
+        if spec.announce:
+            prepare_counters(layout, spec.size)
+        spec.write(layout)
+        write_inputs(
+            layout.inputs,
+            (
+                InputRecord(
+                    item.instance.index,
+                    item.instance.attempt + 1,
+                    tuple(value.text for value in item.values),
+                    arguments.states(item.values),
+                    item.candidate,
+                )
+                for item in members
+            ),
+        )
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.WAVE,
+            token=spec.token,
+            task=task.name,
+            size=array_size(spec),
+            submitted_at=datetime.now(UTC),
+        )
+        self._image.add_submission(record)
+        wave = self._image.waves[number]
+        for position, item in enumerate(members):
+            instance = item.instance
+            instance.attempt += 1
+            instance.wave, instance.position = number, position
+            instance.not_before = instance.missing_since = None
+            wave.members[position] = instance
+            self._image.move(instance, TaskState.SUBMITTED)
+        if self._follows:
+            self._image.add_submission(self._follow_up(number))
+        return spec
+
+    def _new_folder(self) -> int:
+        """The number of a wave whose folder is this dispatcher's alone.
+
+        One that was overtaken without knowing it yet would write into its successor's.
+        """
+        while True:
+            number = self._image.number
+            try:
+                make_folder(self._settings.layout.wave(number).directory, exist_ok=False)
+            except FileExistsError:
+                self._image.number += 1
+            else:
+                return number
+
+    def _follow_up(self, wave: int) -> SubmissionRecord:
+        number = self._image.number
+        make_folder(self._settings.layout.dispatch_job(number))
+        return SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.FOLLOW_UP,
+            token=token(self._settings.run_id, number, "dispatch"),
+            follows=wave,
+            submitted_at=datetime.now(UTC),
+        )
+
+    # -- handing over ----------------------------------------------------------------------
+    def hand_over(self, spec: WaveSpec) -> None:
+        """Submit a wave whose intent is committed."""
+        wave, follow_up = self._intent(spec)
+        try:
+            submission = self._executor.submit(
+                wave_request(self._settings, spec),
+                None if follow_up is None else dispatch_request(self._settings, follow_up),
+            )
+        except SubmissionRefusedError as error:
+            if spec.excluded_hosts:
+                # The hosts that are left may not be enough; bad ones are better than none.
+                self._settings.layout.lost_hosts.unlink(missing_ok=True)
+                self._put_off(wave, follow_up, str(error))
+            else:
+                self._refuse(wave, follow_up, str(error))
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of %s: %s", spec.token, error)
+        except SubmissionDeferredError as error:
+            log.info("submission of %s put off: %s", spec.token, error)
+            self._put_off(wave, follow_up, str(error))
+        except SchedulerUnavailableError as error:
+            log.info("submission of %s put off: %s", spec.token, error)
+            self._defer(str(error))
+            self.unavailable = str(error)
+            self.missing = str(error) if error.lasting else ""
+            self._take_back(wave, follow_up)
+        else:
+            self._accept(wave, follow_up, submission)
+
+    def follow(self, wave: SubmissionRecord, follow_up: SubmissionRecord) -> None:
+        """Submit the follow-up of a wave that is there, as its submission's answer was lost.
+
+        Where watchdogs lie ahead, or the executor cannot do that, the wave goes on without.
+        """
+        handles = handles_of(self._settings.layout, [wave])
+        if self._watched or not handles or not isinstance(self._executor, FollowsLater):
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            return
+        try:
+            handle = self._executor.submit_after(
+                dispatch_request(self._settings, follow_up), handles[-1]
+            )
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of %s: %s", follow_up.token, error)
+        except ExecutorError as error:
+            log.warning("%s was not submitted: %s", follow_up.token, error)
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+        else:
+            known = self._image.add_native_id(follow_up, handle.native_id)
+            self._image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
+
+    def _intent(self, spec: WaveSpec) -> tuple[WaveImage, SubmissionRecord | None]:
+        """What is written down of a wave and of its follow-up."""
+        follow_up = next(
+            (item for item in self._image.dispatches.values() if item.follows == spec.number), None
+        )
+        return self._image.waves[spec.number], follow_up
+
+    def _accept(
+        self, wave: WaveImage, follow_up: SubmissionRecord | None, submission: Submission
+    ) -> None:
+        self._handed_over += (wave.record.size or 1) + (follow_up is not None)
+        self._pause = FIRST_PAUSE
+        if wave.record.task in self._takeable:
+            self._takeable[wave.record.task] *= 2
+        accepted = self._image.add_native_id(wave.record, submission.job.native_id)
+        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+        if follow_up is None:
+            return
+        if submission.follow_up is None:
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            return
+        accepted = self._image.add_native_id(follow_up, submission.follow_up.native_id)
+        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+
+    def _refuse(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+        for instance in list(wave.members.values()):
+            outcome = Outcome(
+                task=instance.task,
+                index=instance.index,
+                attempt=instance.attempt,
+                state=TaskState.FAILED,
+                cause=FailureCause.SUBMIT,
+                error=said,
+            )
+            self._image.settle(instance, outcome)
+        self._close(wave, follow_up)
+
+    def _put_off(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+        """Wait for room; where nothing of the task's will make any, try fewer elements at once."""
+        self._take_back(wave, follow_up)
+        size = wave.record.size or 1
+        others = (item.record for item in self._image.waves.values())
+        accepted = any(item.native_ids for item in others if item.task == wave.record.task)
+        if size > 1 and not accepted:
+            # There may be a limit that the scheduler did not tell, such as one of a queue.
+            self._takeable[wave.record.task] = size // 2
+        else:
+            self._defer(said)
+
+    def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+        """Let elements wait whose wave was certainly not accepted."""
+        for instance in list(wave.members.values()):
+            self._image.detach(instance)
+            instance.attempt -= 1
+            self._image.move(instance, TaskState.PENDING)
+        self._close(wave, follow_up)
+
+    def _close(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+        self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
+        if follow_up is not None:
+            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+
+
+def elements_that_fit(places: int, largest: int | None) -> int:
+    """How many elements fit into places of the queue beside one follow-up for each array."""
+    array = largest or max(places, 1)
+    full, rest = divmod(places, array + 1)
+    return full * array + max(0, rest - 1)
+
+
+def scaled(resources: Resources, mem: float, time: float) -> Resources:
+    """A request grown by retries."""
+    return replace(
+        resources,
+        mem=None if resources.mem is None else round(resources.mem * mem),
+        time=None if resources.time is None else resources.time * time,
+    )

@@ -1,1 +1,0 @@
-"""The engine: plans, dispatches, ingests and reconciles. The same for every executor."""

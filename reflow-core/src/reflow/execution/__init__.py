@@ -1,0 +1,1 @@
+"""Running a task's function: workers, the pool, the calling process, logs, loading the flow."""

@@ -1,0 +1,83 @@
+"""Knowing, without listing anything, that the last result of a wave has just been written.
+
+Each block of positions has a folder with a counter file. A worker links the counter to its
+position's name after its result is there: the counter's link count is then one more than the number
+of results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from reflow.permissions import FILE_MODE, make_folder, open_file, touch
+from reflow.rundir.layout import BLOCK, WaveLayout
+from reflow.rundir.run_settings import RunSettings
+
+_COUNTER = "counter"
+
+
+def prepare_counters(layout: WaveLayout, size: int) -> None:
+    """Make the counters of a wave's blocks, and of the wave."""
+    for block in range(_blocks(size)):
+        folder = layout.counters / str(block)
+        make_folder(folder)
+        touch(folder / _COUNTER)
+    touch(layout.counters / _COUNTER)
+
+
+def is_last(layout: WaveLayout, position: int, size: int) -> bool:
+    """Count a position's result; True for exactly one caller, once all are counted.
+
+    Where the file system has no links, or the run directory is gone, nobody is the last: the
+    follow-up dispatches then.
+    """
+    try:
+        block = position // BLOCK
+        in_block = min(BLOCK, size - block * BLOCK)
+        if _count(layout.counters / str(block), f"{position}") < in_block:
+            return False
+        if _count(layout.counters, f"{block}-whole") < _blocks(size):
+            return False
+        # Two that counted at the same moment both see the full count.
+        os.close(os.open(layout.counters / "last", os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    except OSError:
+        return False
+    return True
+
+
+def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:
+    """Count a result, and take a dispatch step in another process if it was the last."""
+    if not is_last(layout, position, size):
+        return
+    # Of a thousand workers, one gets here.
+    import subprocess
+
+    with open_file(settings.layout.dispatch_log, "ab") as out:
+        subprocess.run(
+            [
+                settings.python,
+                "-P",
+                "-m",
+                "reflow.runs.dispatch_job",
+                str(settings.run_dir),
+                settings.run_id,
+            ],
+            cwd=settings.working_directory,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            check=False,
+        )
+
+
+def _count(folder: Path, name: str) -> int:
+    counter = folder / _COUNTER
+    with contextlib.suppress(FileExistsError):
+        os.link(counter, folder / name)
+    return counter.stat().st_nlink - 1
+
+
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK)

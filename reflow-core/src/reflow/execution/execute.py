@@ -1,0 +1,396 @@
+"""Running a task's function on one position, whatever kind of worker asks for it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import secrets
+import signal
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reflow.codecs.codecs import Codecs
+from reflow.codecs.stored_result import may_refer, seal
+from reflow.errors import FlowImportError, TaskInterrupted
+from reflow.execution.memory_failures import lacked_memory
+from reflow.execution.peak_memory import peak_memory, reset_peak
+from reflow.execution.witness import States, Witness, note_of
+from reflow.fingerprint.files.contents import Contents, OwnMemory
+from reflow.fingerprint.files.states import State
+from reflow.model.canonical import loads
+from reflow.model.lineage import VARIABLE, below
+from reflow.model.states import FailureCause, TaskState
+from reflow.model.tasks import FilesMode, ParameterInput, ResultInput, RunDirInput, TaskSpec
+from reflow.rundir.error_text import failure_text, summary, traceback_text
+from reflow.rundir.file_states import Recorded, places_in
+from reflow.rundir.layout import WaveLayout
+from reflow.rundir.looks import RunLooks, mode_of
+from reflow.rundir.results import ResultRecord
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.shared_outputs import shared_outputs
+from reflow.rundir.source_record import RunSource, current_source, other_values
+from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
+from reflow.scratch import enter as enter_scratch
+
+RESULT_NOT_WRITTEN = 74
+"""Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
+
+
+def plugin_codecs() -> Codecs:
+    """Codecs that look for plugins only when no built-in one knows a type."""
+
+    def from_plugins() -> Any:
+        from reflow.plugins.registry import registry
+
+        return registry().codecs()
+
+    return Codecs(from_plugins)
+
+
+def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) -> Any:
+    """Where the classes in an argument's value are found: its own type, and its producers'.
+
+    Raises `FlowImportError` for an argument that the task does not have.
+    """
+    for item in task.inputs:
+        if item.argument != argument:
+            continue
+        if isinstance(item, ParameterInput):
+            return item.annotation
+        if isinstance(item, ResultInput):
+            return (item.annotation, *(tasks[step].returns for step in item.steps))
+    raise FlowImportError(f"task {task.name!r} has no argument {argument!r} any more")
+
+
+class Execution:
+    """A wave made ready to run: its function is loaded and its shared arguments decoded."""
+
+    def __init__(
+        self,
+        layout: WaveLayout,
+        settings: RunSettings,
+        spec: WaveSpec,
+        tasks: Mapping[str, TaskSpec],
+        codecs: Codecs,
+        differences: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`differences` are notes on values of this process that those submitted differ from."""
+        self._differences = tuple(differences)
+        self.settings = settings
+        self.spec = spec
+        self._task = tasks[spec.task]
+        self._tasks = tasks
+        self._codecs = codecs
+        self._reader = InputReader(layout.inputs)
+        self._each = {name: self._annotation(name) for name in spec.each}
+        self._fixed: dict[str, Any] = {
+            item.argument: settings.run_dir
+            for item in self._task.inputs
+            if isinstance(item, RunDirInput)
+        }
+        memory = OwnMemory()
+        self._witness = Witness(settings, memory)
+        self._looks = RunLooks(settings, opening=True, contents=Contents(memory))
+        self._mode = mode_of(self._task, settings)
+        self._shared_outputs = shared_outputs(
+            self._task, tasks.values(), spec.common, settings, codecs
+        )
+        self._scratch = str(settings.layout.scratch(spec.task))
+        self._shared: list[tuple[str, Any, Any]] = []
+        """Name, data and annotation of what is made anew for each element that may change it."""
+        for name, text in spec.common.items():
+            data, annotation = loads(text), self._annotation(name)
+            if isinstance(data, list | dict):
+                self._shared.append((name, data, annotation))
+            else:
+                self._fixed[name] = codecs.decode(data, annotation)
+
+    def _annotation(self, argument: str) -> Any:
+        return annotation_of(self._task, self._tasks, argument)
+
+    def record(self, position: int) -> InputRecord:
+        """What the plan says of a position."""
+        return self._reader.read(position)
+
+    def run(
+        self,
+        position: int,
+        record: InputRecord,
+        log: str = "",
+        native_id: str = "",
+        printed: Callable[[], str] = str,
+    ) -> ResultRecord:
+        """Call the function, and tell what came of it. Never raises for what the task does.
+
+        `printed` gives the end of what the element has printed. The traceback in the result is
+        whole, for the log; `ResultRecord.bounded` is what is to be published.
+        """
+        reset_peak()
+        started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
+        ended: dict[str, Any]
+        enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
+        outer = _set_lineage(
+            below(self.settings.lineage, self.settings.run_id, self.spec.task, record.index)
+        )
+        try:
+            ended = self._confirmed(record.candidate) or self._called(record)
+        except KeyboardInterrupt:
+            # Only where the function runs in the person's own process: theirs to end it.
+            raise
+        except BaseException as error:
+            ended = _failed(error, printed)
+        finally:
+            enter_scratch(None)
+            _set_lineage(outer)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        return ResultRecord(
+            position=position,
+            index=record.index,
+            attempt=record.attempt,
+            started_at=started,
+            ended_at=time.time(),
+            native_id=native_id,
+            log=log,
+            other_values=bool(self._differences),
+            notes=(*self._differences, *ended.pop("notes", ())),
+            peak_memory=peak_memory(),
+            cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            **ended,
+        )
+
+    def _confirmed(self, candidate: str) -> dict[str, Any]:
+        """Read the files of a result that may serve; what it says where they are the same."""
+        before = Recorded.parse(candidate or None)
+        contents = Contents(OwnMemory())  # read here and now, believing nothing
+        looks = RunLooks(self.settings, contents=contents)
+        now = replace(
+            before,
+            value=tuple(map(looks.now, before.value)),
+            outputs=tuple(map(looks.now, before.outputs)),
+        )
+        same = all(a.agrees_with(b) for a, b in zip(now.states, before.states, strict=True))
+        if not before.states or not same:
+            return {}
+        return {"state": TaskState.SUCCESS, "paths": now.text(), "confirmed": True}
+
+    def _called(self, record: InputRecord) -> dict[str, Any]:
+        """Call the function, and see what becomes of the files that it is given."""
+        process = os.getpid()
+        expected = self._expected(record)
+        if expected:
+            self._witness.before(expected)
+        arguments = dict(self._fixed)
+        for name, data, annotation in self._shared:
+            arguments[name] = self._codecs.decode(data, annotation)
+        for (name, annotation), text in zip(self._each.items(), record.texts, strict=True):
+            arguments[name] = self._codecs.decode(loads(text), annotation)
+        try:
+            value = self._task.function(**arguments)
+        finally:
+            if os.getpid() != process:
+                # A copy of this process that the function made, and that came back as well.
+                os._exit(0)
+        ended = self._sealed(value, record)
+        if expected:
+            ended |= self._changes()
+        return ended
+
+    def _expected(self, record: InputRecord) -> States:
+        """What was recorded of the files that are this element's alone, by argument."""
+        own = dict(zip(self._each, record.states, strict=False))
+        if not self._task.array:
+            own |= self.spec.states
+        return {name: states for name, states in own.items() if states}
+
+    def _changes(self) -> dict[str, Any]:
+        """What a result says of files of the arguments that are not as recorded."""
+        notes = [note_of(self._task, change) for change in self._witness.changes()]
+        return {
+            "inputs_changed": bool(notes),
+            "notes": tuple({note.key: note.text for note in notes}.items()),
+        }
+
+    def _sealed(self, value: Any, record: InputRecord) -> dict[str, Any]:
+        sealed = seal(
+            value,
+            self._task.returns,
+            self.settings.run_dir,
+            self._codecs,
+            self.settings.layout.files,
+        )
+        return {
+            "state": TaskState.SUCCESS,
+            "output": sealed.output,
+            "paths": self._paths(sealed.places, record),
+            "bound_dir": sealed.bound_dir,
+        }
+
+    def _paths(self, returned: Sequence[str], record: InputRecord) -> str | None:
+        """What is to be recorded of the files that were returned or written to."""
+        own = self._written(record, self._task.outputs - self._shared_outputs)
+        shared = self._written(record, self._shared_outputs)
+        paths = (*returned, *own, *shared)
+        if not paths:
+            return None
+        self._looks.forget()
+        execution = secrets.token_hex(16)
+        absolute = all(path.startswith("/") for path in paths)
+        return Recorded(
+            tuple(state.as_made(execution) for state in self._states(returned, self._mode)),
+            self._states(own, self._mode),
+            None if absolute else str(self.settings.working_directory),
+            self._states(shared, "exists"),
+        ).text()
+
+    def _states(self, paths: Sequence[str], mode: FilesMode) -> tuple[State, ...]:
+        places = places_in(paths, self.settings.working_directory)
+        return tuple(self._looks.state(place, mode) for place in places)
+
+    def _written(self, record: InputRecord, arguments: Collection[str]) -> list[str]:
+        """Paths in arguments that the task writes to."""
+        if not arguments:
+            return []
+        texts = {**self.spec.common, **dict(zip(self._each, record.texts, strict=True))}
+        return [
+            path
+            for name in sorted(arguments)
+            if may_refer(texts[name])
+            for path in self._codecs.places(loads(texts[name]))
+        ]
+
+    def close(self) -> None:
+        """Close files."""
+        self._reader.close()
+
+
+def _set_lineage(lineage: str | None) -> str | None:
+    """Say what the runs that this process starts are started by; gives what was said before."""
+    outer = os.environ.pop(VARIABLE, None)
+    if lineage is not None:
+        os.environ[VARIABLE] = lineage
+    return outer
+
+
+def load_execution(
+    layout: WaveLayout,
+    settings: RunSettings,
+    spec: WaveSpec,
+    codecs: Codecs,
+) -> Execution:
+    """Make a wave ready in a process that loads the flow by itself, from the wave's copy.
+
+    Values that are made at import may be other ones here than those submitted; then its results
+    say so. Raises `FlowImportError` where the copy cannot be loaded.
+    """
+    source = RunSource.read(settings.layout, spec.source)
+    tasks = load_into_worker(settings, source)
+    return Execution(layout, settings, spec, tasks, codecs, [*other_values(source, spec.task)])
+
+
+def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
+    """What a result says of an exception."""
+    if isinstance(error, TaskInterrupted):
+        cause = FailureCause.SIGNAL
+    elif lacked_memory(error):
+        cause = FailureCause.MEMORY
+    else:
+        cause = FailureCause.ERROR
+    text = failure_text(error, printed)
+    return {
+        "state": TaskState.FAILED,
+        "cause": cause,
+        "error": text.error,
+        "traceback": text.traceback,
+        "said": text.said,
+        "interrupted": isinstance(error, TaskInterrupted),
+    }
+
+
+def failure_of_all(
+    record: InputRecord, position: int, error: BaseException, native_id: str, log: str
+) -> ResultRecord:
+    """The result of a position whose wave could not be made ready to run."""
+    now = time.time()
+    return ResultRecord(
+        position=position,
+        index=record.index,
+        attempt=record.attempt,
+        state=TaskState.FAILED,
+        cause=FailureCause.ERROR,
+        error=summary(error),
+        traceback=""
+        if isinstance(error, FlowImportError) and not error.__cause__
+        else traceback_text(error),
+        started_at=now,
+        ended_at=now,
+        native_id=native_id,
+        log=log,
+    )
+
+
+def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
+    """Make SIGTERM and SIGINT reach the task's function as `TaskInterrupted`.
+
+    `meant` is asked when one comes, and can say that it is too late for what it was sent for.
+    """
+    process = os.getpid()
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() != process:
+            # A fork of the task's, such as a pool's worker, which its parent ends by a signal.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif meant():
+            name = signal.Signals(number).name
+            raise TaskInterrupted(f"the job was sent {name}", number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+
+
+def ignore_signals() -> None:
+    """Let no signal keep a result, which is there already, from being published."""
+    interrupt_on_signals(lambda: False)
+
+
+def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
+    """The tasks of the flow, loaded from the run's copy into a process that does not run them.
+
+    Raises `FlowImportError` where the flow cannot be loaded here.
+    """
+    from reflow.execution.flow_loading import resolve
+
+    if settings.flow is None:
+        raise FlowImportError(f"run {settings.run_id} is known to the process that started it only")
+    _use_copy(settings, RunSource.read(settings.layout, current_source(settings.layout)))
+    return {spec.name: spec for spec in resolve(settings.flow).specs()}
+
+
+def load_into_worker(settings: RunSettings, source: RunSource) -> Mapping[str, TaskSpec]:
+    """The tasks of the flow, loaded from a copy into a process that runs them.
+
+    Raises `FlowImportError` where the flow cannot be loaded here.
+    """
+    from reflow.execution.flow_loading import resolve_in_worker
+    from reflow.execution.frozen import hand_on_main
+
+    if settings.flow is None:
+        raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
+    _use_copy(settings, source)
+    workflow = resolve_in_worker(settings.flow)
+    hand_on_main(settings.flow.path)
+    return {spec.name: spec for spec in workflow.specs()}
+
+
+def _use_copy(settings: RunSettings, source: RunSource) -> None:
+    from reflow.execution.frozen import use_copy
+
+    archive = settings.layout.copies / f"{source.copy}.zip"
+    try:
+        use_copy(archive)
+    except (ImportError, OSError, ValueError, LookupError) as error:
+        raise FlowImportError(
+            f"the copy of the flow's source cannot be read on this machine: {archive}: {error}"
+        ) from error

@@ -1,0 +1,185 @@
+"""Loading a workflow into a process that did not define it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+
+from reflow.errors import FlowImportError, ReflowError
+from reflow.execution.frozen import script_loader
+from reflow.rundir.flow_reference import FlowRef
+
+if TYPE_CHECKING:
+    from reflow.config.schema import Config
+    from reflow.model.graph import Graph
+    from reflow.model.tasks import TaskSpec
+    from reflow.stores.contract import Store
+
+FLOW_MODULE = "__reflow_flow__"
+"""The name under which a flow file that was run as a script is loaded elsewhere."""
+SCRIPT_MODULE = "__mp_main__"
+"""Its name in workers: that by which multiprocessing, too, loads a script in the processes that it
+starts, so that what a task hands to them is found there."""
+
+_loading: list[str] = []
+_replaced: list[ModuleType] = []
+"""Former main modules, kept as what runs in them still needs them."""
+
+
+class Workflow(Protocol):
+    """What the engine needs of a workflow."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """The manifest database."""
+        ...
+
+    def specs(self) -> tuple[TaskSpec, ...]:
+        """Its tasks."""
+        ...
+
+    def graph(self) -> Graph:
+        """Its checked graph."""
+        ...
+
+
+def resolve(reference: FlowRef) -> Workflow:
+    """Import the workflow that a reference names. Raises `FlowImportError`."""
+    sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
+    if reference.path is not None:
+        # What a task reads back of another run is to be of the task's own classes.
+        module = _main_of_worker(reference.path) or load_file(Path(reference.path), FLOW_MODULE)
+        where = reference.path
+    else:
+        assert reference.module is not None
+        where = f"module {reference.module}"
+        with while_importing(where):
+            module = importlib.import_module(reference.module)
+    return pick_workflow(module, reference.workflow, where)
+
+
+def resolve_in_worker(reference: FlowRef) -> Workflow:
+    """Import the workflow into a process that runs its tasks. Raises `FlowImportError`.
+
+    What was run as a script becomes the main module: processes that a task starts load that of
+    their parent, be it by multiprocessing or by what builds on it.
+    """
+    if reference.path is None:
+        return resolve(reference)
+    sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
+    _replaced.append(sys.modules["__main__"])
+    module = load_file(Path(reference.path), SCRIPT_MODULE, "__main__")
+    return pick_workflow(module, reference.workflow, reference.path)
+
+
+def _main_of_worker(path: str) -> ModuleType | None:
+    """The flow file's module in a worker of it, and in the processes that its tasks start."""
+    main = sys.modules["__main__"]
+    loaded = main.__name__ == SCRIPT_MODULE and getattr(main, "__file__", None) == path
+    return main if loaded else None
+
+
+def is_loading() -> str | None:
+    """The flow that is being imported for workers or the command line, if any."""
+    return _loading[-1] if _loading else None
+
+
+@contextmanager
+def while_importing(where: str) -> Iterator[None]:
+    """Turn whatever goes wrong while importing into an error that names the flow."""
+    _loading.append(where)
+    try:
+        yield
+    except ReflowError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowImportError(
+            f"{where} could not be imported on this machine: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        _loading.pop()
+
+
+def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
+    """Load a flow file, whatever it is called, as a module of these names.
+
+    Raises `FlowImportError` where that is impossible.
+    """
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    loader = script_loader(name, path)
+    if loader is None:
+        raise FlowImportError(f"the flow file {path} is not there on this machine")
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    # As scripts have none; by the name in it multiprocessing would look for a module to import.
+    module.__spec__ = None
+    before = {name: sys.modules.get(name) for name in (name, *more_names)}
+    sys.modules.update(dict.fromkeys(before, module))
+    try:
+        with while_importing(str(path)):
+            loader.exec_module(module)
+    except BaseException:
+        for name, former in before.items():
+            del sys.modules[name]
+            if former is not None:
+                sys.modules[name] = former
+        raise
+    return module
+
+
+def pick_workflow(module: ModuleType, name: str | None, where: str) -> Workflow:
+    """The workflow of a module, the one called `name` where there are several.
+
+    `where` is what messages call the module. Raises `FlowImportError` where there is none.
+    """
+    found: dict[str, Workflow] = {
+        key: value for key, value in vars(module).items() if _is_workflow(value)
+    }
+    names = _unique(found)
+    if name is None:
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise FlowImportError(f"{where} defines no Workflow at its top level")
+        listed = ", ".join(workflow.name for workflow in names)
+        raise FlowImportError(f"{where} defines several workflows ({listed}): add ':NAME'")
+    # A workflow's own name comes before a variable's: it is what a run is recorded under.
+    matching = [workflow for workflow in names if workflow.name == name]
+    if len(matching) == 1:
+        return matching[0]
+    if name in found:
+        return found[name]
+    listed = ", ".join(workflow.name for workflow in names) or "none"
+    raise FlowImportError(f"{where} has no workflow {name!r}; it has: {listed}")
+
+
+def _is_workflow(value: object) -> bool:
+    # By what it can do, as the class itself stands in a layer above.
+    kind = type(value)
+    return all(hasattr(kind, name) for name in ("specs", "graph", "submit", "run_local"))
+
+
+def _unique(found: Mapping[str, Workflow]) -> Sequence[Workflow]:
+    return list({id(workflow): workflow for workflow in found.values()}.values())

@@ -1,0 +1,117 @@
+"""From results and scheduler statuses to what is recorded of an instance."""
+
+from __future__ import annotations
+
+import signal as signals
+
+from reflow.execution.execute import RESULT_NOT_WRITTEN
+from reflow.model.jobs import JobStatus
+from reflow.model.records import Instance, Outcome, Reuse
+from reflow.model.states import FailureCause, JobState, TaskState
+from reflow.rundir.error_text import bounded
+from reflow.rundir.results import ResultRecord
+
+
+def outcome_of_result(
+    instance: Instance, record: ResultRecord, reusable: Reuse, status: JobStatus | None = None
+) -> Outcome:
+    """What a result file says, with the cause that the scheduler knows where a signal ended it."""
+    state, cause, error = record.state, record.cause, record.error
+    if record.interrupted and status is not None and (status.cause or _cancelled(status)):
+        state = TaskState.CANCELLED if _cancelled(status) else state
+        cause = status.cause
+        error = f"{_reason(status)} ({record.error})"
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=record.attempt,
+        state=state,
+        output=record.output,
+        paths=record.paths,
+        bound_dir=record.bound_dir,
+        reusable=reusable,
+        cause=cause,
+        error=error,
+        traceback=record.traceback,
+        native_id=record.native_id,
+        host=record.host,
+        log=record.log,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        peak_memory=record.peak_memory,
+        cpu_time=record.cpu_time,
+    )
+
+
+def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcome:
+    """What is recorded of an instance whose job is over and left no result."""
+    cancelled = _cancelled(status)
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=TaskState.CANCELLED if cancelled else TaskState.FAILED,
+        cause=None if cancelled else _cause(status),
+        error=_reason(status),
+        native_id=status.native_id,
+        host=status.host,
+        log=log,
+    )
+
+
+def outcome_of_impossible(instance: Instance, status: JobStatus) -> Outcome:
+    """What is recorded of an instance whose job waits for what will never come."""
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=TaskState.FAILED,
+        cause=FailureCause.SUBMIT,
+        error=f"the scheduler says it can never start: {status.reason}",
+        native_id=status.native_id,
+    )
+
+
+def _cancelled(status: JobStatus) -> bool:
+    return status.state is JobState.CANCELLED and status.cause is None
+
+
+def _cause(status: JobStatus) -> FailureCause:
+    if status.cause is not None:
+        return status.cause
+    if status.signal:
+        return FailureCause.SIGNAL
+    if status.exit_code is not None:
+        return FailureCause.EXIT_CODE
+    return FailureCause.LOST
+
+
+def _reason(status: JobStatus) -> str:
+    """One line for people: what the scheduler says happened."""
+    if _cancelled(status):
+        said = "cancelled outside of reflow"
+    elif status.exit_code == RESULT_NOT_WRITTEN:
+        said = "the result could not be written: is the disk full or the run directory gone?"
+    else:
+        said = _SAID.get(_cause(status), "") or _ended(status)
+    return bounded(f"{said} [{status.reason}]") if status.reason else said
+
+
+_SAID = {
+    FailureCause.WALLTIME: "ran out of time",
+    FailureCause.MEMORY: "ran out of memory",
+    FailureCause.NODE: "its node failed",
+    FailureCause.PREEMPTED: "preempted",
+    FailureCause.SUBMIT: "its job could not be started",
+    FailureCause.LOST: "its job is gone and left no result",
+}
+
+
+def _ended(status: JobStatus) -> str:
+    if status.signal:
+        try:
+            name = signals.Signals(status.signal).name
+        except ValueError:
+            name = "unknown"
+        return f"killed by signal {status.signal} ({name})"
+    return f"exited with status {status.exit_code} and left no result"

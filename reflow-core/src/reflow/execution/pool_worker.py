@@ -1,0 +1,276 @@
+"""A worker of the pool: runs many elements of one run, as long as there are tokens.
+
+`python -m reflow.execution.pool_worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS TOKENS REPORTS
+SLOTS`, the last three being descriptors that it inherits, and FIRST a token that it has taken
+already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from reflow.errors import NotFoundError, ReflowError
+from reflow.execution.capture import LogCapture
+from reflow.execution.equipment import Devices, Equipment
+from reflow.execution.execute import (
+    RESULT_NOT_WRITTEN,
+    Execution,
+    failure_of_all,
+    interrupt_on_signals,
+    load_execution,
+    load_into_worker,
+    plugin_codecs,
+)
+from reflow.execution.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
+from reflow.execution.surroundings import Chance, Surroundings
+from reflow.executors.processes import leave
+from reflow.model.states import TaskState
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.results import ResultRecord, SegmentWriter
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.rundir.source_record import RunSource
+from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
+
+BATCH_SECONDS = 0.1
+"""How long results are kept before they are put on the disk together and reported."""
+PR_SET_PDEATHSIG = 1
+
+
+class Reporter:
+    """Puts results on the disk in batches, from a thread, and reports them after that.
+
+    A thread, because the element that follows may take hours.
+    """
+
+    def __init__(self, layout: RunLayout, worker: int, reports: int) -> None:
+        self._layout = layout
+        self._name = f"pool-{os.getpid()}-{worker}"
+        self._reports = reports
+        self._lock = threading.Lock()
+        self._filled = threading.Event()
+        self._writers: dict[int, SegmentWriter] = {}
+        self._waiting: list[tuple[int, int]] = []
+        self.failure: OSError | None = None
+        threading.Thread(target=self._flush_in_time, daemon=True).start()
+
+    def add(self, wave: int, record: ResultRecord) -> None:
+        """Keep a result until the next flush."""
+        with self._lock:
+            writer = self._writers.get(wave)
+            if writer is None:
+                writer = SegmentWriter(self._layout.wave(wave), self._name)
+                self._writers[wave] = writer
+            writer.append(record)
+            self._waiting.append((wave, record.position))
+        self._filled.set()
+
+    def flush(self) -> None:
+        """Put everything on the disk and report it. Raises `OSError` where it cannot be."""
+        with self._lock:
+            if not self._waiting:
+                return
+            for wave in {wave for wave, _ in self._waiting}:
+                self._writers[wave].flush()
+            waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), REPORTS_AT_ONCE):
+            os.write(self._reports, pack(waiting[start : start + REPORTS_AT_ONCE]))
+
+    def _flush_in_time(self) -> None:
+        while True:
+            self._filled.wait()
+            self._filled.clear()
+            time.sleep(BATCH_SECONDS)
+            try:
+                self.flush()
+            except OSError as error:
+                # The main thread ends the worker with it; here nobody would see it.
+                self.failure = error
+                return
+
+
+class PoolWorker:
+    """Takes tokens and runs the elements they name."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        number: int,
+        tokens: int,
+        reports: int,
+        slots: Slots,
+        devices: Devices,
+        begin_anew: Callable[[Mapping[str, str], str], None],
+    ) -> None:
+        self._settings = settings
+        self._number = number
+        self._tokens = tokens
+        self._slots = slots
+        self._layout = settings.layout
+        self._reporter = Reporter(self._layout, number, reports)
+        self._capture = LogCapture(self._layout.pool_log(number))
+        self._codecs = plugin_codecs()
+        self._chance: Chance | None = None
+        self._surroundings: Surroundings | None = None
+        self._equipment = Equipment(devices, self._replace)
+        self._replacement = begin_anew
+        self._taken = (0, 0)
+        self._specs: dict[int, WaveSpec] = {}
+        self._executions: dict[int, Execution | _Broken] = {}
+        self._at: tuple[int, int] | None = None
+
+    def serve(self, first: bytes = b"") -> None:
+        """Run elements until the pool closes the pipe, the first of them before any other."""
+        while True:
+            if not select.select([self._tokens], [], [], 0)[0]:
+                self._reporter.flush()
+                self._slots.clear(self._number)
+            token, first = first or self._take(), b""
+            if self._reporter.failure is not None:
+                raise self._reporter.failure
+            if not token:
+                self._reporter.flush()
+                return
+            wave, position = TOKEN.unpack(token)
+            # It stays at this until it is at another, or has reported: if it dies, that is why.
+            self._slots.set(self._number, wave, position)
+            result = self._run(wave, position)
+            if result.state is TaskState.FAILED and self._settings.on_error == "stop":
+                # Nothing more may be begun, unless the pool wants it: it starts another worker.
+                self._reporter.flush()
+                return
+
+    def _take(self) -> bytes:
+        """The next token; empty once the pool has closed the pipe."""
+        while True:
+            try:
+                return os.read(self._tokens, TOKEN.size)
+            except BlockingIOError:
+                # Nobody waits at the pipe while the pool takes tokens back from it.
+                select.select([self._tokens], [], [])
+
+    def _run(self, wave: int, position: int) -> ResultRecord:
+        self._taken = (wave, position)
+        if wave not in self._specs:
+            self._specs[wave] = WaveSpec.read(self._layout.wave(wave))
+        self._equipment.give(self._specs[wave].resources)
+        execution = self._executions.get(wave)
+        if execution is None:
+            execution = self._executions[wave] = self._load(wave)
+            self._equipment.give(self._specs[wave].resources)
+        record = execution.record(position)
+        log = self._layout.log(execution.spec.task, record.index, record.attempt)
+        self._capture.begin(log)
+        if self._chance is not None:
+            self._chance.begin()
+        self._at = (wave, position)
+        result = execution.run(position, record, printed=self._capture.last_printed)
+        self._at = None
+        self._equipment.take_back()
+        if self._surroundings is not None:
+            self._surroundings.put_back()
+        if result.traceback:
+            self._capture.write(result.traceback)
+        result = result.bounded()
+        if self._capture.end(log):
+            result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
+        self._reporter.add(wave, result)
+        return result
+
+    def _is_meant(self) -> bool:
+        """Whether a signal that comes now is for the element that runs, if one does."""
+        told = self._slots.told(self._number)
+        return self._at is not None and told in (None, self._at)
+
+    def _load(self, wave: int) -> Execution | _Broken:
+        layout, spec = self._layout.wave(wave), self._specs[wave]
+        try:
+            if self._surroundings is None:
+                load = partial(self._load_flow, spec)
+                self._chance = Chance(lambda: self._equipment.load(load))
+                interrupt_on_signals(self._is_meant)
+                self._surroundings = Surroundings(self._settings.working_directory)
+            return load_execution(layout, self._settings, spec, self._codecs)
+        except (ReflowError, OSError) as error:
+            return _Broken(spec, InputReader(layout.inputs), error)
+
+    def _load_flow(self, spec: WaveSpec) -> None:
+        load_into_worker(self._settings, RunSource.read(self._layout, spec.source))
+
+    def _replace(self, environment: Mapping[str, str]) -> None:
+        """Have another process image go on with the element that was taken just now."""
+        self._reporter.flush()
+        wave, position = self._taken
+        self._replacement(environment, f"{wave}:{position}")
+
+
+class _Broken:
+    """Stands for a wave that cannot be run here: every position fails with the reason."""
+
+    def __init__(self, spec: WaveSpec, reader: InputReader, error: Exception) -> None:
+        self.spec = spec
+        self._reader = reader
+        self._error = error
+
+    def record(self, position: int) -> InputRecord:
+        return self._reader.read(position)
+
+    def run(
+        self, position: int, record: InputRecord, *, printed: Callable[[], str]
+    ) -> ResultRecord:
+        return failure_of_all(record, position, self._error, "", "")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one pool until it ends."""
+    run_dir, run_id, names, first = arguments[:4]
+    number, workers, *descriptors = map(int, arguments[4:])
+    _end_with_parent()
+
+    def begin_anew(environment: Mapping[str, str], token: str) -> None:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        words = [run_dir, run_id, names, token, *arguments[4:]]
+        command = [sys.executable, "-P", "-m", "reflow.execution.pool_worker", *words]
+        os.execve(sys.executable, command, environment)  # noqa: S606
+
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    tokens, reports, slots = descriptors
+    try:
+        settings = read_settings(Path(run_dir), run_id)
+        os.chdir(settings.working_directory)
+        devices = Devices(slots, names.split(",") if names else [])
+        worker = PoolWorker(
+            settings, number, tokens, reports, Slots(slots, workers), devices, begin_anew
+        )
+        worker.serve(TOKEN.pack(*map(int, first.split(":"))) if first else b"")
+    except BrokenPipeError:
+        # The pool is gone.
+        return 0
+    except (OSError, NotFoundError) as error:
+        print(f"reflow: the run directory cannot be used: {error}", file=sys.stderr)
+        return RESULT_NOT_WRITTEN
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the pool's dies. Linux only; elsewhere it goes on."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""What a task's function is made of, as one digest, and piece by piece.
+
+It covers the function and, transitively, the functions, classes and constants that it names from
+the user's own code (`ownership.py` says what that is). They count by their syntax, without what
+does not shape a result (`syntax.py`), and functions made inside other functions by the values
+they close over, too. A top-level name that is plain data counts by its value, as this process sees
+it, unless functions change it. Everything else counts by its name. What only shows while a program
+runs is not seen: a module imported by `importlib`, a name put together from text.
+
+The digest is the same in every process that has loaded the same code and the same values, whatever
+the module is called there. Where a file was edited after this process loaded it, what was loaded
+counts, by its compiled code; no process that loads the new file arrives at the same digest.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from reflow.fingerprint.code.ownership import Ownership
+from reflow.fingerprint.code.pieces import Pieces
+from reflow.fingerprint.code.runtime import LoadedValues
+from reflow.fingerprint.code.static import WrittenCode
+from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
+from reflow.fingerprint.code.user_code import UserCode
+
+
+class Survey:
+    """Looks at the source of several functions, and at each piece of it once.
+
+    Files are read when they are first needed, and believed for as long as they are not loaded
+    anew; so look early, right after loading a flow.
+    """
+
+    def __init__(
+        self,
+        functions: Iterable[Callable[..., Any]],
+        flow_file: Path | None = None,
+        own: Sequence[str] = (),
+        foreign: Sequence[str] = (),
+    ) -> None:
+        """`own` and `foreign` are folders that the configuration names.
+
+        The flow's tree is what lies around its file and around those of the functions.
+        """
+        files: dict[Path, Mapping[str, Any]] = {}
+        for function in functions:
+            files.update(_file_of(function))
+        around = [*files, _real(flow_file)] if flow_file else [*files]
+        self._pieces = Pieces()
+        self._ownership = Ownership(around, own, foreign)
+        self._written = WrittenCode(self._pieces, UserCode(self._ownership), files)
+        self._written.live = self._live = LoadedValues(self._pieces, self._written)
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Digests of the files that were looked at; empty where what was loaded is another one."""
+        edited = self._written.edited
+        return {
+            str(file): "" if file in edited else digest
+            for file, digest in self._written.contents.items()
+        }
+
+    def own_files(self, modules: Mapping[str, str]) -> dict[str, str]:
+        """The user's own files that the flow may need, links resolved, with the names of modules.
+
+        Of those loaded, as `modules` says, and looked at; of packages all that is in them.
+        """
+        own = {file: name for file, name in modules.items() if self._ownership.owns(Path(file))}
+        own |= {str(file): "" for file in self._written.contents if str(file) not in own}
+        packages = [
+            Path(file).parent
+            for file, name in own.items()
+            if name and "." not in name and Path(file).name == "__init__.py"
+        ]
+        for package in packages:
+            for file in package.rglob("*.py"):
+                own.setdefault(str(file), "")
+        return own
+
+    def look_at(self, function: Callable[..., Any], ignore: Collection[str] = ()) -> TaskSource:
+        """What a function is made of, the top-level names apart that are to be ignored.
+
+        What has no source counts by its compiled code.
+        """
+        root = self._live.value(function)
+        self._pieces.complete()
+        walk = self._pieces.walk(root, ignore)
+        return TaskSource(
+            walk.digest,
+            tuple(
+                Definition(str(label.file), label.name, label.kind, digest)
+                for label, digest in walk.definitions()
+            ),
+            tuple(
+                Value(str(label.file), label.name, value.digest, value.shown, statements)
+                for label, value, statements in walk.values()
+            ),
+        )
+
+
+def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
+    """Digest of one function and of what it names from the user's own code."""
+    return Survey([function], flow_file).look_at(function).digest
+
+
+def _file_of(function: Callable[..., Any]) -> dict[Path, Mapping[str, Any]]:
+    """The file that a function comes from, and its module's globals."""
+    innermost = _innermost(function)
+    if type(innermost) is not FunctionType:
+        return {}
+    path = _real(innermost.__code__.co_filename)
+    module_file = innermost.__globals__.get("__file__")
+    is_module = isinstance(module_file, str) and _real(module_file) == path
+    return {path: innermost.__globals__ if is_module else {}}
+
+
+def _innermost(function: Callable[..., Any]) -> object:
+    """The function inside all wrappers."""
+    try:
+        return inspect.unwrap(function)
+    except ValueError:  # wrappers in a circle
+        return function
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))

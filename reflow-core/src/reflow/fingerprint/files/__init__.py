@@ -1,0 +1,1 @@
+"""What files and folders count by: places, states and looks at them."""

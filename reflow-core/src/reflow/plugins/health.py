@@ -1,0 +1,176 @@
+"""The checks that `reflow doctor` runs on every machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from reflow.config.schema import Config, config_path, load_config
+from reflow.errors import ReflowError, ReflowWarning
+from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
+from reflow.plugins.hookspecs import Finding, HealthCheck
+from reflow.plugins.registry import registry
+from reflow.stores.filesystem import Mount, mount_of
+from reflow.stores.url import SqliteUrl, parse_url
+from reflow.suggest import did_you_mean
+
+_UNSAFE_OPTIONS = frozenset(
+    # nfs(5) and mount.lustre(8): locks are then taken on this machine, and others do not see them.
+    ("nolock", "local_lock=all", "local_lock=posix", "local_lock=flock", "localflock")
+)
+
+
+def builtin_health_checks() -> tuple[HealthCheck, ...]:
+    """The checks of the core."""
+    return (
+        HealthCheck(name="python", run=check_python),
+        HealthCheck(name="configuration", run=check_configuration),
+        HealthCheck(name="plugins", run=check_plugins),
+        HealthCheck(name="executor", run=check_executor),
+        HealthCheck(name="store", run=check_store),
+        HealthCheck(name="store's file system", run=check_store_file_system),
+        HealthCheck(name="run directory", run=check_run_root),
+    )
+
+
+def check_python() -> Finding:
+    """Which interpreter jobs will run with."""
+    if not sys.executable:
+        return Finding(
+            ok=False,
+            text="this interpreter does not know its own path, so that no job can start it; "
+            "run reflow with a Python that is a file",
+        )
+    return Finding(ok=True, text=f"Python {platform.python_version()}, {sys.executable}")
+
+
+def check_configuration() -> Finding:
+    """Whether the configuration can be read, and means what it says."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReflowWarning)
+        try:
+            config = load_config()
+        except ReflowError as error:
+            return Finding(ok=False, text=str(error))
+    problems = [str(each.message) for each in caught] + _unknown_executors(config)
+    if problems:
+        return Finding(ok=False, text="; ".join(problems))
+    path = config_path()
+    if path.exists():
+        return Finding(ok=True, text=str(path))
+    return Finding(ok=True, text=f"none at {path}, so all is as by default")
+
+
+def check_plugins() -> Finding:
+    """Whether every installed plugin works."""
+    reports = registry().report()
+    problems = [
+        f"{report.distribution} ({report.name}): {problem}"
+        for report in reports
+        for problem in report.problems
+    ]
+    if problems:
+        return Finding(ok=False, text="; ".join(problems))
+    return Finding(ok=True, text=", ".join(dict.fromkeys(each.distribution for each in reports)))
+
+
+def check_executor() -> Finding:
+    """Whether there is an executor to submit to, and it answers."""
+    try:
+        executor = _quiet_config().make_executor()
+        try:
+            executor.limits()
+        finally:
+            executor.close()
+    except ReflowError as error:
+        return Finding(ok=False, text=str(error))
+    return Finding(ok=True, text=executor.name)
+
+
+def check_store() -> Finding:
+    """Whether the manifest can be opened and read."""
+    try:
+        store = registry().store_for(_quiet_config().store.url)
+        try:
+            store.list_runs(limit=1)
+        finally:
+            store.close()
+    except ReflowError as error:
+        return Finding(ok=False, text=str(error))
+    return Finding(ok=True, text=shown(store.url))
+
+
+def check_store_file_system() -> Finding:
+    """Whether SQLite's locks mean something where the manifest is."""
+    try:
+        url = parse_url(_quiet_config().store.url)
+    except ReflowError:
+        return Finding(ok=True, text="the manifest is no file")
+    if not isinstance(url, SqliteUrl):
+        return Finding(ok=True, text="the manifest is no file")
+    return judge_mount(url.path, mount_of(url.path))
+
+
+def judge_mount(path: Path, mount: Mount | None) -> Finding:
+    """Whether several hosts may write an SQLite file on that mount."""
+    if mount is None:
+        return Finding(ok=True, text="this system does not say what kind it is")
+    unsafe = sorted(mount.options & _UNSAFE_OPTIONS)
+    if unsafe and not mount.local:
+        return Finding(
+            ok=False,
+            text=f"{mount.point} ({mount.kind}) is mounted with {', '.join(unsafe)}: locks are "
+            f"not seen by other hosts, and {path} would be damaged. Put the manifest elsewhere "
+            "(REFLOW_STORE, or `url` under [store]), for example into PostgreSQL",
+        )
+    return Finding(ok=True, text=f"{mount.kind} at {mount.point}")
+
+
+def check_run_root() -> Finding:
+    """Whether a run directory could be made and written."""
+    wanted = Path(_quiet_config().run_root).expanduser().absolute()
+    existing = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return Finding(
+            ok=False,
+            text=f"{existing} cannot be written ({error.strerror}); go to another folder, give "
+            "`--run-dir`, or set `run_root`",
+        )
+    return Finding(ok=True, text=f"{wanted}")
+
+
+def _quiet_config() -> Config:
+    # What is wrong with the configuration itself is the finding of another check.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReflowWarning)
+        try:
+            return load_config()
+        except ReflowError:
+            return Config()
+
+
+def _unknown_executors(config: Config) -> list[str]:
+    known = {*registry().executors(), *(entry.executor for entry in EXECUTOR_DISTRIBUTIONS)}
+    return [
+        f"there is no executor {name!r} for the table [executor.{name}]{did_you_mean(name, known)}"
+        for name in config.executor.settings
+        if name not in known
+    ]
+
+
+def shown(url: str) -> str:
+    """The URL of a store without its password."""
+    try:
+        return parse_url(url).shown
+    except ReflowError:
+        # Another plugin's: what follows the scheme may hold a password.
+        return f"{url.partition('://')[0]}://..."

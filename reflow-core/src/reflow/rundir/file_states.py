@@ -1,0 +1,79 @@
+"""What is recorded of the files of a result: `Outcome.paths`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reflow.errors import StoredValueError
+from reflow.fingerprint.files.places import place
+from reflow.fingerprint.files.states import State
+from reflow.model.canonical import dumps, loads
+from reflow.model.json import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The states of a result's files when its task had ended."""
+
+    value: tuple[State, ...] = ()
+    """Of what the value refers to, in the order of `Codecs.references`."""
+    outputs: tuple[State, ...] = ()
+    """Of what the task was told to write to."""
+    working_directory: str | None = None
+    """Where relative paths among them start; None where there are none."""
+    shared: tuple[State, ...] = ()
+    """Of where other instances write, too: only that it is there."""
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """All those that must be as recorded."""
+        return self.value + self.outputs
+
+    def text(self) -> str | None:
+        """JSON text; None where the result has no files."""
+        if not self.states and not self.shared:
+            return None
+        data: dict[str, Json] = {"value": states_as_json(self.value)}
+        if self.outputs:
+            data["outputs"] = states_as_json(self.outputs)
+        if self.shared:
+            data["shared"] = states_as_json(self.shared)
+        if self.working_directory is not None:
+            data["working_directory"] = self.working_directory
+        return dumps(data)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Recorded:
+        """Undo `text`. Raises `StoredValueError` for what it did not write."""
+        if text is None:
+            return cls()
+        data = loads(text)
+        if not isinstance(data, dict):
+            raise StoredValueError("what was recorded of a result's files cannot be read")
+        start = data.get("working_directory")
+        return cls(
+            states_from_json(data.get("value", [])),
+            states_from_json(data.get("outputs", [])),
+            None if start is None else str(start),
+            states_from_json(data.get("shared", [])),
+        )
+
+
+def places_in(paths: Iterable[str], working_directory: Path) -> list[str]:
+    """The places of paths as a run's tasks see them."""
+    start = str(working_directory)
+    return [place(path, start) for path in paths]
+
+
+def states_as_json(states: Iterable[State]) -> list[Json]:
+    """States as JSON has them."""
+    return [state.as_json() for state in states]
+
+
+def states_from_json(data: Json) -> tuple[State, ...]:
+    """Undo `states_as_json`. Raises `StoredValueError`."""
+    if not isinstance(data, list):
+        raise StoredValueError("what was recorded of files is no list")
+    return tuple(map(State.from_json, data))

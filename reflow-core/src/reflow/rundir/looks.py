@@ -1,0 +1,90 @@
+"""Looks at files by the rules of a run, in whatever mode a state was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from reflow.fingerprint.files.look import Looks
+from reflow.fingerprint.files.places import Surroundings
+from reflow.fingerprint.files.states import Mode, State
+from reflow.model.tasks import TaskSpec
+from reflow.rundir.run_settings import RunSettings
+
+if TYPE_CHECKING:
+    from reflow.fingerprint.files.contents import Contents
+
+
+class RunLooks:
+    """Looks at each place once, until it is told to forget.
+
+    `opening`, `at_most`, `progress` and `contents` are those of `Looks`.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        opening: bool = False,
+        at_most: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        contents: Contents | None = None,
+    ) -> None:
+        self._settings = settings
+        self._opening = opening
+        self._at_most = at_most
+        self.progress = progress
+        self._contents = contents
+        self._by_mode: dict[Mode, Looks] = {}
+        self._changed: set[str] = set()
+
+    def state(self, place: str, mode: Mode) -> State:
+        """Say in what state a place is."""
+        if self._changed:
+            for looks in self._by_mode.values():
+                looks.forget_around(self._changed)
+            self._changed.clear()
+        return self._in(mode).state(place)
+
+    def now(self, state: State) -> State:
+        """Look again at the place of a state."""
+        return self._in(state.mode).anew(state.place)
+
+    def wait_for(self, expected: State, seconds: float) -> State:
+        """Look until a place is as expected, for at most that long. Returns the last look."""
+        return self._in(expected.mode).wait_for(expected, seconds)
+
+    def is_still(self, expected: State) -> bool:
+        """Say whether a place is as expected."""
+        return self.state(expected.place, expected.mode).agrees_with(expected)
+
+    def note_changes(self, places: Iterable[str]) -> None:
+        """Look anew at what a task may have written to, once somebody asks."""
+        self._changed.update(places)
+
+    def forget(self) -> None:
+        """Look anew at everything."""
+        self._changed.clear()
+        for looks in self._by_mode.values():
+            looks.forget()
+
+    def _in(self, mode: Mode) -> Looks:
+        looks = self._by_mode.get(mode)
+        if looks is None:
+            settings = self._settings
+            looks = self._by_mode[mode] = Looks(
+                Surroundings(str(settings.working_directory), str(settings.run_dir), settings.home),
+                mode=mode,
+                ignore=settings.ignored_files,
+                store_files=settings.store_files,
+                opening=self._opening,
+                at_most=self._at_most,
+                progress=self.progress,
+                contents=self._contents,
+            )
+        return looks
+
+
+def mode_of(spec: TaskSpec, settings: RunSettings) -> Mode:
+    """How the files count that a task returns or is given as parameters."""
+    return spec.files or settings.files_mode

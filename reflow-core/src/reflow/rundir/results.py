@@ -1,0 +1,195 @@
+"""What a worker publishes about a position, and how it is read back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from reflow.model.states import FailureCause, TaskState
+from reflow.permissions import FILE_MODE, make_folder
+from reflow.rundir.error_text import LONGEST_TRACEBACK, bounded
+from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.layout import WaveLayout
+
+HOST = os.uname().nodename
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRecord:
+    """What one attempt of one position ended with."""
+
+    position: int
+    index: int
+    attempt: int
+    state: TaskState
+    output: str | None = None
+    paths: str | None = None
+    bound_dir: str | None = None
+    cause: FailureCause | None = None
+    error: str = ""
+    traceback: str = ""
+    inputs_changed: bool = False
+    """Files that the arguments lead to are not what they were when it was planned."""
+    interrupted: bool = False
+    """A signal ended it; the scheduler may know why."""
+    started_at: float
+    ended_at: float
+    host: str = HOST
+    native_id: str = ""
+    log: str = ""
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    """Key and text of what the user should know of the task (`Note`)."""
+    other_values: bool = False
+    """Values that count were made at import, and are not those of the process that submitted."""
+    confirmed: bool = False
+    """The stored result that was its candidate serves: the function was not called."""
+    said: str = ""
+    """The last lines of a program that made the task fail, where the traceback lacks them."""
+
+    def bounded(self) -> ResultRecord:
+        """The record as it is published: its log has the whole of long texts."""
+        return replace(
+            self,
+            error=bounded(self.error),
+            traceback=bounded(self.traceback, LONGEST_TRACEBACK) + self.said,
+            said="",
+        )
+
+    def line(self) -> bytes:
+        """One line of JSON."""
+        return (json.dumps([getattr(self, name) for name in _FIELDS]) + "\n").encode()
+
+    @classmethod
+    def parse(cls, line: bytes) -> ResultRecord:
+        """Undo `line`. Raises `ValueError` for a line that is cut or foreign."""
+        values = json.loads(line.decode())
+        if not isinstance(values, list) or not _OLDEST <= len(values) <= len(_FIELDS):
+            raise ValueError("not a result record")
+        record: dict[str, Any] = dict(zip(_FIELDS, values, strict=False))
+        record["state"] = _STATES[record["state"]]
+        record["notes"] = tuple(map(tuple, record.get("notes", ())))
+        if record["cause"] is not None:
+            record["cause"] = FailureCause(record["cause"])
+        return cls(**record)
+
+
+_STATES = {str(state): state for state in TaskState}
+_FIELDS = tuple(field.name for field in fields(ResultRecord) if field.name != "said")
+_OLDEST = _FIELDS.index("notes")
+"""Fields of the first version; later ones are added at the end and have defaults."""
+
+
+def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
+    """Write a result file of its own. Never overwrites one.
+
+    Raises `OSError` where it cannot be written.
+    """
+    block = layout.result_block(record.position)
+    make_folder(block)
+    name = f"{record.position}.{record.attempt}.{incarnation}.json"
+    if not (block / name).exists():
+        write_whole(block / name, record.line())
+
+
+class SegmentWriter:
+    """Appends many results to one file, with one fsync for a batch."""
+
+    def __init__(self, layout: WaveLayout, writer: str) -> None:
+        make_folder(layout.results)
+        path = layout.results / f"{writer}.segment"
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+        self._lines: list[bytes] = []
+        self._cut = self._ends_within_a_line()
+        """Whether a write before, of an earlier writer or of this one, may have left half a line,
+        which the next record must not be appended to."""
+
+    def _ends_within_a_line(self) -> bool:
+        size = os.fstat(self._descriptor).st_size
+        return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+
+    def append(self, record: ResultRecord) -> None:
+        """Keep a result until the next `flush`."""
+        self._lines.append(record.line())
+
+    def flush(self) -> None:
+        """Put what was kept on the disk. Raises `OSError` where it cannot be; it is kept then."""
+        if not self._lines:
+            return
+        view = memoryview(b"\n" * self._cut + b"".join(self._lines))
+        self._cut = True
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        os.fsync(self._descriptor)
+        self._cut = False
+        self._lines.clear()
+
+    def close(self) -> None:
+        """Close the file; what was not flushed is lost."""
+        os.close(self._descriptor)
+
+
+class ResultReader:
+    """Reads the results of one wave as they come, each file or line once."""
+
+    def __init__(self, layout: WaveLayout, wanted: Container[int] | None = None) -> None:
+        """`wanted` holds the positions whose files are read: those of others are known by now."""
+        self._results = str(layout.results)
+        self._wanted = wanted
+        self._offsets: dict[str, int] = {}
+        self._seen: set[str] = set()
+
+    def new(self) -> Iterator[ResultRecord]:
+        """The results that were published since the last call."""
+        for entry in _entries(self._results):
+            if entry.name.endswith(".segment"):
+                yield from self._segment(entry.path, entry.stat().st_size)
+            elif entry.is_dir():
+                yield from self._block(entry)
+
+    def _segment(self, path: str, size: int) -> Iterator[ResultRecord]:
+        start = self._offsets.get(path, 0)
+        if size <= start:
+            return
+        with Path(path).open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        # A writer that was killed leaves a last line without its end; it was never reported.
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[path] = start + len(whole)
+        for line in whole.splitlines():
+            yield from _parsed(line)
+
+    def _block(self, block: os.DirEntry[str]) -> Iterator[ResultRecord]:
+        for entry in _entries(block.path):
+            key = f"{block.name}/{entry.name}"
+            if not entry.name.endswith(".json") or entry.name[0] == "." or key in self._seen:
+                continue
+            if self._is_wanted(entry.name):
+                yield from _parsed(read_bytes(entry.path))
+            self._seen.add(key)
+
+    def _is_wanted(self, name: str) -> bool:
+        position = name.partition(".")[0]
+        return self._wanted is None or not position.isdigit() or int(position) in self._wanted
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _parsed(line: bytes) -> Iterator[ResultRecord]:
+    try:
+        yield ResultRecord.parse(line)
+    except (ValueError, KeyError, TypeError):
+        # Foreign or damaged: the position counts as one without a result.
+        return

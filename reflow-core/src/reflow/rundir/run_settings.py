@@ -1,0 +1,161 @@
+"""What is fixed at submission and travels in the run directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reflow.errors import DamagedRunError, NotFoundError
+from reflow.model.json import Json
+from reflow.model.tasks import FilesMode
+from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.flow_reference import FlowRef
+from reflow.rundir.layout import RunLayout
+
+FORMAT = 1
+MOST_BYTES = 64 * 2**20
+"""No file of settings is larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Everything that a dispatcher or worker needs and must not find out again.
+
+    A job's environment has another HOME, no XDG variables and another PATH, so that nothing here
+    may be resolved a second time.
+    """
+
+    run_id: str
+    workflow: str
+    run_dir: Path
+    store: str
+    executor: str
+    """Name of the executor; `run_local`'s own ones are `pool` and `inline`."""
+    executor_settings: Mapping[str, Json] = field(default_factory=dict)
+    python: str
+    working_directory: Path
+    flow: FlowRef | None
+    """None where only the submitting process has the workflow."""
+    parameters: Mapping[str, str]
+    """Canonical text of each encoded value, by keyword."""
+    parameter_states: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """By mode and keyword, the states of the files that parameters refer to, at submission."""
+    home: str = ""
+    """The user's home; links there count."""
+    command_path: str = ""
+    """PATH of who submitted the run, where the scheduler's commands are found: that of jobs need
+    not lead to them."""
+    force: bool = False
+    force_tasks: tuple[str, ...] = ()
+    verify: bool = False
+    on_error: str = "continue"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    lineage: str = ""
+    """The elements that the run was started by, as `reflow.model.lineage` writes them."""
+
+    @property
+    def layout(self) -> RunLayout:
+        """Where the run's files are."""
+        return RunLayout(self.run_dir, self.run_id)
+
+    @property
+    def files_mode(self) -> FilesMode:
+        """How files count where a task does not say."""
+        mode: FilesMode = self._of("cache", "files", "stat")
+        return mode
+
+    @property
+    def ignored_files(self) -> tuple[str, ...]:
+        """What does not count in folders."""
+        return tuple(self._of("cache", "ignore", ()))
+
+    @property
+    def latency(self) -> float:
+        """Seconds that a worker waits for files which its host does not see yet."""
+        return float(self._of("files", "latency", 0))
+
+    @property
+    def store_files(self) -> tuple[str, ...]:
+        """The file of the manifest, where it may be one."""
+        path = self.store.partition("://")[2]
+        return (path,) if path.startswith("/") else ()
+
+    def _of(self, section: str, name: str, default: Any) -> Any:
+        """A setting, without what it costs workers to read a whole `Config`."""
+        return self.config.get(section, {}).get(name, default)
+
+    def write(self) -> None:
+        """Put the settings into the run directory."""
+        data = {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "workflow": self.workflow,
+            "run_dir": str(self.run_dir),
+            "store": self.store,
+            "executor": self.executor,
+            "executor_settings": dict(self.executor_settings),
+            "python": self.python,
+            "working_directory": str(self.working_directory),
+            "flow": None if self.flow is None else self.flow.as_dict(),
+            "parameters": dict(self.parameters),
+            "parameter_states": {
+                mode: dict(states) for mode, states in self.parameter_states.items()
+            },
+            "home": self.home,
+            "command_path": self.command_path,
+            "force": self.force,
+            "force_tasks": list(self.force_tasks),
+            "verify": self.verify,
+            "on_error": self.on_error,
+            "config": dict(self.config),
+            "lineage": self.lineage,
+        }
+        write_whole(self.layout.settings, json.dumps(data, indent=1).encode())
+
+
+def read_settings(run_dir: Path, run_id: str) -> RunSettings:
+    """Read a run's settings.
+
+    Raises `NotFoundError` where the run directory has none, and `DamagedRunError` where they
+    cannot be used.
+    """
+    path = RunLayout(run_dir, run_id).settings
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        raise unreadable(run_id, path, error) from error
+    return parse_settings(path, data)
+
+
+def unreadable(run_id: str, path: Path, error: OSError) -> NotFoundError:
+    """The error for a run directory without settings."""
+    return NotFoundError(
+        f"the run directory of {run_id} cannot be read: {path}: {error.strerror}. "
+        "Was it moved or removed, or is its file system not mounted here?"
+    )
+
+
+def parse_settings(path: Path, content: bytes) -> RunSettings:
+    """Undo `RunSettings.write`. Raises `DamagedRunError`."""
+    try:
+        data = json.loads(content)
+        version = data.pop("format")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedRunError(f"{path} is damaged: it is not what reflow wrote") from error
+    if version != FORMAT:
+        raise DamagedRunError(f"{path} was written by another version of reflow")
+    try:
+        return RunSettings(
+            **{
+                **data,
+                "run_dir": Path(data["run_dir"]),
+                "working_directory": Path(data["working_directory"]),
+                "flow": None if data["flow"] is None else FlowRef.from_dict(data["flow"]),
+                "force_tasks": tuple(data["force_tasks"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedRunError(f"{path} is damaged: {error}") from error

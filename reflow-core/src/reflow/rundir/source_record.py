@@ -1,0 +1,239 @@
+"""What the tasks of a run count by: taken once, when it is submitted or retried.
+
+Nobody takes it a second time: dispatchers read it in the run directory. Workers compare it with
+what they have loaded, by the contents of files and by values that were made at import.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
+from reflow.model.canonical import digest
+from reflow.model.graph import Graph
+from reflow.model.tasks import TaskSpec
+from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.graph_data import graph_as_data
+from reflow.rundir.layout import RunLayout
+
+if TYPE_CHECKING:
+    from reflow.rundir.run_settings import RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCode:
+    """What the elements of one task count by."""
+
+    code: str
+    """The author's version, or the digest of the source."""
+    source: str = ""
+    """Name of the record (`RunSource`) that says more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """What the tasks of a run count by."""
+
+    code: Mapping[str, str]
+    """By task: the author's version, or the digest of its source."""
+    tasks: Mapping[str, TaskSource] = field(default_factory=dict)
+    """What each is made of, those apart that have a version."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each file's content, those apart that were edited after they were loaded."""
+    graph: Mapping[str, Any] = field(default_factory=dict)
+    """The run's graph as data."""
+    copy: str = ""
+    """Name of the copy of the user's own code; empty where no other process needs one."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Files to be copied, with the names of the modules; known when it is taken only."""
+    is_loaded_anew: bool = True
+    """Whether no file was edited after it was loaded. Known then, too."""
+
+    def write(self, layout: RunLayout) -> None:
+        """Put it into the run directory, as what counts from now on. Raises `OSError`."""
+        table = _Table()
+        data = {
+            "code": dict(self.code),
+            "tasks": {
+                name: {
+                    "digest": source.digest,
+                    "definitions": table.places(source.definitions),
+                    "values": table.places(source.values),
+                }
+                for name, source in self.tasks.items()
+            },
+            "pieces": table.rows,
+            "files": dict(self.files),
+            "graph": dict(self.graph),
+            "copy": self.copy,
+        }
+        content = json.dumps(data).encode()
+        name = digest(content)[:16]
+        write_whole(layout.source_record(name), content)
+        write_whole(layout.source, name.encode())
+
+    @classmethod
+    def read(cls, layout: RunLayout, name: str) -> RunSource:
+        """Undo `write`. Raises `OSError`, for damaged data too."""
+        path = layout.source_record(name)
+        content = read_bytes(path)
+        if digest(content)[:16] != name:
+            raise OSError(errno.EIO, "it is damaged", str(path))
+        data = json.loads(content)
+        rows = data["pieces"]
+        return cls(
+            data["code"],
+            {
+                name: TaskSource(
+                    found["digest"],
+                    tuple(Definition(*rows[place]) for place in found["definitions"]),
+                    tuple(Value(*rows[place]) for place in found["values"]),
+                )
+                for name, found in data["tasks"].items()
+            },
+            data["files"],
+            data["graph"],
+            data["copy"],
+        )
+
+
+def current_source(layout: RunLayout) -> str:
+    """The name of what counts now. Raises `OSError`."""
+    return read_bytes(layout.source).decode()
+
+
+def put_source(source: RunSource, settings: RunSettings) -> None:
+    """Write down what the tasks count by, beside a copy of their code if others are to load it.
+
+    Raises `OSError`.
+    """
+    if settings.flow is not None and settings.executor != "inline":
+        from reflow.rundir.source_archive import freeze
+
+        source = replace(source, copy=freeze(source.own, settings.layout.copies))
+    source.write(settings.layout)
+
+
+class _Table:
+    """Rows that many tasks share, each kept once."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, ...], int] = {}
+
+    def places(self, parts: Iterable[Any]) -> list[int]:
+        return [self._places.setdefault(astuple(part), len(self._places)) for part in parts]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return [list(row) for row in self._places]
+
+
+def take_source(graph: Graph, settings: RunSettings) -> RunSource:
+    """Look at what the tasks of a run are made of, as this process has loaded them."""
+    return replace(_take(graph.tasks.values(), settings), graph=graph_as_data(graph))
+
+
+def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
+    from reflow.fingerprint.code.digest import Survey
+    from reflow.rundir.source_archive import modules_by_place
+
+    specs = list(specs)
+    by_source = [spec for spec in specs if spec.version is None]
+    flow_file = None if settings.flow is None else settings.flow.file
+    survey = Survey(
+        [spec.function for spec in by_source], flow_file, **settings.config.get("source", {})
+    )
+    tasks = {spec.name: survey.look_at(spec.function, spec.ignore) for spec in by_source}
+    code = {
+        # Two workflows may well have a task "prepare" of version "1".
+        spec.name: f"version {spec.version} in {settings.workflow}"
+        if spec.version is not None
+        else tasks[spec.name].digest
+        for spec in specs
+    }
+    files = {each.file for source in tasks.values() for each in source.definitions}
+    now = {file: _content(file) for file in files}
+    contents = {
+        file: now[file] for file in files if survey.contents.get(file, now[file]) == now[file]
+    }
+    own = survey.own_files(modules_by_place())
+    return RunSource(code, tasks, contents, own=own, is_loaded_anew=contents.keys() == files)
+
+
+def _content(file: str) -> str:
+    """Digest of a file's content; empty for what is no file that can be read."""
+    try:
+        return digest(read_bytes(file)) if os.path.isabs(file) else ""  # noqa: PTH117
+    except OSError:
+        return ""
+
+
+# -- what a worker has ------------------------------------------------------------------------
+def other_values(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
+    """Notes, by name, on values made at import that this process has otherwise."""
+    planned = source.tasks[task].values if task in source.tasks else ()
+    if not planned:
+        return
+    from reflow.fingerprint.code.plain import look_at
+
+    modules = _modules_of({each.file for each in planned})
+    for each in planned:
+        if each.file not in modules:
+            continue
+        names = modules[each.file]
+        own = look_at(names[each.name]) if each.name in names else None
+        if own is None or own.digest != each.digest:
+            missing = "no plain value" if each.name in names else "not set"
+            shown = own.shown if own else missing
+            yield each.name, _difference(each.name, each.file, each.shown, shown)
+
+
+def _difference(name: str, file: str, submitted: str, own: str) -> str:
+    return (
+        f"{name} in {Path(file).name} was {submitted} where the run was submitted, and is {own} on "
+        f"{os.uname().nodename}: results made with another value serve this run only. Make it a "
+        f'parameter, give the task version=, or write ignore=["{name}"] if it does not matter'
+    )
+
+
+def _modules_of(files: set[str]) -> dict[str, dict[str, Any]]:
+    """Globals of the modules that were loaded from files."""
+    names = {os.path.basename(file) for file in files}  # noqa: PTH119
+    found: dict[str, dict[str, Any]] = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.basename(file) in names:  # noqa: PTH119
+            real = os.path.realpath(file)
+            if real in files:
+                found.setdefault(real, vars(module))
+    return found
+
+
+# -- against the last run ---------------------------------------------------------------------
+def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]]:
+    """Values for whose sake alone tasks count otherwise than before: what to say, and the tasks."""
+    found: dict[str, list[str]] = {}
+    for task, source in now.tasks.items():
+        last = before.tasks.get(task)
+        if last is None or last.digest == source.digest or _statements(last) != _statements(source):
+            continue
+        former = {(each.file, each.name): each for each in last.values}
+        for each in source.values:
+            old = former.get((each.file, each.name))
+            if old is not None and old.digest != each.digest:
+                text = f"{each.name} in {Path(each.file).name} is {each.shown}, and was {old.shown}"
+                found.setdefault(text, []).append(task)
+    return found
+
+
+def _statements(source: TaskSource) -> set[tuple[str, str, str]]:
+    """What a task is made of, apart from values; without folders, which hosts mount elsewhere."""
+    found = {(Path(each.file).name, each.name, each.digest) for each in source.definitions}
+    return found | {(Path(each.file).name, each.name, each.statements) for each in source.values}

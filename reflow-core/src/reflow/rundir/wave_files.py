@@ -1,0 +1,157 @@
+"""What a wave's workers are given: one specification, and one input record per position."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from reflow.fingerprint.files.states import State
+from reflow.model.resources import Resources
+from reflow.rundir.file_states import states_as_json, states_from_json
+from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.layout import WaveLayout
+
+_OFFSET = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveSpec:
+    """What every element of a wave shares. `size` counts its elements, 1 for a plain task."""
+
+    run_id: str
+    task: str
+    number: int
+    token: str
+    size: int
+    code: str
+    """Version or source digest that the wave was planned with."""
+    source: str = ""
+    """Name of the record that says more of it, and which copy of the code to load."""
+    common: Mapping[str, str]
+    """Texts of the arguments that all elements share."""
+    each: tuple[str, ...]
+    """Names of the arguments that stand in the input records, in order."""
+    resources: Resources
+    throttle: int | None = None
+    excluded_hosts: tuple[str, ...] = ()
+    states: Mapping[str, tuple[State, ...]] = field(default_factory=dict)
+    """What was seen of the files that arguments of all elements refer to, by name."""
+    announce: bool = False
+    """Whether the last worker starts a dispatch step."""
+
+    def write(self, layout: WaveLayout) -> None:
+        """Put it into the wave's folder."""
+        resources = self.resources
+        data = {
+            "run_id": self.run_id,
+            "task": self.task,
+            "number": self.number,
+            "token": self.token,
+            "size": self.size,
+            "code": self.code,
+            "source": self.source,
+            "common": dict(self.common),
+            "each": list(self.each),
+            "resources": {
+                "cpus": resources.cpus,
+                "time": None if resources.time is None else resources.time.total_seconds(),
+                "mem": resources.mem,
+                "gpus": resources.gpus,
+                "nodes": resources.nodes,
+                "queue": resources.queue,
+                "account": resources.account,
+                "options": {name: dict(given) for name, given in resources.options.items()},
+            },
+            "throttle": self.throttle,
+            "excluded_hosts": list(self.excluded_hosts),
+            "states": {name: states_as_json(states) for name, states in self.states.items()},
+            "announce": self.announce,
+        }
+        write_whole(layout.spec, json.dumps(data, indent=1).encode())
+
+    @classmethod
+    def read(cls, layout: WaveLayout) -> WaveSpec:
+        """Undo `write`."""
+        data: dict[str, Any] = json.loads(read_bytes(layout.spec))
+        resources = data["resources"]
+        if resources["time"] is not None:
+            resources["time"] = timedelta(seconds=resources["time"])
+        return cls(
+            **{
+                **data,
+                "resources": Resources(**resources),
+                "each": tuple(data["each"]),
+                "excluded_hosts": tuple(data["excluded_hosts"]),
+                "states": {name: states_from_json(each) for name, each in data["states"].items()},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """What one position works on."""
+
+    index: int
+    attempt: int
+    texts: tuple[str, ...] = field(default=())
+    """Canonical texts of the arguments that `WaveSpec.each` names."""
+    states: tuple[tuple[State, ...], ...] = field(default=())
+    """What was seen of the files that each of them refers to; empty where none does."""
+    candidate: str = ""
+    """What is recorded of a stored result that serves if its files, which were touched since,
+    have the contents that they had (`Recorded.text`)."""
+
+
+def write_inputs(path: Path, records: Iterable[InputRecord]) -> None:
+    """Write one line per position, and after them where each line starts."""
+    lines = [_line(record) for record in records]
+    offsets, start = [], 0
+    for line in lines:
+        offsets.append(start)
+        start += len(line)
+    offsets.append(start)
+    table = b"".join(map(_OFFSET.pack, offsets))
+    write_whole(path, b"".join([*lines, table, _OFFSET.pack(len(lines))]))
+
+
+class InputReader:
+    """Reads input records by position without reading the whole file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._file.seek(-_OFFSET.size, 2)
+        end = self._file.tell()
+        (count,) = _OFFSET.unpack(self._file.read(_OFFSET.size))
+        self._table = end - (count + 1) * _OFFSET.size
+        self.size: int = count
+
+    def read(self, position: int) -> InputRecord:
+        """The record of a position. Raises `IndexError` beyond the last."""
+        if not 0 <= position < self.size:
+            raise IndexError(f"position {position} of {self.size}")
+        self._file.seek(self._table + position * _OFFSET.size)
+        pair = self._file.read(2 * _OFFSET.size)
+        (start,), (end,) = _OFFSET.unpack(pair[:8]), _OFFSET.unpack(pair[8:])
+        self._file.seek(start)
+        return _parse(self._file.read(end - start))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _line(record: InputRecord) -> bytes:
+    values = [record.texts, list(map(states_as_json, record.states)), record.candidate]
+    return f"{record.index} {record.attempt} {json.dumps(values)}\n".encode()
+
+
+def _parse(line: bytes) -> InputRecord:
+    index, attempt, rest = line.split(b" ", 2)
+    texts, states, candidate = json.loads(rest)
+    seen = tuple(map(states_from_json, states))
+    return InputRecord(int(index), int(attempt), tuple(texts), seen, candidate)

@@ -1,0 +1,69 @@
+"""Ending a run that nobody can dispatch any more."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from reflow.dispatch.changes import cancel_jobs, handles_of
+from reflow.rundir.error_text import summary
+from reflow.rundir.layout import RunLayout
+from reflow.dispatch.lease import let_go
+from reflow.rundir.run_settings import RunSettings
+from reflow.errors import ReflowError
+from reflow.executors.contract import Executor
+from reflow.model.records import Lease, Outcome, SubmissionState
+from reflow.model.states import RunState, TaskState
+from reflow.permissions import touch
+from reflow.stores.contract import Store
+
+
+def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
+    """End a run that cannot go on; what had not ended is cancelled.
+
+    `retry` takes all of that up again.
+    """
+    waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
+    unfinished = store.instances(lease.run_id, states=[waiting, *running])
+    outcomes = [
+        Outcome(
+            task=instance.task,
+            index=instance.index,
+            attempt=instance.attempt,
+            state=TaskState.CANCELLED,
+            error=said,
+        )
+        for instance in unfinished
+    ]
+    counts = store.counts(lease.run_id)
+    not_begun = [
+        task.name
+        for task in store.tasks(lease.run_id)
+        if task.state is None
+        and (task.size is None or (task.size == 1 and not counts.get(task.name)))
+    ]
+    with store.fenced(lease) as write:
+        write.record_outcomes(outcomes)
+        for name in not_begun:
+            write.set_task_state(name, TaskState.CANCELLED)
+        for record in store.submissions(lease.run_id):
+            write.update_submission(replace(record, state=SubmissionState.CANCELLING))
+        write.set_run_state(state, said)
+    let_go(store, lease)
+    with suppress(OSError):
+        touch(RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended)
+
+
+def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
+    """Leave nothing running of a run that is about to be given up, as far as that is possible."""
+    with suppress(OSError):
+        touch(settings.layout.cancelled)
+    with suppress(ReflowError):
+        cancel_jobs(executor, handles_of(settings.layout, store.submissions(settings.run_id)))
+
+
+def cannot_dispatch(settings: RunSettings, error: BaseException) -> str:
+    """What a run's record says when its dispatcher failed."""
+    said = f"the run cannot be dispatched: {summary(error)}"
+    log = settings.layout.dispatch_log
+    return f"{said} (more in {log})" if log.exists() else said

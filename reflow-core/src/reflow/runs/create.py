@@ -1,0 +1,239 @@
+"""Writing a new run down: its id, its folder, its settings, its record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reflow.execution.execute import plugin_codecs
+from reflow.rundir.files import server_time
+from reflow.execution.flow_loading import Workflow, is_loading
+from reflow.rundir.flow_reference import FlowRef
+from reflow.runs.input_files import look_at_parameters
+from reflow.runs.last_values import tell_of_other_values
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import (
+    RunSource,
+    put_source,
+    take_source,
+)
+from reflow.errors import ParameterError, ReflowError, UsageError
+from reflow.model.graph import Graph
+from reflow.model.json import Json
+from reflow.model.lineage import VARIABLE, place_of
+from reflow.model.records import RunRecord, TaskRecord
+from reflow.model.states import RunState
+from reflow.model.tasks import FilesMode
+from reflow.permissions import make_folder
+from reflow.stores.contract import Store
+from reflow.suggest import did_you_mean
+from reflow.model.canonical import dumps, loads
+from reflow.wiring.parameters import bind_parameters, text_of
+
+DISPATCH_JOBS = ("dispatch.follow_up", "dispatch.last_worker", "dispatch.watchdog")
+"""Settings by which a run's jobs dispatch."""
+TRIES = 100
+"""Ids tried before giving up; with four hex digits a clash is rare."""
+
+
+def refuse_while_importing(what: str) -> None:
+    """A flow file without a `__main__` guard would start itself again from its own workers."""
+    flow = is_loading()
+    if flow is not None:
+        raise UsageError(
+            f"{flow} calls {what} while it is being imported: put the call under "
+            "`if __name__ == '__main__':`"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a person says about a run when starting it."""
+
+    run_dir: str | Path | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+    force_tasks: str | Sequence[str] = ()
+    verify: bool = False
+    files: FilesMode | None = None
+    """How files count in this run, where that is not what the configuration says."""
+    follow: bool = False
+    """The run is to be followed: no job of it dispatches."""
+    store: Store | None = None
+    """The manifest to record the run in, where that is not the workflow's."""
+
+    def store_for(self, workflow: Workflow) -> Store:
+        """The manifest that the run is recorded in."""
+        return workflow.store if self.store is None else self.store
+
+
+def draft(
+    workflow: Workflow,
+    graph: Graph,
+    wanted: Wanted,
+    *,
+    executor: str,
+    executor_settings: Mapping[str, Json],
+    flow: Callable[[], FlowRef | None],
+    on_error: str = "continue",
+) -> RunSettings:
+    """The settings of a run that has not been written down, under an id that may be taken.
+
+    `flow` tells where other processes find the workflow; it is asked once all else is right.
+    Raises `ParameterError` for an unknown task, `OptionError` for missing and unknown parameters
+    and `ParameterError` for bad values.
+    """
+    config = workflow.config
+    if wanted.follow:
+        # Jobs that may not submit others would only fail at it, or wait for whoever follows.
+        config = config.with_values(dict.fromkeys(DISPATCH_JOBS, False))
+    if wanted.files is not None:
+        config = config.with_values({"cache.files": wanted.files}, "files=")
+    forced, parameters = _known(graph, wanted.force_tasks), _encoded(graph, wanted.parameters)
+    run_id = f"{graph.name}-{datetime.now():%Y%m%d}-{secrets.token_hex(2)}"
+    settings = RunSettings(
+        run_id=run_id,
+        workflow=graph.name,
+        run_dir=_absolute(
+            Path(config.run_root) / run_id if wanted.run_dir is None else Path(wanted.run_dir)
+        ),
+        store=wanted.store_for(workflow).url,
+        executor=executor,
+        executor_settings=executor_settings,
+        python=sys.executable,
+        working_directory=_current_folder(),
+        home=os.path.expanduser("~"),  # noqa: PTH111
+        command_path=os.environ.get("PATH", ""),
+        flow=flow(),
+        parameters=parameters,
+        force=wanted.force or not config.cache.reuse,
+        force_tasks=forced,
+        verify=wanted.verify or config.cache.verify,
+        on_error=on_error,
+        config=config.as_dict(),
+        lineage=os.environ.get(VARIABLE, ""),
+    )
+    return replace(settings, parameter_states=look_at_parameters(graph, settings))
+
+
+def _current_folder() -> Path:
+    """The current folder as the shell spells it, links in it unresolved."""
+    spelt = os.environ.get("PWD", "")
+    with suppress(OSError):
+        if os.path.isabs(spelt) and os.path.samefile(spelt, "."):  # noqa: PTH117, PTH121
+            return Path(spelt)
+    return Path.cwd()
+
+
+def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:
+    """Make a run's folder and settings, and its record in the store.
+
+    `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
+    directory cannot be made.
+    """
+    source: RunSource | None = None
+    for _ in range(TRIES):
+        settings = draft()
+        if settings.layout.root.exists():
+            continue
+        source = source or take_source(graph, settings)
+        _make_folder(settings, source)
+        if store.create_run(_record(settings, graph), _tasks(graph)):
+            tell_of_other_values(store, settings, source)
+            return settings
+        shutil.rmtree(settings.layout.root, ignore_errors=True)
+    raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
+
+
+def _known(graph: Graph, names: str | Sequence[str]) -> tuple[str, ...]:
+    given = (names,) if isinstance(names, str) else tuple(names)
+    for name in given:
+        if name not in graph.tasks:
+            raise ParameterError(
+                f"workflow {graph.name!r} has no task {name!r}{did_you_mean(name, graph.tasks)}"
+            )
+    return given
+
+
+def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
+    """The canonical text of every parameter, defaults included."""
+    codecs = plugin_codecs()
+    return {
+        keyword: dumps(codecs.encode(value, graph.parameters[keyword].declared.annotation))
+        for keyword, value in bind_parameters(graph, given).items()
+    }
+
+
+def _absolute(path: Path) -> Path:
+    # Not resolved: the path as the person knows it is the one that results are bound to.
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+
+
+def _make_folder(settings: RunSettings, source: RunSource) -> None:
+    layout = settings.layout
+    try:
+        for folder in (layout.root, layout.waves, layout.logs):
+            make_folder(folder)
+        server_time(layout.probe)
+        settings.write()
+        put_source(source, settings)
+        _point_to_newest(layout)
+    except OSError as error:
+        raise ReflowError(
+            f"the run directory {settings.run_dir} cannot be written: {error.strerror}; "
+            "choose another with run_dir= or --run-dir"
+        ) from error
+
+
+def _point_to_newest(layout: RunLayout) -> None:
+    link = layout.logs.parent / "latest"
+    temporary = link.with_name(f".latest.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(layout.logs.name)
+    temporary.replace(link)
+
+
+def _record(settings: RunSettings, graph: Graph) -> RunRecord:
+    return RunRecord(
+        run_id=settings.run_id,
+        workflow=settings.workflow,
+        state=RunState.RUNNING,
+        run_dir=settings.run_dir,
+        created_at=datetime.now(UTC),
+        executor=settings.executor,
+        uid=os.geteuid(),
+        parameters={
+            name: _readable(loads(text), graph.parameters[name].declared.annotation)
+            for name, text in settings.parameters.items()
+        },
+        lineage=settings.lineage,
+        place=place_of(settings.lineage),
+    )
+
+
+def _readable(data: Json, annotation: Any) -> Json:
+    """A parameter as status shows it: plain JSON, and text for what JSON has no word for."""
+    if not isinstance(data, dict | list):
+        return data
+    value = plugin_codecs().decode(data, annotation)
+    if isinstance(value, list):
+        return [_readable(item, annotation) for item in data]
+    return text_of(value)
+
+
+def _tasks(graph: Graph) -> list[TaskRecord]:
+    return [
+        TaskRecord(
+            name=spec.name, ordinal=ordinal, array=spec.array, size=None if spec.array else 1
+        )
+        for ordinal, spec in enumerate(graph.tasks.values())
+    ]

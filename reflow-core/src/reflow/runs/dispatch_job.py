@@ -1,0 +1,173 @@
+"""The dispatch job: `python -m reflow.runs.dispatch_job RUN_DIR RUN_ID`.
+
+One and the same thing whether a follow-up, the last worker of a wave or the watchdog starts it:
+take the run over when nobody else has it, do all that can be done now, see that somebody comes
+again, and let go.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+from reflow.config.schema import Config
+from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
+from reflow.dispatch.dispatcher import Dispatcher
+from reflow.rundir.files import write_whole
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.dispatch.lease import let_go, take_patiently, working_under
+from reflow.runs.open_dispatcher import dispatcher_of, executor_of
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.errors import LeaseLostError, NotFoundError, StoreError
+from reflow.executors.contract import Executor
+from reflow.model.records import Lease
+from reflow.permissions import open_file
+from reflow.plugins.registry import registry
+from reflow.stores.contract import Store
+
+LONGEST_STAY = 120.0
+"""Seconds that a dispatcher waits inside grace periods before it leaves that to the next."""
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class _Ended(BaseException):
+    """SIGTERM: what was decided is committed; the watchdog goes on from there."""
+
+
+def main(arguments: list[str]) -> int:
+    """Take dispatch steps until nothing more can be done now."""
+    settings = read_settings(Path(arguments[0]), arguments[1])
+    logging.basicConfig(
+        stream=open_file(settings.layout.dispatch_log, "a"),
+        format="%(asctime)s %(levelname)s %(message)s",
+        level=logging.INFO,
+    )
+    _look_for_commands_where_the_submitter_did(settings)
+    store = registry().store_for(settings.store)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        return dispatch_once(store, settings)
+    except (LeaseLostError, _Ended) as ending:
+        log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
+        return 0
+    except (StoreError, NotFoundError) as error:
+        # The manifest may be back for the next dispatch. People cannot be told through it.
+        log.exception("the manifest database failed")
+        _leave_word(settings, "the manifest", str(error))
+        return 1
+    finally:
+        store.close()
+        used = os.times()
+        log.info(
+            "pid %s: used %.2f s of CPU, and %.2f s in the scheduler's commands",
+            os.getpid(),
+            used.user + used.system,
+            used.children_user + used.children_system,
+        )
+
+
+def dispatch_once(store: Store, settings: RunSettings) -> int:
+    """Take the run over, do what can be done, let go."""
+    lease = take_patiently(
+        store,
+        settings.run_id,
+        Config.from_dict(settings.config).dispatch.lease_seconds,
+        give_up=lambda: store.run(settings.run_id).state.final,
+    )
+    settings.layout.dispatch_trouble.unlink(missing_ok=True)
+    if lease is None:
+        return 0
+    if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
+        # A job that comes late has nothing to change about what is over.
+        return _finish(store, settings, lease)
+    try:
+        with closing(executor_of(settings)) as executor:
+            return _dispatch_under(store, settings, lease, executor)
+    except StoreError:
+        raise
+    except OSError as error:
+        # The file system may be back for the next dispatch, and what runs may run on.
+        log.exception("the run directory cannot be used")
+        with suppress(OSError):
+            _leave_word(settings, "the run directory", str(error))
+        let_go(store, lease)
+        return 1
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
+        return 1
+
+
+def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
+    """Cancel what a run that has ended has left with a scheduler that was away."""
+    trouble = ""
+    with working_under(store, lease):
+        if to_be_cancelled(store, settings.run_id):
+            with closing(executor_of(settings)) as executor:
+                trouble = finish_cancelling(store, settings, lease, executor)
+        let_go(store, lease)
+    return int(bool(trouble))
+
+
+def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:
+    try:
+        dispatcher = dispatcher_of(store, settings, lease, executor)
+        _dispatch(dispatcher)
+        if dispatcher.trouble:
+            _leave_word(settings, "the scheduler", dispatcher.trouble)
+    except _Ended:
+        let_go(store, lease)
+        raise
+    except (StoreError, OSError):
+        raise
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
+        # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
+        end_jobs(store, settings, executor)
+        return 1
+    # A watchdog that could not arm the next one submits itself again.
+    return int(bool(dispatcher.unwatched))
+
+
+def _dispatch(dispatcher: Dispatcher) -> None:
+    until = time.monotonic() + LONGEST_STAY
+    while True:
+        dispatcher.arm_watchdog()
+        ended = dispatcher.step()
+        pause = dispatcher.look_again_in
+        if not ended and pause is not None and time.monotonic() + pause < until:
+            dispatcher.executor.wait(pause)
+            continue
+        if not ended:
+            dispatcher.arrange_continuation()
+        if dispatcher.let_go():
+            return
+
+
+def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
+    """Add the submitter's PATH to this process's, which need not lead to the scheduler."""
+    known = os.get_exec_path()
+    theirs = settings.command_path.split(os.pathsep)
+    more = [folder for folder in theirs if folder.startswith("/") and folder not in known]
+    os.environ["PATH"] = os.pathsep.join([*known, *more])
+
+
+def _leave_word(settings: RunSettings, what: str, error: str) -> None:
+    """Let `status` say what a dispatch job could not use. Raises `OSError`."""
+    said = f"a dispatch job on {os.uname().nodename} could not use {what}: {error}"
+    write_whole(settings.layout.dispatch_trouble, said.encode())
+
+
+def _end(number: int, frame: object) -> None:
+    raise _Ended
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,253 @@
+"""Starting runs: submitted, or here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+from reflow.dispatch.dispatcher import Dispatcher
+from reflow.runs.driver import drive, step_once
+from reflow.execution.execute import plugin_codecs
+from reflow.execution.flow_loading import Workflow
+from reflow.rundir.flow_reference import FlowRef
+from reflow.runs.locate_flow import locate
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.execution.inline import InlineExecutor
+from reflow.execution.interruptions import Interruptions
+from reflow.dispatch.lease import take, working_under
+from reflow.dispatch.events import tell_run
+from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs.look_progress import LookProgress
+from reflow.execution.pool import PoolExecutor
+from reflow.runs.preview import Preview, make_preview
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
+from reflow.runs.status import status_of
+from reflow.runs.supervisor import start_supervisor
+from reflow.errors import (
+    LeaseLostError,
+    ParameterError,
+    ReflowError,
+    RunFailedError,
+    SchedulerUnavailableError,
+    StoreError,
+)
+from reflow.executors.contract import Executor
+from reflow.model.graph import Graph
+from reflow.model.json import Json
+from reflow.model.records import Lease, SubmissionKind
+from reflow.model.states import RunState
+from reflow.stores.contract import Store
+
+ON_ERROR = ("stop", "continue")
+
+
+def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> str:
+    """Write a run down, see that it is dispatched from now on, and return its id.
+
+    Raises `SchedulerUnavailableError` where there is nobody to hand it to.
+    """
+    refuse_while_importing("submit()")
+    graph = workflow.graph()
+    chosen = _chosen(workflow, executor)
+    # Where nobody answers it is better said now than by a run that waits unseen.
+    chosen.limits()
+    store = wanted.store_for(workflow)
+    settings = create_run(
+        store,
+        graph,
+        lambda: draft(
+            workflow,
+            graph,
+            wanted,
+            executor=chosen.name,
+            executor_settings=chosen.settings,
+            flow=lambda: locate(workflow),
+        ),
+    )
+    tell_run(settings, RunState.RUNNING)
+    if chosen.capabilities.volatile:
+        chosen.close()
+        start_supervisor(store, settings)
+    else:
+        _first_step(store, settings, graph, chosen)
+    return settings.run_id
+
+
+def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
+    if executor is None or isinstance(executor, str):
+        return workflow.config.make_executor(executor)
+    return executor
+
+
+def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Executor) -> None:
+    lease = _lease_of_new(store, settings)
+    try:
+        with working_under(store, lease):
+            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+            dispatcher.looks.progress = LookProgress()
+            step_once(dispatcher)
+        if dispatcher.missing and not dispatcher.image.outstanding():
+            # Better said now than by a run that waits for what never comes.
+            _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
+            raise SchedulerUnavailableError(dispatcher.missing)
+    except KeyboardInterrupt:
+        submitted = store.submissions(settings.run_id, open_only=False)
+        if not any(item.kind is SubmissionKind.WAVE for item in submitted):
+            # It was still looking at files; not even a watchdog is to take it up.
+            end_jobs(store, settings, executor)
+            _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        raise
+
+
+def run_here(
+    workflow: Workflow,
+    wanted: Wanted,
+    *,
+    max_workers: int,
+    on_error: str,
+    on_start: Callable[[str], None] = lambda run_id: None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+) -> str:
+    """Run a workflow in this process or a pool, to its end, and return the run's id."""
+    refuse_while_importing("run_local()")
+    if on_error not in ON_ERROR:
+        raise ParameterError(f'on_error must be "stop" or "continue", not {on_error!r}')
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise ParameterError(f"max_workers must be a whole number from 1, not {max_workers!r}")
+    graph = workflow.graph()
+
+    def drafted() -> RunSettings:
+        return draft(
+            workflow,
+            graph,
+            wanted,
+            executor="inline" if max_workers == 1 else "pool",
+            executor_settings={"workers": max_workers, **_gpus(workflow)},
+            flow=lambda: _flow_for(workflow, max_workers),
+            on_error=on_error,
+        )
+
+    with Interruptions() as interruptions:
+        interruptions.hold_back()
+        store = wanted.store_for(workflow)
+        settings = create_run(store, graph, drafted)
+        lease = _lease_of_new(store, settings)
+        _drive_here(store, settings, graph, lease, interruptions, on_start, on_progress)
+    return settings.run_id
+
+
+def _gpus(workflow: Workflow) -> dict[str, Json]:
+    """How many GPUs this machine has, where the configuration says so."""
+    local = workflow.config.executor.settings.get("local", {})
+    return {"gpus": local["gpus"]} if "gpus" in local else {}
+
+
+def _flow_for(workflow: Workflow, max_workers: int) -> FlowRef | None:
+    """Where other processes find the workflow; None is good enough when there are none."""
+    if max_workers > 1:
+        return locate(workflow)
+    try:
+        return locate(workflow)
+    except ReflowError:
+        return None
+
+
+def _lease_of_new(store: Store, settings: RunSettings) -> Lease:
+    lease = take(store, settings.run_id)
+    assert lease is not None, "nobody else knows the run yet"
+    return lease
+
+
+def drive_here(
+    store: Store,
+    settings: RunSettings,
+    graph: Graph,
+    lease: Lease,
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Dispatch a run of `run_local` once more, to its end."""
+    with Interruptions() as interruptions:
+        _drive_here(store, settings, graph, lease, interruptions, None, on_progress)
+
+
+def _drive_here(
+    store: Store,
+    settings: RunSettings,
+    graph: Graph,
+    lease: Lease,
+    interruptions: Interruptions,
+    on_start: Callable[[str], None] | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
+    try:
+        with working_under(store, lease):
+            interruptions.let_through()
+            if on_start is not None:
+                tell_run(settings, RunState.RUNNING)
+                on_start(settings.run_id)
+            with closing(_executor_here(settings, graph, interruptions)) as executor:
+                dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+                dispatcher.looks.progress = LookProgress()
+
+                def after_step() -> None:
+                    interruptions.check()
+                    _report(dispatcher, on_progress)
+
+                drive(dispatcher, after_step, interruptions.end)
+    except (LeaseLostError, StoreError):
+        raise
+    except KeyboardInterrupt:
+        interruptions.end()
+        _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        raise
+    except BaseException as error:
+        said = cannot_dispatch(settings, error)
+        _end_for_good(store, settings, RunState.FAILED, said)
+        if isinstance(error, OSError):
+            raise RunFailedError(
+                f"run {settings.run_id} failed: {said}", settings.run_id
+            ) from error
+        raise
+
+
+def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interruptions) -> Executor:
+    """Who runs elements here; a signal that hurries ends its processes."""
+    if settings.executor == "inline":
+        return InlineExecutor(settings, graph.tasks, plugin_codecs(), lambda: interruptions.told)
+    workers = settings.executor_settings["workers"]
+    assert isinstance(workers, int)
+    gpus = settings.executor_settings.get("gpus")
+    executor = PoolExecutor(settings, workers, gpus if isinstance(gpus, int) else None)
+    interruptions.hurry = executor.kill_told
+    return executor
+
+
+def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: str) -> None:
+    """See that a run has ended which its process no longer dispatches."""
+    lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
+    if lease is not None:
+        give_up(store, lease, said, state)
+
+
+def _report(
+    dispatcher: Dispatcher, on_progress: Callable[[Mapping[str, Any]], None] | None
+) -> None:
+    if on_progress is not None:
+        on_progress(status_of(dispatcher.store, dispatcher.settings.run_id)["tasks"])
+
+
+def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:
+    """Plan a run without writing anything."""
+    graph = workflow.graph()
+    with closing(_chosen(workflow, executor)) as chosen:
+        settings = draft(
+            workflow,
+            graph,
+            wanted,
+            executor=chosen.name,
+            executor_settings={},
+            flow=lambda: None,
+        )
+        return make_preview(wanted.store_for(workflow), graph, settings, plugin_codecs(), chosen)

@@ -1,0 +1,65 @@
+"""Making a dispatcher for a run from what its run directory says."""
+
+from __future__ import annotations
+
+from reflow.dispatch.dispatcher import Dispatcher
+from reflow.execution.execute import plugin_codecs
+from reflow.execution.flow_loading import resolve
+from reflow.rundir.graph_data import graph_of_data
+from reflow.dispatch.events import observer
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import RunSource, current_source
+from reflow.errors import FlowImportError
+from reflow.executors.contract import Executor
+from reflow.model.graph import Graph
+from reflow.model.records import Lease
+from reflow.plugins.registry import registry
+from reflow.stores.contract import Store
+
+FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
+"""Executors of `run_local`, which end with the process that started the run."""
+
+
+def load_graph(settings: RunSettings) -> Graph:
+    """The run's graph, its flow loaded from where it is. Raises `FlowImportError`."""
+    if settings.flow is None:
+        raise FlowImportError(
+            f"run {settings.run_id} was started by run_local(max_workers=1) from a workflow that "
+            "other processes cannot import: retry it from there"
+        )
+    return resolve(settings.flow).graph()
+
+
+def executor_of(settings: RunSettings) -> Executor:
+    """The run's executor, with the settings that it had at submission."""
+    return registry().make_executor(settings.executor, settings.executor_settings)
+
+
+def dispatcher_of(
+    store: Store,
+    settings: RunSettings,
+    lease: Lease,
+    executor: Executor | None = None,
+    graph: Graph | None = None,
+) -> Dispatcher:
+    """A dispatcher that goes on where the last one left off.
+
+    It loads nothing of the flow: without `graph`, what the run directory says is the graph.
+    """
+    dispatcher = Dispatcher(
+        store,
+        settings,
+        graph or recorded_graph(settings),
+        executor or executor_of(settings),
+        lease,
+        plugin_codecs(),
+        observer(settings),
+    )
+    if graph is None:
+        dispatcher.on_retry = lambda: dispatcher.image.take_graph(recorded_graph(settings))
+    return dispatcher
+
+
+def recorded_graph(settings: RunSettings) -> Graph:
+    """The run's graph as its run directory has it. Raises `OSError`."""
+    return graph_of_data(RunSource.read(settings.layout, current_source(settings.layout)).graph)

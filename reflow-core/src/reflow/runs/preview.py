@@ -1,0 +1,247 @@
+"""What a run would do, found out without writing anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reflow.config.schema import Config
+from reflow.dispatch.arguments import TaskArguments
+from reflow.dispatch.cache import Cache
+from reflow.execution.execute import annotation_of
+from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.runs.last_values import tell_of_other_values
+from reflow.rundir.looks import RunLooks
+from reflow.rundir.names import token
+from reflow.dispatch.plan import Planner
+from reflow.dispatch.job_requests import wave_request
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import PlannedCode, RunSource, take_source
+from reflow.rundir.wave_files import WaveSpec
+from reflow.executors.contract import Executor
+from reflow.model.graph import Graph
+from reflow.model.records import (
+    Instance,
+    Look,
+    StoredOutput,
+    SubmissionRecord,
+    Taker,
+    TaskRecord,
+)
+from reflow.model.states import TaskState
+from reflow.stores.contract import Store
+from reflow.codecs.codecs import Codecs
+from reflow.model.canonical import loads
+
+SHOWN = 200
+"""Longest text of an argument that is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewInstance:
+    """What would become of one element."""
+
+    index: int
+    action: str
+    """`run` or `cached`."""
+    arguments: Mapping[str, str]
+    """What it would be given, as text."""
+    why: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class PreviewTask:
+    """What would become of one task."""
+
+    name: str
+    array: bool
+    size: int | None = None
+    to_run: int | None = None
+    cached: int | None = None
+    unknown: bool = True
+    """Its inputs are not known before something else has run."""
+    reason: str = ""
+    zipped: tuple[str, ...] = ()
+    """The arguments that are taken from several lists side by side, item by item."""
+    instances: list[PreviewInstance] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a run would do."""
+
+    tasks: list[PreviewTask]
+    scripts: list[tuple[str, str]] = field(default_factory=list)
+    """Title and text of the batch scripts that are known so far."""
+
+
+class _Overlay:
+    """A store that looks as if the run were there; what it is told stays in memory."""
+
+    def __init__(self, store: Store, graph: Graph) -> None:
+        self._store = store
+        self._graph = graph
+        self.hits: dict[str, dict[int, StoredOutput]] = {name: {} for name in graph.tasks}
+
+    def tasks(self, run_id: str) -> list[TaskRecord]:
+        return [
+            TaskRecord(name=name, ordinal=place, array=spec.array, size=None if spec.array else 1)
+            for place, (name, spec) in enumerate(self._graph.tasks.items())
+        ]
+
+    def instances(self, run_id: str) -> list[Instance]:
+        return []
+
+    def next_submission_number(self, run_id: str) -> int:
+        return 1
+
+    def submissions(self, run_id: str) -> list[SubmissionRecord]:
+        return []
+
+    def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
+        for index, hit in sorted(self.hits[task].items()):
+            yield index, self._store.output(hit.key), hit.paths
+
+    def output_keys(self, run_id: str, task: str) -> list[int]:
+        return sorted(hit.key for hit in self.hits[task].values())
+
+    def taken_by_kin(self, taker: Taker) -> set[int]:
+        return self._store.taken_by_kin(taker)
+
+    def previous_outputs(
+        self, taker: Taker, wanted: Sequence[tuple[int, str]]
+    ) -> dict[int, StoredOutput]:
+        return self._store.previous_outputs(taker, wanted)
+
+    def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
+        return self._store.find_outputs(taker, looks)
+
+    def output(self, key: int) -> str:
+        return self._store.output(key)
+
+
+def make_preview(
+    store: Store, graph: Graph, settings: RunSettings, codecs: Codecs, executor: Executor
+) -> Preview:
+    """Plan a run as far as its cached results allow, and the scripts `executor` would submit."""
+    overlay: Any = _Overlay(store, graph)
+    image = RunImage(overlay, settings.run_id, graph)
+    cache = Cache(overlay, settings, codecs, RunLooks(settings))
+    source = take_source(graph, settings)
+    tell_of_other_values(store, settings, source)
+    tasks = {
+        spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
+        for spec in graph.tasks.values()
+    }
+    planner = Planner(image, time.time)
+    while plan := planner.next():
+        for task in plan.expand:
+            image.expand(task, _arguments(image, settings, task, source, codecs).size)
+        for name, ready in plan.ready.items():
+            arguments = _arguments(image, settings, image.tasks[name], source, codecs)
+            _foresee(tasks[name], arguments, ready, image, cache, overlay, codecs)
+    for shown in tasks.values():
+        size = image.tasks[shown.name].size
+        shown.size = size
+        if shown.unknown and size != 0:
+            waits = ", ".join(
+                repr(step)
+                for step in graph.tasks[shown.name].upstream
+                if not image.tasks[step].succeeded
+            )
+            shown.reason = f"waits for {waits}"
+        elif size == 0:
+            shown.unknown, shown.to_run, shown.cached = False, 0, 0
+    scripts = list(_scripts(tasks.values(), image, settings, executor))
+    return Preview(tasks=list(tasks.values()), scripts=scripts)
+
+
+def _scripts(
+    tasks: Iterable[PreviewTask], image: RunImage, settings: RunSettings, executor: Executor
+) -> Iterator[tuple[str, str]]:
+    defaults = Config.from_dict(settings.config).defaults
+    for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
+        size = shown.to_run or 1
+        spec = WaveSpec(
+            run_id=settings.run_id,
+            task=shown.name,
+            number=number,
+            token=token(settings.run_id, number, shown.name),
+            size=size,
+            code="",
+            common={},
+            each=(),
+            resources=defaults.fill(image.tasks[shown.name].spec.resources),
+            throttle=image.tasks[shown.name].spec.array_parallelism,
+        )
+        text = executor.script(wave_request(settings, spec))
+        if text:
+            yield f"{shown.name}: {size} element{'s' if size > 1 else ''}", text
+
+
+def _arguments(
+    image: RunImage, settings: RunSettings, task: TaskImage, source: RunSource, codecs: Codecs
+) -> TaskArguments:
+    return TaskArguments(image, settings, task, PlannedCode(source.code[task.name]), codecs)
+
+
+def _foresee(
+    shown: PreviewTask,
+    arguments: TaskArguments,
+    ready: Sequence[Instance],
+    image: RunImage,
+    cache: Cache,
+    overlay: _Overlay,
+    codecs: Codecs,
+) -> None:
+    identities = [arguments.identity(arguments.values(instance.index)) for instance in ready]
+    wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
+    used = set(overlay.output_keys("", shown.name))
+    found = cache.find(arguments.task.spec, wanted, used)
+    shown.unknown = False
+    shown.to_run, shown.cached = shown.to_run or 0, shown.cached or 0
+    missed = _why(cache, arguments.task)
+    for instance, identity in zip(ready, identities, strict=True):
+        instance.identity = identity
+        hit, why = found.get(instance.index), missed
+        if hit is not None and cache.is_touched(hit):
+            why = f"the files of the result of {hit.run_id} were touched: to be read"
+            hit = None
+        shown.to_run += hit is None
+        shown.cached += hit is not None
+        shown.instances.append(
+            PreviewInstance(
+                index=instance.index,
+                action="run" if hit is None else "cached",
+                arguments=_readable(arguments, instance, image, codecs),
+                why=why if hit is None else f"from {hit.run_id}",
+            )
+        )
+        image.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
+        if hit is not None:
+            overlay.hits[shown.name][instance.index] = hit
+
+
+def _readable(
+    arguments: TaskArguments, instance: Instance, image: RunImage, codecs: Codecs
+) -> dict[str, str]:
+    """What an element would be given, as Python writes it."""
+    task = arguments.task.spec
+    specs = image.graph.tasks
+    return {
+        name: _shown(codecs.decode(loads(text), annotation_of(task, specs, name)))
+        for name, text in arguments.shown(instance.index).items()
+    }
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _why(cache: Cache, task: TaskImage) -> str:
+    if not task.spec.cache:
+        return "cache=False"
+    return "forced" if cache.bypassed(task.spec) else "no result yet for these inputs"

@@ -1,0 +1,146 @@
+"""Looking after a run that nobody dispatches, from any process that looks at it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
+from reflow.dispatch.dispatcher import Dispatcher
+from reflow.runs.driver import step_once
+from reflow.runs.abort import give_up
+from reflow.dispatch.lease import let_go, take, take_from, working_under
+from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.rundir.ownership import may_end, own_settings
+from reflow.rundir.process import boot_id, provably_dead
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.supervisor import start_supervisor
+from reflow.errors import ForeignRunError, NotFoundError, ReflowError
+from reflow.model.jobs import JobHandle
+from reflow.model.records import Lease, RunRecord, SubmissionKind
+from reflow.model.states import JobState
+from reflow.plugins.registry import registry
+from reflow.stores.contract import Store
+
+LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
+ABANDONED = "the process that ran it ended before the run did"
+
+
+def heal(store: Store, record: RunRecord) -> list[str]:
+    """Take a dispatch step for a run that has no living dispatcher; tells what there is to say."""
+    try:
+        return _finish(store, record) if record.state.final else _heal(store, record)
+    except ForeignRunError as error:
+        return [str(error)]
+    except (ReflowError, OSError) as error:
+        # Whoever only wants to look at the run is to see it all the same.
+        return [f"the run cannot be dispatched from here: {error}"]
+
+
+def end_abandoned(store: Store, record: RunRecord) -> bool:
+    """Record the end of a foreground run whose process was killed; whether it has ended so."""
+    if record.state.final or record.executor not in FOREGROUND_EXECUTORS:
+        return False
+    owner = store.lease(record.run_id).owner
+    # Without an owner it may have begun just now.
+    if owner is None or not provably_dead(owner):
+        return False
+    heal(store, record)
+    return store.run(record.run_id).state.final
+
+
+def _finish(store: Store, record: RunRecord) -> list[str]:
+    """Go on cancelling jobs that a run has left at its end; tells why some are left."""
+    left = [] if record.executor in FOREGROUND_EXECUTORS else to_be_cancelled(store, record.run_id)
+    if not left:
+        return []
+    settings = own_settings(record)
+    lease = take(store, record.run_id)
+    if lease is None:
+        # Dispatch jobs do no harm, and are left for a moment at every run's end.
+        of_elements = any(each.kind is SubmissionKind.WAVE for each in left)
+        return [LEFT.format("a dispatcher is at it")] if of_elements else []
+    with working_under(store, lease), closing(executor_of(settings)) as executor:
+        trouble = finish_cancelling(store, settings, lease, executor)
+        let_go(store, lease)
+    return [LEFT.format(trouble)] if trouble else []
+
+
+def _heal(store: Store, record: RunRecord) -> list[str]:
+    try:
+        settings = own_settings(record)
+    except NotFoundError as error:
+        return _without_run_dir(store, record, str(error))
+    lease = take(store, record.run_id)
+    if lease is None:
+        return _replace_dead_job(store, settings)
+    if settings.executor in FOREGROUND_EXECUTORS:
+        give_up(store, lease, ABANDONED)
+        return []
+    return _go_on(store, settings, lease)
+
+
+def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
+    with working_under(store, lease), closing(executor_of(settings)) as executor:
+        if executor.capabilities.volatile:
+            let_go(store, lease)
+            start_supervisor(store, settings)
+            return ["its supervisor had ended; another one was started"]
+        dispatcher = dispatcher_of(store, settings, lease, executor)
+        step_once(dispatcher)
+        return _notes_of(dispatcher)
+
+
+def _notes_of(dispatcher: Dispatcher) -> list[str]:
+    """Why a run that goes on may seem not to."""
+    notes = []
+    if dispatcher.silence:
+        notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
+    trouble = dispatcher.settings.layout.dispatch_trouble
+    if trouble.exists():
+        notes.append(f"{trouble.read_text()}. The run goes on only while somebody looks at it")
+    if dispatcher.uncancelled:
+        notes.append(LEFT.format(dispatcher.uncancelled))
+    if dispatcher.deferred:
+        notes.append(f"nothing more is submitted for now: {dispatcher.deferred}")
+    if dispatcher.image.outstanding() and not dispatcher.continues:
+        run_id = dispatcher.settings.run_id
+        notes.append(f"no dispatch job is queued. To go on, type: reflow follow {run_id}")
+    return notes
+
+
+def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
+    """Take over from a dispatch job on another machine that the scheduler says is over."""
+    seen = store.lease(settings.run_id)
+    owner = seen.owner or {}
+    native_id = owner.get("native_id")
+    if not isinstance(native_id, str) or not native_id:
+        elsewhere = owner.get("boot") not in (None, boot_id())
+        said = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
+        return [f"{said}; if nothing moves, look there"] if elsewhere else []
+    with closing(executor_of(settings)) as executor:
+        statuses = executor.poll([JobHandle(native_id=native_id)])
+        if any(status.state is JobState.UNKNOWN for status in statuses):
+            said = f"it is dispatched by job {native_id}, which {executor.name} does not know"
+            return [f"{said}; if nothing moves, type: reflow follow {settings.run_id}"]
+        if not all(status.state.over for status in statuses):
+            return []
+        lease = take_from(store, settings.run_id, seen)
+        if lease is not None:
+            with working_under(store, lease):
+                step_once(dispatcher_of(store, settings, lease, executor))
+    return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
+
+
+def _without_run_dir(store: Store, record: RunRecord, said: str) -> list[str]:
+    """End a run of this machine without a folder; one of a cluster may have it elsewhere."""
+    local = record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor)
+    lease = take(store, record.run_id) if local and may_end(record) else None
+    if lease is None:
+        return [said]
+    give_up(store, lease, said)
+    return []
+
+
+def _dies_with_supervisor(executor: str) -> bool:
+    capabilities = getattr(registry().executor_class(executor), "capabilities", None)
+    return bool(getattr(capabilities, "volatile", False))

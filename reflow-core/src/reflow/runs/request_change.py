@@ -1,0 +1,172 @@
+"""Cancel and retry, asked for by a process that does not dispatch the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from typing import Any
+
+from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
+from reflow.runs.driver import step_once, wait_until
+from reflow.runs.abort import give_up
+from reflow.runs.recover import heal
+from reflow.dispatch.tracked_run import RunImage
+from reflow.runs.launch import drive_here
+from reflow.rundir.layout import RunLayout
+from reflow.dispatch.lease import holder_lives, take, working_under
+from reflow.dispatch.mixed_sources import of_other_source
+from reflow.runs.open_dispatcher import (
+    FOREGROUND_EXECUTORS,
+    dispatcher_of,
+    executor_of,
+    load_graph,
+    recorded_graph,
+)
+from reflow.rundir.ownership import may_end, own_settings
+from reflow.runs.retake_source import retake_source
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.supervisor import start_supervisor
+from reflow.errors import (
+    DamagedRunError,
+    ForeignRunError,
+    NotFoundError,
+    NotReadyError,
+    ReflowError,
+)
+from reflow.model.graph import Graph
+from reflow.model.json import Json
+from reflow.model.records import RequestKind, RunRecord
+from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
+from reflow.plugins.registry import registry
+from reflow.stores.contract import Store
+
+HEED_TIMEOUT = 30.0
+"""Seconds that a dispatcher has to carry out what was asked."""
+WRITTEN_DOWN = (
+    "What you ask is written down; it is carried out if its owner's configuration has "
+    '[store] requests = "all"'
+)
+
+
+def ask(
+    store: Store,
+    record: RunRecord,
+    kind: RequestKind,
+    task: str | None,
+    graph: Graph | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    *,
+    changed: bool = False,
+    decide: Callable[[Mapping[str, int]], bool] | None = None,
+) -> int:
+    """Have a run cancelled or retried; tells how many elements it concerns, 0 for none.
+
+    `on_progress` is called where the run is dispatched here, to its end. Where a retry would leave
+    results of another source beside new ones, `decide` tells whether those are to be computed
+    anew, given their number by task; without it they are. `changed` looks for them even where
+    nothing else is to be done.
+    """
+    heal(store, record)
+    count = _concerned(store, record, kind, task)
+    if count == 0 and not changed:
+        return 0
+    try:
+        settings = own_settings(record)
+    except (NotFoundError, DamagedRunError) as error:
+        if kind is RequestKind.RETRY or task is not None or not may_end(record):
+            raise
+        return _end_without_settings(store, record, count, str(error))
+    except ForeignRunError as error:
+        store.add_request(record.run_id, kind, task, uid=os.geteuid())
+        raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
+    options: dict[str, Json] = {}
+    if kind is RequestKind.RETRY:
+        retake_source(settings, graph)
+        mixed = _mixed(store, settings, task)
+        if mixed and (decide is None or decide(mixed)):
+            options["changed"] = True
+            count += sum(mixed.values())
+        if count == 0:
+            return 0
+    store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
+    if not holder_lives(store, record.run_id):
+        _dispatch(store, settings, graph, on_progress)
+    _await_heeding(store, record.run_id)
+    if kind is RequestKind.CANCEL and task is None:
+        # Whoever carries it out records the end a moment later.
+        wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
+    return count
+
+
+def _mixed(store: Store, settings: RunSettings, task: str | None) -> dict[str, int]:
+    """By task, how many results a retry would leave of another source."""
+    image = RunImage(store, settings.run_id, recorded_graph(settings))
+    found = of_other_source(image, settings.layout)
+    return {name: len(found[name]) for name in found if task in (None, name)}
+
+
+def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | None) -> int:
+    states = RETRIED if kind is RequestKind.RETRY else frozenset(TaskState) - FINAL_TASK_STATES
+    counts = store.counts(record.run_id)
+    found = 0
+    for item in store.tasks(record.run_id):
+        if task not in (None, item.name):
+            continue
+        known = counts.get(item.name, {})
+        found += sum(number for state, number in known.items() if state in states)
+        if item.state is not None:
+            found += item.state in states
+        elif item.size is None or (item.size == 1 and not known):
+            # Not begun: there is nothing yet that could be counted.
+            found += kind is RequestKind.CANCEL
+    return found
+
+
+def _dispatch(
+    store: Store,
+    settings: RunSettings,
+    graph: Graph | None,
+    on_progress: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
+    """See that somebody carries the wish out."""
+    if settings.executor in FOREGROUND_EXECUTORS:
+        if settings.executor == "inline":
+            graph = graph or load_graph(settings)
+        else:
+            graph = recorded_graph(settings)
+        lease = take(store, settings.run_id)
+        if lease is not None:
+            drive_here(store, settings, graph, lease, on_progress)
+        return
+    executor = executor_of(settings)
+    try:
+        if executor.capabilities.volatile:
+            start_supervisor(store, settings)
+            return
+        lease = take(store, settings.run_id)
+        if lease is not None:
+            with working_under(store, lease):
+                step_once(dispatcher_of(store, settings, lease, executor))
+    finally:
+        executor.close()
+
+
+def _end_without_settings(store: Store, record: RunRecord, count: int, said: str) -> int:
+    """Record a run as cancelled that nobody can dispatch any more, and end jobs it may have."""
+    lease = take(store, record.run_id)
+    if lease is None:
+        raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {said}")
+    handles = handles_of(RunLayout(record.run_dir, record.run_id), store.submissions(record.run_id))
+    give_up(store, lease, f"cancelled; {said}", RunState.CANCELLED)
+    with suppress(ReflowError), closing(registry().make_executor(record.executor, {})) as executor:
+        cancel_jobs(executor, handles)
+    return count
+
+
+def _await_heeding(store: Store, run_id: str) -> None:
+    if not wait_until(lambda: not store.requests(run_id), HEED_TIMEOUT, longest=0.5):
+        raise NotReadyError(
+            f"{run_id}: the dispatcher has not yet taken note; the wish is written down and will "
+            "be carried out. `status` tells how it stands"
+        )

@@ -1,1 +1,0 @@
-"""Values to JSON and back, and the digests that the cache keys on."""

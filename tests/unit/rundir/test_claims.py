@@ -1,0 +1,62 @@
+"""Who may run a position, of all that think they should."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from reflow.rundir.claims import Claim, claim, current_claim
+from reflow.rundir.layout import WaveLayout
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> WaveLayout:
+    layout = WaveLayout(tmp_path / "0")
+    layout.claims.mkdir(parents=True)
+    return layout
+
+
+def job(native_id: str, incarnation: str = "0", pid: int = 1) -> Claim:
+    return Claim(native_id=native_id, incarnation=incarnation, host="node01", pid=pid)
+
+
+def test_of_many_jobs_at_once_one_gets_the_position(layout: WaveLayout) -> None:
+    jobs = [job(str(number), pid=number) for number in range(20)]
+
+    with ThreadPoolExecutor(20) as pool:
+        got = list(pool.map(lambda mine: claim(layout, 3, mine), jobs))
+
+    (winner,) = (mine for mine, has in zip(jobs, got, strict=True) if has)
+    assert current_claim(layout, 3) == winner
+
+
+def test_a_later_life_of_the_same_job_takes_over_and_an_earlier_one_does_not(
+    layout: WaveLayout,
+) -> None:
+    assert claim(layout, 0, job("24", "0"))
+    assert not claim(layout, 0, job("24", "0"))
+    assert claim(layout, 0, job("24", "2"))
+    assert not claim(layout, 0, job("24", "1"))
+    assert not claim(layout, 0, job("25", "3"))
+    assert current_claim(layout, 0) == job("24", "2")
+
+
+def test_a_life_that_is_known_by_a_word_differs_from_any_other(layout: WaveLayout) -> None:
+    assert claim(layout, 0, job("24", "cookie-a"))
+    assert not claim(layout, 0, job("24", "cookie-a"))
+    assert claim(layout, 0, job("24", "cookie-b"))
+
+
+def test_nobody_has_a_position_that_was_not_claimed(layout: WaveLayout) -> None:
+    assert current_claim(layout, 0) is None
+
+
+def test_claims_of_many_positions_do_not_share_one_folder(layout: WaveLayout) -> None:
+    for position in range(0, 3000, 100):
+        assert claim(layout, position, job("24"))
+
+    files = [path for path in layout.claims.rglob("*") if path.is_file()]
+    assert Counter(path.parent for path in files).most_common(1)[0][1] == 10
+    assert len(files) == 30

@@ -6,15 +6,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reflow.dispatch.changes import cancel_jobs, handles_of
-from reflow.rundir.error_text import summary
-from reflow.rundir.layout import RunLayout
 from reflow.dispatch.lease import let_go
-from reflow.rundir.run_settings import RunSettings
 from reflow.errors import ReflowError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease, Outcome, SubmissionState
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import touch
+from reflow.rundir.error_text import summary
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
 
 

@@ -13,20 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reflow.execution.execute import plugin_codecs
-from reflow.rundir.files import server_time
-from reflow.execution.flow_loading import Workflow, is_loading
-from reflow.rundir.flow_reference import FlowRef
-from reflow.runs.input_files import look_at_parameters
-from reflow.runs.last_values import tell_of_other_values
-from reflow.rundir.layout import RunLayout
-from reflow.rundir.run_settings import RunSettings
-from reflow.rundir.source_record import (
-    RunSource,
-    put_source,
-    take_source,
-)
 from reflow.errors import ParameterError, ReflowError, UsageError
+from reflow.execution.execute import plugin_codecs
+from reflow.execution.flow_loading import Workflow, is_loading
+from reflow.model.canonical import dumps, loads
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.lineage import VARIABLE, place_of
@@ -34,9 +24,19 @@ from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
 from reflow.permissions import make_folder
+from reflow.rundir.files import server_time
+from reflow.rundir.flow_reference import FlowRef
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import (
+    RunSource,
+    put_source,
+    take_source,
+)
+from reflow.runs.input_files import look_at_parameters
+from reflow.runs.last_values import tell_of_other_values
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
-from reflow.model.canonical import dumps, loads
 from reflow.wiring.parameters import bind_parameters, text_of
 
 DISPATCH_JOBS = ("dispatch.follow_up", "dispatch.last_worker", "dispatch.watchdog")

@@ -18,16 +18,16 @@ from pathlib import Path
 from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
-from reflow.rundir.files import write_whole
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
 from reflow.dispatch.lease import let_go, take_patiently, working_under
-from reflow.runs.open_dispatcher import dispatcher_of, executor_of
-from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, NotFoundError, StoreError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease
 from reflow.permissions import open_file
 from reflow.plugins.registry import registry
+from reflow.rundir.files import write_whole
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.open_dispatcher import dispatcher_of, executor_of
 from reflow.stores.contract import Store
 
 LONGEST_STAY = 120.0

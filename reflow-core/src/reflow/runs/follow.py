@@ -9,11 +9,11 @@ from typing import Any
 from reflow.config.schema import Config
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import take_patiently, working_under
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
-from reflow.rundir.ownership import own_settings
-from reflow.runs.status import status_of
 from reflow.errors import NotReadyError
 from reflow.model.records import RunRecord
+from reflow.rundir.ownership import own_settings
+from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.runs.status import status_of
 from reflow.stores.contract import Store
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from contextlib import suppress
 
+from reflow.errors import ReflowWarning
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource, current_source, values_that_differ
-from reflow.errors import ReflowWarning
 from reflow.stores.contract import Store
 
 

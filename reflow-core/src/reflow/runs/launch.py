@@ -7,24 +7,8 @@ from contextlib import closing
 from typing import Any
 
 from reflow.dispatch.dispatcher import Dispatcher
-from reflow.runs.driver import drive, step_once
-from reflow.execution.execute import plugin_codecs
-from reflow.execution.flow_loading import Workflow
-from reflow.rundir.flow_reference import FlowRef
-from reflow.runs.locate_flow import locate
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.execution.inline import InlineExecutor
-from reflow.execution.interruptions import Interruptions
-from reflow.dispatch.lease import take, working_under
 from reflow.dispatch.events import tell_run
-from reflow.runs.open_dispatcher import dispatcher_of
-from reflow.runs.look_progress import LookProgress
-from reflow.execution.pool import PoolExecutor
-from reflow.runs.preview import Preview, make_preview
-from reflow.rundir.run_settings import RunSettings
-from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
-from reflow.runs.status import status_of
-from reflow.runs.supervisor import start_supervisor
+from reflow.dispatch.lease import take, working_under
 from reflow.errors import (
     LeaseLostError,
     ParameterError,
@@ -33,11 +17,27 @@ from reflow.errors import (
     SchedulerUnavailableError,
     StoreError,
 )
+from reflow.execution.execute import plugin_codecs
+from reflow.execution.flow_loading import Workflow
+from reflow.execution.inline import InlineExecutor
+from reflow.execution.interruptions import Interruptions
+from reflow.execution.pool import PoolExecutor
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.records import Lease, SubmissionKind
 from reflow.model.states import RunState
+from reflow.rundir.flow_reference import FlowRef
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
+from reflow.runs.driver import drive, step_once
+from reflow.runs.locate_flow import locate
+from reflow.runs.look_progress import LookProgress
+from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs.preview import Preview, make_preview
+from reflow.runs.status import status_of
+from reflow.runs.supervisor import start_supervisor
 from reflow.stores.contract import Store
 
 ON_ERROR = ("stop", "continue")

@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from reflow.execution.flow_loading import FLOW_MODULE, Workflow, load_file, pick_workflow, while_importing
 from reflow.errors import FlowImportError
+from reflow.execution.flow_loading import (
+    FLOW_MODULE,
+    Workflow,
+    load_file,
+    pick_workflow,
+    while_importing,
+)
 
 
 def load_named(text: str) -> Workflow:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from reflow.dispatch.dispatcher import Dispatcher
+from reflow.dispatch.events import observer
+from reflow.errors import FlowImportError
 from reflow.execution.execute import plugin_codecs
 from reflow.execution.flow_loading import resolve
-from reflow.rundir.graph_data import graph_of_data
-from reflow.dispatch.events import observer
-from reflow.rundir.run_settings import RunSettings
-from reflow.rundir.source_record import RunSource, current_source
-from reflow.errors import FlowImportError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.records import Lease
 from reflow.plugins.registry import registry
+from reflow.rundir.graph_data import graph_of_data
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import RunSource, current_source
 from reflow.stores.contract import Store
 
 FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})

@@ -7,20 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reflow.codecs.codecs import Codecs
 from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
-from reflow.execution.execute import annotation_of
-from reflow.dispatch.tracked_run import RunImage, TaskImage
-from reflow.runs.last_values import tell_of_other_values
-from reflow.rundir.looks import RunLooks
-from reflow.rundir.names import token
-from reflow.dispatch.plan import Planner
 from reflow.dispatch.job_requests import wave_request
-from reflow.rundir.run_settings import RunSettings
-from reflow.rundir.source_record import PlannedCode, RunSource, take_source
-from reflow.rundir.wave_files import WaveSpec
+from reflow.dispatch.plan import Planner
+from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.execution.execute import annotation_of
 from reflow.executors.contract import Executor
+from reflow.model.canonical import loads
 from reflow.model.graph import Graph
 from reflow.model.records import (
     Instance,
@@ -31,9 +27,13 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import TaskState
+from reflow.rundir.looks import RunLooks
+from reflow.rundir.names import token
+from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import PlannedCode, RunSource, take_source
+from reflow.rundir.wave_files import WaveSpec
+from reflow.runs.last_values import tell_of_other_values
 from reflow.stores.contract import Store
-from reflow.codecs.codecs import Codecs
-from reflow.model.canonical import loads
 
 SHOWN = 200
 """Longest text of an argument that is shown."""

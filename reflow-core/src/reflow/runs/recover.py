@@ -6,19 +6,19 @@ from contextlib import closing
 
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
-from reflow.runs.driver import step_once
-from reflow.runs.abort import give_up
 from reflow.dispatch.lease import let_go, take, take_from, working_under
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
-from reflow.rundir.ownership import may_end, own_settings
-from reflow.rundir.process import boot_id, provably_dead
-from reflow.rundir.run_settings import RunSettings
-from reflow.runs.supervisor import start_supervisor
 from reflow.errors import ForeignRunError, NotFoundError, ReflowError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
 from reflow.plugins.registry import registry
+from reflow.rundir.ownership import may_end, own_settings
+from reflow.rundir.process import boot_id, provably_dead
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.abort import give_up
+from reflow.runs.driver import step_once
+from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.runs.supervisor import start_supervisor
 from reflow.stores.contract import Store
 
 LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"

@@ -8,25 +8,9 @@ from contextlib import closing, suppress
 from typing import Any
 
 from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
-from reflow.runs.driver import step_once, wait_until
-from reflow.runs.abort import give_up
-from reflow.runs.recover import heal
-from reflow.dispatch.tracked_run import RunImage
-from reflow.runs.launch import drive_here
-from reflow.rundir.layout import RunLayout
 from reflow.dispatch.lease import holder_lives, take, working_under
 from reflow.dispatch.mixed_sources import of_other_source
-from reflow.runs.open_dispatcher import (
-    FOREGROUND_EXECUTORS,
-    dispatcher_of,
-    executor_of,
-    load_graph,
-    recorded_graph,
-)
-from reflow.rundir.ownership import may_end, own_settings
-from reflow.runs.retake_source import retake_source
-from reflow.rundir.run_settings import RunSettings
-from reflow.runs.supervisor import start_supervisor
+from reflow.dispatch.tracked_run import RunImage
 from reflow.errors import (
     DamagedRunError,
     ForeignRunError,
@@ -39,6 +23,22 @@ from reflow.model.json import Json
 from reflow.model.records import RequestKind, RunRecord
 from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
 from reflow.plugins.registry import registry
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.ownership import may_end, own_settings
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.abort import give_up
+from reflow.runs.driver import step_once, wait_until
+from reflow.runs.launch import drive_here
+from reflow.runs.open_dispatcher import (
+    FOREGROUND_EXECUTORS,
+    dispatcher_of,
+    executor_of,
+    load_graph,
+    recorded_graph,
+)
+from reflow.runs.recover import heal
+from reflow.runs.retake_source import retake_source
+from reflow.runs.supervisor import start_supervisor
 from reflow.stores.contract import Store
 
 HEED_TIMEOUT = 30.0

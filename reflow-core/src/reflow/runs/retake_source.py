@@ -7,12 +7,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from reflow.rundir.graph_data import graph_of_data
-from reflow.runs.open_dispatcher import load_graph
-from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.rundir.source_record import RunSource, current_source, put_source, take_source
 from reflow.errors import FlowImportError, ReflowError, ReflowWarning
 from reflow.model.graph import Graph
+from reflow.rundir.graph_data import graph_of_data
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.rundir.source_record import RunSource, current_source, put_source, take_source
+from reflow.runs.open_dispatcher import load_graph
 
 CANNOT_LOAD = 2
 

@@ -15,15 +15,15 @@ import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
-from reflow.runs.driver import drive
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
 from reflow.dispatch.lease import let_go, take, take_for
-from reflow.runs.open_dispatcher import dispatcher_of, executor_of
-from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.errors import LeaseLostError, StoreError
 from reflow.model.records import Lease
 from reflow.permissions import open_file
 from reflow.plugins.registry import registry
+from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.driver import drive
+from reflow.runs.open_dispatcher import dispatcher_of, executor_of
 from reflow.stores.contract import Store
 
 log = logging.getLogger("reflow.dispatch")

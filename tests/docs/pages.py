@@ -12,11 +12,11 @@ A page's blocks share a folder and a home. What a fence says decides what is don
 | `text`, `mermaid` | nothing: it shows something |
 
 In what a command prints, `...` stands for anything, and run ids, times and dates need not be the
-same; a run id that a page shows stands for the real one in the commands after it. A line
-`--8<-- "PATH"` is the content of that file of the project, `--8<-- "PATH:NAME"` what stands there
-between `--8<-- [start:NAME]` and `--8<-- [end:NAME]`. A comment before a block changes what is
-done with it:
+same; a run id that a page shows stands for the real one in the commands after it. What a block
+shows of a file of the project is copied into it by `scripts/fill_pages.py`. A comment before a
+block changes what is done with it:
 
+    <!-- from: PATH -->          it is what that file holds; `PATH:NAME`, a part of it
     <!-- not run: REASON -->     the block is left alone
     <!-- exits 2 -->             its last command must end with that code
     <!-- first: COMMAND -->      a command that the reader does not see
@@ -38,7 +38,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*) *(?P<rest>.*)$")
 _COMMENT = re.compile(r"^ *<!-- *(?P<words>.*?) *-->$")
-_INCLUDED = re.compile(r'^--8<-- "(?P<path>[^":]+)(?::(?P<section>[^"]+))?"\n', re.MULTILINE)
 _RUN_ID = re.compile(r"\b[A-Za-z_][\w-]*?-\d{8}-[0-9a-f]{4}\b")
 _VARIABLE = re.compile(
     r"""(?P<run_id>\b[A-Za-z_][\w-]*?-\d{8}-[0-9a-f]{4}\b)
@@ -67,8 +66,6 @@ class Block:
     title: str | None
     text: str
     comments: tuple[str, ...]
-    included: bool = False
-    """Whether it is made of files of the project."""
 
     def comment(self, start: str) -> str | None:
         """The rest of the comment that begins so, if there is one."""
@@ -95,9 +92,8 @@ def blocks(page: Path) -> Iterator[Block]:
             if line.strip() == "```":
                 title = re.search(r'title="([^"]+)"', fence["rest"])
                 text = "".join(f"{each.removeprefix(fence['indent'])}\n" for each in lines)
-                text, included = _INCLUDED.subn(_content, text)
                 words = tuple(comments)
-                yield Block(start, fence["language"], title and title[1], text, words, included > 0)
+                yield Block(start, fence["language"], title and title[1], text, words)
                 fence, lines, comments = None, [], []
             else:
                 lines.append(line)
@@ -108,19 +104,6 @@ def blocks(page: Path) -> Iterator[Block]:
         elif line.strip():
             comments = []
     assert fence is None, f"{page.name}:{start} is never closed"
-
-
-def _content(included: re.Match[str]) -> str:
-    text = (REPOSITORY / included["path"]).read_text()
-    if included["section"] is None:
-        return text
-    name = re.escape(included["section"])
-    marked = rf".*--8<-- \[start:{name}\].*\n((?:.*\n)*?).*--8<-- \[end:{name}\]"
-    found = re.findall(marked, text)
-    assert len(found) == 1, f"{included['path']} has {len(found)} sections {included['section']!r}"
-    assert "--8<--" not in found[0], f"section {included['section']!r} holds another's mark"
-    section: str = found[0]
-    return section
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import fill_pages
 from tests.docs.pages import REPOSITORY, Reader, blocks, pages
 
 
@@ -37,3 +38,11 @@ def test_every_link_to_a_file_of_the_project_leads_somewhere(page: Path) -> None
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{named(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_code_of_the_project_that_a_page_shows_is_as_its_file_has_it(page: Path) -> None:
+    text = page.read_text()
+    assert fill_pages.filled(text) == text, "run scripts/fill_pages.py"
+    shown = [block for block in blocks(page) if block.comment("from:")]
+    assert len(shown) == text.count("<!-- from: "), "a block must follow such a comment"

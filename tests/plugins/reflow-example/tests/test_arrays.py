@@ -14,7 +14,7 @@ from reflow.testing.codecs import FileCodecConformance
 from reflow_example.arrays import NpyCodec
 
 
-# --8<-- [start:conformance]
+# [start:conformance]
 class TestNpy(FileCodecConformance):
     @pytest.fixture
     def codec(self) -> NpyCodec:
@@ -47,7 +47,7 @@ class TestNpy(FileCodecConformance):
         )
 
 
-# --8<-- [end:conformance]
+# [end:conformance]
 calls: list[str] = []
 
 

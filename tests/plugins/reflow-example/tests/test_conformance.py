@@ -15,7 +15,7 @@ from reflow.testing.executors import ExecutorConformance
 from reflow_example.executor import FULL, NO_ANSWER, HarbourExecutor
 
 
-# --8<-- [start:pure]
+# [start:pure]
 class TestHarbour(ExecutorConformance):
     executor_class = HarbourExecutor
     documented_states = {
@@ -45,12 +45,12 @@ class TestHarbour(ExecutorConformance):
         found = re.search(r"^#HARBOUR --memory=(\d+)$", submission, re.MULTILINE)
         return int(found[1]) * 2**20 if found else None
 
-    # --8<-- [end:pure]
-    # --8<-- [start:running]
+    # [end:pure]
+    # [start:running]
     fake = "harbour_fake:HarbourEmulator"
     submit_command = "hsub"
     query_commands = ("hjobs",)
     live = False  # no cluster has Harbour
 
 
-# --8<-- [end:running]
+# [end:running]

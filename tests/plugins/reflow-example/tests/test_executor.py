@@ -13,7 +13,7 @@ from reflow.plugin_api import JobRequest, Resources
 from reflow.testing.fakes import FakeScheduler
 from reflow_example.executor import HarbourExecutor
 
-# --8<-- [start:workflow]
+# [start:workflow]
 FLOW = """
 from typing import Annotated
 from reflow import Result, Workflow
@@ -62,7 +62,7 @@ def test_a_workflow_runs_to_its_end(harbour: FakeScheduler, tmp_path: Path) -> N
     harbour.wait_until_idle()
 
 
-# --8<-- [end:workflow]
+# [end:workflow]
 
 
 def test_memory_and_time_are_asked_for_in_harbours_units(tmp_path: Path) -> None:

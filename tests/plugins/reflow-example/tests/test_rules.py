@@ -16,7 +16,7 @@ Floats = NDArray[numpy.float64]
 Array: Any = numpy.ndarray
 
 
-# --8<-- [start:conformance]
+# [start:conformance]
 class TestArrayBroadcast(TypeRuleConformance):
     @pytest.fixture
     def rule(self) -> ArrayBroadcast:
@@ -37,4 +37,4 @@ class TestArrayBroadcast(TypeRuleConformance):
         ]
 
 
-# --8<-- [end:conformance]
+# [end:conformance]

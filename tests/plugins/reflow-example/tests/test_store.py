@@ -11,7 +11,7 @@ from reflow.testing.stores import StoreConformance
 from reflow_example.store import LedgerStore, session
 
 
-# --8<-- [start:conformance]
+# [start:conformance]
 class TestLedger(StoreConformance):
     store_class = LedgerStore
 
@@ -20,7 +20,7 @@ class TestLedger(StoreConformance):
         return f"ledger://{tmp_path}/state/ledger.db"
 
 
-# --8<-- [end:conformance]
+# [end:conformance]
 def test_a_workflow_keeps_its_results_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

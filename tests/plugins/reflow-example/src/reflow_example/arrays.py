@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy
 
 
-# --8<-- [start:encode]
+# [start:encode]
 class NpyCodec:
     """Arrays as `.npy` files, which are called after the digest of what is in them."""
 
@@ -42,8 +42,8 @@ class NpyCodec:
             write_whole(path, content)
         return {"path": str(path), "sha256": digest}
 
-    # --8<-- [end:encode]
-    # --8<-- [start:decode]
+    # [end:encode]
+    # [start:decode]
     def decode(self, data: Any, kind: type, context: CodecContext) -> Any:
         """The array again, if the file is as it was written."""
         import numpy
@@ -56,8 +56,8 @@ class NpyCodec:
             raise StoredValueError(f"{data['path']} was changed since the array was stored there")
         return numpy.load(io.BytesIO(content), allow_pickle=False)
 
-    # --8<-- [end:decode]
-    # --8<-- [start:facts]
+    # [end:decode]
+    # [start:facts]
     def places(self, data: Any) -> Sequence[str]:
         """The file, without which there is no array."""
         return (data["path"],)
@@ -68,8 +68,8 @@ class NpyCodec:
         return digest
 
 
-# --8<-- [end:facts]
-# --8<-- [start:files]
+# [end:facts]
+# [start:files]
 def written(value: numpy.ndarray[Any, Any]) -> bytes:
     """The content of the file. Raises `UnstorableValueError` for arrays of Python objects."""
     import numpy
@@ -93,4 +93,4 @@ def write_whole(path: Path, content: bytes) -> None:
     own.replace(path)
 
 
-# --8<-- [end:files]
+# [end:files]

@@ -35,7 +35,7 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-# --8<-- [start:states]
+# [start:states]
 STATES = StateTable(
     "Harbour",
     (
@@ -52,7 +52,7 @@ STATES = StateTable(
         NativeState("R", "RECALLED", JobState.CANCELLED),
     ),
 )
-# --8<-- [end:states]
+# [end:states]
 
 NOT_ALL = 3
 """What hjobs and hkill end with where they do not know some of the ids; the rest is done."""
@@ -71,7 +71,7 @@ _RESERVED = {
 }
 
 
-# --8<-- [start:declared]
+# [start:declared]
 @dataclass(kw_only=True, eq=False)
 class HarbourExecutor(BatchExecutor):
     """Runs jobs through Harbour's commands: hsub, hjobs and hkill.
@@ -97,9 +97,9 @@ class HarbourExecutor(BatchExecutor):
     capabilities: ClassVar[Capabilities] = Capabilities(
         notes=("Harbour cannot be told which machines a job is to stay away from.",)
     )
-    # --8<-- [end:declared]
+    # [end:declared]
 
-    # --8<-- [start:submit]
+    # [start:submit]
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
         """Directives, which are hsub's options; memory in mebibytes, time in seconds."""
         resources = request.resources
@@ -134,8 +134,8 @@ class HarbourExecutor(BatchExecutor):
             return SubmissionDeferredError(f"hsub: {result.said}")
         return SubmissionRefusedError(f"Harbour refused the job: {result.said}")
 
-    # --8<-- [end:submit]
-    # --8<-- [start:poll]
+    # [end:submit]
+    # [start:poll]
     def is_native_id(self, native_id: str) -> bool:
         """`7`, or `7.3` for an element."""
         return re.fullmatch(r"\d+(?:\.\d+)?", native_id) is not None
@@ -161,8 +161,8 @@ class HarbourExecutor(BatchExecutor):
             raise self.unavailable(result)
         return [json.loads(line) for line in result.stdout.splitlines()]
 
-    # --8<-- [end:poll]
-    # --8<-- [start:rest]
+    # [end:poll]
+    # [start:rest]
     def find_commands(self, token: str) -> Sequence[Command]:
         """Jobs that wait, run, or ended in the last hour."""
         return [Command((self.hjobs, f"--name={token}"))]
@@ -195,10 +195,10 @@ class HarbourExecutor(BatchExecutor):
         """Their number."""
         return len(self._jobs(result))
 
-    # --8<-- [end:rest]
+    # [end:rest]
 
 
-# --8<-- [start:status]
+# [start:status]
 def _status(job: Mapping[str, Any]) -> JobStatus:
     try:
         native = STATES.look_up(job["state"])
@@ -218,4 +218,4 @@ def _status(job: Mapping[str, Any]) -> JobStatus:
     return replace(status, cause=cause, exit_code=exit_code, signal=signal)
 
 
-# --8<-- [end:status]
+# [end:status]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# --8<-- [start:executor]
+# [start:executor]
 from reflow.plugin_api import (
     API_VERSION,
     Codec,
@@ -30,8 +30,8 @@ def reflow_executors() -> Iterable[ExecutorPlugin]:
     ]
 
 
-# --8<-- [end:executor]
-# --8<-- [start:store]
+# [end:executor]
+# [start:store]
 @hookimpl
 def reflow_stores() -> Iterable[StorePlugin]:
     """Stores at `ledger:///path/to/file`."""
@@ -44,8 +44,8 @@ def reflow_stores() -> Iterable[StorePlugin]:
     ]
 
 
-# --8<-- [end:store]
-# --8<-- [start:rule]
+# [end:store]
+# [start:rule]
 @hookimpl
 def reflow_type_rules() -> Iterable[TypeRule]:
     """How NumPy arrays reach array tasks."""
@@ -54,8 +54,8 @@ def reflow_type_rules() -> Iterable[TypeRule]:
     return [ArrayBroadcast()]
 
 
-# --8<-- [end:rule]
-# --8<-- [start:codec]
+# [end:rule]
+# [start:codec]
 @hookimpl
 def reflow_codecs() -> Iterable[Codec]:
     """NumPy arrays, as files."""
@@ -64,4 +64,4 @@ def reflow_codecs() -> Iterable[Codec]:
     return [NpyCodec()]
 
 
-# --8<-- [end:codec]
+# [end:codec]

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 from reflow.plugin_api import WireMode, WireQuestion, fits
 
 
-# --8<-- [start:rule]
+# [start:rule]
 class ArrayBroadcast:
     """A plain task's NumPy array reaches each element of an array task whole.
 
@@ -27,12 +27,12 @@ class ArrayBroadcast:
         return WireMode.BROADCAST
 
 
-# --8<-- [end:rule]
-# --8<-- [start:is_array]
+# [end:rule]
+# [start:is_array]
 def is_array(annotation: Any) -> bool:
     """Whether it is `numpy.ndarray`, `NDArray[float64]` and the like; NumPy is not imported."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and (get_origin(annotation) or annotation) is numpy.ndarray
 
 
-# --8<-- [end:is_array]
+# [end:is_array]

@@ -47,7 +47,7 @@ from reflow.plugin_api import (
     run_time,
 )
 
-# --8<-- [start:schema]
+# [start:schema]
 SCHEMA = 1
 """Raised whenever the tables change, so that an older version refuses the file."""
 
@@ -79,7 +79,7 @@ CREATE TABLE native_id (
 CREATE TABLE request (key INTEGER PRIMARY KEY AUTOINCREMENT, run, kind, task, uid, options);
 CREATE TABLE note (place INTEGER PRIMARY KEY, run, task, key, text, UNIQUE (run, task, key));
 """
-# --8<-- [end:schema]
+# [end:schema]
 
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
@@ -89,7 +89,7 @@ PAGE = 1_000
 Record = TypeVar("Record")
 
 
-# --8<-- [start:cells]
+# [start:cells]
 def cell(value: Any) -> Any:
     """A value as a column holds it."""
     if isinstance(value, StrEnum):
@@ -137,8 +137,8 @@ def made(record: type[Record], row: Sequence[Any], **more: Any) -> Record:
     )
 
 
-# --8<-- [end:cells]
-# --8<-- [start:session]
+# [end:cells]
+# [start:session]
 class Session:
     """One transaction. What SQLite complains about is a `StoreError`."""
 
@@ -189,8 +189,8 @@ def session(path: Path, begin: str) -> Iterator[Session]:
         opened.close()
 
 
-# --8<-- [end:session]
-# --8<-- [start:store]
+# [end:session]
+# [start:store]
 class LedgerStore:
     """A manifest in a file: `ledger:///path/to/file`.
 
@@ -222,8 +222,8 @@ class LedgerStore:
         self._make()
         return session(self._path, "BEGIN IMMEDIATE")
 
-    # --8<-- [end:store]
-    # --8<-- [start:make]
+    # [end:store]
+    # [start:make]
     def _make(self) -> None:
         """Make the tables where there are none; many processes may do so at once."""
         if self._made:
@@ -241,9 +241,9 @@ class LedgerStore:
                 opened.rows(f"PRAGMA user_version = {SCHEMA}")
         self._made = True
 
-    # --8<-- [end:make]
+    # [end:make]
     # -- runs ------------------------------------------------------------------------------
-    # --8<-- [start:create]
+    # [start:create]
     def create_run(self, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
         """Insert a run and its tasks; False, and nothing written, when the id is taken."""
         with self._writing() as opened:
@@ -254,7 +254,7 @@ class LedgerStore:
                 opened.insert("task", run=key, **_cells(task))
         return True
 
-    # --8<-- [end:create]
+    # [end:create]
     def run(self, run_id: str) -> RunRecord:
         """The run of that id."""
         with self._reading() as opened:
@@ -365,7 +365,7 @@ class LedgerStore:
             )
         return [made(Instance, row) for row in rows]
 
-    # --8<-- [start:outputs]
+    # [start:outputs]
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
         """(index, output, paths) of every SUCCESS instance in index order; cached ones included."""
         with self._reading() as opened:
@@ -395,7 +395,7 @@ class LedgerStore:
                 return
             after = page[-1][0]
 
-    # --8<-- [end:outputs]
+    # [end:outputs]
     def log_of(self, run_id: str, task: str, index: int) -> str | None:
         """The recorded log of an instance's last attempt, relative to the run directory."""
         with self._reading() as opened:
@@ -409,7 +409,7 @@ class LedgerStore:
         return json.loads(found[0][0]) if found else None
 
     # -- cache -----------------------------------------------------------------------------
-    # --8<-- [start:reuse]
+    # [start:reuse]
     def previous_outputs(
         self, taker: Taker, wanted: Sequence[tuple[int, str]]
     ) -> dict[int, StoredOutput]:
@@ -448,7 +448,7 @@ class LedgerStore:
                     found[look.identity] = [_stored_output(row) for row in rows]
         return found
 
-    # --8<-- [end:reuse]
+    # [end:reuse]
     def taken_by_kin(self, taker: Taker) -> set[int]:
         """The keys of outputs that runs of the taker's kin have taken over."""
         allowed, values = _allowed(replace(taker, uid=None))
@@ -483,7 +483,7 @@ class LedgerStore:
         return text
 
     # -- lease -----------------------------------------------------------------------------
-    # --8<-- [start:lease]
+    # [start:lease]
     def lease(self, run_id: str) -> LeaseRecord:
         """Who dispatches the run."""
         with self._reading() as opened:
@@ -531,8 +531,8 @@ class LedgerStore:
                 opened.rows("UPDATE run SET owner = NULL WHERE key = ?", key)
         return not present.mark
 
-    # --8<-- [end:lease]
-    # --8<-- [start:fenced]
+    # [end:lease]
+    # [start:fenced]
     @contextmanager
     def fenced(self, lease: Lease) -> Iterator[FencedWriter]:
         """One immediate transaction that begins by checking the epoch."""
@@ -540,7 +540,7 @@ class LedgerStore:
             key, _ = _held(opened, lease)
             yield LedgerWriter(opened, key)
 
-    # --8<-- [end:fenced]
+    # [end:fenced]
     # -- submissions -----------------------------------------------------------------------
     def submissions(self, run_id: str, open_only: bool = True) -> list[SubmissionRecord]:
         """Submissions of a run by number; with `open_only` without those that are OVER."""
@@ -604,7 +604,7 @@ class LedgerStore:
             return _select(opened, RequestRecord, "FROM request WHERE run = ? ORDER BY key", key)
 
 
-# --8<-- [start:writer]
+# [start:writer]
 class LedgerWriter:
     """The writes of one transaction on one run."""
 
@@ -633,7 +633,7 @@ class LedgerWriter:
             keep=("native_id",),
         )
 
-    # --8<-- [end:writer]
+    # [end:writer]
     def allow_reuse(self, wave: int) -> None:
         """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
         self._session.rows(

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import types
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -293,16 +291,3 @@ def test_only_flows_can_be_included_and_never_in_a_circle(flow: Flow) -> None:
             flow.include(circle)
     with pytest.raises(DefinitionError, match="takes a Flow"):
         flow.include("other")  # type: ignore[arg-type]
-
-
-def test_importing_a_flow_is_cheap(tmp_path: Path) -> None:
-    heavy = ["inspect", "dataclasses", "pathlib", "difflib", "pluggy", "typer", "rich", "peewee"]
-    code = f"""
-import sys
-before = set(sys.modules)
-from reflow.flow import Flow
-from reflow.wiring.markers import Param, Result, RunDir
-print(*[name for name in {heavy} if name in set(sys.modules) - before])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []

@@ -96,3 +96,16 @@ def end_of(executor: Executor, handle: JobHandle) -> JobStatus:
     until(lambda: all(status.state.over for status in executor.poll([handle])))
     (status,) = executor.poll([handle])
     return status
+
+
+def work(tmp_path: Path, name: str, line: str, **wishes: Any) -> JobRequest:
+    """A line for the shell, in a folder of its own; `$0` is the position, of a plain job 0."""
+    folder = tmp_path / name
+    folder.mkdir()
+    return JobRequest(
+        token=f"test-{name}".replace(" ", "_").replace(":", "_"),
+        command=("/bin/sh", "-c", line, *([] if wishes.get("size") else ["0"])),
+        directory=folder,
+        working_directory=folder,
+        **wishes,
+    )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionUncertainError,
+)
 from reflow.model.jobs import JobHandle
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState, RunState
@@ -22,6 +26,7 @@ from tests.e2e.backends.on_a_fake import shell as shell
 from tests.e2e.fixtures import flow_file as flow_file
 from tests.e2e.support import fake_scheduler, until
 from tests.fakes import fake_of
+from tests.unit.batch.pond import ScriptedRunner
 
 LIMITED = """
 wf = Workflow("limited")
@@ -370,3 +375,23 @@ def test_jobs_inherit_little(
     assert "SECRET" not in got
     assert "GIVEN=yes" in got
     assert "PATH=" in got
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{a}", "x{cc} %d \\n", "{{id}}", "a 'b' \"c\" $HOME é", os.fsdecode(b"{\xff\xe9\x7f %s")],
+)
+def test_braces_in_a_path_are_kept_from_flux(shell: Shell, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    executor, runner = FluxExecutor(shell="/bin/echo -n"), ScriptedRunner([(0, "f1\n", "")])
+    executor.runner = runner  # type: ignore[assignment]
+
+    executor.submit(replace(shell("true"), directory=tmp_path / name))
+
+    argv = list(runner.argvs[0])
+    command = argv[argv.index("--env=USER") + 1 :]
+    assert not any("{" in word or "}" in word for word in command)
+    # What is no UTF-8 cannot be told to Flux.
+    assert all(word.encode() for word in command)
+    shown = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    assert shown == os.fsencode(tmp_path / name / "job.sh")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import subprocess
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -347,18 +345,6 @@ def test_plain_values_pass_unchanged_under_annotations_that_name_their_classes(v
     for _ in range(4):  # as deep as the values above
         names = names | list[names] | dict[str, names]
     assert same(kept(value, names), value)
-
-
-def test_numpy_is_not_imported_for_values_without_it() -> None:
-    program = (
-        "import sys; from reflow.codecs.codecs import Codecs; from collections import Counter; "
-        "Codecs().encode([Counter('a')], list[dict[str, float]]); "
-        "print('numpy' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(

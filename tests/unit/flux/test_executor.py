@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +22,6 @@ from reflow_flux.errors import submission_error
 from reflow_flux.executor import FluxExecutor
 from reflow_flux.ids import element_name
 
-from tests.e2e.backends.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
 from tests.unit.umask import umask
@@ -124,12 +121,6 @@ def test_the_script(request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch) -
 
     with umask(0o027):
         assert executor.script(request) == SCRIPT
-
-
-def test_work_that_ends_at_once_when_its_time_is_over_keeps_its_exit_code(tmp_path: Path) -> None:
-    executor = FluxExecutor(setup=(SLOW_KILL,))
-
-    assert code_when_warned(executor, tmp_path, "exit 5", signal.SIGALRM) == 5
 
 
 # -- submitting ----------------------------------------------------------------------------
@@ -243,27 +234,6 @@ def test_the_whole_environment_can_be_handed_on(request_for: MakeRequest) -> Non
     executor.submit(request_for())
 
     assert not any(word.startswith("--env") for word in runner.argvs[0])
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["{a}", "x{cc} %d \\n", "{{id}}", "a 'b' \"c\" $HOME é", os.fsdecode(b"{\xff\xe9\x7f %s")],
-)
-def test_braces_in_a_path_are_kept_from_flux(
-    request_for: MakeRequest, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / name).mkdir()
-    executor, runner = flux(ACCEPTED, shell="/bin/echo -n")
-
-    executor.submit(request_for(directory=tmp_path / name))
-
-    argv = list(runner.argvs[0])
-    command = argv[argv.index("--env=USER") + 1 :]
-    assert not any("{" in word or "}" in word for word in command)
-    # What is no UTF-8 cannot be told to Flux.
-    assert all(word.encode() for word in command)
-    shown = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    assert shown == os.fsencode(tmp_path / name / "job.sh")
 
 
 def test_a_folder_that_is_no_text_is_kept_from_flux(request_for: MakeRequest) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,7 +29,6 @@ from reflow_lsf.script import begin_time
 from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY
-from tests.e2e.backends.on_a_fake import SLOW_KILL, code_when_warned
 from tests.unit.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
 from tests.unit.umask import umask
@@ -114,12 +112,6 @@ again=yes
 while [ "$again" ]; do again=; wait "$work"; code=$?; done
 [ "$code" = 0 ] || exit "${over:-${told:-$code}}"
 """
-
-
-def test_work_that_ends_well_as_soon_as_it_is_warned_has_ended_well(tmp_path: Path) -> None:
-    executor = LSFExecutor(setup=(SLOW_KILL,))
-
-    assert code_when_warned(executor, tmp_path, "exit 0", signal.SIGUSR2) == 0
 
 
 def test_everything_asked_for_is_in_the_script(request_for: MakeRequest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +17,6 @@ from reflow.testing.plugins import plugin, using_plugins
 
 class PondExecutor:
     """Stands for the class of another distribution."""
-
-
-def python(code: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 @pytest.mark.parametrize("name", reflow.__all__)
@@ -123,21 +114,3 @@ def test_dir_lists_what_can_be_had_and_nothing_else() -> None:
         listed = dir(reflow)
         assert set(reflow.__all__) <= set(listed)
         assert all(hasattr(reflow, name) for name in listed)
-
-
-def test_importing_reflow_loads_next_to_nothing() -> None:
-    loaded = python(
-        "import sys; before = set(sys.modules); import reflow; "
-        "print(*sorted(set(sys.modules) - before))"
-    ).split()
-    assert set(loaded) <= {"__future__", "reflow"}
-
-
-def test_a_plugin_that_only_offers_an_executor_loads_no_heavy_library() -> None:
-    loaded = python(
-        "import sys; from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl; "
-        "print(*sys.modules)"
-    ).split()
-    assert not {"typer", "rich", "peewee", "jinja2", "subprocess", "reflow.batch.base"} & set(
-        loaded
-    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,7 +27,6 @@ from reflow.testing.plugins import (
     observer,
     plugin,
     using_plugins,
-    write_distribution,
 )
 
 HERE = __name__
@@ -570,15 +567,3 @@ def test_plugins_are_left_out_by_a_variable(monkeypatch: pytest.MonkeyPatch, wor
         assert "pond_plugin" not in sys.modules
         with pytest.raises(MissingExecutorError, match=r"REFLOW_DISABLE_PLUGINS"):
             registry().executor_class("pond")
-
-
-def test_hook_calls_are_traced_on_demand(tmp_path: Path) -> None:
-    write_distribution(
-        tmp_path, "reflow-pond", "1.0", {"pond": "pond_plugin"}, {"pond_plugin": POND}
-    )
-    code = "from reflow.plugins.registry import registry; registry().executors()"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "REFLOW_TRACE_HOOKS": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert "reflow_executors of reflow-pond 1.0" in ended.stderr

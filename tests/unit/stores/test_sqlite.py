@@ -7,10 +7,8 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +20,9 @@ from reflow.stores.filesystem import Mount
 from reflow.stores.sql import SqlStore
 from reflow.testing.stores import RUN, new_run, plain_and_array, taker
 
-LOCAL = Mount(Path("/"), "ext4", frozenset())
-NETWORK = Mount(Path("/"), "nfs4", frozenset())
-
-
-@pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mount | None], None]:
-    """Lets every file lie on a file system."""
-
-    def lie(mount: Mount | None) -> None:
-        monkeypatch.setattr(sqlite, "mount_of", lambda _: mount)
-
-    return lie
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    store = SqlStore(f"{tmp_path}/m.db")
-    yield store
-    store.close()
+from tests.unit.stores.files import LOCAL, NETWORK, refused
+from tests.unit.stores.files import on as on
+from tests.unit.stores.files import store as store
 
 
 def journal(path: Path) -> str:
@@ -183,8 +165,8 @@ def test_a_file_may_have_any_name(name: str, tmp_path: Path) -> None:
 
 def test_two_stores_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
     stores = [SqlStore(f"{tmp_path}/{name}.db") for name in "ab"]
-    for number, store in enumerate(stores):
-        store.create_run(new_run(message=f"store {number}"), plain_and_array()[:number])
+    for number, each in enumerate(stores):
+        each.create_run(new_run(message=f"store {number}"), plain_and_array()[:number])
     leases = [store.acquire(RUN, {}) for store in stores]
     first, second = stores
     assert isinstance(leases[0], Lease)
@@ -195,8 +177,8 @@ def test_two_stores_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> 
     assert second.run(RUN).message == "store 1"
     assert len(second.tasks(RUN)) == 1
     assert first.run(RUN).message == "store 0"
-    for store in stores:
-        store.close()
+    for each in stores:
+        each.close()
 
 
 # -- use ------------------------------------------------------------------------------------------
@@ -248,54 +230,7 @@ def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
     assert open_files() == []
 
 
-def test_a_store_that_outlives_python_itself_is_let_go_in_silence(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from reflow.stores import database, sql; "
-        "os.module, os.store = database, sql.SqlStore(sys.argv[1]); os.store.list_runs()"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, f"{tmp_path}/m.db"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_a_fork_inside_a_transaction_does_not_end_it(store: SqlStore, tmp_path: Path) -> None:
-    store.create_run(new_run(), plain_and_array())
-    script = """
-import os, sys
-from reflow.stores.sql import SqlStore
-store = SqlStore(sys.argv[1])
-lease = store.acquire(sys.argv[2], {})
-with store.fenced(lease) as write:
-    write.set_task_size("work", 5)
-    child = os.fork()
-    if child:
-        assert os.waitpid(child, 0)[1] == 0
-        write.set_task_size("work", 6)
-if not child:
-    assert store.tasks(sys.argv[2])[1].size is None
-    os._exit(0)
-assert store.tasks(sys.argv[2])[1].size == 6
-"""
-    command = [sys.executable, "-c", script, store.url, RUN]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 # -- what can go wrong ----------------------------------------------------------------------------
-
-
-def refused(path: Path, *said: str) -> None:
-    """Using the file fails in one sentence that names it, and one that says what to do."""
-    store = SqlStore(str(path))
-    with pytest.raises(StoreError) as caught:
-        store.create_run(new_run(), [])
-    store.close()
-    for words in (str(path), *said):
-        assert words in str(caught.value)
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
@@ -372,60 +307,6 @@ def test_a_file_replaced_under_way(store: SqlStore, tmp_path: Path) -> None:
     (tmp_path / "other.db").rename(tmp_path / "m.db")
     with pytest.raises(StoreError, match=r"m\.db was removed or replaced"):
         store.create_run(new_run("lost"), [])
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield folder
-    # Lazily: a test that failed may hold files open, and must not disturb later ones.
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.mark.parametrize("mount", [LOCAL, NETWORK])
-def test_a_full_disk_and_then_room_again(
-    small_disk: Path, on: Callable[[Mount | None], None], mount: Mount
-) -> None:
-    on(mount)
-    store = SqlStore(f"{small_disk}/m.db")
-    store.create_run(new_run(), [])
-    ballast = small_disk / "ballast"
-    with pytest.raises(OSError, match="No space left"):
-        ballast.write_bytes(b"x" * 2_000_000)
-    written = 0
-    with pytest.raises(
-        StoreError, match=rf"{small_disk}/m\.db cannot be written: the disk is full"
-    ):
-        for written in range(10_000):
-            store.create_run(new_run(f"run-{written}", message="x" * 10_000), [])
-    assert len(store.list_runs()) == written + 1
-    ballast.unlink()
-    assert store.create_run(new_run(f"run-{written}"), [])
-    assert len(store.list_runs()) == written + 2
-    store.close()
-
-
-def test_a_full_disk_at_the_start(small_disk: Path) -> None:
-    with pytest.raises(OSError, match="No space left"):
-        (small_disk / "ballast").write_bytes(b"x" * 2_000_000)
-    refused(small_disk / "m.db", "the disk is full", "Free some space")
-
-
-def test_a_read_only_file_system(small_disk: Path) -> None:
-    store = SqlStore(f"{small_disk}/m.db")
-    store.create_run(new_run("there"), [])
-    store.close()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    refused(small_disk / "m.db", "cannot be", "REFLOW_STORE")
-    refused(small_disk / "new" / "m.db", "cannot be created", "Read-only file system")
 
 
 class Planning:

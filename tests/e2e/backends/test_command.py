@@ -16,7 +16,7 @@ from reflow.batch.command import (
 )
 from reflow.errors import SchedulerUnavailableError
 
-from tests.unit.batch.waiting import until
+from tests.e2e.support import until
 
 
 def shell(line: str, *words: str, stdin: str = "") -> Command:

@@ -1,0 +1,110 @@
+"""What is true in a Python process of its own: what is imported, and what hashes do not change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from reflow.testing.plugins import (
+    write_distribution,
+)
+
+
+def python(code: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_importing_reflow_loads_next_to_nothing() -> None:
+    loaded = python(
+        "import sys; before = set(sys.modules); import reflow; "
+        "print(*sorted(set(sys.modules) - before))"
+    ).split()
+    assert set(loaded) <= {"__future__", "reflow"}
+
+
+def test_a_plugin_that_only_offers_an_executor_loads_no_heavy_library() -> None:
+    loaded = python(
+        "import sys; from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl; "
+        "print(*sys.modules)"
+    ).split()
+    assert not {"typer", "rich", "peewee", "jinja2", "subprocess", "reflow.batch.base"} & set(
+        loaded
+    )
+
+
+def test_looking_plugins_up_does_not_import_importlib_metadata() -> None:
+    code = "import sys; from reflow.plugins.registry import registry; registry().executors(); "
+    code += "sys.exit('importlib.metadata' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
+    assert ended.returncode == 0
+
+
+POND = """
+from reflow.plugin_api import ExecutorPlugin, hookimpl
+
+@hookimpl
+def reflow_executors():
+    return [ExecutorPlugin(name="pond", target="pond_plugin:reflow_executors", api_version=1)]
+"""
+
+
+def test_hook_calls_are_traced_on_demand(tmp_path: Path) -> None:
+    write_distribution(
+        tmp_path, "reflow-pond", "1.0", {"pond": "pond_plugin"}, {"pond_plugin": POND}
+    )
+    code = "from reflow.plugins.registry import registry; registry().executors()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "REFLOW_TRACE_HOOKS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "reflow_executors of reflow-pond 1.0" in ended.stderr
+
+
+def test_importing_a_flow_is_cheap(tmp_path: Path) -> None:
+    heavy = ["inspect", "dataclasses", "pathlib", "difflib", "pluggy", "typer", "rich", "peewee"]
+    code = f"""
+import sys
+before = set(sys.modules)
+from reflow.flow import Flow
+from reflow.wiring.markers import Param, Result, RunDir
+print(*[name for name in {heavy} if name in set(sys.modules) - before])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_equal_sets_give_equal_text_whatever_order_python_keeps_them_in() -> None:
+    program = textwrap.dedent("""
+        from reflow.codecs.codecs import Codecs
+        from reflow.model.canonical import dumps
+        print(dumps(Codecs().encode({"b", "a", "c", ("x", 1), None, 2.5})))
+    """)
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1
+
+
+def test_numpy_is_not_imported_for_values_without_it() -> None:
+    program = (
+        "import sys; from reflow.codecs.codecs import Codecs; from collections import Counter; "
+        "Codecs().encode([Counter('a')], list[dict[str, float]]); "
+        "print('numpy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from reflow.errors import FlowImportError, ReflowWarning
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.source_record import current_source
 
+from tests.cli_e2e.terminal import Terminal
 from tests.e2e.support import FlowFile, counts, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
 
@@ -163,3 +166,46 @@ def test_a_flow_that_has_lost_a_task_is_refused(failed: Any) -> None:
     flow.replace("def total(", "def other(")
     with pytest.raises(FlowImportError, match="no task 'total' any more"):
         run.retry()
+
+
+@in_all_ways
+def test_who_decides_for_nothing_when_asked_changes_nothing(failed: Any) -> None:
+    flow, run, _ = failed
+    run = flow.load().open_run(run.run_id)
+    layout = RunLayout(run.run_dir, run.run_id)
+
+    def everything() -> object:
+        files = {path: path.read_bytes() for path in layout.root.glob("*") if path.is_file()}
+        return run.status(as_dict=True), run.store.requests(run.run_id), files
+
+    def interrupted(counts: object) -> bool:
+        raise KeyboardInterrupt
+
+    before = everything()
+    with pytest.raises(KeyboardInterrupt):
+        run.retry(changed=interrupted)
+    assert everything() == before
+    assert not flow.calls
+
+
+@in_one_way
+@pytest.mark.parametrize("answer", ["no", "ctrl-c"])
+def test_a_question_at_a_terminal_that_is_not_answered_changes_nothing(
+    failed: Any, answer: str
+) -> None:
+    flow, run, _ = failed
+    layout = RunLayout(run.run_dir, run.run_id)
+    before = current_source(layout)
+    with Terminal("-m", "reflow", "retry", run.run_id) as terminal:
+        terminal.wait_for("[anew/keep/no]")
+        if answer == "no":
+            terminal.type_line("maybe")
+            terminal.wait_for("please type anew, keep or no")
+            terminal.type_line("no")
+        else:
+            terminal.press_ctrl_c()
+        assert terminal.end() == 130
+    assert "2 of 'work'" in terminal.shown
+    assert current_source(layout) == before
+    assert run.state == "FAILED"
+    assert not flow.calls

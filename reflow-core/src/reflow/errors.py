@@ -56,6 +56,10 @@ class DamagedRunError(ReflowError):
     """The settings of a run cannot be used: damaged, or written by another version of reflow."""
 
 
+class OtherSeriesError(ReflowError):
+    """A run was submitted with a series of reflow that this one cannot go on for."""
+
+
 class RunFailedError(ReflowError, RuntimeError):
     """A run ended in FAILED or CANCELLED where success was asked for.
 

@@ -136,7 +136,7 @@ def retry(
                 if changed or keep or not sys.stdin.isatty():
                     return not keep
                 with progress.interrupted():
-                    return typer.confirm(_question(counts), default=True)
+                    return _is_to_be_computed_anew(counts)
 
             instances = run.retry(
                 task=task, on_progress=progress.show, changed=changed or computed_anew
@@ -157,9 +157,24 @@ def retry(
         print_status(run.status(as_dict=True), command=source.command)
 
 
-def _question(counts: Mapping[str, int]) -> str:
+def _is_to_be_computed_anew(counts: Mapping[str, int]) -> bool:
+    """Ask what is to become of results of another source. Raises `typer.Abort` for nothing."""
     of = ", ".join(f"{number} of {name!r}" for name, number in counts.items())
-    return f"Results that were made with another source: {of}. Compute them anew?"
+    typer.echo(f"Results that were made with another source: {of}.")
+    answer = typer.prompt(
+        "Compute them anew, keep them, or retry nothing? [anew/keep/no]",
+        default="anew",
+        value_proc=_one_of_three,
+    )
+    if answer == "no":
+        raise typer.Abort
+    return bool(answer == "anew")
+
+
+def _one_of_three(answer: str) -> str:
+    if answer not in ("anew", "keep", "no"):
+        raise typer.BadParameter("please type anew, keep or no")
+    return answer
 
 
 def follow(context: typer.Context, run_id: RunId, store: StoreOption = None) -> None:

@@ -125,12 +125,17 @@ def end(
     if handles:
         executor.cancel(handles)
     waves = [record for record in known if record.kind is SubmissionKind.WAVE]
-    alive = _alive(executor, settings.layout, waves)
+    alive = jobs_alive(executor, settings.layout, waves)
     return [record for record in known if alive.isdisjoint(record.native_ids)]
 
 
-def _alive(executor: Executor, layout: RunLayout, waves: Iterable[SubmissionRecord]) -> set[str]:
-    """The ids of jobs of which something may wait or run."""
+def jobs_alive(
+    executor: Executor, layout: RunLayout, waves: Iterable[SubmissionRecord]
+) -> set[str]:
+    """The ids of jobs of which something may wait or run, that of this process apart.
+
+    Raises `SchedulerUnavailableError`.
+    """
     handles = _others(layout, waves)
     if not handles:
         return set()

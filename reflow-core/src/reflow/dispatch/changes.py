@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from reflow.config.schema import Config
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
 from reflow.errors import SchedulerUnavailableError
@@ -27,6 +29,7 @@ from reflow.permissions import make_folder, touch
 from reflow.rundir.claims import current_claim
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import RunSource, current_source
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
 
@@ -45,6 +48,12 @@ def carry_out(
         return cancel(image, settings, executor, request.task)
     retry(image, settings, request.task, changed=bool(request.options.get("changed")))
     return []
+
+
+def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
+    """Whether the run's owner asks, or lets others ask."""
+    everybody = Config.from_dict(settings.config).store.requests == "all"
+    return everybody or request.uid in (None, os.geteuid())
 
 
 def cancel(
@@ -115,6 +124,7 @@ def retry(
     if count:
         settings.layout.cancelled.unlink(missing_ok=True)
         settings.layout.ended.unlink(missing_ok=True)
+        settings.layout.tries.unlink(missing_ok=True)
         image.set_run_state(RunState.RUNNING)
     return count
 
@@ -181,7 +191,8 @@ def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
 
 
 def _renew_of_other_source(image: RunImage, settings: RunSettings, chosen: set[str]) -> int:
-    found = of_other_source(image, settings.layout)
+    now = RunSource.read(settings.layout, current_source(settings.layout)).code
+    found = of_other_source(image, settings.layout, now)
     first = {name: elements for name, elements in found.items() if name in chosen}
     after = {name: image.tasks[name].instances for name in _descendants(image, set(first))}
     return sum(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.cancellations import Cancellations
-from reflow.dispatch.changes import DropsWaiting, cancel, cancel_jobs, carry_out, stop
+from reflow.dispatch.changes import DropsWaiting, cancel, cancel_jobs, carry_out, is_allowed, stop
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.lease import release
@@ -90,9 +89,7 @@ class Dispatcher:
         self._source: tuple[str, RunSource] | None = None
         self.image = RunImage(store, settings.run_id, graph)
         self._planner = Planner(self.image, lambda: server_time(settings.layout.probe))
-        whole = Config.from_dict(settings.config)
-        config = whole.dispatch
-        self._heeds_all = whole.store.requests == "all"
+        config = Config.from_dict(settings.config).dispatch
         self.looks = RunLooks(settings)
         self._ingest = Ingest(
             self.image, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
@@ -244,9 +241,7 @@ class Dispatcher:
     def _allowed_requests(self) -> list[RequestRecord]:
         """What the run's owner asks, and others where the owner lets them; drop the rest."""
         asked = self.store.requests(self.settings.run_id)
-        if self._heeds_all:
-            return asked
-        allowed = [each for each in asked if each.uid in (None, os.geteuid())]
+        allowed = [each for each in asked if is_allowed(each, self.settings)]
         for request in asked:
             if request not in allowed:
                 log.warning("user %s asked to %s the run: not allowed", request.uid, request.kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 
@@ -13,25 +14,34 @@ from reflow.rundir.source_record import RunSource, current_source
 from reflow.rundir.wave_files import WaveSpec
 
 
-def of_other_source(image: RunImage, layout: RunLayout) -> dict[str, list[Instance]]:
-    """By task, elements that have succeeded with another source than what counts now.
+def of_other_source(
+    image: RunImage, layout: RunLayout, now: Mapping[str, str]
+) -> dict[str, list[Instance]]:
+    """By task, elements that have succeeded with another source than `now`, its code by task.
 
     A result that came from the cache may be one of them, where its task has changed at all.
     """
-    records = list(layout.source_records())
-    if len(records) < 2:
-        return {}
-    now = RunSource.read(layout, current_source(layout)).code
-    former = [RunSource.read(layout, name).code for name in records]
+    former = [_code_of(layout, name) for name in layout.source_records()]
     changed = [name for name in image.tasks if any(code.get(name) != now[name] for code in former)]
     found = {name: _made_otherwise(image.tasks[name], now[name], layout) for name in changed}
     return {name: elements for name, elements in found.items() if elements}
 
 
+def _code_of(layout: RunLayout, name: str) -> Mapping[str, str]:
+    """What tasks counted by at a submission or retry; empty where that cannot be read."""
+    try:
+        return RunSource.read(layout, name).code
+    except OSError:
+        return {}
+
+
 def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Instance]:
     @cache
     def planned_with(wave: int) -> str:
-        return WaveSpec.read(layout.wave(wave)).code
+        try:
+            return WaveSpec.read(layout.wave(wave)).code
+        except OSError:
+            return "unknown"
 
     return [
         instance
@@ -47,8 +57,9 @@ def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Insta
 
 def note_mix(image: RunImage, layout: RunLayout) -> None:
     """Note on each task which of its results stay, though its source is another one now."""
+    now = RunSource.read(layout, current_source(layout)).code
     at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"
-    for name, elements in of_other_source(image, layout).items():
+    for name, elements in of_other_source(image, layout, now).items():
         size = len(image.tasks[name].instances)
         image.note(
             name,

@@ -375,9 +375,11 @@ def load_into_worker(settings: RunSettings, source: RunSource) -> Mapping[str, T
     """
     from reflow.execution.flow_loading import resolve_in_worker
     from reflow.execution.frozen import hand_on_main
+    from reflow.rundir.series import check_series
 
     if settings.flow is None:
         raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
+    check_series(settings)
     _use_copy(settings, source)
     workflow = resolve_in_worker(settings.flow)
     hand_on_main(settings.flow.path)

@@ -41,6 +41,11 @@ def read_bytes(path: str | Path) -> bytes:
         os.close(descriptor)
 
 
+def damaged(path: Path) -> OSError:
+    """The error for a file that does not hold what was written to it."""
+    return OSError(errno.EIO, "it is damaged", str(path))
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file to read, but never wait for the other end of a pipe that lies in its place.
 

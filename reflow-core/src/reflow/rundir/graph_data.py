@@ -5,12 +5,13 @@ Left out is what only the flow itself can say: functions, annotations and defaul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Any
 
 from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.resources import Resources
 from reflow.model.tasks import (
     Namespace,
@@ -47,6 +48,15 @@ def graph_of_data(data: Mapping[str, Any]) -> Graph:
         },
         parameters={},
     )
+
+
+def graph_of_records(run: RunRecord, tasks: Iterable[TaskRecord]) -> Graph:
+    """The tasks of a run as far as the manifest knows them: enough to record what they end with."""
+    specs = {
+        task.name: TaskSpec(name=task.name, function=_not_loaded, array=task.array)
+        for task in tasks
+    }
+    return Graph(name=run.workflow, tasks=specs, edges=dict.fromkeys(specs, ()), parameters={})
 
 
 def is_loaded(spec: TaskSpec) -> bool:

@@ -97,6 +97,10 @@ class RunLayout:
         """What the tasks counted by at submission, or at a retry."""
         return self.root / f"source-{name}.json"
 
+    def source_draft(self, process: int) -> Path:
+        """What a process that retries has taken, and nothing counts by yet."""
+        return self.root / f"draft-{process}.json"
+
     def source_records(self) -> Iterator[str]:
         """The names of all that the tasks have counted by."""
         for path in self.root.glob("source-*.json"):
@@ -139,8 +143,13 @@ class RunLayout:
 
     @property
     def dispatch_trouble(self) -> Path:
-        """Why the last dispatch job could not use the manifest; not there once one could."""
+        """What the last dispatcher could not use; not there once one could."""
         return self.root / "dispatch-trouble"
+
+    @property
+    def tries(self) -> Path:
+        """When dispatchers could not read the run's data; not there once one could."""
+        return self.root / "tries"
 
     @property
     def logs(self) -> Path:

@@ -53,6 +53,8 @@ class RunSettings:
     verify: bool = False
     on_error: str = "continue"
     config: Mapping[str, Any] = field(default_factory=dict)
+    reflow: str = ""
+    """The version that wrote what dispatchers and workers read; a retry writes it anew."""
     lineage: str = ""
     """The elements that the run was started by, as `reflow.model.lineage` writes them."""
 
@@ -111,6 +113,7 @@ class RunSettings:
             "verify": self.verify,
             "on_error": self.on_error,
             "config": dict(self.config),
+            "reflow": self.reflow,
             "lineage": self.lineage,
         }
         write_whole(self.layout.settings, json.dumps(data, indent=1).encode())

@@ -6,7 +6,6 @@ what they have loaded, by the contents of files and by values that were made at 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
 from reflow.model.canonical import digest
 from reflow.model.graph import Graph
 from reflow.model.tasks import TaskSpec
-from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.files import damaged, read_bytes, write_whole
 from reflow.rundir.graph_data import graph_as_data
 from reflow.rundir.layout import RunLayout
 
@@ -58,6 +57,18 @@ class RunSource:
 
     def write(self, layout: RunLayout) -> None:
         """Put it into the run directory, as what counts from now on. Raises `OSError`."""
+        content = self._content()
+        name = _name_of(content)
+        write_whole(layout.source_record(name), content)
+        # The time of that file is since when they count by it.
+        if not layout.source.exists() or read_bytes(layout.source) != name.encode():
+            write_whole(layout.source, name.encode())
+
+    def write_draft(self, draft: Path) -> None:
+        """Put it into a file that nothing counts by. Raises `OSError`."""
+        write_whole(draft, self._content())
+
+    def _content(self) -> bytes:
         table = _Table()
         data = {
             "code": dict(self.code),
@@ -74,18 +85,24 @@ class RunSource:
             "graph": dict(self.graph),
             "copy": self.copy,
         }
-        content = json.dumps(data).encode()
-        name = digest(content)[:16]
-        write_whole(layout.source_record(name), content)
-        write_whole(layout.source, name.encode())
+        return json.dumps(data).encode()
 
     @classmethod
     def read(cls, layout: RunLayout, name: str) -> RunSource:
         """Undo `write`. Raises `OSError`, for damaged data too."""
         path = layout.source_record(name)
         content = read_bytes(path)
-        if digest(content)[:16] != name:
-            raise OSError(errno.EIO, "it is damaged", str(path))
+        if _name_of(content) != name:
+            raise damaged(path)
+        return cls._of_content(content)
+
+    @classmethod
+    def read_draft(cls, draft: Path) -> RunSource:
+        """Undo `write_draft`. Raises `OSError`."""
+        return cls._of_content(read_bytes(draft))
+
+    @classmethod
+    def _of_content(cls, content: bytes) -> RunSource:
         data = json.loads(content)
         rows = data["pieces"]
         return cls(
@@ -104,21 +121,28 @@ class RunSource:
         )
 
 
+def _name_of(content: bytes) -> str:
+    return digest(content)[:16]
+
+
 def current_source(layout: RunLayout) -> str:
-    """The name of what counts now. Raises `OSError`."""
-    return read_bytes(layout.source).decode()
+    """The name of what counts now. Raises `OSError`, for damaged data too."""
+    name = read_bytes(layout.source)
+    if not name.isalnum():
+        raise damaged(layout.source)
+    return name.decode()
 
 
-def put_source(source: RunSource, settings: RunSettings) -> None:
-    """Write down what the tasks count by, beside a copy of their code if others are to load it.
+def with_copy(source: RunSource, settings: RunSettings) -> RunSource:
+    """Keep a copy of the code of what tasks count by, if other processes are to load it.
 
     Raises `OSError`.
     """
-    if settings.flow is not None and settings.executor != "inline":
-        from reflow.rundir.source_archive import freeze
+    if settings.flow is None or settings.executor == "inline":
+        return source
+    from reflow.rundir.source_archive import freeze
 
-        source = replace(source, copy=freeze(source.own, settings.layout.copies))
-    source.write(settings.layout)
+    return replace(source, copy=freeze(source.own, settings.layout.copies))
 
 
 class _Table:

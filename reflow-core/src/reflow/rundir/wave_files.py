@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from reflow.errors import ReflowError
 from reflow.fingerprint.files.states import State
 from reflow.model.resources import Resources
 from reflow.rundir.file_states import states_as_json, states_from_json
-from reflow.rundir.files import read_bytes, write_whole
+from reflow.rundir.files import damaged, read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
 
 _OFFSET = struct.Struct("<Q")
@@ -76,8 +77,15 @@ class WaveSpec:
 
     @classmethod
     def read(cls, layout: WaveLayout) -> WaveSpec:
-        """Undo `write`."""
-        data: dict[str, Any] = json.loads(read_bytes(layout.spec))
+        """Undo `write`. Raises `OSError`, for damaged data too."""
+        content = read_bytes(layout.spec)
+        try:
+            return cls._of_data(json.loads(content))
+        except (ValueError, LookupError, TypeError, ReflowError) as error:
+            raise damaged(layout.spec) from error
+
+    @classmethod
+    def _of_data(cls, data: dict[str, Any]) -> WaveSpec:
         resources = data["resources"]
         if resources["time"] is not None:
             resources["time"] = timedelta(seconds=resources["time"])

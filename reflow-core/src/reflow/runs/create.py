@@ -30,8 +30,8 @@ from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import (
     RunSource,
-    put_source,
     take_source,
+    with_copy,
 )
 from reflow.runs.input_files import look_at_parameters
 from reflow.runs.last_values import tell_of_other_values
@@ -92,6 +92,8 @@ def draft(
     Raises `ParameterError` for an unknown task, `OptionError` for missing and unknown parameters
     and `ParameterError` for bad values.
     """
+    from reflow import __version__
+
     config = workflow.config
     if wanted.follow:
         # Jobs that may not submit others would only fail at it, or wait for whoever follows.
@@ -120,6 +122,7 @@ def draft(
         verify=wanted.verify or config.cache.verify,
         on_error=on_error,
         config=config.as_dict(),
+        reflow=__version__,
         lineage=os.environ.get(VARIABLE, ""),
     )
     return replace(settings, parameter_states=look_at_parameters(graph, settings))
@@ -185,7 +188,7 @@ def _make_folder(settings: RunSettings, source: RunSource) -> None:
             make_folder(folder)
         server_time(layout.probe)
         settings.write()
-        put_source(source, settings)
+        with_copy(source, settings).write(layout)
         _point_to_newest(layout)
     except OSError as error:
         raise ReflowError(

@@ -12,26 +12,36 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take_patiently, working_under
-from reflow.errors import LeaseLostError, NotFoundError, StoreError
+from reflow.errors import (
+    DamagedRunError,
+    LeaseLostError,
+    NotFoundError,
+    OtherSeriesError,
+    StoreError,
+)
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease
-from reflow.permissions import open_file
+from reflow.permissions import open_file, touch
 from reflow.plugins.registry import registry
 from reflow.rundir.files import write_whole
+from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
 from reflow.runs.open_dispatcher import dispatcher_of, executor_of
+from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
 LONGEST_STAY = 120.0
 """Seconds that a dispatcher waits inside grace periods before it leaves that to the next."""
+
+WHILE_LOOKED_AT = "The run goes on only while somebody looks at it"
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -42,7 +52,12 @@ class _Ended(BaseException):
 
 def main(arguments: list[str]) -> int:
     """Take dispatch steps until nothing more can be done now."""
-    settings = read_settings(Path(arguments[0]), arguments[1])
+    run_dir, run_id = Path(arguments[0]), arguments[1]
+    try:
+        settings = read_settings(run_dir, run_id)
+    except (DamagedRunError, NotFoundError) as error:
+        print(error, file=sys.stderr)
+        return _without_settings(RunLayout(run_dir, run_id))
     logging.basicConfig(
         stream=open_file(settings.layout.dispatch_log, "a"),
         format="%(asctime)s %(levelname)s %(message)s",
@@ -59,7 +74,7 @@ def main(arguments: list[str]) -> int:
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. People cannot be told through it.
         log.exception("the manifest database failed")
-        _leave_word(settings, "the manifest", str(error))
+        _leave_word(settings, f"the manifest: {error}. {WHILE_LOOKED_AT}")
         return 1
     finally:
         store.close()
@@ -80,28 +95,34 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
         Config.from_dict(settings.config).dispatch.lease_seconds,
         give_up=lambda: store.run(settings.run_id).state.final,
     )
-    settings.layout.dispatch_trouble.unlink(missing_ok=True)
     if lease is None:
         return 0
+    settings.layout.dispatch_trouble.unlink(missing_ok=True)
     if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
         # A job that comes late has nothing to change about what is over.
         return _finish(store, settings, lease)
     try:
         with closing(executor_of(settings)) as executor:
             return _dispatch_under(store, settings, lease, executor)
-    except StoreError:
+    except (StoreError, OSError):
         raise
-    except OSError as error:
-        # The file system may be back for the next dispatch, and what runs may run on.
-        log.exception("the run directory cannot be used")
-        with suppress(OSError):
-            _leave_word(settings, "the run directory", str(error))
-        let_go(store, lease)
-        return 1
     except Exception as error:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
         return 1
+
+
+def _without_settings(layout: RunLayout) -> int:
+    """Leave it to the next watchdog until there were enough of them; `status` ends the run then.
+
+    Where the manifest is, is not known here.
+    """
+    tries = Tries(layout)
+    tries.add()
+    if not tries.used_up:
+        return 1
+    touch(layout.ended)
+    return 0
 
 
 def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
@@ -120,12 +141,14 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
         dispatcher = dispatcher_of(store, settings, lease, executor)
         _dispatch(dispatcher)
         if dispatcher.trouble:
-            _leave_word(settings, "the scheduler", dispatcher.trouble)
+            _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {WHILE_LOOKED_AT}")
     except _Ended:
         let_go(store, lease)
         raise
-    except (StoreError, OSError):
+    except StoreError:
         raise
+    except (OSError, OtherSeriesError) as error:
+        return _leave_to_the_next(store, settings, lease, executor, error)
     except Exception as error:
         log.exception("the run cannot be dispatched")
         give_up(store, lease, cannot_dispatch(settings, error))
@@ -145,10 +168,34 @@ def _dispatch(dispatcher: Dispatcher) -> None:
         if not ended and pause is not None and time.monotonic() + pause < until:
             dispatcher.executor.wait(pause)
             continue
+        Tries(dispatcher.settings.layout).forget()
         if not ended:
             dispatcher.arrange_continuation()
         if dispatcher.let_go():
             return
+
+
+def _leave_to_the_next(
+    store: Store,
+    settings: RunSettings,
+    lease: Lease,
+    executor: Executor,
+    error: OSError | OtherSeriesError,
+) -> int:
+    """Do what can be done without the run's data, and see that it is tried again."""
+    log.exception("the run's data cannot be used")
+    unreadable = Unreadable(store, settings, lease, executor, Tries(settings.layout), error)
+    try:
+        _leave_word(settings, f"the run's data: {error}. {TRIED_AGAIN}")
+        if unreadable.end_if_due():
+            return 1
+        watched = unreadable.watch()
+    except OSError:
+        # Where nothing can be written, the watchdog's script submits it again.
+        log.exception("the run directory cannot be used")
+        watched = False
+    let_go(store, lease)
+    return int(not watched)
 
 
 def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
@@ -159,9 +206,9 @@ def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
     os.environ["PATH"] = os.pathsep.join([*known, *more])
 
 
-def _leave_word(settings: RunSettings, what: str, error: str) -> None:
+def _leave_word(settings: RunSettings, what: str) -> None:
     """Let `status` say what a dispatch job could not use. Raises `OSError`."""
-    said = f"a dispatch job on {os.uname().nodename} could not use {what}: {error}"
+    said = f"a dispatch job on {os.uname().nodename} could not use {what}"
     write_whole(settings.layout.dispatch_trouble, said.encode())
 
 

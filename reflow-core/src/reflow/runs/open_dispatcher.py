@@ -13,6 +13,7 @@ from reflow.model.records import Lease
 from reflow.plugins.registry import registry
 from reflow.rundir.graph_data import graph_of_data
 from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.series import check_series
 from reflow.rundir.source_record import RunSource, current_source
 from reflow.stores.contract import Store
 
@@ -45,7 +46,10 @@ def dispatcher_of(
     """A dispatcher that goes on where the last one left off.
 
     It loads nothing of the flow: without `graph`, what the run directory says is the graph.
+    Raises `OSError` where that cannot be read, and `OtherSeriesError`.
     """
+    if graph is None:
+        check_series(settings)
     dispatcher = Dispatcher(
         store,
         settings,

@@ -7,11 +7,13 @@ from contextlib import closing
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take, take_from, working_under
-from reflow.errors import ForeignRunError, NotFoundError, ReflowError
+from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
 from reflow.plugins.registry import registry
+from reflow.rundir.files import read_bytes
+from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.process import boot_id, provably_dead
 from reflow.rundir.run_settings import RunSettings
@@ -19,6 +21,7 @@ from reflow.runs.abort import give_up
 from reflow.runs.driver import step_once
 from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
 from reflow.runs.supervisor import start_supervisor
+from reflow.runs.unreadable import Tries
 from reflow.stores.contract import Store
 
 LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
@@ -68,11 +71,11 @@ def _finish(store: Store, record: RunRecord) -> list[str]:
 def _heal(store: Store, record: RunRecord) -> list[str]:
     try:
         settings = own_settings(record)
-    except NotFoundError as error:
-        return _without_run_dir(store, record, str(error))
+    except (NotFoundError, DamagedRunError) as error:
+        return _without_settings(store, record, error)
     lease = take(store, record.run_id)
     if lease is None:
-        return _replace_dead_job(store, settings)
+        return [*_word_left(settings), *_replace_dead_job(store, settings)]
     if settings.executor in FOREGROUND_EXECUTORS:
         give_up(store, lease, ABANDONED)
         return []
@@ -90,14 +93,20 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
         return _notes_of(dispatcher)
 
 
+def _word_left(settings: RunSettings) -> list[str]:
+    """What the last dispatcher could not use. Raises `OSError`."""
+    try:
+        return [read_bytes(settings.layout.dispatch_trouble).decode(errors="replace")]
+    except FileNotFoundError:
+        return []
+
+
 def _notes_of(dispatcher: Dispatcher) -> list[str]:
     """Why a run that goes on may seem not to."""
     notes = []
     if dispatcher.silence:
         notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
-    trouble = dispatcher.settings.layout.dispatch_trouble
-    if trouble.exists():
-        notes.append(f"{trouble.read_text()}. The run goes on only while somebody looks at it")
+    notes += _word_left(dispatcher.settings)
     if dispatcher.uncancelled:
         notes.append(LEFT.format(dispatcher.uncancelled))
     if dispatcher.deferred:
@@ -131,13 +140,20 @@ def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
     return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
 
 
-def _without_run_dir(store: Store, record: RunRecord, said: str) -> list[str]:
-    """End a run of this machine without a folder; one of a cluster may have it elsewhere."""
+def _without_settings(
+    store: Store, record: RunRecord, error: NotFoundError | DamagedRunError
+) -> list[str]:
+    """End a run of this machine without a folder, or one that dispatch jobs have given up.
+
+    One of a cluster may have its folder elsewhere, and damaged settings may be restored.
+    """
     local = record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor)
-    lease = take(store, record.run_id) if local and may_end(record) else None
+    over = local and isinstance(error, NotFoundError)
+    over = over or Tries(RunLayout(record.run_dir, record.run_id)).used_up
+    lease = take(store, record.run_id) if over and may_end(record) else None
     if lease is None:
-        return [said]
-    give_up(store, lease, said)
+        return [str(error)]
+    give_up(store, lease, str(error))
     return []
 
 

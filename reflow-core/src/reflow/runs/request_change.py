@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any
 
 from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
@@ -16,16 +17,20 @@ from reflow.errors import (
     ForeignRunError,
     NotFoundError,
     NotReadyError,
+    OtherSeriesError,
     ReflowError,
 )
+from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.json import Json
-from reflow.model.records import RequestKind, RunRecord
+from reflow.model.records import Lease, RequestKind, RunRecord
 from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
 from reflow.plugins.registry import registry
+from reflow.rundir.graph_data import graph_of_data
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import RunSource
 from reflow.runs.abort import give_up
 from reflow.runs.driver import step_once, wait_until
 from reflow.runs.launch import drive_here
@@ -37,8 +42,9 @@ from reflow.runs.open_dispatcher import (
     recorded_graph,
 )
 from reflow.runs.recover import heal
-from reflow.runs.retake_source import retake_source
+from reflow.runs.retake_source import retaken_source
 from reflow.runs.supervisor import start_supervisor
+from reflow.runs.unreadable import Tries, Unreadable
 from reflow.stores.contract import Store
 
 HEED_TIMEOUT = 30.0
@@ -67,6 +73,8 @@ def ask(
     anew, given their number by task; without it they are. `changed` looks for them even where
     nothing else is to be done.
     """
+    from reflow import __version__
+
     heal(store, record)
     count = _concerned(store, record, kind, task)
     if count == 0 and not changed:
@@ -82,13 +90,16 @@ def ask(
         raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
     options: dict[str, Json] = {}
     if kind is RequestKind.RETRY:
-        retake_source(settings, graph)
-        mixed = _mixed(store, settings, task)
+        source = retaken_source(settings, graph, [each.name for each in store.tasks(record.run_id)])
+        mixed = _mixed(store, settings, source, task)
         if mixed and (decide is None or decide(mixed)):
             options["changed"] = True
             count += sum(mixed.values())
         if count == 0:
             return 0
+        settings = replace(settings, reflow=__version__)
+        settings.write()
+        source.write(settings.layout)
     store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
     if not holder_lives(store, record.run_id):
         _dispatch(store, settings, graph, on_progress)
@@ -99,10 +110,12 @@ def ask(
     return count
 
 
-def _mixed(store: Store, settings: RunSettings, task: str | None) -> dict[str, int]:
-    """By task, how many results a retry would leave of another source."""
-    image = RunImage(store, settings.run_id, recorded_graph(settings))
-    found = of_other_source(image, settings.layout)
+def _mixed(
+    store: Store, settings: RunSettings, source: RunSource, task: str | None
+) -> dict[str, int]:
+    """By task, how many results a retry with a source would leave of another."""
+    image = RunImage(store, settings.run_id, graph_of_data(source.graph))
+    found = of_other_source(image, settings.layout, source.code)
     return {name: len(found[name]) for name in found if task in (None, name)}
 
 
@@ -147,9 +160,19 @@ def _dispatch(
         lease = take(store, settings.run_id)
         if lease is not None:
             with working_under(store, lease):
-                step_once(dispatcher_of(store, settings, lease, executor))
+                _step(store, settings, lease, executor)
     finally:
         executor.close()
+
+
+def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:
+    """Take a dispatch step; where the run's data cannot be used, only a cancellation is heeded."""
+    try:
+        step_once(dispatcher_of(store, settings, lease, executor))
+    except (OSError, OtherSeriesError) as error:
+        tries = Tries(settings.layout)
+        if not Unreadable(store, settings, lease, executor, tries, error).end_if_cancelled():
+            raise
 
 
 def _end_without_settings(store: Store, record: RunRecord, count: int, said: str) -> int:

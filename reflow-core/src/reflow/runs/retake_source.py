@@ -1,62 +1,89 @@
-"""Taking a run's source anew for a retry: `python -m reflow.runs.retake_source RUN_DIR RUN_ID`."""
+"""Take the source of a run anew: `python -m reflow.runs.retake_source RUN_DIR RUN_ID DRAFT`."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 from reflow.errors import FlowImportError, ReflowError, ReflowWarning
 from reflow.model.graph import Graph
 from reflow.rundir.graph_data import graph_of_data
 from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.rundir.source_record import RunSource, current_source, put_source, take_source
+from reflow.rundir.source_record import (
+    RunSource,
+    current_source,
+    take_source,
+    with_copy,
+)
 from reflow.runs.open_dispatcher import load_graph
 
 CANNOT_LOAD = 2
 
 
-def retake_source(settings: RunSettings, graph: Graph | None) -> None:
-    """Write down what the tasks count by now, as this process or a new one loads the flow.
+def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection[str]) -> RunSource:
+    """What a run's tasks, of those names, count by as this process or a new one loads the flow.
 
-    Where its file is gone, what was taken last stays, with a warning. Raises `FlowImportError`
-    where the flow cannot be loaded; then nothing has changed.
+    Nothing counts by it before it is written. Where the flow's file is gone it is what was taken
+    last, with a warning. Raises `FlowImportError` where the flow cannot be loaded, or has become
+    another one.
     """
     if settings.flow is not None and not settings.flow.file.exists():
         warnings.warn(
             f"{settings.flow.file} is gone: {settings.run_id} goes on with the copy of its source "
             "that it has",
             ReflowWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-        return
-    graph = graph or load_graph(settings)
-    _check_known(graph, RunSource.read(settings.layout, current_source(settings.layout)), settings)
-    source = take_source(graph, settings)
+        return _taken_last(settings)
+    source = take_source(graph or load_graph(settings), settings)
     if source.is_loaded_anew or settings.flow is None:
-        put_source(source, settings)
-        return
-    # This process loaded the flow before it was edited, and cannot load it a second time.
+        source = with_copy(source, settings)
+    else:
+        # This process loaded the flow before it was edited, and cannot load it a second time.
+        source = _taken_elsewhere(settings)
+    _check_known(graph_of_data(source.graph), tasks, settings)
+    return source
+
+
+def _taken_last(settings: RunSettings) -> RunSource:
+    try:
+        return RunSource.read(settings.layout, current_source(settings.layout))
+    except OSError as error:
+        raise FlowImportError(
+            f"the copy of the source of {settings.run_id} cannot be read: {error}. Put "
+            f"{settings.flow and settings.flow.file} back, or start a new run"
+        ) from error
+
+
+def _taken_elsewhere(settings: RunSettings) -> RunSource:
+    """What a new process takes. Raises `FlowImportError` where it cannot load the flow."""
+    draft = settings.layout.source_draft(os.getpid())
     words = ["-P", "-m", "reflow.runs.retake_source", str(settings.run_dir), settings.run_id]
-    ended = subprocess.run(
-        [sys.executable, *words],
-        cwd=settings.working_directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if ended.returncode:
-        said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-        raise FlowImportError(said[-1])
+    try:
+        ended = subprocess.run(
+            [sys.executable, *words, str(draft)],
+            cwd=settings.working_directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if ended.returncode:
+            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise FlowImportError(said[-1])
+        return RunSource.read_draft(draft)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def _check_known(graph: Graph, before: RunSource, settings: RunSettings) -> None:
+def _check_known(graph: Graph, known: Collection[str], settings: RunSettings) -> None:
     """Raise `FlowImportError` where the flow has become another one than the run's."""
     since = f"the flow changed since {settings.run_id} was submitted"
-    known = graph_of_data(before.graph).tasks
     for name in known:
         if name not in graph.tasks:
             raise FlowImportError(
@@ -71,10 +98,11 @@ def _check_known(graph: Graph, before: RunSource, settings: RunSettings) -> None
 
 
 def main(arguments: list[str]) -> int:
-    """Take the source of one run in this process."""
+    """Take the source of one run in this process, into a file of its own."""
     settings = read_settings(Path(arguments[0]), arguments[1])
     try:
-        retake_source(settings, None)
+        source = take_source(load_graph(settings), settings)
+        with_copy(source, settings).write_draft(Path(arguments[2]))
     except ReflowError as error:
         print(error, file=sys.stderr)
         return CANNOT_LOAD

@@ -12,18 +12,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
+from reflow.config.schema import Config, DispatchSettings
 from reflow.dispatch.lease import let_go, take, take_for
-from reflow.errors import LeaseLostError, StoreError
+from reflow.errors import LeaseLostError, OtherSeriesError, StoreError
 from reflow.model.records import Lease
 from reflow.permissions import open_file
 from reflow.plugins.registry import registry
+from reflow.rundir.files import write_whole
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.runs.driver import drive
+from reflow.runs.driver import LONGEST_WAIT, drive
 from reflow.runs.open_dispatcher import dispatcher_of, executor_of
+from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
 log = logging.getLogger("reflow.dispatch")
@@ -96,15 +102,63 @@ def main(arguments: list[str]) -> int:
 
 
 def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
+    """Dispatch until the run has ended, and try again where its data cannot be read."""
+    tries = Tries(settings.layout)
+    for pause in _pauses(Config.from_dict(settings.config).dispatch):
+        if _has_ended(store, settings, lease, tries):
+            return
+        _wait(store, lease, pause)
+
+
+def _has_ended(store: Store, settings: RunSettings, lease: Lease, tries: Tries) -> bool:
+    """Dispatch until the run has ended; False where its data cannot be read now."""
+
+    def forget_trouble() -> None:
+        tries.forget()
+        settings.layout.dispatch_trouble.unlink(missing_ok=True)
+
     with closing(executor_of(settings)) as executor:
         try:
             dispatcher = dispatcher_of(store, settings, lease, executor)
-            drive(dispatcher)
+            drive(dispatcher, after_step=cache(forget_trouble))
         except (LeaseLostError, StoreError):
             raise
-        except Exception:
-            end_jobs(store, settings, executor)
-            raise
+        except Exception as error:
+            if (
+                not isinstance(error, OSError | OtherSeriesError)
+                or not settings.layout.root.is_dir()
+            ):
+                end_jobs(store, settings, executor)
+                raise
+            log.exception("the run's data cannot be used")
+            _leave_word(settings, error)
+            return Unreadable(store, settings, lease, executor, tries, error).end_if_due()
+    return True
+
+
+def _leave_word(settings: RunSettings, error: Exception) -> None:
+    """Let `status` say what the supervisor waits for, if that can be written."""
+    said = f"its supervisor cannot use the run's data: {error}. {TRIED_AGAIN}"
+    with suppress(OSError):
+        write_whole(settings.layout.dispatch_trouble, said.encode())
+
+
+def _pauses(config: DispatchSettings) -> Iterator[float]:
+    """Seconds until the next try: ten of them take as long as an outage may."""
+    pause, longest = 6 * config.watchdog_minutes, config.outage_hours * 600
+    while True:
+        yield min(pause, longest)
+        pause *= 4
+
+
+def _wait(store: Store, lease: Lease, seconds: float) -> None:
+    """Wait until the next try is due, or somebody asks something of the run."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if store.beat(lease):
+            store.clear_mark(lease)
+            return
+        time.sleep(min(LONGEST_WAIT, seconds))
 
 
 def _end(number: int, frame: object) -> None:

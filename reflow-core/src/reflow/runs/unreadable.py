@@ -1,0 +1,180 @@
+"""What a dispatcher does for a run whose data it cannot read.
+
+The data may be back for the next dispatcher: a file system that was away, a file out of a backup,
+the version of reflow that the run was submitted with. So the results that are there are taken in,
+nothing is submitted or cancelled, and the run is left to the next dispatcher: for as long as jobs
+of it live, and after that for a bounded number of tries. Then it fails, and `retry` takes it up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+
+from reflow.dispatch.cancellations import jobs_alive
+from reflow.dispatch.changes import is_allowed
+from reflow.dispatch.continuation import Watchdog
+from reflow.dispatch.events import observer
+from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.errors import OtherSeriesError, SchedulerUnavailableError
+from reflow.execution.outcomes import outcome_of_result
+from reflow.executors.contract import Executor
+from reflow.executors.processes import claimed_process_lives
+from reflow.model.records import Lease, RequestKind, Reuse
+from reflow.model.states import RunState, TaskState
+from reflow.permissions import open_file
+from reflow.rundir.claims import current_claim
+from reflow.rundir.files import open_regular
+from reflow.rundir.graph_data import graph_of_records
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.results import ResultReader
+from reflow.rundir.run_settings import RunSettings
+from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.stores.contract import Store
+
+MOST_TRIES = 10
+LONGEST = 24 * 3600.0
+"""Tries, and seconds, that a run has after the last of its jobs has ended."""
+
+TRIED_AGAIN = "What has finished is taken in, and nothing is submitted; it is tried again"
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class Tries:
+    """When it was tried since the last job of a run ended, a line of a file for each."""
+
+    def __init__(self, layout: RunLayout) -> None:
+        """Read what others have tried."""
+        self._file = layout.tries
+        self._times: list[float] = []
+        # What is in a run directory may be damaged, and be no file at all.
+        with suppress(OSError, ValueError), open_regular(self._file) as file:
+            self._times = [float(line) for line in file]
+
+    def add(self) -> None:
+        """Count one more, for others too where that can be written."""
+        self._times.append(time.time())
+        with suppress(OSError), open_file(self._file, "a") as file:
+            file.write(f"{self._times[-1]}\n")
+
+    def forget(self) -> None:
+        """Begin anew, as the data could be read. Raises `OSError`."""
+        self._times.clear()
+        self._file.unlink(missing_ok=True)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether there were as many as there may be."""
+        times = self._times
+        return len(times) >= MOST_TRIES or (bool(times) and times[-1] - times[0] >= LONGEST)
+
+
+class Unreadable:
+    """A run whose data a dispatcher cannot read, under the dispatcher's lease."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RunSettings,
+        lease: Lease,
+        executor: Executor,
+        tries: Tries,
+        error: OSError | OtherSeriesError,
+    ) -> None:
+        """`error` says why it cannot be read."""
+        self._store = store
+        self._settings = settings
+        self._lease = lease
+        self._executor = executor
+        self._tries = tries
+        self._error = error
+        graph = graph_of_records(store.run(settings.run_id), store.tasks(settings.run_id))
+        self._image = RunImage(store, settings.run_id, graph)
+        self._watchdog = Watchdog(self._image, settings, executor, self._commit)
+
+    def end_if_due(self) -> bool:
+        """Take in results, and end a run that was cancelled or tried often enough; tell whether."""
+        alive = self._jobs_alive()
+        if self.end_if_cancelled():
+            return True
+        if alive:
+            return False
+        self._tries.add()
+        # Another version does not come back by itself.
+        if not isinstance(self._error, OtherSeriesError) and not self._tries.used_up:
+            return False
+        self._end(RunState.FAILED, cannot_dispatch(self._settings, self._error))
+        return True
+
+    def end_if_cancelled(self) -> bool:
+        """Take in results, and end a run whose cancellation was asked for; tell whether it was."""
+        with suppress(OSError):
+            self._take_in()
+        if not self._cancel_is_asked():
+            return False
+        self._end(RunState.CANCELLED, f"cancelled; {cannot_dispatch(self._settings, self._error)}")
+        return True
+
+    def watch(self) -> bool:
+        """See that a watchdog tries again; False where none could be submitted.
+
+        Raises `OSError` where the run directory cannot be written.
+        """
+        self._watchdog.arm()
+        return not self._watchdog.trouble
+
+    def _take_in(self) -> None:
+        """Record what has succeeded; whether failures are tried again is not known here."""
+        for wave in list(self._image.waves.values()):
+            layout = self._settings.layout.wave(wave.record.number)
+            for record in ResultReader(layout, wave.members).new():
+                instance = wave.members.get(record.position)
+                if instance is None or instance.attempt != record.attempt or record.confirmed:
+                    continue
+                if record.state is TaskState.SUCCESS:
+                    self._image.settle(instance, outcome_of_result(instance, record, Reuse.NEVER))
+        self._commit()
+
+    def _commit(self) -> None:
+        if self._image.dirty:
+            observer(self._settings)(self._image.commit(self._lease))
+
+    def _jobs_alive(self) -> bool:
+        """Tell whether a job of an element may wait or run."""
+        if self._executor.capabilities.volatile:
+            return any(
+                self._is_alive(wave, position) for wave, position, _ in self._image.members()
+            )
+        waves = [wave.record for wave in self._image.waves.values()]
+        waves += self._image.cancelling.values()
+        try:
+            return bool(jobs_alive(self._executor, self._settings.layout, waves))
+        except SchedulerUnavailableError as error:
+            log.warning("could not ask for the run's jobs: %s", error)
+            return True
+
+    def _is_alive(self, wave: WaveImage, position: int) -> bool:
+        """Whether a worker lives that an earlier supervisor has started."""
+        try:
+            claim = current_claim(self._settings.layout.wave(wave.record.number), position)
+        except (OSError, ValueError, TypeError):
+            return False
+        return claim is not None and claimed_process_lives(claim.native_id)
+
+    def _cancel_is_asked(self) -> bool:
+        return any(
+            request.kind is RequestKind.CANCEL
+            and request.task is None
+            and is_allowed(request, self._settings)
+            for request in self._store.requests(self._settings.run_id)
+        )
+
+    def _end(self, state: RunState, said: str) -> None:
+        with self._store.fenced(self._lease) as write:
+            for request in self._store.requests(self._settings.run_id):
+                write.drop_request(request.key)
+        give_up(self._store, self._lease, said, state)
+        # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
+        end_jobs(self._store, self._settings, self._executor)

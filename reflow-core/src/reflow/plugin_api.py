@@ -67,12 +67,12 @@ if TYPE_CHECKING:
     from reflow.model.jobs import Submission as Submission
     from reflow.model.json import Json as Json
     from reflow.model.lineage import Kin as Kin
+    from reflow.model.notes import Note as Note
     from reflow.model.records import FailedInstance as FailedInstance
     from reflow.model.records import Instance as Instance
     from reflow.model.records import Lease as Lease
     from reflow.model.records import LeaseRecord as LeaseRecord
     from reflow.model.records import Look as Look
-    from reflow.model.records import Note as Note
     from reflow.model.records import Outcome as Outcome
     from reflow.model.records import RequestKind as RequestKind
     from reflow.model.records import RequestRecord as RequestRecord
@@ -132,8 +132,9 @@ _HOMES = {
     ),
     "reflow.model.json": "Json",
     "reflow.model.lineage": "Kin",
+    "reflow.model.notes": "Note",
     "reflow.model.records": (
-        "FailedInstance Instance Lease LeaseRecord Look Note Outcome RequestKind RequestRecord "
+        "FailedInstance Instance Lease LeaseRecord Look Outcome RequestKind RequestRecord "
         "Reuse RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState Taker "
         "TaskRecord"
     ),

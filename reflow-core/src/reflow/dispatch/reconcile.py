@@ -12,7 +12,7 @@ from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.tracked_run import RunImage, WaveImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
-from reflow.executors.contract import Executor
+from reflow.executors.contract import Executor, PollsPositions
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.records import Instance, Outcome
 from reflow.model.states import FailureCause, JobState, TaskState
@@ -105,7 +105,7 @@ class Reconcile:
         if not handles:
             return
         try:
-            statuses = self._executor.poll(handles)
+            statuses = self._poll(handles)
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
             self.silence = str(error)
@@ -130,16 +130,30 @@ class Reconcile:
             self._asked_at = server_time(self._settings.layout.probe)
         return self._asked_at
 
+    def _poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
+        """Ask about what is outstanding: about no more, where the executor can tell that apart."""
+        if not isinstance(self._executor, PollsPositions):
+            return self._executor.poll(handles)
+        waves = self._waves_by_id()
+        return [
+            status
+            for handle in handles
+            for status in self._executor.poll_positions(handle, waves[handle.native_id].members)
+        ]
+
+    def _waves_by_id(self) -> dict[str, WaveImage]:
+        return {
+            native_id: wave
+            for wave in self._image.waves.values()
+            for native_id in wave.record.native_ids
+        }
+
     def _handles(self) -> list[JobHandle]:
         open_waves = (wave.record for wave in self._image.waves.values() if wave.members)
         return handles_of(self._settings.layout, open_waves)
 
     def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
-        waves = {
-            native_id: wave
-            for wave in self._image.waves.values()
-            for native_id in wave.record.native_ids
-        }
+        waves = self._waves_by_id()
         speaking: dict[tuple[int, int], JobStatus] = {}
         for status in statuses:
             wave = waves.get(status.native_id)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.notes import Note
 from reflow.model.records import (
     Instance,
     Lease,
-    Note,
     Outcome,
     SubmissionKind,
     SubmissionRecord,

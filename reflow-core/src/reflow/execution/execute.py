@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import secrets
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -162,7 +161,9 @@ class Execution:
 
     def _confirmed(self, candidate: str) -> dict[str, Any]:
         """Read the files of a result that may serve; what it says where they are the same."""
-        before = Recorded.parse(candidate or None)
+        if not candidate:
+            return {}
+        before = Recorded.parse(candidate)
         contents = Contents(OwnMemory())  # read here and now, believing nothing
         looks = RunLooks(self.settings, contents=contents)
         now = replace(
@@ -235,7 +236,7 @@ class Execution:
         if not paths:
             return None
         self._looks.forget()
-        execution = secrets.token_hex(16)
+        execution = os.urandom(16).hex()
         absolute = all(path.startswith("/") for path in paths)
         return Recorded(
             tuple(state.as_made(execution) for state in self._states(returned, self._mode)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 
 from reflow.codecs.codecs import Codecs
@@ -80,8 +80,12 @@ class InlineExecutor:
         return [handle for handle, _, _ in self._queue if handle.token == token]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """Whatever has not run yet is queued; it cannot vanish."""
+        """Whatever has not run yet is queued."""
         return [JobStatus(native_id=handle.native_id, state=JobState.QUEUED) for handle in handles]
+
+    def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
+        """Nothing: whatever has not run yet waits as it did, and cannot vanish."""
+        return []
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Forget queued waves."""
@@ -141,8 +145,8 @@ class InlineExecutor:
                 self._capture.write(result.traceback)
         finally:
             printed = self._capture.end()
-        name = str(log.relative_to(layout.run_dir)) if printed else ""
-        return replace(result.bounded(), log=name)
+        result = result.bounded()
+        return replace(result, log=str(log.relative_to(layout.run_dir))) if printed else result
 
     def _let_go(self) -> None:
         if self._current is not None:

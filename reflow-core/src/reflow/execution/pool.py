@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reflow.errors import ExecutorError
@@ -137,6 +137,13 @@ class PoolExecutor:
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
         """What runs, and what ended with its worker."""
         return [status for handle in handles for status in self._statuses(handle.native_id)]
+
+    def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
+        """What runs, and what ended with its worker and is still wanted."""
+        wave = self._waves.get(_number(handle.native_id))
+        if wave is not None:
+            wave.over = {item: status for item, status in wave.over.items() if item in wanted}
+        return list(self._statuses(handle.native_id))
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Drop what waits and interrupt what runs."""

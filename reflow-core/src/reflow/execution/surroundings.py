@@ -14,12 +14,13 @@ import signal
 import sys
 import threading
 import warnings
+
+# The one of `signal` makes an enum of each handler, which takes nearly all of the time.
+from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# The one of the module above makes an enum of each handler, which takes nearly all of the time.
-_getsignal = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD")
 
 
@@ -41,7 +42,7 @@ class Surroundings:
         self._signals = {
             number: handler
             for name in _SIGNALS
-            if (handler := _getsignal(number := int(signal.Signals[name]))) is not None
+            if (handler := getsignal(number := int(signal.Signals[name]))) is not None
         }
 
     def put_back(self) -> None:
@@ -85,7 +86,7 @@ class Surroundings:
             return
         signal.alarm(0)
         for number, handler in self._signals.items():
-            if _getsignal(number) is not handler:
+            if getsignal(number) is not handler:
                 signal.signal(number, handler)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reflow.fingerprint.files.contents import Contents, Memory
 from reflow.fingerprint.files.look import MANY
 from reflow.fingerprint.files.states import State
-from reflow.model.records import Note
+from reflow.model.notes import Note
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.looks import RunLooks
 from reflow.rundir.run_settings import RunSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from reflow.model.jobs import (
@@ -100,4 +100,17 @@ class FollowsLater(Protocol):
 
     def submit_after(self, request: JobRequest, job: JobHandle) -> JobHandle:
         """Submit a plain job that starts once that job is over, whatever way; as `submit`."""
+        ...
+
+
+@runtime_checkable
+class PollsPositions(Protocol):
+    """An executor that knows its jobs so well that it need not be asked about all of each."""
+
+    def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
+        """As `poll`, of what runs or has ended among the positions wanted.
+
+        Positions that only wait may be left out, and those that are not wanted any more
+        forgotten, so that the answer costs what has changed and not what was submitted.
+        """
         ...

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reflow.batch.arrays import contiguous
@@ -45,6 +45,13 @@ class _Job:
     waiting: deque[int]
     running: dict[int, _Child] = field(default_factory=dict)
     over: dict[int, JobStatus] = field(default_factory=dict)
+    unsettled: set[int] = field(default_factory=set)
+    """Positions that are over, and may still be asked about."""
+
+    def end(self, position: int, status: JobStatus) -> None:
+        """Keep how a position ended."""
+        self.over[position] = status
+        self.unsettled.add(position)
 
 
 @dataclass(slots=True)
@@ -122,6 +129,16 @@ class LocalExecutor:
         self._reap()
         return [status for handle in handles for status in self._statuses(handle)]
 
+    def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
+        """What runs, and what has ended and is still wanted."""
+        self._reap()
+        job = self._jobs.get(handle.native_id)
+        if job is None:
+            return self._statuses(handle)
+        job.unsettled = {position for position in job.unsettled if position in wanted}
+        ended = [job.over[position] for position in job.unsettled]
+        return [*_running(job), *ended]
+
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Drop what waits and end what runs."""
         for handle in handles:
@@ -140,7 +157,7 @@ class LocalExecutor:
         chosen = set(positions)
         for position in [item for item in job.waiting if item in chosen]:
             job.waiting.remove(position)
-            job.over[position] = _status(job, position, JobState.CANCELLED)
+            job.end(position, _status(job, position, JobState.CANCELLED))
         for position, child in job.running.items():
             if position in chosen and child.kill_at is None:
                 end_group(child.process.pid, signal.SIGTERM)
@@ -208,7 +225,7 @@ class LocalExecutor:
                 )
         except OSError as error:
             status = _status(job, position, JobState.FAILED)
-            job.over[position] = replace(status, cause=FailureCause.SUBMIT, reason=str(error))
+            job.end(position, replace(status, cause=FailureCause.SUBMIT, reason=str(error)))
             return
         descriptor = end_descriptor(process)
         job.running[position] = _Child(process, descriptor, devices)
@@ -223,7 +240,7 @@ class LocalExecutor:
                 del job.running[position]
                 self._selector.unregister(child.descriptor)
                 os.close(child.descriptor)
-                job.over[position] = _ended(job, position, code, child.kill_at is not None)
+                job.end(position, _ended(job, position, code, child.kill_at is not None))
                 if child.kill_at is not None:
                     # What it had started may not have listened.
                     end_group(child.process.pid, signal.SIGKILL)
@@ -241,8 +258,7 @@ class LocalExecutor:
             lives = claimed_process_lives(handle.native_id)
             state = JobState.RUNNING if lives else JobState.UNKNOWN
             return [JobStatus(native_id=handle.native_id, state=state)]
-        found = [_status(job, position, JobState.RUNNING) for position in job.running]
-        found += job.over.values()
+        found = [*_running(job), *job.over.values()]
         found += [
             JobStatus(native_id=handle.native_id, state=JobState.QUEUED, positions=positions)
             for positions in contiguous(job.waiting)
@@ -263,6 +279,10 @@ def _status(job: _Job, position: int, state: JobState) -> JobStatus:
     return JobStatus(
         native_id=job.request.token, state=state, positions=range(position, position + 1)
     )
+
+
+def _running(job: _Job) -> list[JobStatus]:
+    return [_status(job, position, JobState.RUNNING) for position in job.running]
 
 
 def _ended(job: _Job, position: int, code: int, cancelled: bool) -> JobStatus:

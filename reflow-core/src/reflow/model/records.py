@@ -178,17 +178,6 @@ class Look:
     """The last one seen; None to begin with the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Something about a task of a run that its user should know, said once."""
-
-    task: str
-    key: str
-    """What it is about: of a task, a run keeps one note per key."""
-    text: str
-    """One sentence, with what to do about it."""
-
-
 class SubmissionKind(StrEnum):
     """What a submission is for."""
 

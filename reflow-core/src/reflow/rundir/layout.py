@@ -76,7 +76,7 @@ class RunLayout:
     @property
     def root(self) -> Path:
         """Everything that is reflow's own."""
-        return self.run_dir / ".reflow" / self.run_id
+        return self.run_dir.joinpath(".reflow", self.run_id)
 
     @property
     def settings(self) -> Path:
@@ -154,7 +154,7 @@ class RunLayout:
     @property
     def logs(self) -> Path:
         """What people look at."""
-        return self.run_dir / "logs" / self.run_id
+        return self.run_dir.joinpath("logs", self.run_id)
 
     def wave(self, number: int) -> WaveLayout:
         """The files of the wave of that number."""
@@ -180,4 +180,4 @@ class RunLayout:
 
     def log(self, task: str, index: int, attempt: int) -> Path:
         """The log of one attempt of an instance."""
-        return self.logs / task / f"{index}.{attempt}.log"
+        return self.run_dir.joinpath("logs", self.run_id, task, f"{index}.{attempt}.log")

@@ -54,6 +54,8 @@ class ResultRecord:
 
     def bounded(self) -> ResultRecord:
         """The record as it is published: its log has the whole of long texts."""
+        if not (self.error or self.traceback or self.said):
+            return self
         return replace(
             self,
             error=bounded(self.error),

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
 from reflow.model.canonical import digest
-from reflow.model.graph import Graph
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.files import damaged, read_bytes, write_whole
-from reflow.rundir.graph_data import graph_as_data
 from reflow.rundir.layout import RunLayout
 
 if TYPE_CHECKING:
+    from reflow.model.graph import Graph
     from reflow.rundir.run_settings import RunSettings
 
 
@@ -161,6 +160,8 @@ class _Table:
 
 def take_source(graph: Graph, settings: RunSettings) -> RunSource:
     """Look at what the tasks of a run are made of, as this process has loaded them."""
+    from reflow.rundir.graph_data import graph_as_data
+
     return replace(_take(graph.tasks.values(), settings), graph=graph_as_data(graph))
 
 

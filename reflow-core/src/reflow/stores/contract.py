@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from reflow.model.json import Json
+from reflow.model.notes import Note
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
     Look,
-    Note,
     Outcome,
     RequestKind,
     RequestRecord,

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from reflow.errors import LeaseLostError, NotFoundError, ReflowWarning
 from reflow.model.json import Json
-from reflow.model.records import Lease, LeaseRecord, Note, RunRecord, TaskRecord
+from reflow.model.notes import Note
+from reflow.model.records import Lease, LeaseRecord, RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.stores.bulk import batch
 from reflow.stores.database import Session

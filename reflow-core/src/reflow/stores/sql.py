@@ -8,13 +8,13 @@ from datetime import datetime
 
 from reflow.errors import StoreError
 from reflow.model.json import Json
+from reflow.model.notes import Note
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
     Look,
-    Note,
     RequestKind,
     RequestRecord,
     RunRecord,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from reflow.errors import NotFoundError
-from reflow.model.records import Instance, Note, Outcome, Reuse, SubmissionRecord
+from reflow.model.notes import Note
+from reflow.model.records import Instance, Outcome, Reuse, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session

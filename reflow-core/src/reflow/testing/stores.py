@@ -39,13 +39,13 @@ import pytest
 from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreError
 from reflow.model.json import Json
 from reflow.model.lineage import kin_of
+from reflow.model.notes import Note
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
     Look,
-    Note,
     Outcome,
     RequestKind,
     Reuse,

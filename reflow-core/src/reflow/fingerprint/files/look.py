@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -110,7 +109,7 @@ class Looks:
             return State(place, self._mode, "missing")
 
     def _unknown(self, place: str, way: Way, kind: Kind, reason: str) -> State:
-        token = secrets.token_hex(16)  # equal to nothing
+        token = os.urandom(16).hex()  # equal to nothing
         return State(place, self._mode, kind, way.links, digest=token, reason=reason)
 
     def _at(self, missing: State, way: Way) -> State:

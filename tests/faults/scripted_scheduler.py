@@ -63,7 +63,8 @@ class Trouble:
     """`submit`, `poll`, `find`, `cancel` or `limits`."""
     what: str
     """For `submit`: `refuse`, `defer`, `lose` (not accepted, no answer), `swallow` (accepted, no
-    answer), `lack` (refuse to leave machines out), `stop` (who submits is stopped, before
+    answer), `late` (the same, and nothing is seen of it before its file in `late` is moved to
+    `jobs`), `lack` (refuse to leave machines out), `stop` (who submits is stopped, before
     anything is accepted). For the others, `away`; for `find` also `blind` (it shows nothing
     yet)."""
     word: str = ""
@@ -92,6 +93,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.jobs = path / "jobs"
+        self.late = path / "late"
         self.cancelled = path / "cancelled"
         self.told = path / "told.json"
         self.troubles = path / "troubles.json"
@@ -99,7 +101,7 @@ class Folder:
         self.wake = path / "wake"
 
     def make(self) -> Folder:
-        for folder in (self.jobs, self.cancelled):
+        for folder in (self.jobs, self.late, self.cancelled):
             folder.mkdir(parents=True, exist_ok=True)
         # The test and the scheduler may both be at it.
         with contextlib.suppress(FileExistsError):
@@ -249,8 +251,9 @@ class ScriptedExecutor:
         self._note_peak(queued)
         native_id = f"{time.time_ns()}-{os.getpid()}"
         begin = 0.0 if request.begin_in is None else request.begin_in.total_seconds()
+        folder = self._folder.late if trouble == "late" else self._folder.jobs
         write(
-            self._folder.jobs / f"{native_id}.json",
+            folder / f"{native_id}.json",
             {
                 "token": request.token,
                 "command": list(request.command),
@@ -267,7 +270,7 @@ class ScriptedExecutor:
             },
         )
         self._folder.nudge()
-        if trouble == "swallow":
+        if trouble in ("swallow", "late"):
             raise SubmissionUncertainError("the scheduler did not answer in time")
         return JobHandle(native_id=native_id, token=request.token, size=request.size)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from reflow.dispatch import dispatcher
 from reflow.model.jobs import JobHandle, JobStatus
 
-from tests.e2e.support import failed, until
-from tests.faults.scripted_scheduler import Folder, ScriptedExecutor, Trouble
+from tests.e2e.support import counts, failed, until
+from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
 from tests.faults.test_batch import FLOW, ONCE, Batch, Flows
 from tests.faults.test_batch import quick as quick
 
@@ -38,5 +41,89 @@ def test_an_element_that_runs_in_a_job_known_by_its_claim_alone_is_not_lost(
     (flow.folder / "go").touch()
     follower.join(timeout=60)
 
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == ONCE
+
+
+GATE = FLOW.replace('did(f"each-{x}")', 'did(f"each-{x}"); wait_for("{here}/go")')
+
+
+def following(run: Any) -> threading.Thread:
+    follower = threading.Thread(target=run.follow)
+    follower.start()
+    return follower
+
+
+def states(scheduler: Folder, native_id: str) -> Counter[str]:
+    """How many elements of a job stand how."""
+    return Counter(item[0] for item in scheduler.standing().get(native_id, {}).values())
+
+
+def test_of_two_arrays_of_one_wave_what_has_not_begun_is_cancelled_in_one(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = Batch(scheduler, flow_file(GATE))
+    scheduler.arrange(Trouble("submit", "swallow", "each"), Trouble("find", "blind", "each"))
+    run = batch.start(follow=True, size=12)
+    follower = following(run)
+    until(lambda: len(batch.jobs("each")) == 2)
+    first, _ = (name for name, job in scheduler.submitted().items() if job["size"])
+
+    until(lambda: states(scheduler, first)["CANCELLED"] == 8)
+
+    (batch.flow.folder / "go").touch()
+    follower.join(timeout=60)
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("total") == sum(range(12)) * 10
+    assert set(batch.flow.calls.values()) == {1}
+
+
+def test_a_job_that_shows_up_after_cancel_and_retry_runs_nothing_beside_the_new_attempt(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "ASK_AFTER", 60.0)
+    batch = Batch(scheduler, flow_file(GATE))
+    scheduler.arrange(Trouble("submit", "late", "each"))
+    run = batch.start(follow=True)
+    follower = following(run)
+    until(lambda: any(scheduler.late.iterdir()))
+    run.cancel()
+    follower.join(timeout=60)
+    assert run.state == "CANCELLED"
+
+    assert run.retry() == 4
+    follower = following(run)
+    until(lambda: counts(run, "each") == {"RUNNING": 3})
+    (late,) = scheduler.late.iterdir()
+    late.rename(scheduler.jobs / late.name)
+    scheduler.nudge()
+    until(lambda: states(scheduler, late.stem)["COMPLETED"] == 3)
+
+    (batch.flow.folder / "go").touch()
+    follower.join(timeout=60)
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == ONCE
+
+
+def test_a_job_that_shows_up_when_its_elements_are_tried_again_runs_nothing_beside_them(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that took its place were cancelled from outside before they began."""
+    batch = Batch(scheduler, flow_file(GATE))
+    scheduler.arrange(Trouble("submit", "late", "each"), JobFault("cancel", "each", times=3))
+    run = batch.start(follow=True)
+    run.follow()
+    assert set(counts(run, "each")) == {"CANCELLED"}
+
+    assert run.retry() == 4
+    follower = following(run)
+    until(lambda: counts(run, "each") == {"RUNNING": 3})
+    (late,) = scheduler.late.iterdir()
+    late.rename(scheduler.jobs / late.name)
+    scheduler.nudge()
+    until(lambda: states(scheduler, late.stem)["COMPLETED"] == 3)
+
+    (batch.flow.folder / "go").touch()
+    follower.join(timeout=60)
     assert run.state == "SUCCESS", failed(run)
     assert batch.flow.calls == ONCE

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from reflow.dispatch.changes import handles_of
 from reflow.dispatch.tracked_run import RunImage
@@ -155,11 +156,17 @@ def _over(statuses: Sequence[JobStatus]) -> bool:
     return bool(statuses) and all(ended)
 
 
+def _again_mark(layout: RunLayout, record: SubmissionRecord) -> Path:
+    if record.kind is SubmissionKind.WAVE:
+        return layout.wave(record.number).submitted_again
+    return layout.watchdog_mark(record.number)
+
+
 def _looked_up(
     store: Store, settings: RunSettings, executor: Executor, record: SubmissionRecord
 ) -> SubmissionRecord:
     """Add ids that nobody was told: those of a lost answer, and of a watchdog's own successors."""
-    submitted_again = settings.layout.watchdog_mark(record.number).exists()
+    submitted_again = _again_mark(settings.layout, record).exists()
     if record.native_ids and not submitted_again:
         return record
     found = [handle.native_id for handle in executor.find(record.token)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ from reflow.model.records import (
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import make_folder, touch
 from reflow.rundir.claims import current_claim
-from reflow.rundir.layout import RunLayout
+from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource, current_source
 
@@ -138,6 +139,7 @@ def _end_waves(
     """
     if not executor.capabilities.volatile:
         for wave in waves:
+            call_off(layout.wave(wave.record.number))
             image.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
         return []
     handles = handles_of(layout, (wave.record for wave in waves))
@@ -148,6 +150,15 @@ def _end_waves(
                 if claim is not None:
                     handles.append(JobHandle(native_id=claim.native_id))
     return handles
+
+
+def call_off(layout: WaveLayout) -> None:
+    """Let nothing of a wave begin any more, not even in jobs that nobody knows of.
+
+    Where the file cannot be made, the jobs that are known are cancelled all the same.
+    """
+    with contextlib.suppress(OSError):
+        touch(layout.called_off)
 
 
 def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:

@@ -35,6 +35,7 @@ from reflow.model.records import (
     SubmissionState,
 )
 from reflow.model.states import RunState, TaskState
+from reflow.permissions import touch
 from reflow.rundir.files import server_time
 from reflow.rundir.looks import RunLooks
 from reflow.rundir.run_settings import RunSettings
@@ -299,6 +300,7 @@ class Dispatcher:
             if handles:
                 self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             elif record.kind is SubmissionKind.WAVE:
+                touch(self.settings.layout.wave(record.number).submitted_again)
                 self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
             elif self._follows_a_known_wave(record):
                 self._submitter.follow(self.image.waves[record.follows or 0].record, record)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reflow.dispatch.changes import handles_of
 from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.surplus import Surplus
 from reflow.dispatch.tracked_run import RunImage, WaveImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
@@ -79,6 +80,7 @@ class Reconcile:
         self._next_look = 0.0
         self._asked_at: float | None = None
         self._doomed: list[_Doomed] = []
+        self._surplus = Surplus(image, settings.layout, executor)
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""
@@ -105,6 +107,7 @@ class Reconcile:
         if not handles:
             return
         try:
+            self._surplus.look()
             statuses = self._poll(handles)
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
@@ -157,7 +160,7 @@ class Reconcile:
         speaking: dict[tuple[int, int], JobStatus] = {}
         for status in statuses:
             wave = waves.get(status.native_id)
-            if wave is None:
+            if wave is None or self._surplus.says_nothing(status):
                 continue
             for position in self._positions(wave, status):
                 key = (wave.record.number, position)
@@ -217,7 +220,11 @@ class Reconcile:
             # Whatever may still run under the ids we know must not outlive the new attempt.
             self._doomed.append(_Doomed(item.wave, item.position, instance, outcome))
         else:
-            self._ingest.fail(instance, outcome)
+            self._fail(item.wave, item.position, instance, outcome)
+
+    def _fail(self, wave: WaveImage, position: int, instance: Instance, outcome: Outcome) -> None:
+        self._surplus.close_off(wave, position)
+        self._ingest.fail(instance, outcome)
 
     def _log_of(self, instance: Instance, wave: WaveImage) -> str:
         """The element's log; what its job printed where the worker never began."""
@@ -314,4 +321,4 @@ class Reconcile:
             self.look_again_in = min(self.look_again_in or LONGEST_PAUSE, LONGEST_PAUSE)
             return
         for item in doomed:
-            self._ingest.fail(item.instance, item.outcome)
+            self._fail(item.wave, item.position, item.instance, item.outcome)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
-from reflow.dispatch.changes import handles_of
+from reflow.dispatch.changes import call_off, handles_of
 from reflow.dispatch.continuation import is_watched, most_watchdogs
 from reflow.dispatch.job_requests import array_size, dispatch_request, wave_request
 from reflow.dispatch.lost_hosts import LOSSES, hosts_to_avoid
@@ -491,6 +491,8 @@ class Submitter:
         self._close(wave, follow_up)
 
     def _close(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+        # An earlier try may have been accepted without an answer, and show up later.
+        call_off(self._settings.layout.wave(wave.record.number))
         self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
             self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))

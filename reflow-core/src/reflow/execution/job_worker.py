@@ -54,6 +54,9 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     if not claim(layout, position, mine):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
+    # After the claim: whoever calls the wave off looks at the claims after that.
+    if layout.called_off.exists():
+        return 0
     environment, mask = dict(os.environ), os.umask(0o022)
     os.umask(mask)
     result = _run(settings, layout, position, mine)

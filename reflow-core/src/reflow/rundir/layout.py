@@ -53,6 +53,19 @@ class WaveLayout:
         return self.directory / "results"
 
     @property
+    def called_off(self) -> Path:
+        """Exists once nothing of the wave may begin any more, however late its jobs come."""
+        return self.directory / "called-off"
+
+    @property
+    def submitted_again(self) -> Path:
+        """Exists where the answer to a submission was lost, and the wave submitted once more.
+
+        In it stand ids of jobs that were cancelled as others do their work.
+        """
+        return self.directory / "submitted-again"
+
+    @property
     def counters(self) -> Path:
         """Link counts by which the last of a block knows that it is the last."""
         return self.directory / "done"

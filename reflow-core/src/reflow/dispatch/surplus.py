@@ -1,0 +1,81 @@
+"""Jobs of waves that the scheduler has accepted twice.
+
+Where the answer to a submission is lost and the job cannot be found, the wave is submitted again.
+The first job may show up later. Claims see to it that each element runs once; here what only
+takes places in the queue is cancelled, and what ended without a claim is kept from beginning.
+"""
+
+from __future__ import annotations
+
+import os
+
+from reflow.dispatch.changes import handles_of
+from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobHandle, JobStatus
+from reflow.model.states import JobState
+from reflow.permissions import open_file
+from reflow.rundir.claims import Claim, claim, current_claim
+from reflow.rundir.layout import RunLayout, WaveLayout
+from reflow.rundir.results import HOST
+
+
+class Surplus:
+    """What a run has in the queue though other jobs do its work."""
+
+    def __init__(self, image: RunImage, layout: RunLayout, executor: Executor) -> None:
+        self._image = image
+        self._layout = layout
+        self._executor = executor
+        self._waves: set[int] = set()
+        """Those that were submitted again."""
+        self._cancelled: set[str] = set()
+
+    def look(self) -> None:
+        """Find and cancel what is there twice. Raises `SchedulerUnavailableError`."""
+        if self._executor.capabilities.volatile:
+            return
+        for wave in self._image.waves.values():
+            mark = self._layout.wave(wave.record.number).submitted_again
+            if wave.members and wave.record.native_ids and mark.exists():
+                self._waves.add(wave.record.number)
+                self._cancelled.update(mark.read_text().split())
+                self._find(wave)
+                self._cancel(wave)
+
+    def says_nothing(self, status: JobStatus) -> bool:
+        """Whether a job was cancelled here, which is not the end of the elements it was for."""
+        return status.state is JobState.CANCELLED and status.native_id in self._cancelled
+
+    def close_off(self, wave: WaveImage, position: int) -> None:
+        """Let a position that is over begin in no job that shows up late."""
+        if wave.record.number in self._waves:
+            ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
+            claim(self._layout.wave(wave.record.number), position, ours)
+
+    def _find(self, wave: WaveImage) -> None:
+        known = wave.record
+        for handle in self._executor.find(known.token):
+            known = self._image.add_native_id(known, handle.native_id)
+        if known != wave.record:
+            self._image.set_submission(known)
+
+    def _cancel(self, wave: WaveImage) -> None:
+        """Cancel what has not begun, but for the job that is known longest."""
+        _, *others = handles_of(self._layout, [wave.record])
+        surplus = [handle for handle in others if handle.native_id not in self._cancelled]
+        if not surplus:
+            return
+        layout = self._layout.wave(wave.record.number)
+        waiting = [item for item in wave.members if current_claim(layout, item) is None]
+        for handle in surplus:
+            self._note(layout, handle)
+            if len(waiting) == (handle.size or 1):
+                self._executor.cancel([handle])
+            else:
+                self._executor.cancel_positions(handle, waiting)
+
+    def _note(self, layout: WaveLayout, handle: JobHandle) -> None:
+        with open_file(layout.submitted_again, "a") as file:
+            file.write(f"{handle.native_id}\n")
+        self._cancelled.add(handle.native_id)

@@ -112,8 +112,6 @@ from typing import Annotated, NamedTuple
 
 from reflow import Flow, Param, Result, RunDir, TaskInterrupted, Workflow
 
-from tests.fakes import fake_of
-
 
 def did(word: object) -> None:
     with open("{journal}", "a") as file:

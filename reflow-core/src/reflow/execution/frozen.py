@@ -18,6 +18,7 @@ from importlib.machinery import (
     EXTENSION_SUFFIXES,
     ExtensionFileLoader,
     ModuleSpec,
+    PathFinder,
     SourceFileLoader,
 )
 from importlib.util import MAGIC_NUMBER, decode_source, spec_from_file_location
@@ -30,6 +31,8 @@ from reflow.rundir.layout import SOURCE_INDEX
 
 MAIN = "reflow.execution.frozen_main"
 """The main module of processes that a task starts, as multiprocessing looks for it."""
+LOKY = frozenset({"loky.backend.spawn", "joblib.externals.loky.backend.spawn"})
+"""The module that decides what processes of joblib's own backend are given."""
 ARCHIVE_VARIABLE, SCRIPT_VARIABLE = "REFLOW_SOURCE_COPY", "REFLOW_SOURCE_SCRIPT"
 
 _active: list[Copy] = []
@@ -117,6 +120,19 @@ class _ExtensionLoader(ExtensionFileLoader):
         super().exec_module(module)
 
 
+class _LokyLoader(SourceFileLoader):
+    """Loads the module by which joblib and loky start processes.
+
+    They leave out the main module unless they are told; what a task hands to them may be of it.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        prepared = getattr(module, "get_preparation_data", None)
+        if prepared is not None:
+            module.get_preparation_data = lambda name, init_main_module=True: prepared(name)  # type: ignore[attr-defined]
+
+
 class CopyFinder:
     """Finds modules in a copy, in the places where Python looks for them."""
 
@@ -127,6 +143,8 @@ class CopyFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: object = None
     ) -> ModuleSpec | None:
         """The module's spec, if the copy has it."""
+        if fullname in LOKY:
+            return _loky_spec(fullname, path)
         known = self._copy.named(fullname)
         if path is None and known is None and fullname in sys.stdlib_module_names:
             return None
@@ -165,6 +183,13 @@ class CopyFinder:
         spec = ModuleSpec(fullname, None, is_package=True)
         spec.submodule_search_locations = found
         return spec
+
+
+def _loky_spec(fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    spec = PathFinder.find_spec(fullname, path)
+    if spec is not None and isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _LokyLoader(fullname, spec.loader.path)
+    return spec
 
 
 def loader_of(name: str, file: str, place: str, copy: Copy) -> Any:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reflow.batch.command import Command as Command
     from reflow.batch.command import CommandResult as CommandResult
     from reflow.batch.command import Variables as Variables
+    from reflow.batch.errors import ErrorTable as ErrorTable
     from reflow.batch.options import long_options as long_options
     from reflow.batch.options import resource_names as resource_names
     from reflow.batch.states import NativeState as NativeState
@@ -114,6 +115,7 @@ _HOMES = {
     "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
     "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
     "reflow.batch.command": "Command CommandResult Variables",
+    "reflow.batch.errors": "ErrorTable",
     "reflow.batch.options": "long_options resource_names",
     "reflow.batch.states": "NativeState StateTable",
     "reflow.errors": (

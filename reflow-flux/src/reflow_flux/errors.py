@@ -1,10 +1,11 @@
-"""What the complaints of flux submit mean."""
+"""What Flux's commands complain of, and what that means."""
 
 from __future__ import annotations
 
 import re
 
 from reflow.plugin_api import (
+    ErrorTable,
     ExecutorError,
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -12,54 +13,73 @@ from reflow.plugin_api import (
     SubmissionUncertainError,
 )
 
+UNKNOWN_ID = re.compile(r"JobID \S+ unknown")
+"""What flux jobs says of each job that it does not know."""
+NO_ANSWER = re.compile(r"rpc: ")
+"""What flux jobs says of each job that it could not ask for; its exit code may still be 0."""
+TRANSIENT = (r"Resource temporarily unavailable", r"Connection timed out")
+"""Complaints after which asking again soon may help."""
+
 _OF_AN_ELEMENT = re.compile(r"^cc=\d+: ")
 _PARENT = re.compile(r"job not found|No such job|purged")
-_MOST_JOBS = r"max(?:imum)?[ _](?:number of )?(?:active|running|pending)?[ _]?jobs"
+_MOST_JOBS = r"(?i)max(?:imum)?[ _](?:number of )?(?:active|running|pending)?[ _]?jobs"
 """Of flux-accounting."""
-_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (r"unable to connect to flux", SchedulerUnavailableError),
-    # The broker is there, but not what takes jobs: the instance starts or is being stopped. Or
-    # that failed before the job was a job.
-    (r"function not implemented|no service matching", SchedulerUnavailableError),
-    (r"kvs commit failed|worker unexpectedly exited|no space left on", SchedulerUnavailableError),
-    (
-        r"connection (?:reset|refused|timed out)|broken pipe|lost connection",
-        SubmissionUncertainError,
+ERRORS = ErrorTable(
+    submission=(
+        (r"(?i)unable to connect to flux", SchedulerUnavailableError),
+        # The broker is there, but not what takes jobs: the instance starts or is being stopped. Or
+        # that failed before the job was a job.
+        (r"(?i)function not implemented|no service matching", SchedulerUnavailableError),
+        (
+            r"(?i)kvs commit failed|worker unexpectedly exited|no space left on",
+            SchedulerUnavailableError,
+        ),
+        (
+            r"(?i)connection (?:reset|refused|timed out)|broken pipe|lost connection",
+            SubmissionUncertainError,
+        ),
+        (r"(?i)no route to host|host is unreachable", SubmissionUncertainError),
+        (r"(?i)(?<!direct )job submission (?:to .*)?is disabled", SubmissionDeferredError),
+        (_MOST_JOBS, SubmissionDeferredError),
+        (r"(?i)resource temporarily unavailable", SubmissionDeferredError),
     ),
-    (r"no route to host|host is unreachable", SubmissionUncertainError),
-    (r"(?<!direct )job submission (?:to .*)?is disabled", SubmissionDeferredError),
-    (_MOST_JOBS, SubmissionDeferredError),
-    (r"resource temporarily unavailable", SubmissionDeferredError),
-)
-"""What is not for good, in the order it is looked for; any other complaint is."""
-
-_ADVICE = (
-    (
-        r"direct job submission",
-        "Only instances of Flux are taken here: start one by `flux alloc` or `flux batch`, and "
-        "submit the run there",
+    advice=(
+        (
+            r"(?i)direct job submission",
+            "Only instances of Flux are taken here: start one by `flux alloc` or `flux batch`, and "
+            "submit the run there",
+        ),
+        (
+            _MOST_JOBS,
+            "Set max_submit_jobs under [executor.flux] to as many as you may have at once",
+        ),
+        (
+            r"(?i)queue",
+            "Set queue= to one that `flux queue list` shows, and ask for no more than it allows",
+        ),
+        (r"(?i)exceeds policy limit", "`flux config get policy` shows the limits"),
+        (r"(?i)bank|association|project", "Set account= to a bank of yours"),
+        (
+            r"(?i)exclusive can only|node count must not",
+            "Say nodes= of the task; for one whole node, in options=, "
+            '{"nodes": 1, "exclusive": true}',
+        ),
+        (
+            r"(?i)replacement",
+            "Braces in options= stand for positions of an array: put JSON into a file, as in "
+            'setattr="^NAME=FILE"',
+        ),
+        (
+            r"(?i)invalid unicode",
+            "With export_environment every variable must be UTF-8: unset the one that is not",
+        ),
+        (
+            r"(?i)unrecognized arguments|invalid",
+            "Look at options= of the task and of [executor.flux]",
+        ),
     ),
-    (_MOST_JOBS, "Set max_submit_jobs under [executor.flux] to as many as you may have at once"),
-    (
-        r"queue",
-        "Set queue= to one that `flux queue list` shows, and ask for no more than it allows",
-    ),
-    (r"exceeds policy limit", "`flux config get policy` shows the limits"),
-    (r"bank|association|project", "Set account= to a bank of yours"),
-    (
-        r"exclusive can only|node count must not",
-        'Say nodes= of the task; for one whole node, in options=, {"nodes": 1, "exclusive": true}',
-    ),
-    (
-        r"replacement",
-        "Braces in options= stand for positions of an array: put JSON into a file, as in "
-        'setattr="^NAME=FILE"',
-    ),
-    (
-        r"invalid unicode",
-        "With export_environment every variable must be UTF-8: unset the one that is not",
-    ),
-    (r"unrecognized arguments|invalid", "Look at options= of the task and of [executor.flux]"),
+    # What flux cancel says of jobs that are over, or unknown.
+    over=(r"unknown job id|job is inactive",),
 )
 
 
@@ -75,7 +95,7 @@ def complaint(stderr: str) -> str:
 
 def half_way(said: str) -> ExecutorError:
     """What to raise where some elements of an array were accepted, now or before."""
-    return SubmissionUncertainError(f"flux submit stopped half-way: {_advised(said)}")
+    return SubmissionUncertainError(f"flux submit stopped half-way: {ERRORS.advised(said)}")
 
 
 def submission_error(said: str, waits: bool) -> ExecutorError:
@@ -83,16 +103,9 @@ def submission_error(said: str, waits: bool) -> ExecutorError:
 
     `waits` tells whether the job was to wait for another one.
     """
-    for pattern, kind in _SUBMIT_ERRORS:
-        if re.search(pattern, said, re.IGNORECASE):
-            return kind(f"flux submit: {_advised(said)}")
+    kind = ERRORS.kind(said)
+    if kind is not SubmissionRefusedError:
+        return kind(f"flux submit: {ERRORS.advised(said)}")
     if waits and _PARENT.search(said):
         return ParentUnknownError(f"flux submit: {said}")
-    return SubmissionRefusedError(f"Flux refused the job: {_advised(said)}")
-
-
-def _advised(said: str) -> str:
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said, re.IGNORECASE):
-            return f"{said}. {advice}"
-    return said
+    return ERRORS.submission_error("Flux", "flux submit", said)

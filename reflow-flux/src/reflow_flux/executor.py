@@ -16,6 +16,7 @@ from reflow.plugin_api import (
     Capabilities,
     Command,
     CommandResult,
+    ErrorTable,
     ExecutorError,
     JobHandle,
     JobRequest,
@@ -30,9 +31,10 @@ from reflow.plugin_api import (
 )
 
 from reflow_flux import errors, parse, site
+from reflow_flux.errors import ERRORS, TRANSIENT
 from reflow_flux.ids import is_token, number, printed_ids
 from reflow_flux.script import script_command, submit_options
-from reflow_flux.states import STATES, TRANSIENT
+from reflow_flux.states import STATES
 
 _MARGIN = timedelta(hours=1)
 """How far the clocks of a submitting machine and of the instance may be apart."""
@@ -61,11 +63,10 @@ class FluxExecutor(BatchExecutor):
     _printed: list[str] = field(default_factory=list, init=False, repr=False)
 
     name: ClassVar[str] = "flux"
-    scheduler: ClassVar[str] = "Flux"
-    package: ClassVar[str] = "reflow_flux"
     template: ClassVar[str] = "flux.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(base=0, variable="FLUX_JOB_CC")
     states: ClassVar[StateTable] = STATES
+    errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = site.VARIABLES
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory_limit=False,
@@ -216,11 +217,6 @@ class FluxExecutor(BatchExecutor):
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
         """Good ids are cancelled beside unknown ones."""
         return self._command("cancel", *native_ids)
-
-    def check_cancel(self, result: CommandResult) -> None:
-        """Every complaint but those of jobs that are over means that something still runs."""
-        if not parse.cancelled(result):
-            raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """The ids of those of them that are not over."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from reflow.plugin_api import CommandResult, FailureCause, JobHandle, JobState, JobStatus
 
+from reflow_flux.errors import NO_ANSWER, UNKNOWN_ID
 from reflow_flux.ids import element_of, native_id, number
-from reflow_flux.states import NO_ANSWER, OVER_ALREADY, STATES, UNKNOWN_ID, failure_cause
+from reflow_flux.states import STATES, failure_cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,6 @@ def answered(result: CommandResult) -> bool:
     if any(NO_ANSWER.match(line) for line in lines):
         return False
     return result.exit_code == 0 or (bool(lines) and all(map(UNKNOWN_ID.search, lines)))
-
-
-def cancelled(result: CommandResult) -> bool:
-    """Whether nothing runs on of what flux cancel was given."""
-    lines = result.stderr.strip().splitlines()
-    return result.exit_code == 0 or (bool(lines) and all(map(OVER_ALREADY.search, lines)))
 
 
 def jobs(text: str) -> list[Job]:

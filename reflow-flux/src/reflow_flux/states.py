@@ -36,16 +36,6 @@ _NODE = re.compile(
 _NEVER_RAN = ("alloc", "dependency")
 """Exceptions of jobs that could not be started: asked for too much, waited for the wrong job."""
 
-UNKNOWN_ID = re.compile(r"JobID \S+ unknown")
-"""What flux jobs says of each job that it does not know."""
-NO_ANSWER = re.compile(r"rpc: ")
-"""What flux jobs says of each job that it could not ask for; its exit code may still be 0."""
-OVER_ALREADY = re.compile(r"unknown job id|job is inactive")
-"""What flux cancel says of jobs that are over, or unknown."""
-
-TRANSIENT = (r"Resource temporarily unavailable", r"Connection timed out")
-"""Complaints after which asking again soon may help."""
-
 
 def failure_cause(exception: str, note: str, ran: bool) -> FailureCause | None:
     """Whose fault the end of a failed job was; None where its own exit code tells."""

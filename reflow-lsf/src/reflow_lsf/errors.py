@@ -1,10 +1,11 @@
-"""What bsub complains of, and what that means for a submission."""
+"""What LSF's commands complain of, and what that means."""
 
 from __future__ import annotations
 
 import re
 
 from reflow.plugin_api import (
+    ErrorTable,
     ExecutorError,
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -15,39 +16,72 @@ from reflow.plugin_api import (
 _RETRYING = re.compile(r"threshold reached|Retrying in \d+", re.IGNORECASE)
 """What bsub says, and then tries on for ever, where a user has too many jobs waiting."""
 
-_PARENT = re.compile(r"No matching job found")
-_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (r"not responding|[Cc]annot connect|is unreachable", SchedulerUnavailableError),
-    (r"Connection refused|is not connected|connection already exists", SchedulerUnavailableError),
-    (r"(?:LIM|LSF) is down|service not registered|daemon cannot fork", SchedulerUnavailableError),
-    # A node that may not submit; another machine may.
-    (r"[Rr]equest from (?:a )?non-LSF host", SchedulerUnavailableError),
-    (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out", SubmissionUncertainError),
-    (r"daemon internal error|protocol error|XDR ", SubmissionUncertainError),
-    (r"Broken pipe|Connection reset|Interrupted system call", SubmissionUncertainError),
-    (r"LSF library|appropriate port|Cannot allocate memory", SchedulerUnavailableError),
-    (r"Resource temporarily unavailable|No buffer space", SchedulerUnavailableError),
-    (r"[Pp]ending job (?:threshold|limit)|MAX_PEND|too many pending", SubmissionDeferredError),
-    (r"threshold (?:is )?reached|[Tt]ry (?:again )?later", SubmissionDeferredError),
-    (r"Queue has been closed|cluster is closed", SubmissionDeferredError),
-    (r"has reached its job limit|No [Jj]ob Id can be used", SubmissionDeferredError),
+NOT_FOUND = re.compile(r"is not found|No (?:unfinished |matching )?job(?:s)? found")
+"""What bjobs and bhist say of jobs that they do not know."""
+NO_JSON = re.compile(r"\boption\b|\bfield\b|^Usage", re.IGNORECASE | re.MULTILINE)
+"""What a bjobs without `-json`, or without a field, says: OpenLava's, LSF's before 10.1."""
+NO_EVENTS = re.compile(
+    r"lsb\.events\S*: (?:No such file or directory|Permission denied|Not a regular file)"
 )
-"""What is not for good, in the order it is looked for; any other complaint is."""
+"""What bhist says where it cannot read the log of events."""
 
-_ADVICE = (
-    (r"No such queue|User cannot use the queue", "Set queue= to one that `bqueues -u $USER` lists"),
-    (r"hard limit", "`bqueues -l` shows the limits of a queue; ask for less, or set queue="),
-    (r"slots|[Tt]oo many processors", "Ask for fewer cpus: `bhosts` and `bqueues` list the slots"),
-    (r"[Tt]oo few processors", "Ask for more cpus: `bqueues -l` shows what the queue is for"),
-    (r"MEML\w+ value", "Set memory_unit under [executor.lsf]"),
-    (r"resource requirement", "Look at the option R and at gpu_option under [executor.lsf]"),
-    (r"array index too large", "Set max_array_size under [executor.lsf]; `bparams -l` shows it"),
-    (
-        r"User permission denied|Root job submission",
-        "LSF takes no jobs of this user; root is refused by default",
+TRANSIENT = (
+    r"Failed in (?:send|receiv)ing",
+    r"[Tt]imed? ?out",
+)
+"""Complaints after which asking again soon may help."""
+
+_PARENT = re.compile(r"No matching job found")
+ERRORS = ErrorTable(
+    submission=(
+        (r"not responding|[Cc]annot connect|is unreachable", SchedulerUnavailableError),
+        (
+            r"Connection refused|is not connected|connection already exists",
+            SchedulerUnavailableError,
+        ),
+        (
+            r"(?:LIM|LSF) is down|service not registered|daemon cannot fork",
+            SchedulerUnavailableError,
+        ),
+        # A node that may not submit; another machine may.
+        (r"[Rr]equest from (?:a )?non-LSF host", SchedulerUnavailableError),
+        (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out", SubmissionUncertainError),
+        (r"daemon internal error|protocol error|XDR ", SubmissionUncertainError),
+        (r"Broken pipe|Connection reset|Interrupted system call", SubmissionUncertainError),
+        (r"LSF library|appropriate port|Cannot allocate memory", SchedulerUnavailableError),
+        (r"Resource temporarily unavailable|No buffer space", SchedulerUnavailableError),
+        (r"[Pp]ending job (?:threshold|limit)|MAX_PEND|too many pending", SubmissionDeferredError),
+        (r"threshold (?:is )?reached|[Tt]ry (?:again )?later", SubmissionDeferredError),
+        (r"Queue has been closed|cluster is closed", SubmissionDeferredError),
+        (r"has reached its job limit|No [Jj]ob Id can be used", SubmissionDeferredError),
     ),
-    (r"illegal option|option (?:requires|cannot)", "See options= of the task and `bsub -h`"),
-    (r"[Pp]roject", "Set account= to a project of yours"),
+    advice=(
+        (
+            r"No such queue|User cannot use the queue",
+            "Set queue= to one that `bqueues -u $USER` lists",
+        ),
+        (r"hard limit", "`bqueues -l` shows the limits of a queue; ask for less, or set queue="),
+        (
+            r"slots|[Tt]oo many processors",
+            "Ask for fewer cpus: `bhosts` and `bqueues` list the slots",
+        ),
+        (r"[Tt]oo few processors", "Ask for more cpus: `bqueues -l` shows what the queue is for"),
+        (r"MEML\w+ value", "Set memory_unit under [executor.lsf]"),
+        (r"resource requirement", "Look at the option R and at gpu_option under [executor.lsf]"),
+        (
+            r"array index too large",
+            "Set max_array_size under [executor.lsf]; `bparams -l` shows it",
+        ),
+        (
+            r"User permission denied|Root job submission",
+            "LSF takes no jobs of this user; root is refused by default",
+        ),
+        (r"illegal option|option (?:requires|cannot)", "See options= of the task and `bsub -h`"),
+        (r"[Pp]roject", "Set account= to a project of yours"),
+    ),
+    # What bkill says of jobs that are over, or unknown, and of what mbatchd will do later: of
+    # arrays as a whole, and where a host is away.
+    over=(r"has already finished|No matching job found|is not found|Operation is in progress",),
 )
 
 
@@ -60,15 +94,9 @@ def submission_error(said: str, waits: bool) -> ExecutorError:
 
     `waits` tells whether the job was to wait for another one.
     """
-    for pattern, kind in _SUBMIT_ERRORS:
-        if re.search(pattern, said):
-            return kind(f"bsub: {said}")
-    if waits and _PARENT.search(said):
+    if waits and _PARENT.search(said) and ERRORS.kind(said) is SubmissionRefusedError:
         return ParentUnknownError(f"bsub: {said}")
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said):
-            return SubmissionRefusedError(f"LSF refused the job: {said} {advice}")
-    return SubmissionRefusedError(f"LSF refused the job: {said}")
+    return ERRORS.submission_error("LSF", "bsub", said)
 
 
 class TriedInVainError(SubmissionDeferredError):

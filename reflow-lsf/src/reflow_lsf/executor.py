@@ -15,6 +15,7 @@ from reflow.plugin_api import (
     Capabilities,
     Command,
     CommandResult,
+    ErrorTable,
     ExecutorError,
     JobHandle,
     JobRequest,
@@ -26,11 +27,12 @@ from reflow.plugin_api import (
 )
 
 from reflow_lsf import environment, errors, ids, meaning, parse, site, submission
+from reflow_lsf.errors import ERRORS, TRANSIENT
 from reflow_lsf.hosts import Hosts
 from reflow_lsf.inquiry import Inquiry
 from reflow_lsf.options import check_script
 from reflow_lsf.script import Rules, directives
-from reflow_lsf.states import STATES, TRANSIENT
+from reflow_lsf.states import STATES
 
 logger = logging.getLogger("reflow.lsf")
 
@@ -69,11 +71,13 @@ class LSFExecutor(BatchExecutor):
     """How GPUs are asked for; a host's share of them."""
 
     name: ClassVar[str] = "lsf"
-    scheduler: ClassVar[str] = "LSF"
-    package: ClassVar[str] = "reflow_lsf"
     template: ClassVar[str] = "lsf.sh.j2"
     array: ClassVar[ArrayStyle] = ids.ARRAY
     states: ClassVar[StateTable] = STATES
+    # One word that is no id would spoil the whole answer.
+    native_id: ClassVar[str] = r"\d+(?:\[[\d,-]+\])?"
+    submitted: ClassVar[str] = r"^Job <(\d+)> is submitted to "
+    errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = environment.ALL
     capabilities: ClassVar[Capabilities] = Capabilities(
         notes=(
@@ -134,10 +138,6 @@ class LSFExecutor(BatchExecutor):
         assert request.begin_in is not None
         return submission.again(self.bsub, script, request.begin_in)
 
-    def parse_submission(self, result: CommandResult) -> str | None:
-        """Of an array, the id of the whole."""
-        return submission.native_id(result.stdout)
-
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good, for now, or nobody knows: by what bsub says, which exits with 255 for all."""
         return errors.submission_error(result.said, waits="-w" in result.argv)
@@ -162,10 +162,6 @@ class LSFExecutor(BatchExecutor):
             memory_enforced=memory.enforced,
             json=self.json,
         )
-
-    def is_native_id(self, native_id: str) -> bool:
-        """One word that is no id would spoil the whole answer."""
-        return ids.is_id(native_id)
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
         """As the base does; then jobs that would wait for ever are killed, as nothing ends them."""
@@ -228,14 +224,9 @@ class LSFExecutor(BatchExecutor):
         """Good ids are killed whatever stands beside them."""
         return Command((self.bkill, *native_ids))
 
-    def check_cancel(self, result: CommandResult) -> None:
-        """Every complaint but those of jobs that are over, or will be, is a failure."""
-        if not parse.heeded(result):
-            raise self.unavailable(result)
-
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """`24[1-3,7]`."""
-        return ids.arguments(handle.native_id, positions)
+        return ids.names(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from reflow.plugin_api import ArrayStyle, JobStatus, index_list
 
 ARRAY = ArrayStyle(base=1, variable="LSB_JOBINDEX")
 
-_ID = re.compile(r"\d+(?:\[[\d,-]+\])?")
 _LONGEST = 400
 """Characters of a word: LSF's commands copy it into a line of 512 (MAXLINELEN; 4096 in OpenLava
 4), and look at no length before."""
@@ -17,12 +15,7 @@ _ENDED_AT_ONCE = 1000
 """Elements that one bkill ends; each costs a few milliseconds."""
 
 
-def is_id(word: str) -> bool:
-    """Whether that is an id of LSF's, or names elements of one."""
-    return _ID.fullmatch(word) is not None
-
-
-def arguments(native_id: str, positions: Iterable[int]) -> Sequence[str]:
+def names(native_id: str, positions: Iterable[int]) -> Sequence[str]:
     """`24[1-3,7]`, or several such words where one would be too long for LSF."""
     found: list[str] = []
     for run in index_list(map(ARRAY.index, positions)).split(","):
@@ -37,7 +30,7 @@ def of(status: JobStatus) -> Sequence[str]:
     """The job, or those elements of it, that a status is about."""
     if status.positions is None:
         return [status.native_id]
-    return arguments(status.native_id, status.positions)
+    return names(status.native_id, status.positions)
 
 
 def blocks(size: int) -> Iterator[range]:

@@ -15,10 +15,10 @@ from reflow.plugin_api import (
 )
 
 from reflow_lsf import parse
+from reflow_lsf.errors import NO_JSON
 from reflow_lsf.hosts import Hosts
 from reflow_lsf.meaning import statuses
 from reflow_lsf.rows import Row, explained, of_these
-from reflow_lsf.states import NO_JSON
 
 logger = logging.getLogger("reflow.lsf")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from reflow.plugin_api import CommandResult
 
+from reflow_lsf.errors import NO_EVENTS, NOT_FOUND
 from reflow_lsf.rows import Row
-from reflow_lsf.states import HOST_LOST, NO_EVENTS, NOT_FOUND, OVER_SOON
+from reflow_lsf.states import HOST_LOST
 
 JSON_FIELDS = (
     "jobid jobindex job_name stat exit_code exit_reason pend_reason exec_host min_req_proc "
@@ -49,11 +50,6 @@ def answered(result: CommandResult) -> bool:
     if result.exit_code == 0 or is_json(result) or without_events(result):
         return True
     return _only(NOT_FOUND, result.stderr.strip() or result.stdout.strip())
-
-
-def heeded(result: CommandResult) -> bool:
-    """Whether bkill failed for nothing but jobs that are over, or will be, if it failed."""
-    return result.exit_code == 0 or _only(OVER_SOON, result.stderr)
 
 
 def _only(pattern: re.Pattern[str], said: str) -> bool:

@@ -1,4 +1,4 @@
-"""What LSF's own words mean: states, reasons, and complaints of all commands but bsub."""
+"""What LSF's states and reasons mean."""
 
 from __future__ import annotations
 
@@ -59,23 +59,3 @@ HOST_LOST = re.compile(r"Execution host unavailable|unable to reach the executio
 
 IMPOSSIBLE = re.compile(r"never satisfied|invalid or never")
 """Pending reasons that do not pass."""
-
-NOT_FOUND = re.compile(r"is not found|No (?:unfinished |matching )?job(?:s)? found")
-"""What bjobs and bhist say of jobs that they do not know."""
-OVER_SOON = re.compile(
-    r"has already finished|No matching job found|is not found|Operation is in progress"
-)
-"""What bkill says of jobs that are over, or unknown, and of what mbatchd will do later: of arrays
-as a whole, and where a host is away."""
-NO_JSON = re.compile(r"\boption\b|\bfield\b|^Usage", re.IGNORECASE | re.MULTILINE)
-"""What a bjobs without `-json`, or without a field, says: OpenLava's, LSF's before 10.1."""
-NO_EVENTS = re.compile(
-    r"lsb\.events\S*: (?:No such file or directory|Permission denied|Not a regular file)"
-)
-"""What bhist says where it cannot read the log of events."""
-
-TRANSIENT = (
-    r"Failed in (?:send|receiv)ing",
-    r"[Tt]imed? ?out",
-)
-"""Complaints after which asking again soon may help."""

@@ -62,12 +62,6 @@ def directory(wanted: Path) -> Path:
     return wanted if name.isprintable() and len(os.fsencode(name)) < _LONGEST_NAME else Path("/")
 
 
-def native_id(said: str) -> str | None:
-    """`Job <24> is submitted to queue <normal>.`, among what a site's wrapper prints."""
-    found = re.findall(r"^Job <(\d+)> is submitted to ", said, re.MULTILINE)
-    return found[-1] if found else None
-
-
 def is_openlava(version: CommandResult) -> bool:
     """Whose bsub answered to `-V`."""
     return "openlava" in f"{version.stdout}{version.stderr}".lower()

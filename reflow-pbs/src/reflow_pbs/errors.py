@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from reflow.plugin_api import (
+    ErrorTable,
     ExecutorError,
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -40,43 +41,44 @@ _WORSE_FOR_NOW = (
     r"Queue is not enabled|Server shutting down|Server busy|Failed to save job|System error:"
     r"|No free connections|connection table full|Resource temporarily unavailable|Resource busy"
 )
-_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (SERVER_AWAY.pattern, SchedulerUnavailableError),
-    (
-        # Without a word: the server went away while qsub talked to it.
-        r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
-        r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|without a word",
-        SubmissionUncertainError,
-    ),
-    (f"{_LIMIT}|{_TOO_LARGE}|{_WORSE_FOR_NOW}", SubmissionDeferredError),
-)
-"""What is not for good, in the order it is looked for; any other complaint is."""
-
 _NOT_FROM_HERE = re.compile(r"Bad UID|Access from host not allowed|ruserok failed")
 """Who may submit is asked of the machine, too: another one may well be allowed to."""
-_ADVICE = (
-    (r"Unknown queue", "Set queue= to one that `qstat -Q` lists"),
-    (
-        r"illegal -J value",
-        "A limit on the elements that run at once, array_parallelism=, needs PBS 2020.1 or later",
+ERRORS = ErrorTable(
+    submission=(
+        (SERVER_AWAY.pattern, SchedulerUnavailableError),
+        (
+            # Without a word: the server went away while qsub talked to it.
+            r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
+            r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|without a word",
+            SubmissionUncertainError,
+        ),
+        (f"{_LIMIT}|{_TOO_LARGE}|{_WORSE_FOR_NOW}", SubmissionDeferredError),
     ),
-    (
-        r"violates queue and/or server resource limits",
-        "`qstat -Q -f` lists the most that each queue allows",
-    ),
-    (
-        r"Unknown resource",
-        "See gpu_resource under [executor.pbs] for what GPUs are called here",
-    ),
-    (r"[Aa]ccount|project", "Set account= to one that you may use"),
-    (
-        r"cannot send environment",
-        "A variable of yours has a quote that PBS cannot hand on: see export_environment under "
-        "[executor.pbs]",
-    ),
-    (
-        r"invalid option|illegal option|Unknown option",
-        "Is this PBS's qsub? Name the right one under [executor.pbs]",
+    advice=(
+        (r"Unknown queue", "Set queue= to one that `qstat -Q` lists"),
+        (
+            r"illegal -J value",
+            "A limit on the elements that run at once, array_parallelism=, needs PBS 2020.1 or "
+            "later",
+        ),
+        (
+            r"violates queue and/or server resource limits",
+            "`qstat -Q -f` lists the most that each queue allows",
+        ),
+        (
+            r"Unknown resource",
+            "See gpu_resource under [executor.pbs] for what GPUs are called here",
+        ),
+        (r"[Aa]ccount|project", "Set account= to one that you may use"),
+        (
+            r"cannot send environment",
+            "A variable of yours has a quote that PBS cannot hand on: see export_environment under "
+            "[executor.pbs]",
+        ),
+        (
+            r"invalid option|illegal option|Unknown option",
+            "Is this PBS's qsub? Name the right one under [executor.pbs]",
+        ),
     ),
 )
 
@@ -103,13 +105,7 @@ def submission_error(said: str) -> ExecutorError:
             f"PBS takes no jobs of yours from this machine: {said}. Submit from one that may, with "
             "--follow where the nodes may not; root must be allowed on purpose"
         )
-    for pattern, kind in _SUBMIT_ERRORS:
-        if re.search(pattern, said):
-            return kind(said or "qsub said nothing")
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said):
-            return SubmissionRefusedError(f"PBS refused the job: {said}. {advice}")
-    return SubmissionRefusedError(f"PBS refused the job: {said}")
+    return ERRORS.submission_error("PBS", "qsub", said or "qsub said nothing")
 
 
 class NoRoomToComeError(SubmissionRefusedError):

@@ -66,8 +66,6 @@ class PBSExecutor(BatchExecutor):
     """False once the server has said that it forgets jobs as they end."""
 
     name: ClassVar[str] = "pbs"
-    scheduler: ClassVar[str] = "PBS"
-    package: ClassVar[str] = "reflow_pbs"
     template: ClassVar[str] = "pbs.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(
         base=0,
@@ -75,6 +73,9 @@ class PBSExecutor(BatchExecutor):
         throttled="{first}-{last}%{throttle}",
     )
     states: ClassVar[StateTable] = STATES
+    # `24.server`, `24[].server`, `24[3].server`; any other word would be the name of a queue.
+    native_id: ClassVar[str] = r"\d+(?:\[[\d,-]*\])?(?:\.[\w.-]+)?"
+    submitted: ClassVar[str] = r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$"
     variables: ClassVar[Variables] = Variables(
         # Those of the calling job, which `-V` would hand on, and what would act as an option.
         dropped=("PBS_O_", "PBS_JOB", "PBS_ARRAY", "PBS_TASK", "PBS_NODE", "PBS_DPREFIX")
@@ -141,10 +142,6 @@ class PBSExecutor(BatchExecutor):
         time = shell_time(request.begin_in + timedelta(seconds=1), BEGIN_TIME)
         return f"{shlex.quote(self._path(self.qsub))} -a {time} {shlex.quote(str(script))}"
 
-    def parse_submission(self, result: CommandResult) -> str | None:
-        """`24.server` or `24[].server`."""
-        return ids.submitted(result.stdout)
-
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """For good, for now, or nobody knows: by what qsub says."""
         return errors.submission_error(result.said)
@@ -173,10 +170,6 @@ class PBSExecutor(BatchExecutor):
     ) -> Iterable[JobStatus]:
         """The same form as that of the queue."""
         return self.parse_queue(result, handles)
-
-    def is_native_id(self, native_id: str) -> bool:
-        """Any other word would be the name of a queue."""
-        return ids.is_id(native_id)
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from reflow.plugin_api import contiguous
 
 _ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
-_WHOLE = re.compile(r"\d+(?:\[[\d,-]*\])?(?:\.[\w.-]+)?")
-_SUBMITTED = re.compile(r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +24,6 @@ def job_id(text: str) -> JobId | None:
     """Take an id apart; None for what is none."""
     found = _ID.match(text)
     return JobId(found["number"], found["index"]) if found else None
-
-
-def is_id(text: str) -> bool:
-    """Whether that can be an id, and not the name of a queue."""
-    return _WHOLE.fullmatch(text) is not None
-
-
-def submitted(text: str) -> str | None:
-    """The id that qsub has printed last; a site's wrapper may print more before it."""
-    found = _SUBMITTED.findall(text)
-    return found[-1] if found else None
 
 
 def by_ranges(array: str, positions: Sequence[int]) -> list[str]:

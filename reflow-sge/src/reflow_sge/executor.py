@@ -14,28 +14,21 @@ from reflow.plugin_api import (
     Capabilities,
     Command,
     CommandResult,
-    ExecutorError,
+    ErrorTable,
     JobHandle,
     JobRequest,
     JobStatus,
     Limits,
     StateTable,
     Variables,
-    contiguous,
 )
 
-from reflow_sge import broken, ids, parse
+from reflow_sge import broken, parse
 from reflow_sge.commands import Commands
+from reflow_sge.errors import ERRORS, HARMLESS, NOT_IN_ACCOUNTING, TRANSIENT, UNREACHABLE
 from reflow_sge.script import Rules, check_script, directives
 from reflow_sge.site import Cell
-from reflow_sge.states import (
-    HARMLESS,
-    NOT_IN_ACCOUNTING,
-    STATES,
-    TRANSIENT,
-    UNREACHABLE,
-    submission_error,
-)
+from reflow_sge.states import STATES
 from reflow_sge.verification import Verification
 
 
@@ -74,11 +67,16 @@ class SGEExecutor(BatchExecutor):
     """The parallel environment that was found."""
 
     name: ClassVar[str] = "sge"
-    scheduler: ClassVar[str] = "Grid Engine"
-    package: ClassVar[str] = "reflow_sge"
     template: ClassVar[str] = "sge.sh.j2"
-    array: ClassVar[ArrayStyle] = ArrayStyle(base=1, variable="SGE_TASK_ID")
+    array: ClassVar[ArrayStyle] = ArrayStyle(
+        base=1, variable="SGE_TASK_ID", element="{job}.{indices}"
+    )
     states: ClassVar[StateTable] = STATES
+    # `24`, or `24.3` for an element; any other word would be a pattern for names.
+    native_id: ClassVar[str] = r"\d+(?:\.\d+)?(?:-\d+)?"
+    # `qsub -terse` prints `24` or `24.1-9:1`.
+    submitted: ClassVar[str] = r"^(\d+)(?:\.\d+-\d+:\d+)?$"
+    errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = Variables(
         # Those of the calling job, which `-V` would hand on.
         dropped=("SGE_TASK_", "SGE_O_", "SGE_STD", "JOB_ID", "JOB_NAME", "JOB_SCRIPT", "RESTARTED"),
@@ -136,14 +134,6 @@ class SGEExecutor(BatchExecutor):
         assert request.begin_in is not None
         return self._commands.submit_again(script, request.begin_in)
 
-    def parse_submission(self, result: CommandResult) -> str | None:
-        """The job, or the array."""
-        return ids.submitted(result.stdout)
-
-    def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good, for now, or nobody knows: by what qsub says."""
-        return submission_error(result.said, result.exit_code)
-
     # -- asking ----------------------------------------------------------------------------
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
         """As the base does; then jobs in error state are deleted, as nothing else ends them."""
@@ -181,10 +171,6 @@ class SGEExecutor(BatchExecutor):
         by_id = {handle.native_id: handle for handle in handles}
         return parse.accounting_statuses(self._remembered(result), by_id)
 
-    def is_native_id(self, native_id: str) -> bool:
-        """Workers that were started by hand have others."""
-        return ids.is_id(native_id)
-
     # -- finding, cancelling, counting -----------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
         """The queue, then accounting; jobs deleted while they waited are in neither."""
@@ -209,11 +195,6 @@ class SGEExecutor(BatchExecutor):
         harmless = bool(lines) and all(HARMLESS.search(line) for line in lines)
         if any(map(UNREACHABLE.search, lines)) or (result.exit_code != 0 and not harmless):
             raise self.unavailable(result)
-
-    def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """One word for each run of indices."""
-        runs = contiguous(map(self.array.index, positions))
-        return [ids.elements(handle.native_id, run) for run in runs]
 
     def count_command(self) -> Command:
         """All of this user's jobs."""

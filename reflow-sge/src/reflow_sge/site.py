@@ -16,8 +16,8 @@ from reflow.plugin_api import (
     SubmissionRefusedError,
 )
 
+from reflow_sge.errors import UNREACHABLE
 from reflow_sge.parse import Row
-from reflow_sge.states import UNREACHABLE
 
 _OURS = re.compile(r"^\s*(?:\w+/)?\w*GE\b")
 """How `qstat -help` of every Grid Engine begins: `SGE 8.1.9`, `GE 6.2u5`, `OGS/GE 2011.11`."""

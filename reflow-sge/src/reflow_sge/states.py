@@ -1,22 +1,11 @@
-"""What Grid Engine's own words mean: states, failures, and complaints at submission."""
+"""What Grid Engine's states, and the failures in its accounting, mean."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import product
 
-from reflow.plugin_api import (
-    ExecutorError,
-    FailureCause,
-    JobState,
-    NativeState,
-    SchedulerUnavailableError,
-    StateTable,
-    SubmissionDeferredError,
-    SubmissionRefusedError,
-    SubmissionUncertainError,
-)
+from reflow.plugin_api import FailureCause, JobState, NativeState, StateTable
 
 _CORES = (
     # sge_status(5), "Job state"
@@ -69,62 +58,3 @@ CAUSES = {
     **dict.fromkeys((1, 3, 4, 6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 29, 36, 38), FailureCause.NODE),
     **dict.fromkeys((26, 27, 28, 31, 32, 33, 34, 35), FailureCause.SUBMIT),
 }
-
-UNREACHABLE = re.compile(
-    r"commlib error|unable to (?:send message|contact)|can't connect|cannot connect"
-    r"|failed receiving gdi request|denied: .*(?:submit|admin) host"
-)
-"""Complaints of commands that did not get through to qmaster."""
-HARMLESS = re.compile(
-    r"does not exist|comprises no tasks|has deleted|has registered|already in deletion"
-)
-"""What qdel says of jobs that are gone, or that it has ended."""
-NOT_IN_ACCOUNTING = re.compile(r"not found|No such file or directory|no jobs running since startup")
-
-TRANSIENT = (r"got (?:read|sync\. receive) (?:error|timeout)", r"got select timeout")
-
-_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (r"got send error|Connection refused|can't resolve master", SchedulerUnavailableError),
-    (r"got (?:read|sync\. receive)|failed receiving gdi request", SubmissionUncertainError),
-    (r"commlib error|unable to (?:send message|contact)", SchedulerUnavailableError),
-    # A node that may not submit; another machine may.
-    (r"denied: host .*(?:submit|admin) host", SchedulerUnavailableError),
-    (r"only \d+ jobs are allowed|max_u_jobs|maximum number of jobs", SubmissionDeferredError),
-    (r"try (?:again )?later", SubmissionDeferredError),
-)
-"""What is not for good, in the order it is looked for; any other complaint is."""
-TOO_MANY_JOBS = 25
-"""Exit code of qsub over max_u_jobs or max_jobs."""
-
-_ADVICE = (
-    (r"unknown queue", "Set queue= to one that `qconf -sql` lists"),
-    (
-        r"parallel environment",
-        "Set parallel_environment under [executor.sge] to one that `qconf -spl` lists",
-    ),
-    (r"project", "Set account= to a project that `qconf -sprjl` lists"),
-    (
-        r"unknown resource",
-        "`qconf -sc` lists what resources are called here; see memory_resource and gpu_resource "
-        "under [executor.sge]",
-    ),
-    (r"no suitable queues", "Ask for no more than a host has: `qhost -F` lists it"),
-    (r"more than \d+ tasks", "Set max_array_size under [executor.sge] to that number"),
-    (
-        r"invalid option|Unknown option|illegal",
-        "Is this Grid Engine's qsub? Name the right one under [executor.sge]",
-    ),
-)
-
-
-def submission_error(said: str, exit_code: int) -> ExecutorError:
-    """What qsub's complaint means, in its own words and with what to do about it."""
-    if exit_code == TOO_MANY_JOBS:
-        return SubmissionDeferredError(f"qsub: {said}")
-    for pattern, kind in _SUBMIT_ERRORS:
-        if re.search(pattern, said):
-            return kind(f"qsub: {said}")
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said):
-            return SubmissionRefusedError(f"Grid Engine refused the job: {said}. {advice}")
-    return SubmissionRefusedError(f"Grid Engine refused the job: {said}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from reflow.plugin_api import (
     Capabilities,
     Command,
     CommandResult,
-    ExecutorError,
+    ErrorTable,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -29,17 +28,11 @@ from reflow.plugin_api import (
 )
 
 from reflow_slurm import parse
+from reflow_slurm.errors import ERRORS, NO_ACCOUNTING, REMEMBERS_NOTHING, TRANSIENT
 from reflow_slurm.memory import killed_for_memory
 from reflow_slurm.script import directives
 from reflow_slurm.site import Site
-from reflow_slurm.states import (
-    NO_ACCOUNTING,
-    OVER_ALREADY,
-    REMEMBERS_NOTHING,
-    STATES,
-    TRANSIENT,
-    submission_error,
-)
+from reflow_slurm.states import STATES
 
 _REMEMBERED = "now-7days"
 """How far back accounting is searched for a submission whose answer was lost."""
@@ -77,13 +70,16 @@ class SlurmExecutor(BatchExecutor):
     _site: Site | None = field(default=None, init=False, repr=False)
 
     name: ClassVar[str] = "slurm"
-    scheduler: ClassVar[str] = "Slurm"
-    package: ClassVar[str] = "reflow_slurm"
     template: ClassVar[str] = "slurm.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(
         base=0, variable="SLURM_ARRAY_TASK_ID", throttled="{first}-{last}%{throttle}"
     )
     states: ClassVar[StateTable] = STATES
+    # `24`; of an array `24_3` and `24_[2-4]`. One other word would spoil the whole answer.
+    native_id: ClassVar[str] = r"\d+(?:_(?:\d+|\[[\d,-]+\]))?"
+    # `--parsable` prints `ID` or `ID;CLUSTER`.
+    submitted: ClassVar[str] = r"^(\d+)(?:;\S*)?$"
+    errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = Variables(
         # Those of the calling job would act as options, and SLURM_* reach the job submitted,
         # whose own they would seem to be: SLURM_RESTART_COUNT, SLURM_ARRAY_TASK_ID.
@@ -115,20 +111,7 @@ class SlurmExecutor(BatchExecutor):
         """`--begin` counts from when it is read."""
         return shlex.join(self.submit_command(script, request, None).argv)
 
-    def parse_submission(self, result: CommandResult) -> str | None:
-        """`--parsable` prints `ID` or `ID;CLUSTER`; a site's wrapper may print more before it."""
-        found = re.findall(r"^(\d+)(?:;\S*)?$", result.stdout, re.MULTILINE)
-        return found[-1] if found else None
-
-    def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good, for now, or nobody knows: by what sbatch says."""
-        return submission_error(result.said)
-
     # -- asking ----------------------------------------------------------------------------
-    def is_native_id(self, native_id: str) -> bool:
-        """`24`; of an array `24_3` and `24_[2-4]`. One other word would spoil the whole answer."""
-        return re.fullmatch(r"\d+(?:_(?:\d+|\[[\d,-]+\]))?", native_id) is not None
-
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Finished jobs too, for as long as slurmctld remembers them (MinJobAge)."""
         return self._squeue(f"--jobs={_ids(handles)}")
@@ -197,13 +180,6 @@ class SlurmExecutor(BatchExecutor):
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
         """Unknown and finished ids are passed over in silence."""
         return Command((self.scancel, *self._clusters(), *native_ids))
-
-    def check_cancel(self, result: CommandResult) -> None:
-        """Every failure but that of a job that is over means that something still runs."""
-        complaints = [line for line in result.stderr.splitlines() if line.strip()]
-        if result.exit_code == 0 or (complaints and all(map(OVER_ALREADY.search, complaints))):
-            return
-        raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """`24_[1-3,7]`; several of these where one would be too long for a command line."""

@@ -1,20 +1,10 @@
-"""What Slurm's own words mean: states, reasons, and complaints at submission."""
+"""What Slurm's states and reasons mean."""
 
 from __future__ import annotations
 
 import re
 
-from reflow.plugin_api import (
-    ExecutorError,
-    FailureCause,
-    JobState,
-    NativeState,
-    SchedulerUnavailableError,
-    StateTable,
-    SubmissionDeferredError,
-    SubmissionRefusedError,
-    SubmissionUncertainError,
-)
+from reflow.plugin_api import FailureCause, JobState, NativeState, StateTable
 
 STATES = StateTable(
     "Slurm",
@@ -69,64 +59,3 @@ IMPOSSIBLE = re.compile(
     re.VERBOSE,
 )
 """Reasons of pending jobs that do not pass while the job and the cluster stay as they are."""
-
-REMEMBERS_NOTHING = "Invalid job id specified"
-"""What squeue says, as an error, when it knows none of the jobs asked for."""
-OVER_ALREADY = re.compile(
-    r"Invalid job id specified|already completing or completed|already finished"
-)
-"""What scancel complains of although nothing is left to be ended; some versions only."""
-NO_ACCOUNTING = "Slurm accounting storage is disabled"
-
-TRANSIENT = (
-    r"Resource temporarily unavailable",
-    r"Zero Bytes were transmitted or received",
-    r"Socket timed out on send/recv operation",
-)
-"""Complaints of a busy controller: asking again soon may help."""
-
-_SUBMIT_ERRORS: tuple[tuple[str, type[ExecutorError]], ...] = (
-    (r"Unable to contact slurm controller", SchedulerUnavailableError),
-    (r"Unable to establish controller machine", SchedulerUnavailableError),
-    (r"in standby mode", SchedulerUnavailableError),
-    (r"authentication|Invalid .*credential|Munge", SchedulerUnavailableError),
-    (r"Socket timed out on send/recv operation", SubmissionUncertainError),
-    (r"Zero Bytes were transmitted or received", SubmissionUncertainError),
-    (r"Message (?:receive|send) failure", SubmissionUncertainError),
-    (r"Transport endpoint is not connected", SubmissionUncertainError),
-    (r"SubmitJob\w*Limit", SubmissionDeferredError),
-    (r"temporarily unable to accept job", SubmissionDeferredError),
-    (r"Resource temporarily unavailable", SubmissionDeferredError),
-    # The controller's own disk is full.
-    (r"I/O error writing script/environment to file", SubmissionDeferredError),
-    (r"Required partition not available", SubmissionDeferredError),
-)
-"""What is not for good, in the order it is looked for; any other complaint is."""
-
-_ADVICE = (
-    (
-        r"Invalid partition name|invalid partition specified",
-        "Set queue= to a partition that `sinfo --summarize` lists",
-    ),
-    (
-        r"Invalid account",
-        "Set account= to one that `sacctmgr show assoc user=$USER format=account,partition` lists",
-    ),
-    (r"Invalid qos", "Set the option qos to one that your account may use"),
-    (
-        r"Memory specification can not be satisfied|node configuration is not available",
-        "Ask for no more than a node has: `sinfo -o '%P %c %m %G'` lists CPUs, MiB and GPUs",
-    ),
-    (r"generic resource", "`sinfo -o '%P %G'` lists what GPUs are called here"),
-)
-
-
-def submission_error(said: str) -> ExecutorError:
-    """What sbatch's complaint means, in its own words and with what to do about it."""
-    for pattern, kind in _SUBMIT_ERRORS:
-        if re.search(pattern, said):
-            return kind(f"sbatch: {said}")
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said):
-            return SubmissionRefusedError(f"Slurm refused the job: {said}. {advice}")
-    return SubmissionRefusedError(f"Slurm refused the job: {said}")

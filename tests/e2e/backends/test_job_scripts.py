@@ -25,6 +25,8 @@ GIVEN: dict[str, Any] = {
     "command": ("true",),
     "size": None,
     "position": shell_code(['"$TASK"']),
+    "directives": [],
+    "native_id": None,
 }
 
 

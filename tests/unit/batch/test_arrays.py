@@ -59,3 +59,8 @@ def test_contiguous_ranges_hold_each_number_once_and_never_touch(numbers: list[i
     runs = list(contiguous(numbers))
     assert [number for run in runs for number in run] == sorted(set(numbers))
     assert all(left.stop < right.start for left, right in itertools.pairwise(runs))
+
+
+def test_elements_are_named_by_runs_of_indices() -> None:
+    style = ArrayStyle(base=1, variable="INDEX", element="{job}.{indices}")
+    assert list(style.element_ids("24", [0, 1, 2, 6])) == ["24.1-3", "24.7"]

@@ -85,12 +85,10 @@ def test_a_job_is_submitted_from_the_folder_that_it_works_in(
     assert [command.directory for command in runner.commands] == [tmp_path]
 
 
-def test_templates_are_looked_for_beside_the_configuration(home: Path) -> None:
-    folder = home / ".config" / "reflow" / "templates"
-    assert PondExecutor().templates is None
-    folder.mkdir(parents=True)
+def test_an_executor_reads_no_configuration_of_its_own(home: Path) -> None:
+    (home / ".config" / "reflow" / "templates").mkdir(parents=True)
 
-    assert PondExecutor().settings == {"templates": str(folder)}
+    assert PondExecutor().settings == {}
 
 
 # -- submitting ----------------------------------------------------------------------------

@@ -48,6 +48,7 @@ class LakeExecutor:
     queue: str | None = None
     account: str | None = None
     timeout: float = 60.0
+    templates: str | None = None
 
 
 LAKE = ExecutorPlugin(name="lake", target=f"{__name__}:LakeExecutor", api_version=1)
@@ -333,6 +334,17 @@ def test_setup_lines_of_an_executor_come_before_those_for_all(file: Path) -> Non
         executor = load_config().make_executor("pond")
     assert isinstance(executor, PondExecutor)
     assert (executor.setup, executor.max_submit_jobs) == (["for the pond"], 9)
+
+
+def test_templates_are_looked_for_beside_the_configuration(file: Path) -> None:
+    folder = file.absolute().parent / "templates"
+    with using_plugins(plugin("lake", executors=[LAKE])):
+        before = load_config().make_executor("lake")
+        folder.mkdir()
+        after = load_config().make_executor("lake")
+    assert isinstance(before, LakeExecutor)
+    assert isinstance(after, LakeExecutor)
+    assert (before.templates, after.templates) == (None, str(folder))
 
 
 def test_the_default_queue_reaches_an_executor_unless_it_has_one_of_its_own() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from reflow.batch.command import CommandResult
 from reflow.errors import (
     ExecutorError,
     SchedulerUnavailableError,
@@ -9,9 +10,16 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.states import JobState
-from reflow_sge.states import CAUSES, STATES, submission_error
+from reflow_sge.executor import SGEExecutor
+from reflow_sge.states import CAUSES, STATES
 
 from tests.unit.sge.recordings import Step, steps
+
+
+def qsub_error(said: str, exit_code: int = 1) -> ExecutorError:
+    result = CommandResult(argv=("qsub",), exit_code=exit_code, stdout="", stderr=said)
+    return SGEExecutor().submission_error(result)
+
 
 QUEUED, RUNNING, SUSPENDED = JobState.QUEUED, JobState.RUNNING, JobState.SUSPENDED
 
@@ -65,7 +73,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("step", REFUSALS, ids=lambda step: step.command[:60])
 def test_every_recorded_refusal_is_sorted(step: Step) -> None:
-    error = submission_error(" ".join(step.stderr.split()), step.exit_code)
+    error = qsub_error(" ".join(step.stderr.split()), step.exit_code)
     expected: type[ExecutorError] = SubmissionRefusedError
     if step.exit_code == 25:
         expected = SubmissionDeferredError
@@ -82,7 +90,7 @@ def test_there_are_refusals_of_each_kind() -> None:
 
 def test_an_answer_that_was_lost_is_uncertain() -> None:
     said = "Unable to run job: failed receiving gdi request response for mid=1"
-    assert type(submission_error(said, 1)) is SubmissionUncertainError
+    assert type(qsub_error(said)) is SubmissionUncertainError
 
 
 @pytest.mark.parametrize(
@@ -95,4 +103,4 @@ def test_an_answer_that_was_lost_is_uncertain() -> None:
     ],
 )
 def test_a_refusal_says_what_to_do(said: str, advice: str) -> None:
-    assert advice in str(submission_error(said, 1))
+    assert advice in str(qsub_error(said))

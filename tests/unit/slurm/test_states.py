@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from reflow.batch.command import CommandResult
 from reflow.errors import (
     ExecutorError,
     SchedulerUnavailableError,
@@ -9,9 +10,16 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.model.states import FailureCause, JobState
-from reflow_slurm.states import IMPOSSIBLE, STATES, submission_error
+from reflow_slurm.executor import SlurmExecutor
+from reflow_slurm.states import IMPOSSIBLE, STATES
 
 from tests.unit.slurm.recordings import RECORDINGS, steps
+
+
+def sbatch_error(said: str) -> ExecutorError:
+    result = CommandResult(argv=("sbatch",), exit_code=1, stdout="", stderr=said)
+    return SlurmExecutor().submission_error(result)
+
 
 QUEUED, RUNNING, SUSPENDED = JobState.QUEUED, JobState.RUNNING, JobState.SUSPENDED
 FAILED = JobState.FAILED
@@ -136,7 +144,7 @@ def refusals() -> list[str]:
 
 @pytest.mark.parametrize("said", refusals())
 def test_every_recorded_complaint_is_told_with_slurms_words(said: str) -> None:
-    error = submission_error(said)
+    error = sbatch_error(said)
 
     assert said in str(error)
     if "Unable to contact" in said:
@@ -176,9 +184,9 @@ def test_every_recorded_complaint_is_told_with_slurms_words(said: str) -> None:
     ],
 )
 def test_what_may_pass_is_told_from_what_is_for_good(said: str, kind: type[ExecutorError]) -> None:
-    assert type(submission_error(said)) is kind
+    assert type(sbatch_error(said)) is kind
 
 
 def test_a_wrong_partition_says_what_to_type_next() -> None:
     said = "sbatch: error: Batch job submission failed: Invalid partition name specified"
-    assert "sinfo --summarize" in str(submission_error(said))
+    assert "sinfo --summarize" in str(sbatch_error(said))

@@ -18,6 +18,8 @@ class ArrayStyle:
     """The environment variable that holds an element's index."""
     throttled: str | None = None
     """How the range is written with a limit: `{first}-{last}%{throttle}`; None for no syntax."""
+    element: str = "{job}[{indices}]"
+    """What elements are called: `24[3]`, and where several are cancelled `24[2-4]`."""
 
     def expression(self, size: int, throttle: int | None = None) -> str:
         """The range of an array of that size."""
@@ -34,6 +36,12 @@ class ArrayStyle:
     def index(self, position: int) -> int:
         """The scheduler's index of a position."""
         return position + self.base
+
+    def element_ids(self, job: str, positions: Iterable[int]) -> Iterator[str]:
+        """Write the ids of elements, one for each run of positions."""
+        for run in contiguous(map(self.index, positions)):
+            indices = str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+            yield self.element.format(job=job, indices=indices)
 
 
 def parse_indices(expression: str) -> list[range]:

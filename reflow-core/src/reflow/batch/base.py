@@ -26,6 +26,8 @@ from reflow.batch.command import (
     Variables,
 )
 from reflow.batch.coverage import Coverage
+from reflow.batch.errors import ErrorTable
+from reflow.batch.options import long_options
 from reflow.batch.states import StateTable
 from reflow.errors import (
     ExecutorError,
@@ -91,20 +93,38 @@ class BatchExecutor(ABC):
     timeout: float = 60.0
     """Seconds after which a scheduler's command is given up."""
     templates: str | None = None
-    """Folder of the site's own templates; by default `templates` in the configuration folder."""
+    """Folder of the site's own templates; the configuration gives `templates` beside its file."""
     command_record: str | None = None
     """A file that gets one line of JSON for each scheduler command."""
 
     name: ClassVar[str]
     """What people write: `executor="pond"`."""
     scheduler: ClassVar[str]
-    """What people call the scheduler."""
+    """What people call the scheduler; by default what the table of states calls it."""
     package: ClassVar[str]
-    """The package whose folder `templates` holds the backend's template."""
-    template: ClassVar[str]
-    """The backend's template; it extends `batch.sh.j2`."""
+    """The package whose folder `templates` holds the backend's template; by default that of the
+    class."""
+    template: ClassVar[str] = "batch.sh.j2"
+    """The backend's template, if it has one of its own; it extends `batch.sh.j2`."""
+    job_variable: ClassVar[str] = ""
+    """The variable in which a job finds its id, where `batch.sh.j2` is to hand that on."""
+    start_variable: ClassVar[str] = ""
+    """One that is another when the scheduler starts the same job once more."""
+    directive: ClassVar[str] = ""
+    """What begins a line of the script that `directives` gives: `#POND`."""
+    reserved: ClassVar[Mapping[str, str]] = {}
+    """Options of the submit command that a task may not set, and why not."""
     array: ClassVar[ArrayStyle]
     states: ClassVar[StateTable]
+    native_id: ClassVar[str] = r".*"
+    """A regular expression for the ids of jobs and of elements; the scheduler is asked about no
+    others. Workers that were started by hand have ids of their own, and with some schedulers one
+    such word spoils a whole command."""
+    submitted: ClassVar[str] = r"(\S+)\s*$"
+    """A regular expression whose group is the id in what a submit command printed. A site's wrapper
+    may print more: the last line that matches counts."""
+    errors: ClassVar[ErrorTable] = ErrorTable()
+    """What the scheduler's complaints mean."""
     variables: ClassVar[Variables] = Variables()
     capabilities: ClassVar[Capabilities] = Capabilities()
     chunk: ClassVar[int] = 200
@@ -112,36 +132,21 @@ class BatchExecutor(ABC):
     transient: ClassVar[tuple[str, ...]] = ()
     """Regular expressions of complaints after which asking again soon may help."""
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if not hasattr(cls, "package"):
+            cls.package = cls.__module__.partition(".")[0]
+        if not hasattr(cls, "scheduler") and hasattr(cls, "states"):
+            cls.scheduler = cls.states.scheduler
+
     def __post_init__(self) -> None:
         given: object = self.setup
         self.setup = tuple(given.splitlines() if isinstance(given, str) else self.setup)
-        if self.templates is None:
-            self.templates = _configured_templates()
 
     # -- what a backend implements ---------------------------------------------------------
     @abstractmethod
-    def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """What the backend's template needs besides what every template is given."""
-
-    @abstractmethod
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """Submit a script; with `after`, to start once that job is over, whatever way."""
-
-    @abstractmethod
-    def parse_submission(self, result: CommandResult) -> str | None:
-        """The native id in the answer of a submit command that succeeded; None without one."""
-
-    @abstractmethod
-    def submission_error(self, result: CommandResult) -> ExecutorError:
-        """What a submit command's failure means."""
-
-    def submission_timeout(self, text: str, said: str) -> ExecutorError:
-        """What it means that a submit command did not end, having said that: nobody knows."""
-        return SubmissionUncertainError(text)
-
-    def submit_directory(self, request: JobRequest) -> Path:
-        """Where a job is submitted: jobs are told, and setup lines may well go there."""
-        return request.working_directory
 
     @abstractmethod
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
@@ -153,8 +158,50 @@ class BatchExecutor(ABC):
     ) -> Iterable[JobStatus]:
         """What the queue said. Raises `SchedulerUnavailableError` when it did not answer.
 
-        A `ValueError` is an answer that cannot be read, and counts as none.
+        A `ValueError` or a `LookupError` is an answer that cannot be read, and counts as none.
         """
+
+    @abstractmethod
+    def find_commands(self, token: str) -> Sequence[Command]:
+        """Look for jobs by token: each is tried until one finds something."""
+
+    @abstractmethod
+    def cancel_command(self, native_ids: Sequence[str]) -> Command:
+        """Cancel jobs, or elements as `element_ids` writes them."""
+
+    @abstractmethod
+    def count_command(self) -> Command:
+        """Count this user's jobs in the queue, each array element for itself."""
+
+    # -- what a backend may override -------------------------------------------------------
+    def directives(self, request: JobRequest) -> Iterable[str | tuple[str, ...]]:
+        """What stands after `directive` in the script, a line each; a tuple is several words.
+
+        None by default, where the template writes them.
+        """
+        return ()
+
+    def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
+        """What the backend's template needs besides what every template is given."""
+        return {}
+
+    def parse_submission(self, result: CommandResult) -> str | None:
+        """The native id in the answer of a submit command that succeeded; None without one."""
+        found: list[str] = re.findall(self.submitted, result.stdout, re.MULTILINE)
+        return found[-1] if found else None
+
+    def submission_error(self, result: CommandResult) -> ExecutorError:
+        """What a submit command's failure means, by the table `errors`."""
+        command = Path(result.argv[0]).name
+        return self.errors.submission_error(self.scheduler, command, result.said, result.exit_code)
+
+    def submission_timeout(self, text: str, said: str) -> ExecutorError:
+        """What it means that a submit command did not end, having said that: nobody knows."""
+        return SubmissionUncertainError(text)
+
+    def submit_directory(self, request: JobRequest) -> Path:
+        """Where a job is submitted: jobs are told, and setup lines may well go there."""
+        return request.working_directory
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
         """Ask for jobs that the queue knows nothing of; None where nobody remembers them."""
@@ -166,33 +213,21 @@ class BatchExecutor(ABC):
         """What accounting said; as `parse_queue`."""
         return ()
 
-    @abstractmethod
-    def find_commands(self, token: str) -> Sequence[Command]:
-        """Look for jobs by token: each is tried until one finds something."""
-
-    @abstractmethod
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """The native ids that a find command printed, each once."""
+        """The native ids that a find command printed, each once: here in the queue's form."""
+        return list(dict.fromkeys(status.native_id for status in self.parse_queue(result, ())))
 
-    @abstractmethod
-    def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Cancel jobs, or elements as `element_ids` writes them."""
-
-    @abstractmethod
     def check_cancel(self, result: CommandResult) -> None:
         """Raise `SchedulerUnavailableError` when a cancel command did not get through."""
+        self.answered(result)
 
-    @abstractmethod
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
         """What to call some elements of an array in a cancel command."""
+        return list(self.array.element_ids(handle.native_id, positions))
 
-    @abstractmethod
-    def count_command(self) -> Command:
-        """Count this user's jobs in the queue, each array element for itself."""
-
-    @abstractmethod
     def parse_count(self, result: CommandResult) -> int:
-        """Their number. Raises `SchedulerUnavailableError` when the queue did not answer."""
+        """Their number, here that of lines. Raises `SchedulerUnavailableError` without one."""
+        return sum(bool(line.strip()) for line in self.answered(result).splitlines())
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """A line of shell by which a job submits its script again, to begin `begin_in` from then.
@@ -208,12 +243,8 @@ class BatchExecutor(ABC):
         return self.variables
 
     def is_native_id(self, native_id: str) -> bool:
-        """Whether that can be an id here; the scheduler is asked about no others.
-
-        Workers that were started by hand have ids of their own, and with some schedulers one
-        such word spoils a whole command.
-        """
-        return True
+        """Whether that can be an id here."""
+        return re.fullmatch(self.native_id, native_id, re.DOTALL) is not None
 
     def ask_limits(self) -> Limits:
         """What the scheduler itself allows."""
@@ -386,6 +417,23 @@ class BatchExecutor(ABC):
             time.sleep(delay)
         return result
 
+    def log(self, request: JobRequest) -> str:
+        """The file that a job prints to, for a directive. Raises `ParameterError` as `one_line`."""
+        return one_line(request.directory / LOG_NAME)
+
+    def own_options(self, request: JobRequest) -> list[tuple[str, ...]]:
+        """Options that a task hands through. Raises `ParameterError` for one in `reserved`."""
+        return long_options(self.name, request.resources.options[self.name], self.reserved)
+
+    def answered(self, result: CommandResult) -> str:
+        """What a command printed, if it failed for no other reason than jobs that are over.
+
+        Raises `SchedulerUnavailableError` for any other failure.
+        """
+        if not self.errors.is_done(result):
+            raise self.unavailable(result)
+        return result.stdout
+
     def unavailable(self, result: CommandResult) -> SchedulerUnavailableError:
         """What to raise when a command failed without an answer."""
         return SchedulerUnavailableError(
@@ -418,8 +466,16 @@ class BatchExecutor(ABC):
             "setup": shell_code(self.setup),
             "command": self._work(request),
             "export_environment": self.export_environment,
+            "directive": shell_code([self.directive]),
+            "directives": list(self.directives(request)),
+            "native_id": shell_code([self._shell_id(request)]) if self.job_variable else None,
+            "start_variable": shell_code([self.start_variable]),
         }
         return self._templates.render(self.template, {**given, **self.template_variables(request)})
+
+    def _shell_id(self, request: JobRequest) -> str:
+        job, index = f"${{{self.job_variable}}}", f"${{{self.array.variable}}}"
+        return job if request.size is None else self.array.element.format(job=job, indices=index)
 
     def _work(self, request: JobRequest) -> tuple[str, ...]:
         """The request's command; a watchdog's submits itself again where that fails."""
@@ -452,7 +508,19 @@ class BatchExecutor(ABC):
             command = command_for(chunk)
             if command is None:
                 break
-            coverage.add(self._read(parse, self.ask(command), chunk))
+            told = self._read(parse, self.ask(command), chunk)
+            coverage.add([*told, *self._of_elements(told, chunk)])
+
+    def _of_elements(
+        self, told: Sequence[JobStatus], asked: Sequence[JobHandle]
+    ) -> Iterator[JobStatus]:
+        """What was told of arrays about elements that were asked about by their own ids."""
+        wanted = {handle.native_id for handle in asked if handle.size is None}
+        for status in told if wanted else ():
+            for position in status.positions or ():
+                (own,) = self.array.element_ids(status.native_id, [position])
+                if own in wanted:
+                    yield replace(status, native_id=own, positions=None)
 
     def _read(
         self,
@@ -463,7 +531,7 @@ class BatchExecutor(ABC):
         """Read an answer whole. What cannot be read says nothing, as silence does."""
         try:
             return list(parse(result, about))
-        except ValueError as error:
+        except (ValueError, LookupError) as error:
             raise SchedulerUnavailableError(
                 f"{self.scheduler} answered what reflow cannot read: {result.argv[0]}: {error}"
             ) from error
@@ -527,10 +595,3 @@ def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 def _least(*values: int | None) -> int | None:
     return min((value for value in values if value is not None), default=None)
-
-
-def _configured_templates() -> str | None:
-    from reflow.config.schema import config_path
-
-    folder = config_path().absolute().parent / "templates"
-    return str(folder) if folder.is_dir() else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
 
 logger = logging.getLogger("reflow.batch")
@@ -32,6 +33,34 @@ class StateTable:
         self.states = tuple(states)
         self._found = {state.code: state for state in self.states}
         self._found.update({state.name: state for state in self.states})
+
+    def status(
+        self,
+        native_id: str,
+        word: str,
+        *,
+        position: int | None = None,
+        exit_code: int | None = None,
+        signal: int | None = None,
+        reason: str = "",
+        host: str = "",
+    ) -> JobStatus:
+        """How a job or an element stands that is in such a state.
+
+        A failure whose state has no cause of its own is one by signal or by exit code.
+        """
+        native = self.look_up(word)
+        status = JobStatus(
+            native_id=native_id,
+            state=native.state,
+            positions=None if position is None else range(position, position + 1),
+            reason=reason,
+            host=host,
+        )
+        if native.state is not JobState.FAILED:
+            return status
+        cause = native.cause or (FailureCause.SIGNAL if signal else FailureCause.EXIT_CODE)
+        return replace(status, cause=cause, exit_code=exit_code, signal=signal)
 
     def look_up(self, word: str) -> NativeState:
         """The state of that code or name; for one that no manual has, UNKNOWN, logged once."""

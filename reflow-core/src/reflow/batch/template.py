@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,11 @@ class ScriptTemplates:
     """
 
     def __init__(self, package: str, site_folder: Path | None) -> None:
-        packaged: BaseLoader = ChoiceLoader([PackageLoader(package), PackageLoader("reflow.batch")])
-        loaders = [PrefixLoader({PACKAGED: packaged}), packaged]
+        folders: list[BaseLoader] = [PackageLoader("reflow.batch")]
+        with contextlib.suppress(ValueError):  # a backend need not have templates
+            folders.insert(0, PackageLoader(package))
+        packaged = ChoiceLoader(folders)
+        loaders: list[BaseLoader] = [PrefixLoader({PACKAGED: packaged}), packaged]
         if site_folder is not None:
             loaders.insert(0, FileSystemLoader(site_folder))
         # Autoescape marks what a block of a parent template gave as shell code already; the

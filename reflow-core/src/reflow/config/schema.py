@@ -338,9 +338,9 @@ class Config:
     def make_executor(self, name: str | None = None) -> Executor:
         """The executor of that name, or the one to use when none is named, with its settings.
 
-        `setup`, `max_submit_jobs`, and the default queue and account reach executors that know
-        them, unless their own table has them. Raises what `Registry.choose_executor` and
-        `Registry.make_executor` raise.
+        `setup`, `max_submit_jobs`, the default queue and account, and the folder of templates
+        reach executors that know them, unless their own table has them. Raises what
+        `Registry.choose_executor` and `Registry.make_executor` raise.
         """
         from reflow.plugins.registry import registry
 
@@ -350,6 +350,7 @@ class Config:
             "max_submit_jobs": self.max_submit_jobs,
             "queue": self.defaults.queue,
             "account": self.defaults.account,
+            "templates": site_templates(),
         }
         return registry().make_executor(
             chosen,
@@ -418,6 +419,12 @@ def _keys_of(section: type, prefix: str) -> Iterator[Key]:
                 shown=item.metadata["shown"] or ("" if default is None else f"`{toml(default)}`"),
                 check=item.metadata["check"],
             )
+
+
+def site_templates() -> str | None:
+    """The folder of a site's or a person's own job templates, beside the file; None without one."""
+    folder = config_path().absolute().parent / "templates"
+    return str(folder) if folder.is_dir() else None
 
 
 def config_path() -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
+from reflow.config.schema import site_templates
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.events import tell_run
 from reflow.dispatch.lease import take, working_under
@@ -78,6 +79,10 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
 def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
     if executor is None or isinstance(executor, str):
         return workflow.config.make_executor(executor)
+    from reflow.batch.base import BatchExecutor
+
+    if isinstance(executor, BatchExecutor) and executor.templates is None:
+        executor.templates = site_templates()
     return executor
 
 

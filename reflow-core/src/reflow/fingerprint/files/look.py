@@ -22,7 +22,7 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two looks at what is waited for."""
 MANY = 1_000
-"""Entries of a tree above which the file server is not asked for each: what its client knows of
+"""Entries of a tree after which the file server is not asked for each: what its client knows of
 them has to do."""
 
 
@@ -30,10 +30,10 @@ class Looks:
     """Looks at files and folders; each place once per object.
 
     `ignore` are patterns for entries of trees that do not count, `store_files` database files that
-    do not either. The file server is asked, not its client's memory, unless a tree has more than
-    `MANY` entries; with `opening`, files are opened for it, too. Trees of more than `at_most`
-    entries are left: their state is `large`. `progress` is given the entries of a large tree so
-    far, often. Where contents count, `contents` reads them; without, a state says only whether
+    do not either. The file server is asked, not its client's memory, but for what a tree has after
+    the first `MANY` entries; with `opening`, files are opened for it, too. Trees of more than
+    `at_most` entries are left: their state is `large`. `progress` is given the entries of a tree
+    so far, often. Where contents count, `contents` reads them; without, a state says only whether
     they may differ.
     """
 
@@ -163,20 +163,19 @@ class Looks:
             content = self._contents.of_tree(missing.place, stamp, tree.digest, found.paths)
         return replace(state, stamp=stamp, content=content)
 
+    def _look_at_each(self, names: Sequence[str], folder: int) -> list[os.stat_result]:
+        return [self._look_closely(name, dir_fd=folder) for name in names]
+
     def _walk(self, path: str, found: _Found | None) -> trees.Tree:
-        """Look closely at each entry of a tree, unless they are many."""
-        few = MANY if self._at_most is None else min(MANY, self._at_most)
-        try:
-            return trees.walk(
-                path, self._uncounted, look=self._look_closely, seen=found, at_most=few
-            )
-        except trees.TooManyEntriesError:
-            if few == self._at_most:
-                raise
-        if found is not None:
-            found.clear()
+        """Look closely at the entries of a tree, unless they are many."""
         return trees.walk(
-            path, self._uncounted, seen=found, at_most=self._at_most, progress=self._progress
+            path,
+            self._uncounted,
+            look=self._look_at_each,
+            few=MANY,
+            seen=found,
+            at_most=self._at_most,
+            progress=self._progress,
         )
 
 
@@ -192,11 +191,6 @@ class _Found:
         """Take the files of a folder."""
         self.paths += [f"{self._root}/{relative}{name}" for name in files]
         self._stamps.append(stamp_of(files.values()))
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.paths.clear()
-        self._stamps.clear()
 
     def stamp(self, names: str) -> str:
         """Make one stamp of all."""

@@ -17,14 +17,15 @@ import os
 import re
 import stat
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import compress, islice
-from typing import Protocol
 
-_NEVER_COUNTED = (r"\.nfs.*", "__pycache__")
-"""Names of what was removed while an NFS client had it open, and of folders that Python writes."""
+_NEVER_COUNTED = ((".nfs", ".nft"), ("__pycache__", "__pycache__\0"))
+"""Ranges of names that never count, from the first up to before the second: of what was removed
+while an NFS client had it open, and of folders that Python writes."""
 _RUN_FOLDER, _LOGS = ".reflow", "logs"
 _STORE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -34,18 +35,16 @@ _BATCH = 10_000
 """Entries of one folder between two words on progress."""
 
 
-class Look(Protocol):
-    """Gives the status of a name in an open folder; never that of what a link leads to."""
-
-    def __call__(self, name: str, /, *, dir_fd: int) -> os.stat_result:
-        """Ask for the status."""
-        ...
+Look = Callable[[Sequence[str], int], list[os.stat_result]]
+"""Gives the status of each name in an open folder; never that of what a link leads to. Raises
+`FileNotFoundError` where one of them is not there."""
 
 
-def without_opening(name: str, /, *, dir_fd: int) -> os.stat_result:
+def by_name(names: Sequence[str], folder: int) -> list[os.stat_result]:
     """Ask for the status by name, which a file server's client may answer from memory."""
-    # No `partial`: that merges keywords anew for each of a million calls.
-    return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    # In one place, with the function at hand: a million times, each call in between matters.
+    lstat = os.lstat
+    return [lstat(name, dir_fd=folder) for name in names]
 
 
 Seen = Callable[[str, Mapping[str, os.stat_result]], None]
@@ -75,7 +74,7 @@ class Uncounted:
         """Take patterns for names, or with a slash for relative paths; and database files."""
         names = [fnmatch.translate(each) for each in ignore if "/" not in each]
         paths = [fnmatch.translate(each) for each in ignore if "/" in each]
-        self._name = re.compile("|".join((*_NEVER_COUNTED, *names)), re.DOTALL).fullmatch
+        self._name = re.compile("|".join(names)).fullmatch if names else None
         self._path = re.compile("|".join(paths)).fullmatch if paths else None
         self._store_files = [os.path.split(os.path.abspath(file)) for file in store_files]  # noqa: PTH100
 
@@ -92,8 +91,13 @@ class Uncounted:
         return found
 
     def without(self, names: list[str], relative: str) -> list[str]:
-        """Leave out of a folder's names what its name or relative path says does not count."""
-        if any(map(self._name, names)):
+        """Leave out of a folder's sorted names what its name or relative path keeps from counting.
+
+        The names that never count are found by bisection: hardly a folder has one.
+        """
+        for first, behind in _NEVER_COUNTED:
+            del names[bisect_left(names, first) : bisect_left(names, behind)]
+        if self._name is not None:
             names = [name for name in names if not self._name(name)]
         if self._path is not None:
             names = [name for name in names if not self._path(relative + name)]
@@ -104,17 +108,18 @@ def walk(
     root: str,
     uncounted: Uncounted,
     *,
-    look: Look = without_opening,
+    look: Look,
+    few: int,
     seen: Seen | None = None,
     at_most: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Tree:
-    """Look at everything below a folder.
+    """Look at everything below a folder: with `look` at the first `few` entries, by name at others.
 
     `progress` is given the number of entries so far, often. Raises `OSError` for what cannot be
     read, and `TooManyEntriesError` after more than `at_most` entries.
     """
-    walking = _Walk(uncounted, look, seen, at_most, progress or _say_nothing)
+    walking = _Walk(uncounted, look, few, seen, at_most, progress or _say_nothing)
     folders = [("", root)]
     while folders:
         relative, path = folders.pop()
@@ -135,6 +140,7 @@ class _Walk:
         self,
         uncounted: Uncounted,
         look: Look,
+        few: int,
         seen: Seen | None,
         at_most: int | None,
         progress: Callable[[int], None],
@@ -149,6 +155,7 @@ class _Walk:
         """Folders around the one at hand that count only if something in them does: one that holds
         runs and nothing else does not."""
         self._look = look
+        self._few = few
         self._seen = seen
         self._at_most = at_most
         self.progress = progress
@@ -207,32 +214,27 @@ class _Walk:
                 names = [entry.name for entry in islice(listing, self._at_most + 1)]
         if self._at_most is not None and self.entries + len(names) > self._at_most:
             raise TooManyEntriesError
+        names.sort()
         names = self._uncounted.without(names, relative)
         if self._store_files:
             status = os.fstat(folder)
-            hidden = self._store_files.get((status.st_dev, status.st_ino), ())
-            names = [name for name in names if name not in hidden]
-        names.sort()
+            hidden = self._store_files.get((status.st_dev, status.st_ino))
+            if hidden is not None:
+                names = [name for name in names if name not in hidden]
         return names
 
     def _look_at(self, names: list[str], folder: int) -> _Entries:
         """Ask for the status of each name; leave out what has vanished."""
         found = _Entries()
-        look, keeps = self._look, self._seen is not None
-        name_it, add_mode = found.names.append, found.modes.append
-        add_size, add_time = found.sizes.append, found.times.append
         for start in range(0, len(names), _BATCH):
-            for name in names[start : start + _BATCH]:
-                try:
-                    status = look(name, dir_fd=folder)
-                except FileNotFoundError:
-                    continue
-                name_it(name)
-                add_mode(status[0])  # by position: a million times, it matters
-                add_size(status[6])
-                add_time(status.st_mtime_ns)
-                if keeps:
-                    found.statuses.append(status)
+            there = names[start : start + _BATCH]
+            is_few = self.entries + start + len(there) <= self._few
+            look = self._look if is_few else by_name
+            try:
+                statuses = look(there, folder)
+            except FileNotFoundError:
+                there, statuses = _one_by_one(look, there, folder)
+            found.add(there, statuses, keep=self._seen is not None)
             self.progress(self.entries + len(found.names))
         return found
 
@@ -247,6 +249,16 @@ class _Entries:
     times: list[int] = field(default_factory=list)
     statuses: list[os.stat_result] = field(default_factory=list)
     """Empty where nobody wants to see them."""
+
+    def add(self, names: list[str], statuses: list[os.stat_result], keep: bool) -> None:
+        """Take what is known of some names; all of it where it is to be kept."""
+        self.names += names
+        # By position: a million times, it matters.
+        self.modes += [status[0] for status in statuses]
+        self.sizes += [status[6] for status in statuses]
+        self.times += [status.st_mtime_ns for status in statuses]
+        if keep:
+            self.statuses += statuses
 
     def take_others(self) -> dict[str, int]:
         """Keep plain files only. Returns the mode of each of the others, by name."""
@@ -263,6 +275,19 @@ class _Entries:
         self.times = list(compress(self.times, plain))
         self.statuses = list(compress(self.statuses, plain))
         return others
+
+
+def _one_by_one(
+    look: Look, names: Sequence[str], folder: int
+) -> tuple[list[str], list[os.stat_result]]:
+    """Look at names of which some have vanished. Returns those that are there."""
+    there: list[str] = []
+    statuses: list[os.stat_result] = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            statuses += look([name], folder)
+            there.append(name)
+    return there, statuses
 
 
 def _link_text(name: str, kind: int, folder: int) -> str:

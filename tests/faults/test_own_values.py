@@ -32,6 +32,16 @@ FROM_A_FILE = """
         did(f"each-{x}")
         return x * settings.FACTOR
 """
+INSIDE = """
+    import settings
+
+    wf = Workflow("values")
+
+    @wf.job()
+    def one(x: int = 1) -> int:
+        did("one")
+        return settings.moved(x * settings.Config.factor)
+"""
 OF_THE_PROCESS = """
     PROCESS = os.getpid()
     wf = Workflow("processes")
@@ -78,6 +88,30 @@ def test_a_value_read_at_import_counts(
     assert flow.calls == {"each-1": 2, "each-2": 2}
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_attributes_of_classes_and_defaults_that_are_read_at_import_count(
+    flow_file: Flows, tmp_path: Path, run_flow: Callable[[FlowFile, str], Any], way: str
+) -> None:
+    flow = flow_file(INSIDE)
+    (tmp_path / "settings.py").write_text(
+        f"from pathlib import Path\nplace = Path({str(tmp_path)!r})\n"
+        "class Config:\n    factor = int((place / 'factor').read_text())\n"
+        "def moved(x, by=int((place / 'by').read_text())):\n    return x + by\n"
+    )
+    (tmp_path / "factor").write_text("2")
+    (tmp_path / "by").write_text("0")
+    assert run_flow(flow, way).result("one") == 2
+    assert run_flow(flow, way).result("one") == 2
+    assert flow.calls == {"one": 1}
+    (tmp_path / "factor").write_text("3")
+    with pytest.warns(ReflowWarning, match=r"Config\.factor in settings\.py is 3, and was 2"):
+        assert run_flow(flow, way).result("one") == 3
+    (tmp_path / "by").write_text("1")
+    with pytest.warns(ReflowWarning, match=r"moved\.by in settings\.py is 1, and was 0"):
+        assert run_flow(flow, way).result("one") == 4
+    assert flow.calls == {"one": 3}
+
+
 def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) -> None:
     flow = flow_file(FROM_A_FILE)
     (tmp_path / "settings.py").write_text("import os\nFACTOR = int(os.environ.get('FACTOR', 2))")
@@ -103,6 +137,34 @@ def test_a_worker_with_another_value_makes_a_result_for_its_run_only_and_status_
     # The same is submitted once more, by this same process.
     assert run_flow(flow, way).state == "SUCCESS"
     assert flow.calls == {"one": 2}
+
+
+@pytest.mark.parametrize("ignored", ["", "'Own.process', 'length.of'"])
+def test_a_worker_compares_values_inside_classes_and_defaults(
+    flow_file: Flows, ignored: str
+) -> None:
+    flow = flow_file(
+        f"""
+        class Own:
+            process = os.getpid()
+
+        def length(of=str(os.getpid())):
+            return len(of)
+
+        wf = Workflow("processes")
+
+        @wf.job(ignore=[{ignored}])
+        def one(x: int = 1) -> int:
+            did("one")
+            return x * length() * len(str(Own.process))
+        """
+    )
+    run = flow.run("background")
+    assert run.state == "SUCCESS"
+    notes = " ".join(run.status().get("notes", ()))
+    for name in ("Own.process", "length.of"):
+        assert (f"{name} in flow.py was" in notes) == (not ignored)
+        assert (f'ignore=["{name}"]' in notes) == (not ignored)
 
 
 @pytest.mark.parametrize("way", WAYS)

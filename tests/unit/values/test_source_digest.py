@@ -929,6 +929,108 @@ def test_the_methods_of_a_class_in_a_value_count(digest: Digests) -> None:
     assert digest(flow) != digest(flow.replace("2 * self", "3 * self"))
 
 
+VALUES_INSIDE = {
+    "an attribute of a class": "class C:\n    n = SEEN\ndef task(): return C.n",
+    "one that is bound in a block": "class C:\n    if 1: n = SEEN\ndef task(): return C.n",
+    "one of a class in a class": "class C:\n    class D:\n        n = SEEN\ndef task(): return C",
+    "one of a base": "class B:\n    n = SEEN\nclass C(B): pass\ndef task(): return C().n",
+    "one that is set from outside": (
+        "class C:\n    n = '1'\nsetattr(C, 'n', SEEN)\ndef task(): return C.n"
+    ),
+    "a field of a dataclass": (
+        "@dataclasses.dataclass\nclass C:\n    n: str = SEEN\ndef task(): return C().n"
+    ),
+    "a field in slots": (
+        "@dataclasses.dataclass(slots=True)\nclass C:\n    n: str = SEEN\ndef task(): return C()"
+    ),
+    "a field of a named tuple": (
+        "class C(typing.NamedTuple):\n    n: str = SEEN\ndef task(): return C().n"
+    ),
+    "a member of an enumeration": (
+        "class C(enum.Enum):\n    N = SEEN\ndef task(): return C.N.value"
+    ),
+    "a default": "def f(n=SEEN): return n\ndef task(): return f()",
+    "a default by name": "def f(*, n=SEEN): return n\ndef task(): return f()",
+    "a default under a decorator": (
+        "@functools.lru_cache\ndef f(n=SEEN): return n\ndef task(): return f()"
+    ),
+    "a default of a method": (
+        "class C:\n    def m(self, n=SEEN): return n\ndef task(): return C().m()"
+    ),
+    "a default of a method of the class": (
+        "class C:\n    @classmethod\n    def m(cls, n=SEEN): return n\ndef task(): return C.m()"
+    ),
+    "an attribute that objects have, too": (
+        "class C:\n    n = SEEN\n    def set(self): self.n = 1\ndef task(): return C.n"
+    ),
+}
+IMPORTS = "import dataclasses, enum, functools, os, typing\n"
+
+
+@pytest.mark.parametrize("flow", VALUES_INSIDE.values(), ids=VALUES_INSIDE.keys())
+def test_a_value_made_at_import_inside_a_class_or_function_counts(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        return digest(IMPORTS + flow.replace("SEEN", "os.environ['SEEN']"))
+
+    assert of("1") == of("1")
+    assert of("1") != of("2")
+
+
+MEMORIES_INSIDE = {
+    "by the name of the class": "class C:\n    n = SEEN\n    def m(self): C.n = 1",
+    "by its own class": "class C:\n    n = SEEN\n    @classmethod\n    def m(cls): cls.n = 1",
+    "by the class of an object": "class C:\n    n = SEEN\n    def m(self): type(self).n = 1",
+    "in place": "class C:\n    n = [SEEN]\n    def m(self): self.n.append(1)",
+    "item by item": "class C:\n    n = {1: SEEN}\n    def m(self): self.n[1] = 1",
+    "by another function": "class C:\n    n = SEEN\ndef f(): C.n = 1",
+}
+
+
+@pytest.mark.parametrize("flow", MEMORIES_INSIDE.values(), ids=MEMORIES_INSIDE.keys())
+def test_an_attribute_that_functions_change_is_a_memory(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        used = "return C().m()" if "def m" in flow else "return f(), C.n"
+        made = flow.replace("SEEN", "os.environ['SEEN']")
+        return digest(f"{IMPORTS}{made}\ndef task(): {used}")
+
+    assert of("1") == of("2")
+
+
+def test_the_default_of_a_task_counts_as_what_the_task_is_given(
+    digest: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(seen: str) -> str:
+        monkeypatch.setenv("SEEN", seen)
+        return digest("import os\ndef task(day=os.environ['SEEN']): return day")
+
+    assert of("1") == of("2")
+
+
+def test_literals_in_classes_and_defaults_are_not_looked_at_one_by_one(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "flow.py": """
+                class Config:
+                    few, path = 3, "x"
+                    many = [1, 2]
+                    def scaled(self, by=2.0): return by * self.few
+                def helper(n=None, *, known=()): return n
+                def task(): return Config, helper
+            """
+        },
+    )
+    with loaded(folder / "flow.py") as module:
+        found = Survey([module.task]).look_at(module.task)
+    assert [value.name for value in found.values] == ["Config.few", "Config.path"]
+
+
 @pytest.mark.parametrize(("one", "other"), [("lambda: 1", "lambda: 2"), ("int", "list")])
 def test_what_a_dictionary_makes_of_missing_keys_counts(
     digest: Digests, one: str, other: str

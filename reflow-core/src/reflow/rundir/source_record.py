@@ -206,16 +206,21 @@ def other_values(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
     planned = source.tasks[task].values if task in source.tasks else ()
     if not planned:
         return
+    from reflow.fingerprint.code.parts import part_of
     from reflow.fingerprint.code.plain import look_at
 
     modules = _modules_of({each.file for each in planned})
     for each in planned:
         if each.file not in modules:
             continue
-        names = modules[each.file]
-        own = look_at(names[each.name]) if each.name in names else None
+        name, _, part = each.name.partition(".")
+        try:
+            value = modules[each.file][name]
+            own = look_at(part_of(value, part) if part else value)
+            missing = "no plain value"
+        except KeyError:
+            own, missing = None, "not set"
         if own is None or own.digest != each.digest:
-            missing = "no plain value" if each.name in names else "not set"
             shown = own.shown if own else missing
             yield each.name, _difference(each.name, each.file, each.shown, shown)
 

@@ -32,6 +32,53 @@ def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain
     return found
 
 
+def changed_by_methods(definition: ast.AST) -> set[str]:
+    """Attributes that the methods of a class may change on the class itself.
+
+    All that a method binds or changes in place counts, whatever it is taken from, but for what it
+    binds on its own object (`self.count = 1`).
+    """
+    found: set[str] = set()
+    for function in ast.walk(definition):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            own = _object_of(function)
+            for node in ast.walk(function):
+                is_its_own = isinstance(node, ast.Attribute) and _is_named(node.value, own)
+                if not is_its_own:
+                    found.update(_attributes_changed(node))
+    return found
+
+
+def _object_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """What a method calls the object that it belongs to; empty for a method of the class."""
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    if not arguments or any(_is_named(each, "classmethod") for each in function.decorator_list):
+        return ""
+    return arguments[0].arg
+
+
+def _is_named(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _attributes_changed(node: ast.AST) -> Iterator[str]:
+    """All attributes on the way to what a piece of code binds or changes in place."""
+    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        inner: ast.AST = node
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _MUTATING
+    ):
+        inner = node.func.value
+    else:
+        return
+    while isinstance(inner, ast.Attribute | ast.Subscript | ast.Call):
+        if isinstance(inner, ast.Attribute):
+            yield inner.attr
+        inner = inner.func if isinstance(inner, ast.Call) else inner.value
+
+
 def _changed(node: ast.AST, local_names: Set[ast.Name]) -> Iterator[Chain]:
     if isinstance(node, ast.Global):
         yield from ((name,) for name in node.names)

@@ -47,13 +47,19 @@ class Survey:
 
         The flow's tree is what lies around its file and around those of the functions.
         """
+        tasks = [_innermost(function) for function in functions]
         files: dict[Path, Mapping[str, Any]] = {}
-        for function in functions:
-            files.update(_file_of(function))
+        for task in tasks:
+            files.update(_file_of(task))
         around = [*files, _real(flow_file)] if flow_file else [*files]
         self._pieces = Pieces()
         self._ownership = Ownership(around, own, foreign)
-        self._written = WrittenCode(self._pieces, UserCode(self._ownership), files)
+        self._written = WrittenCode(
+            self._pieces,
+            UserCode(self._ownership),
+            files,
+            lambda value: any(_innermost(value) is task for task in tasks),
+        )
         self._written.live = self._live = LoadedValues(self._pieces, self._written)
 
     @property
@@ -108,9 +114,8 @@ def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -
     return Survey([function], flow_file).look_at(function).digest
 
 
-def _file_of(function: Callable[..., Any]) -> dict[Path, Mapping[str, Any]]:
+def _file_of(innermost: object) -> dict[Path, Mapping[str, Any]]:
     """The file that a function comes from, and its module's globals."""
-    innermost = _innermost(function)
     if type(innermost) is not FunctionType:
         return {}
     path = _real(innermost.__code__.co_filename)
@@ -119,11 +124,11 @@ def _file_of(function: Callable[..., Any]) -> dict[Path, Mapping[str, Any]]:
     return {path: innermost.__globals__ if is_module else {}}
 
 
-def _innermost(function: Callable[..., Any]) -> object:
+def _innermost(function: Any) -> object:
     """The function inside all wrappers."""
     try:
         return inspect.unwrap(function)
-    except ValueError:  # wrappers in a circle
+    except Exception:  # wrappers in a circle, objects that answer with anything
         return function
 
 

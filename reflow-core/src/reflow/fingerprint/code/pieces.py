@@ -44,8 +44,10 @@ class Piece:
     """Where the classes in the value lead."""
     is_memory: bool = False
     """Functions of its own file change it."""
-    changes: list[Json] = field(default_factory=list)
-    """Where the names lead that its functions change."""
+    changes: list[tuple[Json, tuple[str, ...]]] = field(default_factory=list)
+    """Where the names lead that its functions change, and the attributes then taken from them."""
+    parts: dict[str, Ref] = field(default_factory=dict)
+    """Of a class or function, the values in it that were made at import."""
 
 
 class Pieces:
@@ -90,7 +92,11 @@ class Walk:
     def _changed_on_the_way(self, reached: Collection[int]) -> set[int]:
         changed = {number for number in reached if self._pieces[number].is_memory}
         for number in reached:
-            changed.update(_refs(self._pieces[number].changes))
+            for target, attributes in self._pieces[number].changes:
+                for other in _refs(target):
+                    changed.add(other)
+                    parts = self._pieces[other].parts
+                    changed.update(parts[name] for name in attributes if name in parts)
         return changed
 
     def definitions(self) -> Iterator[tuple[Label, str]]:

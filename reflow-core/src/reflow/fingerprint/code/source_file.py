@@ -12,7 +12,8 @@ from types import CodeType
 from typing import Any
 
 from reflow.fingerprint.code.bytecode import describe_code
-from reflow.fingerprint.code.changes import changed_by_functions
+from reflow.fingerprint.code.changes import changed_by_functions, changed_by_methods
+from reflow.fingerprint.code.literals import literals_in
 from reflow.fingerprint.code.scopes import Function, bound_by, local_names
 from reflow.fingerprint.code.syntax import (
     Chain,
@@ -98,6 +99,18 @@ class SourceFile:
         if binding and not self.only_defines(name):
             found += self._mentions.get(name, [])
         return sorted(dict.fromkeys(found), key=lambda statement: statement.lineno)
+
+    def literals_in(self, name: str) -> dict[str, Any]:
+        """Literals that stand in the class or function of that name, by the names of its parts."""
+        return {
+            part: value
+            for definition in self._bindings.get(name, [])
+            for part, value in literals_in(definition)
+        }
+
+    def changed_by_methods(self, name: str) -> set[str]:
+        """Attributes of a class that its own methods change, other than those of an object."""
+        return {each for node in self._bindings.get(name, []) for each in changed_by_methods(node)}
 
     def _stays_as_bound(self, statement: ast.stmt) -> bool:
         """Whether nothing later changes what a statement binds, as far as results go."""

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
+from reflow.fingerprint.code.parts import parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
-from reflow.fingerprint.code.plain import look_at
+from reflow.fingerprint.code.plain import PlainValue, look_at
 from reflow.fingerprint.code.source_file import SourceFile
 from reflow.fingerprint.code.syntax import Chain, Description, Import
 from reflow.fingerprint.code.user_code import Module, UserCode
-from reflow.model.canonical import digest
+from reflow.model.canonical import digest, dumps
 from reflow.model.json import Json
 
 Seen: TypeAlias = frozenset[tuple[Path, str]]
@@ -67,7 +68,9 @@ class WrittenCode:
         pieces: Pieces,
         user_code: UserCode,
         known_globals: Mapping[Path, Mapping[str, Any]],
+        is_task: Callable[[object], bool],
     ) -> None:
+        self.is_task = is_task
         self.user_code = user_code
         self.edited: set[Path] = set()
         """Files of which something that was loaded differs from what they say now."""
@@ -134,7 +137,7 @@ class WrittenCode:
                 if target is not None:
                     links[".".join(chain)] = target
             for chain in sorted(file.source.changed_by_functions(node)):
-                piece.changes.append(self._target(file, description, chain))
+                piece.changes.append((self._target(file, description, chain), chain[1:]))
         return {"code": texts, "uses": links}
 
     def _describe_unit(self, file: OwnFile, name: str, piece: Piece) -> Json:
@@ -152,7 +155,48 @@ class WrittenCode:
         holds: list[Json] = []
         if not file.source.only_defines(name):
             holds = [self.live.value(part) for part in _definitions_in(value)]
-        return {**described, "holds": holds}
+        elif value is not None:
+            self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))
+        parts: dict[str, Json] = dict(piece.parts)
+        return {**described, "holds": holds, **({"parts": parts} if parts else {})}
+
+    def _describe_parts(
+        self, file: OwnFile, name: str, value: object, piece: Piece, statements: str
+    ) -> None:
+        """Note the values in a class or function that were made at import and are plain data."""
+        made = dict(self._values_in(file, name, value))
+        changed = file.source.changed_by_methods(name) if made else set()
+        for part, plain in made.items():
+            label = Label(file.source.path, f"{name}.{part}", "constant")
+            is_memory = part.rpartition(".")[2] in changed
+            piece.parts[part] = self._pieces.ref(
+                (file.key, label.name),
+                partial(self._describe_part, label, plain, is_memory, statements),
+            )
+
+    def _values_in(
+        self, file: OwnFile, name: str, value: object
+    ) -> Iterator[tuple[str, PlainValue]]:
+        """Values in a class or function that its statements do not tell.
+
+        Defaults of tasks are those of their parameters, and count as what a task is given.
+        """
+        literals = file.source.literals_in(name)
+        is_task = self.is_task(value)
+        for part in parts_of(value):
+            if part.is_default and (is_task or part.name in literals):
+                continue
+            plain = look_at(part.value)
+            if plain is None or (part.name in literals and look_at(literals[part.name]) == plain):
+                continue
+            yield part.name, plain
+
+    def _describe_part(
+        self, label: Label, value: PlainValue, is_memory: bool, statements: str, piece: Piece
+    ) -> Json:
+        piece.label, piece.value, piece.is_memory = label, value, is_memory
+        piece.classes = [self.live.value(kind) for kind in value.classes]
+        return {"made by": statements}
 
     def _look_at(self, value: object, piece: Piece) -> None:
         """Note a value that was made at import, if it is plain data."""

@@ -1,0 +1,102 @@
+"""Values that are made at import inside a class or function: its attributes, and its defaults."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
+from types import FunctionType
+from typing import Any, NamedTuple
+
+_DEEPEST = 50
+"""Wrappers around a function, beyond which it is an object that answers to any name."""
+
+
+class Part(NamedTuple):
+    """A value in a class or function."""
+
+    name: str
+    """With dots: that of an attribute, of a parameter, or of a parameter of a method."""
+    value: object
+    is_default: bool
+    """It stands for what a parameter was not given."""
+
+
+def parts_of(value: object) -> Iterator[Part]:
+    """Attributes of a class and of classes in it, and defaults of its methods or of a function."""
+    if issubclass(type(value), type):
+        yield from _in_class(value, "")
+    else:
+        yield from _defaults(_innermost(value), "")
+
+
+def part_of(value: object, name: str) -> object:
+    """The part of that name. Raises `KeyError` if there is none."""
+    return {part.name: part.value for part in parts_of(value)}[name]
+
+
+def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
+    for name, value in _attributes(kind).items():
+        yield Part(f"{prefix}{name}", value, False)
+    for name, member in vars(kind).items():
+        inner = _innermost(member)
+        if getattr(inner, "__qualname__", None) != f"{kind.__qualname__}.{name}":
+            continue  # made elsewhere
+        if issubclass(type(inner), type):
+            yield from _in_class(inner, f"{prefix}{name}.")
+        else:
+            yield from _defaults(inner, f"{prefix}{name}.")
+
+
+def _attributes(kind: Any) -> Mapping[str, object]:
+    """Values of a class, by name: as its body made them, where the class keeps them elsewhere."""
+    own = vars(kind)
+    if issubclass(kind, enum.Enum):
+        return {name: member.value for name, member in kind.__members__.items()}
+    if "_field_defaults" in own:
+        return dict(own["_field_defaults"])
+    fields = own.get("__dataclass_fields__", {})
+    defaults = {name: field.default for name, field in fields.items()}
+    plain = {
+        name: value
+        for name, value in own.items()
+        if not (name.startswith("__") and name.endswith("__")) and name != "_abc_impl"
+    }
+    given = {name: value for name, value in defaults.items() if value is not MISSING}
+    return plain | given
+
+
+def _defaults(function: object, prefix: str) -> Iterator[Part]:
+    # What `dataclass` and the like put together has the defaults of attributes.
+    if type(function) is not FunctionType or function.__code__.co_filename.startswith("<"):
+        return
+    code, defaults = function.__code__, function.__defaults__ or ()
+    positional = code.co_varnames[: code.co_argcount]
+    named = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
+    for name, value in (named | (function.__kwdefaults__ or {})).items():
+        yield Part(f"{prefix}{name}", value, True)
+
+
+def _innermost(value: Any) -> object:
+    """The function inside a method of any kind, a property, and wrappers."""
+    for _ in range(_DEEPEST):
+        if issubclass(type(value), classmethod | staticmethod):
+            inner = value.__func__
+        elif issubclass(type(value), property):
+            inner = value.fget
+        else:
+            inner = _wrapped(value)
+        if inner is None:
+            break
+        value = inner
+    return value
+
+
+def _wrapped(value: object) -> object:
+    """What a wrapper says it calls; nothing is computed for it, as some objects would."""
+    if issubclass(type(value), type):
+        return None
+    try:
+        return object.__getattribute__(value, "__dict__").get("__wrapped__")
+    except AttributeError:
+        return None

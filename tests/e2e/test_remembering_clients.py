@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from reflow.fingerprint.files.look import Looks
+from reflow.fingerprint.files.places import Surroundings
+from reflow.fingerprint.files.states import State
 
 from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
 
@@ -153,3 +156,24 @@ def test_a_parameter_that_was_changed_elsewhere_counts_as_it_is(
     remember(mount)
     (mount.server / "folder" / "x").write_text("22")
     assert way(flow, path=mount.client / name).result("read") == "22"
+
+
+def test_of_a_large_folder_names_and_the_first_thousand_files_are_asked_for(mount: Mount) -> None:
+    folder = mount.server / "data"
+    folder.mkdir()
+    for number in range(1_500):
+        (folder / f"{number:04}").write_text("1")
+
+    def look() -> State:
+        here = str(mount.client)
+        return Looks(Surroundings(here, here, here)).state(f"{here}/data")
+
+    changes: list[Callable[[], object]] = [
+        lambda: (folder / "0400").write_text("longer"),
+        lambda: (folder / "new").write_text("1"),
+        lambda: (folder / "1400").unlink(),
+    ]
+    for change in changes:
+        before = look()
+        change()
+        assert not look().agrees_with(before)

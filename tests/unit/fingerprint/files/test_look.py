@@ -5,11 +5,13 @@ import shutil
 import socket
 import tempfile
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from reflow.fingerprint.files import fresh, trees
 from reflow.fingerprint.files import look as looking
 from reflow.fingerprint.files.contents import Contents, OwnMemory
 from reflow.fingerprint.files.states import State
@@ -238,6 +240,39 @@ def test_large_trees_count_as_small_ones_do_and_progress_is_told(
     assert look_at(folder, progress=told.append) == small
     assert told == sorted(told)
     assert told[-1] == 6
+
+
+def test_the_file_server_is_asked_for_the_first_entries_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tree(tmp_path / "data", **{f"x{number}": "1" for number in range(30)})
+    asked: list[str] = []
+
+    def ask(name: str, **given: int) -> os.stat_result:
+        asked.append(name)
+        return os.lstat(name, **given)
+
+    monkeypatch.setattr(fresh, "asked", ask)
+    monkeypatch.setattr(looking, "MANY", 10)
+    assert look_at(folder).entries == 30
+    assert asked == [str(folder), *sorted(path.name for path in folder.iterdir())[:10]]
+
+
+def test_a_look_at_many_files_keeps_little_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tree(tmp_path / "data")
+    for number in range(10_000):
+        (folder / str(number)).touch()
+    monkeypatch.setattr(trees, "_BATCH", 500)
+    tracemalloc.start()
+    try:
+        look_at(folder)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # A status alone takes 600 bytes; a million files are not to take a gigabyte.
+    assert peak / 10_000 < 400
 
 
 def test_only_whether_there_is_anything_may_count(tmp_path: Path) -> None:

@@ -226,16 +226,19 @@ class _Walk:
     def _look_at(self, names: list[str], folder: int) -> _Entries:
         """Ask for the status of each name; leave out what has vanished."""
         found = _Entries()
-        for start in range(0, len(names), _BATCH):
-            there = names[start : start + _BATCH]
-            is_few = self.entries + start + len(there) <= self._few
-            look = self._look if is_few else by_name
+        few = max(0, self._few - self.entries)
+        batches = [(self._look, names[:few])] if few else []
+        batches += [
+            (by_name, names[start : start + _BATCH]) for start in range(few, len(names), _BATCH)
+        ]
+        for look, there in batches:
             try:
                 statuses = look(there, folder)
             except FileNotFoundError:
                 there, statuses = _one_by_one(look, there, folder)
             found.add(there, statuses, keep=self._seen is not None)
-            self.progress(self.entries + len(found.names))
+            if look is by_name:
+                self.progress(self.entries + len(found.names))
         return found
 
 

@@ -1,15 +1,19 @@
-"""Fixtures that the tests of whole workflows share with those of faults."""
+"""Fixtures that the tests of whole workflows share with those of faults, and ways to run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reflow.plugins.registry import set_registry
 
-from tests.e2e.support import FlowFile, nothing_left
+from tests.e2e.support import WAYS, FlowFile, fake_scheduler, nothing_left, run_by_jobs
+
+Way = Callable[..., Any]
 
 
 @pytest.fixture
@@ -33,3 +37,21 @@ def flow_file(
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture(params=[*WAYS, "jobs"])
+def way(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Way]:
+    """Run a flow to its end: in process, in a pool, in the background, and by jobs of a fake.
+
+    For one test of each kind; what varies it is `in_process`, or `in_process_and_by_jobs` where
+    another process has a part in it.
+    """
+    name = request.param
+    with fake_scheduler("slurm", tmp_path, monkeypatch) if name == "jobs" else nullcontext():
+        yield run_by_jobs if name == "jobs" else lambda flow, **given: flow.run(name, **given)
+
+
+in_process = pytest.mark.parametrize("way", ["inline"], indirect=True)
+in_process_and_by_jobs = pytest.mark.parametrize("way", ["inline", "jobs"], indirect=True)

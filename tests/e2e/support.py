@@ -138,6 +138,13 @@ def run(workflow: Any, way: str, **given: Any) -> Any:
     return workflow.run_local(max_workers=1 if way == "inline" else 2, **given)
 
 
+def run_by_jobs(flow: FlowFile, **given: Any) -> Any:
+    """Run a flow by jobs of the fake Slurm that is on PATH, and give the run's handle."""
+    run = flow.load().submit(executor="slurm", **given)
+    until(lambda: run.state.final)
+    return run
+
+
 def failed(run: Any) -> dict[tuple[str, int | None], tuple[str | None, str]]:
     """Cause and error of every failed instance, by task and index."""
     return {

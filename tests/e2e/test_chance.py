@@ -60,15 +60,14 @@ def test_an_unchanged_rerun_gives_the_same_list_and_runs_nothing(
     assert bootstrap.calls == {}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_list_that_has_grown_keeps_what_it_had(bootstrap: FlowFile, way: str) -> None:
-    first = drawn(bootstrap.run(way, count=3))
-    grown = drawn(bootstrap.run(way, count=5))
+def test_a_list_that_has_grown_keeps_what_it_had(bootstrap: FlowFile) -> None:
+    first = drawn(bootstrap.run(count=3))
+    grown = drawn(bootstrap.run(count=5))
     assert grown[:3] == first
     assert bootstrap.calls == {"plan": 2, "sample": 5, "gather": 2}
     bootstrap.forget()
-    assert drawn(bootstrap.run(way, count=4)) == grown[:4]
-    assert drawn(bootstrap.run(way, count=5)) == grown
+    assert drawn(bootstrap.run(count=4)) == grown[:4]
+    assert drawn(bootstrap.run(count=5)) == grown
     assert bootstrap.calls == {"plan": 1, "gather": 1}
 
 
@@ -241,22 +240,20 @@ AFTER = """
 """
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_comes_after_a_task_that_ran_again_runs_again(flow_file: Flows, way: str) -> None:
+def test_what_comes_after_a_task_that_ran_again_runs_again(flow_file: Flows) -> None:
     flow = flow_file(AFTER.replace("OPTIONS", "cache=False"))
-    flow.run(way)
-    flow.run(way)
+    flow.run()
+    flow.run()
     assert flow.calls == {"refresh": 2, "query": 2}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_comes_after_a_cached_task_does_not_run_again(flow_file: Flows, way: str) -> None:
+def test_what_comes_after_a_cached_task_does_not_run_again(flow_file: Flows) -> None:
     flow = flow_file(AFTER.replace("OPTIONS", ""))
-    flow.run(way)
-    flow.run(way)
+    flow.run()
+    flow.run()
     assert flow.calls == {"refresh": 1, "query": 1}
-    flow.run(way, force_tasks=["refresh"])
-    flow.run(way)
+    flow.run(force_tasks=["refresh"])
+    flow.run()
     assert flow.calls == {"refresh": 2, "query": 2}
 
 

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
+from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
+from tests.e2e.support import FlowFile
 
 Flows = Callable[..., FlowFile]
-Way = Callable[..., Any]
 
 LATER = 2 * 10**18
 
 
-def on_slurm(flow: FlowFile, **given: Any) -> Any:
-    run = flow.load().submit(executor="slurm", **given)
-    until(lambda: run.state.final)
-    return run
-
-
-@pytest.fixture(params=[*WAYS, "slurm"])
-def way(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Way]:
-    """Run a flow one way to its end, with files counted by content."""
-    name = request.param
-    with fake_scheduler(name, tmp_path, monkeypatch) if name == "slurm" else nullcontext():
-
-        def run(flow: FlowFile, **given: Any) -> Any:
-            given = {"files": "content", **given}
-            return on_slurm(flow, **given) if name == "slurm" else flow.run(name, **given)
-
-        yield run
+@pytest.fixture(autouse=True)
+def by_contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFLOW_CACHE_FILES", "content")
 
 
 FLOW = """
@@ -75,6 +58,7 @@ def copy_over(path: Path) -> None:
     copy.replace(path)
 
 
+@in_process
 def test_touched_parameters_run_nothing_again(flow_file: Flows, way: Way, source: Path) -> None:
     flow = flow_file(FLOW)
     assert way(flow, source=source).result("read") == "1212"
@@ -98,6 +82,7 @@ def test_other_contents_of_the_same_size_and_time_run_again(
     assert way(flow, source=source).result("read") == "3434"
 
 
+@in_process
 def test_a_task_that_makes_the_same_contents_again_runs_nothing_after_it(
     flow_file: Flows, way: Way, source: Path
 ) -> None:
@@ -108,6 +93,7 @@ def test_a_task_that_makes_the_same_contents_again_runs_nothing_after_it(
     assert flow.calls == {"convert": 1}
 
 
+@in_process
 def test_another_way_to_count_misses_once(flow_file: Flows, way: Way, source: Path) -> None:
     flow = flow_file(FLOW)
     assert way(flow, source=source, files="stat").result("read") == "1212"
@@ -118,6 +104,7 @@ def test_another_way_to_count_misses_once(flow_file: Flows, way: Way, source: Pa
     assert flow.calls == {"convert": 1, "read": 1}
 
 
+@in_process_and_by_jobs
 def test_touched_results_run_nothing_again(
     flow_file: Flows, way: Way, source: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +139,7 @@ def waves(run: Any) -> int:
     return len(list((run.run_dir / ".reflow" / run.run_id / "waves").glob("*")))
 
 
+@in_process
 def test_a_touched_result_of_other_contents_is_made_again(
     flow_file: Flows, way: Way, source: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +151,7 @@ def test_a_touched_result_of_other_contents_is_made_again(
     assert flow.calls == {"convert": 1}
 
 
+@in_process_and_by_jobs
 def test_verify_reads_anew(flow_file: Flows, way: Way, source: Path, tmp_path: Path) -> None:
     flow = flow_file(FLOW)
     assert way(flow, source=source).result("read") == "1212"

@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reflow.fingerprint.files.look import Looks
 
-from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
+from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
+from tests.e2e.support import FlowFile, fake_scheduler, run_by_jobs
 
 Flows = Callable[..., FlowFile]
-Way = Callable[..., Any]
-
-
-def on_slurm(flow: FlowFile, **given: Any) -> Any:
-    run = flow.load().submit(executor="slurm", **given)
-    until(lambda: run.state.final)
-    return run
-
-
-@pytest.fixture(params=[*WAYS, "slurm"])
-def way(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Way]:
-    """Run a flow one way to its end: in process, in a pool, in the background, by jobs."""
-    name = request.param
-    with fake_scheduler(name, tmp_path, monkeypatch) if name == "slurm" else nullcontext():
-        yield on_slurm if name == "slurm" else lambda flow, **given: flow.run(name, **given)
 
 
 def notes(run: Any) -> list[str]:
@@ -166,6 +149,7 @@ LISTING = """
 """
 
 
+@in_process
 def test_a_parameter_counts_by_what_is_there_when_the_run_is_submitted(
     flow_file: Flows, way: Way, tmp_path: Path
 ) -> None:
@@ -256,6 +240,7 @@ IN_PLACE = """
 """
 
 
+@in_process_and_by_jobs
 def test_a_task_that_changes_its_argument_is_not_cached_and_the_run_says_so(
     flow_file: Flows, way: Way
 ) -> None:
@@ -294,6 +279,7 @@ OUTPUTS = """
 """
 
 
+@in_process_and_by_jobs
 def test_what_a_task_writes_to_counts_by_its_place_and_must_be_as_it_left_it(
     flow_file: Flows, way: Way, tmp_path: Path
 ) -> None:
@@ -338,6 +324,7 @@ FOR_ALL = """
 """
 
 
+@in_process
 def test_a_folder_that_many_write_to_must_be_there(
     flow_file: Flows, way: Way, tmp_path: Path
 ) -> None:
@@ -424,6 +411,7 @@ SHARED = """
 """
 
 
+@in_process_and_by_jobs
 def test_what_elements_share_is_looked_at_when_all_have_ended(
     flow_file: Flows, way: Way, tmp_path: Path
 ) -> None:
@@ -466,6 +454,7 @@ def test_a_task_may_have_a_rule_of_its_own(flow_file: Flows, tmp_path: Path) -> 
     assert (run.result("total"), run.result("each")) == (1, ["2"])
 
 
+@in_process
 def test_what_was_made_anew_is_read_anew_where_being_there_is_enough(
     flow_file: Flows, way: Way
 ) -> None:
@@ -555,7 +544,7 @@ def test_ctrl_c_during_the_look_at_results_leaves_no_run_that_goes_on(
 ) -> None:
     with fake_scheduler("slurm", tmp_path, monkeypatch) as slurm:
         flow = flow_file(STORE)
-        on_slurm(flow)
+        run_by_jobs(flow)
         slurm.wait_until_idle()
         workflow = flow.load()
         monkeypatch.setattr(Looks, "state", interrupt)

@@ -10,19 +10,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from reflow.fingerprint.files.look import Looks
 from reflow.fingerprint.files.places import Surroundings
 from reflow.fingerprint.files.states import State
 
-from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
+from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
+from tests.e2e.support import FlowFile
 
 Flows = Callable[..., FlowFile]
-Way = Callable[..., Any]
 
 
 class Mount(NamedTuple):
@@ -45,22 +44,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         pytest.skip(f"bindfs cannot mount here: {mounted.stderr.strip()}")
     yield found
     subprocess.run(["fusermount", "-u", "-z", str(found.client)], check=True)
-
-
-def on_slurm(flow: FlowFile, **given: Any) -> Any:
-    run = flow.load().submit(executor="slurm", **given)
-    until(lambda: run.state.final)
-    return run
-
-
-@pytest.fixture(params=[*WAYS, "slurm"])
-def way(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Way]:
-    """Run a flow one way to its end."""
-    name = request.param
-    with fake_scheduler(name, tmp_path, monkeypatch) if name == "slurm" else nullcontext():
-        yield on_slurm if name == "slurm" else lambda flow, **given: flow.run(name, **given)
 
 
 FLOW = """
@@ -111,6 +94,7 @@ def test_what_was_written_elsewhere_counts_as_it_is(
     assert way(flow, factor=10).result("read") == ["110", "110"]
 
 
+@in_process_and_by_jobs
 def test_what_was_changed_elsewhere_is_made_again(flow_file: Flows, way: Way, mount: Mount) -> None:
     flow = mounted_flow(flow_file, mount)
     assert way(flow).result("read") == ["11", "11"]
@@ -146,6 +130,7 @@ PARAMETERS = """
 
 
 @pytest.mark.parametrize("name", ["folder", "folder/x"])
+@in_process
 def test_a_parameter_that_was_changed_elsewhere_counts_as_it_is(
     flow_file: Flows, way: Way, mount: Mount, name: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -193,6 +194,24 @@ def test_a_run_goes_on_after_its_scheduler_was_away(
 
     until(lambda: run.state.final)
     assert flow.calls == ONCE
+
+
+def test_dispatch_jobs_of_a_run_whose_folder_was_removed_leave_the_queue(
+    cluster: FakeScheduler, flow_file: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_FOLLOW_UP", "true")
+    cluster.pause()
+    submit(cluster, flow_file(STAGES))
+    shutil.rmtree(tmp_path / "run")
+    (job,) = [job for job in cluster.jobs() if job.name.startswith("first-")]
+    cluster.vanish(job.id)
+    cluster.unpause()
+
+    cluster.advance(24 * 3600)
+
+    assert len(watchdogs(cluster)) == 3
+    cluster.wait_until_idle()
+    assert all(job.ended for job in watchdogs(cluster))
 
 
 def test_where_places_in_the_queue_are_few_the_farther_watchdogs_go_first() -> None:

@@ -16,6 +16,9 @@ from reflow.plugin_api import Command, CommandResult, JobHandle, shell_time, who
 from reflow_sge.site import folder_of
 
 _PLAIN = ("-terse", "-b", "n")
+_ENDS_BY_ITSELF = ("-o", "/dev/null")
+"""For dispatch jobs: one whose log cannot be opened would stay in error state until somebody
+deletes it, and where the run directory was removed nobody will. The script opens the log."""
 _BEGIN_TIME = "%Y%m%d%H%M.%S"
 """How qsub's `-a` reads a time."""
 
@@ -41,12 +44,14 @@ class Commands:
             arguments += ["-a", begin_time(datetime.now(UTC), begin_in)]
         if after is not None:
             arguments += ["-hold_jid", after.native_id]
+        if len(arguments) > len(_PLAIN):
+            arguments += _ENDS_BY_ITSELF
         return self._typed("qsub", *arguments, str(script))
 
     def submit_again(self, script: Path, begin_in: timedelta) -> str:
         """A line of shell that submits a script, to begin so much later than it is run."""
         time = shell_time(begin_in + timedelta(seconds=1), _BEGIN_TIME)
-        command = shlex.join(self._typed("qsub", *_PLAIN).argv)
+        command = shlex.join(self._typed("qsub", *_PLAIN, *_ENDS_BY_ITSELF).argv)
         return f"{command} -a {time} {shlex.quote(str(script))}"
 
     def queue(self, *arguments: str) -> Command:

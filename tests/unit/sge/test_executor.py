@@ -94,6 +94,8 @@ SCRIPT = """\
 
 # What the job writes has the permissions that it has where it was submitted.
 umask 0027
+# Whatever -o says; and where this file cannot be there, the job ends.
+exec >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 export REFLOW_NATIVE_ID="$JOB_ID.$SGE_TASK_ID"
 # RESTARTED says only that there was an earlier run; each has a shepherd of its own.
 export REFLOW_INCARNATION="${RESTARTED:-0}-$HOSTNAME-$PPID"
@@ -267,7 +269,7 @@ def test_what_is_true_of_one_submission_only_is_on_the_command_line(
     first, second = runner.argvs
     assert first == ("qsub", "-terse", "-b", "n", str(tmp_path / "job.sh"))
     assert second[:5] == ("qsub", "-terse", "-b", "n", "-a")
-    assert second[6:] == ("-hold_jid", "24", str(tmp_path / "job.sh"))
+    assert second[6:] == ("-hold_jid", "24", "-o", "/dev/null", str(tmp_path / "job.sh"))
     begin = datetime.strptime(second[5], "%Y%m%d%H%M.%S")
     assert 85 < (begin - datetime.now()).total_seconds() < 95
     assert (submission.job.native_id, submission.job.size) == ("24", 3)

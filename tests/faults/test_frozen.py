@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -143,3 +144,43 @@ def test_a_compiled_module_is_the_one_that_was_there_at_submission(
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS", failed(run)
     assert run.result("number") == f"1 counted{suffix}"
+
+
+LATE = """
+    import importlib
+
+    wf = Workflow("late")
+
+    @wf.job()
+    def cooked() -> str:
+        did("begun")
+        wait_for("{here}/go")
+        return importlib.import_module("rec" + "ipe").WORD
+"""
+
+
+@pytest.mark.parametrize("way", ["pool", "background"])
+@pytest.mark.parametrize("edited", [True, False])
+def test_results_made_with_a_module_that_was_written_after_submission_serve_their_run_only(
+    flow_file: Flows, way: str, edited: bool
+) -> None:
+    flow = flow_file(LATE)
+    recipe = flow.folder / "recipe.py"
+    recipe.write_text("WORD = 'before'")
+
+    def edit() -> None:
+        until(lambda: flow.calls["begun"])
+        if edited:
+            recipe.write_text("WORD = 'edited'")
+        (flow.folder / "go").touch()
+
+    person = threading.Thread(target=edit)
+    person.start()
+    run = flow.run(way)
+    person.join()
+    assert run.result("cooked") == ("edited" if edited else "before")
+    notes = [note for note in run.status(as_dict=True)["notes"] if "recipe.py was written" in note]
+    assert len(notes) == edited
+    flow.forget()
+    flow.run(way)
+    assert flow.calls["begun"] == edited

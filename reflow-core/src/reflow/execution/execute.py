@@ -73,10 +73,10 @@ class Execution:
         spec: WaveSpec,
         tasks: Mapping[str, TaskSpec],
         codecs: Codecs,
-        differences: Sequence[tuple[str, str]] = (),
+        differences: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
-        """`differences` are notes on values of this process that those submitted differ from."""
-        self._differences = tuple(differences)
+        """`differences` gives notes on what this process has otherwise than those who submitted."""
+        self._differences = differences
         self.settings = settings
         self.spec = spec
         self._task = tasks[spec.task]
@@ -143,6 +143,7 @@ class Execution:
         finally:
             enter_scratch(None)
             _set_lineage(outer)
+        differences = tuple(self._differences())
         after = resource.getrusage(resource.RUSAGE_SELF)
         return ResultRecord(
             position=position,
@@ -152,8 +153,8 @@ class Execution:
             ended_at=time.time(),
             native_id=native_id,
             log=log,
-            other_values=bool(self._differences),
-            notes=(*self._differences, *ended.pop("notes", ())),
+            other_values=bool(differences),
+            notes=(*differences, *ended.pop("notes", ())),
             peak_memory=peak_memory(),
             cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             **ended,
@@ -282,12 +283,22 @@ def load_execution(
 ) -> Execution:
     """Make a wave ready in a process that loads the flow by itself, from the wave's copy.
 
-    Values that are made at import may be other ones here than those submitted; then its results
-    say so. Raises `FlowImportError` where the copy cannot be loaded.
+    Values that are made at import, and modules that were not copied, may be other ones here than
+    those submitted; then its results say so. Raises `FlowImportError` where the copy cannot be
+    loaded.
     """
+    from reflow.execution.frozen import copied_folders
+    from reflow.execution.late_modules import LateModules
+
     source = RunSource.read(settings.layout, spec.source)
     tasks = load_into_worker(settings, source)
-    return Execution(layout, settings, spec, tasks, codecs, [*other_values(source, spec.task)])
+    values = tuple(other_values(source, spec.task))
+    late = LateModules(
+        copied_folders(), settings.layout.source_record(spec.source).stat().st_mtime_ns
+    )
+    return Execution(
+        layout, settings, spec, tasks, codecs, lambda: (*values, *late.notes().items())
+    )
 
 
 def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:

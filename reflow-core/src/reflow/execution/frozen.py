@@ -12,7 +12,7 @@ import linecache
 import marshal
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -52,6 +52,11 @@ class Copy:
         """Places of modules by the full names that they were imported under."""
         self._compiled = set(index["compiled"]) if index["magic"] == MAGIC_NUMBER.hex() else set()
         self.folders = {folder for file in self._entries for folder in _folders_of(file)}
+
+    @property
+    def files(self) -> Iterable[str]:
+        """The places of all modules in it."""
+        return self._entries
 
     def place(self, file: str) -> str | None:
         """The name in the index of a file, if the copy has it."""
@@ -218,6 +223,17 @@ def use_copy(archive: Path) -> None:
     copy = Copy(archive)
     _active.insert(0, copy)
     sys.meta_path.insert(0, CopyFinder(copy))
+
+
+def copied_folders() -> set[str]:
+    """The folders, links resolved, of modules in the copies that are in use."""
+    return {os.path.dirname(file) for copy in _active for file in copy.files}  # noqa: PTH120
+
+
+def is_from_copy(module: object) -> bool:
+    """Whether a module was loaded out of a copy."""
+    loader = getattr(module, "__loader__", None)
+    return isinstance(loader, _CopyLoader | _ExtensionLoader)
 
 
 def hand_on_main(script: str | None) -> None:

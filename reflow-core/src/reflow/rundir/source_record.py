@@ -58,10 +58,10 @@ class RunSource:
         """Put it into the run directory, as what counts from now on. Raises `OSError`."""
         content = self._content()
         name = _name_of(content)
-        write_whole(layout.source_record(name), content)
+        # Workers take the time of that file for the time of submission.
+        _write_new(layout.source_record(name), content)
         # The time of that file is since when they count by it.
-        if not layout.source.exists() or read_bytes(layout.source) != name.encode():
-            write_whole(layout.source, name.encode())
+        _write_new(layout.source, name.encode())
 
     def write_draft(self, draft: Path) -> None:
         """Put it into a file that nothing counts by. Raises `OSError`."""
@@ -118,6 +118,12 @@ class RunSource:
             data["graph"],
             data["copy"],
         )
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file, but leave one and its time alone that holds the same."""
+    if not path.exists() or read_bytes(path) != content:
+        write_whole(path, content)
 
 
 def _name_of(content: bytes) -> str:

@@ -35,8 +35,8 @@ from reflow.model.states import JobState, TaskState
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultRecord, publish
 from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.runs.driver import step_once
-from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs.driver import Command, drive
+from reflow.runs.open_dispatcher import open_dispatcher
 
 CODECS = plugin_codecs()
 WORKERS = 5
@@ -103,7 +103,7 @@ def step(settings: RunSettings, executor: Nothing) -> None:
     """What a dispatch job does, after its imports."""
     lease = take(wf.store, settings.run_id)
     assert lease is not None
-    step_once(dispatcher_of(wf.store, settings, lease, executor))
+    drive(open_dispatcher(wf.store, settings, lease, executor), Command())
 
 
 def wave_of(settings: RunSettings, task: str) -> WaveLayout:

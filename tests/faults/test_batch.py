@@ -16,8 +16,8 @@ from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import take
 from reflow.model.jobs import Limits
 from reflow.rundir.run_settings import read_settings
-from reflow.runs import dispatch_job
-from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs import dispatch_job, driver
+from reflow.runs.open_dispatcher import open_dispatcher
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
@@ -52,10 +52,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     from reflow.dispatch import dispatcher as dispatch
     from reflow.dispatch import reconcile, submit
     from reflow.dispatch import retry_policy as failures
-    from reflow.runs import follow
 
-    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(driver, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(driver, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(reconcile, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(reconcile, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(failures, "FIRST_PAUSE", 0.001)
@@ -308,7 +307,7 @@ def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
     settings = read_settings(run.run_dir, run.run_id)
     lease = take(run.store, run.run_id)
     assert lease is not None
-    dispatcher = dispatcher_of(run.store, settings, lease, executor)
+    dispatcher = open_dispatcher(run.store, settings, lease, executor)
 
     while clock.now < 300:
         clock.now += 1
@@ -386,7 +385,7 @@ def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
     batch = Batch(scheduler, flow)
     scheduler.arrange(Trouble("submit", "swallow", "items"))
     run = batch.start()
-    monkeypatch.setattr(dispatch_job, "LONGEST_STAY", 0.0)
+    monkeypatch.setattr(driver, "LONGEST_STAY", 0.0)
     settings = read_settings(Path(run.run_dir), run.run_id)
 
     assert dispatch_job.dispatch_once(run.store, settings) == 0

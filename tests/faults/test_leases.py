@@ -18,8 +18,8 @@ from reflow.errors import LeaseLostError
 from reflow.model.jobs import JobRequest, Limits
 from reflow.model.records import RunRecord
 from reflow.rundir.run_settings import read_settings
-from reflow.runs.driver import step_once
-from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs.driver import Command, drive
+from reflow.runs.open_dispatcher import open_dispatcher
 
 from tests.e2e.support import FlowFile, failed, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor, Trouble
@@ -121,7 +121,7 @@ def test_a_holder_that_was_overtaken_leaves_its_successors_waves_alone(
         if not written:
             lease = take_from(run.store, run.run_id, run.store.lease(run.run_id))
             assert lease is not None
-            step_once(dispatcher_of(run.store, settings, lease))
+            drive(open_dispatcher(run.store, settings, lease), Command())
             files = settings.layout.waves.glob("*/*")
             written.update((path, path.stat().st_ino) for path in files if path.is_file())
         return allowed
@@ -131,7 +131,7 @@ def test_a_holder_that_was_overtaken_leaves_its_successors_waves_alone(
     lease = take(run.store, run.run_id)
     assert lease is not None
     with pytest.raises(LeaseLostError):
-        dispatcher_of(run.store, settings, lease, slow).step()
+        open_dispatcher(run.store, settings, lease, slow).step()
 
     assert len(written) > 4
     assert {path: path.stat().st_ino for path in written} == written

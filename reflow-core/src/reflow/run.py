@@ -167,8 +167,8 @@ class Run:
 
         Raises `WaitTimeoutError` after `timeout` seconds.
         """
-        from reflow.runs.driver import wait_until
         from reflow.runs.recover import heal
+        from reflow.runs.waiting import wait_until
 
         next_look = 0.0
 

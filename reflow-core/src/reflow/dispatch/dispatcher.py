@@ -107,6 +107,9 @@ class Dispatcher:
         self._watchdog = Watchdog(self.image, settings, executor, self.commit)
         cache = Cache(store, settings, codecs, self.looks)
         self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
+
+    def open(self) -> None:
+        """Go on where an earlier dispatcher left off, and carry out what users have asked."""
         self._adopt()
         self.heed()
 

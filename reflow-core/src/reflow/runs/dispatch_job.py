@@ -11,13 +11,12 @@ import logging
 import os
 import signal
 import sys
-import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
-from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take_patiently, working_under
 from reflow.errors import (
     DamagedRunError,
@@ -34,12 +33,10 @@ from reflow.rundir.files import write_whole
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.runs.open_dispatcher import dispatcher_of, executor_of
+from reflow.runs.driver import DispatchJob, drive
+from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
-
-LONGEST_STAY = 120.0
-"""Seconds that a dispatcher waits inside grace periods before it leaves that to the next."""
 
 WHILE_LOOKED_AT = "The run goes on only while somebody looks at it"
 
@@ -138,8 +135,8 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
 
 def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:
     try:
-        dispatcher = dispatcher_of(store, settings, lease, executor)
-        _dispatch(dispatcher)
+        dispatcher = open_dispatcher(store, settings, lease, executor)
+        drive(dispatcher, DispatchJob(), cache(Tries(settings.layout).forget))
         if dispatcher.trouble:
             _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {WHILE_LOOKED_AT}")
     except _Ended:
@@ -157,22 +154,6 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
         return 1
     # A watchdog that could not arm the next one submits itself again.
     return int(bool(dispatcher.unwatched))
-
-
-def _dispatch(dispatcher: Dispatcher) -> None:
-    until = time.monotonic() + LONGEST_STAY
-    while True:
-        dispatcher.arm_watchdog()
-        ended = dispatcher.step()
-        pause = dispatcher.look_again_in
-        if not ended and pause is not None and time.monotonic() + pause < until:
-            dispatcher.executor.wait(pause)
-            continue
-        Tries(dispatcher.settings.layout).forget()
-        if not ended:
-            dispatcher.arrange_continuation()
-        if dispatcher.let_go():
-            return
 
 
 def _leave_to_the_next(

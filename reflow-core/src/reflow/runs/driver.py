@@ -1,61 +1,104 @@
-"""Keeping a dispatcher going in one process until its run has ended."""
+"""Taking the dispatch steps of a run, in each of the modes in which it can be dispatched."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from reflow.dispatch.dispatcher import Dispatcher
 
 LONGEST_WAIT = 0.5
-"""Seconds after which a dispatcher looks for what people have asked."""
-
+"""Seconds after which a dispatcher that stays looks for what users have asked."""
 LONGEST_HOLD = 10.0
-"""Seconds that a single step waits for jobs to end whose elements are to be tried again."""
+"""Seconds that a command waits for jobs to end whose elements are to be tried again."""
+LONGEST_STAY = 120.0
+"""Seconds that a dispatch job waits inside grace periods before it leaves that to the next."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between two looks of `reflow follow`: right after something happened, and at most."""
+
+
+class Mode(Protocol):
+    """How long a dispatcher stays, and what it arranges before it may be lost."""
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """Arrange, before a step, that the run goes on if this process dies in it."""
+        ...
+
+    def pause(self, dispatcher: Dispatcher) -> float | None:
+        """Return the seconds until the next step; None to leave the run to another dispatcher."""
+        ...
+
+
+class UntilEnd:
+    """Stay until the run has ended: in the calling process, or as a supervisor."""
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """Arrange nothing: a run of this kind has no dispatch jobs."""
+
+    def pause(self, dispatcher: Dispatcher) -> float:
+        """Return the seconds until something is due, or a user may have asked for something."""
+        return _due_within(dispatcher, LONGEST_WAIT)
+
+
+class Following:
+    """Stay until the run has ended, beside jobs that another machine runs: `reflow follow`."""
+
+    def __init__(self) -> None:
+        self._pause = FIRST_PAUSE
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """Arrange nothing: the user who follows is there."""
+
+    def pause(self, dispatcher: Dispatcher) -> float:
+        """Return a pause that grows while nothing happens."""
+        self._pause = FIRST_PAUSE if dispatcher.moved else min(LONGEST_PAUSE, 1.5 * self._pause)
+        return min(self._pause, dispatcher.look_again_in or self._pause)
+
+
+class Command:
+    """Do what can be done now, and leave the rest to dispatch jobs: `submit`, `status`, `retry`."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + LONGEST_HOLD
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """See that a watchdog lies ahead."""
+        dispatcher.arm_watchdog()
+
+    def pause(self, dispatcher: Dispatcher) -> float | None:
+        """Wait only for the end of earlier attempts, and not for long."""
+        wanted = dispatcher.held_back and time.monotonic() < self._until
+        return _due_within(dispatcher, LONGEST_WAIT) if wanted else None
+
+
+class DispatchJob:
+    """Do what can be done now, and stay for what is due soon: a job costs more than a pause."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + LONGEST_STAY
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """See that a watchdog lies ahead."""
+        dispatcher.arm_watchdog()
+
+    def pause(self, dispatcher: Dispatcher) -> float | None:
+        """Return the seconds until something is due, where that is soon."""
+        due = dispatcher.look_again_in
+        return due if due is not None and time.monotonic() + due < self._until else None
 
 
 def drive(
-    dispatcher: Dispatcher,
-    after_step: Callable[[], None] = lambda: None,
-    on_interrupt: Callable[[], None] = lambda: None,
+    dispatcher: Dispatcher, mode: Mode, after_step: Callable[[], None] = lambda: None
 ) -> None:
-    """Take steps until the run has ended and the lease is let go.
-
-    Ctrl-C cancels the run: what runs is told to end, and `KeyboardInterrupt` goes on upwards.
-    """
-    try:
-        _take_steps(dispatcher, after_step)
-    except KeyboardInterrupt:
-        on_interrupt()
-        dispatcher.cancel()
-        _take_steps(dispatcher, after_step)
-        raise
-
-
-def _take_steps(dispatcher: Dispatcher, after_step: Callable[[], None]) -> None:
+    """Take steps until the run has ended, or the mode leaves it; then let go of the lease."""
     while True:
-        while not dispatcher.step():
-            after_step()
-            dispatcher.executor.wait(_pause(dispatcher))
-        after_step()
-        if dispatcher.let_go():
-            return
-
-
-def _pause(dispatcher: Dispatcher) -> float:
-    if dispatcher.look_again_in is None:
-        return LONGEST_WAIT
-    return min(LONGEST_WAIT, dispatcher.look_again_in)
-
-
-def step_once(dispatcher: Dispatcher) -> None:
-    """Do what can be done now, see that somebody comes again, and let go of the lease."""
-    until = time.monotonic() + LONGEST_HOLD
-    while True:
-        dispatcher.arm_watchdog()
+        mode.prepare(dispatcher)
         ended = dispatcher.step()
-        if not ended and dispatcher.held_back and time.monotonic() < until:
-            dispatcher.executor.wait(_pause(dispatcher))
+        after_step()
+        pause = None if ended else mode.pause(dispatcher)
+        if pause is not None:
+            dispatcher.executor.wait(pause)
             continue
         if not ended:
             dispatcher.arrange_continuation()
@@ -63,14 +106,6 @@ def step_once(dispatcher: Dispatcher) -> None:
             return
 
 
-def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = 2.0) -> bool:
-    """Look, with growing pauses, until something is so; False when `timeout` seconds are over."""
-    until = None if timeout is None else time.monotonic() + timeout
-    pause = 0.05
-    while not done():
-        if until is not None and time.monotonic() >= until:
-            return False
-        left = pause if until is None else min(pause, max(0.0, until - time.monotonic()))
-        time.sleep(left)
-        pause = min(longest, pause * 1.5)
-    return True
+def _due_within(dispatcher: Dispatcher, longest: float) -> float:
+    due = dispatcher.look_again_in
+    return longest if due is None else min(longest, due)

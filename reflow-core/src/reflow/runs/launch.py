@@ -32,10 +32,10 @@ from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
 from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
-from reflow.runs.driver import drive, step_once
+from reflow.runs.driver import Command, UntilEnd, drive
 from reflow.runs.locate_flow import locate
 from reflow.runs.look_progress import LookProgress
-from reflow.runs.open_dispatcher import dispatcher_of
+from reflow.runs.open_dispatcher import open_dispatcher
 from reflow.runs.preview import Preview, make_preview
 from reflow.runs.status import status_of
 from reflow.runs.supervisor import start_supervisor
@@ -90,9 +90,9 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
     lease = _lease_of_new(store, settings)
     try:
         with working_under(store, lease):
-            dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+            dispatcher = open_dispatcher(store, settings, lease, executor, graph)
             dispatcher.looks.progress = LookProgress()
-            step_once(dispatcher)
+            drive(dispatcher, Command())
         if dispatcher.missing and not dispatcher.image.outstanding():
             # Better said now than by a run that waits for what never comes.
             _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
@@ -193,14 +193,20 @@ def _drive_here(
                 tell_run(settings, RunState.RUNNING)
                 on_start(settings.run_id)
             with closing(_executor_here(settings, graph, interruptions)) as executor:
-                dispatcher = dispatcher_of(store, settings, lease, executor, graph)
+                dispatcher = open_dispatcher(store, settings, lease, executor, graph)
                 dispatcher.looks.progress = LookProgress()
 
                 def after_step() -> None:
                     interruptions.check()
                     _report(dispatcher, on_progress)
 
-                drive(dispatcher, after_step, interruptions.end)
+                try:
+                    drive(dispatcher, UntilEnd(), after_step)
+                except KeyboardInterrupt:
+                    interruptions.end()
+                    dispatcher.cancel()
+                    drive(dispatcher, UntilEnd(), after_step)
+                    raise
     except (LeaseLostError, StoreError):
         raise
     except KeyboardInterrupt:

@@ -36,14 +36,14 @@ def executor_of(settings: RunSettings) -> Executor:
     return registry().make_executor(settings.executor, settings.executor_settings)
 
 
-def dispatcher_of(
+def open_dispatcher(
     store: Store,
     settings: RunSettings,
     lease: Lease,
     executor: Executor | None = None,
     graph: Graph | None = None,
 ) -> Dispatcher:
-    """A dispatcher that goes on where the last one left off.
+    """Make a dispatcher that goes on where the last one left off.
 
     It loads nothing of the flow: without `graph`, what the run directory says is the graph.
     Raises `OSError` where that cannot be read, and `OtherSeriesError`.
@@ -61,6 +61,7 @@ def dispatcher_of(
     )
     if graph is None:
         dispatcher.on_retry = lambda: dispatcher.image.take_graph(recorded_graph(settings))
+    dispatcher.open()
     return dispatcher
 
 

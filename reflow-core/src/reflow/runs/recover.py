@@ -18,8 +18,8 @@ from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.process import boot_id, provably_dead
 from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import give_up
-from reflow.runs.driver import step_once
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, dispatcher_of, executor_of
+from reflow.runs.driver import Command, drive
+from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, executor_of, open_dispatcher
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.unreadable import Tries
 from reflow.stores.contract import Store
@@ -88,8 +88,8 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
             let_go(store, lease)
             start_supervisor(store, settings)
             return ["its supervisor had ended; another one was started"]
-        dispatcher = dispatcher_of(store, settings, lease, executor)
-        step_once(dispatcher)
+        dispatcher = open_dispatcher(store, settings, lease, executor)
+        drive(dispatcher, Command())
         return _notes_of(dispatcher)
 
 
@@ -136,7 +136,7 @@ def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
         lease = take_from(store, settings.run_id, seen)
         if lease is not None:
             with working_under(store, lease):
-                step_once(dispatcher_of(store, settings, lease, executor))
+                drive(open_dispatcher(store, settings, lease, executor), Command())
     return [f"its dispatcher, job {native_id}, had ended; the run was taken over from it"]
 
 

@@ -32,19 +32,20 @@ from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource
 from reflow.runs.abort import give_up
-from reflow.runs.driver import step_once, wait_until
+from reflow.runs.driver import Command, drive
 from reflow.runs.launch import drive_here
 from reflow.runs.open_dispatcher import (
     FOREGROUND_EXECUTORS,
-    dispatcher_of,
     executor_of,
     load_graph,
+    open_dispatcher,
     recorded_graph,
 )
 from reflow.runs.recover import heal
 from reflow.runs.retake_source import retaken_source
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.unreadable import Tries, Unreadable
+from reflow.runs.waiting import wait_until
 from reflow.stores.contract import Store
 
 HEED_TIMEOUT = 30.0
@@ -168,7 +169,7 @@ def _dispatch(
 def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:
     """Take a dispatch step; where the run's data cannot be used, only a cancellation is heeded."""
     try:
-        step_once(dispatcher_of(store, settings, lease, executor))
+        drive(open_dispatcher(store, settings, lease, executor), Command())
     except (OSError, OtherSeriesError) as error:
         tries = Tries(settings.layout)
         if not Unreadable(store, settings, lease, executor, tries, error).end_if_cancelled():

@@ -27,8 +27,8 @@ from reflow.plugins.registry import registry
 from reflow.rundir.files import write_whole
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.runs.driver import LONGEST_WAIT, drive
-from reflow.runs.open_dispatcher import dispatcher_of, executor_of
+from reflow.runs.driver import LONGEST_WAIT, UntilEnd, drive
+from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
@@ -119,8 +119,8 @@ def _has_ended(store: Store, settings: RunSettings, lease: Lease, tries: Tries) 
 
     with closing(executor_of(settings)) as executor:
         try:
-            dispatcher = dispatcher_of(store, settings, lease, executor)
-            drive(dispatcher, after_step=cache(forget_trouble))
+            dispatcher = open_dispatcher(store, settings, lease, executor)
+            drive(dispatcher, UntilEnd(), cache(forget_trouble))
         except (LeaseLostError, StoreError):
             raise
         except Exception as error:

@@ -15,7 +15,7 @@ import pytest
 from reflow.errors import ExecutorError, SubmissionRefusedError
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus, Submission
 from reflow.model.states import JobState
-from reflow.testing.executors import Bench, FakeSite, NoSite, Site
+from reflow.testing.executors import Bench, ExecutorConformance, FakeSite, NoSite, Site
 from reflow.testing.executors.pure import Recorder
 from reflow_slurm.executor import SlurmExecutor
 
@@ -280,6 +280,40 @@ def test_the_third_tier_runs_where_the_commands_are_and_does_to_them_what_it_can
     assert "6 passed, 1 skipped" in said, said
     assert "the scheduler of sbatch cannot stop its daemon" in said
     assert shared.exists()
+
+
+# -- what an author has forgotten ----------------------------------------------------------
+def test_without_a_site_scenarios_are_skipped_and_the_reason_says_what_would_be_one(
+    tmp_path: Path,
+) -> None:
+    said = run_live(tmp_path, "-k", "plain_job")
+    assert "there is no site: TestLive names no emulator in `fake`" in said
+    assert "runs on a real scheduler with --reflow-live" in said
+
+
+@pytest.mark.parametrize("name", ["submit_command", "query_commands"])
+def test_commands_that_nobody_named_are_asked_for(name: str, tmp_path: Path) -> None:
+    changes = {"executor_class": SlurmExecutor, name: type(getattr(right.TestSlurm, name))()}
+    kit: Any = type("TestForgetful", (right.TestSlurm,), changes)
+    with pytest.raises(pytest.fail.Exception, match=f"TestForgetful must say {name}: "):
+        kit.fake_site(None, tmp_path)
+    with pytest.raises(pytest.fail.Exception, match=f"TestForgetful must say {name}: "):
+        kit.live_site(None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["executor_class", "documented_states", "submission_answers", "complaints"]
+)
+def test_what_an_author_has_not_supplied_is_asked_for(name: str) -> None:
+    kit = type("TestForgetful", (ExecutorConformance,), {})()
+    with pytest.raises(pytest.fail.Exception, match=f"TestForgetful must say {name}: "):
+        getattr(kit, name)
+    assert not hasattr(kit, "setup_method")
+
+
+def test_a_backend_that_takes_a_private_name_of_the_base_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Pond\._read: BatchExecutor uses _read itself"):
+        type("Pond", (SlurmExecutor,), {"_read": lambda self: None})
 
 
 def _kit(executor_class: type[SlurmExecutor]) -> Any:

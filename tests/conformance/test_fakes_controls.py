@@ -398,3 +398,67 @@ def test_a_defect_of_an_emulator_is_told_and_does_not_end_it(tmp_path: Path) -> 
         assert done.returncode == 70
         assert "a defect of the emulator" in done.stderr
         assert site.run("enqueue").returncode == 2
+
+
+# -- fakes with a defect ------------------------------------------------------------------------
+LEAKY = """
+from tests.fakes.slurm.emulator import SlurmEmulator
+
+
+class LeakyEmulator(SlurmEmulator):
+    @property
+    def commands(self):
+        return {**super().commands, "squeue": self._listed}
+
+    def _listed(self, call):
+        return {}["no such key"]
+
+    def run_ended(self, task, run):
+        return {}["no such end"]
+"""
+
+
+@pytest.fixture
+def leaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
+    """A fake whose author made mistakes."""
+    (tmp_path / "leaky_fake.py").write_text(LEAKY)
+    monkeypatch.syspath_prepend(tmp_path)
+    with FakeScheduler("leaky_fake:LeakyEmulator", tmp_path) as fake:
+        yield fake
+
+
+def test_a_command_that_fails_in_the_fake_shows_the_end_of_its_traceback(
+    leaky: FakeScheduler,
+) -> None:
+    ended = subprocess.run(
+        ["squeue"], env=leaky.environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 70
+    assert "the fake squeue has a defect" in ended.stderr
+    assert "in _listed" in ended.stderr
+    assert "KeyError: 'no such key'" in ended.stderr
+
+
+def test_a_fake_that_crashed_says_so_with_the_end_of_its_traceback(
+    leaky: FakeScheduler, tmp_path: Path
+) -> None:
+    (tmp_path / "job.sh").write_text("#!/bin/sh\ntrue\n")
+    subprocess.run(["sbatch", tmp_path / "job.sh"], env=leaky.environment, check=True)
+    for _ in range(2):  # as it dies, and once it is dead
+        with pytest.raises(FakeError, match="the fake has died") as raised:
+            leaky.wait_until_idle()
+        assert "in run_ended" in str(raised.value)
+        assert "KeyError: 'no such end'" in str(raised.value)
+        assert len(str(raised.value).splitlines()) <= 22
+
+
+def test_a_fake_that_cannot_be_imported_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "absent_fake.py").write_text("import no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        pytest.raises(FakeError, match=r"did not start(.|\n)*no_such_module"),
+        FakeScheduler("absent_fake:AbsentEmulator", tmp_path),
+    ):
+        pass

@@ -128,8 +128,8 @@ class FluxEmulator(Emulator):
         if self._wanted_numbers:
             return self._wanted_numbers.pop(0)
         milliseconds = int((self.engine.now() - self.began) * 1000)
-        self._number = max(milliseconds << 24, self._number + 1)
-        return self._number
+        self.last_number = max(milliseconds << 24, self.last_number + 1)
+        return self.last_number
 
     def use_numbers(self, numbers: list[int]) -> None:
         """Give the next jobs these ids."""

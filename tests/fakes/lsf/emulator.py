@@ -363,7 +363,7 @@ class LsfEmulator(Emulator):
 
     def come_up(self) -> None:
         """Start the daemons again; the numbers jump."""
-        self._number += RESTART_JUMP
+        self.last_number += RESTART_JUMP
         self.engine.come_up()
 
     def answer_when_down(self, call: Call) -> Answer | None:

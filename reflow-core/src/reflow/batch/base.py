@@ -134,6 +134,10 @@ class BatchExecutor(ABC):
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
+        for name in _private(vars(cls)) & _private(dir(BatchExecutor)):
+            raise TypeError(
+                f"{cls.__name__}.{name}: BatchExecutor uses {name} itself. Choose another name."
+            )
         if not hasattr(cls, "package"):
             cls.package = cls.__module__.partition(".")[0]
         if not hasattr(cls, "scheduler") and hasattr(cls, "states"):
@@ -591,6 +595,10 @@ def _checked(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _private(names: Iterable[str]) -> set[str]:
+    return {name for name in names if re.match("_(?!_|abc_)", name)}
 
 
 def _least(*values: int | None) -> int | None:

@@ -37,7 +37,10 @@ class Bench:
         later is skipped where nothing waits for certain.
         """
         if "begin_in" in fields and not self.executor.capabilities.begin_time:
-            raise SkipTest(f"{self.executor.name} has no begin times: nothing waits for certain")
+            raise SkipTest(
+                f"{self.executor.name} has no begin times (capabilities.begin_time): "
+                "nothing waits for certain"
+            )
         number = next(_TOKENS)
         directory = self.folder / f"job-{number}"
         directory.mkdir()

@@ -82,7 +82,7 @@ class EndScenarios(OnSite):
         self, bench: Bench
     ) -> None:
         if not bench.executor.capabilities.memory_limit:
-            pytest.skip(f"{bench.executor.name} does not limit memory")
+            pytest.skip(f"{bench.executor.name} does not limit memory (capabilities.memory_limit)")
         handle = bench.submit(SLEEP, resources=Resources(mem=100 * MIB))
         bench.until_there("begun")
         bench.until_running(handle)

@@ -82,7 +82,10 @@ class FollowUpScenarios(OnSite):
 
         bench.until_at_rest(work)
         if not self.follow_up_survives_deletion:
-            pytest.skip(f"{bench.site.name} keeps what waits for a job deleted while it waited")
+            pytest.skip(
+                f"{bench.site.name} keeps what waits for a job deleted while it waited "
+                "(follow_up_survives_deletion)"
+            )
         bench.until_there("after")
         assert not bench.file("begun").exists()
 
@@ -112,7 +115,9 @@ class FollowUpScenarios(OnSite):
         self.needs_dispatch_jobs(bench)
         executor = bench.executor
         if not isinstance(executor, BatchExecutor):
-            pytest.skip(f"{executor.name} submits work and follow-up in one step")
+            pytest.skip(
+                f"{executor.name} is no BatchExecutor: it submits work and follow-up in one step"
+            )
         work = bench.request("echo >>work", size=size)
         really = executor.submit_one
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import pytest
+
 from reflow.executors.contract import Executor
+
+_SUPPLIED = {
+    "executor_class": "the class under test",
+    "documented_states": "every state of the manual, and what it means",
+    "submission_answers": "what the submit command prints for a job it has accepted, and its id",
+    "complaints": "exit code and words of submissions that were not accepted, and what each means",
+}
 
 
 class ExecutorKit:
@@ -20,3 +29,9 @@ class ExecutorKit:
         """A new executor. `changes` are settings that a test needs to be otherwise."""
         executor: Executor = self.executor_class(**{**self.settings, **changes})
         return executor
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not there.
+        if name in _SUPPLIED:
+            pytest.fail(f"{type(self).__name__} must say {name}: {_SUPPLIED[name]}", pytrace=False)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")

@@ -66,7 +66,9 @@ class LifeScenarios(OnSite):
 
     def test_no_more_elements_run_at_once_than_wanted(self, bench: Bench) -> None:
         if not bench.executor.capabilities.throttle:
-            pytest.skip(f"{bench.executor.name} cannot limit how many elements run at once")
+            pytest.skip(
+                f"{bench.executor.name} cannot limit elements at once (capabilities.throttle)"
+            )
         bench.file("now").mkdir()
         handle = bench.submit(
             'mkdir now/$1; ls now | wc -l >>most; sleep 0.3; rmdir "now/$1"', size=7, throttle=2
@@ -127,7 +129,7 @@ class LifeScenarios(OnSite):
         if not isinstance(executor, BatchExecutor) or not executor.again_command(
             request.directory / SCRIPT_NAME, executor.filled(request)
         ):
-            pytest.skip(f"{executor.name} leaves it to later watchdogs")
+            pytest.skip(f"{executor.name} leaves it to later watchdogs (again_command)")
         return request
 
     def test_a_running_job_is_said_to_run(self, bench: Bench) -> None:
@@ -172,7 +174,7 @@ class LifeScenarios(OnSite):
         self, bench: Bench, tmp_path: Path
     ) -> None:
         if not isinstance(bench.executor, BatchExecutor):
-            pytest.skip(f"{bench.executor.name} does not run commands")
+            pytest.skip(f"{bench.executor.name} is no BatchExecutor: it runs no commands")
         counts = []
         for size in (10, 1000):
             record = tmp_path / f"{size}.jsonl"
@@ -204,7 +206,9 @@ class LifeScenarios(OnSite):
 
     def test_what_waits_takes_places_in_the_queue(self, bench: Bench) -> None:
         if not isinstance(bench.executor, BatchExecutor):
-            pytest.skip(f"{bench.executor.name} has no queue that others share")
+            pytest.skip(
+                f"{bench.executor.name} is no BatchExecutor: it has no queue that others share"
+            )
         executor = self.make_executor(max_submit_jobs=5000, max_array_size=77)
         before = executor.limits()
         assert (before.max_submit_jobs, before.max_array_size) == (5000, 77)
@@ -297,7 +301,7 @@ class LifeScenarios(OnSite):
 
     def test_elements_that_wait_are_cancelled_and_the_others_run(self, bench: Bench) -> None:
         if not bench.executor.capabilities.throttle:
-            pytest.skip(f"{bench.executor.name} cannot make elements wait")
+            pytest.skip(f"{bench.executor.name} cannot make elements wait (capabilities.throttle)")
         line = "while ! [ -e go ]; do sleep 0.05; done; echo $1 >>done"
         handle = bench.submit(line, size=5, throttle=1)
         bench.until("the first to run", lambda: bench.states(handle)[0] is JobState.RUNNING)

@@ -17,6 +17,11 @@ from reflow.testing.executors.kit import ExecutorKit
 from reflow.testing.executors.live_site import LiveSite
 from reflow.testing.executors.site import Site
 
+_COMMANDS = {
+    "submit_command": 'the command that submits, such as "pondsub" or "pond submit"',
+    "query_commands": 'those that `poll` asks the queue with, such as ("pondstat",)',
+}
+
 
 class OnSite(ExecutorKit):
     """What an author supplies for tiers 2 and 3, and what scenarios are given."""
@@ -62,6 +67,7 @@ class OnSite(ExecutorKit):
     def fake_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
         """The site of tier 2; `folder` is for its log."""
         assert cls.fake is not None
+        cls.check_commands()
         return FakeSite(
             cls.fake, folder, cls.submit_command, cls.query_commands, **cls.fake_settings
         )
@@ -69,12 +75,20 @@ class OnSite(ExecutorKit):
     @classmethod
     def live_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
         """The site of tier 3. The default is the scheduler whose commands are on PATH."""
+        cls.check_commands()
         used = (cls.submit_command, *cls.query_commands, *cls.telling_commands)
         commands = {text.split()[0] for text in used}
         missing = sorted(command for command in commands if shutil.which(command) is None)
         if missing:
             pytest.skip(f"there is no {' and no '.join(missing)} on PATH")
         return LiveSite(folder, cls.submit_command, cls.query_commands)
+
+    @classmethod
+    def check_commands(cls) -> None:
+        """Fail where nothing says which commands the scenarios are to be harmed by."""
+        for name, what in _COMMANDS.items():
+            if not getattr(cls, name):
+                pytest.fail(f"{cls.__name__} must say {name}: {what}", pytrace=False)
 
     @classmethod
     def wants_live(cls, config: pytest.Config) -> bool:
@@ -85,17 +99,19 @@ class OnSite(ExecutorKit):
     def needs_scheduler(self, bench: Bench) -> None:
         """Skip a scenario of what only a scheduler does."""
         if bench.executor.capabilities.volatile:
-            pytest.skip(f"{bench.executor.name} has no scheduler apart from itself")
+            pytest.skip(
+                f"{bench.executor.name} has no scheduler apart from itself (capabilities.volatile)"
+            )
 
     def needs_dispatch_jobs(self, bench: Bench) -> None:
         """Skip a scenario of follow-ups."""
         if not bench.executor.capabilities.dispatch_jobs:
-            pytest.skip(f"{bench.executor.name} runs no dispatch jobs")
+            pytest.skip(f"{bench.executor.name} runs no dispatch jobs (capabilities.dispatch_jobs)")
 
     def needs_walltime(self, bench: Bench) -> None:
         """Skip a scenario of a time limit."""
         if not self.enforces_time:
-            pytest.skip(f"{bench.executor.name} does not limit time")
+            pytest.skip(f"{bench.executor.name} does not limit time (enforces_time)")
 
     # -- what scenarios are given ----------------------------------------------------------
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -105,7 +121,13 @@ class OnSite(ExecutorKit):
         tiers = ["fake"] if self.fake is not None else []
         if self.live and self.wants_live(metafunc.config):
             tiers.append("live")
-        metafunc.parametrize("site", tiers, indirect=True, scope="class")
+        nowhere = pytest.param("nowhere", marks=pytest.mark.skip(reason=self._why_nowhere()))
+        metafunc.parametrize("site", tiers or [nowhere], indirect=True, scope="class")
+
+    @classmethod
+    def _why_nowhere(cls) -> str:
+        live = "runs on a real scheduler with --reflow-live" if cls.live else "has live = False"
+        return f"there is no site: {cls.__name__} names no emulator in `fake`, and {live}"
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -309,7 +309,7 @@ class WorkflowConformance(OnSite):
         self.needs_scheduler(bench)
         self.needs_dispatch_jobs(bench)
         if bench.executor.capabilities.begin_time:
-            pytest.skip(f"{bench.executor.name} has begin times: a watchdog goes on")
+            pytest.skip(f"{bench.executor.name} has watchdogs that go on (capabilities.begin_time)")
         bench.site.lose_next_answer()
 
         # Nobody asks how it stands, which would set it going.

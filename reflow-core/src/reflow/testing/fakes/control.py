@@ -17,6 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+_LAST_LINES = 20
+"""How many lines of a fake's log an error shows."""
+
 
 class FakeError(Exception):
     """A fake scheduler could not do what a test asked of it."""
@@ -120,7 +123,7 @@ class FakeScheduler:
         ready = self._process.stdout.readline()
         if not ready:
             self.close()
-            raise FakeError(f"the fake did not start:\n{self._log.read_text()}")
+            raise FakeError(f"the fake did not start:\n{self._last_words()}")
         self.variables: dict[str, str] = {
             "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             **json.loads(ready)["variables"],
@@ -306,6 +309,16 @@ class FakeScheduler:
         """Call an operation of the supervisor or of the emulator by its name."""
         words = ("control", "/", "18", str(os.getuid()), "3", "control", operation)
         request = "\0".join((*words, json.dumps(keywords))).encode()
+        try:
+            code, stdout, stderr = self._exchange(request)
+        except OSError as error:
+            raise FakeError(f"the fake has died:\n{self._last_words()}") from error
+        if code:
+            raise FakeError(stderr.decode())
+        return json.loads(stdout)
+
+    def _exchange(self, request: bytes) -> tuple[int, bytes, bytes]:
+        """Send a request, and read exit code and output. Raises `OSError` if nobody answers."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.connect(str(self._folder / "socket"))
             link.sendall(b"%10d" % len(request) + request)
@@ -313,9 +326,12 @@ class FakeScheduler:
                 said = {b"o": b"", b"e": b""}
                 while (kind := answers.read(1)) != b"x":
                     if not kind:
-                        raise FakeError(f"the fake has died:\n{self._log.read_text()}")
+                        raise ConnectionResetError
                     said[kind] += answers.read(int(answers.read(10)))
-                code = int(answers.read(int(answers.read(10))))
-        if code:
-            raise FakeError(said[b"e"].decode())
-        return json.loads(said[b"o"])
+                return int(answers.read(int(answers.read(10)))), said[b"o"], said[b"e"]
+
+    def _last_words(self) -> str:
+        """Read the end of its log, where its traceback is."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        more = [f"... ({self._log} has more)"] if len(lines) > _LAST_LINES else []
+        return "\n".join([*more, *lines[-_LAST_LINES:]]) or f"it said nothing in {self._log}"

@@ -117,7 +117,8 @@ class Emulator(ABC):
         self.place = place
         """A folder of the fake's own."""
         self.settings = settings
-        self._number = settings.first_number - 1
+        self.last_number = settings.first_number - 1
+        """The number of the newest job; set it where numbers do not go up by one."""
         engine.bind(self)
 
     @property
@@ -160,8 +161,8 @@ class Emulator(ABC):
 
     def next_number(self) -> int:
         """A number no job has had yet."""
-        self._number += 1
-        return self._number
+        self.last_number += 1
+        return self.last_number
 
     def spool(self, name: str, text: str | bytes) -> Path:
         """Keep a script in the fake's folder."""

@@ -42,6 +42,9 @@ CONTROL = "control"
 INTERNAL_ERROR = 70
 """What a command exits with when the fake itself has a defect; its log has the traceback."""
 
+_TAIL = 8
+"""How many lines of a traceback its caller is shown."""
+
 _CLIENT = Path(__file__).with_name("client.py")
 
 
@@ -263,10 +266,11 @@ class Supervisor:
             return refusal.reply
         except NeedStdin:
             raise
-        except Exception as error:
+        except Exception:
             # A defect of the fake: say so to the caller, and keep the rest of the test alive.
             traceback.print_exc()
-            return Reply(stderr=f"fake {call.name}: {error!r}\n", code=INTERNAL_ERROR)
+            tail = "".join(traceback.format_exc().splitlines(keepends=True)[-_TAIL:])
+            return Reply(stderr=f"the fake {call.name} has a defect:\n{tail}", code=INTERNAL_ERROR)
         finally:
             self.engine.run_timers()
             self.engine.schedule_if_wanted()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reflow.batch.command import Variables as Variables
     from reflow.batch.errors import ErrorTable as ErrorTable
     from reflow.batch.options import long_options as long_options
+    from reflow.batch.options import option_values as option_values
     from reflow.batch.options import resource_names as resource_names
     from reflow.batch.states import NativeState as NativeState
     from reflow.batch.states import StateTable as StateTable
@@ -116,7 +117,7 @@ _HOMES = {
     "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
     "reflow.batch.command": "Command CommandResult Variables",
     "reflow.batch.errors": "ErrorTable",
-    "reflow.batch.options": "long_options resource_names",
+    "reflow.batch.options": "long_options option_values resource_names",
     "reflow.batch.states": "NativeState StateTable",
     "reflow.errors": (
         "ConfigError DefinitionError ExecutorError LeaseLostError NotFoundError "

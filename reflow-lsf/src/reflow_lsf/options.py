@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reflow.plugin_api import ParameterError
+from reflow.plugin_api import ParameterError, option_values
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _PLAIN = re.compile(r"[\w./:,=+@%\[\]*-]+")
@@ -56,24 +56,8 @@ def handed_on(options: Mapping[str, Any]) -> list[str]:
     A list gives the same option several times, False and None leave it out; `R` is not here.
     Raises `ParameterError` for what is reflow's own, or no line can hold.
     """
-    written: list[str] = []
-    for given, value in options.items():
-        name = given.lstrip("-")
-        if not _NAME.fullmatch(name):
-            raise ParameterError(f"{given!r} is not the name of an option for lsf")
-        if name in _RESERVED:
-            raise ParameterError(f"the lsf option {given!r} is reflow's own: {_RESERVED[name]}")
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if item is True:
-                written.append(f"-{name}")
-            elif isinstance(item, str | int | float) and item is not False:
-                written.append(f"-{name} {word(item)}")
-            elif item is not None and item is not False:
-                raise ParameterError(
-                    f"the lsf option {given!r} must be text, a number, true, false or a list, "
-                    f"not {item!r}"
-                )
-    return written
+    values = option_values("lsf", options, _RESERVED, lambda given: given.lstrip("-"), _NAME)
+    return [f"-{name}" if value is True else f"-{name} {word(value)}" for name, value in values]
 
 
 def word(value: object) -> str:

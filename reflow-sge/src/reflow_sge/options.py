@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reflow.plugin_api import ParameterError
+from reflow.plugin_api import ParameterError, option_values
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _RESERVED = {
@@ -45,27 +45,15 @@ def handed_on(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
     True gives an option without a value, a list the same option several times, False and None
     leave it out. Raises `ParameterError` for what is reflow's own, or no directive can hold.
     """
-    written: list[tuple[str, ...]] = []
-    for given, value in options.items():
-        name = given.lstrip("-")
-        if not _NAME.fullmatch(name):
-            raise ParameterError(f"{given!r} is not the name of an option for sge")
-        if name in _RESERVED:
-            raise ParameterError(f"the sge option {given!r} is reflow's own: {_RESERVED[name]}")
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if item is True:
-                written.append((f"-{name}",))
-            elif item is not None and item is not False:
-                written.append((f"-{name}", *_words(name, item)))
-    return written
+    values = option_values("sge", options, _RESERVED, lambda given: given.lstrip("-"), _NAME)
+    return [
+        (f"-{name}",) if value is True else (f"-{name}", *_words(name, value))
+        for name, value in values
+    ]
 
 
-def _words(name: str, value: object) -> tuple[str, ...]:
+def _words(name: str, value: str | int | float) -> tuple[str, ...]:
     """The value's words: `smp 4` is two, as after `-pe`."""
-    if not isinstance(value, str | int | float):
-        raise ParameterError(
-            f"the sge option {name!r} must be text, a number, true, false or a list, not {value!r}"
-        )
     text = str(value)
     if name == "w" and text in _ONLY_VERIFIED:
         raise ParameterError(f"the sge option 'w' with {text!r} submits nothing; use 'e' or 'w'")

@@ -13,7 +13,17 @@ from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
 from reflow.testing.fakes.grammar import BadOptionError, Option, Parsed, getopt_long
 from reflow.testing.fakes.model import Phase, Task, Why
 
-from tests.fakes.pbs.jobs import PbsJob, parse_size, parse_span, write_span
+from tests.fakes.pbs.jobs import (
+    HISTORY_JOB,
+    UNAUTHORIZED,
+    UNKNOWN_JOB,
+    VERSION,
+    PbsJob,
+    parse_reference,
+    parse_size,
+    parse_span,
+    write_span,
+)
 
 if TYPE_CHECKING:
     from tests.fakes.pbs.emulator import PbsEmulator
@@ -39,36 +49,54 @@ class Target:
         return [task for task in self.tasks if task.phase is Phase.RUNNING]
 
 
-class Dialect(ABC):
-    """How a server reads ids, and in which words it complains."""
+class Dialect:
+    """How the server reads ids, and in which words it complains: of several only the first."""
 
-    @abstractmethod
+    def __init__(self, emulator: PbsEmulator) -> None:
+        self._emulator = emulator
+
     def version(self) -> Reply:
-        """What `--version` prints."""
+        """On standard output."""
+        return Reply(f"pbs_version = {VERSION}\n")
 
-    @abstractmethod
     def target(self, word: str, command: str, call: Call) -> Target | Problem:
-        """What an id means, or why it means nothing that the caller may change."""
+        """A job, an array, or elements of one."""
+        reference = parse_reference(word)
+        if reference is None:
+            return f"illegally formed job identifier: {word}", 1
+        full, indices = reference.full, reference.indices
+        job = self._emulator.known_job(reference.number)
+        if job is None or job.is_array != reference.is_array:
+            return f"Unknown Job Id {full}", UNKNOWN_JOB
+        if any(index not in job.tasks for index in indices):
+            return f"Unknown Job Id {full}", UNKNOWN_JOB
+        if call.uid not in (0, job.uid):
+            return f"Unauthorized Request  {full}", UNAUTHORIZED
+        tasks = [job.tasks[index] for index in indices or job.tasks]
+        return Target(job, tasks, full, whole=not indices)
 
-    @abstractmethod
     def over(self, target: Target) -> Problem:
-        """What is said of a job that cannot be changed any more."""
+        """It is only remembered."""
+        return f"Job has finished {target.full}", HISTORY_JOB
 
-    @abstractmethod
     def idle(self, target: Target) -> Problem:
-        """What is said of a job that would have to run."""
+        """It does not run."""
+        return f"Request invalid for state of job {target.full}", 152
 
-    @abstractmethod
     def unknown_signal(self, target: Target) -> Problem:
-        """What is said of a signal that there is not."""
+        """There is no such signal."""
+        return f"Unknown/illegal signal name {target.full}", 158
 
-    @abstractmethod
     def bad_value(self, name: str) -> Problem:
-        """What is said of a resource's value."""
+        """It is no value of that resource's."""
+        return f"Illegal attribute or resource value Resource_List.{name}", 166
 
-    @abstractmethod
     def reply(self, command: str, problems: Sequence[Problem]) -> Reply:
-        """The answer, when every id has been looked at."""
+        """The first that could not be changed is the one reported."""
+        if not problems:
+            return Reply()
+        said, code = problems[0]
+        return Reply(stderr=f"{command}: {said}\n", code=code)
 
 
 class Change(ABC):

@@ -13,8 +13,8 @@ from reflow.testing.fakes.engine import Engine
 from reflow.testing.fakes.model import Job, Launch, Phase, Run, Task, Wait, Why
 
 from tests.fakes.pbs import depend, writers
+from tests.fakes.pbs.change import Dialect
 from tests.fakes.pbs.changes import (
-    PbsDialect,
     Qalter,
     Qdel,
     Qhold,
@@ -53,7 +53,7 @@ class PbsEmulator(Emulator):
 
     def make_commands(self) -> dict[str, Command]:
         """Every command by its name."""
-        dialect = PbsDialect(self)
+        dialect = Dialect(self)
         return {
             "qsub": Qsub(self),
             "qstat": Qstat(self),

@@ -95,13 +95,11 @@ class SlurmJob(Job):
     """In MB."""
     mem_per_cpu: int = 0
     """In MB; counts where `mem_per_node` is None."""
-    min_nodes: int = 1
     nodelist: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     dependency: Dependency | None = None
     kill_on_invalid_dependency: bool = False
     uid: int = 0
-    licenses: str = ""
     features: str = ""
 
     def __post_init__(self) -> None:

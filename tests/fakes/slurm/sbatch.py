@@ -244,7 +244,6 @@ class Sbatch:
             cpus_per_task=given.count("cpus-per-task"),
             mem_per_node=mem_per_node,
             mem_per_cpu=mem_per_cpu or settings.default_mem_per_cpu,
-            min_nodes=request.nodes,
             nodelist=request.on_nodes,
             excluded=request.not_on_nodes,
             dependency=dependency,

@@ -12,7 +12,6 @@ from reflow.codecs.contract import CodecContext
 from reflow.codecs.stored_result import (
     NotAListError,
     Sealed,
-    concatenate,
     join,
     parts,
     seal,
@@ -200,12 +199,6 @@ def test_the_parts_of_a_list_are_the_texts_of_its_items(items: list[Any]) -> Non
     assert join(parts(text)) == text
 
 
-@given(st.lists(st.lists(st.text())))
-def test_lists_are_concatenated_without_reading_them(lists: list[list[str]]) -> None:
-    texts = [dumps(codecs.encode(items)) for items in lists]
-    assert loads(concatenate(texts)) == [item for items in lists for item in items]
-
-
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
@@ -222,8 +215,6 @@ def test_what_is_no_list_is_not_taken_apart(value: Any, kind: str) -> None:
     text = dumps(codecs.encode(value, Point))
     with pytest.raises(NotAListError, match=kind):
         parts(text)
-    with pytest.raises(NotAListError, match=kind):
-        concatenate(["[]", text])
 
 
 # -- codecs of plugins ----------------------------------------------------------------------------

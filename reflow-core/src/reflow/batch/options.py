@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reflow.errors import ParameterError
@@ -21,19 +21,40 @@ def long_options(
     Raises `ParameterError` for a name in `reserved` (with what is said there), and for a value
     that is no option's.
     """
-    written: list[tuple[str, ...]] = []
+    values = option_values(executor, options, reserved, lambda given: given.replace("_", "-"))
+    return [_words(executor, name, value) for name, value in values]
+
+
+def option_values(
+    executor: str,
+    options: Mapping[str, Any],
+    reserved: Mapping[str, str],
+    name_of: Callable[[str], str],
+    names: re.Pattern[str] = _NAME,
+) -> Iterator[tuple[str, str | int | float]]:
+    """Yield the name and the value of each option; True for one without a value.
+
+    `name_of` makes the scheduler's name, which must match `names`, of the one that was given.
+    A list gives the same option several times; False and None leave it out. Raises
+    `ParameterError` for a name in `reserved`, and for a value that is no option's.
+    """
     for given, value in options.items():
-        name = given.replace("_", "-")
-        if not _NAME.fullmatch(given):
+        name = name_of(given)
+        if not names.fullmatch(name):
             raise ParameterError(f"{given!r} is not the name of an option for {executor}")
         if name in reserved:
             raise ParameterError(
                 f"the {executor} option {given!r} is reflow's own: {reserved[name]}"
             )
-        items = value if isinstance(value, list | tuple) else (value,)
-        given_items = (item for item in items if item is not None and item is not False)
-        written.extend(_words(executor, name, item) for item in given_items)
-    return written
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is None or item is False:
+                continue
+            if not isinstance(item, str | int | float):
+                raise ParameterError(
+                    f"the {executor} option {given!r} must be text, a number, true, false or a "
+                    f"list, not {item!r}"
+                )
+            yield name, item
 
 
 def resource_names(value: object) -> set[str]:
@@ -46,15 +67,10 @@ def resource_names(value: object) -> set[str]:
     return {name for names in found for name in names}
 
 
-def _words(executor: str, name: str, value: object) -> tuple[str, ...]:
+def _words(executor: str, name: str, value: str | int | float) -> tuple[str, ...]:
     flag = f"-{name}" if len(name) == 1 else f"--{name}"
     if value is True:
         return (flag,)
-    if not isinstance(value, str | int | float):
-        raise ParameterError(
-            f"the {executor} option {name!r} must be text, a number, true, false or a list, "
-            f"not {value!r}"
-        )
     text = str(value)
     if not text.isprintable():
         raise ParameterError(f"the {executor} option {name!r} holds an unprintable character")

@@ -39,17 +39,6 @@ def join(texts: Iterable[str]) -> str:
     return f"[{','.join(texts)}]"
 
 
-def concatenate(texts: Iterable[str]) -> str:
-    """The text of the lists, one after the other as one list. Raises `NotAListError`."""
-    contents: list[str] = []
-    for text in texts:
-        if not text.startswith("["):
-            raise NotAListError(f"lists are needed to be concatenated, not {kind(text)}")
-        if text != "[]":
-            contents.append(text[1:-1])
-    return join(contents)
-
-
 def kind(text: str) -> str:
     """What sort of value a stored text holds, for people: `tuple`, `dict`, `dataclass`."""
     data: Json = loads(text)

@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from reflow.fingerprint.files.places import Surroundings, links_on_the_way, place
+from reflow.fingerprint.files.places import Surroundings, Ways, place
 
 from tests.unit.fingerprint.looks import look_at, surroundings
+
+
+def links_on_the_way(place: str, surroundings: Surroundings) -> tuple[tuple[str, str], ...]:
+    return Ways(surroundings).to(place).links
 
 
 @pytest.mark.parametrize(

@@ -58,11 +58,6 @@ def place(text: str, working_directory: str) -> str:
     return absolute
 
 
-def links_on_the_way(place: str, surroundings: Surroundings) -> tuple[tuple[str, str], ...]:
-    """List path and text of the links on the way to a place, and at its end, that count."""
-    return Ways(surroundings).to(place).links
-
-
 class Ways:
     """Finds the ways to places; the folders on them are looked at once per object."""
 

@@ -29,7 +29,7 @@ LAYERS = (
     ("config.values", "plugins"),
     ("config",),
     ("stores",),
-    ("executors", "batch"),
+    ("executors",),
     # What plugins are given: beside the stack, for those outside it.
     ("plugin_api", "plugins.health", "plugins.builtin"),
     ("rundir",),

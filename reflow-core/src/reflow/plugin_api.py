@@ -16,26 +16,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from reflow.batch.again import shell_time as shell_time
-    from reflow.batch.arrays import ArrayStyle as ArrayStyle
-    from reflow.batch.arrays import contiguous as contiguous
-    from reflow.batch.arrays import index_list as index_list
-    from reflow.batch.arrays import parse_indices as parse_indices
-    from reflow.batch.base import SCRIPT_NAME as SCRIPT_NAME
-    from reflow.batch.base import BatchExecutor as BatchExecutor
-    from reflow.batch.base import clock as clock
-    from reflow.batch.base import in_units as in_units
-    from reflow.batch.base import one_line as one_line
-    from reflow.batch.base import whole_seconds as whole_seconds
-    from reflow.batch.command import Command as Command
-    from reflow.batch.command import CommandResult as CommandResult
-    from reflow.batch.command import Variables as Variables
-    from reflow.batch.errors import ErrorTable as ErrorTable
-    from reflow.batch.options import long_options as long_options
-    from reflow.batch.options import option_values as option_values
-    from reflow.batch.options import resource_names as resource_names
-    from reflow.batch.states import NativeState as NativeState
-    from reflow.batch.states import StateTable as StateTable
     from reflow.codecs.contract import Codec as Codec
     from reflow.codecs.contract import CodecContext as CodecContext
     from reflow.errors import ConfigError as ConfigError
@@ -56,6 +36,26 @@ if TYPE_CHECKING:
     from reflow.errors import SubmissionUncertainError as SubmissionUncertainError
     from reflow.errors import TaskInterrupted as TaskInterrupted
     from reflow.errors import UnstorableValueError as UnstorableValueError
+    from reflow.executors.batch.again import shell_time as shell_time
+    from reflow.executors.batch.arrays import ArrayStyle as ArrayStyle
+    from reflow.executors.batch.arrays import contiguous as contiguous
+    from reflow.executors.batch.arrays import index_list as index_list
+    from reflow.executors.batch.arrays import parse_indices as parse_indices
+    from reflow.executors.batch.base import SCRIPT_NAME as SCRIPT_NAME
+    from reflow.executors.batch.base import BatchExecutor as BatchExecutor
+    from reflow.executors.batch.base import clock as clock
+    from reflow.executors.batch.base import in_units as in_units
+    from reflow.executors.batch.base import one_line as one_line
+    from reflow.executors.batch.base import whole_seconds as whole_seconds
+    from reflow.executors.batch.command import Command as Command
+    from reflow.executors.batch.command import CommandResult as CommandResult
+    from reflow.executors.batch.command import Variables as Variables
+    from reflow.executors.batch.errors import ErrorTable as ErrorTable
+    from reflow.executors.batch.options import long_options as long_options
+    from reflow.executors.batch.options import option_values as option_values
+    from reflow.executors.batch.options import resource_names as resource_names
+    from reflow.executors.batch.states import NativeState as NativeState
+    from reflow.executors.batch.states import StateTable as StateTable
     from reflow.executors.contract import API_VERSION as API_VERSION
     from reflow.executors.contract import Executor as Executor
     from reflow.model.graph import WireMode as WireMode
@@ -112,13 +112,15 @@ if TYPE_CHECKING:
     from reflow.wiring.types import fits as fits
 
 _HOMES = {
-    "reflow.batch.again": "shell_time",
-    "reflow.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
-    "reflow.batch.base": "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds",
-    "reflow.batch.command": "Command CommandResult Variables",
-    "reflow.batch.errors": "ErrorTable",
-    "reflow.batch.options": "long_options option_values resource_names",
-    "reflow.batch.states": "NativeState StateTable",
+    "reflow.executors.batch.again": "shell_time",
+    "reflow.executors.batch.arrays": "ArrayStyle contiguous index_list parse_indices",
+    "reflow.executors.batch.base": (
+        "BatchExecutor SCRIPT_NAME clock in_units one_line whole_seconds"
+    ),
+    "reflow.executors.batch.command": "Command CommandResult Variables",
+    "reflow.executors.batch.errors": "ErrorTable",
+    "reflow.executors.batch.options": "long_options option_values resource_names",
+    "reflow.executors.batch.states": "NativeState StateTable",
     "reflow.errors": (
         "ConfigError DefinitionError ExecutorError LeaseLostError NotFoundError "
         "ParameterError PluginError ReflowError ReflowWarning SchedulerUnavailableError "

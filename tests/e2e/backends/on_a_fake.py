@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.batch.base import BatchExecutor
+from reflow.executors.batch.base import BatchExecutor
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobRequest, JobStatus
 from reflow.model.states import JobState

@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from reflow.batch.command import (
+from reflow.errors import SchedulerUnavailableError
+from reflow.executors.batch.command import (
     Command,
     CommandMissingError,
     CommandRunner,
     CommandTimeoutError,
     Variables,
 )
-from reflow.errors import SchedulerUnavailableError
 
 from tests.e2e.support import until
 

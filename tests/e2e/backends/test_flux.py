@@ -26,7 +26,7 @@ from tests.e2e.backends.on_a_fake import shell as shell
 from tests.e2e.fixtures import flow_file as flow_file
 from tests.e2e.support import fake_scheduler, until
 from tests.fakes import fake_of
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 
 LIMITED = """
 wf = Workflow("limited")

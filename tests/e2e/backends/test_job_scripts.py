@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.batch.template import ScriptTemplates, shell_code
+from reflow.executors.batch.template import ScriptTemplates, shell_code
 from reflow_flux.executor import FluxExecutor
 from reflow_lsf.executor import LSFExecutor
 
@@ -31,7 +31,7 @@ GIVEN: dict[str, Any] = {
 
 
 def packaged(**given: Any) -> str:
-    return ScriptTemplates("reflow.batch", None).render("batch.sh.j2", {**GIVEN, **given})
+    return ScriptTemplates("reflow.executors.batch", None).render("batch.sh.j2", {**GIVEN, **given})
 
 
 def printed(script: str) -> str:
@@ -95,7 +95,7 @@ def test_a_site_changes_one_block_and_keeps_the_rest(tmp_path: Path) -> None:
     )
     setup = shell_code(["echo 'a  &&  b'"])
     given = {**GIVEN, "setup": setup, "note": "it's", "command": ("echo", "c")}
-    script = ScriptTemplates("reflow.batch", tmp_path).render("batch.sh.j2", given)
+    script = ScriptTemplates("reflow.executors.batch", tmp_path).render("batch.sh.j2", given)
     assert printed(script) == "a  &&  b\nit's\nc\n"
 
 

@@ -22,7 +22,7 @@ from reflow_flux.errors import submission_error
 from reflow_flux.executor import FluxExecutor
 from reflow_flux.ids import element_name
 
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.flux.recordings import Step, all_steps, step
 from tests.unit.umask import umask
 

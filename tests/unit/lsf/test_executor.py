@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.batch.command import CommandTimeoutError
 from reflow.errors import (
     ConfigError,
     ExecutorError,
@@ -19,6 +18,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.command import CommandTimeoutError
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
@@ -29,7 +29,7 @@ from reflow_lsf.script import begin_time
 from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.lsf.recordings import recording, recordings
 from tests.unit.umask import umask
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.batch.command import CommandTimeoutError
 from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.command import CommandTimeoutError
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
@@ -24,7 +24,7 @@ from reflow_pbs.executor import PBSExecutor
 from reflow_pbs.site import Installation
 
 from tests.docs.pages import REPOSITORY
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.pbs.recordings import recorded
 from tests.unit.umask import umask
 

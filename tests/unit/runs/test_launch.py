@@ -7,7 +7,7 @@ from reflow import Workflow
 from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
-from tests.unit.batch.pond import PondExecutor
+from tests.unit.executors.batch.pond import PondExecutor
 
 
 @pytest.fixture

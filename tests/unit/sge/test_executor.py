@@ -19,7 +19,7 @@ from reflow_sge.executor import SGEExecutor
 from reflow_sge.verification import verdict
 
 from tests.docs.pages import REPOSITORY
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception

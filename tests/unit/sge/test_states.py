@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from reflow.batch.command import CommandResult
 from reflow.errors import (
     ExecutorError,
     SchedulerUnavailableError,
@@ -9,6 +8,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.command import CommandResult
 from reflow.model.states import JobState
 from reflow_sge.executor import SGEExecutor
 from reflow_sge.states import CAUSES, STATES

@@ -18,7 +18,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_slurm.executor import SlurmExecutor
 
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.umask import umask
 
 Answer = tuple[int, str, str] | Exception

@@ -8,7 +8,7 @@ from reflow_slurm import limits
 from reflow_slurm.executor import SlurmExecutor
 from reflow_slurm.limits import Places
 
-from tests.unit.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.pond import ScriptedRunner
 from tests.unit.slurm.recordings import steps
 
 ASSOCIATIONS = (Path(__file__).parent / "associations.txt").read_text()

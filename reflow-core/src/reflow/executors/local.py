@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reflow.batch.arrays import contiguous
 from reflow.errors import SubmissionRefusedError
+from reflow.executors.batch.arrays import contiguous
 from reflow.executors.processes import (
     claimed_process_lives,
     end_descriptor,

@@ -79,7 +79,7 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
 def _chosen(workflow: Workflow, executor: str | Executor | None) -> Executor:
     if executor is None or isinstance(executor, str):
         return workflow.config.make_executor(executor)
-    from reflow.batch.base import BatchExecutor
+    from reflow.executors.batch.base import BatchExecutor
 
     if isinstance(executor, BatchExecutor) and executor.templates is None:
         executor.templates = site_templates()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reflow.batch.base import BatchExecutor
+from reflow.executors.batch.base import BatchExecutor
 from reflow.model.jobs import JobHandle, JobRequest, Submission
 from reflow.model.states import JobState
 from reflow.testing.executors.bench import Bench

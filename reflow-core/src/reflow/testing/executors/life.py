@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reflow.batch.base import SCRIPT_NAME, BatchExecutor
+from reflow.executors.batch.base import SCRIPT_NAME, BatchExecutor
 from reflow.model.jobs import AGAIN_NAME, JobHandle, JobRequest, JobStatus
 from reflow.model.states import FailureCause, JobState
 from reflow.testing.executors.bench import Bench

@@ -20,9 +20,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from reflow.batch.base import SCRIPT_NAME, BatchExecutor
-from reflow.batch.command import Command, CommandResult
-from reflow.batch.states import StateTable
 from reflow.errors import (
     ConfigError,
     ExecutorError,
@@ -30,6 +27,9 @@ from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.base import SCRIPT_NAME, BatchExecutor
+from reflow.executors.batch.command import Command, CommandResult
+from reflow.executors.batch.states import StateTable
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.resources import Resources
 from reflow.model.states import JobState

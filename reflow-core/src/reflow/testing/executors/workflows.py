@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reflow.batch.base import BatchExecutor
+from reflow.executors.batch.base import BatchExecutor
 from reflow.executors.contract import Executor
 from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.on_site import OnSite

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.batch.template import ScriptTemplates, comment
 from reflow.errors import ConfigError
+from reflow.executors.batch.template import ScriptTemplates, comment
 
 
 def rendered(folder: Path, text: str, **given: Any) -> str:
     (folder / "site.j2").write_text(text)
-    return ScriptTemplates("reflow.batch", folder).render("site.j2", given)
+    return ScriptTemplates("reflow.executors.batch", folder).render("site.j2", given)
 
 
 def test_text_is_quoted_and_a_list_becomes_words(tmp_path: Path) -> None:

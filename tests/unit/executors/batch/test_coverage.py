@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from reflow.batch.coverage import Coverage
+from reflow.executors.batch.coverage import Coverage
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import JobState
 

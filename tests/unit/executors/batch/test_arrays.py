@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.batch.arrays import ArrayStyle, contiguous, index_list, parse_indices
+from reflow.executors.batch.arrays import ArrayStyle, contiguous, index_list, parse_indices
 
 FROM_ONE = ArrayStyle(base=1, variable="TASK", throttled="{first}-{last}%{throttle}")
 

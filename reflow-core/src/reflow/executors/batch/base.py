@@ -15,20 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from reflow.batch.again import once_more
-from reflow.batch.arrays import ArrayStyle
-from reflow.batch.command import (
-    Command,
-    CommandMissingError,
-    CommandResult,
-    CommandRunner,
-    CommandTimeoutError,
-    Variables,
-)
-from reflow.batch.coverage import Coverage
-from reflow.batch.errors import ErrorTable
-from reflow.batch.options import long_options
-from reflow.batch.states import StateTable
 from reflow.errors import (
     ExecutorError,
     ParameterError,
@@ -36,6 +22,20 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.again import once_more
+from reflow.executors.batch.arrays import ArrayStyle
+from reflow.executors.batch.command import (
+    Command,
+    CommandMissingError,
+    CommandResult,
+    CommandRunner,
+    CommandTimeoutError,
+    Variables,
+)
+from reflow.executors.batch.coverage import Coverage
+from reflow.executors.batch.errors import ErrorTable
+from reflow.executors.batch.options import long_options
+from reflow.executors.batch.states import StateTable
 from reflow.model.jobs import (
     AGAIN_NAME,
     LOG_NAME,
@@ -49,7 +49,7 @@ from reflow.model.jobs import (
 from reflow.permissions import current_umask, open_file
 
 if TYPE_CHECKING:
-    from reflow.batch.template import ScriptTemplates
+    from reflow.executors.batch.template import ScriptTemplates
     from reflow.model.json import Json
 
 logger = logging.getLogger("reflow.batch")
@@ -447,13 +447,13 @@ class BatchExecutor(ABC):
     # -- how it is done --------------------------------------------------------------------
     @cached_property
     def _templates(self) -> ScriptTemplates:
-        from reflow.batch.template import ScriptTemplates
+        from reflow.executors.batch.template import ScriptTemplates
 
         folder = None if self.templates is None else Path(self.templates)
         return ScriptTemplates(self.package, folder)
 
     def _render(self, request: JobRequest) -> str:
-        from reflow.batch.template import shell_code
+        from reflow.executors.batch.template import shell_code
 
         given = {
             "shell": self.shell,

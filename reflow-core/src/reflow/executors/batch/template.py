@@ -38,7 +38,7 @@ class ScriptTemplates:
     """
 
     def __init__(self, package: str, site_folder: Path | None) -> None:
-        folders: list[BaseLoader] = [PackageLoader("reflow.batch")]
+        folders: list[BaseLoader] = [PackageLoader("reflow.executors.batch")]
         with contextlib.suppress(ValueError):  # a backend need not have templates
             folders.insert(0, PackageLoader(package))
         packaged = ChoiceLoader(folders)

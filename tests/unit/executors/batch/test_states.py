@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from reflow.batch.states import NativeState, StateTable
+from reflow.executors.batch.states import NativeState, StateTable
 from reflow.model.states import JobState
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from reflow.batch.command import CommandResult
-from reflow.batch.errors import ErrorTable
 from reflow.errors import (
     ExecutorError,
     SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.command import CommandResult
+from reflow.executors.batch.errors import ErrorTable
 
 TABLE = ErrorTable(
     submission=(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reflow.batch.command import CommandResult
 from reflow.errors import ExecutorError, SubmissionRefusedError
+from reflow.executors.batch.command import CommandResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

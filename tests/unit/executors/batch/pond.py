@@ -44,7 +44,7 @@ class PondExecutor(BatchExecutor):
 
     name: ClassVar[str] = "pond"
     scheduler: ClassVar[str] = "Pond"
-    package: ClassVar[str] = "reflow.batch"
+    package: ClassVar[str] = "reflow.executors.batch"
     template: ClassVar[str] = "batch.sh.j2"
     array: ClassVar[ArrayStyle] = ArrayStyle(base=1, variable="POND_INDEX")
     states: ClassVar[StateTable] = STATES

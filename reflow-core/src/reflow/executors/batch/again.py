@@ -13,7 +13,7 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 
-from reflow.batch.command import Variables
+from reflow.executors.batch.command import Variables
 
 _SCRIPT = """\
 "$@" &

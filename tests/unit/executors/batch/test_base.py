@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from reflow.batch.command import CommandMissingError, CommandTimeoutError
 from reflow.config.values import fit_settings
 from reflow.errors import (
     SchedulerUnavailableError,
@@ -14,11 +13,12 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.batch.command import CommandMissingError, CommandTimeoutError
 from reflow.model.jobs import JobHandle, JobRequest, Limits
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
 
-from tests.unit.batch.pond import PondExecutor, ScriptedRunner
+from tests.unit.executors.batch.pond import PondExecutor, ScriptedRunner
 
 Answer = tuple[int, str, str] | Exception
 
@@ -26,7 +26,7 @@ Answer = tuple[int, str, str] | Exception
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
-    monkeypatch.setattr("reflow.batch.base.time.sleep", slept.append)
+    monkeypatch.setattr("reflow.executors.batch.base.time.sleep", slept.append)
     return slept
 
 

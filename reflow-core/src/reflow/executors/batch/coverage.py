@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reflow.batch.arrays import contiguous
+from reflow.executors.batch.arrays import contiguous
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import JobState
 

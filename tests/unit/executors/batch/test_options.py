@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from reflow.batch.options import long_options
 from reflow.errors import ParameterError
+from reflow.executors.batch.options import long_options
 
 
 def test_options_are_written_as_the_command_line_has_them() -> None:

@@ -8,10 +8,18 @@ import inspect
 import re
 import subprocess
 import sys
+from datetime import timedelta
+from enum import Enum
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from reflow import plugin_api
 from reflow.plugins import hookspecs
+from reflow.testing.fakes import FakeScheduler
+from reflow.testing.fakes.emulator import Emulator
+from reflow.testing.fakes.model import Phase, Wait, Why
+from reflow_example.executor import HarbourExecutor
 
 from scripts import support_table
 from tests.docs.pages import REPOSITORY, blocks
@@ -103,3 +111,90 @@ def test_the_tutorials_show_no_code_of_their_own() -> None:
         if not block.comment("from:")
     ]
     assert own == []
+
+
+# -- the reference of executors -----------------------------------------------------------------
+def rows(page: str, title: str) -> list[str]:
+    """Every word in code in the first column of the table below a heading, in order."""
+    text = (PLUGIN_PAGES / page).read_text()
+    part = re.split(rf"^{title}$", text, flags=re.MULTILINE)[1]
+    table = re.search(r"^\|.*\n\|---.*\n((?:\|.*\n)+)", part, re.MULTILINE)
+    assert table
+    return [
+        word for row in table[1].splitlines() for word in re.findall(r"`(\w+)", row.split("|")[1])
+    ]
+
+
+def test_the_table_of_capabilities_has_all_of_them() -> None:
+    declared = [field.name for field in dataclasses.fields(plugin_api.Capabilities)]
+    assert sorted(rows("executor-reference.md", "## Capabilities")) == sorted(declared)
+
+
+def test_the_table_of_class_variables_has_all_of_them_in_order() -> None:
+    declared = [
+        name
+        for name, kind in plugin_api.BatchExecutor.__annotations__.items()
+        if kind.startswith("ClassVar")
+    ]
+    assert rows("executor-reference.md", "## Class variables") == declared
+
+
+def test_the_table_of_blocks_is_that_of_the_template() -> None:
+    template = resources.files("reflow.batch") / "templates" / "batch.sh.j2"
+    blocks_of_template = re.findall(r"{% block (\w+) %}", template.read_text())
+    assert rows("executor-reference.md", "## The script") == blocks_of_template
+
+
+def test_the_script_that_is_shown_is_what_the_example_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reflow.batch.base.current_umask", lambda: "0022")
+    request = plugin_api.JobRequest(
+        token="tide-square-1-3f9a20",
+        label="tide: square",
+        command=("/opt/env/bin/python", "-m", "worker"),
+        directory=Path("/data/run/.reflow/tide/1"),
+        working_directory=Path("/home/ada/tide"),
+        size=9,
+        throttle=4,
+        resources=plugin_api.Resources(
+            cpus=2,
+            mem=4 * 2**30,
+            time=timedelta(hours=1),
+            queue="north",
+            options={"harbour": {"tide": "high"}},
+        ),
+        environment={"OMP_NUM_THREADS": "2"},
+    )
+    page = PLUGIN_PAGES / "executor-reference.md"
+    [shown] = [block for block in blocks(page) if block.comment("rendered by") is not None]
+    assert HarbourExecutor(setup=("module load python",)).script(request).strip() == (
+        shown.text.strip()
+    )
+
+
+# -- the page on fakes --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        (Phase, "How far a task has come is its `phase`:"),
+        (Why, "Why a run ended, or why a task is over without one, is its `why`:"),
+        (Wait, "Why a task does not start is its `reason`, or its job's: .*"),
+    ],
+)
+def test_the_page_on_fakes_has_every_word_of_the_engine(words: type[Enum], title: str) -> None:
+    assert rows("fake-scheduler.md", f"(?:{title})") == list(words.__members__)
+
+
+def test_the_page_on_fakes_has_all_that_an_emulator_must_have() -> None:
+    text = (PLUGIN_PAGES / "fake-scheduler.md").read_text()
+    required = re.findall(r"^\| `(\w+).*?` \| yes", text, re.MULTILINE)
+    assert sorted(required) == sorted(Emulator.__abstractmethods__)
+
+
+def test_the_page_on_fakes_has_every_control() -> None:
+    text = (PLUGIN_PAGES / "fake-scheduler.md").read_text()
+    own = {"start", "close", "bin", "environment", "activate", "deactivate", "do"}
+    rare = {"job", "forget_calls", "skip_numbers", "unpause", "clear_faults"}
+    controls = {name for name in vars(FakeScheduler) if not name.startswith("_")} - own - rare
+    assert {name for name in controls if f"`{name}`" not in text} == set()

@@ -140,7 +140,7 @@ def test_the_table_of_class_variables_has_all_of_them_in_order() -> None:
 
 
 def test_the_table_of_blocks_is_that_of_the_template() -> None:
-    template = resources.files("reflow.batch") / "templates" / "batch.sh.j2"
+    template = resources.files("reflow.executors.batch") / "templates" / "batch.sh.j2"
     blocks_of_template = re.findall(r"{% block (\w+) %}", template.read_text())
     assert rows("executor-reference.md", "## The script") == blocks_of_template
 
@@ -148,7 +148,7 @@ def test_the_table_of_blocks_is_that_of_the_template() -> None:
 def test_the_script_that_is_shown_is_what_the_example_makes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("reflow.batch.base.current_umask", lambda: "0022")
+    monkeypatch.setattr("reflow.executors.batch.base.current_umask", lambda: "0022")
     request = plugin_api.JobRequest(
         token="tide-square-1-3f9a20",
         label="tide: square",

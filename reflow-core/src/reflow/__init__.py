@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reflow.errors import NotFoundError as NotFoundError
     from reflow.errors import NotReadyError as NotReadyError
     from reflow.errors import OptionError as OptionError
+    from reflow.errors import OtherSeriesError as OtherSeriesError
     from reflow.errors import ParameterError as ParameterError
     from reflow.errors import PluginError as PluginError
     from reflow.errors import ReflowError as ReflowError
@@ -59,6 +60,7 @@ _HOMES = {
     "reflow.errors": (
         "ConfigError DamagedRunError DefinitionError ExecutorError FlowImportError "
         "ForeignRunError LeaseLostError MissingExecutorError NotFoundError NotReadyError "
+        "OtherSeriesError "
         "OptionError ParameterError PluginError ReflowError ReflowWarning RunFailedError "
         "SchedulerUnavailableError StoreError StoreVersionError StoredValueError "
         "SubmissionDeferredError SubmissionRefusedError SubmissionUncertainError "

@@ -88,18 +88,18 @@ class ParentUnknownError(SubmissionRefusedError):
 
 
 def complaint(stderr: str) -> str:
-    """What flux submit said, once each: of an array it is said of every element."""
+    """Return what flux submit said, once each: of an array it is said of every element."""
     lines = (_OF_AN_ELEMENT.sub("", line.strip()) for line in stderr.splitlines())
     return " ".join(dict.fromkeys(filter(None, lines)))
 
 
 def half_way(said: str) -> ExecutorError:
-    """What to raise where some elements of an array were accepted, now or before."""
+    """Make the error of an array of which some elements were accepted, now or before."""
     return SubmissionUncertainError(f"flux submit stopped half-way: {ERRORS.advised(said)}")
 
 
 def submission_error(said: str, waits: bool) -> ExecutorError:
-    """What the complaint of flux submit means, in its own words and with what to do about it.
+    """Classify flux submit's error as refused, deferred or uncertain, with what to do about it.
 
     `waits` tells whether the job was to wait for another one.
     """

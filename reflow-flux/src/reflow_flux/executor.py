@@ -95,7 +95,7 @@ class FluxExecutor(BatchExecutor):
 
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """The command line, for people: flux submit reads no options from a script."""
+        """Show the command line to people: flux submit reads no options from a script."""
         arguments = submit_options(request, self.name, self.export_environment)
         line = shlex.join([self.flux, "submit", *arguments])
         return {"submission": line, "instance": self.uri}
@@ -123,7 +123,7 @@ class FluxExecutor(BatchExecutor):
             raise SubmissionUncertainError(str(error)) from error
 
     def _submit_waiting(self, request: JobRequest, after: JobHandle | None) -> JobHandle:
-        """What was to wait for a job that Flux has forgotten need not wait."""
+        """Submit without waiting where the job to wait for is one that Flux has forgotten."""
         try:
             return super().submit_one(request, after)
         except errors.ParentUnknownError:
@@ -158,7 +158,7 @@ class FluxExecutor(BatchExecutor):
 
     # -- asking ----------------------------------------------------------------------------
     def is_native_id(self, native_id: str) -> bool:
-        """An id, or the token of an array; another word would spoil the whole command."""
+        """Accept an id, or the token of an array; another word would spoil the whole command."""
         return number(native_id) is not None or is_token(native_id)
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
@@ -219,7 +219,7 @@ class FluxExecutor(BatchExecutor):
         return self._command("cancel", *native_ids)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """The ids of those of them that are not over."""
+        """List the ids of those elements that are not over."""
         active = parse.elements(self._known(), handle.native_id)
         return [found for position, found in active if position in positions]
 

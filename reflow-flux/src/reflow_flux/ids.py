@@ -16,7 +16,7 @@ _ELEMENT = re.compile(r"(?P<token>[\w-]+)-(?P<position>\d+)-of-(?P<size>\d+)", r
 
 
 def number(text: str) -> int | None:
-    """A job's id as a number, from `f2CdTGeK`, `ƒ2CdTGeK` or `45701136384`; None for no id."""
+    """Read a job's id as a number: `f2CdTGeK`, `ƒ2CdTGeK` or `45701136384`; None for no id."""
     if text.isascii() and text.isdigit():
         return int(text)
     found = _F58.fullmatch(text)
@@ -34,7 +34,7 @@ def is_token(text: str) -> bool:
 
 
 def native_id(value: int) -> str:
-    """A number as Flux prints it in the C locale, which is what scripts export: `f2CdTGeK`."""
+    """Write a number as Flux prints it in the C locale, as scripts export it: `f2CdTGeK`."""
     letters = ""
     while value or not letters:
         value, rest = divmod(value, 58)
@@ -43,7 +43,7 @@ def native_id(value: int) -> str:
 
 
 def printed_ids(text: str) -> Iterator[str]:
-    """The ids that flux submit prints, one a line."""
+    """Yield the ids that flux submit prints, one a line."""
     for line in text.splitlines():
         value = number(line.strip())
         if value is not None:
@@ -51,7 +51,7 @@ def printed_ids(text: str) -> Iterator[str]:
 
 
 def element_name(token: str, position: int | str, size: int) -> str:
-    """The name of one element's job."""
+    """Name the job of one element."""
     return f"{token}-{position}-of-{size}"
 
 

@@ -48,7 +48,7 @@ def answered(result: CommandResult) -> bool:
 
 
 def jobs(text: str) -> list[Job]:
-    """The jobs in an answer, which is one object where one job was asked for.
+    """Read the jobs in an answer, which is one object where one job was asked for.
 
     Raises `ValueError` for what is no such answer.
     """
@@ -83,7 +83,7 @@ def _job(entry: Mapping[str, object]) -> Job:
 
 
 def _annotated(entry: Mapping[str, object], name: str) -> str:
-    """What the scheduler has noted about a job (RFC 27)."""
+    """Return what the scheduler has noted about a job (RFC 27)."""
     annotations = entry.get("annotations")
     noted = annotations.get("sched") if isinstance(annotations, dict) else None
     return str(noted.get(name) or "") if isinstance(noted, dict) else ""
@@ -96,7 +96,7 @@ def _ends(exception: Mapping[str, object]) -> bool:
 
 
 def statuses(found: Sequence[Job], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
-    """What the jobs say of those asked about: by id, or by token and position.
+    """Yield how the jobs stand that were asked about: by id, or by token and position.
 
     Where a position has several jobs, those that are not over speak first.
     """

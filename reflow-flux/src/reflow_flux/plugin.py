@@ -9,7 +9,7 @@ from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
 
 @hookimpl
 def reflow_executors() -> Iterable[ExecutorPlugin]:
-    """The executor for Flux."""
+    """Offer the executor for Flux."""
     return [
         ExecutorPlugin(
             name="flux",

@@ -49,7 +49,7 @@ _ESCAPED = re.compile("[\\\\%{}\udc80-\udcff]")
 
 
 def submit_options(request: JobRequest, executor: str, export_environment: bool) -> list[str]:
-    """What flux submit is told of a request that is filled in, but for positions.
+    """Write the options of flux submit for a request that is filled in, but for positions.
 
     In the name of an array's jobs stands `{cc}`, which flux submit fills in.
     """
@@ -83,7 +83,7 @@ def submit_options(request: JobRequest, executor: str, export_environment: bool)
 
 
 def script_command(shell: str, script: Path) -> list[str]:
-    """What a job is to run.
+    """Write the command that a job is to run.
 
     Braces stand for positions and for facts of the job there, and only UTF-8 can be said: a path
     with more than that is put together again by the job.

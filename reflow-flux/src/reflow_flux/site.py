@@ -22,7 +22,7 @@ VARIABLES = Variables(
 
 
 def instance() -> str | None:
-    """The `uri` of who sets none: None for what FLUX_URI names, "" for the machine's own.
+    """Choose the `uri` where none is set: None for what FLUX_URI names, "" for the machine's own.
 
     That is told apart because the second lasts: a run of it is not to be looked for, nor gone on
     with, in whatever instance somebody is in later on.

@@ -90,7 +90,7 @@ class ParentUnknownError(SubmissionRefusedError):
 
 
 def submission_error(said: str, waits: bool) -> ExecutorError:
-    """What bsub's complaint means, in its own words and with what to do about it.
+    """Classify bsub's error as refused, deferred or uncertain, with what to do about it.
 
     `waits` tells whether the job was to wait for another one.
     """
@@ -104,7 +104,7 @@ class TriedInVainError(SubmissionDeferredError):
 
 
 def full(said: str) -> TriedInVainError | None:
-    """What it means that bsub did not end, where it had said that too many jobs wait."""
+    """Make the error of a bsub that did not end, where it had said that too many jobs wait."""
     if _RETRYING.search(said) is None:
         return None
     return TriedInVainError(f"bsub: {' '.join(said.split())}")

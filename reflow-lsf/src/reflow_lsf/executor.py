@@ -90,7 +90,7 @@ class LSFExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
 
     def passed_variables(self) -> Variables:
-        """A job inherits all that bsub is given."""
+        """Choose by what jobs are to have: a job inherits all that bsub is given."""
         return environment.ALL if self.export_environment else environment.LITTLE
 
     # -- submitting ------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class LSFExecutor(BatchExecutor):
         return submission.is_openlava(self.ask(Command((self.bsub, "-V"))))
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """The script is what bsub reads from its standard input."""
+        """Submit the script by bsub's standard input."""
         text = script.read_text("utf-8", "surrogateescape")
         unknown = submission.long_options(text)
         if unknown and self._is_openlava:
@@ -180,7 +180,7 @@ class LSFExecutor(BatchExecutor):
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """What bjobs says, and what bhist and the hosts add to it."""
+        """Read what bjobs says, and what bhist and the hosts add to it."""
         result = self._inquiry.understood(result, handles)
         return self._inquiry.statuses(self._answered(result), handles)
 
@@ -195,14 +195,14 @@ class LSFExecutor(BatchExecutor):
         return self._inquiry.ends(self._answered(result), handles)
 
     def _answered(self, result: CommandResult) -> CommandResult:
-        """The same. Raises `SchedulerUnavailableError` where it is no answer."""
+        """Return the same. Raises `SchedulerUnavailableError` where it is no answer."""
         if not parse.answered(result):
             raise self.unavailable(result)
         return result
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then the logs of events."""
+        """Look in the queue, then in the logs of events."""
         queue = Command((self.bjobs, "-a", "-w", "-J", token))
         return [queue, Command((self.bhist, "-a", "-n", "0", "-J", token))]
 

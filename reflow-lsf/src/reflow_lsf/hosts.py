@@ -37,7 +37,7 @@ class Hosts:
         self._known: dict[str, tuple[float, str]] = {}
 
     def judged(self, row: Row) -> Row:
-        """The same, with a word about it where no host could ever take that job."""
+        """Return the same status, with a word about it where no host could ever take that job."""
         if row.state != "PEND" or not _ABOUT_HOSTS.search(row.reason):
             return row
         return replace(row, hopeless=self._too_much_memory(row) or self._too_many_slots(row))
@@ -64,7 +64,7 @@ class Hosts:
         return f"no host has the {wanted} slots that it wants on one: at most {most} (see `bhosts`)"
 
     def _said(self, command: str) -> str:
-        """What a command says of all hosts; nothing where that cannot be had."""
+        """Read what a command says of all hosts; nothing where that cannot be had."""
         asked, said = self._known.get(command, (-_ASK_AGAIN, ""))
         if time.monotonic() - asked >= _ASK_AGAIN:
             try:

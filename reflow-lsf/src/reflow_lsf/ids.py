@@ -27,13 +27,13 @@ def names(native_id: str, positions: Iterable[int]) -> Sequence[str]:
 
 
 def of(status: JobStatus) -> Sequence[str]:
-    """The job, or those elements of it, that a status is about."""
+    """Name the job, or those elements of it, that a status is about."""
     if status.positions is None:
         return [status.native_id]
     return names(status.native_id, status.positions)
 
 
 def blocks(size: int) -> Iterator[range]:
-    """The positions of an array of that size, as many as one bkill is to end."""
+    """Yield the positions of an array of that size, as many as one bkill is to end."""
     for start in range(0, size, _ENDED_AT_ONCE):
         yield range(start, min(start + _ENDED_AT_ONCE, size))

@@ -47,7 +47,7 @@ class Inquiry:
         return Command((self.bjobs, "-a", *shown, *(handle.native_id for handle in handles)))
 
     def understood(self, result: CommandResult, handles: Sequence[JobHandle]) -> CommandResult:
-        """The same answer; where bjobs has no JSON, or spoils it, the one in text.
+        """Return the same answer; where bjobs has no JSON, or spoils it, the one in text.
 
         IBM LSF may leave a quote in a value as it is.
         """
@@ -60,7 +60,7 @@ class Inquiry:
         return self.ask(self._queue(("-l",), handles))
 
     def statuses(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
-        """What bjobs said of these jobs, and what it does not say itself."""
+        """Read what bjobs said of these jobs, and what it does not say itself."""
         read = parse.json_rows if "-json" in result.argv else parse.long_rows
         rows = of_these(read(result.stdout) if result.stdout.strip() else (), handles)
         judged = [self.hosts.judged(row) for row in self._explained(rows)]
@@ -86,7 +86,7 @@ class Inquiry:
         return Command((self.bhist, "-l", "-n", "0", *native_ids))
 
     def ends(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
-        """What bhist said of the ends of these jobs; nothing where it cannot read its log."""
+        """Read what bhist said of the ends of these jobs; nothing where it cannot read its log."""
         if parse.without_events(result):
             self._warn(result)
         rows = of_these(parse.ended_rows(result.stdout), handles)

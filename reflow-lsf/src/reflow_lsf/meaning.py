@@ -21,7 +21,7 @@ from reflow_lsf.states import (
 
 
 def statuses(rows: Iterable[Row], wanted: Collection[str]) -> Iterator[JobStatus]:
-    """What they say of the jobs asked about: by the array's id, or an element's, `24[3]`."""
+    """Yield how jobs stand that were asked about: by the array's id, or an element's, `24[3]`."""
     for row in rows:
         status = _status(row)
         element = f"{row.job_id}[{row.index}]"
@@ -38,7 +38,7 @@ def never_starts(status: JobStatus) -> bool:
 
 
 def refused(status: JobStatus) -> JobStatus:
-    """A job that will never run, as one that was not taken at all."""
+    """Describe a job that will never run as one that was not taken at all."""
     return replace(status, state=JobState.FAILED, cause=FailureCause.SUBMIT, impossible=False)
 
 

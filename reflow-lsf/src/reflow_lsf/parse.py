@@ -74,7 +74,7 @@ def without_events(result: CommandResult) -> bool:
 
 # -- long text -----------------------------------------------------------------------------
 def long_rows(text: str) -> Iterator[Row]:
-    """The records of `bjobs -l`."""
+    """Yield the records of `bjobs -l`."""
     for record in _records(text):
         state = _STATE.search(record)
         if state is None:
@@ -83,7 +83,7 @@ def long_rows(text: str) -> Iterator[Row]:
 
 
 def ended_rows(text: str) -> Iterator[Row]:
-    """The records of `bhist -l` that tell of an end: the last one, where there were several."""
+    """Yield the records of `bhist -l` that tell of an end: of several, the last one."""
     for record in _records(text):
         state = ""
         for event in _EVENT.findall(record):
@@ -154,7 +154,7 @@ def _joined(reasons: str) -> str:
 
 # -- JSON ----------------------------------------------------------------------------------
 def json_rows(text: str) -> Iterator[Row]:
-    """The records of `bjobs -json -o JSON_FIELDS`; those of unknown jobs hold an error."""
+    """Yield the records of `bjobs -json -o JSON_FIELDS`; those of unknown jobs hold an error."""
     try:
         for record in _read(text)["RECORDS"]:
             if "ERROR" not in record:
@@ -194,11 +194,11 @@ def _number(text: str) -> int | None:
 
 # -- tables --------------------------------------------------------------------------------
 def jobs_listed(text: str) -> int:
-    """The lines of `bjobs -w`: one for each job and each element."""
+    """Count the lines of `bjobs -w`: one for each job and each element."""
     return len(re.findall(r"^\d+\s", text, re.MULTILINE))
 
 
 def found_ids(text: str) -> list[str]:
-    """The ids in the tables of `bjobs -w` and `bhist`, each array once."""
+    """List the ids in the tables of `bjobs -w` and `bhist`, each array once."""
     lines = re.findall(r"^(\d+)(?:\[\d+\])?\s", text, re.MULTILINE)
     return list(dict.fromkeys(lines))

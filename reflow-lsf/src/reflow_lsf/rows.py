@@ -65,7 +65,7 @@ def _is_called(name: str, token: str) -> bool:
 
 
 def explained(row: Row, past: Mapping[tuple[str, int], Row], enforced: bool) -> Row:
-    """A row with what its history tells of its end, where it may have been killed.
+    """Add to a row what its history tells of its end, where it may have been killed.
 
     Of a job that is ended over its memory OpenLava says nothing at all: where a site does so
     (`enforced`), that is what is left when nobody has killed it.

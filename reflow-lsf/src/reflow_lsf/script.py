@@ -29,7 +29,7 @@ class Rules:
 
 
 def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Iterator[str]:
-    """The lines of a request; `own` are the options of its author's.
+    """Write the lines of a request; `own` are the options of its author's.
 
     Names of several letters come last: to a bsub that has only short ones (OpenLava's) the line
     ends there, and those after it.
@@ -90,7 +90,7 @@ def _job_name(request: JobRequest) -> str:
 
 
 def _sections(resources: Resources, rules: Rules) -> Iterator[tuple[str, str]]:
-    """What `-R` asks for: all slots on one host, or the same number on each; memory."""
+    """Yield what `-R` asks for: all slots on one host, or the same number on each; memory."""
     if resources.nodes > 1:
         yield "span", f"ptile={resources.cpus}"
     elif resources.cpus > 1:

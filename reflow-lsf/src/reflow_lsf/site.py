@@ -32,7 +32,7 @@ class Memory:
 
 
 def memory(text: str) -> Memory:
-    """What lsf.conf says.
+    """Read what lsf.conf says.
 
     That is LSF_UNIT_FOR_LIMITS, LSB_JOB_MEMLIMIT for limits per job, and LSB_MEMLIMIT_ENFORCE for
     those of processes that LSF is to enforce. Where it says nothing, LSF's own: KB for limits and
@@ -63,7 +63,7 @@ def chosen(unit: str | None, per: str | None) -> Memory:
 
 
 def read(folder: str | None) -> str:
-    """The text of lsf.conf in LSF_ENVDIR; nothing where this machine has none."""
+    """Read lsf.conf in LSF_ENVDIR; nothing where this machine has none."""
     path = Path(folder or "/etc") / "lsf.conf"
     try:
         return path.read_text(errors="replace")

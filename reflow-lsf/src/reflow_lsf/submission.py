@@ -46,7 +46,7 @@ def arguments(script: str, request: JobRequest, after: JobHandle | None) -> list
 
 
 def again(bsub: str, script: Path, begin_in: timedelta) -> str:
-    """A line of shell that submits a script, to begin so much later than it is run."""
+    """Write a line of shell that submits a script, to begin so much later than it is run."""
     # Up to the next whole minute, and that not the one that has begun.
     time = shell_time(begin_in + timedelta(minutes=1), BEGIN_TIME)
     return f"{shlex.quote(bsub)} -b {time} <{shlex.quote(str(script))}"
@@ -68,7 +68,7 @@ def is_openlava(version: CommandResult) -> bool:
 
 
 def long_options(script: str) -> list[str]:
-    """The options in a script that OpenLava's bsub does not have."""
+    """List the options in a script that OpenLava's bsub does not have."""
     return [line.split()[0] for line in _OPTION.findall(script) if is_long(line)]
 
 
@@ -83,7 +83,7 @@ def not_in_openlava(option: str) -> SubmissionRefusedError:
 def got_through(
     request: JobRequest, error: ExecutorError, find: Callable[[str], Sequence[JobHandle]]
 ) -> JobHandle:
-    """The job, if bsub got it in at the very moment at which it was given up; else that error.
+    """Find the job, if bsub got it in just as it was given up; else raise that error.
 
     Raises `SubmissionUncertainError` where nobody can tell.
     """

@@ -88,7 +88,7 @@ class FollowUpFirst:
             ) from error
 
     def _submit_waiting(self, follow_up: JobRequest) -> JobHandle | None:
-        """A job that waits for the next one; None where PBS did not take it.
+        """Submit a job that waits for the next one; None where PBS did not take it.
 
         Raises `SubmissionUncertainError` where nobody can say: what was accepted unseen would
         wait for ever.

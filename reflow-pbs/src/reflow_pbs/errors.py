@@ -95,7 +95,7 @@ def is_own_limit(error: SubmissionDeferredError) -> bool:
 
 
 def submission_error(said: str) -> ExecutorError:
-    """What qsub's complaint means, in its own words and with what to do about it.
+    """Classify qsub's error as refused, deferred or uncertain, with what to do about it.
 
     Its exit code is the server's error number modulo 256, so it tells nothing for sure.
     """

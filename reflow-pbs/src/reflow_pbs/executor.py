@@ -128,7 +128,7 @@ class PBSExecutor(BatchExecutor):
         }
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """What is true of one submission only is not in the script, which people resubmit."""
+        """Write what is true of one submission only; people resubmit the script without it."""
         arguments = [self._path(self.qsub)]
         if request.begin_in is not None:
             arguments += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
@@ -162,18 +162,18 @@ class PBSExecutor(BatchExecutor):
         return parse.statuses(parse.rows(result.stdout), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """The history of the server, where it keeps one."""
+        """Ask the history of the server, where it keeps one."""
         return self._show(handles, "-x") if self._history else None
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """The same form as that of the queue."""
+        """Read the same form as that of the queue."""
         return self.parse_queue(result, handles)
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then the server's history where it keeps one."""
+        """Look in the queue, then in the server's history where it keeps one."""
         commands = [self._select("-N", token)]
         if self._history:
             commands.append(self._select("-x", "-N", token))
@@ -195,7 +195,7 @@ class PBSExecutor(BatchExecutor):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """A word for each run of indices."""
+        """Write a word for each run of indices."""
         return ids.by_ranges(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Places:
         return ("-T", "-u", user(), "-s", _ALIVE)
 
     def limits(self, queue: str | None) -> Limits:
-        """The largest array, and the limit of the server or the queue that leaves less room."""
+        """Find the largest array, and the limit of server or queue that leaves less room."""
         if self._server is None:
             self._server = self.show("-B", "-f")
         queue = queue or attributes(self._server).get("default_queue")

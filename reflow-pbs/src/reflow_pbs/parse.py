@@ -34,7 +34,7 @@ class Row:
 
 
 def rows(text: str) -> list[Row]:
-    """The jobs in the answer of `qstat -f`, with `-F dsv` or without.
+    """Read the jobs in the answer of `qstat -f`, with `-F dsv` or without.
 
     JSON is not asked for: one version of PBS leaves out all jobs but the first, another writes
     what no parser takes. Raises `ValueError` for what is no such answer.
@@ -64,7 +64,7 @@ def _plain(record: str) -> tuple[str, dict[str, str]]:
 
 
 def statuses(found: Sequence[Row], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
-    """What an answer says of the jobs asked about.
+    """Yield how the jobs stand that were asked about.
 
     An array's own state tells how its elements wait, and never how they ended: its exit status
     is that of the element that ended last.
@@ -163,5 +163,5 @@ def _host(text: str) -> str:
 
 
 def attributes(text: str) -> dict[str, str]:
-    """What `qstat -f` prints as text of a server or of a queue."""
+    """Read what `qstat -f` prints as text of a server or of a queue."""
     return dict(_TEXT.findall(_WRAPPED.sub("", text)))

@@ -62,7 +62,7 @@ def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def left_over(ours: Iterable[str], given: Mapping[str, Any]) -> list[str]:
-    """What of our values for `-l` stands beside a task's own.
+    """Leave out of our values for `-l` what would clash with a task's own.
 
     Whoever asks for nodes in one way gets none of the others: PBS refuses a mixture.
     """

@@ -33,7 +33,7 @@ class Installation:
         return self.version >= _FIRST_DELIMITED
 
     def path(self, command: str) -> str:
-        """A command, with its folder where another batch system's comes first on PATH."""
+        """Name a command, with its folder where another batch system's comes first on PATH."""
         return command if "/" in command or not self.folder else f"{self.folder}/{command}"
 
 

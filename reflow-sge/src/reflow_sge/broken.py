@@ -23,7 +23,7 @@ def settled(
     explain: Callable[[Sequence[str]], str],
     delete: Callable[[Sequence[str]], None],
 ) -> list[JobStatus]:
-    """The same, with Grid Engine's own words on jobs in error state, which are deleted.
+    """Return the same, with Grid Engine's own words on jobs in error state, which are deleted.
 
     `explain` is given ids and answers as `qstat -j` does.
     """
@@ -55,7 +55,7 @@ def error_reasons(text: str) -> dict[tuple[str, str], str]:
 
 
 def _name_of(status: JobStatus) -> str:
-    """What to call a job, or elements of an array that stand together."""
+    """Name a job, or elements of an array that stand together."""
     if status.positions is None:
         return status.native_id
     indices = range(status.positions.start + 1, status.positions.stop + 1)
@@ -63,7 +63,7 @@ def _name_of(status: JobStatus) -> str:
 
 
 def _explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobStatus:
-    """The status of a job in error state, with what Grid Engine says about it."""
+    """Make the status of a job in error state, with what Grid Engine says about it."""
     job_id, _, task = status.native_id.partition(".")
     # A plain job's only task has the number 1.
     number = task or str(1 if status.positions is None else status.positions.start + 1)

@@ -49,7 +49,7 @@ class Commands:
         return self._typed("qsub", *arguments, str(script))
 
     def submit_again(self, script: Path, begin_in: timedelta) -> str:
-        """A line of shell that submits a script, to begin so much later than it is run."""
+        """Write a line of shell that submits a script, to begin so much later than it is run."""
         time = shell_time(begin_in + timedelta(seconds=1), _BEGIN_TIME)
         command = shlex.join(self._typed("qsub", *_PLAIN, *_ENDS_BY_ITSELF).argv)
         return f"{command} -a {time} {shlex.quote(str(script))}"
@@ -63,7 +63,7 @@ class Commands:
         return self._typed("qstat", "-j", ",".join(native_ids))
 
     def accounting(self, job: str) -> Command:
-        """What is remembered of this user's jobs that an id or a pattern for names fits."""
+        """Ask for what is remembered of this user's jobs that an id or a pattern for names fits."""
         return self._typed("qacct", "-o", _user(), "-j", job)
 
     def delete(self, native_ids: Sequence[str]) -> Command:

@@ -126,7 +126,7 @@ class SGEExecutor(BatchExecutor):
         return super().submit_one(request, after)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """What is true of one submission only is not in the script, which people resubmit."""
+        """Write what is true of one submission only; people resubmit the script without it."""
         return self._commands.submit(script, request.begin_in, after)
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
@@ -173,7 +173,7 @@ class SGEExecutor(BatchExecutor):
 
     # -- finding, cancelling, counting -----------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then accounting; jobs deleted while they waited are in neither."""
+        """Look in the queue, then in accounting; jobs deleted while they waited are in neither."""
         return [self._commands.queue(), self._commands.accounting(token)]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
@@ -205,7 +205,7 @@ class SGEExecutor(BatchExecutor):
         return sum(row.size for row in self._rows(result))
 
     def ask_limits(self) -> Limits:
-        """What the cell is set up for."""
+        """Ask what the cell is set up for."""
         return self._cell.limits(lambda: list(self._rows(self.ask(self._commands.queue()))))
 
     # -- questions and answers -------------------------------------------------------------

@@ -53,7 +53,7 @@ def handed_on(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _words(name: str, value: str | int | float) -> tuple[str, ...]:
-    """The value's words: `smp 4` is two, as after `-pe`."""
+    """Split a value into words: `smp 4` is two, as after `-pe`."""
     text = str(value)
     if name == "w" and text in _ONLY_VERIFIED:
         raise ParameterError(f"the sge option 'w' with {text!r} submits nothing; use 'e' or 'w'")

@@ -62,7 +62,7 @@ class Row:
 
 
 def queue_rows(text: str) -> Iterator[Row]:
-    """The jobs in the answer of `qstat -xml`, with `-f` or without.
+    """Read the jobs in the answer of `qstat -xml`, with `-f` or without.
 
     Raises `ValueError` for what is no such answer.
     """
@@ -93,7 +93,7 @@ def _row(job: Element, queue: str, silent: bool) -> Row:
 
 
 def queue_statuses(row: Row, handles: Mapping[str, JobHandle]) -> Iterator[JobStatus]:
-    """What a line of the queue says of the jobs asked about, by their ids.
+    """Yield what a line of the queue says of the jobs asked about, by their ids.
 
     An element is known by the array's id and its index, or by both as one id: `24.3`.
     """
@@ -129,7 +129,7 @@ def _at(status: JobStatus, indices: Sequence[range]) -> Iterator[JobStatus]:
 
 
 def accounting_records(text: str) -> Iterator[dict[str, str]]:
-    """The records that `qacct -j` prints, in the order in which they were written."""
+    """Yield the records that `qacct -j` prints, in the order in which they were written."""
     for record in _RECORD.split(text):
         fields = dict(_FIELD.findall(record))
         if "jobnumber" in fields:
@@ -153,13 +153,13 @@ def accounting_statuses(text: str, handles: Mapping[str, JobHandle]) -> Iterator
 
 
 def accounting_pattern(handles: Sequence[JobHandle]) -> str:
-    """What `qacct -j` is given: one id, or what the names of several jobs have in common."""
+    """Choose what `qacct -j` is given: one id, or what the names of several jobs have in common."""
     ids = {handle.native_id.partition(".")[0] for handle in handles}
     return ids.pop() if len(ids) == 1 else f"*{_shared([handle.token for handle in handles])}*"
 
 
 def _shared(tokens: Sequence[str]) -> str:
-    """The longest text that is in all of them: what marks the jobs of one run."""
+    """Find the longest text that is in all of them: what marks the jobs of one run."""
     shortest = min(tokens, key=len)
     spans = ((start, end) for start in range(len(shortest)) for end in range(start + 1, 61))
     parts = {shortest[start:end] for start, end in spans}

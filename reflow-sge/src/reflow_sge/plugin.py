@@ -9,7 +9,7 @@ from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
 
 @hookimpl
 def reflow_executors() -> Iterable[ExecutorPlugin]:
-    """The executor for Grid Engine."""
+    """Offer the executor for Grid Engine."""
     return [
         ExecutorPlugin(
             name="sge",

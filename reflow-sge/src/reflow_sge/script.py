@@ -42,7 +42,7 @@ class Rules:
 
 
 def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
-    """What the template writes, beside what every scheduler's is given.
+    """Give what the template writes, beside what every scheduler's is given.
 
     Raises `ParameterError` for what cannot be asked for here.
     """
@@ -88,7 +88,7 @@ def output(request: JobRequest) -> str:
 
 
 def resource_requests(request: JobRequest, rules: Rules) -> Iterator[str]:
-    """What is asked for by `-l`."""
+    """Yield what is asked for by `-l`."""
     resources = request.resources
     if resources.time is not None:
         seconds = whole_seconds(resources.time)

@@ -79,7 +79,7 @@ class Cell:
 
 
 def number(configuration: str, name: str) -> int | None:
-    """A number in the answer of `qconf -sconf`; 0 stands for no limit and gives None."""
+    """Find a number in the answer of `qconf -sconf`; 0 stands for no limit and gives None."""
     found = re.search(rf"^{name}\s+(\d+)\s*$", configuration, re.MULTILINE)
     return int(found[1]) or None if found else None
 
@@ -126,7 +126,7 @@ def folder_of(qstat: str, run: Callable[[Command], CommandResult]) -> str:
 
 
 def _of_jobs(environment: Mapping[str, str]) -> Iterator[str]:
-    """What execd tells its jobs, whose PATH need not be the submitter's."""
+    """Yield the folders that execd tells its jobs, whose PATH need not be the submitter's."""
     if folder := environment.get("SGE_BINARY_PATH"):
         yield folder
     root, kind = environment.get("SGE_ROOT"), environment.get("ARC")

@@ -30,7 +30,7 @@ class Verification:
     def judged(
         self, statuses: Sequence[JobStatus], handles: Sequence[JobHandle]
     ) -> list[JobStatus]:
-        """The same, with a word about jobs that have waited for a while and can never start."""
+        """Return the same, with a word about jobs that have waited long and can never start."""
         before = datetime.now(UTC) - PATIENCE
         begun = {status.native_id for status in statuses if status.state is not JobState.QUEUED}
         held = {status.native_id for status in statuses if status.reason}

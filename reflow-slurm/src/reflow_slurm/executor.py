@@ -99,7 +99,7 @@ class SlurmExecutor(BatchExecutor):
         return {"array": array, **directives(request, self.signal, self.gpu_option)}
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """What is true of one submission only is not in the script, which people resubmit."""
+        """Write what is true of one submission only; people resubmit the script without it."""
         arguments = [self.sbatch, "--parsable", *self._clusters()]
         if request.begin_in is not None:
             arguments.append(f"--begin=now+{whole_seconds(request.begin_in)}")
@@ -161,7 +161,7 @@ class SlurmExecutor(BatchExecutor):
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """The queue, then accounting: there a job cancelled while pending has lost its name."""
+        """Look in the queue, then in accounting, where what never started has lost its name."""
         queue = self._squeue(f"--name={token}", f"--user={os.getuid()}")
         if not self._accounting:
             return [queue]
@@ -225,5 +225,5 @@ def _ids(handles: Sequence[JobHandle]) -> str:
 
 
 def _local(time: datetime) -> str:
-    """Times for sacct, which reads them in the time zone of the process that asks."""
+    """Write a time for sacct, which reads it in the time zone of the process that asks."""
     return time.astimezone().strftime("%Y-%m-%dT%H:%M:%S")

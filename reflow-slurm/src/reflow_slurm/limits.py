@@ -28,7 +28,7 @@ class Membership:
 
 
 def configuration(text: str) -> dict[str, str]:
-    """The settings that `scontrol show config` prints."""
+    """Read the settings that `scontrol show config` prints."""
     return dict(_SETTING.findall(text))
 
 
@@ -63,7 +63,7 @@ def quality_limit(text: str) -> int | None:
 
 
 def default_account(text: str, user: str) -> str | None:
-    """The account of a user's jobs that name none, by `scontrol --oneliner show assoc_mgr`."""
+    """Find the account of jobs that name none, by `scontrol --oneliner show assoc_mgr`."""
     for line in text.splitlines():
         if _owner(line) == user and _field(line, "DefAssoc") == "Yes":
             return _field(line, "Account")
@@ -71,7 +71,7 @@ def default_account(text: str, user: str) -> str | None:
 
 
 def association_places(text: str, user: str, account: str) -> Iterator[Places]:
-    """The limits of a user's association and of the accounts above it, by the same command."""
+    """List the limits of a user's association and of the accounts above it, by the same command."""
     lines = text.splitlines()
     parents = {_field(line, "Account"): line for line in lines if _owner(line) == ""}
     own = [line for line in lines if (_owner(line), _field(line, "Account")) == (user, account)]
@@ -86,7 +86,7 @@ def association_places(text: str, user: str, account: str) -> Iterator[Places]:
 
 
 def qualities_in_use(text: str, uid: int) -> list[str]:
-    """The QOS under which jobs of a user are counted now, by the same command."""
+    """Find the QOS under which jobs of a user are counted now, by the same command."""
     found = []
     for line in text.splitlines():
         name = re.match(r"QOS=(\S+?)\(", line)
@@ -98,7 +98,7 @@ def qualities_in_use(text: str, uid: int) -> list[str]:
 
 
 def quality_places(text: str, uid: int, account: str | None, qos: str) -> Iterator[Places]:
-    """The limits of a QOS, by the same command; those per user stand there once it is in use."""
+    """List the limits of a QOS, by the same command; those per user once it is in use."""
     for line in text.splitlines():
         if not line.startswith(f"QOS={qos}("):
             continue
@@ -115,7 +115,7 @@ def _places(text: str) -> Iterator[Places]:
 
 
 def _owner(line: str) -> str | None:
-    """The user of an association; empty for an account's own, None for another line."""
+    """Find the user of an association; empty for an account's own, None for another line."""
     name = _field(line, "UserName")
     return None if name is None else name.partition("(")[0]
 

@@ -34,7 +34,7 @@ class Row:
 
 
 def queue_rows(text: str) -> Iterator[Row]:
-    """The lines of `squeue --noheader --Format=QUEUE_FIELDS`.
+    """Yield the lines of `squeue --noheader --Format=QUEUE_FIELDS`.
 
     Lines that are not of that form are left out: with `--clusters` each cluster has a heading.
     """
@@ -58,7 +58,7 @@ def queue_rows(text: str) -> Iterator[Row]:
 
 
 def accounting_rows(text: str) -> Iterator[Row]:
-    """The lines of `sacct --allocations --noheader --parsable2 --format=ACCOUNTING_FIELDS`."""
+    """Read the lines of `sacct --allocations --noheader --parsable2 --format=ACCOUNTING_FIELDS`."""
     for line in text.splitlines():
         fields = line.split("|", 5)
         if len(fields) < 6:
@@ -81,7 +81,7 @@ def accounting_rows(text: str) -> Iterator[Row]:
 
 
 def statuses(row: Row, wanted: Collection[str], killed: Collection[str]) -> Iterator[JobStatus]:
-    """What a line says of the jobs that were asked about.
+    """Yield what a line says of the jobs that were asked about.
 
     An element is known by the array's id and its index, or by both as one id: `24_3`. Its own
     id says nothing, as the last element to start has the array's. `killed` holds the ids of jobs
@@ -153,5 +153,5 @@ def _wait_status(text: str) -> tuple[int, int]:
 
 
 def _named(text: str) -> str:
-    """A name, or nothing where Slurm writes that there is none."""
+    """Return a name, or nothing where Slurm writes that there is none."""
     return "" if text in ("None", "None assigned", "N/A", "n/a", "(null)", "Unknown") else text

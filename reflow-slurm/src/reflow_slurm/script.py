@@ -58,7 +58,7 @@ refuse both, or make something of its own of them."""
 
 
 def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapping[str, Any]:
-    """What the template is given; `signal` and `gpu_option` are the executor's settings."""
+    """Give what the template needs; `signal` and `gpu_option` are the executor's settings."""
     resources = request.resources
     options = dict(resources.options["slurm"])
     signal = options.pop("signal", signal)
@@ -89,7 +89,7 @@ def _to_the_script(signal: str) -> str:
 
 
 def _file_name(path: Path) -> str:
-    """A file for `--output`, where `%` starts a pattern.
+    """Write a file for `--output`, where `%` starts a pattern.
 
     A backslash switches patterns off, and is itself lost on the way to the node.
     """

@@ -28,7 +28,7 @@ class Site:
         self._members: list[limits.Membership] | None = None
 
     def ask(self, account: str | None, qos: object) -> Limits:
-        """The largest array, and the tightest limit on submitted jobs that Slurm tells of.
+        """Find the largest array, and the tightest limit on submitted jobs that Slurm tells of.
 
         `account` and `qos` are those that jobs ask for, None where they ask for none. Raises
         `SchedulerUnavailableError`.
@@ -89,7 +89,7 @@ class Site:
         return next((item.qos for item in self._members if item.account == account), None)
 
     def _recorded(self, *arguments: str) -> str:
-        """What sacctmgr shows; nothing where it may not be asked, or accounting is away."""
+        """Read what sacctmgr shows; nothing where it may not be asked, or accounting is away."""
         arguments = (*self._sacctmgr, "--noheader", "--parsable2", "show", *arguments)
         try:
             result = self._run(Command(arguments))

@@ -47,7 +47,7 @@ class Executor(Protocol):
         ...
 
     def limits(self) -> Limits:
-        """What the scheduler allows now; asked once per dispatch step, before submitting."""
+        """Find out what the scheduler allows; asked once per dispatch step, before submitting."""
         ...
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
@@ -60,7 +60,7 @@ class Executor(Protocol):
         ...
 
     def script(self, request: JobRequest) -> str:
-        """What would be submitted, for people to read; empty where there is no script."""
+        """Return what would be submitted, for people to read; empty where there is no script."""
         ...
 
     def find(self, token: str) -> Sequence[JobHandle]:

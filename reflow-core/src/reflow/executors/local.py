@@ -118,7 +118,7 @@ class LocalExecutor:
         return ""
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        """The job of that token, if this object has it."""
+        """Find the job of that token, if this object has it."""
         job = self._jobs.get(token)
         if job is None:
             return []
@@ -130,7 +130,7 @@ class LocalExecutor:
         return [status for handle in handles for status in self._statuses(handle)]
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """What runs, and what has ended and is still wanted."""
+        """Tell what runs, and what has ended and is still wanted."""
         self._reap()
         job = self._jobs.get(handle.native_id)
         if job is None:

@@ -45,7 +45,7 @@ def start_of(pid: int) -> int | None:
 
 
 def descendants_in_group() -> set[int]:
-    """What has come of this process, lives, and is in its process group still."""
+    """List what has come of this process, lives, and is in its process group still."""
     group = os.getpgrp()
     parents = {each.pid: each.parent for each in _processes() if each.group == group}
     found = {os.getpid()}
@@ -120,7 +120,7 @@ def _from_ps(*which: str) -> Iterator[_Process]:
 
 
 def process_id() -> str:
-    """What this process is called where there is no scheduler to give it an id."""
+    """Name this process where there is no scheduler to give it an id."""
     pid = os.getpid()
     return f"{os.uname().nodename}:{pid}:{start_of(pid)}"
 

@@ -54,7 +54,7 @@ def thread_variables(cpus: int, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def usable_gpus(configured: int | None = None) -> list[str]:
-    """The GPUs that this process may use, as CUDA names them: said, configured, or found."""
+    """List the GPUs that this process may use, as CUDA names them: said, configured, or found."""
     said = os.environ.get(DEVICES_VARIABLE)
     if said is not None:
         return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
@@ -64,5 +64,5 @@ def usable_gpus(configured: int | None = None) -> list[str]:
 
 
 def device_variables(devices: Sequence[str]) -> dict[str, str]:
-    """The variable by which CUDA sees those devices alone; none for who asked for none."""
+    """Set the variable by which CUDA sees those devices alone; none where none was asked for."""
     return {DEVICES_VARIABLE: ",".join(devices)} if devices else {}

@@ -41,7 +41,7 @@ def once_more(
     directory: Path,
     variables: Variables,
 ) -> tuple[str, ...]:
-    """The command, and `submit` (a line of shell) after it where it fails, as one command."""
+    """Write a command that runs `submit`, a line of shell, after the given one where that fails."""
     text = _SCRIPT.format(
         ended=shlex.quote(str(ended)),
         mark=shlex.quote(str(mark)),
@@ -54,13 +54,13 @@ def once_more(
 
 
 def shell_time(delay: timedelta, form: str) -> str:
-    """A word of shell for the time that is so much later than now, as date(1) writes `form`."""
+    """Write a word of shell for the time so much later than now, as date(1) writes `form`."""
     seconds = int(delay.total_seconds())
     return f"\"$(date -d '{seconds} seconds' '+{form}')\""
 
 
 def _unwanted(variables: Variables) -> str:
-    """A word of shell for what the scheduler's commands must not see of a job's environment."""
+    """Write a word of shell for the variables that the scheduler's commands must not see."""
     conditions = [f"name !~ /^({'|'.join(('PATH', *variables.kept))})$/"]
     if "" not in variables.dropped:
         conditions.append(f"name ~ /^(REFLOW_NATIVE_ID|{'|'.join(variables.dropped)})/")

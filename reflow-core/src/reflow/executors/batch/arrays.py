@@ -22,7 +22,7 @@ class ArrayStyle:
     """What elements are called: `24[3]`, and where several are cancelled `24[2-4]`."""
 
     def expression(self, size: int, throttle: int | None = None) -> str:
-        """The range of an array of that size."""
+        """Write the range of an array of that size."""
         first, last = self.base, self.base + size - 1
         if throttle is None or self.throttled is None:
             return f"{first}-{last}"
@@ -34,7 +34,7 @@ class ArrayStyle:
         return f'"$(({self.variable} - {self.base}))"' if self.base else f'"${self.variable}"'
 
     def index(self, position: int) -> int:
-        """The scheduler's index of a position."""
+        """Return the scheduler's index of a position."""
         return position + self.base
 
     def element_ids(self, job: str, positions: Iterable[int]) -> Iterator[str]:
@@ -45,7 +45,7 @@ class ArrayStyle:
 
 
 def parse_indices(expression: str) -> list[range]:
-    """What a scheduler's list of indices stands for: `1-3,7`, `0-9:3`, `[2-9%4]`.
+    """Read a scheduler's list of indices: `1-3,7`, `0-9:3`, `[2-9%4]`.
 
     Raises `ValueError` for one that was cut short (`2,3,5,...`) or is no list of indices: half
     a list would be silence about the other half.
@@ -63,7 +63,7 @@ def parse_indices(expression: str) -> list[range]:
 
 
 def contiguous(numbers: Iterable[int]) -> Iterator[range]:
-    """The same numbers as ranges without gaps, in ascending order."""
+    """Yield the same numbers as ranges without gaps, in ascending order."""
     start = end = None
     for number in sorted(set(numbers)):
         if start is None or end is None:

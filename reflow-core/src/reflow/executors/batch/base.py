@@ -160,7 +160,7 @@ class BatchExecutor(ABC):
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """What the queue said. Raises `SchedulerUnavailableError` when it did not answer.
+        """Read the queue's answer. Raises `SchedulerUnavailableError` when it did not answer.
 
         A `ValueError` or a `LookupError` is an answer that cannot be read, and counts as none.
         """
@@ -179,28 +179,28 @@ class BatchExecutor(ABC):
 
     # -- what a backend may override -------------------------------------------------------
     def directives(self, request: JobRequest) -> Iterable[str | tuple[str, ...]]:
-        """What stands after `directive` in the script, a line each; a tuple is several words.
+        """Give what stands after `directive` in the script, a line each; a tuple is several words.
 
         None by default, where the template writes them.
         """
         return ()
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """What the backend's template needs besides what every template is given."""
+        """Give what the backend's template needs besides what every template is given."""
         return {}
 
     def parse_submission(self, result: CommandResult) -> str | None:
-        """The native id in the answer of a submit command that succeeded; None without one."""
+        """Find the native id in the answer of a submit command that succeeded; None without one."""
         found: list[str] = re.findall(self.submitted, result.stdout, re.MULTILINE)
         return found[-1] if found else None
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """What a submit command's failure means, by the table `errors`."""
+        """Make the error of a submit command that failed, by the table `errors`."""
         command = Path(result.argv[0]).name
         return self.errors.submission_error(self.scheduler, command, result.said, result.exit_code)
 
     def submission_timeout(self, text: str, said: str) -> ExecutorError:
-        """What it means that a submit command did not end, having said that: nobody knows."""
+        """Make the error of a submit command that did not end, having said that: uncertain."""
         return SubmissionUncertainError(text)
 
     def submit_directory(self, request: JobRequest) -> Path:
@@ -214,11 +214,11 @@ class BatchExecutor(ABC):
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """What accounting said; as `parse_queue`."""
+        """Read the answer of accounting; as `parse_queue`."""
         return ()
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """The native ids that a find command printed, each once: here in the queue's form."""
+        """Read the native ids that a find command printed, each once: here in the queue's form."""
         return list(dict.fromkeys(status.native_id for status in self.parse_queue(result, ())))
 
     def check_cancel(self, result: CommandResult) -> None:
@@ -226,7 +226,7 @@ class BatchExecutor(ABC):
         self.answered(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """What to call some elements of an array in a cancel command."""
+        """Write the ids of some elements of an array for a cancel command."""
         return list(self.array.element_ids(handle.native_id, positions))
 
     def parse_count(self, result: CommandResult) -> int:
@@ -234,7 +234,7 @@ class BatchExecutor(ABC):
         return sum(bool(line.strip()) for line in self.answered(result).splitlines())
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """A line of shell by which a job submits its script again, to begin `begin_in` from then.
+        """Write a line of shell by which a job submits its script again, to begin `begin_in` later.
 
         Watchdogs run it where they could not do their work. None, as here, leaves that to the
         watchdogs that begin later. A time in it must be reckoned when the line is run
@@ -251,7 +251,7 @@ class BatchExecutor(ABC):
         return re.fullmatch(self.native_id, native_id, re.DOTALL) is not None
 
     def ask_limits(self) -> Limits:
-        """What the scheduler itself allows."""
+        """Ask for what the scheduler itself allows."""
         return Limits()
 
     # -- the executor's contract -----------------------------------------------------------
@@ -266,7 +266,7 @@ class BatchExecutor(ABC):
         return changed
 
     def limits(self) -> Limits:
-        """What the scheduler allows now, or the settings where they allow less."""
+        """Find out what the scheduler allows now, or the settings where they allow less."""
         asked = self.ask_limits()
         largest = _least(self.max_array_size, asked.max_array_size)
         if self.max_submit_jobs is None:
@@ -280,11 +280,11 @@ class BatchExecutor(ABC):
         )
 
     def script(self, request: JobRequest) -> str:
-        """The job script of a request; nothing is written or run."""
+        """Render the job script of a request; nothing is written or run."""
         return self._render(self.filled(request))
 
     def filled(self, request: JobRequest) -> JobRequest:
-        """A request with the settings where a task says nothing.
+        """Fill in a request with the settings where a task says nothing.
 
         Raises `ParameterError` for a queue or an account that no directive could hold.
         """
@@ -422,7 +422,7 @@ class BatchExecutor(ABC):
         return result
 
     def log(self, request: JobRequest) -> str:
-        """The file that a job prints to, for a directive. Raises `ParameterError` as `one_line`."""
+        """Name a job's log in a directive. Raises `ParameterError` as `one_line` does."""
         return one_line(request.directory / LOG_NAME)
 
     def own_options(self, request: JobRequest) -> list[tuple[str, ...]]:
@@ -430,7 +430,7 @@ class BatchExecutor(ABC):
         return long_options(self.name, request.resources.options[self.name], self.reserved)
 
     def answered(self, result: CommandResult) -> str:
-        """What a command printed, if it failed for no other reason than jobs that are over.
+        """Return what a command printed, if it failed for nothing but jobs that are over.
 
         Raises `SchedulerUnavailableError` for any other failure.
         """
@@ -439,7 +439,7 @@ class BatchExecutor(ABC):
         return result.stdout
 
     def unavailable(self, result: CommandResult) -> SchedulerUnavailableError:
-        """What to raise when a command failed without an answer."""
+        """Make the error to raise when a command failed without an answer."""
         return SchedulerUnavailableError(
             f"{self.scheduler} did not answer: {result.argv[0]}: {result.said}"
         )
@@ -482,7 +482,7 @@ class BatchExecutor(ABC):
         return job if request.size is None else self.array.element.format(job=job, indices=index)
 
     def _work(self, request: JobRequest) -> tuple[str, ...]:
-        """The request's command; a watchdog's submits itself again where that fails."""
+        """Return the request's command; a watchdog's submits itself again where that fails."""
         if request.again_unless is None:
             return request.command
         line = self.again_command(request.directory / SCRIPT_NAME, request)
@@ -498,7 +498,7 @@ class BatchExecutor(ABC):
         )
 
     def _locale(self) -> Mapping[str, str]:
-        """What jobs that inherit the environment lack: commands run with a locale of their own."""
+        """Give the locale back to jobs that inherit the environment: commands have their own."""
         return {"LC_ALL": os.environ.get("LC_ALL", "")} if self.export_environment else {}
 
     def _ask_about(
@@ -518,7 +518,7 @@ class BatchExecutor(ABC):
     def _of_elements(
         self, told: Sequence[JobStatus], asked: Sequence[JobHandle]
     ) -> Iterator[JobStatus]:
-        """What was told of arrays about elements that were asked about by their own ids."""
+        """Yield what was told of arrays about elements that were asked about by their own ids."""
         wanted = {handle.native_id for handle in asked if handle.size is None}
         for status in told if wanted else ():
             for position in status.positions or ():
@@ -569,7 +569,7 @@ def in_units(size: int, unit: int) -> int:
 
 
 def one_line(path: Path) -> str:
-    """A path for a directive. Raises `ParameterError` for one that no line can hold."""
+    """Write a path for a directive. Raises `ParameterError` for one that no line can hold."""
     text = os.fspath(path)
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text if letter != "\t"):
         raise ParameterError(

@@ -77,7 +77,7 @@ class Variables:
     added: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a command."""
+        """Make the environment of a command."""
         passed = {
             name: value
             for name, value in base.items()

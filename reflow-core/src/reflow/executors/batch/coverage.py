@@ -41,7 +41,7 @@ class Coverage:
             self._take(status, self._missing[status.native_id])
 
     def missing(self) -> list[JobHandle]:
-        """The jobs of which something is not known yet."""
+        """List the jobs of which something is not known yet."""
         return [handle for handle in self._handles.values() if self._missing[handle.native_id]]
 
     @property

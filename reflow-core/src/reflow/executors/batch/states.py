@@ -63,7 +63,7 @@ class StateTable:
         return replace(status, cause=cause, exit_code=exit_code, signal=signal)
 
     def look_up(self, word: str) -> NativeState:
-        """The state of that code or name; for one that no manual has, UNKNOWN, logged once."""
+        """Find the state of that code or name; for one that no manual has, UNKNOWN, logged once."""
         if word not in self._found:
             logger.warning(
                 "%s reports a job state that reflow does not know: %r. It is taken for unknown, "

@@ -59,7 +59,7 @@ class ScriptTemplates:
         self._environment.filters["comment"] = comment
 
     def render(self, name: str, variables: Mapping[str, Any]) -> str:
-        """The script. Raises `ConfigError` where a template is wrong, with its file and line."""
+        """Render a script. Raises `ConfigError` with file and line where a template is wrong."""
         try:
             return self._environment.get_template(name).render(variables)
         except TemplateError as error:

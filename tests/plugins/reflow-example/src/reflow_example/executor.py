@@ -96,7 +96,7 @@ class HarbourExecutor(BatchExecutor):
 
     # [start:submit]
     def directives(self, request: JobRequest) -> Iterable[tuple[str, ...]]:
-        """Options of hsub; memory in mebibytes, time in seconds."""
+        """Write the options of hsub; memory in mebibytes, time in seconds."""
         resources = request.resources
         ours = {
             "name": request.token,
@@ -114,7 +114,7 @@ class HarbourExecutor(BatchExecutor):
         return [*long_options(self.name, ours, {}), *self.own_options(request)]
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """What is true of one submission only is not in the script, which people resubmit."""
+        """Write what is true of one submission only; people resubmit the script without it."""
         delay = [f"--delay={whole_seconds(request.begin_in)}"] if request.begin_in else []
         waits = [f"--after={after.native_id}"] if after else []
         return Command((self.hsub, *delay, *waits, str(script)))
@@ -122,13 +122,13 @@ class HarbourExecutor(BatchExecutor):
     # [end:submit]
     # [start:poll]
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Harbour remembers ended jobs for an hour; there is no other command to ask."""
+        """Ask hjobs, which remembers for an hour what has ended; there is no other command."""
         return Command((self.hjobs, *(handle.native_id for handle in handles)))
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """One object a line; ids that it does not know are left out."""
+        """Read one object a line; ids that hjobs does not know are left out."""
         for job in map(json.loads, self.answered(result).splitlines()):
             yield STATES.status(
                 job["id"],
@@ -143,15 +143,15 @@ class HarbourExecutor(BatchExecutor):
     # [end:poll]
     # [start:rest]
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Jobs that wait, run, or ended in the last hour."""
+        """Look among jobs that wait, run, or ended in the last hour."""
         return [Command((self.hjobs, f"--name={token}"))]
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Good ids are recalled whatever stands beside them."""
+        """Recall jobs and elements; good ids are, whatever stands beside them."""
         return Command((self.hkill, *native_ids))
 
     def count_command(self) -> Command:
-        """All of this user's jobs that are not over, each element on a line of its own."""
+        """List this user's jobs that are not over, each element on a line of its own."""
         return Command((self.hjobs, "--mine"))
 
     # [end:rest]

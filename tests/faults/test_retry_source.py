@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from reflow.errors import FlowImportError, ReflowWarning
+from reflow.executors.local import LocalExecutor
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.source_record import current_source
 
@@ -209,3 +210,58 @@ def test_a_question_at_a_terminal_that_is_not_answered_changes_nothing(
     assert current_source(layout) == before
     assert run.state == "FAILED"
     assert not flow.calls
+
+
+def test_a_list_that_has_another_length_after_an_edit_says_what_to_do(flow_file: Flows) -> None:
+    flow = flow_file(FLOW)
+    run = flow.run("background")
+    flow.forget()
+    flow.replace("10 // (x - 1) + 100", "x")
+    flow.replace("[0, 1, 2]", "[0, 1, 2, 3]")
+    run = flow.load().open_run(run.run_id)
+    run.retry()
+    assert run.wait(timeout=60) == "FAILED"
+    message = run.status(as_dict=True)["run"]["message"]
+    assert "'work' goes through has 4 elements now, and had 3" in message
+    assert "start a new run" in message
+    assert flow.run("background").result("total") == 6
+
+
+AT_WORK = """
+    wf = Workflow("at_work")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1, 2]
+
+    @wf.job(array=True)
+    def work(x: Annotated[int, Result(step="items")]) -> str:
+        did(f"old-{x}")
+        assert x != 0, "a mistake"
+        wait_for("{here}/go")
+        return f"old-{x}"
+
+    @wf.job()
+    def joined(xs: Annotated[list[str], Result(step="work")]) -> str:
+        return " ".join(xs)
+"""
+
+
+def test_jobs_of_earlier_waves_keep_their_source_and_what_they_give_is_named(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(AT_WORK)
+    run = flow.load().submit(executor=LocalExecutor(slots=1))
+    until(lambda: flow.calls["old-1"] and counts(run, "work").get("FAILED"))
+    source = flow.path.read_text().replace("old-{x}", "new-{x}")
+    flow.path.write_text(source.replace('    assert x != 0, "a mistake"\n', ""))
+    # One runs, and one waits in the queue.
+    assert run.retry() == 2
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("joined") == "new-0 old-1 old-2"
+    [note] = [note for note in run.status(as_dict=True)["notes"] if "source before" in note]
+    assert "2 of 3 have, or will have, results of the source before" in note
+    assert run.retry(changed=True) == 2
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("joined") == "new-0 new-1 new-2"

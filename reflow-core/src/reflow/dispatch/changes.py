@@ -107,16 +107,15 @@ def retry(
     """Make what failed, was cancelled or skipped wait to run again; tells how many elements.
 
     With a task's name, the task itself and what was skipped behind it. With `changed`, also what
-    has succeeded with another source than the present one, and all that comes after it; otherwise
-    a note says what that is.
+    has succeeded with another source than the present one, and all that comes after it. A note
+    says what stays of another source, and what is still at work with it.
     """
     chosen = set(image.tasks) if name is None else {name}
     behind = _descendants(image, chosen)
     count = 0
     if changed:
         count = _renew_of_other_source(image, settings, chosen)
-    else:
-        note_mix(image, settings.layout)
+    note_mix(image, settings.layout)
     for task in image.tasks.values():
         if task.name in chosen:
             count += _reset(image, task, RETRIED)

@@ -411,7 +411,10 @@ class Dispatcher:
             return None
         if task.size not in (None, arguments.size):
             now = f"has {arguments.size} elements now, and had {task.size}"
-            said = f"the list that {task.name!r} goes through {now}: start a new run"
+            said = (
+                f"the list that {task.name!r} goes through {now}, and the elements of a run are "
+                "numbered once: start a new run, which takes from the cache what is the same"
+            )
             self._fail(task, [i for i in task.instances if not i.state.final], said)
             return None
         self._arguments[task.name] = arguments

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
 
 from reflow.dispatch.tracked_run import RunImage, TaskImage
 from reflow.model.records import Instance
-from reflow.model.states import TaskState
+from reflow.model.states import ACTIVE_TASK_STATES, TaskState
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.source_record import RunSource, current_source
 from reflow.rundir.wave_files import WaveSpec
 
+DONE = frozenset({TaskState.SUCCESS})
+
 
 def of_other_source(
-    image: RunImage, layout: RunLayout, now: Mapping[str, str]
+    image: RunImage,
+    layout: RunLayout,
+    now: Mapping[str, str],
+    states: Collection[TaskState] = DONE,
 ) -> dict[str, list[Instance]]:
-    """By task, elements that have succeeded with another source than `now`, its code by task.
+    """By task, elements in some states with another source than `now`, its code by task.
 
     A result that came from the cache may be one of them, where its task has changed at all.
     """
     former = [_code_of(layout, name) for name in layout.source_records()]
     changed = [name for name in image.tasks if any(code.get(name) != now[name] for code in former)]
-    found = {name: _made_otherwise(image.tasks[name], now[name], layout) for name in changed}
+    found = {
+        name: _made_otherwise(image.tasks[name], now[name], layout, states) for name in changed
+    }
     return {name: elements for name, elements in found.items() if elements}
 
 
@@ -35,7 +42,9 @@ def _code_of(layout: RunLayout, name: str) -> Mapping[str, str]:
         return {}
 
 
-def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Instance]:
+def _made_otherwise(
+    task: TaskImage, code: str, layout: RunLayout, states: Collection[TaskState]
+) -> list[Instance]:
     @cache
     def planned_with(wave: int) -> str:
         try:
@@ -46,7 +55,7 @@ def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Insta
     return [
         instance
         for instance in task.instances
-        if instance.state is TaskState.SUCCESS
+        if instance.state in states
         and (
             instance.source is not None
             or instance.wave is None
@@ -56,14 +65,15 @@ def _made_otherwise(task: TaskImage, code: str, layout: RunLayout) -> list[Insta
 
 
 def note_mix(image: RunImage, layout: RunLayout) -> None:
-    """Note on each task which of its results stay, though its source is another one now."""
+    """Note on each task which results stay, or are still to come, of another source than now."""
     now = RunSource.read(layout, current_source(layout)).code
     at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"
-    for name, elements in of_other_source(image, layout, now).items():
+    for name, elements in of_other_source(image, layout, now, DONE | ACTIVE_TASK_STATES).items():
         size = len(image.tasks[name].instances)
+        have = "have" if all(each.state in DONE for each in elements) else "have, or will have,"
         image.note(
             name,
             f"source before {at}",
-            f"{len(elements)} of {size} have results of the source before {at}. To compute them "
+            f"{len(elements)} of {size} {have} results of the source before {at}. To compute them "
             f"with the present source, type: reflow retry {image.run_id} --changed",
         )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import subprocess
 import sys
 import sysconfig
 import threading
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from reflow.rundir.layout import RunLayout
 
 from tests.e2e.support import FlowFile, failed, until
 
@@ -184,3 +190,96 @@ def test_results_made_with_a_module_that_was_written_after_submission_serve_thei
     flow.forget()
     flow.run(way)
     assert flow.calls["begun"] == edited
+
+
+def copies_of(run: Any) -> list[Path]:
+    return sorted(RunLayout(run.run_dir, run.run_id).copies.glob("*.zip"))
+
+
+WAITS = """
+    wf = Workflow("waits")
+
+    @wf.job()
+    def first() -> int:
+        did("begun")
+        wait_for("{here}/go")
+        return 1
+
+    @wf.job()
+    def second(x: Annotated[int, Result(step="first")]) -> int:
+        did("second")
+        return x + 1
+"""
+
+
+def test_runs_of_a_run_directory_share_a_copy_that_is_compiled(flow_file: Flows) -> None:
+    flow = flow_file(f"{WAITS}\n    if __name__ == '__main__':\n        wf.cli()\n")
+    (flow.folder / "go").touch()
+
+    def copies_after_a_run() -> list[Path]:
+        words = ["submit", "--executor", "local", "--run-dir", "shared", "--force", "--wait"]
+        subprocess.run([sys.executable, flow.path, *words], cwd=flow.folder, check=True)
+        return sorted((flow.folder / "shared/.reflow/source").glob("*.zip"))
+
+    [archive] = copies_after_a_run()
+    with zipfile.ZipFile(archive) as content:
+        assert any(name.endswith("-flow.py.code") for name in content.namelist())
+    assert copies_after_a_run() == [archive]
+    flow.replace("return x + 1", "return x + 2")
+    assert len(copies_after_a_run()) == 2
+
+
+def test_a_worker_that_cannot_read_its_copy_says_so(flow_file: Flows) -> None:
+    flow = flow_file(WAITS)
+    run = flow.load().submit(executor="local")
+    until(lambda: flow.calls["begun"])
+    [archive] = copies_of(run)
+    archive.unlink()
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "FAILED"
+    [(cause, error)] = [failed(run)["second", None]]
+    assert cause == "ERROR"
+    assert f"cannot be read on this machine: {archive}" in error
+
+
+def test_a_worker_that_cannot_load_its_copy_says_which_python_it_was_made_with(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(WAITS)
+    run = flow.load().submit(executor="local")
+    until(lambda: flow.calls["begun"])
+    [archive] = copies_of(run)
+    with zipfile.ZipFile(archive) as content:
+        entries = {name: content.read(name) for name in content.namelist()}
+    index = {**json.loads(entries["index.json"]), "python": "3.11.0rc1", "magic": "of another"}
+    entries["index.json"] = json.dumps(index).encode()
+    with zipfile.ZipFile(archive, "w") as content:
+        for name, data in entries.items():
+            content.writestr(name, b"def half(" if name.endswith("-flow.py") else data)
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "FAILED"
+    error = failed(run)["second", None][1]
+    assert "SyntaxError" in error
+    here = platform.python_version()
+    assert f"submitted with Python 3.11.0rc1, and this is {here}" in error
+
+
+def test_a_check_of_a_result_that_a_dispatcher_cannot_load_is_a_miss(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        if "reflow.runs.supervisor" in sys.orig_argv:
+            raise RuntimeError("a dispatcher loads nothing of the flow")
+
+        wf = Workflow("checked")
+
+        @wf.job(verify=lambda value: True)
+        def one() -> int:
+            did("one")
+            return 1
+        """
+    )
+    assert flow.run("background").state == "SUCCESS"
+    assert flow.run("background").state == "SUCCESS"
+    assert flow.calls == {"one": 1}
+    assert flow.run("background", verify=True).state == "SUCCESS"
+    assert flow.calls == {"one": 2}

@@ -386,14 +386,20 @@ def load_into_worker(settings: RunSettings, source: RunSource) -> Mapping[str, T
     Raises `FlowImportError` where the flow cannot be loaded here.
     """
     from reflow.execution.flow_loading import resolve_in_worker
-    from reflow.execution.frozen import hand_on_main
+    from reflow.execution.frozen import hand_on_main, other_python
     from reflow.rundir.series import check_series
 
     if settings.flow is None:
         raise FlowImportError(f"run {settings.run_id} can only run in the process that started it")
     check_series(settings)
     _use_copy(settings, source)
-    workflow = resolve_in_worker(settings.flow)
+    try:
+        workflow = resolve_in_worker(settings.flow)
+    except FlowImportError as error:
+        difference = other_python()
+        raise FlowImportError(f"{error}; {difference}" if difference else str(error)) from (
+            error.__cause__
+        )
     hand_on_main(settings.flow.path)
     return {spec.name: spec for spec in workflow.specs()}
 

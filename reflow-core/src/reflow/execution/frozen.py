@@ -11,6 +11,7 @@ import json
 import linecache
 import marshal
 import os
+import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -46,6 +47,8 @@ class Copy:
         self.archive = archive
         self._importer = zipimporter(str(archive))
         index = json.loads(self._read(SOURCE_INDEX))
+        self.python: str = index["python"]
+        """The version of Python that it was made with."""
         self._entries: dict[str, str] = index["files"]
         """By the file's place, links resolved, the entry that holds it."""
         self._names: dict[str, str] = index["names"]
@@ -223,6 +226,14 @@ def use_copy(archive: Path) -> None:
     copy = Copy(archive)
     _active.insert(0, copy)
     sys.meta_path.insert(0, CopyFinder(copy))
+
+
+def other_python() -> str:
+    """How this Python differs from the one that the copy in use was made with, or nothing."""
+    here = platform.python_version()
+    if not _active or _active[0].python == here:
+        return ""
+    return f"submitted with Python {_active[0].python}, and this is {here}"
 
 
 def copied_folders() -> set[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import marshal
 import os
+import platform
 import sys
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,7 @@ def _archive(contents: Mapping[str, bytes], names: Mapping[str, str]) -> bytes:
                 archive.writestr(f"{entry}.code", code)
                 compiled.append(entry)
         index = {
+            "python": platform.python_version(),
             "magic": MAGIC_NUMBER.hex(),
             "files": entries,
             "names": {name: file for file, name in names.items() if name and file in entries},

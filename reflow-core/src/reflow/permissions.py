@@ -16,16 +16,20 @@ FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 
 
-def make_folder(folder: Path, exist_ok: bool = True, parents: bool = True) -> None:
-    """Make a folder, and those above it. Raises `OSError`."""
+def make_folder(folder: Path, exist_ok: bool = True, within: Path | None = None) -> None:
+    """Make a folder and those above it, but for `within` and all above that. Raises `OSError`.
+
+    A run directory that was removed or moved away is never made again by a job or a dispatcher:
+    whoever moves it back would find another in its place.
+    """
     try:
         folder.mkdir(FOLDER_MODE)
     except FileNotFoundError:
-        if not parents or folder.parent == folder:
+        if folder.parent in (folder, within):
             raise
-        make_folder(folder.parent)
+        make_folder(folder.parent, within=within)
         # Some file systems go on saying so of whatever is not there.
-        make_folder(folder, exist_ok, parents=False)
+        make_folder(folder, exist_ok, within=folder.parent)
     except OSError:
         # That it is there some file systems say only after that nothing may be made in it.
         if not (exist_ok and folder.is_dir()):

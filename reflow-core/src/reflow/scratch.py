@@ -26,7 +26,7 @@ def scratch_dir() -> Path:
     from reflow.permissions import make_folder
 
     folder = Path(_folder)
-    make_folder(folder)
+    make_folder(folder, within=folder.parents[2])
     return folder
 
 

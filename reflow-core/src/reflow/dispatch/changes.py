@@ -26,7 +26,7 @@ from reflow.model.records import (
     SubmissionState,
 )
 from reflow.model.states import RunState, TaskState
-from reflow.permissions import make_folder, touch
+from reflow.permissions import touch
 from reflow.rundir.claims import current_claim
 from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.rundir.run_settings import RunSettings
@@ -70,8 +70,8 @@ def cancel(
     count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
     if count and name is None:
         # Workers that are about to start look for this before they claim anything.
-        make_folder(settings.layout.root)
-        touch(settings.layout.cancelled)
+        with contextlib.suppress(FileNotFoundError):
+            touch(settings.layout.cancelled)
     return handles
 
 

@@ -181,7 +181,7 @@ class Watchdog:
             submitted_at=datetime.now(UTC),
             begins_at=begins_at,
         )
-        make_folder(self._settings.layout.dispatch_job(number))
+        make_folder(self._settings.layout.dispatch_job(number), within=self._settings.layout.root)
         self._image.add_submission(record)
         self._submitted_here.add(number)
         self._commit()

@@ -318,7 +318,7 @@ class Submitter:
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):
-            make_folder(folder, exist_ok=False)
+            make_folder(folder, exist_ok=False, within=layout.directory)
         if spec.announce:
             prepare_counters(layout, spec.size)
         spec.write(layout)
@@ -361,10 +361,11 @@ class Submitter:
 
         One that was overtaken without knowing it yet would write into its successor's.
         """
+        layout = self._settings.layout
         while True:
             number = self._image.number
             try:
-                make_folder(self._settings.layout.wave(number).directory, exist_ok=False)
+                make_folder(layout.wave(number).directory, exist_ok=False, within=layout.root)
             except FileExistsError:
                 self._image.number += 1
             else:
@@ -372,7 +373,7 @@ class Submitter:
 
     def _follow_up(self, wave: int) -> SubmissionRecord:
         number = self._image.number
-        make_folder(self._settings.layout.dispatch_job(number))
+        make_folder(self._settings.layout.dispatch_job(number), within=self._settings.layout.root)
         return SubmissionRecord(
             number=number,
             kind=SubmissionKind.FOLLOW_UP,

@@ -21,13 +21,15 @@ from reflow.permissions import FILE_MODE, make_folder
 OUT_OF_REACH = 10
 """Descriptors of our own are no lower: code that closes 0, 1 and 2 is common."""
 END_BYTES = 8_000
+DEPTH = 3
+"""Folders between a run directory and each file that is printed to."""
 SHOWN_WITHIN = 0.2
 """Seconds after which what an element prints has a log's name."""
 
 
 def log_descriptor(path: Path) -> int:
     """Open a log that this process appends to, making its folder. Raises `OSError`."""
-    make_folder(path.parent)
+    make_folder(path.parent, within=path.parents[DEPTH])
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
     return out_of_reach(opened)
 
@@ -86,7 +88,7 @@ def end_of(log: Path) -> str:
 
 def publish_log(scratch: Path, log: Path) -> None:
     """Give what was printed to a scratch file the name of a log, and that alone."""
-    make_folder(log.parent)
+    make_folder(log.parent, within=log.parents[DEPTH])
     scratch.replace(log)
     # Two names of one file, which it has once it was shown, are left as they are by a rename.
     scratch.unlink(missing_ok=True)
@@ -170,6 +172,6 @@ class LogCapture:
             self._begun.set()
             return
         self._log = None
-        make_folder(log.parent)
+        make_folder(log.parent, within=log.parents[DEPTH])
         log.unlink(missing_ok=True)
         os.link(self._scratch, log)

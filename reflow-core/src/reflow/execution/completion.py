@@ -22,7 +22,7 @@ def prepare_counters(layout: WaveLayout, size: int) -> None:
     """Make the counters of a wave's blocks, and of the wave."""
     for block in range(_blocks(size)):
         folder = layout.counters / str(block)
-        make_folder(folder)
+        make_folder(folder, within=layout.directory)
         touch(folder / _COUNTER)
     touch(layout.counters / _COUNTER)
 

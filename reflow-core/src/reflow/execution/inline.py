@@ -80,12 +80,20 @@ class InlineExecutor:
         return [handle for handle, _, _ in self._queue if handle.token == token]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """Whatever has not run yet is queued."""
-        return [JobStatus(native_id=handle.native_id, state=JobState.QUEUED) for handle in handles]
+        """What has not run yet is queued."""
+        return [
+            JobStatus(native_id=handle.native_id, state=self._state(handle)) for handle in handles
+        ]
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """Nothing: whatever has not run yet waits as it did, and cannot vanish."""
-        return []
+        """Nothing while some wait, which cannot vanish; then all have been run.
+
+        One without a result by then has lost it, as where its task removed the run directory.
+        """
+        state = self._state(handle)
+        return (
+            [] if state is JobState.QUEUED else [JobStatus(native_id=handle.native_id, state=state)]
+        )
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Forget queued waves."""
@@ -134,6 +142,10 @@ class InlineExecutor:
         """Close files."""
         self._let_go()
         self._capture.close()
+
+    def _state(self, handle: JobHandle) -> JobState:
+        waits = any(queued.native_id == handle.native_id for queued, _, _ in self._queue)
+        return JobState.QUEUED if waits else JobState.COMPLETED
 
     def _run_one(self, execution: Execution, position: int) -> ResultRecord:
         layout, record = self._run.layout, execution.record(position)

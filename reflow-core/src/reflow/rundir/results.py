@@ -93,7 +93,7 @@ def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
     Raises `OSError` where it cannot be written.
     """
     block = layout.result_block(record.position)
-    make_folder(block)
+    make_folder(block, within=layout.results)
     name = f"{record.position}.{record.attempt}.{incarnation}.json"
     if not (block / name).exists():
         write_whole(block / name, record.line())
@@ -103,7 +103,7 @@ class SegmentWriter:
     """Appends many results to one file, with one fsync for a batch."""
 
     def __init__(self, layout: WaveLayout, writer: str) -> None:
-        make_folder(layout.results)
+        make_folder(layout.results, within=layout.directory)
         path = layout.results / f"{writer}.segment"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
         self._lines: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The arguments of a task's elements, as canonical texts, and the identities they make."""
+"""The arguments of a task's elements, as canonical texts, and the identities derived from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reflow.rundir.source_record import PlannedCode
 
 
 class Wired(NamedTuple):
-    """A stored value as an argument, with what was seen of the files that it refers to."""
+    """A stored value used as an argument, with the recorded states of the files it refers to."""
 
     text: str
     states: tuple[State, ...] = ()
@@ -36,7 +36,7 @@ Part = Wired | None
 
 
 class TaskArguments:
-    """What the elements of one task are given, read from the store as far as it is known."""
+    """The arguments of one task's elements, read from the store as far as they are known."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class TaskArguments:
         planned: PlannedCode,
         codecs: Codecs,
     ) -> None:
-        """Read what the inputs are wired to. Raises `DefinitionError` for unequal lengths."""
+        """Read the task's wired inputs. Raises `DefinitionError` for unequal lengths."""
         self._image = image
         self._settings = settings
         self.task = task
@@ -72,7 +72,7 @@ class TaskArguments:
 
     @property
     def common_states(self) -> dict[str, tuple[State, ...]]:
-        """What was seen of the files that those refer to, where there are any that count."""
+        """Recorded states of the files in shared arguments, for arguments whose files count."""
         return {
             name: value.states
             for name, value in self._common.items()
@@ -80,7 +80,7 @@ class TaskArguments:
         }
 
     def values(self, index: int) -> tuple[Wired, ...]:
-        """An element's own arguments, in the order of `each`."""
+        """Return an element's own arguments, in the order of `each`."""
         found = []
         for values in self._each.values():
             value = values[index]
@@ -89,7 +89,7 @@ class TaskArguments:
         return tuple(found)
 
     def states(self, values: Sequence[Wired]) -> tuple[tuple[State, ...], ...]:
-        """What was seen of the files that own arguments refer to; empty where there are none."""
+        """Return, per own argument, the recorded states of its files; empty where it has none."""
         if not any(value.states for value in values):
             return ()
         return tuple(
@@ -98,19 +98,19 @@ class TaskArguments:
         )
 
     def identity(self, values: Sequence[Wired]) -> str:
-        """What the cache keys an element on."""
+        """Return the cache key of an element."""
         if not values:
             return self._prefix
         counts = map(self._count, self.each, values)
         return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
 
     def shown(self, index: int) -> Mapping[str, str]:
-        """The texts of all wired and given arguments of an element, by name."""
+        """Return the texts of all wired and given arguments of an element, by name."""
         own = zip(self.each, (value.text for value in self.values(index)), strict=True)
         return {**self.common, **dict(own)}
 
     def _count(self, name: str, value: Wired) -> str:
-        """What an argument counts by."""
+        """Return the text by which an argument enters the identity."""
         if not may_refer(value.text):
             return digest(value.text)
         data = loads(value.text)
@@ -142,7 +142,7 @@ class TaskArguments:
         return found
 
     def _outputs_of(self, step: str) -> list[Part]:
-        """The output of each element of a step, by index."""
+        """Return the output of each element of a step, by index."""
         found: list[Part] = [None] * (self._image.tasks[step].size or 0)
         for index, text, paths in self._image.store.outputs(self._settings.run_id, step):
             found[index] = Wired(text, Recorded.parse(paths).value) if paths else Wired(text)
@@ -215,7 +215,7 @@ class TaskArguments:
 
 
 def _joined(values: Sequence[Wired]) -> Wired:
-    """The list of these items."""
+    """Join values into one list value."""
     return Wired(
         join(value.text for value in values),
         tuple(state for value in values for state in value.states),

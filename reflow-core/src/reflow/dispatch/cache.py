@@ -1,4 +1,11 @@
-"""Which results that exist already are still right."""
+"""Which existing results are still valid.
+
+A stored result is reusable when its identity (the task's code and arguments) is the wanted one, the
+files that it refers to are in the state that was recorded, and the task's own check, if it has one,
+accepts it. `Cache` asks these questions; `choice.py` decides which element gets which of the
+results that pass. Where only reading a file's contents could tell, the result is offered as
+touched, and the worker of the element compares the contents.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +31,7 @@ from reflow.stores.contract import Store
 
 
 class Cache:
-    """Answers which elements have a result that this run may use."""
+    """Finds stored results that the elements of this run may use."""
 
     def __init__(
         self, store: Store, settings: RunSettings, codecs: Codecs, looks: RunLooks
@@ -38,14 +45,14 @@ class Cache:
         self._loaded: Mapping[str, TaskSpec] | None = None
 
     def bypassed(self, spec: TaskSpec) -> bool:
-        """Whether nothing may be reused for a task."""
+        """Tell whether nothing may be reused for a task."""
         forced = self._settings.force or spec.name in self._settings.force_tasks
         return forced or not spec.cache
 
     def find(
         self, spec: TaskSpec, wanted: Sequence[tuple[int, str]], used: set[int]
     ) -> dict[int, StoredOutput]:
-        """By index, the stored results that serve elements, wanted by index and identity.
+        """Find stored results for elements that are wanted by index and identity; by index.
 
         `used` are the keys of what serves other elements of the run; what is found is added.
         """
@@ -58,7 +65,7 @@ class Cache:
         return deal(self._store, self._taker, wanted, used, usable)
 
     def is_touched(self, output: StoredOutput) -> bool:
-        """Whether a result that was found serves only if its files are read and are the same."""
+        """Tell whether a result serves only if its files are read and found to be the same."""
         return output.key in self._touched
 
     def _usable(self, spec: TaskSpec, found: StoredOutput) -> bool:
@@ -71,7 +78,7 @@ class Cache:
         return self._verified(spec, self._store.output(found.key))
 
     def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
-        """Whether all files of a result are in the state that was recorded, in the mode of now.
+        """Tell whether all files of a result are in their recorded state, by the task's mode.
 
         Where only their contents can tell, as far as one sees without reading them.
         """
@@ -81,7 +88,7 @@ class Cache:
             return False
         here = str(self._settings.working_directory)
         if recorded.working_directory not in (None, here):
-            # Relative paths lead elsewhere from here.
+            # Relative paths mean other places in this process.
             return False
         mode = mode_of(spec, self._settings)
         if any(state.mode != mode for state in recorded.states):
@@ -96,13 +103,13 @@ class Cache:
         return all(self._looks.state(state.place, mode).may_agree_with(state) for state in others)
 
     def _is_surely(self, recorded: State) -> bool:
-        """Whether something is as recorded, and nothing need be read to know."""
+        """Tell whether a place is as recorded and no contents need be read to know it."""
         if recorded.has_contents and self._settings.verify:
             return False
         return self._looks.is_still(recorded)
 
     def _verified(self, spec: TaskSpec, output: str) -> bool:
-        """Whether the task's own check accepts a result; one that raises does not.
+        """Tell whether the task's own check accepts a result; a check that raises does not.
 
         Nor is a result accepted that cannot be read any more.
         """
@@ -116,7 +123,7 @@ class Cache:
             return False
 
     def _with_functions(self, spec: TaskSpec) -> TaskSpec:
-        """A task as the flow defines it. Raises `FlowImportError` where that cannot be loaded."""
+        """Return a task as its flow defines it. Raises `FlowImportError` without the flow."""
         if is_loaded(spec):
             return spec
         if self._loaded is None:
@@ -125,7 +132,7 @@ class Cache:
 
 
 def _taker(settings: RunSettings) -> Taker:
-    """The run, as one that looks for results to use again."""
+    """Return the run as a `Taker`, which looks for results to reuse."""
     everybody = Config.from_dict(settings.config).store.share == "all"
     return Taker(
         workflow=settings.workflow,

@@ -1,8 +1,8 @@
-"""Jobs that are to be cancelled, until the scheduler has confirmed that they are gone.
+"""Jobs to be cancelled, kept on record until the scheduler has confirmed that they are gone.
 
-A scheduler that is away cancels nothing, and one that has taken note may need a while. So what is
-to be cancelled is written down first, and is tried again by every dispatcher, and by whoever looks
-at the run after its end. Meanwhile no new attempt of an element begins.
+A scheduler that does not answer cancels nothing, and one that has accepted a cancellation may need
+a while. So every cancellation is recorded first. It is repeated by every dispatcher, and by any
+command that looks at the run after its end. Meanwhile no new attempt of an affected element begins.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger("reflow.dispatch")
 
 
 class Cancellations:
-    """What a dispatcher has still to cancel of its run."""
+    """The cancellations of a run that its dispatcher has still to carry out."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Cancellations:
         return instance.wave in self._image.cancelling
 
     def try_again(self) -> None:
-        """Cancel what is written down, unless that was tried a moment ago."""
+        """Cancel the recorded jobs, unless that was tried a moment ago."""
         if self._image.cancelling and time.monotonic() >= self._next:
             self.try_now()
 
     def try_now(self) -> None:
-        """Cancel what is written down, and take note of what is gone."""
+        """Cancel the recorded jobs, and record which of them are gone."""
         records = list(self._image.cancelling.values())
         self.trouble = ""
         if not records:
@@ -92,7 +92,7 @@ class Cancellations:
 
 
 def finish_cancelling(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> str:
-    """Go on cancelling after a run has ended; tell why jobs are left, or nothing."""
+    """Go on cancelling after a run has ended; return why jobs are left, or an empty text."""
     records = to_be_cancelled(store, lease.run_id)
     try:
         gone = end(store, settings, executor, records)
@@ -106,7 +106,7 @@ def finish_cancelling(store: Store, settings: RunSettings, lease: Lease, executo
 
 
 def to_be_cancelled(store: Store, run_id: str) -> list[SubmissionRecord]:
-    """Submissions whose end the scheduler has not confirmed."""
+    """Return the cancelled submissions whose end the scheduler has not confirmed."""
     found = store.submissions(run_id)
     return [record for record in found if record.state is SubmissionState.CANCELLING]
 
@@ -114,7 +114,7 @@ def to_be_cancelled(store: Store, run_id: str) -> list[SubmissionRecord]:
 def end(
     store: Store, settings: RunSettings, executor: Executor, records: Sequence[SubmissionRecord]
 ) -> list[SubmissionRecord]:
-    """Cancel submissions, and give those that are gone. Raises `SchedulerUnavailableError`.
+    """Cancel submissions and return those that are gone. Raises `SchedulerUnavailableError`.
 
     Of dispatch jobs it is enough that the scheduler took note: they do no harm. The one that this
     process lives in ends by itself.
@@ -133,7 +133,7 @@ def end(
 def jobs_alive(
     executor: Executor, layout: RunLayout, waves: Iterable[SubmissionRecord]
 ) -> set[str]:
-    """The ids of jobs of which something may wait or run, that of this process apart.
+    """Return the ids of jobs that may wait or run, except the one this process runs in.
 
     Raises `SchedulerUnavailableError`.
     """
@@ -165,7 +165,7 @@ def _again_mark(layout: RunLayout, record: SubmissionRecord) -> Path:
 def _looked_up(
     store: Store, settings: RunSettings, executor: Executor, record: SubmissionRecord
 ) -> SubmissionRecord:
-    """Add ids that nobody was told: those of a lost answer, and of a watchdog's own successors."""
+    """Add job ids that were never received: from a lost answer, or a watchdog's own successors."""
     submitted_again = _again_mark(settings.layout, record).exists()
     if record.native_ids and not submitted_again:
         return record

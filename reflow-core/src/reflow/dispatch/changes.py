@@ -1,4 +1,4 @@
-"""What people ask of a run while it goes on, or after it has ended: cancel and retry."""
+"""What users ask of a run while it goes on, or after it has ended: cancel and retry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger("reflow.dispatch")
 def carry_out(
     request: RequestRecord, image: RunImage, settings: RunSettings, executor: Executor
 ) -> list[JobHandle]:
-    """Do what a person asked. The changes are written at the next commit.
+    """Do what a user asked. The changes are written at the next commit.
 
     Gives jobs of a supervisor's that are to be ended after that.
     """
@@ -52,7 +52,7 @@ def carry_out(
 
 
 def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
-    """Whether the run's owner asks, or lets others ask."""
+    """Tell whether a request comes from the run's owner, or from others whom the owner allows."""
     everybody = Config.from_dict(settings.config).store.requests == "all"
     return everybody or request.uid in (None, os.geteuid())
 
@@ -60,7 +60,7 @@ def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
 def cancel(
     image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
 ) -> list[JobHandle]:
-    """Record as cancelled what has not ended, of one task or of all.
+    """Record as cancelled whatever has not ended, of one task or of all.
 
     A scheduler's jobs are written down as to be cancelled; gives those of a supervisor's.
     """
@@ -77,15 +77,15 @@ def cancel(
 
 @runtime_checkable
 class DropsWaiting(Protocol):
-    """An executor of the foreground, which knows what has begun."""
+    """A foreground executor, which knows which elements have begun."""
 
     def drop_waiting(self) -> Mapping[int, Iterable[int]]:
-        """Begin nothing of what was submitted; the positions dropped, by wave."""
+        """Begin no more submitted elements; return the positions dropped, by wave."""
         ...
 
 
 def stop(image: RunImage, executor: DropsWaiting) -> None:
-    """Begin nothing more because something failed and `on_error` is "stop"; what runs ends."""
+    """Begin no more elements after a failure under `on_error="stop"`; those that run go on."""
     waiting = [
         instance
         for number, positions in executor.drop_waiting().items()
@@ -104,7 +104,7 @@ def stop(image: RunImage, executor: DropsWaiting) -> None:
 def retry(
     image: RunImage, settings: RunSettings, name: str | None = None, *, changed: bool = False
 ) -> int:
-    """Make what failed, was cancelled or skipped wait to run again; tells how many elements.
+    """Make failed, cancelled or skipped elements wait to run again; return how many.
 
     With a task's name, the task itself and what was skipped behind it. With `changed`, also what
     has succeeded with another source than the present one, and all that comes after it. A note
@@ -132,7 +132,7 @@ def retry(
 def _end_waves(
     image: RunImage, layout: RunLayout, executor: Executor, waves: Sequence[WaveImage]
 ) -> list[JobHandle]:
-    """Write waves down as to be cancelled; of a supervisor's, give handles and end them so.
+    """Record waves as to be cancelled; return handles of a supervisor's, to be ended by them.
 
     Among those are the workers that outlived an earlier supervisor.
     """
@@ -152,7 +152,7 @@ def _end_waves(
 
 
 def call_off(layout: WaveLayout) -> None:
-    """Let nothing of a wave begin any more, not even in jobs that nobody knows of.
+    """Let nothing of a wave begin any more, not even in jobs whose ids are not known.
 
     Where the file cannot be made, the jobs that are known are cancelled all the same.
     """
@@ -161,7 +161,7 @@ def call_off(layout: WaveLayout) -> None:
 
 
 def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
-    """Handles of every id that submissions are known under."""
+    """Return handles of every job id that submissions are known by."""
     return [
         JobHandle(
             native_id=native_id,
@@ -177,7 +177,7 @@ def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[J
 
 
 def _may_be_an_id(text: str) -> bool:
-    """Whether a scheduler's command would take a text for an id, and not for an option.
+    """Tell whether a scheduler's command would read a text as a job id and not as an option.
 
     What stands in a database that several users write to is put on command lines.
     """

@@ -1,9 +1,9 @@
 """Which stored result serves which element.
 
-Functions may draw random numbers, so results of equal inputs are not equal: each serves one
-element of a run at most. Every element is first offered what the same index had before, which
-gives an unchanged rerun the same list in the same order; then what is left is dealt out, that of
-the newest runs first.
+Functions may draw random numbers, so two results of equal inputs need not be equal: within a run,
+each stored result serves at most one element. Every element is first offered the result that the
+same index had before, so that an unchanged rerun yields the same list in the same order. The
+remaining results are then dealt out in order, those of the newest runs first.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def deal(
     used: set[int],
     usable: Callable[[StoredOutput], bool],
 ) -> dict[int, StoredOutput]:
-    """Choose stored results for elements that are wanted by index and identity.
+    """Choose stored results for elements that are wanted by index and identity; by index.
 
     Gives a result by index, where there is one. `used` are the keys of those that serve other
     elements of the run already; what is chosen is added.
     """
     served: dict[int, StoredOutput] = {}
-    # What is in the hands of other elements of a run above serves none of this one.
+    # A result used by other elements of an enclosing run serves none of this run.
     refused = store.taken_by_kin(taker) if taker.place else set()
 
     def take(index: int, output: StoredOutput) -> bool:
@@ -72,14 +72,14 @@ class _Hand:
     _last: StoredOutput | None = None
 
     def look(self) -> Look:
-        """Ask for as many as elements wait; for more each time where that was not enough."""
+        """Ask for as many results as elements wait, and for more each time that was not enough."""
         self._asked = max(len(self.waiting), min(PAGE, 2 * self._asked))
         return Look(identity=self.identity, limit=self._asked, after=self._last)
 
     def offer(
         self, found: Sequence[StoredOutput], take: Callable[[int, StoredOutput], bool]
     ) -> None:
-        """Deal out what was found, in order."""
+        """Deal out the results found, in order."""
         served = 0
         for output in found:
             if served == len(self.waiting):

@@ -1,9 +1,10 @@
-"""Seeing to it that somebody dispatches again: the watchdogs of a run.
+"""Watchdogs: dispatch jobs with a begin time, which keep a run going if everything else is lost.
 
-Liveness rests on them alone. Several lie ahead for as long as the run lasts, at growing distances,
-so that neither the loss of one nor an outage in which the next few are lost ends it. The near one
-is further ahead each time, up to an hour. Those further off come nearer as time passes, and are
-the near ones in the end: none is ever given up for another.
+Follow-ups and workers usually dispatch the next step, but each of them can be lost. Only the
+watchdogs guarantee that the run goes on. Several lie ahead for as long as the run lasts, at growing
+distances, so that neither the loss of one nor an outage that swallows the next few ends the run.
+The near watchdog is submitted further ahead each time, up to an hour. Those further off come nearer
+as time passes and become the near ones in the end: none is ever given up for another.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ log = logging.getLogger("reflow.dispatch")
 
 
 def is_watched(executor: Executor, config: DispatchSettings) -> bool:
-    """Whether runs have watchdogs: they are wanted, and the executor can have jobs begin later."""
+    """Tell whether runs have watchdogs: enabled, and the executor can start jobs later."""
     able = executor.capabilities
     return able.dispatch_jobs and able.begin_time and config.watchdog
 
 
 def most_watchdogs(places: int | None) -> int:
-    """How many watchdogs a run keeps where so many jobs may be in the queue."""
+    """Return how many watchdogs a run keeps where the queue has so many places."""
     return 1 + sum(places is None or places >= least for least in PLACES_FOR_MORE)
 
 
@@ -77,7 +78,7 @@ class Watchdog:
         self._longest = outage / 6
         self._farther = (
             _Distance(self._longest, 3 * self._longest, new=2 * self._longest),
-            # Between two looks it comes nearer, and is to be as far off as an outage lasts still.
+            # It comes nearer between two looks, and must still be an outage's length away then.
             _Distance(outage + 2 * self._longest, 4 * outage, new=2 * outage),
         )
         self._submitted_here: set[int] = set()
@@ -85,7 +86,7 @@ class Watchdog:
         """Why the last watchdog that was due could not be submitted."""
 
     def arm(self, within: timedelta | None = None) -> None:
-        """Submit the near watchdog unless it is there; with `within`, not much further than that.
+        """Submit the near watchdog unless it is there; `within` limits how far ahead it lies.
 
         It is all there is where places in the queue are few.
         """
@@ -95,7 +96,7 @@ class Watchdog:
         self._keep(_Distance(timedelta(0), farthest, new=pause))
 
     def arm_farther(self, most: Callable[[], int]) -> None:
-        """Submit those that lie further ahead, unless they are there.
+        """Submit the farther watchdogs, unless they are there.
 
         `most` tells how many are wanted in all. It is called only if one is not there, since the
         scheduler is asked for its limits.
@@ -107,7 +108,7 @@ class Watchdog:
                 return
 
     def make_room(self) -> None:
-        """Give up those that lie further ahead, where one has come and found still no room.
+        """Give up the farther watchdogs, where one has begun and found still no room in the queue.
 
         They are written down as to be cancelled.
         """
@@ -126,7 +127,7 @@ class Watchdog:
 
     @property
     def lies_ahead(self) -> bool:
-        """Whether there is one that has not begun."""
+        """Whether there is a watchdog that has not begun."""
         return bool(self._ahead)
 
     @property
@@ -151,7 +152,7 @@ class Watchdog:
 
     @property
     def _begins_here(self) -> datetime | None:
-        """When the watchdog was to begin that this process lives in.
+        """The begin time of the watchdog that this process runs in.
 
         It has begun, and those before it, however early that is by the clock of this machine.
         """
@@ -160,7 +161,7 @@ class Watchdog:
         return next((item.begins_at for item in lives), None)
 
     def _keep(self, distance: _Distance) -> bool:
-        """See that a watchdog is there at some distance; False where it cannot be submitted."""
+        """Keep a watchdog at some distance; return False where it cannot be submitted."""
         if not self._wanted:
             return False
         if self._is_there(distance):

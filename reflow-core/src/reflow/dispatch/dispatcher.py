@@ -147,7 +147,7 @@ class Dispatcher:
 
     @property
     def missing(self) -> str:
-        """Why nothing can ever be submitted from here; empty where it can."""
+        """Why nothing can ever be submitted from this machine; empty where it can."""
         return self._submitter.missing
 
     @property
@@ -169,7 +169,7 @@ class Dispatcher:
         self._watchdog.arm(None if pause is None else timedelta(seconds=max(SOON, pause)))
 
     def arrange_continuation(self) -> None:
-        """After a step that was not the last, see that the run goes on whatever is lost."""
+        """Arrange, after a step that was not the last, that the run goes on whatever is lost."""
         self.arm_watchdog()
         if self.deferred and not self.image.outstanding():
             self._watchdog.make_room()
@@ -184,7 +184,7 @@ class Dispatcher:
             self._on_changes(self.image.commit(self.lease))
 
     def step(self) -> bool:
-        """Do everything that can be done now; True when the run has ended."""
+        """Do everything that can be done now; return True when the run has ended."""
         self.moved = self.held_back = False
         if self._beat():
             self.heed()
@@ -208,7 +208,7 @@ class Dispatcher:
             self._finalise(end)
         return end is not None
 
-    # -- people ----------------------------------------------------------------------------
+    # -- requests of users -----------------------------------------------------------------
     def _beat(self) -> bool:
         if time.monotonic() - self._beaten < BEAT_EVERY:
             return False
@@ -219,7 +219,7 @@ class Dispatcher:
         return marked
 
     def heed(self) -> None:
-        """Carry out what people have asked."""
+        """Carry out what users have asked."""
         requests = self._allowed_requests()
         if requests:
             # What has ended by now has ended, whatever is asked.
@@ -237,13 +237,13 @@ class Dispatcher:
         cancel_jobs(self.executor, ending)
         self._cancellations.try_again()
         if retried:
-            # Whoever asked has taken the source anew.
+            # The command that asked has recorded the source anew.
             self._source = None
             self._arguments.clear()
             self.on_retry()
 
     def _allowed_requests(self) -> list[RequestRecord]:
-        """What the run's owner asks, and others where the owner lets them; drop the rest."""
+        """Return requests of the owner and of users whom the owner allows; drop the rest."""
         asked = self.store.requests(self.settings.run_id)
         allowed = [each for each in asked if is_allowed(each, self.settings)]
         for request in asked:
@@ -253,7 +253,7 @@ class Dispatcher:
         return allowed
 
     def cancel(self) -> None:
-        """End the run early: what has not ended is cancelled."""
+        """End the run early: cancel whatever has not ended."""
         self._ingest.collect()
         ending = cancel(self.image, self.settings, self.executor)
         self.commit()
@@ -261,7 +261,7 @@ class Dispatcher:
         self._cancellations.try_again()
 
     def let_go(self) -> bool:
-        """Release the lease, unless something was asked in the last moment; that is heeded."""
+        """Release the lease, unless a request came in the last moment; carry that out instead."""
         if release(self.store, self.lease):
             return True
         self.store.clear_mark(self.lease)
@@ -280,7 +280,7 @@ class Dispatcher:
 
     @property
     def _unanswered(self) -> list[SubmissionRecord]:
-        """Submissions that the scheduler may or may not have."""
+        """Submissions of which it is unknown whether the scheduler has them."""
         if self.executor.capabilities.volatile:
             return []
         waves = [wave.record for wave in self.image.waves.values()]
@@ -352,7 +352,7 @@ class Dispatcher:
         return plan
 
     def _perform(self, plan: Plan) -> bool:
-        """Carry a plan out as far as the executor takes it; tells whether anything moved."""
+        """Carry a plan out as far as the executor accepts it; return whether anything moved."""
         for task in plan.skip:
             self._skip(task)
         for instance in plan.skip_elements:
@@ -383,22 +383,22 @@ class Dispatcher:
         try:
             return self._submitter.take_up(arguments, ready)
         except OSError as error:
-            # Not what the scheduler has by now, nor what came from the cache.
+            # Leave out what the scheduler has by now, and what came from the cache.
             left = [each for each in ready if not each.state.final and not self._accepted(each)]
             self._fail(task, left, f"the run directory cannot be written: {error}")
             return True
         finally:
-            # What the next elements are given is read anew: more of it may be known then.
+            # The arguments of the next elements are read anew: more may be known by then.
             if any(edge.mode.each for edge in task.edges) and not task.tally[TaskState.PENDING]:
                 self._arguments.pop(task.name, None)
 
     def _accepted(self, instance: Instance) -> bool:
-        """Whether the scheduler has taken a job for an instance."""
+        """Tell whether the scheduler has accepted a job for an instance."""
         wave = self.image.waves.get(-1 if instance.wave is None else instance.wave)
         return wave is not None and bool(wave.record.native_ids)
 
     def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
-        """What a task's elements are given; None, and the task ended, where that is impossible."""
+        """Return the arguments of a task's elements; None, ending the task, where impossible."""
         known = self._arguments.get(task.name)
         if known is not None and not task.chained:
             return known
@@ -459,7 +459,7 @@ class Dispatcher:
         return self.image.tally[TaskState.FAILED] + self.image.ended_early[TaskState.FAILED]
 
     def _dead_end(self, plan: Plan) -> RunState | None:
-        """Nothing to do, nothing outstanding, and yet no end: better said than waited for."""
+        """Fail a run in which nothing can be done and nothing is awaited, instead of waiting."""
         if plan or self.image.tally[TaskState.PENDING] or self.image.outstanding():
             return None
         self._messages.append("the run can neither go on nor end; please report this")
@@ -468,7 +468,7 @@ class Dispatcher:
     def _finalise(self, state: RunState) -> None:
         """Record the end, and leave nothing in the queue."""
         if state is RunState.FAILED and self.settings.layout.cancelled.exists():
-            # What had failed before somebody cancelled the rest.
+            # What had failed before a user cancelled the rest.
             state = RunState.CANCELLED
         self._watchdog.end()
         for record in list(self.image.dispatches.values()):

@@ -12,7 +12,7 @@ from reflow.rundir.run_settings import RunSettings
 
 
 def observer(settings: RunSettings) -> Callable[[Changes], None]:
-    """What a dispatcher calls after each commit."""
+    """Return the function that a dispatcher calls after each commit."""
 
     def tell(changes: Changes) -> None:
         if not registry().observed:
@@ -33,7 +33,7 @@ def observer(settings: RunSettings) -> Callable[[Changes], None]:
 
 
 def tell_run(settings: RunSettings, state: RunState) -> None:
-    """Tell that a run started or ended."""
+    """Tell plugins that a run started or ended."""
     registry().emit(
         RunEvent(
             run_id=settings.run_id,

@@ -1,4 +1,4 @@
-"""Taking in what workers have published."""
+"""Reading the results that workers have published, and recording them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ingest:
         """Results of interrupted positions whose cause only the scheduler knows."""
 
     def collect(self) -> int:
-        """Settle every instance that has a new result; tells how many."""
+        """Settle every instance that has a new result; return how many."""
         settled = 0
         for wave in list(self._image.waves.values()):
             for record in self._reader(wave).new():
@@ -99,7 +99,7 @@ class Ingest:
         return True
 
     def _confirm(self, instance: Instance, source: int, paths: str) -> None:
-        """Let a stored result serve whose files were touched, and found to be the same."""
+        """Let a stored result serve whose files were touched and have the same contents."""
         self._image.refresh_paths(source, paths)
         instance.cause, instance.error = None, ""
         self._image.move(instance, TaskState.SUCCESS)
@@ -107,7 +107,7 @@ class Ingest:
 
     # -- files -----------------------------------------------------------------------------
     def _note_files(self, record: ResultRecord) -> None:
-        """Let the cache look anew at what a task may have written to."""
+        """Make the cache look anew at files that a task may have written to."""
         if record.inputs_changed:
             self._looks.forget()
         elif record.paths is not None:
@@ -119,7 +119,7 @@ class Ingest:
         return Reuse.LATER if self._shared_by(wave) else Reuse.NOW
 
     def _shared_by(self, wave: WaveImage) -> States:
-        """What was recorded of the files that a wave's elements share; they do not look."""
+        """Return the recorded states of files that a wave's elements share; workers do not look."""
         number, task = wave.record.number, self._image.tasks[wave.record.task or ""]
         if not task.spec.array:
             return {}
@@ -128,7 +128,7 @@ class Ingest:
         return self._shared[number]
 
     def _look_at_shared(self, wave: WaveImage) -> None:
-        """Make results reusable where what the elements share has not changed meanwhile."""
+        """Make results reusable where the files that the elements share have not changed."""
         changes = [
             Change(argument, state, now, during=True)
             for argument, states in self._shared_by(wave).items()

@@ -1,4 +1,4 @@
-"""Job requests: what is asked of an executor for a wave, or for a dispatch."""
+"""Job requests: what is asked of an executor for a wave, or for a dispatch job."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reflow.rundir.wave_files import WaveSpec
 
 
 def array_size(spec: WaveSpec) -> int | None:
-    """The size of the wave's array; None where one element makes it a plain job."""
+    """Return the size of the wave's array; None where one element makes it a plain job."""
     return spec.size if spec.size > 1 else None
 
 
 def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
-    """The job that runs a wave's workers. The same for every submission of the wave."""
+    """Return the job that runs a wave's workers, the same for every submission of the wave."""
     layout = settings.layout.wave(spec.number)
     command = (
         *_python(settings),
@@ -43,7 +43,7 @@ def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
 def dispatch_request(
     settings: RunSettings, record: SubmissionRecord, begin_in: timedelta | None = None
 ) -> JobRequest:
-    """The job that takes one dispatch step."""
+    """Return the job that takes one dispatch step."""
     return JobRequest(
         token=record.token,
         command=(
@@ -62,5 +62,5 @@ def dispatch_request(
 
 
 def _python(settings: RunSettings) -> tuple[str, ...]:
-    # -P keeps files in the working directory from standing in for modules of reflow's.
+    # -P keeps files in the working directory from shadowing reflow's modules.
     return (settings.python, "-P", "-m")

@@ -1,4 +1,13 @@
-"""Taking a run over, and letting it go."""
+"""The lease of a run: who may dispatch it, how it is taken over, and how it is released.
+
+A run has at most one dispatcher, the holder of its lease. Every write of the dispatcher is fenced
+by the lease's epoch, which grows whenever the lease changes hands, so a dispatcher that has lost
+the lease without knowing it can write nothing. A lease that is free, or whose holder has provably
+ended on this machine, is taken at once. Any other holder is overtaken once its beat has not changed
+for `time_to_live` seconds. A process that finds the lease held leaves a mark. The holder cannot
+release a marked lease and takes one more step instead, so nothing that was asked or published in
+the last moment is lost.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +30,12 @@ _held: set[tuple[int, str, int]] = set()
 
 
 def take(store: Store, run_id: str) -> Lease | None:
-    """Take the lease if nobody holds it who may be alive.
+    """Take the lease if it is free, or its holder has provably ended; None where it is held.
 
     One that stands in this process's name, and that nothing here works under, may be taken:
     somebody has taken it for this process, or it was left over by a failure.
     """
-    # Twice, as whoever starts a process may take the lease for it just now.
+    # Twice, as the process that started this one may be taking the lease for it right now.
     for _ in range(2):
         seen = store.lease(run_id)
         if seen.owner is not None and not provably_dead(seen.owner) and not _is_ours(run_id, seen):
@@ -38,7 +47,7 @@ def take(store: Store, run_id: str) -> Lease | None:
 
 
 def take_from(store: Store, run_id: str, seen: LeaseRecord) -> Lease | None:
-    """Take the lease if it is still as it was seen."""
+    """Take the lease if it has not changed since it was seen."""
     lease = store.acquire(run_id, this_process(), None if seen.owner is None else seen)
     if lease is not None:
         _held.add((os.getpid(), run_id, lease.epoch))
@@ -46,7 +55,7 @@ def take_from(store: Store, run_id: str, seen: LeaseRecord) -> Lease | None:
 
 
 def take_for(store: Store, run_id: str, pid: int) -> None:
-    """Take the lease, if it is to be had, in the name of a process that was started just now."""
+    """Take the lease, if it is free, in the name of a process that was started just now."""
     owner, seen = owner_of(pid), store.lease(run_id)
     if owner["start"] is not None and (seen.owner is None or provably_dead(seen.owner)):
         store.acquire(run_id, owner, None if seen.owner is None else seen)
@@ -57,7 +66,7 @@ def _is_ours(run_id: str, seen: LeaseRecord) -> bool:
 
 
 def release(store: Store, lease: Lease) -> bool:
-    """Let go unless there is a mark; False when there is one, and the lease is kept."""
+    """Release the lease unless there is a mark; return False, keeping the lease, when there is."""
     released = store.release(lease)
     if released:
         forget(lease)
@@ -65,19 +74,19 @@ def release(store: Store, lease: Lease) -> bool:
 
 
 def let_go(store: Store, lease: Lease) -> None:
-    """Release the lease whatever marks there are: the next to take it finds what was asked."""
+    """Release the lease whatever marks there are: the next holder finds what was asked."""
     while not release(store, lease):
         store.clear_mark(lease)
 
 
 def forget(lease: Lease) -> None:
-    """Work under a lease no more, whether or not the store could be told."""
+    """Stop working under a lease, whether or not the store could be told."""
     _held.discard((os.getpid(), lease.run_id, lease.epoch))
 
 
 @contextmanager
 def working_under(store: Store, lease: Lease) -> Iterator[None]:
-    """Work under a lease; it is let go when something goes wrong meanwhile."""
+    """Work under a lease; release it when something goes wrong meanwhile."""
     try:
         yield
     except BaseException:
@@ -89,7 +98,7 @@ def working_under(store: Store, lease: Lease) -> Iterator[None]:
 
 
 def holder_lives(store: Store, run_id: str) -> bool:
-    """Whether somebody who may be alive holds the lease."""
+    """Tell whether the lease is held by a process that may be alive."""
     owner = store.lease(run_id).owner
     return owner is not None and not provably_dead(owner)
 

@@ -1,4 +1,4 @@
-"""Hosts that end whatever they are given: what they keep losing is not given to them again."""
+"""Hosts that lose whatever runs on them: what they keep losing is kept away from them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MOST = 4
 
 
 def note_loss(notes: Path, host: str) -> None:
-    """Write down that an element was lost with its host."""
+    """Record that an element was lost with its host."""
     with open_file(notes, "a") as file:
         file.write(f"{host}\n")
 
 
 def hosts_to_avoid(notes: Path) -> tuple[str, ...]:
-    """The hosts that lost most, those that lost anything more than once."""
+    """Return the hosts that lost most, of those that lost more than one element."""
     with suppress(FileNotFoundError):
         counted = Counter(notes.read_text().split())
         return tuple(sorted(host for host, lost in counted.most_common(MOST) if lost >= LOSSES))

@@ -22,7 +22,7 @@ def of_other_source(
     now: Mapping[str, str],
     states: Collection[TaskState] = DONE,
 ) -> dict[str, list[Instance]]:
-    """By task, elements in some states with another source than `now`, its code by task.
+    """Return, by task, elements in some states whose source is not `now`, code by task.
 
     A result that came from the cache may be one of them, where its task has changed at all.
     """
@@ -35,7 +35,7 @@ def of_other_source(
 
 
 def _code_of(layout: RunLayout, name: str) -> Mapping[str, str]:
-    """What tasks counted by at a submission or retry; empty where that cannot be read."""
+    """Return what tasks counted by at a submission or retry; empty where that cannot be read."""
     try:
         return RunSource.read(layout, name).code
     except OSError:
@@ -65,7 +65,7 @@ def _made_otherwise(
 
 
 def note_mix(image: RunImage, layout: RunLayout) -> None:
-    """Note on each task which results stay, or are still to come, of another source than now."""
+    """Note on each task results, present or to come, of a source other than the current."""
     now = RunSource.read(layout, current_source(layout)).code
     at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"
     for name, elements in of_other_source(image, layout, now, DONE | ACTIVE_TASK_STATES).items():

@@ -1,7 +1,8 @@
-"""What is to be done next: an image in, a plan out.
+"""What is to be done next: from the image of a run to a plan.
 
-A task is looked at when it or a task before it has changed, when something of it could not be
-done, or waits for time. So a step costs what has changed, however many tasks the run has.
+A task is examined when the task itself or a task before it has changed, when part of its last plan
+could not be carried out, or when it waits for a time. So a step costs what has changed, however
+many tasks the run has.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ none that waits long for the slowest."""
 
 @dataclass(slots=True)
 class Plan:
-    """The next things to do, none of which waits for another."""
+    """The next actions, none of which waits for another."""
 
     expand: list[TaskImage] = field(default_factory=list)
     """Arrays whose number of elements can now be known."""
@@ -40,7 +41,7 @@ class Plan:
 
     @property
     def unfinished(self) -> set[str]:
-        """Tasks that deserve another look though nothing of them changes."""
+        """Tasks to be examined again although nothing of them changes."""
         skipped = (task.name for task in self.skip)
         expanded = (task.name for task in self.expand)
         elements = (item.task for item in self.skip_elements)
@@ -51,7 +52,7 @@ class Planner:
     """Makes the plans of one run, one after the other."""
 
     def __init__(self, image: RunImage, clock: Callable[[], float]) -> None:
-        """Plan by a clock in seconds, the file server's, that is read only where it matters."""
+        """Plan by a clock of the file server's, in seconds, that is read only where it matters."""
         self._image = image
         self._clock = clock
         self._order = {name: number for number, name in enumerate(image.tasks)}
@@ -63,7 +64,7 @@ class Planner:
         self._unended: set[str] = set()
 
     def next(self) -> Plan:
-        """Plan what can be done now."""
+        """Return what can be done now."""
         changed, self._image.changed_tasks = self._image.changed_tasks, set()
         self._take_in(changed)
         names = sorted(self._open, key=self._order.__getitem__)
@@ -96,7 +97,7 @@ class _Now:
 def plan_tasks(
     tasks: Mapping[str, TaskImage], names: Iterable[str], clock: Callable[[], float]
 ) -> Plan:
-    """Look at some tasks once each, in the order given."""
+    """Examine some tasks once each, in the order given."""
     plan, now = Plan(), _Now(clock)
     for name in names:
         if not tasks[name].ended:
@@ -105,7 +106,7 @@ def plan_tasks(
 
 
 def end_state(tasks: Mapping[str, TaskImage]) -> RunState:
-    """How a run has ended whose every task has."""
+    """Return the final state of a run whose tasks have all ended."""
     failed = any(
         task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in tasks.values()
     )

@@ -1,4 +1,14 @@
-"""Finding out what became of elements that have no result."""
+"""Finding out what became of elements that have no result.
+
+A worker that is killed publishes nothing, and a scheduler's answer alone does not settle what
+happened: it may be older than a result, speak of one of two copies of a job, or not know a job that
+still runs. So an element is settled without a result only after these steps. The scheduler is asked
+about every job with outstanding elements. Results are read once more, since one may have been
+written after the answer. A position that runs in a job known by its claim alone is left to that
+job. A job that has not definitely failed or been cancelled is given a grace period, by the file
+server's clock. Where the job or its host was lost, whatever may be left of the job is cancelled
+before the element fails and is tried again. A query that fails settles nothing.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +50,7 @@ _PREFERENCE = {
 
 @dataclass(slots=True)
 class _Gone:
-    """A position whose job is over, or unknown, and that has no result yet."""
+    """A position whose job is over or unknown, and that has no result yet."""
 
     wave: WaveImage
     position: int
@@ -50,7 +60,7 @@ class _Gone:
 
 @dataclass(slots=True)
 class _Doomed:
-    """A position that fails once what may be left of its job is cancelled."""
+    """A position that fails once whatever may be left of its job is cancelled."""
 
     wave: WaveImage
     position: int
@@ -59,7 +69,7 @@ class _Doomed:
 
 
 class Reconcile:
-    """Asks the executor about elements without a result, and settles those that are gone."""
+    """Asks the executor about elements without a result, and settles those whose jobs are gone."""
 
     def __init__(
         self,
@@ -128,13 +138,13 @@ class Reconcile:
 
     @property
     def _now(self) -> float:
-        """The file server's time of these answers, read at most once for all of them."""
+        """The file server's time of these answers in seconds, read at most once for all of them."""
         if self._asked_at is None:
             self._asked_at = server_time(self._settings.layout.probe)
         return self._asked_at
 
     def _poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """Ask about what is outstanding: about no more, where the executor can tell that apart."""
+        """Ask about all jobs, or only outstanding positions where the executor can do that."""
         if not isinstance(self._executor, PollsPositions):
             return self._executor.poll(handles)
         waves = self._waves_by_id()
@@ -208,7 +218,7 @@ class Reconcile:
         return self._now - instance.missing_since >= self._impossible_after
 
     def _decide(self, item: _Gone) -> None:
-        """Settle a position that left no result, once that is certain enough."""
+        """Settle a position that left no result, once it is certain enough that it left none."""
         instance, status = item.instance, item.status
         if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
             return
@@ -227,7 +237,7 @@ class Reconcile:
         self._ingest.fail(instance, outcome)
 
     def _log_of(self, instance: Instance, wave: WaveImage) -> str:
-        """The element's log; what its job printed where the worker never began."""
+        """Return the element's log, or what its job printed where the worker never began."""
         layout = self._settings.layout
         known = (
             layout.log(instance.task, instance.index, instance.attempt),
@@ -250,7 +260,7 @@ class Reconcile:
         return False
 
     def _without_claimed(self, gone: Sequence[_Gone]) -> list[_Gone]:
-        """Leave out what runs in a job that is known by its claim alone.
+        """Leave out positions that run in a job which is known by its claim alone.
 
         An accepted job that nobody was told of, and that was not found, leaves those submitted
         in its place nothing to do: they step back, and are over without a result.
@@ -274,7 +284,7 @@ class Reconcile:
         return left
 
     def _claims_of(self, gone: Sequence[_Gone]) -> dict[tuple[int, int], str]:
-        """By wave and position, who claimed what is over without having failed."""
+        """Return, by wave and position, who claimed positions that ended without having failed."""
         found = {}
         for item in gone:
             if item.status.state in (JobState.COMPLETED, JobState.UNKNOWN):
@@ -285,13 +295,13 @@ class Reconcile:
         return found
 
     def _goes_on(self, item: _Gone) -> bool:
-        """Whether a position that the executor does not know is a former supervisor's."""
+        """Tell whether a position unknown to the executor still runs under a former supervisor."""
         unknown = item.status.state is JobState.UNKNOWN
         volatile = self._executor.capabilities.volatile
         return unknown and volatile and self.begun_and_alive(item.wave, item.position)
 
     def begun_and_alive(self, wave: WaveImage, position: int) -> bool:
-        """Whether a worker that an earlier supervisor started is still at a position."""
+        """Tell whether a worker that an earlier supervisor started still runs a position."""
         claim = current_claim(self._settings.layout.wave(wave.record.number), position)
         if claim is None or claim.native_id in wave.record.native_ids:
             return False
@@ -302,7 +312,7 @@ class Reconcile:
         return False
 
     def _settle_doomed(self) -> None:
-        """Cancel what may be left, in one call for all positions of a job, and fail the elements.
+        """Cancel what may be left, with one call for all positions of a job; fail the elements.
 
         While the scheduler cancels nothing they stay as they are, and are decided on later.
         """

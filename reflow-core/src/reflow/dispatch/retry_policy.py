@@ -1,4 +1,4 @@
-"""What becomes of an instance whose attempt did not succeed."""
+"""Whether and how an instance is tried again after an attempt that did not succeed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,17 @@
-"""Turning elements that are ready into waves, and handing those to the executor."""
+"""Turning elements that are ready into waves, and handing those to the executor.
+
+A wave is one job or array. Its files and its intent are written and committed before it is handed
+over, so that a dispatcher that dies in between leaves a record by which the next one finds the job,
+or knows that there is none.
+
+Room in the queue: schedulers limit how many jobs a user may have, and a run that fills its last
+place can no longer submit the dispatch jobs that keep it going. So before a wave is cut, places are
+counted: those that the limit leaves, minus one for the follow-up of each wave that is open or to
+come, minus those kept for watchdogs. Elements that do not fit wait for the next step. Where nothing
+of the run is in the queue, what is kept free is given up: otherwise nothing would ever make room. A
+refusal despite that count halves the number tried at once, as there may be a limit that the
+scheduler does not report.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +120,7 @@ class Submitter:
         """Why the scheduler could not be asked to take anything; empty when it could."""
 
     def new_step(self) -> None:
-        """Ask for the limits anew when next they matter; try again what is due.
+        """Query the limits anew when next needed; try again what is due.
 
         Whoever follows a run takes a step every few seconds. What is known a little longer knows
         too little room at worst.
@@ -125,18 +138,18 @@ class Submitter:
 
     @property
     def _most_places(self) -> int | None:
-        """How many jobs may be in the queue; None where nobody limits that."""
+        """How many jobs may be in the queue; None where that is not limited."""
         known = (self._limit().max_submit_jobs, self._max_submit_jobs)
         return min((limit for limit in known if limit is not None), default=None)
 
     def _defer(self, said: str) -> None:
-        """Try nothing more for a while, and for longer each time."""
+        """Submit nothing more for a while, a longer one each time."""
         self.deferred = said
         self._try_again_at = time.monotonic() + self._pause
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
     def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
-        """Settle or submit elements that are ready; tells whether anything moved."""
+        """Settle or submit elements that are ready; return whether anything moved."""
         task = arguments.task
         room = self._room(task)
         if self._never_room:
@@ -190,7 +203,7 @@ class Submitter:
         return len(ready) - len(missed), missed
 
     def _note_unread(self, spec: TaskSpec, found: Iterable[StoredOutput]) -> None:
-        """Tell a user who wants results verified of which files only size and time are known."""
+        """Note, where results are to be verified, files known only by size and time."""
         if not self._settings.verify or mode_of(spec, self._settings) != "stat":
             return
         if any(output.paths for output in found):
@@ -203,7 +216,7 @@ class Submitter:
 
     # -- waves -----------------------------------------------------------------------------
     def _room(self, task: TaskImage) -> int:
-        """How many elements may be submitted now."""
+        """Return how many elements of a task may be submitted now; see the module's docstring."""
         if self.deferred:
             return 0
         if task.spec.array_parallelism is not None and task.active:
@@ -267,7 +280,7 @@ class Submitter:
         return self._limits
 
     def _chunks(self, task: TaskImage, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
-        """Groups of elements that one job or array can take."""
+        """Split elements into groups that one job or array can take."""
         groups: dict[tuple[float, float, bool], list[_Ready]] = {}
         for item in chosen:
             instance = item.instance
@@ -284,11 +297,11 @@ class Submitter:
                     return
 
     def _is_choosy(self, instance: Instance) -> bool:
-        """Whether an element has met enough bad hosts to be kept from them."""
+        """Tell whether an element met enough bad hosts to be kept from them."""
         return self._excludes and instance.uncounted >= LOSSES
 
     def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
-        """Write a wave's files and note its intent, to be committed before it is handed over."""
+        """Write a wave's files and record its intent, to be committed before it is handed over."""
         task = arguments.task
         number = self._new_folder()
         first = members[0].instance
@@ -357,7 +370,7 @@ class Submitter:
         return spec
 
     def _new_folder(self) -> int:
-        """The number of a wave whose folder is this dispatcher's alone.
+        """Return the number of a wave whose folder belongs to this dispatcher alone.
 
         One that was overtaken without knowing it yet would write into its successor's.
         """
@@ -413,7 +426,7 @@ class Submitter:
             self._accept(wave, follow_up, submission)
 
     def follow(self, wave: SubmissionRecord, follow_up: SubmissionRecord) -> None:
-        """Submit the follow-up of a wave that is there, as its submission's answer was lost.
+        """Submit the follow-up of a wave that was found after its submission's answer was lost.
 
         Where watchdogs lie ahead, or the executor cannot do that, the wave goes on without.
         """
@@ -435,7 +448,7 @@ class Submitter:
             self._image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
 
     def _intent(self, spec: WaveSpec) -> tuple[WaveImage, SubmissionRecord | None]:
-        """What is written down of a wave and of its follow-up."""
+        """Return the records of a wave and of its follow-up, None where it has none."""
         follow_up = next(
             (item for item in self._image.dispatches.values() if item.follows == spec.number), None
         )
@@ -472,7 +485,7 @@ class Submitter:
         self._close(wave, follow_up)
 
     def _put_off(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
-        """Wait for room; where nothing of the task's will make any, try fewer elements at once."""
+        """Wait for room; where no job of the task will make any, try fewer elements at once."""
         self._take_back(wave, follow_up)
         size = wave.record.size or 1
         others = (item.record for item in self._image.waves.values())
@@ -484,7 +497,7 @@ class Submitter:
             self._defer(said)
 
     def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
-        """Let elements wait whose wave was certainly not accepted."""
+        """Make elements wait again whose wave was certainly not accepted."""
         for instance in list(wave.members.values()):
             self._image.detach(instance)
             instance.attempt -= 1
@@ -500,14 +513,14 @@ class Submitter:
 
 
 def elements_that_fit(places: int, largest: int | None) -> int:
-    """How many elements fit into places of the queue beside one follow-up for each array."""
+    """Return how many elements fit into places of the queue, with a follow-up for each array."""
     array = largest or max(places, 1)
     full, rest = divmod(places, array + 1)
     return full * array + max(0, rest - 1)
 
 
 def scaled(resources: Resources, mem: float, time: float) -> Resources:
-    """A request grown by retries."""
+    """Return resources grown by the factors of retries."""
     return replace(
         resources,
         mem=None if resources.mem is None else round(resources.mem * mem),

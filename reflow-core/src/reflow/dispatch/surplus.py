@@ -1,8 +1,9 @@
 """Jobs of waves that the scheduler has accepted twice.
 
 Where the answer to a submission is lost and the job cannot be found, the wave is submitted again.
-The first job may show up later. Claims see to it that each element runs once; here what only
-takes places in the queue is cancelled, and what ended without a claim is kept from beginning.
+The first job may show up later. Claims ensure that each element runs once; this module cancels the
+jobs that only take places in the queue, and keeps elements that ended without a claim from
+beginning late.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from reflow.rundir.results import HOST
 
 
 class Surplus:
-    """What a run has in the queue though other jobs do its work."""
+    """The jobs that a run has in the queue although other jobs do its work."""
 
     def __init__(self, image: RunImage, layout: RunLayout, executor: Executor) -> None:
         self._image = image
@@ -32,7 +33,7 @@ class Surplus:
         self._cancelled: set[str] = set()
 
     def look(self) -> None:
-        """Find and cancel what is there twice. Raises `SchedulerUnavailableError`."""
+        """Find and cancel duplicate jobs. Raises `SchedulerUnavailableError`."""
         if self._executor.capabilities.volatile:
             return
         for wave in self._image.waves.values():
@@ -44,11 +45,11 @@ class Surplus:
                 self._cancel(wave)
 
     def says_nothing(self, status: JobStatus) -> bool:
-        """Whether a job was cancelled here, which is not the end of the elements it was for."""
+        """Tell whether a job was cancelled here, which is not the end of its elements."""
         return status.state is JobState.CANCELLED and status.native_id in self._cancelled
 
     def close_off(self, wave: WaveImage, position: int) -> None:
-        """Let a position that is over begin in no job that shows up late."""
+        """Keep a position that has ended from beginning in a job that shows up late."""
         if wave.record.number in self._waves:
             ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
             claim(self._layout.wave(wave.record.number), position, ours)
@@ -61,7 +62,7 @@ class Surplus:
             self._image.set_submission(known)
 
     def _cancel(self, wave: WaveImage) -> None:
-        """Cancel what has not begun, but for the job that is known longest."""
+        """Cancel jobs that have not begun, except the one that is known longest."""
         _, *others = handles_of(self._layout, [wave.record])
         surplus = [handle for handle in others if handle.native_id not in self._cancelled]
         if not surplus:

@@ -1,4 +1,10 @@
-"""A run as its dispatcher sees it: in memory, changed there, and written in few transactions."""
+"""A run as its dispatcher sees it: in memory, changed there, and written in few transactions.
+
+The image is read from the store once, when the dispatcher takes the lease. The dispatcher changes
+it in memory, which marks the changed records; `commit` writes them all in one transaction that is
+fenced by the lease's epoch, so that a dispatcher that has been overtaken writes nothing. Only
+native ids are written at once: they must survive a crash that comes before the next commit.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +47,12 @@ class TaskImage:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every element has succeeded; an empty array has."""
+        """Whether every element has succeeded; true for an empty array."""
         return self.size is not None and self.tally[TaskState.SUCCESS] == self.size
 
     @property
     def broken(self) -> bool:
-        """Whether some element has ended without success, so that the whole is not to be had."""
+        """Whether some element has ended without success, so that the result is incomplete."""
         lost = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED)
         return self.state is not None or any(self.tally[state] for state in lost)
 
@@ -57,7 +63,7 @@ class TaskImage:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it can change any more."""
+        """Whether nothing of the task can change any more."""
         if self.state is not None:
             return True
         return self.size is not None and not self.active and not self.tally[TaskState.PENDING]
@@ -70,7 +76,7 @@ class TaskImage:
     """All tasks that it waits for."""
 
     def __post_init__(self) -> None:
-        """Work out once what is asked for at every plan, of every task."""
+        """Compute once what every plan asks of every task."""
         by_argument: dict[str, list[Edge]] = {}
         for edge in self.edges:
             by_argument.setdefault(edge.argument, []).append(edge)
@@ -98,7 +104,7 @@ class WaveImage:
 
 
 class RunImage:
-    """All that a dispatcher knows of its run, and what it has changed since the last commit."""
+    """All that a dispatcher knows of its run, and what has changed since the last commit."""
 
     def __init__(self, store: Store, run_id: str, graph: Graph) -> None:
         """Read the run from the store."""
@@ -140,7 +146,7 @@ class RunImage:
         for name, spec in self.graph.tasks.items():
             record = records.get(name)
             if record is None:
-                # Added to the flow since the run was submitted: no part of the run.
+                # Added to the flow since the run was submitted, so not part of the run.
                 continue
             self.tasks[name] = TaskImage(spec, self.graph.edges[name], record.size, record.state)
             self.ended_early[record.state] += 1
@@ -167,7 +173,7 @@ class RunImage:
                     self.waves[instance.wave].members[instance.position] = instance
 
     def take_graph(self, graph: Graph) -> None:
-        """Go on with the graph of a retry, which may ask for other resources."""
+        """Use the graph of a retry, which may ask for other resources."""
         self.graph = graph
         for name, task in self.tasks.items():
             task.spec, task.edges = graph.tasks[name], graph.edges[name]
@@ -204,7 +210,7 @@ class RunImage:
         self._added.extend(task.instances)
 
     def renew(self, task: TaskImage, instances: Iterable[Instance]) -> int:
-        """Have elements that have succeeded computed anew; tells how many.
+        """Have elements that have succeeded computed anew; return how many.
 
         What they gave to other runs stays.
         """
@@ -278,7 +284,7 @@ class RunImage:
             self.waves[record.number] = WaveImage(record)
 
     def add_native_id(self, record: SubmissionRecord, native_id: str) -> SubmissionRecord:
-        """Write an id down at once, outside of any transaction, as the protocol wants."""
+        """Write a job's id at once, outside of any transaction, as the protocol demands."""
         self.store.add_native_id(self.run_id, record.token, native_id)
         if native_id in record.native_ids:
             return record
@@ -293,7 +299,7 @@ class RunImage:
         self._reusable_waves.append(wave)
 
     def refresh_paths(self, key: int, paths: str) -> None:
-        """Record anew how the files of a stored result stand, at the next commit."""
+        """Record anew the states of a stored result's files, at the next commit."""
         self._refreshed[key] = paths
 
     def note(self, task: str, key: str, text: str) -> None:
@@ -301,7 +307,7 @@ class RunImage:
         self._notes.setdefault((task, key), Note(task=task, key=key, text=text))
 
     def request_done(self, key: int) -> None:
-        """Forget a person's wish at the next commit."""
+        """Drop a user's request at the next commit."""
         self._requests_done.append(key)
 
     # -- writing ---------------------------------------------------------------------------
@@ -369,11 +375,11 @@ class RunImage:
 
     # -- questions -------------------------------------------------------------------------
     def outstanding(self) -> int:
-        """How many elements are with the executor."""
+        """Return how many elements are with the executor."""
         return self.tally[TaskState.SUBMITTED] + self.tally[TaskState.RUNNING]
 
     def members(self) -> Iterable[tuple[WaveImage, int, Instance]]:
-        """Every element that is with the executor."""
+        """Yield every element that is with the executor."""
         for wave in list(self.waves.values()):
             for position, instance in list(wave.members.items()):
                 yield wave, position, instance

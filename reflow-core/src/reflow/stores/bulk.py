@@ -19,31 +19,31 @@ Cells: TypeAlias = Mapping[str, Sequence[Any]]
 """The values of every column, all of one length, at least one."""
 
 CHUNK = 10_000
-"""Rows handed over at once, which bounds the memory that a large write takes."""
+"""Rows written at once, which bounds the memory that a large write takes."""
 
 _FEW = 8
-"""Below this many rows a statement of their own is not worth while."""
+"""With fewer rows than this, constants are not worth a statement of their own."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_.-]*")
-"""Text that means itself in every dialect."""
+"""Text that needs no escaping in an SQL literal of any dialect."""
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`items` in pieces that are not too large."""
+    """Yield `items` in pieces of at most `CHUNK`."""
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to be written: what each column holds throughout, or row by row."""
+    """Rows to be written; a column holds one constant, or a value per row."""
 
     table: type[orm.Table]
     constants: Mapping[str, str]
     """By column, an SQL literal."""
     bound: Cells
     lasting: Sequence[str]
-    """Columns of text in which an update leaves what is there where it brings nothing."""
+    """Columns of text that an update leaves as they are where its own value is empty."""
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ class Batch:
         return orm.table_name(self.table)
 
     def written(self, column: str, cell: str) -> str:
-        """The expression that an update writes to a column, given that of the new value."""
+        """Return the SQL expression that an update writes to a column for the new value."""
         if column in self.lasting:
             return f'COALESCE(NULLIF({cell}, \'\'), "{self.name}"."{column}")'
         return cell
@@ -63,7 +63,7 @@ def batch(
     keys: Sequence[str] = (),
     lasting: Sequence[str] = (),
 ) -> Batch:
-    """A batch of rows; the columns of `keys` are bound row by row in any case."""
+    """Make a batch of rows; the columns of `keys` are always bound row by row."""
     constants: dict[str, str] = {}
     bound: dict[str, Sequence[Any]] = {}
     for column, values in cells.items():
@@ -76,7 +76,7 @@ def batch(
 
 
 def constant(values: Sequence[Any]) -> bool:
-    """Whether all values are the same."""
+    """Tell whether all values are equal."""
     return values.count(values[0]) == len(values)
 
 

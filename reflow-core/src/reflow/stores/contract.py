@@ -28,7 +28,7 @@ from reflow.model.states import RunState, TaskState
 
 
 class FencedWriter(Protocol):
-    """Writes of one transaction. All of them land or none; bulk by nature."""
+    """The writes of one transaction, in bulk: all of them are committed or none."""
 
     def set_run_state(self, state: RunState, message: str = "") -> None:
         """Set the run's state; a final one sets `finished_at`, RUNNING clears it."""
@@ -39,7 +39,7 @@ class FencedWriter(Protocol):
         ...
 
     def set_task_state(self, task: str, state: TaskState | None) -> None:
-        """Record how a task ended before its elements were known; None takes that back."""
+        """Record how a task ended before its elements were known; None clears that again."""
         ...
 
     def add_instances(self, instances: Sequence[Instance]) -> None:
@@ -47,22 +47,22 @@ class FencedWriter(Protocol):
         ...
 
     def replace_instances(self, instances: Sequence[Instance]) -> None:
-        """Put new instances in the place of others of the same task and index.
+        """Replace instances by new ones of the same task and index.
 
-        What those have given to instances of other runs stays; nobody is given it any more.
+        Runs that took over a result of the old ones keep it; no further run may take it.
         """
         ...
 
     def update_instances(self, instances: Sequence[Instance]) -> None:
-        """Write every field of `Instance` but the identity's row key (task, index)."""
+        """Write every field of the instances; task and index tell which rows."""
         ...
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Write what instances ended with: output, error, measurements and state.
 
-        Only for instances of this run that are not SUCCESS yet: the first success stays.
-        A SUCCESS outcome clears cause, error and traceback. The instance's `attempt` is left
-        alone, and so is its `native_id` where the outcome has none.
+        Only instances of this run that are not SUCCESS yet are written: the first success stays.
+        A SUCCESS outcome clears cause, error and traceback. The instance's `attempt` is not
+        changed, and its `native_id` only where the outcome has one.
         """
         ...
 
@@ -71,23 +71,23 @@ class FencedWriter(Protocol):
         ...
 
     def allow_reuse(self, wave: int) -> None:
-        """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
+        """Make those results of a wave reusable that were recorded with `Reuse.LATER`."""
         ...
 
     def refresh_paths(self, key: int, paths: str) -> None:
-        """Replace what is recorded of the files of a stored output, of whatever run."""
+        """Replace what is recorded of the files of a stored output, which may be another run's."""
         ...
 
     def add_submission(self, record: SubmissionRecord) -> None:
-        """Write an intent. `number` and `token` must be new."""
+        """Record that a job or array is about to be submitted; `number` and `token` must be new."""
         ...
 
     def update_submission(self, record: SubmissionRecord) -> None:
-        """Write state and times of a submission; `native_ids` are left alone."""
+        """Write state and times of a submission; its `native_ids` are not changed."""
         ...
 
     def drop_request(self, key: int) -> None:
-        """Forget a person's wish that has been carried out."""
+        """Delete a user's request that has been carried out."""
         ...
 
 
@@ -110,11 +110,11 @@ class Store(Protocol):
 
     # -- runs ------------------------------------------------------------------------------
     def create_run(self, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
-        """Insert a run and its tasks; False, and nothing written, when the id is taken."""
+        """Insert a run and its tasks; return False, with nothing written, when the id is taken."""
         ...
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id."""
+        """Return the record of a run."""
         ...
 
     def list_runs(
@@ -125,39 +125,40 @@ class Store(Protocol):
         until: str | datetime | None = None,
         status: str | RunState | None = None,
     ) -> list[RunRecord]:
-        """Runs, newest first. `since` is inclusive, `until` exclusive, both ISO 8601 or datetime.
+        """Return runs, newest first; `since` is inclusive, `until` exclusive.
 
-        Times without a zone are local. Raises `ParameterError` for what is no time or state.
+        Both are ISO 8601 or datetime; times without a zone are local. Raises `ParameterError` for
+        a value that is no time or no state.
         """
         ...
 
     def tasks(self, run_id: str) -> list[TaskRecord]:
-        """The tasks of a run in topological order."""
+        """Return the tasks of a run in topological order."""
         ...
 
     def counts(self, run_id: str) -> dict[str, dict[TaskState, int]]:
-        """By task, how many instances are in each state. Fast for runs of any size."""
+        """Count each task's instances by state. Fast for runs of any size."""
         ...
 
     def reasons(self, run_id: str) -> dict[str, dict[str, int]]:
-        """By task, why SUBMITTED instances wait (their `error`), and how many do.
+        """Count each task's SUBMITTED instances by the reason they wait for (their `error`).
 
-        Tasks with nothing to say are absent.
+        Tasks without a reason are absent.
         """
         ...
 
     def cached(self, run_id: str) -> dict[str, int]:
-        """By task, how many instances took their result from an earlier run; absent where none."""
+        """Count each task's instances with a result of an earlier run; absent where none."""
         ...
 
     def retried(self, run_id: str) -> dict[str, int]:
-        """By task, how many attempts its instances had after their first; absent where none."""
+        """Count the attempts of each task's instances after the first; absent where none."""
         ...
 
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:
-        """FAILED instances in order of task and index."""
+        """Return FAILED instances in order of task and index."""
         ...
 
     def instances(
@@ -166,61 +167,61 @@ class Store(Protocol):
         task: str | None = None,
         states: Iterable[TaskState] | None = None,
     ) -> list[Instance]:
-        """Instances in order of task and index."""
+        """Return instances in order of task and index."""
         ...
 
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
-        """(index, output, paths) of every SUCCESS instance in index order; cached ones included.
+        """Yield (index, output, paths) of every SUCCESS instance, in index order.
 
-        Of a cached one, both are those of its source.
-        Reads as it goes, so that a large task does not have to fit in memory.
+        A cached instance has the output and paths of its source. Rows are read while iterating, so
+        that the outputs of a large task need not fit in memory.
         """
         ...
 
     def log_of(self, run_id: str, task: str, index: int) -> str | None:
-        """The recorded log of an instance's last attempt, relative to the run directory."""
+        """Return the log of an instance's last attempt, relative to the run directory."""
         ...
 
     def notes(self, run_id: str) -> list[Note]:
-        """The notes on a run, in the order in which they were written."""
+        """Return the notes on a run, in the order in which they were written."""
         ...
 
     # -- cache -----------------------------------------------------------------------------
     def previous_outputs(
         self, taker: Taker, wanted: Sequence[tuple[int, str]]
     ) -> dict[int, StoredOutput]:
-        """By index, what that index had in the newest run in which it had that identity.
+        """Return, by index, its result in the newest run in which it had the wanted identity.
 
-        `wanted` are indexes and their identities. Only runs of the taker's workflow and place
-        count. What an instance had is the result that it made or, with a `source`, took over.
-        Indexes are absent that had none, or one that is not the taker's to take: not reusable,
-        of another user, or made by a run of `kin`.
+        `wanted` holds indexes and their identities. Only runs of the taker's workflow and place
+        count. An instance's result is the one that it computed or, with a `source`, took over.
+        Absent are indexes without a result, and those whose result the taker may not take: not
+        reusable, of another user, or computed by a run of `kin`.
         """
         ...
 
     def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
-        """By identity, reusable results that the taker may take.
+        """Return, by identity, reusable results that the taker may take.
 
-        Those of tasks added later come before others, and those of one task in index order; the
-        first `limit` of them, or of those behind `after`. Identities without any are absent.
+        Results of tasks added later come first, those of one task in index order; at most `limit`
+        of them, beginning behind `after` where a look has one. Identities without any are absent.
         """
         ...
 
     def taken_by_kin(self, taker: Taker) -> set[int]:
-        """The keys of outputs that runs of the taker's kin have taken over."""
+        """Return the keys of outputs that runs of the taker's kin have taken over."""
         ...
 
     def output_keys(self, run_id: str, task: str) -> list[int]:
-        """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
+        """Return the output keys of SUCCESS instances, computed or taken over, ascending."""
         ...
 
     def output(self, key: int) -> str:
-        """The stored output of that key."""
+        """Return the stored output of that key."""
         ...
 
     # -- lease -----------------------------------------------------------------------------
     def lease(self, run_id: str) -> LeaseRecord:
-        """Who dispatches the run."""
+        """Return the lease of a run, which names its dispatcher."""
         ...
 
     def acquire(
@@ -228,48 +229,48 @@ class Store(Protocol):
     ) -> Lease | None:
         """Take the lease if it is free, or, with `seen`, if (epoch, beat) is still as seen.
 
-        None when it is not to be had. Taking it raises the epoch.
+        Taking it raises the epoch. Returns None where the lease is held.
         """
         ...
 
     def beat(self, lease: Lease) -> bool:
-        """Show life. True when somebody has left a mark. Raises `LeaseLostError`."""
+        """Write a heartbeat; return True where a mark has been left. Raises `LeaseLostError`."""
         ...
 
     def leave_mark(self, run_id: str) -> None:
-        """Ask the holder to go round once more."""
+        """Leave a mark: ask the holder of the lease to take another dispatch step."""
         ...
 
     def clear_mark(self, lease: Lease) -> None:
-        """Take note of the mark, before going round."""
+        """Clear the mark, before the step that answers it."""
         ...
 
     def release(self, lease: Lease) -> bool:
-        """Let go unless there is a mark; False when there is one, and the lease is kept."""
+        """Release the lease, unless there is a mark: then keep it and return False."""
         ...
 
     def fenced(self, lease: Lease) -> AbstractContextManager[FencedWriter]:
-        """One immediate transaction that begins by checking the epoch.
+        """Open an immediate transaction that begins by checking the epoch.
 
-        Raises `LeaseLostError` and writes nothing when another has taken over. An exception in
-        the block rolls everything back.
+        Raises `LeaseLostError` and writes nothing when another process has taken the lease. An
+        exception in the block rolls everything back.
         """
         ...
 
     # -- submissions -----------------------------------------------------------------------
     def submissions(self, run_id: str, open_only: bool = True) -> list[SubmissionRecord]:
-        """Submissions of a run by number; with `open_only` without those that are OVER."""
+        """Return the submissions of a run by number; `open_only` leaves out those that are OVER."""
         ...
 
     def next_submission_number(self, run_id: str) -> int:
-        """One more than the largest number in use."""
+        """Return the largest submission number of the run plus one."""
         ...
 
     def add_native_id(self, run_id: str, token: str, native_id: str) -> None:
-        """Add an id to a submission's set; not fenced, and no error when it is there already."""
+        """Add a native id to a submission, without a lease; one that is there is no error."""
         ...
 
-    # -- what people ask -------------------------------------------------------------------
+    # -- requests of users -----------------------------------------------------------------
     def add_request(
         self,
         run_id: str,
@@ -279,9 +280,9 @@ class Store(Protocol):
         uid: int | None = None,
         options: Mapping[str, Json] | None = None,
     ) -> None:
-        """Leave a wish and a mark for the holder of the lease, in one transaction."""
+        """Leave a request and a mark for the holder of the lease, in one transaction."""
         ...
 
     def requests(self, run_id: str) -> list[RequestRecord]:
-        """Wishes not yet carried out, oldest first."""
+        """Return requests not yet carried out, oldest first."""
         ...

@@ -24,9 +24,9 @@ class Dialect(ABC):
     begin_writing: str
     """Begins a transaction that may write."""
     shown: str
-    """How messages begin that speak of the database; no password in it."""
+    """What messages about the database begin with; without passwords."""
     errors: tuple[type[Exception], ...]
-    """What the driver raises."""
+    """The exceptions that the driver raises."""
 
     @abstractmethod
     def connect(self) -> Handle:
@@ -38,15 +38,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def kept(self, query: Query) -> Query:
-        """The query, such that others wait before they write its rows."""
+        """Return the query with a lock: other transactions wait before they write its rows."""
 
     @abstractmethod
     def statement(self, sql: str) -> str:
-        """A statement with `?` for its parameters, in the driver's own style."""
+        """Translate a statement with `?` for its parameters into the driver's style."""
 
     @abstractmethod
     def most_parameters(self, handle: Handle) -> int:
-        """How many parameters one statement takes."""
+        """Return how many parameters one statement takes."""
 
     @abstractmethod
     def insert(self, handle: Handle, batch: Batch) -> None:
@@ -54,19 +54,19 @@ class Dialect(ABC):
 
     @abstractmethod
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
-        """Update many rows in the order given; how many were found."""
+        """Update many rows in the order given; return how many were found."""
 
     @abstractmethod
     def usable(self, handle: Handle) -> bool:
-        """Whether the connection can still be spoken through."""
+        """Tell whether the connection still works."""
 
     @abstractmethod
     def check(self, handle: Handle) -> None:
-        """Raise `StoreError` when what is written would be lost."""
+        """Raise `StoreError` when writes would be lost."""
 
     @abstractmethod
     def explain(self, error: BaseException) -> str:
-        """Two sentences: what went wrong with which database, and what to do."""
+        """Say in two sentences what went wrong with which database, and what to do."""
 
 
 class Session:
@@ -86,7 +86,7 @@ class Session:
         return self._open_handle
 
     def end(self) -> None:
-        """Make sure that nothing goes through this session any more."""
+        """Make every later use of this session an error."""
         self._open_handle = None
 
     @property
@@ -95,23 +95,23 @@ class Session:
         return self._dialect.most_parameters(self.handle)
 
     def execute(self, query: Query) -> int:
-        """Carry out a query; the number of rows it touched."""
+        """Run a query; return how many rows it touched."""
         return orm.run_query(self.handle, query)
 
     def rows(self, query: Query) -> Iterator[Row]:
-        """The rows of a query, as they are read."""
+        """Yield the rows of a query while they are read."""
         return orm.rows_of(self.handle, query)
 
     def first(self, query: Query) -> Row | None:
-        """The first row of a query, if it has any."""
+        """Return the first row of a query, if it has any."""
         return next(iter(list(self.rows(query.limit(1)))), None)
 
     def kept(self, query: Query) -> Row | None:
-        """The first row, which others cannot write before this transaction ends."""
+        """Return the first row and lock it until this transaction ends."""
         return next(iter(list(self.rows(self._dialect.kept(query)))), None)
 
     def sql(self, statement: str, values: Row = ()) -> list[Row]:
-        """Carry out a statement with `?` for its parameters; its rows, if it has any."""
+        """Run a statement with `?` for its parameters; return its rows, if it has any."""
         return orm.run_sql(self.handle, self._dialect.statement(statement), values)
 
     def insert(self, batch: Batch) -> None:
@@ -119,7 +119,7 @@ class Session:
         self._dialect.insert(self.handle, batch)
 
     def update(self, batch: Batch, keys: Sequence[str], condition: str = "TRUE") -> int:
-        """Update the rows that have those keys and meet the condition; how many there were.
+        """Update the rows with those keys that meet the condition; return how many there were.
 
         The condition names columns with their table.
         """
@@ -128,7 +128,7 @@ class Session:
 
 @dataclass
 class _Own:
-    """What belongs to one process."""
+    """The connection and transaction of one process."""
 
     pid: int = field(default_factory=os.getpid)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -144,20 +144,20 @@ class Database:
     """One connection, opened when it is needed, shared by threads, never by processes."""
 
     def __init__(self, dialect: Dialect, prepare: Callable[[Dialect, Handle], None]) -> None:
-        """`prepare` is called with every new connection, before anything else uses it."""
+        """Keep `prepare`, which is called with every new connection before anything else uses it."""
         self._dialect = dialect
         self._prepare = prepare
         self._state = _Own()
 
     def __del__(self, python_ends: Callable[[], bool] = sys.is_finalizing) -> None:
-        # A store that is dropped rather than closed leaves no connection behind. When Python ends
+        # A store that is garbage-collected rather than closed leaves no connection open. When Python ends
         # it leaves none anyway, and what this module has imported may be gone already.
         if not python_ends() and self._state.pid == os.getpid():
             self._discard(self._state)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads; within another of the same thread, that one."""
+        """Open a transaction that only reads, or join the one that this thread has open."""
         own = self._own()
         with own.lock:
             if own.session is not None:
@@ -175,7 +175,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that writes. What is raised in the block rolls everything back."""
+        """Open a transaction that writes. An exception in the block rolls everything back."""
         own = self._own()
         with own.lock:
             if own.session is not None:
@@ -225,7 +225,7 @@ class Database:
         except (orm.PeeweeError, *self._dialect.errors):
             if self._dialect.usable(handle):
                 raise
-            # The server has gone away since; nothing was said yet, so begin anew.
+            # The server has gone away since. Nothing was sent yet, so open a new connection.
             self._discard(own)
             handle = self._connected(own)
             orm.run_sql(handle, begin)
@@ -249,7 +249,7 @@ class Database:
 
     def _roll_back(self, own: _Own) -> None:
         if own.handle is None or own.pid != os.getpid():
-            return  # A forked copy of a transaction is not ours to end.
+            return  # A forked copy of a transaction belongs to the parent process.
         try:
             orm.run_sql(own.handle, "ROLLBACK")
         except (orm.PeeweeError, *self._dialect.errors):

@@ -13,7 +13,7 @@ LOCAL_KINDS = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay"}
     | {"ramfs", "reiserfs", "tmpfs", "xfs", "zfs"}
 )
-"""File systems whose every user runs on one kernel, so that processes can share memory."""
+"""File systems that only one machine uses at a time, so that all processes can share memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class Mount:
 
     @property
     def local(self) -> bool:
-        """Whether it is known to be used from this machine alone.
+        """Whether only this machine uses the file system.
 
-        A kind nobody has listed counts as a network's: that is slower, never wrong.
+        An unknown kind counts as a network file system: that is slower, never wrong.
         """
         return self.kind in LOCAL_KINDS
 
 
 def mount_of(path: Path, table: Path = MOUNT_TABLE) -> Mount | None:
-    """The mount that holds `path`, which need not exist; None where the system does not tell.
+    """Return the mount that holds `path`, which need not exist; None where it is not known.
 
     The format of the table is described in proc_pid_mountinfo(5).
     """

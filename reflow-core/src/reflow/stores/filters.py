@@ -1,4 +1,4 @@
-"""What people may ask of a list of runs, checked."""
+"""Filters of a list of runs, checked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from reflow.suggest import did_you_mean
 
 
 def run_time(name: str, value: str | datetime) -> datetime:
-    """A time; one without a zone is local, a date means its first moment.
+    """Parse a time; one without a zone is local, a date means its first moment.
 
-    Raises `ParameterError` naming the parameter.
+    Raises `ParameterError` that names the parameter.
     """
     if isinstance(value, str):
         try:
@@ -33,7 +33,7 @@ def run_time(name: str, value: str | datetime) -> datetime:
 
 
 def run_state(value: str | RunState) -> RunState:
-    """A run state, however it is capitalised. Raises `ParameterError` with the nearest one."""
+    """Parse a run state in any case. Raises `ParameterError` that suggests the nearest one."""
     known = [state.value for state in RunState]
     if str(value).upper() in known:
         return RunState(str(value).upper())
@@ -44,7 +44,7 @@ def run_state(value: str | RunState) -> RunState:
 
 
 def run_limit(value: int) -> int:
-    """A number of runs. Raises `ParameterError` for what is none."""
+    """Check a number of runs. Raises `ParameterError` where it is none."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ParameterError(f"limit={value!r} is no number of runs; give a whole number from 0")
     return value

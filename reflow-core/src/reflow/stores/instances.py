@@ -25,7 +25,7 @@ _FAILURE = [getattr(Table, column) for column in FAILURE_COLUMNS]
 
 
 def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
-    """By task, how many instances are in each state."""
+    """Count each task's instances by state."""
     there = runs.tasks(session, run_id)
     found: dict[int, dict[TaskState, int]] = {key: {} for key, _ in there}
     query = (
@@ -39,7 +39,7 @@ def counts(session: Session, run_id: str) -> dict[str, dict[TaskState, int]]:
 
 
 def reasons(session: Session, run_id: str) -> dict[str, dict[str, int]]:
-    """By task, why instances wait with the scheduler, and how many do."""
+    """Count each task's SUBMITTED instances by the reason they wait for (their `error`)."""
     there = dict(runs.tasks(session, run_id))
     found: dict[str, dict[str, int]] = {}
     query = (
@@ -53,7 +53,7 @@ def reasons(session: Session, run_id: str) -> dict[str, dict[str, int]]:
 
 
 def cached(session: Session, run_id: str) -> dict[str, int]:
-    """By task, how many instances took their result from an earlier run; absent where none."""
+    """Count each task's instances with a result of an earlier run; absent where none."""
     there = dict(runs.tasks(session, run_id))
     query = (
         Table.select(Table.task, fn.COUNT(Table.idx))
@@ -64,7 +64,7 @@ def cached(session: Session, run_id: str) -> dict[str, int]:
 
 
 def retried(session: Session, run_id: str) -> dict[str, int]:
-    """By task, how many attempts its instances had after their first; absent where none."""
+    """Count the attempts of each task's instances after the first; absent where none."""
     there = dict(runs.tasks(session, run_id))
     query = (
         Table.select(Table.task, fn.SUM(Table.attempt - 1))
@@ -77,7 +77,7 @@ def retried(session: Session, run_id: str) -> dict[str, int]:
 def failures(
     session: Session, run_id: str, task: str | None, limit: int | None
 ) -> list[FailedInstance]:
-    """FAILED instances in order of task and index."""
+    """Return FAILED instances in order of task and index."""
     found: list[FailedInstance] = []
     for key, record in _chosen(session, run_id, task):
         query = Table.select(*_FAILURE).where((Table.task == key) & (Table.state == "FAILED"))
@@ -91,7 +91,7 @@ def failures(
 def instances(
     session: Session, run_id: str, task: str | None, states: Iterable[TaskState] | None
 ) -> list[Instance]:
-    """Instances in order of task and index."""
+    """Return instances in order of task and index."""
     wanted = None if states is None else [state.value for state in states]
     found: list[Instance] = []
     for key, record in _chosen(session, run_id, task):
@@ -109,9 +109,9 @@ def _chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, 
 
 
 def outputs(session: Session, task: int, after: int, size: int) -> list[Row]:
-    """Index, output and paths of the SUCCESS instances behind an index, in index order.
+    """Return index, output and paths of at most `size` SUCCESS instances behind index `after`.
 
-    Output and paths are the instance's own, or else those it took over.
+    In index order; output and paths are the instance's own, or those that it took over.
     """
     source = Table.alias()
     return list(
@@ -130,21 +130,21 @@ def outputs(session: Session, task: int, after: int, size: int) -> list[Row]:
 
 
 def log_of(session: Session, task: int, index: int) -> str | None:
-    """The recorded log of an instance."""
+    """Return the log of an instance's last attempt, relative to the run directory."""
     query = Table.select(Table.log).where((Table.task == task) & (Table.idx == index))
     row = session.first(query)
     return plain(row[0]) if row and row[0] else None
 
 
 def output_keys(session: Session, task: int) -> list[int]:
-    """The keys of the outputs of the SUCCESS instances, their own or taken over, ascending."""
+    """Return the output keys of SUCCESS instances, computed or taken over, ascending."""
     key = fn.COALESCE(Table.source, Table.id)
     query = Table.select(key).where((Table.task == task) & (Table.state == "SUCCESS"))
     return [row[0] for row in session.rows(query.order_by(key))]
 
 
 def output(session: Session, key: int) -> str:
-    """The stored output of a key. Raises `NotFoundError`."""
+    """Return the stored output of a key. Raises `NotFoundError` when there is none."""
     row = session.first(Table.select(Table.output).where(Table.id == key))
     if row is None or row[0] is None:
         raise NotFoundError(f"The store holds no output with key {key}")

@@ -1,4 +1,4 @@
-"""The versions of the tables, and how one becomes the next."""
+"""The versions of the tables, and the migration from each to the next."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Step: TypeAlias = Callable[[Session], None]
 
 
 def _create_tables(session: Session) -> None:
-    """Create the tables as they are now, so that the steps below are for older databases only."""
+    """Create the tables in their newest form; the other steps are for older databases only."""
     orm.create_tables(session.handle, TABLES)
     session.execute(Schema.insert(version=0))
 
 
 def _to_2(session: Session) -> None:
-    """Add notes, who submitted or started a run and asked for something, and what an index had."""
+    """Add notes, the users of submissions, runs and requests, and the results that indexes had."""
     orm.create_tables(session.handle, (Note,))
     for table, column, kind in (
         ("reflow_run", "uid", "BIGINT"),
@@ -38,8 +38,8 @@ def _to_2(session: Session) -> None:
 
 
 STEPS: Sequence[Step] = (_create_tables, _to_2)
-"""Step n makes version n + 1 out of version n; the first makes the newest out of nothing. A step
-that was released never changes."""
+"""Step n makes version n + 1 out of version n; step 0 makes the newest version in an empty
+database. A released step never changes."""
 
 
 def migrate(dialect: Dialect, handle: Handle, steps: Sequence[Step] = STEPS) -> None:

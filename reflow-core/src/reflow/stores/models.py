@@ -1,6 +1,6 @@
-"""The tables. Bound to no database: every store hands its queries to its own connection.
+"""The tables, bound to no database: every store runs its queries on its own connection.
 
-Times of day are whole microseconds since the epoch; states and kinds are their words.
+Times are whole microseconds since the epoch; states and kinds are stored as their names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reflow.stores.orm import (
 )
 
 SCHEMA_TABLE = "reflow_schema"
-"""The name of the table that shows a database to be a manifest."""
+"""The name of the table by which a database is known to be a manifest."""
 
 
 class Schema(Table):
@@ -76,7 +76,7 @@ class Task(Table):
 class Instance(Table):
     """An instance, and what its last attempt ended with.
 
-    What may be long stands last, so that SQLite need not read it to reach the rest.
+    Columns that may be long stand last, so that SQLite need not read them to reach the others.
     """
 
     id = Key()
@@ -106,7 +106,7 @@ class Instance(Table):
     peak_memory = BigInt(null=True)
     cpu_time = Real(null=True)
     recorded_at = BigInt(null=True)
-    """When the outcome was written down."""
+    """When the outcome was recorded."""
     error = Text()
     paths = Text(null=True)
     traceback = Text(constraints=[default("")])
@@ -150,7 +150,7 @@ class NativeId(Table):
 
 
 class Request(Table):
-    """What a person asks of a run."""
+    """What a user asks of a run."""
 
     id = Key()
     run = BigInt(index=True)
@@ -178,7 +178,9 @@ class Note(Table):
 
 
 SHORT = 'substr("identity", 1, 16)'
-"""What indexes hold of an identity, a third of their size otherwise; it is compared whole, too."""
+"""The part of an identity that is indexed, for indexes of a third of the size.
+
+Queries compare the whole identity as well."""
 
 REUSABLE = Index(
     Instance,
@@ -193,7 +195,7 @@ HAD = Index(
     name="reflow_instance_had",
     where=(Instance.reusable == literal(1)) | Instance.source.is_null(False),
 )
-"""What an index had of an identity, made or taken over, the newest first."""
+"""The results of an index and identity, computed or taken over, the newest first."""
 for _index in (REUSABLE, HAD):
     Instance.add_index(_index)
 

@@ -1,4 +1,4 @@
-"""What this package uses of peewee, whose types are loose: the one place that knows its names."""
+"""What this package uses of peewee, whose types are loose: the only module that imports it."""
 
 from __future__ import annotations
 
@@ -27,58 +27,58 @@ LEFT = peewee.JOIN.LEFT_OUTER
 
 
 def literal(value: int | str) -> Any:
-    """A constant written into the statement, where a parameter cannot stand."""
+    """Make a constant that is written into the statement, where a parameter is not allowed."""
     return peewee.SQL(repr(value))
 
 
 def expression(sql: str) -> Any:
-    """What an index holds that is no column."""
+    """Make an SQL expression, for an index on something that is no column."""
     return peewee.SQL(sql)
 
 
 def default(value: int | str) -> Any:
-    """The database's own default for a column that an insert leaves out."""
+    """Make the database's own default for a column that an insert leaves out."""
     return peewee.SQL(f"DEFAULT {value!r}")
 
 
 class Table(peewee.Model):
-    """A table. Queries are built from it and handed to a store's own connection."""
+    """A table. Queries are built from it and run on a store's own connection."""
 
     class Meta:  # noqa: D106
         legacy_table_names = False
 
 
 def sqlite_handle(path: str, wait: float) -> Handle:
-    """A database of a file; a locked one is waited for so many seconds."""
+    """Make a handle on a database file; a locked one is waited for at most `wait` seconds."""
     return peewee.SqliteDatabase(path, timeout=wait, thread_safe=False, check_same_thread=False)
 
 
 def postgres_handle(url: str, **options: Any) -> Handle:
-    """A database of a PostgreSQL server, through psycopg 3."""
+    """Make a handle on a database of a PostgreSQL server, through psycopg 3."""
     return peewee.PostgresqlDatabase(url, thread_safe=False, prefer_psycopg3=True, **options)
 
 
 @contextmanager
 def _carried_out(handle: Handle, statement: str, values: Sequence[Any]) -> Iterator[Any]:
-    # Cursors are closed whatever happens: SQLite keeps a file open for as long as one is not.
+    # Cursors are always closed: SQLite keeps a file open for as long as one is not.
     with closing(handle.cursor()) as cursor:
         cursor.execute(statement, values)
         yield cursor
 
 
 def run_query(handle: Handle, query: Query) -> int:
-    """Carry out a query; the number of rows it touched."""
+    """Run a query; return how many rows it touched."""
     return run_raw(handle, *handle.get_sql_context().sql(query).query())
 
 
 def rows_of(handle: Handle, query: Query) -> Iterator[Row]:
-    """The rows of a query, as they are read."""
+    """Yield the rows of a query while they are read."""
     with _carried_out(handle, *handle.get_sql_context().sql(query).query()) as cursor:
         yield from cursor
 
 
 def run_sql(handle: Handle, statement: str, values: Row = ()) -> list[Row]:
-    """Carry out a statement; its rows, if it has any."""
+    """Run a statement; return its rows, if it has any."""
     with _carried_out(handle, statement, values) as cursor:
         return list(cursor.fetchall()) if cursor.description else []
 
@@ -90,9 +90,9 @@ def create_tables(handle: Handle, tables: Iterable[type[Table]]) -> None:
 
 
 def run_many(handle: Handle, statement: str, rows: Sequence[Row]) -> int:
-    """Carry out a statement for every row of values; the number of rows it touched.
+    """Run a statement for every row of values; return how many rows it touched.
 
-    Straight through the driver: peewee's own bulk insert takes seven times as long.
+    It goes to the driver directly: peewee's own bulk insert takes seven times as long.
     """
     with closing(handle.cursor()) as cursor:
         cursor.executemany(statement, rows)
@@ -100,22 +100,22 @@ def run_many(handle: Handle, statement: str, rows: Sequence[Row]) -> int:
 
 
 def run_raw(handle: Handle, statement: str, values: Sequence[Any] = ()) -> int:
-    """Carry out a statement; the number of rows it touched."""
+    """Run a statement; return how many rows it touched."""
     with _carried_out(handle, statement, values) as cursor:
         return int(cursor.rowcount)
 
 
 def table_name(table: type[Table]) -> str:
-    """The name of a table in the database."""
+    """Return the name of a table in the database."""
     return str(table._meta.table_name)
 
 
 def column_type(handle: Handle, table: type[Table], column: str) -> str:
-    """The database's own word for the type of a column."""
+    """Return the database's own name for the type of a column."""
     kind = table._meta.columns[column].field_type
     return str(handle.get_context_options()["field_types"].get(kind, kind))
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The driver's own exception behind one of peewee's."""
+    """Return the driver's own exception behind one of peewee's."""
     return getattr(error, "orig", None) or error

@@ -22,13 +22,13 @@ except ImportError as error:
     ) from error
 
 DEFAULTS: dict[str, str | int] = {"connect_timeout": 20, "application_name": "reflow"}
-"""Settings of the connection that the URL may make otherwise."""
+"""Settings of the connection, which the URL may override."""
 
 PATIENCE = 30
-"""Seconds to wait for a row that another process keeps, and to keep one while doing nothing."""
+"""Seconds to wait for a row that another process has locked, and to hold a lock while idle."""
 
 MIGRATION_LOCK = 0x7265_666C_6F77
-"""The key of the advisory lock under which tables are changed."""
+"""The key of the advisory lock that a migration holds."""
 
 
 class PostgresDialect(Dialect):
@@ -49,7 +49,7 @@ class PostgresDialect(Dialect):
         )
         handle.connect()
         orm.run_sql(handle, f"SET lock_timeout = '{PATIENCE}s'")
-        # Whoever is stopped inside a transaction must not lock others out for ever.
+        # A process that is stopped within a transaction must not keep its locks for ever.
         orm.run_sql(handle, f"SET idle_in_transaction_session_timeout = '{PATIENCE}s'")
         encoding = orm.run_sql(handle, "SHOW server_encoding")[0][0]
         if encoding != "UTF8":
@@ -68,23 +68,23 @@ class PostgresDialect(Dialect):
         return {name: value for name, value in DEFAULTS.items() if name not in asked}
 
     def serialise(self, session: Session) -> None:
-        """An advisory lock, which ends with the transaction."""
+        """Take an advisory lock, which ends with the transaction."""
         session.sql("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
 
     def kept(self, query: Query) -> Query:
-        """A row lock."""
+        """Add a row lock to the query."""
         return query.for_update()
 
     def statement(self, sql: str) -> str:
-        """The driver's style is `%s`."""
+        """Write parameters as `%s`, as psycopg does."""
         return sql.replace("?", "%s")
 
     def most_parameters(self, handle: Handle) -> int:
-        """The protocol counts them in two bytes."""
+        """Return the limit of the protocol, which counts parameters in two bytes."""
         return 65_535
 
     def insert(self, handle: Handle, batch: Batch) -> None:
-        """One statement; the rows travel as one array per column."""
+        """Insert with one statement; the rows are sent as one array per column."""
         cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}
         columns = ", ".join(f'"{column}"' for column in cells)
         orm.run_raw(
@@ -95,7 +95,7 @@ class PostgresDialect(Dialect):
         )
 
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
-        """One statement for every time that a key comes up, so that order counts."""
+        """Update with one statement per occurrence of a key, so that the order of rows counts."""
         cells = {**batch.constants, **{column: f'v."{column}"' for column in batch.bound}}
         setters = ", ".join(
             f'"{name}" = {batch.written(name, cell)}' for name, cell in cells.items()
@@ -111,14 +111,14 @@ class PostgresDialect(Dialect):
         )
 
     def usable(self, handle: Handle) -> bool:
-        """Whether the server has not hung up."""
+        """Tell whether the server has kept the connection open."""
         return bool(handle.is_connection_usable())
 
     def check(self, handle: Handle) -> None:
-        """A server tells by itself."""
+        """Do nothing: a server reports writes that fail."""
 
     def explain(self, error: BaseException) -> str:
-        """In the server's own words, which never hold the password."""
+        """Quote the server's own message, which never holds the password."""
         words = " ".join(self._url.without_secrets(str(error)).split())
         if isinstance(error, psycopg.errors.UniqueViolation):
             return (
@@ -143,7 +143,7 @@ def _arrays(handle: Handle, batch: Batch) -> str:
 
 
 def _bound(handle: Handle, batch: Batch) -> Cells:
-    """The bound columns, such that the driver takes each as an array."""
+    """Convert the bound columns to lists that the driver can send as arrays."""
     return {
         column: _floats(values)
         if orm.column_type(handle, batch.table, column) == "DOUBLE PRECISION"
@@ -153,7 +153,7 @@ def _bound(handle: Handle, batch: Batch) -> Cells:
 
 
 def _rounds(bound: Cells, keys: Sequence[str]) -> Iterator[Row]:
-    """The arrays of rows with different keys; what comes up again goes into a later round."""
+    """Yield rows as arrays per column; a key that occurs again goes into a later round."""
     places: dict[Row, int] = {}
     rounds: list[list[int]] = []
     for row, key in enumerate(zip(*(bound[name] for name in keys), strict=True)):

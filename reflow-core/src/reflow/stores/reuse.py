@@ -1,7 +1,7 @@
 """Queries on results that may be used again.
 
-Whose they are is asked of their runs, row by row and in the order of an index, so that nothing is
-read that is not handed out or passed over.
+Whose results they are is looked up in their runs, row by row and in the order of an index, so that
+no row is read that is not either returned or skipped.
 """
 
 # ruff: noqa: S608 - what is put into statements here are names and constants of this package.
@@ -23,9 +23,9 @@ from reflow.stores.text import stored
 T = TypeVar("T")
 
 _AT_ONCE = 5_000
-"""Rows looked up by one statement, where it takes as many parameters."""
+"""Rows looked up by one statement, where it takes that many parameters."""
 _PAGES_AT_ONCE = 100
-"""Identities that one statement reads several results of; SQLite joins no more than 500 queries."""
+"""Identities with several results per statement; SQLite joins at most 500 queries."""
 
 _RESULT = ", ".join(f'i."{column}"' for column in STORED_OUTPUT_COLUMNS) + ', r."run_id"'
 _OF_RUNS = (
@@ -35,7 +35,7 @@ _OF_RUNS = (
 """Instances with their runs, read in this order by SQLite."""
 _SHORT = {table: SHORT.replace('"identity"', f'{table}."identity"') for table in ("i", "w")}
 _SAME = f'{_SHORT["i"]} = {_SHORT["w"]} AND i."identity" = w."identity"'
-"""That an instance has a wanted identity, as the indexes hold it and as a whole."""
+"""The condition that an instance has a wanted identity: its indexed part, and the whole."""
 _HAD = (
     f'(SELECT COALESCE(i."source", i."id") FROM {_OF_RUNS} '
     f'AND {_SAME} AND i."idx" = w."idx" '
@@ -55,7 +55,7 @@ class _Part:
 def previous(
     session: Session, taker: Taker, wanted: Sequence[tuple[int, str]]
 ) -> dict[int, StoredOutput]:
-    """What each index had in the newest run in which it had that identity."""
+    """Return the result of each index in the newest run in which it had the wanted identity."""
     allowed = _allowed(taker)
     place = (stored(taker.workflow), stored(taker.place))
     found: dict[int, StoredOutput] = {}
@@ -72,7 +72,7 @@ def previous(
 
 
 def found(session: Session, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
-    """The reusable results of each look."""
+    """Return the reusable results of each look, by identity."""
     allowed = _allowed(taker)
     first = _firsts(session, allowed, [look.identity for look in looks if look.after is None])
     several = [
@@ -89,7 +89,7 @@ def found(session: Session, taker: Taker, looks: Sequence[Look]) -> dict[str, li
 
 
 def taken_by_kin(session: Session, taker: Taker) -> set[int]:
-    """What runs of the taker's kin have taken over."""
+    """Return the keys of outputs that runs of the taker's kin have taken over."""
     no_kin = _no_kin_of(taker)
     rows = session.sql(
         'SELECT i."source" FROM "reflow_run" AS r CROSS JOIN "reflow_task" AS t '
@@ -101,7 +101,7 @@ def taken_by_kin(session: Session, taker: Taker) -> set[int]:
 
 
 def _firsts(session: Session, allowed: _Part, identities: Sequence[str]) -> dict[str, StoredOutput]:
-    """The first result of each identity that has one."""
+    """Return the first result of each identity that has one."""
     found: dict[str, StoredOutput] = {}
     first = (
         f'(SELECT i."id" FROM {_OF_RUNS} AND i."reusable" = 1 AND {_SAME} '
@@ -119,7 +119,7 @@ def _firsts(session: Session, allowed: _Part, identities: Sequence[str]) -> dict
 
 
 def _pages(session: Session, allowed: _Part, looks: Sequence[Look]) -> Iterator[StoredOutput]:
-    """The results of looks for more than one, those of a look in their order."""
+    """Yield the results of looks for more than one result, those of one look in their order."""
     pages = [_page(look, allowed) for look in looks]
     most = max(1, session.most_parameters // (len(allowed.values) + 6))
     for chunk in _groups(pages, min(_PAGES_AT_ONCE, most)):
@@ -134,7 +134,7 @@ def _page(look: Look, allowed: _Part) -> _Part:
         behind = _Part('AND i."task" <= ? AND (i."task" < ? OR i."idx" > ?) ', (task, task, index))
     return _Part(
         f'SELECT {_RESULT} FROM {_OF_RUNS} AND i."reusable" = 1 '
-        # SQLite would put a constant for what is said to equal one, and then not see the index.
+        # SQLite would replace a column by the constant that it equals, and then not use the index.
         f"AND {_SHORT['i']} = substr(?, 1, 16) AND i.\"identity\" || '' = ? {behind.sql}"
         f'AND {allowed.sql} ORDER BY i."task" DESC, i."idx" LIMIT ?',
         (identity, identity, *behind.values, *allowed.values, look.limit),
@@ -142,7 +142,7 @@ def _page(look: Look, allowed: _Part) -> _Part:
 
 
 def _allowed(taker: Taker) -> _Part:
-    """Whether a run `r` is one that the taker may take results of."""
+    """Return the condition that the taker may take results of a run `r`."""
     no_kin = _no_kin_of(taker)
     if taker.uid is None:
         return no_kin
@@ -150,13 +150,13 @@ def _allowed(taker: Taker) -> _Part:
 
 
 def _no_kin_of(taker: Taker) -> _Part:
-    """Whether a run `r` is none of the taker's kin."""
+    """Return the condition that a run `r` is none of the taker's kin."""
     parts = [_no_kin(kin) for kin in taker.kin]
     return _Part(" AND ".join(part.sql for part in parts), _flat(part.values for part in parts))
 
 
 def _no_kin(kin: Kin) -> _Part:
-    """The contrary of `Kin.has`."""
+    """Return the negation of `Kin.has` as SQL."""
     other = 'r."run_id" <> ? AND (substr(r."lineage", 1, ?) <> ?'
     below = stored(kin.below)
     values = (stored(kin.run_id), len(below), below)
@@ -175,7 +175,7 @@ def _flat(rows: Iterable[Row]) -> Row:
 
 
 def _chunks(session: Session, items: Sequence[T], each: int, more: int) -> Iterator[Sequence[T]]:
-    """Items in groups whose parameters, `each` for one and `more` for all, a statement takes."""
+    """Yield items in groups that fit one statement: `each` parameters per item, and `more`."""
     return _groups(items, min(_AT_ONCE, (session.most_parameters - more) // each))
 
 

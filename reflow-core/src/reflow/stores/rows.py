@@ -39,22 +39,22 @@ CAUSES[None] = None
 
 
 def moment(time: datetime) -> int:
-    """Whole microseconds since the epoch."""
+    """Convert a time to whole microseconds since the epoch."""
     return (time - _EPOCH) // _MICROSECOND
 
 
 def moment_or_none(time: datetime | None) -> int | None:
-    """`moment`, for what may be absent."""
+    """Apply `moment` to a time that may be absent."""
     return None if time is None else moment(time)
 
 
 def time_of(moment: int | None) -> datetime | None:
-    """The time that many microseconds after the epoch."""
+    """Return the time that many microseconds after the epoch."""
     return None if moment is None else _EPOCH + moment * _MICROSECOND
 
 
 def to_json(value: Json) -> str:
-    """JSON as text of ASCII characters."""
+    """Write JSON as text of ASCII characters."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -75,7 +75,7 @@ RUN_COLUMNS = (
 
 
 def run_row(run: RunRecord) -> Row:
-    """In the order of `RUN_COLUMNS`."""
+    """Convert to a row in the order of `RUN_COLUMNS`."""
     return (
         stored(run.run_id),
         stored(run.workflow),
@@ -93,7 +93,7 @@ def run_row(run: RunRecord) -> Row:
 
 
 def run_record(row: Row) -> RunRecord:
-    """From the order of `RUN_COLUMNS`."""
+    """Convert from a row in the order of `RUN_COLUMNS`."""
     run_id, workflow, state, run_dir, created, finished, executor, parameters, *more = row
     message, uid, lineage, place = more
     return RunRecord(
@@ -116,13 +116,13 @@ TASK_COLUMNS = ("name", "ordinal", "array", "size", "state")
 
 
 def task_row(task: TaskRecord) -> Row:
-    """In the order of `TASK_COLUMNS`."""
+    """Convert to a row in the order of `TASK_COLUMNS`."""
     state = None if task.state is None else task.state.value
     return stored(task.name), task.ordinal, int(task.array), task.size, state
 
 
 def task_record(row: Row) -> TaskRecord:
-    """From the order of `TASK_COLUMNS`."""
+    """Convert from a row in the order of `TASK_COLUMNS`."""
     name, ordinal, array, size, state = row
     return TaskRecord(
         name=plain(name),
@@ -156,7 +156,7 @@ _INSTANCE_VALUES = attrgetter(*INSTANCE_COLUMNS, "index")
 
 
 def instance_cells(instances: Sequence[Instance], tasks: Sequence[int]) -> Cells:
-    """The columns of `INSTANCE_COLUMNS`, the index, and the keys of the tasks."""
+    """Return the columns of `INSTANCE_COLUMNS`, the index, and the keys of the tasks."""
     columns = zip(*map(_INSTANCE_VALUES, instances), strict=True)
     cells: dict[str, Sequence[Any]] = dict(zip((*INSTANCE_COLUMNS, "idx"), columns, strict=True))
     for name in ("state", "cause"):
@@ -167,7 +167,7 @@ def instance_cells(instances: Sequence[Instance], tasks: Sequence[int]) -> Cells
 
 
 def instance_record(task: str, row: Row) -> Instance:
-    """From the index and then the order of `INSTANCE_COLUMNS`."""
+    """Convert from a row of the index and then the order of `INSTANCE_COLUMNS`."""
     return Instance(
         task=task,
         index=row[0],
@@ -212,7 +212,7 @@ _OUTCOME_VALUES = attrgetter(*OUTCOME_COLUMNS, "index")
 
 
 def outcome_cells(outcomes: Sequence[Outcome], tasks: Sequence[int], recorded_at: int) -> Cells:
-    """The columns of `OUTCOME_COLUMNS`, the index, the keys of the tasks, and what follows."""
+    """Return the columns of `OUTCOME_COLUMNS`, the index, the tasks' keys, and derived columns."""
     columns = zip(*map(_OUTCOME_VALUES, outcomes), strict=True)
     cells: dict[str, Sequence[Any]] = dict(zip((*OUTCOME_COLUMNS, "idx"), columns, strict=True))
     success = [state is TaskState.SUCCESS for state in cells["state"]]
@@ -255,7 +255,7 @@ FAILURE_COLUMNS = ("idx", "cause", "error", "traceback", "log", "native_id", "at
 
 
 def failed_instance(task: str, array: bool, row: Row) -> FailedInstance:
-    """From the order of `FAILURE_COLUMNS`."""
+    """Convert from a row in the order of `FAILURE_COLUMNS`."""
     index, cause, error, traceback, log, native_id, attempt = row
     return FailedInstance(
         task=task,
@@ -273,7 +273,7 @@ STORED_OUTPUT_COLUMNS = ("id", "identity", "paths", "bound_dir", "task", "idx")
 
 
 def stored_output(row: Row) -> StoredOutput:
-    """From the order of `STORED_OUTPUT_COLUMNS`, and then the run."""
+    """Convert from a row in the order of `STORED_OUTPUT_COLUMNS`, and then the run."""
     key, identity, paths, bound_dir, task, index, run_id = row
     return StoredOutput(
         key=key,
@@ -289,7 +289,7 @@ LEASE_COLUMNS = ("epoch", "beat", "mark", "owner")
 
 
 def lease_record(row: Row) -> LeaseRecord:
-    """From the order of `LEASE_COLUMNS`."""
+    """Convert from a row in the order of `LEASE_COLUMNS`."""
     epoch, beat, mark, owner = row
     return LeaseRecord(
         epoch=epoch, beat=beat, mark=bool(mark), owner=None if owner is None else json.loads(owner)
@@ -310,7 +310,7 @@ SUBMISSION_COLUMNS = (
 
 
 def submission_values(record: SubmissionRecord) -> dict[str, Any]:
-    """By the names of `SUBMISSION_COLUMNS`."""
+    """Return the values by the names of `SUBMISSION_COLUMNS`."""
     return {
         "number": record.number,
         "kind": record.kind.value,
@@ -325,7 +325,7 @@ def submission_values(record: SubmissionRecord) -> dict[str, Any]:
 
 
 def submission_record(row: Row, native_ids: tuple[str, ...]) -> SubmissionRecord:
-    """From the order of `SUBMISSION_COLUMNS`."""
+    """Convert from a row in the order of `SUBMISSION_COLUMNS`."""
     number, kind, token, state, task, size, follows, submitted, begins = row
     return SubmissionRecord(
         number=number,
@@ -342,7 +342,7 @@ def submission_record(row: Row, native_ids: tuple[str, ...]) -> SubmissionRecord
 
 
 def request_record(row: Row) -> RequestRecord:
-    """From key, kind, task, uid and options."""
+    """Convert from a row of key, kind, task, uid and options."""
     key, kind, task, uid, options = row
     return RequestRecord(
         key=key,

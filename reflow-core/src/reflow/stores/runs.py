@@ -36,11 +36,11 @@ _TASK = [getattr(Task, column) for column in TASK_COLUMNS]
 _LEASE = [getattr(Run, column) for column in LEASE_COLUMNS]
 
 _RECENT = 1_000
-"""How many runs are looked through for one that was meant."""
+"""Runs that are searched for the one that a mistyped id probably means."""
 
 
 def create(session: Session, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
-    """Insert a run and its tasks; False when the id is taken."""
+    """Insert a run and its tasks; return False, with nothing written, when the id is taken."""
     values = dict(zip(RUN_COLUMNS, run_row(run), strict=True))
     lease = {"epoch": 0, "beat": 0, "mark": 0}
     if not session.execute(Run.insert(**values, **lease).on_conflict_ignore()):
@@ -54,7 +54,7 @@ def create(session: Session, run: RunRecord, tasks: Sequence[TaskRecord]) -> boo
 
 
 def key_of(session: Session, run_id: str) -> int:
-    """The key of a run's row. Raises `NotFoundError`."""
+    """Return the key of a run's row. Raises `NotFoundError`."""
     found = session.sql('SELECT "id" FROM "reflow_run" WHERE "run_id" = ?', (stored(run_id),))
     if not found:
         raise unknown(session, run_id)
@@ -62,7 +62,7 @@ def key_of(session: Session, run_id: str) -> int:
 
 
 def unknown(session: Session, run_id: str) -> NotFoundError:
-    """The error for a run that is not there, with the one that was probably meant."""
+    """Make the error for a run that does not exist, with the id that was probably meant."""
     recent = session.rows(Run.select(Run.run_id).order_by(Run.created_at.desc()).limit(_RECENT))
     guess = did_you_mean(run_id, [plain(row[0]) for row in recent])
     return NotFoundError(
@@ -71,7 +71,7 @@ def unknown(session: Session, run_id: str) -> NotFoundError:
 
 
 def find(session: Session, run_id: str) -> RunRecord:
-    """The run of that id."""
+    """Return the record of a run."""
     row = session.first(Run.select(*_RUN).where(Run.run_id == stored(run_id)))
     if row is None:
         raise unknown(session, run_id)
@@ -86,7 +86,7 @@ def listed(
     until: datetime | None,
     status: RunState | None,
 ) -> list[RunRecord]:
-    """Runs, newest first; `since` is inclusive, `until` exclusive."""
+    """Return runs, newest first; `since` is inclusive, `until` exclusive."""
     query = Run.select(*_RUN).order_by(Run.created_at.desc(), Run.id.desc())
     if graph_name is not None:
         query = query.where(Run.workflow == stored(graph_name))
@@ -102,7 +102,7 @@ def listed(
 
 
 def _readable(rows: Iterable[Row]) -> Iterator[RunRecord]:
-    """The runs that rows stand for; one that reflow did not write must not hide the others."""
+    """Yield the runs of rows; a row that cannot be read is left out with a warning."""
     for row in rows:
         try:
             yield run_record(row)
@@ -115,13 +115,13 @@ def _readable(rows: Iterable[Row]) -> Iterator[RunRecord]:
 
 
 def tasks(session: Session, run_id: str) -> list[tuple[int, TaskRecord]]:
-    """The tasks of a run in topological order, with the keys of their rows."""
+    """Return the tasks of a run in topological order, with the keys of their rows."""
     query = Task.select(Task.id, *_TASK).where(Task.run == key_of(session, run_id))
     return [(row[0], task_record(row[1:])) for row in session.rows(query.order_by(Task.ordinal))]
 
 
 def task(session: Session, run_id: str, name: str) -> tuple[int, TaskRecord]:
-    """A task of a run, with the key of its row. Raises `NotFoundError`."""
+    """Return a task of a run, with the key of its row. Raises `NotFoundError`."""
     there = tasks(session, run_id)
     for key, record in there:
         if record.name == name:
@@ -131,7 +131,7 @@ def task(session: Session, run_id: str, name: str) -> tuple[int, TaskRecord]:
 
 
 def notes(session: Session, run_id: str) -> list[Note]:
-    """The notes on a run, in the order in which they were written."""
+    """Return the notes on a run, in the order in which they were written."""
     query = NoteTable.select(NoteTable.task, NoteTable.key, NoteTable.text)
     query = query.where(NoteTable.run == key_of(session, run_id)).order_by(NoteTable.id)
     return [
@@ -141,7 +141,7 @@ def notes(session: Session, run_id: str) -> list[Note]:
 
 
 def lease(session: Session, run_id: str) -> LeaseRecord:
-    """Who dispatches the run."""
+    """Return the lease of a run, which names its dispatcher."""
     row = session.first(Run.select(*_LEASE).where(Run.run_id == stored(run_id)))
     if row is None:
         raise unknown(session, run_id)
@@ -165,7 +165,7 @@ def acquire(
 
 
 def held(session: Session, held_lease: Lease) -> int:
-    """The key of the run, whose row stays ours to the end; `LeaseLostError` if it is not."""
+    """Return the key of the run and lock its row. Raises `LeaseLostError` where it is not held."""
     key, present = _kept(session, held_lease.run_id)
     if present.epoch != held_lease.epoch or present.owner is None:
         raise _lost(held_lease)
@@ -173,7 +173,7 @@ def held(session: Session, held_lease: Lease) -> int:
 
 
 def beat(session: Session, held_lease: Lease) -> bool:
-    """Show life; whether there is a mark."""
+    """Write a heartbeat; return whether there is a mark."""
     key = held(session, held_lease)
     session.execute(Run.update(beat=Run.beat + 1).where(Run.id == key))
     return lease(session, held_lease.run_id).mark
@@ -185,7 +185,7 @@ def set_mark(session: Session, key: int, mark: bool) -> None:
 
 
 def release(session: Session, held_lease: Lease) -> bool:
-    """Let go unless there is a mark. Letting go twice does no harm."""
+    """Release the lease unless there is a mark. Releasing it twice does no harm."""
     key, present = _kept(session, held_lease.run_id)
     if present.epoch != held_lease.epoch:
         raise _lost(held_lease)

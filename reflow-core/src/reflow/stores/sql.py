@@ -33,7 +33,7 @@ from reflow.stores.url import PostgresUrl, SqliteUrl, parse_url
 from reflow.stores.writer import SqlWriter
 
 PAGE = 1_000
-"""Outputs read at a time."""
+"""Outputs read by one query."""
 
 
 class SqlStore:
@@ -44,7 +44,7 @@ class SqlStore:
     """
 
     def __init__(self, url: str) -> None:
-        """Raises `ConfigError` for a URL that is neither."""
+        """Parse the URL. Raises `ConfigError` where it is neither SQLite's nor PostgreSQL's."""
         self._url = parse_url(url)
         self._database = Database(_dialect(self._url), migrate)
 
@@ -62,12 +62,12 @@ class SqlStore:
 
     # -- runs ------------------------------------------------------------------------------
     def create_run(self, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
-        """Insert a run and its tasks; False, and nothing written, when the id is taken."""
+        """Insert a run and its tasks; return False, with nothing written, when the id is taken."""
         with self._database.writing() as session:
             return runs.create(session, run, tasks)
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id."""
+        """Return the record of a run."""
         with self._database.reading() as session:
             return runs.find(session, run_id)
 
@@ -79,7 +79,7 @@ class SqlStore:
         until: str | datetime | None = None,
         status: str | RunState | None = None,
     ) -> list[RunRecord]:
-        """Runs, newest first. `since` is inclusive, `until` exclusive."""
+        """Return runs, newest first; `since` is inclusive, `until` exclusive."""
         wanted = (
             graph_name,
             None if limit is None else filters.run_limit(limit),
@@ -91,34 +91,34 @@ class SqlStore:
             return runs.listed(session, *wanted)
 
     def tasks(self, run_id: str) -> list[TaskRecord]:
-        """The tasks of a run in topological order."""
+        """Return the tasks of a run in topological order."""
         with self._database.reading() as session:
             return [task for _, task in runs.tasks(session, run_id)]
 
     def counts(self, run_id: str) -> dict[str, dict[TaskState, int]]:
-        """By task, how many instances are in each state."""
+        """Count each task's instances by state."""
         with self._database.reading() as session:
             return instances.counts(session, run_id)
 
     def reasons(self, run_id: str) -> dict[str, dict[str, int]]:
-        """By task, why instances wait with the scheduler, and how many do."""
+        """Count each task's SUBMITTED instances by the reason they wait for (their `error`)."""
         with self._database.reading() as session:
             return instances.reasons(session, run_id)
 
     def cached(self, run_id: str) -> dict[str, int]:
-        """By task, how many instances took their result from an earlier run; absent where none."""
+        """Count each task's instances with a result of an earlier run; absent where none."""
         with self._database.reading() as session:
             return instances.cached(session, run_id)
 
     def retried(self, run_id: str) -> dict[str, int]:
-        """By task, how many attempts its instances had after their first; absent where none."""
+        """Count the attempts of each task's instances after the first; absent where none."""
         with self._database.reading() as session:
             return instances.retried(session, run_id)
 
     def failures(
         self, run_id: str, task: str | None = None, limit: int | None = None
     ) -> list[FailedInstance]:
-        """FAILED instances in order of task and index."""
+        """Return FAILED instances in order of task and index."""
         with self._database.reading() as session:
             return instances.failures(session, run_id, task, limit)
 
@@ -128,12 +128,12 @@ class SqlStore:
         task: str | None = None,
         states: Iterable[TaskState] | None = None,
     ) -> list[Instance]:
-        """Instances in order of task and index."""
+        """Return instances in order of task and index."""
         with self._database.reading() as session:
             return instances.instances(session, run_id, task, states)
 
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
-        """(index, output, paths) of every SUCCESS instance in index order; cached ones included."""
+        """Yield (index, output, paths) of every SUCCESS instance, in index order."""
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
         return self._outputs(run_id, task, key)
@@ -145,7 +145,7 @@ class SqlStore:
                 page = instances.outputs(session, key, after, PAGE)
             for index, output, paths in page:
                 if output is None:
-                    # Leaving it out would make a gathered list too short, in silence.
+                    # Leaving it out would silently make a gathered list too short.
                     raise StoreError(
                         f"Element {index} of task {task!r} in run {run_id} succeeded, but the "
                         f"store holds no output of it; submit the workflow again with "
@@ -157,13 +157,13 @@ class SqlStore:
             after = page[-1][0]
 
     def log_of(self, run_id: str, task: str, index: int) -> str | None:
-        """The recorded log of an instance's last attempt, relative to the run directory."""
+        """Return the log of an instance's last attempt, relative to the run directory."""
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
             return instances.log_of(session, key, index)
 
     def notes(self, run_id: str) -> list[Note]:
-        """The notes on a run, in the order in which they were written."""
+        """Return the notes on a run, in the order in which they were written."""
         with self._database.reading() as session:
             return runs.notes(session, run_id)
 
@@ -171,33 +171,33 @@ class SqlStore:
     def previous_outputs(
         self, taker: Taker, wanted: Sequence[tuple[int, str]]
     ) -> dict[int, StoredOutput]:
-        """By index, what that index had in the newest run in which it had that identity."""
+        """Return, by index, its result in the newest run in which it had the wanted identity."""
         with self._database.reading() as session:
             return reuse.previous(session, taker, wanted)
 
     def find_outputs(self, taker: Taker, looks: Sequence[Look]) -> dict[str, list[StoredOutput]]:
-        """By identity, reusable results that the taker may take, those of later tasks first."""
+        """Return, by identity, reusable results that the taker may take, later tasks first."""
         with self._database.reading() as session:
             return reuse.found(session, taker, looks)
 
     def taken_by_kin(self, taker: Taker) -> set[int]:
-        """The keys of outputs that runs of the taker's kin have taken over."""
+        """Return the keys of outputs that runs of the taker's kin have taken over."""
         with self._database.reading() as session:
             return reuse.taken_by_kin(session, taker)
 
     def output_keys(self, run_id: str, task: str) -> list[int]:
-        """The keys of the outputs that SUCCESS instances have made or taken over, ascending."""
+        """Return the output keys of SUCCESS instances, computed or taken over, ascending."""
         with self._database.reading() as session:
             return instances.output_keys(session, runs.task(session, run_id, task)[0])
 
     def output(self, key: int) -> str:
-        """The stored output of that key. Raises `NotFoundError` when there is none."""
+        """Return the stored output of that key. Raises `NotFoundError` when there is none."""
         with self._database.reading() as session:
             return instances.output(session, key)
 
     # -- lease -----------------------------------------------------------------------------
     def lease(self, run_id: str) -> LeaseRecord:
-        """Who dispatches the run."""
+        """Return the lease of a run, which names its dispatcher."""
         with self._database.reading() as session:
             return runs.lease(session, run_id)
 
@@ -209,48 +209,48 @@ class SqlStore:
             return runs.acquire(session, run_id, owner, seen)
 
     def beat(self, lease: Lease) -> bool:
-        """Show life. True when somebody has left a mark. Raises `LeaseLostError`."""
+        """Write a heartbeat; return True where a mark has been left. Raises `LeaseLostError`."""
         with self._database.writing() as session:
             return runs.beat(session, lease)
 
     def leave_mark(self, run_id: str) -> None:
-        """Ask the holder to go round once more."""
+        """Leave a mark: ask the holder of the lease to take another dispatch step."""
         with self._database.writing() as session:
             runs.set_mark(session, runs.key_of(session, run_id), True)
 
     def clear_mark(self, lease: Lease) -> None:
-        """Take note of the mark, before going round. Raises `LeaseLostError`."""
+        """Clear the mark, before the step that answers it. Raises `LeaseLostError`."""
         with self._database.writing() as session:
             runs.set_mark(session, runs.held(session, lease), False)
 
     def release(self, lease: Lease) -> bool:
-        """Let go unless there is a mark; False when there is one, and the lease is kept."""
+        """Release the lease, unless there is a mark: then keep it and return False."""
         with self._database.writing() as session:
             return runs.release(session, lease)
 
     @contextmanager
     def fenced(self, lease: Lease) -> Iterator[FencedWriter]:
-        """One immediate transaction that begins by checking the epoch."""
+        """Open an immediate transaction that begins by checking the epoch."""
         with self._database.writing() as session:
             yield SqlWriter(session, runs.held(session, lease))
 
     # -- submissions -----------------------------------------------------------------------
     def submissions(self, run_id: str, open_only: bool = True) -> list[SubmissionRecord]:
-        """Submissions of a run by number; with `open_only` without those that are OVER."""
+        """Return the submissions of a run by number; `open_only` leaves out those that are OVER."""
         with self._database.reading() as session:
             return submissions.submissions(session, run_id, open_only)
 
     def next_submission_number(self, run_id: str) -> int:
-        """One more than the largest number in use."""
+        """Return the largest submission number of the run plus one."""
         with self._database.reading() as session:
             return submissions.next_number(session, run_id)
 
     def add_native_id(self, run_id: str, token: str, native_id: str) -> None:
-        """Add an id to a submission's set; not fenced, and no error when it is there already."""
+        """Add a native id to a submission, without a lease; one that is there is no error."""
         with self._database.writing() as session:
             submissions.add_native_id(session, run_id, token, native_id)
 
-    # -- what people ask -------------------------------------------------------------------
+    # -- requests of users -----------------------------------------------------------------
     def add_request(
         self,
         run_id: str,
@@ -260,13 +260,13 @@ class SqlStore:
         uid: int | None = None,
         options: Mapping[str, Json] | None = None,
     ) -> None:
-        """Leave a wish and a mark for the holder of the lease, in one transaction."""
+        """Leave a request and a mark for the holder of the lease, in one transaction."""
         with self._database.writing() as session:
             request = RequestRecord(key=0, kind=kind, task=task, uid=uid, options=options or {})
             submissions.ask(session, run_id, request)
 
     def requests(self, run_id: str) -> list[RequestRecord]:
-        """Wishes not yet carried out, oldest first."""
+        """Return requests not yet carried out, oldest first."""
         with self._database.reading() as session:
             return submissions.requests(session, run_id)
 

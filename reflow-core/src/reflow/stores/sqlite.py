@@ -1,4 +1,4 @@
-"""SQLite."""
+"""The dialect of SQLite, and how its files are opened safely on shared file systems."""
 
 # ruff: noqa: S608 - what is put into statements here are names and constants of this package.
 
@@ -32,7 +32,7 @@ PAGE_BYTES = 16_384
 
 
 class SqliteDialect(Dialect):
-    """A file, written by any number of processes on one host or, carefully, on several."""
+    """A file, written by any number of processes on one host or, without a WAL, on several."""
 
     begin_reading = "BEGIN"
     begin_writing = "BEGIN IMMEDIATE"
@@ -66,23 +66,23 @@ class SqliteDialect(Dialect):
         return handle
 
     def serialise(self, session: Session) -> None:
-        """An immediate transaction keeps others out by itself."""
+        """Do nothing: an immediate transaction locks the whole database."""
 
     def kept(self, query: Query) -> Query:
-        """An immediate transaction keeps others out by itself."""
+        """Do nothing: an immediate transaction locks the whole database."""
         return query
 
     def statement(self, sql: str) -> str:
-        """SQLite's style is `?`."""
+        """Write parameters as `?`, as SQLite does."""
         return sql
 
     def most_parameters(self, handle: Handle) -> int:
-        """As the library was built: 999 before 3.32."""
+        """Return the limit that the library was built with: 999 before 3.32."""
         limit = handle.connection().getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         return int(limit)
 
     def insert(self, handle: Handle, batch: Batch) -> None:
-        """One statement, repeated by the driver."""
+        """Run one statement, which the driver repeats for each row."""
         cells = {**batch.constants, **dict.fromkeys(batch.bound, "?")}
         columns = ", ".join(f'"{column}"' for column in cells)
         orm.run_many(
@@ -92,7 +92,7 @@ class SqliteDialect(Dialect):
         )
 
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
-        """One statement, repeated by the driver."""
+        """Run one statement, which the driver repeats for each row."""
         bound = [column for column in batch.bound if column not in keys]
         cells = {**batch.constants, **dict.fromkeys(bound, "?")}
         written = [f'"{column}" = {batch.written(column, cell)}' for column, cell in cells.items()]
@@ -104,11 +104,11 @@ class SqliteDialect(Dialect):
         )
 
     def usable(self, handle: Handle) -> bool:
-        """A file does not go away by itself."""
+        """Return True: a file has no connection that could be lost."""
         return not handle.is_closed()
 
     def check(self, handle: Handle) -> None:
-        """A file that was removed can still be written, but nobody will ever read it."""
+        """Raise `StoreError` where the file was removed: writes to it would be lost."""
         present = self._file_now()
         if present is None or present != self._file:
             raise StoreError(
@@ -117,7 +117,7 @@ class SqliteDialect(Dialect):
             )
 
     def explain(self, error: BaseException) -> str:
-        """By SQLite's result code."""
+        """Explain an error by SQLite's result code."""
         name = str(getattr(error, "sqlite_errorname", ""))
         for prefix, sentence in _SENTENCES.items():
             if name.startswith(prefix):
@@ -131,10 +131,10 @@ class SqliteDialect(Dialect):
         return None
 
     def _set_up(self, handle: Handle) -> None:
-        """See that the file is ours, and choose what is laid down in it for good.
+        """Check that the file is a manifest, and choose the settings that stay in it for good.
 
         A write-ahead log needs memory that all writers share, so one host. An existing file is
-        never moved to it: other hosts may use what is local here.
+        never changed to it: other hosts may use a file that is local here.
         """
         mount = mount_of(self._path)
         local = mount is not None and mount.local
@@ -155,7 +155,7 @@ class SqliteDialect(Dialect):
 
 
 def _change_journal(handle: Handle, mode: str) -> None:
-    """Change it once nobody else uses the file.
+    """Change the journal once no other process uses the file.
 
     Where two processes open a new file at once, SQLite may refuse one of them without waiting.
     """

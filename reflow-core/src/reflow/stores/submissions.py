@@ -1,4 +1,4 @@
-"""Queries on submissions, and on what people ask of a run."""
+"""Queries on submissions and on users' requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUBMISSION = [getattr(Submission, column) for column in SUBMISSION_COLUMNS]
 
 
 def submissions(session: Session, run_id: str, open_only: bool) -> list[SubmissionRecord]:
-    """Submissions of a run by number."""
+    """Return the submissions of a run by number."""
     chosen = Submission.run == runs.key_of(session, run_id)
     if open_only:
         chosen &= Submission.state != SubmissionState.OVER.value
@@ -35,14 +35,14 @@ def submissions(session: Session, run_id: str, open_only: bool) -> list[Submissi
 
 
 def next_number(session: Session, run_id: str) -> int:
-    """One more than the largest number in use."""
+    """Return the largest submission number of the run plus one."""
     key = runs.key_of(session, run_id)
     row = session.first(Submission.select(fn.MAX(Submission.number)).where(Submission.run == key))
     return (row[0] if row and row[0] else 0) + 1
 
 
 def add_native_id(session: Session, run_id: str, token: str, native_id: str) -> None:
-    """Add an id to a submission's set."""
+    """Add a native id to a submission; one that is there already is no error."""
     key = runs.key_of(session, run_id)
     submission = session.first(
         Submission.select(Submission.id).where(
@@ -57,7 +57,7 @@ def add_native_id(session: Session, run_id: str, token: str, native_id: str) -> 
 
 
 def ask(session: Session, run_id: str, request: RequestRecord) -> None:
-    """Leave a wish and a mark; the key of the record is not looked at."""
+    """Leave a request and a mark; the key of the record is ignored."""
     key = runs.key_of(session, run_id)
     runs.set_mark(session, key, True)
     session.execute(
@@ -72,7 +72,7 @@ def ask(session: Session, run_id: str, request: RequestRecord) -> None:
 
 
 def requests(session: Session, run_id: str) -> list[RequestRecord]:
-    """Wishes not yet carried out, oldest first."""
+    """Return requests not yet carried out, oldest first."""
     query = Request.select(Request.id, Request.kind, Request.task, Request.uid, Request.options)
     query = query.where(Request.run == runs.key_of(session, run_id)).order_by(Request.id)
     return [request_record(row) for row in session.rows(query)]

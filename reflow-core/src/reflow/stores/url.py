@@ -22,12 +22,12 @@ class SqliteUrl:
 
     @property
     def text(self) -> str:
-        """The URL that means this file from every folder."""
+        """The URL of this file, the same from every folder."""
         return SQLITE_PREFIX + str(self.path).removeprefix("/")
 
     @property
     def shown(self) -> str:
-        """How messages name it."""
+        """The path as messages show it."""
         return str(self.path)
 
 
@@ -40,18 +40,18 @@ class PostgresUrl:
 
     @property
     def shown(self) -> str:
-        """How messages name it, without passwords."""
+        """The URL as messages show it, without passwords."""
         return self.without_secrets(self.text)
 
     def without_secrets(self, message: str) -> str:
-        """`message` with every password taken out."""
+        """Return `message` with every password replaced by asterisks."""
         for secret in self.secrets:
             message = message.replace(secret, "***")
         return message
 
 
 def parse_url(url: str) -> SqliteUrl | PostgresUrl:
-    """Read a store URL, or a bare path, which means an SQLite file.
+    """Parse a store URL, or a bare path, which means an SQLite file.
 
     A path is taken as it stands, without percent-encoding; `~` is the user's home, and a
     relative one starts at the current folder. Raises `ConfigError` for anything else.

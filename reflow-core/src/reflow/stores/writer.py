@@ -31,7 +31,7 @@ _NO_SUCCESS = (
     '("reflow_instance"."state" <> \'SUCCESS\' OR '
     '("reflow_instance"."output" IS NULL AND "reflow_instance"."source" IS NULL))'
 )
-"""A SUCCESS that has no output was only announced, earlier in the same transaction."""
+"""True also for a SUCCESS without an output: its state was written earlier in this transaction."""
 
 
 class SqlWriter:
@@ -56,7 +56,7 @@ class SqlWriter:
         self._session.execute(Task.update(size=size).where(Task.id == self._key_of(task)))
 
     def set_task_state(self, task: str, state: TaskState | None) -> None:
-        """Record how a task ended before its elements were known; None takes that back."""
+        """Record how a task ended before its elements were known; None clears that again."""
         word = None if state is None else state.value
         self._session.execute(Task.update(state=word).where(Task.id == self._key_of(task)))
 
@@ -67,11 +67,11 @@ class SqlWriter:
             self._session.insert(batch(Table, cells))
 
     def replace_instances(self, instances: Sequence[Instance]) -> None:
-        """Put new instances in the place of others of the same task and index.
+        """Replace instances by new ones of the same task and index.
 
-        What those have given to instances of other runs stays.
+        Runs that took over a result of the old ones keep it.
         """
-        # Their rows stay, as others may name their keys, but are no part of any run.
+        # The old rows stay, as other rows may refer to their keys, but belong to no run.
         parted = {
             Table.task: 0 - Table.task,
             Table.idx: 0 - Table.id,
@@ -108,7 +108,7 @@ class SqlWriter:
             self._session.execute(NoteTable.insert(run=self._run, **row).on_conflict_ignore())
 
     def allow_reuse(self, wave: int) -> None:
-        """Make the results of a wave reusable that were recorded with `Reuse.LATER`."""
+        """Make those results of a wave reusable that were recorded with `Reuse.LATER`."""
         self._session.execute(
             Table.update(reusable=Reuse.NOW.value).where(
                 Table.task.in_(list(self._keys.values()))
@@ -118,13 +118,13 @@ class SqlWriter:
         )
 
     def refresh_paths(self, key: int, paths: str) -> None:
-        """Replace what is recorded of the files of a stored output, of whatever run."""
+        """Replace what is recorded of the files of a stored output, which may be another run's."""
         self._session.execute(
             Table.update(paths=stored(paths)).where((Table.id == key) & Table.paths.is_null(False))
         )
 
     def add_submission(self, record: SubmissionRecord) -> None:
-        """Write an intent. `number` and `token` must be new."""
+        """Record that a job or array is about to be submitted; `number` and `token` must be new."""
         self._session.execute(Submission.insert(run=self._run, **submission_values(record)))
 
     def update_submission(self, record: SubmissionRecord) -> None:
@@ -140,7 +140,7 @@ class SqlWriter:
             raise NotFoundError(f"The run has no submission number {record.number}")
 
     def drop_request(self, key: int) -> None:
-        """Forget a person's wish that has been carried out."""
+        """Delete a user's request that has been carried out."""
         self._session.execute(
             Request.delete().where((Request.run == self._run) & (Request.id == key))
         )

@@ -1,1 +1,1 @@
-"""Pure data that every layer shares. Standard library only."""
+"""Plain data that every layer shares. Standard library only."""

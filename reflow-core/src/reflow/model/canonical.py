@@ -30,7 +30,7 @@ _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def dumps(data: Json) -> str:
-    """Canonical text of JSON data.
+    """Return the canonical text of JSON data.
 
     Raises `UnstorableValueError` for what JSON cannot hold: other types, nan and infinities,
     integers of more digits than Python converts. Codecs encode those beforehand.
@@ -42,7 +42,7 @@ def dumps(data: Json) -> str:
 
 
 def loads(text: str) -> Json:
-    """The data again. Raises `StoredValueError` for text that is not JSON."""
+    """Parse canonical text. Raises `StoredValueError` for text that is not JSON."""
     try:
         return cast(Json, _decode(text))
     except (ValueError, RecursionError) as error:
@@ -50,7 +50,7 @@ def loads(text: str) -> Json:
 
 
 def digest(content: str | bytes) -> str:
-    """SHA-256 in hexadecimal, full length."""
+    """Return the SHA-256 digest, in full, as hexadecimal digits."""
     if isinstance(content, str):
         content = content.encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()

@@ -33,12 +33,12 @@ class WireMode(StrEnum):
 
     @property
     def each(self) -> bool:
-        """Whether every element gets a part of its own, so that the mode sets the array's size."""
+        """Whether every element gets its own part, so that the mode sets the array's size."""
         return self in (WireMode.FAN_OUT, WireMode.FAN_OUT_FLAT, WireMode.CHAIN)
 
     @property
     def gathers(self) -> bool:
-        """Whether an array task's values are put together as one list first."""
+        """Whether an array task's values are first put together as one list."""
         return self in (WireMode.GATHER, WireMode.GATHER_BROADCAST)
 
     @property
@@ -79,12 +79,12 @@ class RunParameter:
 
     @property
     def flag(self) -> str:
-        """The flag on the command line; underscores at the ends of the keyword are left out."""
+        """The flag on the command line; underscores at the keyword's ends are left out."""
         return "--" + self.name.strip("_").replace("_", "-")
 
     @property
     def negative_flag(self) -> str:
-        """The flag for what is not, for nothing or for an empty list."""
+        """The flag that sets false, None or an empty list."""
         return "--no-" + self.flag.removeprefix("--")
 
 
@@ -101,7 +101,7 @@ class Graph:
     """By the keyword in Python."""
 
     def zipped(self, task: str) -> tuple[str, ...]:
-        """The arguments of an array task that are taken from several lists side by side.
+        """Return the arguments of an array task that take items of several lists side by side.
 
         Element `i` gets item `i` of each. Empty where there is one list, and where all of them
         are chained, which says as much.
@@ -112,10 +112,10 @@ class Graph:
         return () if chained or len(arguments) < 2 else arguments
 
     def how(self, edge: Edge) -> str:
-        """How an edge's values travel, for people: `fan-out`, or `fan-out, zip`."""
+        """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`."""
         zipped = edge.mode.each and edge.argument in self.zipped(edge.task)
         return f"{edge.mode.value}, zip" if zipped else edge.mode.value
 
     def downstream(self, name: str) -> tuple[str, ...]:
-        """The tasks that directly need `name`, in topological order."""
+        """Return the tasks that directly need `name`, in topological order."""
         return tuple(task.name for task in self.tasks.values() if name in task.upstream)

@@ -1,4 +1,4 @@
-"""What passes between the engine and an executor."""
+"""The data that passes between the engine and an executor."""
 
 from __future__ import annotations
 

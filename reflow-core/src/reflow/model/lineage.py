@@ -1,8 +1,8 @@
-"""Which element started a run, and whose results the run must not take for that.
+"""Lineage: which elements started a run, and which results it must therefore not reuse.
 
-A run that is started inside a task knows the elements that it was started by, from the outermost
-run to the one around it. Written down, each of them is `RUN/TASK/INDEX,`; no name
-has a slash or a comma in it.
+A run that is started inside a task records the elements that it was started by, from the outermost
+run to the one around it. Each of them is written as `RUN/TASK/INDEX,`; no name has a slash or a
+comma in it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Kin:
     """How those begin that count as one's own; None for none."""
 
     def has(self, run_id: str, lineage: str) -> bool:
-        """Tell whether a run is among them."""
+        """Tell whether a run is among these."""
         below = lineage.startswith(self.below)
         return run_id == self.run_id or (
             below and (self.but is None or not lineage.startswith(self.but))
@@ -32,7 +32,7 @@ class Kin:
 
 
 def kin_of(lineage: str, run_id: str) -> tuple[Kin, ...]:
-    """Tell which runs may not lend a result to a run: itself, and what others of its family made.
+    """Return the runs whose results a run must not reuse: itself and others of its family.
 
     Elements of one run never share a result, not by way of runs that they start either. So none
     is taken from the run itself, from those it was started below, from those that its elements
@@ -49,12 +49,12 @@ def kin_of(lineage: str, run_id: str) -> tuple[Kin, ...]:
 
 
 def below(lineage: str, run_id: str, task: str, index: int) -> str:
-    """Give the lineage of what an element of a run starts."""
+    """Return the lineage of what an element of a run starts."""
     return f"{lineage}{run_id}/{task}/{index},"
 
 
 def place_of(lineage: str) -> str:
-    """Give what a lineage has in common with that of the same element in another run."""
+    """Return the part of a lineage that the same element has in another run."""
     return "".join(f"{element.split('/', 1)[1]}," for element in _elements(lineage))
 
 

@@ -1,4 +1,4 @@
-"""What users are told of a task. Apart from other records, as workers load it by the thousand."""
+"""Notes to users about a task. A module of its own, as workers load it by the thousand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something about a task of a run that its user should know, said once."""
+    """A note about a task of a run for its user, shown once."""
 
     task: str
     key: str

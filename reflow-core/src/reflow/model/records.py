@@ -1,4 +1,4 @@
-"""What the manifest database holds, as plain values."""
+"""The rows of the manifest database, as plain values."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedInstance:
-    """A FAILED instance, as people see it."""
+    """A FAILED instance, as users see it."""
 
     task: str
     index: int | None
@@ -157,7 +157,7 @@ class StoredOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taker:
-    """A run that looks for results to use again. It need not be in the store."""
+    """A run that looks for results to reuse. It need not be in the store."""
 
     workflow: str
     place: str
@@ -169,7 +169,7 @@ class Taker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A look for results of one identity."""
+    """A query for results of one identity."""
 
     identity: str
     limit: int
@@ -179,7 +179,7 @@ class Look:
 
 
 class SubmissionKind(StrEnum):
-    """What a submission is for."""
+    """The purpose of a submission."""
 
     WAVE = "wave"
     FOLLOW_UP = "follow-up"
@@ -187,7 +187,7 @@ class SubmissionKind(StrEnum):
 
 
 class SubmissionState(StrEnum):
-    """How far a submission has come."""
+    """The progress of a submission."""
 
     INTENT = "intent"
     """Written down; the scheduler may or may not have it."""
@@ -220,7 +220,7 @@ class SubmissionRecord:
 
 
 class RequestKind(StrEnum):
-    """What a person asks of a run; whoever holds the lease carries it out."""
+    """What a user asks of a run; the holder of the lease carries it out."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -228,7 +228,7 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """A person's wish, waiting for the holder of the lease."""
+    """A user's request, waiting for the holder of the lease."""
 
     key: int
     kind: RequestKind
@@ -241,7 +241,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
-    """Who dispatches a run, as anybody can read it."""
+    """The dispatcher of a run, as any process can read it."""
 
     epoch: int
     beat: int

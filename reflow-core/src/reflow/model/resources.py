@@ -1,4 +1,4 @@
-"""What a task asks of a machine: the values and the units people write them in."""
+"""The resources that a task asks for: the values, and the units users write them in."""
 
 from __future__ import annotations
 

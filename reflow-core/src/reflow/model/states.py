@@ -1,4 +1,4 @@
-"""The words for how things stand."""
+"""The states of instances, runs and jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
-    """How a task instance stands."""
+    """The state of a task instance."""
 
     PENDING = "PENDING"
     SUBMITTED = "SUBMITTED"
@@ -29,7 +29,7 @@ ACTIVE_TASK_STATES = frozenset({TaskState.SUBMITTED, TaskState.RUNNING})
 
 
 class RunState(StrEnum):
-    """How a run stands."""
+    """The state of a run."""
 
     RUNNING = "RUNNING"
     SUCCESS = "SUCCESS"
@@ -43,7 +43,7 @@ class RunState(StrEnum):
 
 
 class JobState(StrEnum):
-    """How a scheduler's job stands, in reflow's words."""
+    """The state of a scheduler's job, in reflow's words."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"

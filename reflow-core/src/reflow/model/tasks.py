@@ -1,4 +1,4 @@
-"""What a decorated function is, once its signature has been read."""
+"""What is known of a task once its function's signature has been read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES_MODES: tuple[FilesMode, ...] = get_args(FilesMode)
 
 
 class _Required:
-    """Stands where a parameter has no default."""
+    """Marks a parameter that has no default."""
 
     def __repr__(self) -> str:
         return "REQUIRED"
@@ -33,7 +33,7 @@ class Namespace(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterInput:
-    """An argument that the person who starts the run gives."""
+    """An argument that the user gives when starting the run."""
 
     argument: str
     """The function's own name for it."""
@@ -47,7 +47,7 @@ class ParameterInput:
     """The task writes to the path it is given, which counts by its place alone."""
 
     def keyword(self, task: str) -> str:
-        """The keyword under which a run of a workflow with that task is given it in Python.
+        """Return the Python keyword of the parameter in runs of a workflow with that task.
 
         A task may be called what no keyword can be: other letters become underscores.
         """
@@ -59,7 +59,7 @@ class ParameterInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultInput:
-    """An argument that earlier tasks give. Several steps are concatenated."""
+    """An argument that earlier tasks give. The results of several steps are concatenated."""
 
     argument: str
     annotation: Any
@@ -109,7 +109,7 @@ class TaskSpec:
 
     @property
     def parameters(self) -> tuple[ParameterInput, ...]:
-        """The inputs that the person who starts the run gives."""
+        """The inputs that the user gives when starting the run."""
         return tuple(item for item in self.inputs if isinstance(item, ParameterInput))
 
     @property

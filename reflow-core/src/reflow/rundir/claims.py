@@ -1,4 +1,11 @@
-"""Who runs a position: decided by a hard link, so that copies of a job are harmless."""
+"""Claims: which job runs a position, decided by a hard link.
+
+The scheduler may start two jobs for one position: after a lost answer, or when a node comes back.
+Only one may run the task. Each writes a private file and links it to the position's claim name.
+Linking fails if the name exists, on network file systems too, so exactly one job holds the claim
+and the others step back. A job that the scheduler has restarted holds the claim of its earlier
+life: it takes the next level (`POSITION.1`, `POSITION.2`, ...).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +22,7 @@ from reflow.rundir.layout import WaveLayout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who took a position."""
+    """The job and process that hold a position."""
 
     native_id: str
     incarnation: str
@@ -24,7 +31,7 @@ class Claim:
 
 
 def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
-    """Take a position, or tell that another has it.
+    """Claim a position; return False where another job holds it.
 
     A later incarnation of the same job takes the next level. The link count of the private file
     decides, never what `link` returned: an answer lost on the way reads as a failure.
@@ -49,7 +56,7 @@ def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
 
 
 def current_claim(layout: WaveLayout, position: int) -> Claim | None:
-    """The newest claim of a position."""
+    """Return the newest claim of a position; None where there is none."""
     level = _level(layout, position)
     return (
         read_claim(_path(layout, position, level))
@@ -68,7 +75,7 @@ def _path(layout: WaveLayout, position: int, level: int) -> Path:
 
 
 def _level(layout: WaveLayout, position: int) -> int:
-    """The highest level taken, 0 where there is none."""
+    """Return the highest level taken, 0 where there is none."""
     level = 0
     while _path(layout, position, level + 1).exists():
         level += 1
@@ -76,7 +83,7 @@ def _level(layout: WaveLayout, position: int) -> int:
 
 
 def _follows(mine: Claim, taken: Claim) -> bool:
-    """Whether mine is a later life of the job that holds the claim."""
+    """Tell whether `mine` is a later incarnation of the job that holds the claim."""
     if mine.native_id != taken.native_id:
         return False
     try:

@@ -1,6 +1,6 @@
-"""What is kept of an exception as text, in bounds; the element's log has all of it.
+"""The text that is kept of an exception, within bounds; the element's log has all of it.
 
-Where a program that the task ran is to blame, what it said last counts more than the traceback.
+Where a program that the task ran is to blame, its last output says more than the traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class FailureText:
-    """An exception as it is written down."""
+    """An exception as it is recorded."""
 
     error: str
     """In one line."""
@@ -34,7 +34,7 @@ class FailureText:
 
 
 def failure_text(error: BaseException, printed: Callable[[], str]) -> FailureText:
-    """Put an exception into words; `printed` gives the end of what the element has printed."""
+    """Describe an exception; `printed` returns the end of what the element has printed."""
     tool = next((each for each in _chain(error) if _is_of_a_program(each)), None)
     if tool is None:
         return FailureText(summary(error), traceback_text(error), "")
@@ -52,7 +52,7 @@ def failure_text(error: BaseException, printed: Callable[[], str]) -> FailureTex
 
 
 def bounded(text: str, longest: int = LONGEST_ERROR) -> str:
-    """The text, without its middle where it is too long."""
+    """Cut the middle out of a text that is too long."""
     if len(text) <= longest:
         return text
     end = longest // 2
@@ -61,20 +61,20 @@ def bounded(text: str, longest: int = LONGEST_ERROR) -> str:
 
 
 def summary(error: BaseException) -> str:
-    """An exception in one line, in bounds."""
+    """Describe an exception in one line, within bounds."""
     try:
         text = " ".join(str(error).split())
     except Exception:
         text = "(its text cannot be shown)"
     if isinstance(error, ReflowError) and text:
-        # A sentence for people already.
+        # Already a sentence for users.
         return _bounded_line(text)
     name = type(error).__name__
     return _bounded_line(f"{name}: {text}" if text else name)
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback without reflow's own frames above the task's."""
+    """Return the traceback without reflow's own frames above the task's."""
     import traceback
 
     frames = error.__traceback__
@@ -93,7 +93,7 @@ def _bounded_line(text: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that it came of."""
+    """Yield the exception and its causes."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -105,14 +105,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_of_a_program(error: BaseException) -> bool:
-    """Whether it says that a program failed, as those of `subprocess` and of others like it do."""
+    """Tell whether the exception, like those of `subprocess`, reports a program that failed."""
     return any(
         hasattr(error, name) for name in ("returncode", "retcode", "exit_code", "stderr")
     ) and not isinstance(error, SystemExit)
 
 
 def _held_output(error: BaseException) -> str:
-    """What the exception itself holds of the program's words: its errors, else its output."""
+    """Return the program's output that the exception holds: standard error, else output."""
     for name in ("stderr", "stdout", "output"):
         found = getattr(error, name, None)
         text = found.decode(errors="replace") if isinstance(found, bytes) else found

@@ -28,11 +28,11 @@ class Recorded:
 
     @property
     def states(self) -> tuple[State, ...]:
-        """All those that must be as recorded."""
+        """All states that must be as recorded."""
         return self.value + self.outputs
 
     def text(self) -> str | None:
-        """JSON text; None where the result has no files."""
+        """Return the JSON text; None where the result has no files."""
         if not self.states and not self.shared:
             return None
         data: dict[str, Json] = {"value": states_as_json(self.value)}
@@ -46,7 +46,7 @@ class Recorded:
 
     @classmethod
     def parse(cls, text: str | None) -> Recorded:
-        """Undo `text`. Raises `StoredValueError` for what it did not write."""
+        """Read `text` back. Raises `StoredValueError` for any other text."""
         if text is None:
             return cls()
         data = loads(text)
@@ -62,18 +62,18 @@ class Recorded:
 
 
 def places_in(paths: Iterable[str], working_directory: Path) -> list[str]:
-    """The places of paths as a run's tasks see them."""
+    """Return the places of paths as a run's tasks see them."""
     start = str(working_directory)
     return [place(path, start) for path in paths]
 
 
 def states_as_json(states: Iterable[State]) -> list[Json]:
-    """States as JSON has them."""
+    """Return states as JSON data."""
     return [state.as_json() for state in states]
 
 
 def states_from_json(data: Json) -> tuple[State, ...]:
-    """Undo `states_as_json`. Raises `StoredValueError`."""
+    """Read `states_as_json` back. Raises `StoredValueError`."""
     if not isinstance(data, list):
         raise StoredValueError("what was recorded of files is no list")
     return tuple(map(State.from_json, data))

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees all of one or nothing."""
+"""Writing files so that a reader sees the whole content or no file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reflow.permissions import FILE_MODE
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, and on the disk, or not at all.
+    """Write a file so that it is whole and on the disk, or not there at all.
 
     Raises `OSError` where the disk is full or the folder is gone.
     """
@@ -42,12 +42,12 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def damaged(path: Path) -> OSError:
-    """The error for a file that does not hold what was written to it."""
+    """Return the error for a file that does not hold what was written to it."""
     return OSError(errno.EIO, "it is damaged", str(path))
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read, but never wait for the other end of a pipe that lies in its place.
+    """Open a file for reading without ever blocking on a pipe that lies in its place.
 
     Raises `OSError` where there is no regular file that can be read.
     """
@@ -59,7 +59,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_descriptor(descriptor: int) -> bytes:
-    """Read all that is left of an open file."""
+    """Read the rest of an open file."""
     chunks = []
     while chunk := os.read(descriptor, 1 << 16):
         chunks.append(chunk)
@@ -67,7 +67,7 @@ def read_descriptor(descriptor: int) -> bytes:
 
 
 def server_time(probe: Path) -> float:
-    """The file server's clock, in seconds since the epoch, read off a file touched now."""
+    """Return the file server's time, in seconds since the epoch, from a file touched now."""
     descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, FILE_MODE)
     try:
         os.utime(descriptor)

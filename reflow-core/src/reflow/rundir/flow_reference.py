@@ -28,10 +28,10 @@ class FlowRef:
         return Path(self.source)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return the JSON-safe form."""
         return asdict(self) | {"sys_path": list(self.sys_path)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FlowRef:
-        """Undo `as_dict`."""
+        """Read `as_dict` back."""
         return cls(**{**data, "sys_path": tuple(data["sys_path"])})

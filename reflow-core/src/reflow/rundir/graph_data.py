@@ -1,6 +1,6 @@
-"""The graph of a run as data, so that dispatchers load nothing of the flow.
+"""The graph of a run as data, so that dispatchers need not load the flow.
 
-Left out is what only the flow itself can say: functions, annotations and defaults.
+Functions, annotations and defaults are left out: only the flow itself has them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_THE_FLOW = frozenset({"function", "returns", "verify", "annotation", "defaul
 
 
 def graph_as_data(graph: Graph) -> dict[str, Any]:
-    """What a dispatcher needs of a graph, JSON-safe."""
+    """Return what a dispatcher needs of a graph, JSON-safe."""
     return {
         "name": graph.name,
         "tasks": [_task_as_data(spec) for spec in graph.tasks.values()],
@@ -37,7 +37,7 @@ def graph_as_data(graph: Graph) -> dict[str, Any]:
 
 
 def graph_of_data(data: Mapping[str, Any]) -> Graph:
-    """Undo `graph_as_data`; its tasks cannot be called, and `is_loaded` says so."""
+    """Read `graph_as_data` back; its tasks cannot be called, and `is_loaded` says so."""
     tasks = [_task_of_data(each) for each in data["tasks"]]
     return Graph(
         name=data["name"],
@@ -51,7 +51,7 @@ def graph_of_data(data: Mapping[str, Any]) -> Graph:
 
 
 def graph_of_records(run: RunRecord, tasks: Iterable[TaskRecord]) -> Graph:
-    """The tasks of a run as far as the manifest knows them: enough to record what they end with."""
+    """Return the tasks that the manifest knows of: enough to record how they end."""
     specs = {
         task.name: TaskSpec(name=task.name, function=_not_loaded, array=task.array)
         for task in tasks
@@ -60,7 +60,7 @@ def graph_of_records(run: RunRecord, tasks: Iterable[TaskRecord]) -> Graph:
 
 
 def is_loaded(spec: TaskSpec) -> bool:
-    """Whether a task is the flow's own, not made of data."""
+    """Tell whether a task was loaded from the flow rather than read from data."""
     return spec.function is not _not_loaded
 
 
@@ -112,5 +112,5 @@ def _input_of_data(data: Mapping[str, Any]) -> TaskInput:
 
 
 def _not_loaded(*given: Any, **named: Any) -> bool:
-    """Stand where a function of the flow does."""
+    """Take the place of a function of the flow."""
     raise AssertionError("a dispatcher loads nothing of the flow")

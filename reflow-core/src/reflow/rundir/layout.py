@@ -1,4 +1,4 @@
-"""Where everything of a run lies. The only place that knows a file's name."""
+"""Where the files of a run lie. The only module that knows their names."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ class WaveLayout:
 
     @property
     def inputs(self) -> Path:
-        """One record per position."""
+        """The file with one input record per position."""
         return self.directory / "inputs"
 
     @property
     def scheduler_log(self) -> Path:
-        """What was printed before workers began, by all elements."""
-        # Workers never ask; they start by the thousand, and need nothing else of that module.
+        """The log of what jobs printed before workers began, for all elements."""
+        # Imported here, as thousands of workers start, which never ask for this path.
         from reflow.model.jobs import LOG_NAME
 
         return self.directory / LOG_NAME
 
     @property
     def claims(self) -> Path:
-        """Who runs which position."""
+        """The folder of claims: which job runs which position."""
         return self.directory / "claims"
 
     @property
     def results(self) -> Path:
-        """What positions ended with."""
+        """The folder of the results of positions."""
         return self.directory / "results"
 
     @property
     def called_off(self) -> Path:
-        """Exists once nothing of the wave may begin any more, however late its jobs come."""
+        """Exists once nothing of the wave may begin any more, however late its jobs start."""
         return self.directory / "called-off"
 
     @property
     def submitted_again(self) -> Path:
-        """Exists where the answer to a submission was lost, and the wave submitted once more.
+        """Exists where a submission's answer was lost and the wave was submitted once more.
 
         In it stand ids of jobs that were cancelled as others do their work.
         """
@@ -67,15 +67,15 @@ class WaveLayout:
 
     @property
     def counters(self) -> Path:
-        """Link counts by which the last of a block knows that it is the last."""
+        """The folder of counters, whose link counts tell when the last result is there."""
         return self.directory / "done"
 
     def claim_block(self, position: int) -> Path:
-        """The folder of a position's claims."""
+        """Return the folder of a position's claims."""
         return self.claims / str(position // BLOCK)
 
     def result_block(self, position: int) -> Path:
-        """The folder of a position's result file."""
+        """Return the folder of a position's result file."""
         return self.results / str(position // BLOCK)
 
 
@@ -88,12 +88,12 @@ class RunLayout:
 
     @property
     def root(self) -> Path:
-        """Everything that is reflow's own."""
+        """The folder of all files of reflow's own."""
         return self.run_dir.joinpath(".reflow", self.run_id)
 
     @property
     def settings(self) -> Path:
-        """What was fixed at submission."""
+        """The settings fixed at submission."""
         return self.root / "run.json"
 
     @property
@@ -103,25 +103,25 @@ class RunLayout:
 
     @property
     def source(self) -> Path:
-        """The name of what the tasks count by now; a retry writes it anew."""
+        """The file that names the current source record; a retry writes it anew."""
         return self.root / "source"
 
     def source_record(self, name: str) -> Path:
-        """What the tasks counted by at submission, or at a retry."""
+        """Return the file of a source record, made at submission or at a retry."""
         return self.root / f"source-{name}.json"
 
     def source_draft(self, process: int) -> Path:
-        """What a process that retries has taken, and nothing counts by yet."""
+        """Return the file of a source record that a retrying process drafts, not yet in force."""
         return self.root / f"draft-{process}.json"
 
     def source_records(self) -> Iterator[str]:
-        """The names of all that the tasks have counted by."""
+        """Yield the names of all source records that have been in force."""
         for path in self.root.glob("source-*.json"):
             yield path.stem.removeprefix("source-")
 
     @property
     def copies(self) -> Path:
-        """Copies of the user's own code, which the runs of a run directory share."""
+        """The folder of copies of the user's own code, shared by the runs of a run directory."""
         return self.run_dir / ".reflow" / "source"
 
     @property
@@ -141,7 +141,7 @@ class RunLayout:
 
     @property
     def lost_hosts(self) -> Path:
-        """A host per line: with it, an element was lost."""
+        """The list of hosts with which an element was lost, a host per line."""
         return self.root / "lost-hosts"
 
     @property
@@ -151,46 +151,46 @@ class RunLayout:
 
     @property
     def dispatch_log(self) -> Path:
-        """What dispatchers have to say."""
+        """The log of dispatchers."""
         return self.root / "dispatch.log"
 
     @property
     def dispatch_trouble(self) -> Path:
-        """What the last dispatcher could not use; not there once one could."""
+        """What the last dispatcher could not use; absent once one could."""
         return self.root / "dispatch-trouble"
 
     @property
     def tries(self) -> Path:
-        """When dispatchers could not read the run's data; not there once one could."""
+        """When dispatchers could not read the run's data; absent once one could."""
         return self.root / "tries"
 
     @property
     def logs(self) -> Path:
-        """What people look at."""
+        """The folder of the elements' logs, for users."""
         return self.run_dir.joinpath("logs", self.run_id)
 
     def wave(self, number: int) -> WaveLayout:
-        """The files of the wave of that number."""
+        """Return the files of the wave of that number."""
         return WaveLayout(self.waves / str(number))
 
     def dispatch_job(self, number: int) -> Path:
-        """The folder of a dispatch job's script."""
+        """Return the folder of a dispatch job's script."""
         return self.root / "dispatch" / str(number)
 
     def watchdog_mark(self, number: int) -> Path:
-        """Exists once the watchdog of that number has submitted itself again."""
+        """Return the mark that exists once that watchdog has submitted itself again."""
         from reflow.model.jobs import AGAIN_NAME
 
         return self.dispatch_job(number) / AGAIN_NAME
 
     def pool_log(self, worker: int) -> Path:
-        """Where a pool's worker prints until it is known which element it was."""
+        """Return where a pool's worker prints until it is known for which element."""
         return self.root / "pool" / f"{worker}.log"
 
     def scratch(self, task: str) -> Path:
-        """Where each attempt of a task's instances may have a folder of its own."""
+        """Return the folder in which each attempt of a task's instances may have its own folder."""
         return self.root / "scratch" / task
 
     def log(self, task: str, index: int, attempt: int) -> Path:
-        """The log of one attempt of an instance."""
+        """Return the log of one attempt of an instance."""
         return self.run_dir.joinpath("logs", self.run_id, task, f"{index}.{attempt}.log")

@@ -1,4 +1,10 @@
-"""Looks at files by the rules of a run, in whatever mode a state was recorded."""
+"""Looking at files by the rules of a run, in whatever mode a state was recorded.
+
+The state of one place is asked for many times: by every element that has it as an argument, and by
+every stored result that refers to it. `RunLooks` answers from its first look, with one cache for
+each mode, until it is told that a task may have changed the place (`note_changes`) or to forget
+everything.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +45,7 @@ class RunLooks:
         self._changed: set[str] = set()
 
     def state(self, place: str, mode: Mode) -> State:
-        """Say in what state a place is."""
+        """Return the state of a place."""
         if self._changed:
             for looks in self._by_mode.values():
                 looks.forget_around(self._changed)
@@ -51,15 +57,15 @@ class RunLooks:
         return self._in(state.mode).anew(state.place)
 
     def wait_for(self, expected: State, seconds: float) -> State:
-        """Look until a place is as expected, for at most that long. Returns the last look."""
+        """Look until a place is as expected, for at most that many seconds; return that look."""
         return self._in(expected.mode).wait_for(expected, seconds)
 
     def is_still(self, expected: State) -> bool:
-        """Say whether a place is as expected."""
+        """Tell whether a place is as expected."""
         return self.state(expected.place, expected.mode).agrees_with(expected)
 
     def note_changes(self, places: Iterable[str]) -> None:
-        """Look anew at what a task may have written to, once somebody asks."""
+        """Look anew at what a task may have written to, when next asked about it."""
         self._changed.update(places)
 
     def forget(self) -> None:
@@ -86,5 +92,5 @@ class RunLooks:
 
 
 def mode_of(spec: TaskSpec, settings: RunSettings) -> Mode:
-    """How the files count that a task returns or is given as parameters."""
+    """Return how files count that a task returns or is given as parameters."""
     return spec.files or settings.files_mode

@@ -1,4 +1,4 @@
-"""Tokens: the names by which a scheduler's jobs are found again."""
+"""Tokens: the names by which reflow finds a scheduler's jobs again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST_WORD = 30
 
 
 def token(run_id: str, number: int, word: str) -> str:
-    """A name that no other submission has: a word for people, the run, the number in it.
+    """Return a name that no other submission has: a readable word, the run, and its number there.
 
     ASCII, a letter first, `[A-Za-z0-9_-]`, at most 60 characters: what every scheduler takes.
     """

@@ -1,7 +1,8 @@
-"""Whose run it is: that of the user whose files its folder and its settings are.
+"""Which user a run belongs to: the owner of its folder and its settings file.
 
-Nothing of a run is executed or imported by anybody else. A row of the database says nothing about
-it: several users may write to one database, but only one can own a file that others cannot write.
+Nothing of a run is executed or imported by another user. A row of the database says nothing about
+ownership: several users may write to one database, but only one can own a file that others cannot
+write.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def own_settings(record: RunRecord) -> RunSettings:
         raise _not_opened(record, layout, error) from error
     try:
         _require_own(record, os.fstat(folder))
-        # Neither a link, nor a pipe that is never written to.
+        # Refuse links, and pipes that are never written to.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         file = os.open(layout.settings.name, flags, dir_fd=folder)
     except OSError as error:
@@ -54,7 +55,7 @@ def own_settings(record: RunRecord) -> RunSettings:
 
 
 def may_end(record: RunRecord) -> bool:
-    """Whether the caller may record the end of a run whose folder is gone.
+    """Tell whether the caller may record the end of a run whose folder is gone.
 
     Nothing is left there that could be executed, and nothing else says whose run it was.
     """
@@ -62,7 +63,7 @@ def may_end(record: RunRecord) -> bool:
 
 
 def user_name(uid: int | None) -> str:
-    """What a user is called on this machine."""
+    """Return a user's name on this machine."""
     if uid is None:
         return "another user"
     try:

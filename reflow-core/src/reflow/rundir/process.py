@@ -1,4 +1,4 @@
-"""Who holds a lease, and whether that process has certainly ended."""
+"""The process that holds a lease, and whether it has certainly ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reflow.model.json import Json
 
 
 def boot_id() -> str:
-    """What tells this start of the machine from the next."""
+    """Return what identifies the present boot of this machine."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -19,7 +19,7 @@ def boot_id() -> str:
 
 
 def owner_of(pid: int) -> dict[str, Json]:
-    """What a lease says of its holder, a process of this job on this machine."""
+    """Return a lease's description of its holder, a process of this job on this machine."""
     return {
         "host": os.uname().nodename,
         "boot": boot_id(),
@@ -30,12 +30,12 @@ def owner_of(pid: int) -> dict[str, Json]:
 
 
 def this_process() -> dict[str, Json]:
-    """What a lease says of this process."""
+    """Return a lease's description of this process."""
     return owner_of(os.getpid())
 
 
 def provably_dead(owner: Mapping[str, Json]) -> bool:
-    """Whether the process that an owner names has certainly ended.
+    """Tell whether the process that an owner names has certainly ended.
 
     One on another machine never has. The same start of a kernel is the same machine, whatever
     it is called; where that cannot be told, the name decides.

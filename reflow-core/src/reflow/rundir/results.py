@@ -20,7 +20,7 @@ HOST = os.uname().nodename
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRecord:
-    """What one attempt of one position ended with."""
+    """The result of one attempt of one position."""
 
     position: int
     index: int
@@ -53,7 +53,7 @@ class ResultRecord:
     """The last lines of a program that made the task fail, where the traceback lacks them."""
 
     def bounded(self) -> ResultRecord:
-        """The record as it is published: its log has the whole of long texts."""
+        """Return the record as it is published; its log keeps the whole of long texts."""
         if not (self.error or self.traceback or self.said):
             return self
         return replace(
@@ -64,12 +64,12 @@ class ResultRecord:
         )
 
     def line(self) -> bytes:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return (json.dumps([getattr(self, name) for name in _FIELDS]) + "\n").encode()
 
     @classmethod
     def parse(cls, line: bytes) -> ResultRecord:
-        """Undo `line`. Raises `ValueError` for a line that is cut or foreign."""
+        """Read `line` back. Raises `ValueError` for a line that is cut or foreign."""
         values = json.loads(line.decode())
         if not isinstance(values, list) or not _OLDEST <= len(values) <= len(_FIELDS):
             raise ValueError("not a result record")
@@ -88,7 +88,7 @@ _OLDEST = _FIELDS.index("notes")
 
 
 def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
-    """Write a result file of its own. Never overwrites one.
+    """Write a result to a file of its own, which never replaces another.
 
     Raises `OSError` where it cannot be written.
     """
@@ -116,11 +116,11 @@ class SegmentWriter:
         return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def append(self, record: ResultRecord) -> None:
-        """Keep a result until the next `flush`."""
+        """Buffer a result until the next `flush`."""
         self._lines.append(record.line())
 
     def flush(self) -> None:
-        """Put what was kept on the disk. Raises `OSError` where it cannot be; it is kept then."""
+        """Write buffered results to the disk. Raises `OSError`, keeping them, where it cannot."""
         if not self._lines:
             return
         view = memoryview(b"\n" * self._cut + b"".join(self._lines))
@@ -132,7 +132,7 @@ class SegmentWriter:
         self._lines.clear()
 
     def close(self) -> None:
-        """Close the file; what was not flushed is lost."""
+        """Close the file; results that were not flushed are lost."""
         os.close(self._descriptor)
 
 
@@ -140,14 +140,14 @@ class ResultReader:
     """Reads the results of one wave as they come, each file or line once."""
 
     def __init__(self, layout: WaveLayout, wanted: Container[int] | None = None) -> None:
-        """`wanted` holds the positions whose files are read: those of others are known by now."""
+        """Read files of the positions in `wanted` only: results of others are known by now."""
         self._results = str(layout.results)
         self._wanted = wanted
         self._offsets: dict[str, int] = {}
         self._seen: set[str] = set()
 
     def new(self) -> Iterator[ResultRecord]:
-        """The results that were published since the last call."""
+        """Yield the results that were published since the last call."""
         for entry in _entries(self._results):
             if entry.name.endswith(".segment"):
                 yield from self._segment(entry.path, entry.stat().st_size)

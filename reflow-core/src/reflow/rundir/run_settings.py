@@ -1,4 +1,4 @@
-"""What is fixed at submission and travels in the run directory."""
+"""The settings of a run, fixed at submission and kept in the run directory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RunSettings:
 
     @property
     def ignored_files(self) -> tuple[str, ...]:
-        """What does not count in folders."""
+        """Patterns for files in folders that do not count."""
         return tuple(self._of("cache", "ignore", ()))
 
     @property
@@ -81,12 +81,12 @@ class RunSettings:
 
     @property
     def store_files(self) -> tuple[str, ...]:
-        """The file of the manifest, where it may be one."""
+        """The manifest's database file, where it is one, which never counts."""
         path = self.store.partition("://")[2]
         return (path,) if path.startswith("/") else ()
 
     def _of(self, section: str, name: str, default: Any) -> Any:
-        """A setting, without what it costs workers to read a whole `Config`."""
+        """Return a setting, without the cost to workers of reading a whole `Config`."""
         return self.config.get(section, {}).get(name, default)
 
     def write(self) -> None:
@@ -134,7 +134,7 @@ def read_settings(run_dir: Path, run_id: str) -> RunSettings:
 
 
 def unreadable(run_id: str, path: Path, error: OSError) -> NotFoundError:
-    """The error for a run directory without settings."""
+    """Return the error for a run directory without settings."""
     return NotFoundError(
         f"the run directory of {run_id} cannot be read: {path}: {error.strerror}. "
         "Was it moved or removed, or is its file system not mounted here?"
@@ -142,7 +142,7 @@ def unreadable(run_id: str, path: Path, error: OSError) -> NotFoundError:
 
 
 def parse_settings(path: Path, content: bytes) -> RunSettings:
-    """Undo `RunSettings.write`. Raises `DamagedRunError`."""
+    """Read back what `RunSettings.write` wrote. Raises `DamagedRunError`."""
     try:
         data = json.loads(content)
         version = data.pop("format")

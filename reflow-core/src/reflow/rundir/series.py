@@ -1,4 +1,4 @@
-"""Which versions of reflow can go on with each other's runs."""
+"""Series: the versions of reflow that can go on with each other's runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reflow.rundir.run_settings import RunSettings
 
 
 def check_series(settings: RunSettings) -> None:
-    """Raise `OtherSeriesError` where a run was submitted by another series of reflow than this."""
+    """Raise `OtherSeriesError` where a run was submitted by another series of reflow."""
     from reflow import __version__
 
     if series_of(settings.reflow) == series_of(__version__):
@@ -21,6 +21,6 @@ def check_series(settings: RunSettings) -> None:
 
 
 def series_of(version: str) -> str:
-    """The part of a version that changes where run directories do: `0.4`, and `2` from 1.0 on."""
+    """Return the part of a version that run directories depend on: `0.4`, and `2` from 1.0 on."""
     major, _, rest = version.partition(".")
     return f"0.{rest.partition('.')[0]}" if major == "0" else major

@@ -1,7 +1,7 @@
 """Places that several instances of a run write to, such as one folder for all plots.
 
-Each instance changes what the others have left there, so it says nothing of any one of them
-whether such a place is still as it was when that one had ended.
+Each instance changes what the others have left there, so the state of such a place says nothing
+about whether any one of them would write the same again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def shared_outputs(
 
 
 def _given(task: TaskSpec, settings: RunSettings) -> Mapping[str, str]:
-    """The texts of the parameters that say where a task writes, by argument."""
+    """Return the texts of the parameters that say where a task writes, by argument."""
     return {
         item.argument: settings.parameters.get(item.keyword(task.name), "null")
         for item in task.inputs
@@ -65,7 +65,7 @@ def _places(text: str, settings: RunSettings, codecs: Codecs) -> list[str]:
 
 
 def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
-    """Whether a place of one is a place of the other, or above or below one."""
+    """Tell whether a place of one is a place of the other, or above or below one of them."""
     return any(
         f"{a}/".startswith(f"{b}/") or f"{b}/".startswith(f"{a}/") for a, b in product(one, other)
     )

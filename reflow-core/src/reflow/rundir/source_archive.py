@@ -24,7 +24,7 @@ LARGEST_EXTENSION = 50 * 2**20
 
 
 def freeze(files: Mapping[str, str], folder: Path) -> str:
-    """Put modules into an archive in a folder, unless it is there already; gives its name.
+    """Put modules into an archive in a folder, unless it is there already; return its name.
 
     `files` are places, links resolved, with the full name of the module where it was imported.
     Raises `OSError`.
@@ -82,7 +82,7 @@ def _archive(contents: Mapping[str, bytes], names: Mapping[str, str]) -> bytes:
 
 
 def _compiled(file: str, content: bytes) -> bytes | None:
-    """The code of a module that was imported here; others are compiled where they are needed."""
+    """Return the code of a module imported here; others are compiled where they are needed."""
     try:
         return marshal.dumps(compile(content, file, "exec", dont_inherit=True))
     except (SyntaxError, ValueError, RecursionError):
@@ -97,7 +97,7 @@ def _copy_extensions(contents: Mapping[str, bytes], folder: Path) -> None:
 
 
 def modules_by_place() -> dict[str, str]:
-    """Places, links resolved, of all loaded modules, each with its full name; none for scripts."""
+    """Return the full name of each loaded module, by its place with links resolved; no scripts."""
     found: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

@@ -1,7 +1,8 @@
-"""What the tasks of a run count by: taken once, when it is submitted or retried.
+"""The source record of a run: fingerprints of its tasks' code, with their files and values.
 
-Nobody takes it a second time: dispatchers read it in the run directory. Workers compare it with
-what they have loaded, by the contents of files and by values that were made at import.
+It is taken once, when the run is submitted or retried, and never again: dispatchers read it in the
+run directory. Workers compare it with what they have loaded, by the contents of files and by values
+that were made at import.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCode:
-    """What the elements of one task count by."""
+    """The fingerprint of one task's code, as planned."""
 
     code: str
     """The author's version, or the digest of the source."""
@@ -37,7 +38,7 @@ class PlannedCode:
 
 @dataclass(frozen=True, slots=True)
 class RunSource:
-    """What the tasks of a run count by."""
+    """The source record of a run."""
 
     code: Mapping[str, str]
     """By task: the author's version, or the digest of its source."""
@@ -55,7 +56,7 @@ class RunSource:
     """Whether no file was edited after it was loaded. Known then, too."""
 
     def write(self, layout: RunLayout) -> None:
-        """Put it into the run directory, as what counts from now on. Raises `OSError`."""
+        """Put the record into the run directory and in force. Raises `OSError`."""
         content = self._content()
         name = _name_of(content)
         # Workers take the time of that file for the time of submission.
@@ -64,7 +65,7 @@ class RunSource:
         _write_new(layout.source, name.encode())
 
     def write_draft(self, draft: Path) -> None:
-        """Put it into a file that nothing counts by. Raises `OSError`."""
+        """Write the record to a file, not in force. Raises `OSError`."""
         write_whole(draft, self._content())
 
     def _content(self) -> bytes:
@@ -88,7 +89,7 @@ class RunSource:
 
     @classmethod
     def read(cls, layout: RunLayout, name: str) -> RunSource:
-        """Undo `write`. Raises `OSError`, for damaged data too."""
+        """Read back what `write` wrote. Raises `OSError`, for damaged data too."""
         path = layout.source_record(name)
         content = read_bytes(path)
         if _name_of(content) != name:
@@ -97,7 +98,7 @@ class RunSource:
 
     @classmethod
     def read_draft(cls, draft: Path) -> RunSource:
-        """Undo `write_draft`. Raises `OSError`."""
+        """Read back what `write_draft` wrote. Raises `OSError`."""
         return cls._of_content(read_bytes(draft))
 
     @classmethod
@@ -121,7 +122,7 @@ class RunSource:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    """Write a file, but leave one and its time alone that holds the same."""
+    """Write a file, but leave an existing file of the same content, and its time, alone."""
     if not path.exists() or read_bytes(path) != content:
         write_whole(path, content)
 
@@ -131,7 +132,7 @@ def _name_of(content: bytes) -> str:
 
 
 def current_source(layout: RunLayout) -> str:
-    """The name of what counts now. Raises `OSError`, for damaged data too."""
+    """Return the name of the record in force. Raises `OSError`, for damaged data too."""
     name = read_bytes(layout.source)
     if not name.isalnum():
         raise damaged(layout.source)
@@ -139,7 +140,7 @@ def current_source(layout: RunLayout) -> str:
 
 
 def with_copy(source: RunSource, settings: RunSettings) -> RunSource:
-    """Keep a copy of the code of what tasks count by, if other processes are to load it.
+    """Keep a copy of the code behind the record, if other processes are to load it.
 
     Raises `OSError`.
     """
@@ -165,7 +166,7 @@ class _Table:
 
 
 def take_source(graph: Graph, settings: RunSettings) -> RunSource:
-    """Look at what the tasks of a run are made of, as this process has loaded them."""
+    """Fingerprint the tasks of a run, as this process has loaded them."""
     from reflow.rundir.graph_data import graph_as_data
 
     return replace(_take(graph.tasks.values(), settings), graph=graph_as_data(graph))
@@ -199,7 +200,7 @@ def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
 
 
 def _content(file: str) -> str:
-    """Digest of a file's content; empty for what is no file that can be read."""
+    """Return the digest of a file's content; empty for anything but a readable file."""
     try:
         return digest(read_bytes(file)) if os.path.isabs(file) else ""  # noqa: PTH117
     except OSError:
@@ -208,7 +209,7 @@ def _content(file: str) -> str:
 
 # -- what a worker has ------------------------------------------------------------------------
 def other_values(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
-    """Notes, by name, on values made at import that this process has otherwise."""
+    """Yield notes, by name, on values made at import that differ in this process."""
     planned = source.tasks[task].values if task in source.tasks else ()
     if not planned:
         return
@@ -240,7 +241,7 @@ def _difference(name: str, file: str, submitted: str, own: str) -> str:
 
 
 def _modules_of(files: set[str]) -> dict[str, dict[str, Any]]:
-    """Globals of the modules that were loaded from files."""
+    """Return the globals of the modules that were loaded from files."""
     names = {os.path.basename(file) for file in files}  # noqa: PTH119
     found: dict[str, dict[str, Any]] = {}
     for module in list(sys.modules.values()):
@@ -254,7 +255,7 @@ def _modules_of(files: set[str]) -> dict[str, dict[str, Any]]:
 
 # -- against the last run ---------------------------------------------------------------------
 def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]]:
-    """Values for whose sake alone tasks count otherwise than before: what to say, and the tasks."""
+    """Return values that alone change tasks' fingerprints, as text, and the tasks concerned."""
     found: dict[str, list[str]] = {}
     for task, source in now.tasks.items():
         last = before.tasks.get(task)
@@ -270,6 +271,6 @@ def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]
 
 
 def _statements(source: TaskSource) -> set[tuple[str, str, str]]:
-    """What a task is made of, apart from values; without folders, which hosts mount elsewhere."""
+    """Return what a task is made of but for values and folders, which hosts mount elsewhere."""
     found = {(Path(each.file).name, each.name, each.digest) for each in source.definitions}
     return found | {(Path(each.file).name, each.name, each.statements) for each in source.values}

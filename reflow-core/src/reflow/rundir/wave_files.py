@@ -1,4 +1,4 @@
-"""What a wave's workers are given: one specification, and one input record per position."""
+"""The files of a wave's workers: one specification, and one input record per position."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WaveSpec:
     """Whether the last worker starts a dispatch step."""
 
     def write(self, layout: WaveLayout) -> None:
-        """Put it into the wave's folder."""
+        """Write the specification into the wave's folder."""
         resources = self.resources
         data = {
             "run_id": self.run_id,
@@ -77,7 +77,7 @@ class WaveSpec:
 
     @classmethod
     def read(cls, layout: WaveLayout) -> WaveSpec:
-        """Undo `write`. Raises `OSError`, for damaged data too."""
+        """Read back what `write` wrote. Raises `OSError`, for damaged data too."""
         content = read_bytes(layout.spec)
         try:
             return cls._of_data(json.loads(content))
@@ -102,7 +102,7 @@ class WaveSpec:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """What one position works on."""
+    """The input of one position."""
 
     index: int
     attempt: int
@@ -139,7 +139,7 @@ class InputReader:
         self.size: int = count
 
     def read(self, position: int) -> InputRecord:
-        """The record of a position. Raises `IndexError` beyond the last."""
+        """Return the record of a position. Raises `IndexError` beyond the last."""
         if not 0 <= position < self.size:
             raise IndexError(f"position {position} of {self.size}")
         self._file.seek(self._table + position * _OFFSET.size)

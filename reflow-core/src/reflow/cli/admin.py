@@ -1,4 +1,4 @@
-"""The house-keeping commands: `plugins`, `config` and `doctor`."""
+"""The commands about the installation: `plugins`, `config` and `doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PASSWORD = re.compile(r"""(://[^:/@"]*:)[^/"]*(?=@)|(password=)[^&"]*""")
 
 
 def add_admin_commands(app: typer.Typer) -> None:
-    """Give a command line the house-keeping commands."""
+    """Add the commands about the installation to a command line."""
     app.command("plugins")(plugins)
     config = new_app("Show the settings, and where they come from.", invoke_without_command=True)
     config.callback()(_show_without_a_command)
@@ -48,7 +48,7 @@ def plugins(json: Json = False) -> None:
 
 
 def plugin_lines(report: PluginReport, *, width: int) -> list[Text]:
-    """A plugin: its distribution, what it provides, what is wrong with it."""
+    """Show a plugin: its distribution, what it provides, what is wrong with it."""
     head = Text.assemble((report.distribution, "bold"), f" {report.version}")
     head.append(f"{GAP}({report.name})", "dim")
     if not report.usable:
@@ -64,7 +64,7 @@ def plugin_lines(report: PluginReport, *, width: int) -> list[Text]:
 
 
 def _by_kind(provides: Sequence[str]) -> dict[str, list[str]]:
-    """`executor local` and the like under `executor`; what has no name stands alone."""
+    """Group names by kind: `executor local` under `executor`; a kind without names has none."""
     kinds: dict[str, list[str]] = {}
     for what in provides:
         kind = next((kind for kind in _KINDS if what.startswith(f"{kind} ")), None)
@@ -110,7 +110,7 @@ def show(json: Json = False) -> None:
 
 
 def config_lines(config: Config, *, width: int) -> list[Text]:
-    """One line per setting: key, value, origin. Passwords in URLs are left out."""
+    """Show one line per setting: key, value, origin. Passwords in URLs are left out."""
     from reflow.config.schema import keys, toml
 
     rows = [[Text(word, "dim") for word in ("key", "value", "from")]]
@@ -143,7 +143,7 @@ def doctor() -> None:
 
 
 def finding_lines(name: str, finding: Finding, *, width: int) -> list[Text]:
-    """What a check found: in one line when all is well, with what to do when not."""
+    """Show what a check found: in one line when it passed, otherwise with what to do."""
     head = Text.assemble(("ok   ", "green") if finding.ok else ("bad  ", "bold red"), name)
     if finding.ok:
         return [head + Text(f": {finding.text}", "dim")]

@@ -1,4 +1,4 @@
-"""The command line of a flow file: what `wf.cli()` runs."""
+"""The command line of a flow file, which `wf.cli()` runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reflow.workflow import Workflow
 
 WITHOUT_GRAPH = ("status", "cancel", "runs", "logs")
-"""Commands that work while the flow file is being edited into something that is not valid yet."""
+"""Commands that work while the workflow in the flow file is not valid."""
 FORMATS = ("text", "mermaid", "dot")
 
 
@@ -42,9 +42,9 @@ def main(workflow: Workflow, args: Sequence[str] | None = None) -> None:
 
 
 def build_app(workflow: Workflow, words: Sequence[str]) -> typer.Typer:
-    """The command line of a workflow, about to run on `words`.
+    """Build the command line of a workflow, to be run on `words`.
 
-    Raises `DefinitionError` for a workflow that is not valid, unless the command can do without.
+    Raises `DefinitionError` for an invalid workflow, except where the command needs no graph.
     """
     app = new_app(f"Start runs of the workflow {literal(workflow.name)}, and look after them.")
     try:

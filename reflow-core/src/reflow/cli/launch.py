@@ -115,13 +115,13 @@ OnError = Annotated[
 
 
 def add_launch_commands(app: typer.Typer, workflow: Workflow, graph: Graph) -> None:
-    """Give a command line the commands `run` and `submit` of a workflow."""
+    """Add the commands `run` and `submit` of a workflow to a command line."""
     for name, command in launch_commands(workflow, graph).items():
         app.command(name, help=command.__doc__, add_help_option=False)(command)
 
 
 def launch_commands(workflow: Workflow, graph: Graph) -> dict[str, Callable[..., None]]:
-    """The commands that start a run, by name, with an option for each of its parameters."""
+    """Return the commands that start a run, by name, with an option for each of its parameters."""
     commands = {}
     for name, command in (("run", run), ("submit", submit)):
         complete = with_parameters(partial(command, workflow), graph.parameters)
@@ -208,7 +208,7 @@ def submit(
     if wait:
         raise typer.Exit(watch(submitted, console, runs.command))
     if submitted.state is RunState.FAILED:
-        # The scheduler has refused the first jobs for good.
+        # The scheduler has refused the first jobs, and will not take them later.
         status = submitted.status(as_dict=True)
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
         raise typer.Exit(RUN_FAILED)
@@ -275,7 +275,7 @@ def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> N
 
     console = screen()
     previewed = preview(workflow, wanted, executor)
-    # What goes into a file or a pager may be long; a terminal scrolls it away.
+    # A file or a pager may get all lines; on a terminal the first would scroll away.
     everything = not console.is_terminal
     console.put(preview_lines(previewed, width=console.width, every_instance=everything))
 

@@ -1,4 +1,4 @@
-"""Lines and columns of text, without a word about runs."""
+"""Layout of text in lines and columns, whatever it says."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rich.text import Text
 
 GAP = "  "
 LEAST_WIDTH = 12
-"""No column is made narrower than this to fit the terminal."""
+"""The least width to which a column is cut to fit the terminal."""
 
 
 def columns(
     rows: Sequence[Sequence[Text]], *, width: int, right: Sequence[int] = (), flexible: int = 0
 ) -> list[Text]:
-    """Rows as aligned lines, `right` naming the columns that are flush right.
+    """Align rows in columns; those numbered in `right` are flush right.
 
-    Where the lines would be longer than `width`, the cells of the column `flexible` are cut, and
+    Where lines would be longer than `width`, the cells of the column `flexible` are cut, and
     where that is not enough, the columns stand closer.
     """
     if not rows:
@@ -48,12 +48,12 @@ def _row(row: Sequence[Text], widths: Sequence[int], right: Sequence[int], gap: 
 
 
 def shorten(text: str, width: int) -> str:
-    """At most `width` columns of a text, the end cut off."""
+    """Cut a text at its end to at most `width` columns."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def paragraph(text: str, *, width: int, indent: str = "", first: str | None = None) -> list[Text]:
-    """Prose broken at blanks, each line behind `indent`, the first behind `first`."""
+    """Break prose at blanks, each line behind `indent`, the first behind `first`."""
     lines = textwrap.wrap(
         text,
         max(width, 20),
@@ -66,12 +66,12 @@ def paragraph(text: str, *, width: int, indent: str = "", first: str | None = No
 
 
 def block(text: str, indent: str) -> list[Text]:
-    """A text whose line breaks mean something, such as a traceback."""
+    """Indent a text and keep its line breaks, as for a traceback."""
     return [Text(f"{indent}{line}".rstrip()) for line in text.splitlines()]
 
 
 def ranges(indices: Sequence[int], most: int = 6) -> str:
-    """Numbers in ascending order as `0-2, 7`; what is left out is `...`."""
+    """Write ascending numbers as `0-2, 7`; ranges beyond `most` become `...`."""
     spans: list[list[int]] = []
     for index in indices:
         if spans and index == spans[-1][1] + 1:
@@ -83,12 +83,12 @@ def ranges(indices: Sequence[int], most: int = 6) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`, `48,000 tasks`."""
+    """Write a number and its noun: `1 task`, `2 tasks`, `48,000 tasks`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(span: timedelta) -> str:
-    """A span of time as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    """Write a span of time: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
     seconds = span.total_seconds()
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
@@ -103,12 +103,12 @@ def duration(span: timedelta) -> str:
 
 
 def moment(time: datetime) -> str:
-    """A moment in local time, to the second."""
+    """Write a moment in local time, to the second."""
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def near(path: str | Path) -> str:
-    """A path as it is shortest from the working directory, if it lies under it."""
+    """Write a path relative to the working directory where it lies below it."""
     path = Path(path)
     try:
         return str(path.relative_to(Path.cwd()))

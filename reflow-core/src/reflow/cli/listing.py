@@ -1,4 +1,4 @@
-"""What `runs` shows."""
+"""The output of `runs`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def runs_lines(
         )
     lines = columns(rows, width=width, right=(3,), flexible=4)
     if max(line.cell_len for line in lines) > width:
-        # The folder is the one thing that `status` can still tell.
+        # Leave out the folder, the one column that `status` shows too.
         lines = columns([row[:-1] for row in rows], width=width, right=(3,))
     return lines
 
 
 def record_as_dict(record: RunRecord) -> dict[str, Any]:
-    """A run as JSON: the words of `status --json`."""
+    """Convert a run to JSON, with the keys of `status --json`."""
     return {
         "run_id": record.run_id,
         "workflow": record.workflow,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reflow.run import Run
 
 MOST_LISTED = 10
-"""Logs listed of what failed."""
+"""Most logs listed of failed instances."""
 _ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
 
 
@@ -92,7 +92,7 @@ def _list_logs(run: Run, source: Runs) -> None:
 def _print_failed(
     run: Run, task: str | None, index: int | None, tail: int | None, more: bool
 ) -> None:
-    """Print the logs of what failed, one after the other, each below its name."""
+    """Print the logs of failed instances one after the other, each below its name."""
     from reflow.cli.tail import copy_log
 
     if index is not None or more:
@@ -113,7 +113,7 @@ def _print_failed(
 
 
 def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None:
-    """Print the log of an element, and what it goes on to print until it has ended."""
+    """Print the log of an element as it grows, until the element has ended."""
     from reflow.cli.tail import follow_log
 
     task, index = element
@@ -143,7 +143,7 @@ def _task(run: Run, name: str) -> TaskRecord:
 
 
 def _element(run: Run, task: str, index: int | None, command: str) -> tuple[TaskRecord, int]:
-    """The task, and which of its elements. Raises `UsageError` where that is not said."""
+    """Return the task and the element's index. Raises `UsageError` where the index is missing."""
     record = _task(run, task)
     if index is None and record.array and record.size != 1:
         raise UsageError(_which_element(run, record, command))
@@ -151,7 +151,7 @@ def _element(run: Run, task: str, index: int | None, command: str) -> tuple[Task
 
 
 def _log(run: Run, element: tuple[TaskRecord, int]) -> Path:
-    """The log of an instance. Raises where there is none, with the reason."""
+    """Return the log of an instance. Raises where there is none, with the reason."""
     task, index = element
     try:
         return run.log_path(task.name, index)
@@ -169,7 +169,7 @@ def _which_element(run: Run, task: TaskRecord, command: str) -> str:
 
 
 def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
-    """The reason; nothing where there should be one."""
+    """Return why an instance has no log; an empty text where it should have one."""
     instances = run.store.instances(run.run_id, task=task.name)
     instance = next((each for each in instances if each.index == index), None)
     what = f"{task.name}[{index}]" if task.array else task.name

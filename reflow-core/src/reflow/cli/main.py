@@ -1,4 +1,4 @@
-"""The console script `reflow`: runs of any workflow, flows in files, and the house-keeping."""
+"""The console script `reflow`: runs of any workflow, flow files, plugins and configuration."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def build_app() -> typer.Typer:
-    """The command line, with what plugins add to it."""
+    """Build the command line, with the commands of plugins."""
     app = new_app("Start runs of workflows, and look after them.", cls=RootGroup)
     app.callback()(_root)
     for name, about in (
         ("run", "Run the workflow of a flow file here, now, and show its progress."),
         ("submit", "Hand the workflow of a flow file to a scheduler, or to the background here."),
     ):
-        # What help calls options and subcommand are, in this order, the file and its options.
+        # What typer's help calls options and subcommand is here the file and then its options.
         app.add_typer(
             _flow_commands(name, about),
             name=name,
@@ -74,7 +74,7 @@ class RootGroup(TyperGroup):
     """The commands of `reflow`, those that start runs first."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order in which help shows them."""
+        """Return the commands' names in the order in which help shows them."""
         names = list(super().list_commands(ctx))
         return sorted(names, key=lambda name: name not in _GROUPS)
 
@@ -83,16 +83,16 @@ class RootGroup(TyperGroup):
 
 
 class FlowFileGroup(TyperGroup):
-    """Flow files stand where a group has commands: `reflow run FLOW.py --start ...`.
+    """A group whose commands are flow files: `reflow run FLOW.py --start ...`.
 
-    So that the options after the file are those of its workflow, in help and in completion too.
+    So the options after the file are those of its workflow, in help and in completion too.
     """
 
     launch: str
-    """The command to be found in the file."""
+    """The command of the file's workflow: `run` or `submit`."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command that runs or submits the workflow of a file. Raises `FlowImportError`."""
+        """Return the command for the workflow of a file. Raises `FlowImportError`."""
         from reflow.runs.named_flow import load_named
 
         workflow = load_named(cmd_name)
@@ -135,7 +135,7 @@ def _flow_commands(name: str, about: str) -> typer.Typer:
 
 
 def add_plugin_commands(app: typer.Typer) -> None:
-    """Add the commands of plugins; a name that reflow has itself stays reflow's."""
+    """Add the commands of plugins, except those with the name of one of reflow's own."""
     from reflow.plugins.registry import registry
 
     theirs = typer.Typer()
@@ -151,7 +151,7 @@ def add_plugin_commands(app: typer.Typer) -> None:
 
 
 def _name(registered: Any) -> str:
-    """The name of a registered command or group, which may be that of its function."""
+    """Return the name of a registered command or group, by default that of its function."""
     if isinstance(registered.name, str):
         return registered.name
     return str(getattr(registered.callback, "__name__", "")).lower().replace("_", "-")

@@ -40,16 +40,16 @@ HelpOption = Annotated[
         rich_help_panel=OPTIONS_PANEL,
     ),
 ]
-"""Stands in for typer's own, which would have a panel to itself."""
+"""Replaces typer's own `--help`, which would have a panel to itself."""
 
 
 def with_parameters(command: Command, parameters: Mapping[str, RunParameter]) -> Command:
-    """A command with an option for each run parameter, besides those of its own signature.
+    """Add an option for each run parameter to the signature of a command.
 
-    `command` takes the values that were given as the keyword `parameters`, a dict by the
-    parameters' keywords. Defaults are left to whoever binds them.
+    `command` gets the values given by the user as the keyword `parameters`, a dict by parameter
+    name. Defaults are filled in where the parameters are bound.
     """
-    # Names of our own, as a parameter may have any name that Python allows.
+    # Generated names, as a parameter may have any name that Python allows.
     by_name = {f"parameter_{place}": each for place, each in enumerate(parameters.values())}
 
     def call(**given: Any) -> None:
@@ -95,7 +95,7 @@ def _value(parameter: RunParameter, given: Any, nothing: bool) -> Any:
 
 
 def _options(name: str, parameter: RunParameter) -> Iterator[inspect.Parameter]:
-    """The option of a parameter, and the one for nothing where the first cannot say it."""
+    """Yield the option of a parameter, and one for None or [] where the first cannot say that."""
     declared, kind = parameter.declared, parameter_type(parameter.declared.annotation)
     negated = kind.negated(declared.default)
     yield _option(name, parameter, kind, required=declared.default is REQUIRED and not negated)
@@ -157,7 +157,7 @@ def _default(text: str) -> str:
 
 
 def _help(text: str, note: str) -> str:
-    """Help text with a note, in rich's markup, which the user's own words are not."""
+    """Write help text and a note in rich's markup, with the user's own text escaped."""
     parts = [literal(text)]
     if note:
         parts.append(f"[dim]{literal(f'[{note}]')}[/dim]")
@@ -165,7 +165,7 @@ def _help(text: str, note: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text that means itself where markup is understood."""
+    """Escape a text for rich's markup."""
     if "[" not in text and "\\" not in text:
         return text
     from rich.markup import escape

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
 MOST_INSTANCES = 20
-"""Instances of one task that are listed on a terminal; elsewhere all are."""
+"""Instances of one task that are listed on a terminal; files and pipes get all."""
 WIDEST_ARGUMENT = 100
 _STYLES = {"run": "cyan", "cached": "green", "waits": "dim"}
 
 
 def preview_lines(preview: Preview, *, width: int, every_instance: bool) -> list[Text]:
-    """What would be run, what would come from the cache, and what each instance would be given."""
+    """Show what would run, what would come from the cache, and each instance's arguments."""
     lines = [Text("this is what would be done; nothing has been"), Text("")]
     lines += _summary(preview.tasks, width)
     for task in preview.tasks:

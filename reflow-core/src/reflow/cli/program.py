@@ -29,7 +29,7 @@ INTERRUPTED = _SIGNALS + signal.SIGINT
 
 
 def new_app(help: str, **more: Any) -> typer.Typer:
-    """An empty command line. `help` may hold rich's markup."""
+    """Make an empty command line. `help` may hold rich's markup."""
     settings = {"help_option_names": ["-h", "--help"]}
     return typer.Typer(help=help, context_settings=settings, pretty_exceptions_enable=False, **more)
 
@@ -39,9 +39,9 @@ def execute(
 ) -> int:
     """Build a command line, run it on `args`, and return its exit code.
 
-    Mistakes are told in one line on standard error. An exception that is no `ReflowError` is a
-    bug and passes through. `name` is what the program is called; `obj` is what commands find in
-    their context.
+    Users' mistakes are shown in one line on standard error. An exception that is no `ReflowError`
+    is a bug and passes through. `name` is the program's name; `obj` becomes `obj` of the commands'
+    context.
     """
     _tolerate_narrow_encodings()
     with _warnings_in_one_line():
@@ -63,16 +63,16 @@ def execute(
 
 
 def interrupted_by(interruption: KeyboardInterrupt) -> int:
-    """The exit code of a command that was interrupted: 128 and the signal's number."""
+    """Return the exit code of an interrupted command: 128 plus the signal's number."""
     return _SIGNALS + int(getattr(interruption, "signal", signal.SIGINT))
 
 
 def _mistake(error: Any) -> str | None:
-    """What to tell the person who made it; None for a bug."""
+    """Return the message for a mistake of the user; None for a bug."""
     if isinstance(error, ReflowError):
         return str(error)
-    # What the parser raises has had three base classes in the versions of typer that we work
-    # with, one of them another distribution's; these two members have stayed.
+    # The parser's exceptions have had three base classes in the supported versions of typer,
+    # one of them another distribution's; these two members have stayed.
     if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
     message: str = error.format_message().rstrip(".") + _how_to_list(error)
@@ -82,7 +82,7 @@ def _mistake(error: Any) -> str | None:
 
 
 def _how_to_list(error: Any) -> str:
-    """How several values are given, where there were more words than the command takes."""
+    """Explain how to give several values, where there were more words than the command takes."""
     context = getattr(error, "ctx", None)
     if context is None or "extra argument" not in error.format_message():
         return ""
@@ -93,13 +93,13 @@ def _how_to_list(error: Any) -> str:
 
 
 def _completing(name: str) -> bool:
-    """Whether a shell asks for completions, and nothing else may be printed."""
+    """Tell whether a shell asks for completions, when nothing else may be printed."""
     return f"_{name}_COMPLETE".replace("-", "_").upper() in os.environ
 
 
 @contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
-    """Tell warnings, and what is logged at that level, as people read them, and once each."""
+    """Print warnings, and log records of that level, in one line and once each."""
     told: set[str] = set()
 
     def tell(text: str) -> None:
@@ -127,7 +127,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 class _Teller(logging.Handler):
-    """Hands what is logged to a function."""
+    """A logging handler that calls a function with each message."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
@@ -144,12 +144,12 @@ def _tolerate_narrow_encodings() -> None:
 
 
 def program_name() -> str:
-    """What the running script is called in help and in shell completion."""
+    """Return the name of the running script for help and shell completion."""
     return Path(sys.argv[0]).name
 
 
 def typed_command() -> str:
-    """What a person types to run this script again: `python3 flow.py`, `./flow.py`, `reflow`."""
+    """Return what a user types to run this script again: `python3 flow.py`, `reflow`."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is not None:
         return f"{_interpreter()} -m {spec.name.removesuffix('.__main__')}"
@@ -167,7 +167,7 @@ def _interpreter() -> str:
 
 
 def _is_program(script: Path) -> bool:
-    """Whether the file can be run by its name alone."""
+    """Tell whether the file can be run by its name alone."""
     try:
         with script.open("rb") as file:
             return os.access(script, os.X_OK) and file.read(2) == b"#!"

@@ -34,7 +34,7 @@ Tasks = Mapping[str, Mapping[str, Any]]
 
 _SHORTEST_WAIT = 1.0
 _LONGEST_WAIT = 15.0
-"""Seconds between two questions; a status call may ask the scheduler."""
+"""Longest pause between two status calls, in seconds; each may ask the scheduler."""
 
 
 _BAD_ENDS = (RunState.FAILED, RunState.CANCELLED)
@@ -46,10 +46,10 @@ STOPS_FOLLOWING = "Ctrl-C stops following; jobs go on, and follow goes on from t
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Shows how tasks stand, as often as it is told."""
+    """A display of the states of tasks, updated on request."""
 
     def __init__(self, console: Screen, hint: str) -> None:
-        """On a terminal, `hint` stands below the table: what an interruption does."""
+        """Start the display; on a terminal, `hint` below the table tells what Ctrl-C does."""
         self._console = console
         self._hint = hint
         self._began = time.monotonic()
@@ -60,7 +60,7 @@ class Progress(AbstractContextManager["Progress"]):
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             from rich.live import Live
 
-            # No refreshing thread: processes are started while this is on.
+            # Without a refreshing thread: processes are forked meanwhile.
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         return self
@@ -76,7 +76,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     @contextmanager
     def interrupted(self) -> Iterator[None]:
-        """Show nothing while something else is said."""
+        """Take the table off the screen while something else is printed."""
         if self._live is not None:
             self._live.stop()
         yield
@@ -85,11 +85,11 @@ class Progress(AbstractContextManager["Progress"]):
 
     @property
     def unread(self) -> bool:
-        """Whether whoever read the output has left."""
+        """Whether the reader of the output has left."""
         return self._console.quiet
 
     def show(self, tasks: Tasks) -> None:
-        """Show how the tasks stand now."""
+        """Show the current states of the tasks."""
         if self._live is None:
             self._tell_changes(tasks)
         else:
@@ -117,9 +117,9 @@ class Progress(AbstractContextManager["Progress"]):
 def watch(
     run: Run, console: Screen, command: str, *, task: str | None = None, errors: bool = False
 ) -> int:
-    """Show a run until it has ended, then how it ended; the exit code that says so.
+    """Show a run until it has ended, and its end; return the exit code of that end.
 
-    Interrupted, it says how to come back: the run itself goes on.
+    When interrupted, print how to come back: the run itself goes on.
     """
     console.say(f"{run.run_id} in {near(run.run_dir)}")
     try:
@@ -134,10 +134,10 @@ def watch(
 
 
 def follow(run: Run, console: Screen, command: str) -> int:
-    """Dispatch a run from here until it has ended, then show how; the exit code that says so.
+    """Dispatch a run from this process until it has ended; return the exit code of its end.
 
-    A run that others dispatch is watched. Interrupted, it says how to come back: the run's jobs
-    go on, and nothing is submitted after them until then.
+    A run that another process dispatches is only watched. When interrupted, print how to come
+    back: the run's jobs go on, but no further ones are submitted until then.
     """
     try:
         with Progress(console, STOPS_FOLLOWING) as progress:
@@ -154,13 +154,13 @@ def follow(run: Run, console: Screen, command: str) -> int:
 
 
 def say_stopped(run: Run, command: str) -> None:
-    """Say how to come back to a run that was stopped where it ran."""
+    """Print how to continue a run that was stopped in the process where it ran."""
     again = typed(command, "retry", run.run_id)
     screen(stderr=True).say(f"stopped; what had finished is kept. Go on with: {again}")
 
 
 def exit_code(status: Mapping[str, Any]) -> int:
-    """What a command ends with that has waited for the run."""
+    """Return the exit code of a command that has waited for the run."""
     return RUN_FAILED if RunState(status["run"]["status"]) in _BAD_ENDS else OK
 
 
@@ -170,9 +170,9 @@ def poll(
     task: str | None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Mapping[str, Any]:
-    """Show a run until it has ended, or until nobody reads any more; its last status.
+    """Show a run until it has ended or the reader has left; return its last status.
 
-    Asks often while something changes and seldom while nothing does.
+    It asks often while something changes and seldom while nothing does.
     """
     pause, before = _SHORTEST_WAIT, None
     while True:

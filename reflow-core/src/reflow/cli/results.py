@@ -1,4 +1,4 @@
-"""What a run has brought: shown when it has ended well."""
+"""The results of a run, shown when it has succeeded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reflow.run import Run
 
 MOST_PARTS = 8
-"""Parts shown of one result."""
+"""Named parts shown of one result."""
 WIDEST_VALUE = 300
 
 Results = Mapping[str, Any]
@@ -27,7 +27,7 @@ Results = Mapping[str, Any]
 
 
 def last_results(run: Run, graph: Graph) -> dict[str, Any]:
-    """What the tasks that nothing comes after returned, those that returned something.
+    """Return the results of the last tasks of the graph, without those that returned None.
 
     Array tasks are left out: their results may be many.
     """
@@ -38,7 +38,7 @@ def last_results(run: Run, graph: Graph) -> dict[str, Any]:
         try:
             value = run.result(name)
         except ReflowError:
-            # It says how the task ended in the table above.
+            # The table above tells how the task ended.
             continue
         if value is not None:
             results[name] = value
@@ -46,7 +46,7 @@ def last_results(run: Run, graph: Graph) -> dict[str, Any]:
 
 
 def success_lines(status: Mapping[str, Any], results: Results, *, width: int) -> list[Text]:
-    """The end of a run that went well: its tasks, its results, and where to look."""
+    """Show a run that succeeded: its tasks, its results, and where its logs are."""
     run, tasks = status["run"], status["tasks"]
     cached = sum(task["cached"] for task in tasks.values())
     done = sum(task["counts"].get(TaskState.SUCCESS, 0) for task in tasks.values())
@@ -62,7 +62,7 @@ def success_lines(status: Mapping[str, Any], results: Results, *, width: int) ->
 
 
 def cache_line(cached: int, done: int) -> str:
-    """How many results were there already."""
+    """Say how many results came from the cache."""
     if cached < done:
         return f"{cached:,} of {done:,} results came from the cache"
     if done == 1:
@@ -71,7 +71,7 @@ def cache_line(cached: int, done: int) -> str:
 
 
 def result_lines(name: str, value: Any) -> list[Text]:
-    """A result in a few lines; one with named parts has a line for each."""
+    """Show a result in a few lines; one with named parts has a line for each."""
     parts = _parts(value)
     if parts is None:
         return [Text(f"{name} returned {_brief(value)}")]
@@ -105,7 +105,7 @@ def _brief(value: Any) -> str:
 
 
 def steps_after_success(run: Run, graph: Graph, command: str) -> list[Step]:
-    """What to type next after a run that went well."""
+    """Return the commands to type next after a run that succeeded."""
     steps: list[Step] = [(typed(command, "status", run.run_id), "see this again")]
     if name := _last_with_a_log(run, graph):
         steps.append((typed(command, "logs", run.run_id, name), f"what {name} printed"))
@@ -113,7 +113,7 @@ def steps_after_success(run: Run, graph: Graph, command: str) -> list[Step]:
 
 
 def _last_with_a_log(run: Run, graph: Graph) -> str | None:
-    """The last plain task that printed something in this run."""
+    """Return the last plain task that printed something in this run."""
     for name, task in reversed(list(graph.tasks.items())):
         if not task.array:
             try:

@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `status`, `cancel`, `retry`, `follow` and `runs`."""
+"""The commands about existing runs: `status`, `cancel`, `retry`, `follow` and `runs`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _task(help: str) -> Any:
 
 
 def add_run_commands(app: typer.Typer) -> None:
-    """Give a command line the commands about runs that exist."""
+    """Add the commands about existing runs to a command line."""
     for command in (status, cancel, retry, follow, runs, logs):
         app.command(command.__name__)(command)
 
@@ -153,12 +153,12 @@ def retry(
     if run.state is RunState.RUNNING:
         console.put(step_lines(steps_while_running(source.command, run.run_id)))
     else:
-        # A run of the foreground has ended by the time that retry returns.
+        # A run in the foreground has ended by the time retry returns.
         print_status(run.status(as_dict=True), command=source.command)
 
 
 def _is_to_be_computed_anew(counts: Mapping[str, int]) -> bool:
-    """Ask what is to become of results of another source. Raises `typer.Abort` for nothing."""
+    """Ask whether to recompute results of another source. Raises `typer.Abort` for neither."""
     of = ", ".join(f"{number} of {name!r}" for name, number in counts.items())
     typer.echo(f"Results that were made with another source: {of}.")
     answer = typer.prompt(
@@ -212,7 +212,7 @@ def runs(
     from reflow.runs.recover import end_abandoned
 
     source, console = runs_of(context), screen()
-    # One more than is shown tells whether there are more.
+    # One more than is shown, to tell whether there are more.
     limit = None if every else last + 1
 
     def listed() -> list[RunRecord]:

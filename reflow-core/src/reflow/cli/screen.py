@@ -12,26 +12,26 @@ from rich.console import Console
 from rich.text import Text
 
 _UNBOUNDED = 10_000
-"""Columns of what is no terminal: a line in a file or a pipe is never broken."""
+"""The width of files and pipes, in columns: their lines are never broken."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen(Console):
-    """A rich console that goes quiet, and lets us carry on, when the reader has left."""
+    """A rich console that ignores further output when the reader of a pipe has left."""
 
     def on_broken_pipe(self) -> None:
-        """Send what is still printed nowhere: `| head` ends the output, not the run."""
+        """Discard all further output: `| head` ends the output, not the run."""
         self.quiet = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.file.fileno())
         os.close(nowhere)
 
     def put(self, lines: Iterable[Text]) -> None:
-        """Print lines as they are; where one is too long, the terminal breaks it.
+        """Print lines unbroken; where one is too long, the terminal breaks it.
 
-        So that a path or a command can be copied whole. Control characters, which would act on
-        the terminal, are made visible: names and errors come from elsewhere.
+        So a path or a command can be copied whole. Control characters, which names and errors may
+        hold and which would act on the terminal, are made visible.
         """
         for line in lines:
             line.plain = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.plain)
@@ -43,15 +43,15 @@ class Screen(Console):
 
 
 def screen(*, stderr: bool = False, file: IO[str] | None = None) -> Screen:
-    """A screen on standard output, on standard error, or on `file`.
+    """Make a screen on standard output, on standard error, or on `file`.
 
-    `NO_COLOR`, `FORCE_COLOR` and `COLUMNS` are honoured. What is no terminal gets no colours,
-    and no line is broken unless `COLUMNS` asks for it.
+    `NO_COLOR`, `FORCE_COLOR` and `COLUMNS` are honoured. Files and pipes get no colours, and
+    their lines are broken only where `COLUMNS` is set.
     """
     given: dict[str, Any] = {"stderr": stderr, "file": file}
     console = Screen(**given, highlight=False, markup=False, emoji=False)
     if console.is_terminal:
-        # Asked once: while tasks run in this process, its streams lead elsewhere.
+        # Looked up once: while tasks run in this process, its streams are redirected.
         return Screen(**given, highlight=False, markup=False, emoji=False, force_terminal=True)
     if not os.environ.get("COLUMNS"):
         console.width = _UNBOUNDED

@@ -1,4 +1,4 @@
-"""What `status` looks like: the mapping of `Run.status()` as lines of text."""
+"""The output of `status`: the mapping of `Run.status()` as lines of text."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ HEADINGS = {
     TaskState.CANCELLED: "cancelled",
     TaskState.SKIPPED: "skipped",
 }
-"""What the columns beside `done` are called, in their order."""
+"""The headings of the columns beside `done`, in their order."""
 OWN_EXECUTORS = {"inline": "in the foreground", "pool": "in the foreground", "local": "local"}
-"""Those of this machine, in people's words; the ids of their jobs help nobody."""
+"""The executors of this machine, in words; the ids of their jobs are of no use to users."""
 MOST_FAILURES = 10
-"""Kinds of failure shown; the rest is counted."""
+"""Kinds of failure shown; the others are counted."""
 BAR_WIDTH = 16
 TAIL_LINES = 20
 
@@ -63,9 +63,9 @@ def print_status(
     file: IO[str] | None = None,
     command: str = "reflow",
 ) -> None:
-    """Print the mapping of `Run.status()` for people.
+    """Print the mapping of `Run.status()` as text.
 
-    `errors` adds tracebacks, and where there is none the end of the log. `command` is what the
+    `errors` adds tracebacks, or the end of the log where there is none. `command` is what the
     commands to type next begin with.
     """
     console = screen(file=file)
@@ -80,7 +80,7 @@ def status_lines(
     command: str,
     now: datetime | None = None,
 ) -> list[Text]:
-    """Everything `status` shows."""
+    """Return all lines that `status` shows."""
     lines = [*run_lines(status["run"], width=width, now=now), Text("")]
     lines += task_lines(status["tasks"], width=width)
     if failed := status["failed_instances"]:
@@ -97,12 +97,12 @@ def status_lines(
 
 
 def state_text(state: str) -> Text:
-    """A state in its colour."""
+    """Colour the name of a state."""
     return Text(state, STYLES.get(TaskState(state), ""))
 
 
 def run_lines(run: Mapping[str, Any], *, width: int, now: datetime | None = None) -> list[Text]:
-    """The run itself: id, state, since when, where, with which parameters."""
+    """Show the run itself: id, state, times, folder and parameters."""
     head = Text.assemble((run["run_id"], "bold"), GAP, state_text(run["status"]))
     started = datetime.fromisoformat(run["created_at"])
     finished = run.get("finished_at")
@@ -122,7 +122,7 @@ def run_lines(run: Mapping[str, Any], *, width: int, now: datetime | None = None
 
 
 def brief(value: Any, width: int = 60) -> str:
-    """A JSON value in few letters."""
+    """Write a JSON value in at most `width` characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return shorten(text.replace("\n", " "), width)
 
@@ -131,7 +131,7 @@ def brief(value: Any, width: int = 60) -> str:
 
 
 def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Text]:
-    """One line per task: its state, how much is done, and every other state that occurs."""
+    """Show one line per task: its state, how much is done, and every other state that occurs."""
     shown = [state for state in HEADINGS if any(_number(task, state) for task in tasks.values())]
     header = ["task", "state", "done", *(HEADINGS[state] for state in shown)]
     rows = [[Text(word, "dim") for word in header]]
@@ -149,10 +149,10 @@ def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Te
 
 
 def fitting(tasks: Mapping[str, Mapping[str, Any]], height: int) -> dict[str, Mapping[str, Any]]:
-    """As many tasks as fit below a heading.
+    """Select as many tasks as fit below a heading.
 
-    What has succeeded gives way first, from the top; then, from the bottom, what has not begun,
-    what waits in a queue, and what runs.
+    Succeeded tasks are left out first, from the top; then, from the bottom, those that have not
+    begun, those that wait in a queue, and those that run.
     """
     surplus = max(len(tasks) - max(height - 1, 1), 0)
     done = [name for name in tasks if tasks[name]["state"] == TaskState.SUCCESS]
@@ -177,7 +177,7 @@ def _done(task: Mapping[str, Any]) -> str:
 
 
 def progress_bar(task: Mapping[str, Any]) -> Text:
-    """How much of an array task is done and how much has failed; nothing for a plain task."""
+    """Draw the shares of an array task that are done and failed; nothing for a plain task."""
     size = task.get("size") or 0
     if not task["array"] or not size:
         return Text("")
@@ -212,7 +212,7 @@ class Failure:
 
 
 def alike(failed: Iterable[Mapping[str, Any]]) -> list[Failure]:
-    """Failed instances, those together that failed in the same way."""
+    """Group failed instances of a task that failed in the same way."""
     kinds: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for instance in failed:
         key = (instance["task"], instance["cause"], instance["error"])
@@ -226,7 +226,7 @@ def alike(failed: Iterable[Mapping[str, Any]]) -> list[Failure]:
 def failure_lines(
     failed: Sequence[Mapping[str, Any]], run: Mapping[str, Any], *, errors: bool, width: int
 ) -> list[Text]:
-    """What failed, why, and where its log is."""
+    """Show what failed, why, and where its log is."""
     failures = alike(failed)
     lines: list[Text] = []
     for failure in failures[:MOST_FAILURES]:
@@ -275,9 +275,9 @@ def _end_of(log: Path) -> list[Text]:
 
 
 def note_lines(status: Mapping[str, Any]) -> list[Text]:
-    """Why tasks wait, which were tried again, and what else there is to know.
+    """Show why tasks wait, which were retried, and other notes.
 
-    Commands in it stay in one piece.
+    Commands in them are not broken.
     """
     notes = [
         f"{name} waits: {task['reason']}"
@@ -294,7 +294,7 @@ def note_lines(status: Mapping[str, Any]) -> list[Text]:
 
 
 def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False) -> list[Step]:
-    """What people are likely to want next, the likeliest first."""
+    """Return the commands that a user is likely to want next, the likeliest first."""
     run_id, state = status["run"]["run_id"], RunState(status["run"]["status"])
     failed = status["failed_instances"]
     steps: list[Step] = []
@@ -311,7 +311,7 @@ def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False)
 
 
 def steps_while_running(command: str, run_id: str) -> list[Step]:
-    """What to do about a run that goes on."""
+    """Return the commands for a run that goes on."""
     return [
         (typed(command, "status", run_id, "--watch"), "follow it"),
         (typed(command, "cancel", run_id), "stop it"),
@@ -319,12 +319,12 @@ def steps_while_running(command: str, run_id: str) -> list[Step]:
 
 
 def typed(command: str, *words: str | int | None) -> str:
-    """What to type: names may hold blanks and quotes. Words that are None are left out."""
+    """Join words to a shell command, quoted where needed. Words that are None are left out."""
     return f"{command} {shlex.join(str(word) for word in words if word is not None)}"
 
 
 def step_lines(steps: Sequence[Step]) -> list[Text]:
-    """Commands to type next, one per line."""
+    """Show commands to type next, one per line."""
     longest = max(len(command) for command, _ in steps)
     return [
         Text.assemble((command.ljust(longest), "bold"), (f"{GAP}# {purpose}", "dim"))

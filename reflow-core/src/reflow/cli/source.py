@@ -1,4 +1,4 @@
-"""Whose runs a command line is about."""
+"""The runs that a command line can reach."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 LATEST = "latest"
 """Stands for the newest run wherever a run's id does."""
 RECENT = 100
-"""Runs among which one's own newest is looked for, where several users share a database."""
+"""Runs searched for the user's own newest one, where several users share a database."""
 
 
 class Runs:
     """The runs that a command line can reach: those of one workflow, or all of them."""
 
     def __init__(self, command: str, workflow: Workflow | None = None) -> None:
-        """`command` is what a person types to get here: `reflow`, `python flow.py`."""
+        """Keep `command`, what a user types to run this program: `reflow`, `python flow.py`."""
         self.command = command
         self.workflow = workflow
         self.given_store: Store | None = None
 
     def use_store(self, url: str) -> None:
-        """Look for runs in another manifest, and record them there."""
+        """Read and record runs in another manifest."""
         self.given_store = opened_store(url)
-        if "@" not in url:  # it may hold a password, which is not to be repeated
+        if "@" not in url:  # the URL may hold a password, which must not be printed
             self.command = f"REFLOW_STORE={shlex.quote(url)} {self.command}"
 
     @cached_property
     def store(self) -> Store:
-        """The manifest they are in."""
+        """The manifest with the runs."""
         if self.given_store is not None:
             return self.given_store
         if self.workflow is not None:
@@ -51,11 +51,11 @@ class Runs:
 
     @property
     def workflow_name(self) -> str | None:
-        """The workflow that all of them are of; None where they may be of any."""
+        """The workflow that all runs belong to; None where they may be of any."""
         return None if self.workflow is None else self.workflow.name
 
     def open(self, run_id: str) -> Run:
-        """The run of that id, or the newest. Raises `NotFoundError`."""
+        """Open the run of that id, or the newest. Raises `NotFoundError`."""
         run_id = self.newest() if run_id == LATEST else run_id
         if self.workflow is not None:
             return self.workflow.open_run(run_id, self.store)
@@ -64,7 +64,7 @@ class Runs:
         return open_run(run_id, self.store)
 
     def newest(self) -> str:
-        """The id of the user's newest run, else of anybody's newest.
+        """Return the id of the user's newest run, or else of the newest of all users.
 
         Raises `NotFoundError` where there is none.
         """
@@ -76,19 +76,19 @@ class Runs:
 
     @property
     def start(self) -> str:
-        """What a person types to start a run."""
+        """The command that a user types to start a run."""
         return f"{self.command} run" + (" FLOW.py" if self.workflow is None else "")
 
 
 def runs_of(context: typer.Context) -> Runs:
-    """The runs that the command line in whose context we are is about."""
+    """Return the runs that the command line of this context can reach."""
     runs = context.find_root().obj
     assert isinstance(runs, Runs)
     return runs
 
 
 def complete_run_ids(ctx: typer.Context) -> list[tuple[str, str]]:
-    """Run ids for the shell to complete, the newest first, each with its state."""
+    """Return run ids for shell completion, the newest first, each with its state."""
     try:
         records = runs_of(ctx).store.list_runs(graph_name=runs_of(ctx).workflow_name, limit=50)
     except ReflowError:

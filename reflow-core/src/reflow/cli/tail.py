@@ -1,4 +1,4 @@
-"""Log files, which may be large: whole, or their end."""
+"""Output of log files, which may be large: whole, their last lines, or as they grow."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from reflow.rundir.files import open_regular
 
 _CHUNK = 64 * 1024
 LOOK_EVERY = 0.2
-"""Seconds between two looks at a log that is followed."""
+"""Seconds between two reads of a log that is followed."""
 ASK_EVERY = 1.0
-"""Seconds between two questions whether its element has ended."""
+"""Seconds between two checks whether the element of the log has ended."""
 
 
 class _ReaderLeftError(Exception):
-    """Whoever reads our output has seen enough."""
+    """The reader of standard output, such as `head`, has closed it."""
 
 
 def last_lines(path: Path, lines: int) -> bytes:
-    """At most the last `lines` lines of a file, read from its end.
+    """Return at most the last `lines` lines of a file, read from its end.
 
     Raises `OSError` where it cannot be read.
     """
@@ -56,10 +56,10 @@ def copy_log(path: Path, lines: int | None) -> None:
 def follow_log(
     find: Callable[[], Path | None], ended: Callable[[], bool], lines: int | None
 ) -> bool:
-    """Write a log to standard output as it grows; False where there was none by the end.
+    """Write a log to standard output as it grows; return False where there never was one.
 
-    `find` gives the log as soon as there is one, and that of the next attempt once there is
-    another; `ended` tells that nothing more will come.
+    `find` returns the log as soon as there is one, and later that of the next attempt; `ended`
+    tells that nothing more will be written.
     """
     before, place, asked, over = None, 0, 0.0, False
     while True:
@@ -74,19 +74,19 @@ def follow_log(
         if over:
             return before is not None
         if time.monotonic() - asked >= ASK_EVERY:
-            # What was printed last may have come after the look above.
+            # The last output may have come after the read above.
             over, asked = ended(), time.monotonic()
         if not over:
             time.sleep(LOOK_EVERY)
 
 
 def _start(path: Path, lines: int | None) -> int:
-    """Where the last lines of a log begin."""
+    """Return the offset in bytes at which the last lines of a log begin."""
     return 0 if lines is None else path.stat().st_size - len(last_lines(path, lines))
 
 
 def _copy_from(path: Path, place: int) -> int:
-    """Write what a log holds behind a place; how far it went."""
+    """Write a log from a byte offset on; return the offset reached."""
     with _output(path) as output, path.open("rb") as file:
         file.seek(place)
         shutil.copyfileobj(file, output)
@@ -95,14 +95,14 @@ def _copy_from(path: Path, place: int) -> int:
 
 @contextmanager
 def _output(path: Path) -> Iterator[BinaryIO]:
-    """Standard output for the bytes of a log. Raises `_ReaderLeftError`, and `NotFoundError`."""
+    """Open standard output for bytes. Raises `_ReaderLeftError`, and `NotFoundError`."""
     sys.stdout.flush()
     output = sys.stdout.buffer
     try:
         yield output
         output.flush()
     except BrokenPipeError:
-        # What Python flushes at exit must go somewhere.
+        # Python flushes standard output at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
         raise _ReaderLeftError from None
     except OSError as error:

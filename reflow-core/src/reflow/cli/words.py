@@ -1,4 +1,4 @@
-"""What the commands' options and arguments are made of."""
+"""Building blocks of the commands' options and arguments."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from reflow.cli.source import complete_run_ids, runs_of
 
 
 def option(*flags: str, metavar: str, help: str, **more: Any) -> Any:
-    """An option with a value. `help` is markup, and tells the default where it matters."""
+    """Declare an option with a value. `help` is markup, and tells the default where it matters."""
     return typer.Option(*flags, metavar=metavar, help=help, show_default=False, **more)
 
 
 def switch(*flags: str, help: str, **more: Any) -> Any:
-    """An option without a value."""
+    """Declare an option without a value."""
     return option(*flags, metavar="", help=help, **more)
 
 
 def run_argument(help: str) -> Any:
-    """The id of a run."""
+    """Declare an argument that is the id of a run."""
     return typer.Argument(
         metavar="RUN", help=help, show_default=False, autocompletion=complete_run_ids
     )
 
 
 def use_store(context: typer.Context, url: str | None) -> None:
-    """Turn the command line to another manifest, before the command itself runs."""
+    """Make the command line use another manifest, before the command itself runs."""
     if url is not None and not context.resilient_parsing:
         runs_of(context).use_store(url)
 
 
 def store_option(**more: Any) -> Any:
-    """The manifest that runs are in."""
+    """Declare the option that names the manifest."""
     return option(
         "--store",
         metavar="URL",

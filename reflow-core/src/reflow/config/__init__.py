@@ -1,1 +1,1 @@
-"""Settings: their schema, reading them, and the commented file."""
+"""The configuration: schema, loading, conversion of values, and the commented file."""

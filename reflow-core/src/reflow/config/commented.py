@@ -1,4 +1,4 @@
-"""The configuration as people read it: the commented file and the table of the documentation."""
+"""The configuration as text: the commented file and the table of the documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD = """\
 
 
 def ensure_config_exists(path: str | Path | None = None) -> Path:
-    """Write a fully commented configuration file unless there is one; returns where it is."""
+    """Write a fully commented configuration file unless there is one; return its path."""
     file = Path(path).expanduser() if path is not None else config_path()
     try:
         make_folder(file.parent)
@@ -32,7 +32,7 @@ def ensure_config_exists(path: str | Path | None = None) -> Path:
 
 
 def commented_file() -> str:
-    """A configuration file with every key in it, commented out."""
+    """Return the text of a configuration file with every key commented out."""
     lines = [_HEAD]
     section = ""
     for key in keys():
@@ -55,7 +55,7 @@ def _commented(key: Key, name: str) -> Iterator[str]:
 
 
 def _executor_tables() -> Iterator[str]:
-    """A table for each installed executor, with the keyword parameters of its constructor."""
+    """Yield a table for each installed executor with the keyword parameters of its constructor."""
     for name in sorted(registry().executors()):
         try:
             declared = declared_settings(registry().executor_class(name))
@@ -72,7 +72,7 @@ def _executor_tables() -> Iterator[str]:
 
 
 def settings_table() -> str:
-    """Every key as a Markdown table, for the documentation."""
+    """Return every key in a Markdown table, for the documentation."""
     rows = ["| key | variable | default | meaning |", "|---|---|---|---|"]
     rows += [f"| `{key.name}` | `{key.env}` | {key.shown} | {key.help} |" for key in keys()]
     return "\n".join(rows) + "\n"

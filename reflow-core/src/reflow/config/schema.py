@@ -1,9 +1,9 @@
-"""What a person has settled once and for all: the configuration.
+"""The user's configuration: its keys, their defaults, and loading it.
 
-Arguments come first, then environment variables, then the configuration file, then defaults.
-Every key is a field of one of the classes below, and nowhere else: type, default, help and the
-environment variable are read from there by the loader, the commented file, the command line and
-the documentation.
+Arguments take precedence over environment variables, these over the configuration file, and that
+over defaults. Every key is a field of one of the classes below and declared nowhere else: the
+loader, the commented file, the command line and the documentation read type, default, help and
+environment variable from there.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from reflow.executors.contract import Executor
 
 PATH_VARIABLE = "REFLOW_CONFIG"
-"""Names another configuration file than the one in the user's configuration folder."""
+"""The environment variable that names another configuration file than the default one."""
 
 _T = TypeVar("_T")
 
 
 def default_store_url() -> str:
-    """The manifest in the user's state folder."""
+    """Return the URL of the manifest in the user's state folder."""
     from platformdirs import user_state_path
 
     return f"sqlite://{user_state_path('reflow') / 'manifest.db'}"
@@ -52,7 +52,7 @@ def _key(
     shown: str = "",
     check: Callable[[Any], object] | None = None,
 ) -> Any:
-    """A key: `example` stands in the commented file, `shown` in place of a default for people."""
+    """Declare a key; `example` is for the commented file, `shown` describes the default."""
     metadata = {"help": help, "env": env, "example": example, "shown": shown, "check": check}
     if default_factory is not MISSING:
         return field(default_factory=default_factory, metadata=metadata)
@@ -83,7 +83,7 @@ def _memory_or_none(value: str | int) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSettings:
-    """Which executor, and what each is told."""
+    """The executor to use, and the settings of each."""
 
     name: str | None = _key(
         None,
@@ -124,7 +124,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceDefaults:
-    """What tasks ask for that do not say themselves."""
+    """The resources of tasks that set none of their own."""
 
     queue: str | None = _key(None, "Queue or partition.", example="compute")
     account: str | None = _key(None, "Account or project that is charged.", example="ab1234")
@@ -142,9 +142,9 @@ class ResourceDefaults:
     )
 
     def fill(self, resources: Resources) -> Resources:
-        """The same request, with these limits where it has none.
+        """Return the request with these limits where it has none.
 
-        Queue and account are left to the executor, whose own come before these.
+        Queue and account are left to the executor, whose own take precedence over these.
         """
         return replace(
             resources,
@@ -155,7 +155,7 @@ class ResourceDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """How a submitted run is kept going."""
+    """How a submitted run is dispatched."""
 
     follow_up: bool = _key(
         True, "Submit with every wave a dispatch job that starts when the wave is over."
@@ -206,7 +206,7 @@ class DispatchSettings:
 
     @property
     def resources(self) -> Resources:
-        """What a dispatch job asks for."""
+        """The resources of a dispatch job."""
         return Resources(
             queue=self.queue,
             account=self.account,
@@ -246,7 +246,7 @@ class FilesSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """What is the user's own code."""
+    """Which modules count as the user's own code."""
 
     own: tuple[str, ...] = _key(
         (),
@@ -286,10 +286,10 @@ class Config:
     source: SourceSettings = SourceSettings()
     files: FilesSettings = FilesSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """By key, where its value came from; keys that are not there have their default."""
+    """The origin of each key's value; keys that are absent have their default."""
 
     def as_dict(self) -> dict[str, Json]:
-        """Every effective setting, as JSON: the same nesting as the file."""
+        """Return every effective setting as JSON, nested as in the file."""
         document: dict[str, Any] = {}
         for key in keys():
             _put(document, key.name, plain(key.of(self)))
@@ -299,14 +299,14 @@ class Config:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json], origin: str = "given from Python") -> Config:
-        """The configuration that `as_dict` or a file's tables describe.
+        """Build the configuration from the output of `as_dict` or the tables of a file.
 
         Raises `ConfigError` for a value of the wrong type; an unknown key is a `ReflowWarning`.
         """
         return cls().with_values(_flat(data, origin), origin)
 
     def with_values(self, values: Mapping[str, Any], origin: str = "given from Python") -> Config:
-        """The same with other values, by key: `{"store.url": ..., "executor.local.slots": 4}`.
+        """Return a copy with other values, by key: `{"store.url": ..., "executor.local.slots": 4}`.
 
         Raises `ConfigError` for an unknown key or a value of the wrong type.
         """
@@ -332,14 +332,14 @@ class Config:
         return replace(self, **{section: replace(getattr(self, section), **{rest: value})})
 
     def origin(self, name: str) -> str:
-        """Where the value of a key came from."""
+        """Return where the value of a key came from."""
         return self.origins.get(name, "default")
 
     def make_executor(self, name: str | None = None) -> Executor:
-        """The executor of that name, or the one to use when none is named, with its settings.
+        """Make the executor of that name, or the one to use when none is named.
 
-        `setup`, `max_submit_jobs`, the default queue and account, and the folder of templates
-        reach executors that know them, unless their own table has them. Raises what
+        `setup`, `max_submit_jobs`, the default queue and account, and the folder of templates are
+        given to executors that have such settings, unless their own table sets them. Raises what
         `Registry.choose_executor` and `Registry.make_executor` raise.
         """
         from reflow.plugins.registry import registry
@@ -364,25 +364,25 @@ class Key:
     """A key of the configuration, as its field declares it."""
 
     name: str
-    """With its section: `dispatch.grace_seconds`."""
+    """The name with its section: `dispatch.grace_seconds`."""
     annotation: Any
     env: str
     help: str
     example: Json
     """What the commented file shows; the default where there is one."""
     shown: str
-    """The default, for people."""
+    """The default as shown to users."""
     check: Callable[[Any], object] | None
 
     def of(self, config: Config) -> Any:
-        """The key's value."""
+        """Return the key's value in a configuration."""
         value: Any = config
         for part in self.name.split("."):
             value = getattr(value, part)
         return value
 
     def checked(self, value: Any, origin: str) -> Any:
-        """The value as the configuration holds it. Raises `ConfigError` where it does not fit."""
+        """Check and convert a value. Raises `ConfigError` where it does not fit."""
         if not accepts(self.annotation, value):
             raise ConfigError(
                 f"{origin}: {self.name} must be {expected(self.annotation)}, not {value!r}"
@@ -397,7 +397,7 @@ class Key:
 
 @cache
 def keys() -> tuple[Key, ...]:
-    """Every key of the core, in the order of the file."""
+    """Return every key of the core, in the order of the file."""
     return tuple(_keys_of(Config, ""))
 
 
@@ -422,13 +422,13 @@ def _keys_of(section: type, prefix: str) -> Iterator[Key]:
 
 
 def site_templates() -> str | None:
-    """The folder of a site's or a person's own job templates, beside the file; None without one."""
+    """Return the folder of the site's or user's job templates beside the file; None without one."""
     folder = config_path().absolute().parent / "templates"
     return str(folder) if folder.is_dir() else None
 
 
 def config_path() -> Path:
-    """Where the configuration file is looked for."""
+    """Return where the configuration file is looked for."""
     if chosen := os.environ.get(PATH_VARIABLE):
         return Path(chosen).expanduser()
     from platformdirs import user_config_path
@@ -437,10 +437,11 @@ def config_path() -> Path:
 
 
 def load_config(path: str | Path | None = None) -> Config:
-    """The effective configuration: defaults, then the file, then the environment.
+    """Load the effective configuration: defaults, then the file, then the environment.
 
-    `path` is another file than the user's own, which need not exist. Raises `ConfigError` for a
-    file that cannot be read and for values that do not fit; unknown keys are a `ReflowWarning`.
+    `path` names a file to use instead of the user's own (which need not exist). Raises
+    `ConfigError` for a file that cannot be read and for values that do not fit; unknown keys are a
+    `ReflowWarning`.
     """
     named = path is not None or bool(os.environ.get(PATH_VARIABLE))
     file = Path(path).expanduser() if path is not None else config_path()
@@ -458,7 +459,7 @@ def load_config(path: str | Path | None = None) -> Config:
 
 
 def _executor_variables(config: Config) -> dict[str, tuple[str, str]]:
-    """Variables such as `REFLOW_EXECUTOR_LOCAL_SLOTS`: executor and setting."""
+    """Return variables such as `REFLOW_EXECUTOR_LOCAL_SLOTS` with their executor and setting."""
     prefix = "REFLOW_EXECUTOR_"
     found = {}
     for variable, text in os.environ.items():
@@ -480,7 +481,7 @@ def _read(file: Path) -> dict[str, Any]:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{file}, line {line}: this is not UTF-8 text") from None
     try:
-        # TOML has types that JSON has not, such as the time 01:00:00 without quotes.
+        # TOML has types that JSON lacks, such as the time 01:00:00 without quotes.
         document: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text), default=str))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_toml_problem(file, text, str(error))) from None
@@ -501,7 +502,7 @@ _SHORT = {"executor": "name", "store": "url"}
 
 
 def _flat(data: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """The keys and values in the tables of a file; unknown ones are warned about, left out."""
+    """Return the keys and values in the tables of a file; warn about unknown ones."""
     known = [key.name for key in keys()]
     sections = {name.partition(".")[0] for name in known if "." in name}
     flat: dict[str, Any] = {}
@@ -538,11 +539,11 @@ def _put(document: dict[str, Any], name: str, value: Json) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON and TOML have it."""
+    """Convert a value to the types of JSON and TOML."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def toml(value: Json) -> str:
-    """A plain value as TOML writes it."""
+    """Write a plain value as TOML."""
     # For text, numbers, booleans and lists of them, JSON is TOML.
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Whether a setting has the type it is declared with, and reading one from text.
+"""Checks of a setting's type, and its conversion from text.
 
 Settings come from TOML, JSON and environment variables; they are declared by annotations: those
 of the configuration's own keys, and those of an executor's constructor.
@@ -24,7 +24,7 @@ _LISTS = (list, tuple, Sequence)
 
 
 def accepts(annotation: Any, value: object) -> bool:
-    """Whether a value may stand where the annotation stands; True for what it cannot judge."""
+    """Tell whether a value fits an annotation; True for annotations it does not know."""
     if annotation in (str, bool):
         return isinstance(value, annotation)
     if annotation is int:
@@ -50,7 +50,7 @@ def accepts(annotation: Any, value: object) -> bool:
 
 
 def expected(annotation: Any) -> str:
-    """What to write for an annotation, in words."""
+    """Describe, in words, what to write for an annotation."""
     words = {
         str: "text",
         int: "a whole number",
@@ -71,10 +71,10 @@ def expected(annotation: Any) -> str:
 
 
 def from_text(annotation: Any, text: str) -> Any:
-    """The value that a text stands for; the text itself where it stands for none.
+    """Convert a text to a value of the annotation; return the text where it is none.
 
-    Where both would do, a number is a number. A list is written one item per line, or as TOML:
-    `["a", "b"]`.
+    Where text and number are both allowed, a number is read as a number. A list is written one
+    item per line, or as TOML: `["a", "b"]`.
     """
     stripped = text.strip()
     for number in (int, float):
@@ -105,7 +105,7 @@ def _list_from_text(text: str) -> list[Any]:
 
 
 def declared_settings(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
-    """The keyword parameters of a constructor, with annotations resolved where they can be."""
+    """Return the keyword parameters of a constructor, with annotations resolved where possible."""
     signature = inspect.signature(make)
     target: Any = make
     if inspect.isclass(make) and not is_dataclass(make):
@@ -113,7 +113,7 @@ def declared_settings(make: Callable[..., object]) -> dict[str, inspect.Paramete
     try:
         hints = typing.get_type_hints(target)
     except NameError:
-        # A name that only type checkers import: what cannot be resolved is not checked.
+        # A name that is imported for type checkers only: the setting is then not checked.
         hints = {}
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
@@ -129,12 +129,12 @@ def fit_settings(
     settings: Mapping[str, Any],
     shared: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The keyword arguments for a constructor, from what is set for it.
+    """Make the keyword arguments of a constructor from its settings.
 
-    `table` is what the configuration calls it, for messages; `shared` is used where the
-    constructor has a parameter of the name and `settings` says nothing. An unknown setting is a
-    `ReflowWarning` and left out. Raises `ConfigError` for a value of the wrong type, and for a
-    parameter without default that is not set.
+    `table` is its name in the configuration, for messages; `shared` is used where the
+    constructor has a parameter of that name and `settings` does not set it. An unknown setting
+    is left out with a `ReflowWarning`. Raises `ConfigError` for a value of the wrong type, and
+    for a parameter without default that is not set.
     """
     declared = declared_settings(make)
     fitting = {name: value for name, value in shared.items() if name in declared}

@@ -1,4 +1,4 @@
-"""What the core itself offers, through the same hooks as everybody else."""
+"""What the core itself provides, through the same hooks as every plugin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def reflow_executors() -> Iterable[ExecutorPlugin]:
-    """The executor of one machine."""
+    """Provide the executor of one machine."""
     return [
         ExecutorPlugin(
             name="local",
@@ -27,7 +27,7 @@ def reflow_executors() -> Iterable[ExecutorPlugin]:
 
 @hookimpl
 def reflow_stores() -> Iterable[StorePlugin]:
-    """SQLite and PostgreSQL."""
+    """Provide the stores for SQLite and PostgreSQL."""
     return [
         StorePlugin(scheme=scheme, target="reflow.stores.sql:SqlStore", api_version=API_VERSION)
         for scheme in ("sqlite", "postgresql", "postgres")
@@ -36,7 +36,7 @@ def reflow_stores() -> Iterable[StorePlugin]:
 
 @hookimpl
 def reflow_type_rules() -> Iterable[TypeRule]:
-    """The wiring table."""
+    """Provide the rules of the wiring table."""
     from reflow.wiring.rules import builtin_type_rules
 
     return builtin_type_rules()
@@ -44,7 +44,7 @@ def reflow_type_rules() -> Iterable[TypeRule]:
 
 @hookimpl
 def reflow_codecs() -> Iterable[Codec]:
-    """The types that are stored without any plugin."""
+    """Provide the codecs of types that are stored without any plugin."""
     from reflow.codecs.builtin import builtin_codecs
 
     return builtin_codecs()
@@ -52,7 +52,7 @@ def reflow_codecs() -> Iterable[Codec]:
 
 @hookimpl
 def reflow_health_checks() -> Iterable[HealthCheck]:
-    """What `reflow doctor` looks at on every machine."""
+    """Provide the checks that `reflow doctor` runs on every machine."""
     from reflow.plugins.health import builtin_health_checks
 
     return builtin_health_checks()

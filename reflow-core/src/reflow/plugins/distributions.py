@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    # What `from reflow import SlurmExecutor` is to a type checker; the class itself is another
-    # distribution's, which may not be there.
+    # The type of `from reflow import SlurmExecutor` for type checkers; the class itself is in
+    # another distribution, which may not be installed.
     SlurmExecutor: Any
     PBSExecutor: Any
     LSFExecutor: Any
@@ -20,11 +20,11 @@ class ExecutorDistribution(NamedTuple):
     """An executor that lives in a distribution of its own."""
 
     executor: str
-    """What people write: `executor="..."`."""
+    """What users write: `executor="..."`."""
     class_name: str
-    """What people import from `reflow`."""
+    """What users import from `reflow`."""
     distribution: str
-    """What people install."""
+    """What users install."""
 
 
 EXECUTOR_DISTRIBUTIONS = (

@@ -1,9 +1,9 @@
 """The entry points of installed distributions, found without `importlib.metadata`.
 
 That module takes longer to import than the rest of a short command takes altogether, and every
-command, dispatch job and some workers would pay for it. The layout that is read here is standard:
+command, every dispatch job and some workers would pay for it. The layout read here is standard:
 https://packaging.python.org/specifications/entry-points/. Where distributions might be found in
-another way (archives on the path, import hooks), `importlib.metadata` is asked after all.
+another way (archives on the path, import hooks), `importlib.metadata` is used after all.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class EntryPoint(NamedTuple):
     version: str
 
     def load(self) -> object:
-        """Import what it names."""
+        """Import the object that the entry point names."""
         return import_object(self.value)
 
 
 def find_entry_points(group: str) -> list[EntryPoint]:
-    """The entry points of a group; of a distribution that is there twice, the first counts."""
+    """Return the entry points of a group; of a distribution found twice, the first counts."""
     folders = [Path(folder) for folder in dict.fromkeys(sys.path)]
     if _elsewhere(folders):
         return _by_importlib(group)
@@ -48,7 +48,7 @@ def find_entry_points(group: str) -> list[EntryPoint]:
 
 
 def import_object(value: str) -> Any:
-    """What `package.module:object` or `package.module` names."""
+    """Import the object or module that `package.module:object` or `package.module` names."""
     module, _, path = value.partition("[")[0].partition(":")
     found: Any = import_module(module.strip())
     for name in path.strip().split(".") if path.strip() else ():
@@ -57,7 +57,7 @@ def import_object(value: str) -> Any:
 
 
 def _elsewhere(folders: list[Path]) -> bool:
-    """Whether distributions may be where only `importlib.metadata` finds them."""
+    """Tell whether distributions may be where only `importlib.metadata` finds them."""
     hooks = [hook for hook in sys.meta_path if hasattr(hook, "find_distributions")]
     return hooks != [PathFinder] or any(folder.is_file() for folder in folders)
 
@@ -86,7 +86,7 @@ def _declared(information: Path, group: str) -> Iterator[EntryPoint]:
 
 
 def _facts(information: Path) -> dict[str, str]:
-    """Name and version, from the head of the metadata."""
+    """Read name and version from the head of the metadata."""
     facts = {"name": "", "version": ""}
     text = _read(information, "METADATA") or _read(information, "PKG-INFO")
     for line in text.splitlines():

@@ -19,13 +19,13 @@ from reflow.stores.url import SqliteUrl, parse_url
 from reflow.suggest import did_you_mean
 
 _UNSAFE_OPTIONS = frozenset(
-    # nfs(5) and mount.lustre(8): locks are then taken on this machine, and others do not see them.
+    # nfs(5) and mount.lustre(8): locks are then local to this machine; other hosts ignore them.
     ("nolock", "local_lock=all", "local_lock=posix", "local_lock=flock", "localflock")
 )
 
 
 def builtin_health_checks() -> tuple[HealthCheck, ...]:
-    """The checks of the core."""
+    """Return the checks of the core."""
     return (
         HealthCheck(name="python", run=check_python),
         HealthCheck(name="configuration", run=check_configuration),
@@ -38,7 +38,7 @@ def builtin_health_checks() -> tuple[HealthCheck, ...]:
 
 
 def check_python() -> Finding:
-    """Which interpreter jobs will run with."""
+    """Report the interpreter that jobs will run with."""
     if not sys.executable:
         return Finding(
             ok=False,
@@ -49,7 +49,7 @@ def check_python() -> Finding:
 
 
 def check_configuration() -> Finding:
-    """Whether the configuration can be read, and means what it says."""
+    """Check that the configuration can be read, and that its settings are known and fit."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReflowWarning)
         try:
@@ -66,7 +66,7 @@ def check_configuration() -> Finding:
 
 
 def check_plugins() -> Finding:
-    """Whether every installed plugin works."""
+    """Check that every installed plugin works."""
     reports = registry().report()
     problems = [
         f"{report.distribution} ({report.name}): {problem}"
@@ -79,7 +79,7 @@ def check_plugins() -> Finding:
 
 
 def check_executor() -> Finding:
-    """Whether there is an executor to submit to, and it answers."""
+    """Check that there is an executor to submit to, and that it answers."""
     try:
         executor = _quiet_config().make_executor()
         try:
@@ -92,7 +92,7 @@ def check_executor() -> Finding:
 
 
 def check_store() -> Finding:
-    """Whether the manifest can be opened and read."""
+    """Check that the manifest can be opened and read."""
     try:
         store = registry().store_for(_quiet_config().store.url)
         try:
@@ -105,7 +105,7 @@ def check_store() -> Finding:
 
 
 def check_store_file_system() -> Finding:
-    """Whether SQLite's locks mean something where the manifest is."""
+    """Check that SQLite's locks work on the file system of the manifest."""
     try:
         url = parse_url(_quiet_config().store.url)
     except ReflowError:
@@ -116,7 +116,7 @@ def check_store_file_system() -> Finding:
 
 
 def judge_mount(path: Path, mount: Mount | None) -> Finding:
-    """Whether several hosts may write an SQLite file on that mount."""
+    """Judge whether several hosts may write an SQLite file on that mount."""
     if mount is None:
         return Finding(ok=True, text="this system does not say what kind it is")
     unsafe = sorted(mount.options & _UNSAFE_OPTIONS)
@@ -131,7 +131,7 @@ def judge_mount(path: Path, mount: Mount | None) -> Finding:
 
 
 def check_run_root() -> Finding:
-    """Whether a run directory could be made and written."""
+    """Check that a run directory could be created and written."""
     wanted = Path(_quiet_config().run_root).expanduser().absolute()
     existing = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
     try:
@@ -149,7 +149,7 @@ def check_run_root() -> Finding:
 
 
 def _quiet_config() -> Config:
-    # What is wrong with the configuration itself is the finding of another check.
+    # Problems of the configuration itself are the finding of another check.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReflowWarning)
         try:
@@ -168,9 +168,9 @@ def _unknown_executors(config: Config) -> list[str]:
 
 
 def shown(url: str) -> str:
-    """The URL of a store without its password."""
+    """Return the URL of a store without its password."""
     try:
         return parse_url(url).shown
     except ReflowError:
-        # Another plugin's: what follows the scheme may hold a password.
+        # The URL of another plugin's store: what follows the scheme may hold a password.
         return f"{url.partition('://')[0]}://..."

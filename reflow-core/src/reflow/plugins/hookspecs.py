@@ -1,14 +1,14 @@
 """Every hook that reflow calls, in one place.
 
 A plugin is a module or object with functions of these names, marked with `hookimpl`, and named in
-its distribution's entry points under the group `reflow`. Hooks that give something return an
+its distribution's entry points under the group `reflow`. Hooks that provide something return an
 iterable of small records; hooks that observe return nothing. Keep the module light: it is
 imported at the first registry look-up, while import targets are imported only when used.
 
-Executors and stores say in their records which version of the interface they were written for. A
-module that gives other things can say it with a global `api_version = 1`; where it is another than
-`reflow.plugin_api.API_VERSION`, the whole plugin is left out, and `reflow plugins` says why. Hook
-wrappers of pluggy are not allowed: no plugin has a say in what another one gives.
+The records of executors and stores tell which version of the interface they were written for. A
+module that provides other things can declare a global `api_version = 1`; where that differs from
+`reflow.plugin_api.API_VERSION`, the whole plugin is left out, and `reflow plugins` tells why. Hook
+wrappers of pluggy are not allowed: no plugin may change what another one provides.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorPlugin:
-    """An executor on offer."""
+    """An executor that a plugin provides."""
 
     name: str
-    """What people write: `executor="pond"`."""
+    """What users write: `executor="pond"`."""
     target: str
     """Where the class is: `package.module:Class`. Imported only when used."""
     commands: tuple[str, ...] = ()
-    """All of these on PATH show that the scheduler is here."""
+    """The scheduler is present where all of these commands are on PATH."""
     api_version: int
-    """`reflow.plugin_api.API_VERSION` that it was written for."""
+    """The `reflow.plugin_api.API_VERSION` that it was written for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePlugin:
-    """A store on offer, by the scheme of its URL."""
+    """A store that a plugin provides, by the scheme of its URL."""
 
     scheme: str
     target: str
@@ -70,7 +70,7 @@ class Finding:
 
     ok: bool
     text: str
-    """What is so; when not ok, also what to do about it."""
+    """What was found; when not ok, also what to do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ def reflow_cli(app: typer.Typer) -> None:
 
 @hookspec
 def reflow_run_started(event: RunEvent) -> None:
-    """A run began, or was taken up again by `retry`. Called in the dispatching process.
+    """Observe that a run began, or goes on after `retry`. Called in the dispatching process.
 
     Example::
 
@@ -170,7 +170,7 @@ def reflow_run_started(event: RunEvent) -> None:
 
 @hookspec
 def reflow_run_finished(event: RunEvent) -> None:
-    """A run ended. An exception raised here is logged and harms nothing.
+    """Observe that a run ended. An exception raised here is logged and has no other effect.
 
     Example::
 
@@ -182,7 +182,7 @@ def reflow_run_finished(event: RunEvent) -> None:
 
 @hookspec
 def reflow_instances_changed(event: InstanceEvent) -> None:
-    """Instances of a task changed state; one call for many.
+    """Observe that instances of a task changed state; one call for many.
 
     Example::
 

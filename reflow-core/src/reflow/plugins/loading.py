@@ -1,7 +1,7 @@
 """Finding plugins, loading each in isolation, and calling their hooks one by one.
 
 One broken plugin must not harm another, nor reflow itself. So every plugin is loaded and called
-on its own, and what goes wrong is kept beside it as a problem to be shown.
+separately, and what goes wrong is recorded with it as a problem to be shown.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class PluginSource:
     """A plugin that can be loaded."""
 
     name: str
-    """Of the entry point."""
+    """The name of the entry point."""
     distribution: str
     version: str
     load: Callable[[], object]
     """Imports and returns the module or object with the hooks."""
     disabled: bool = False
-    """Left out on purpose."""
+    """Whether the user has disabled it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,25 +55,25 @@ class Plugin:
         return f"{self.source.distribution} {self.source.version}".rstrip()
 
     def note(self, problem: str) -> None:
-        """Keep a problem to show, once, and carry on with the plugin."""
+        """Record a problem, once, and keep using the plugin."""
         if problem not in self.problems:
             self.problems.append(problem)
 
     def fail(self, problem: str) -> None:
-        """Leave the plugin out."""
+        """Record a problem and stop using the plugin."""
         self.usable = False
         self.note(problem)
 
 
 def discover() -> list[PluginSource]:
-    """The installed plugins: reflow's own first, then by distribution and name.
+    """Find the installed plugins: reflow's own first, then by distribution and name.
 
-    `REFLOW_DISABLE_PLUGINS` leaves some out: `all` means all but reflow's own, otherwise it is a
+    `REFLOW_DISABLE_PLUGINS` disables some: `all` means all but reflow's own, otherwise it is a
     list of distributions or entry points with commas between.
     """
     points = find_entry_points(hookspecs.ENTRY_POINT_GROUP)
     if not any(point.value == BUILTIN_MODULE for point in points):
-        # Run from a source tree that nobody installed.
+        # Run from a source tree that is not installed.
         points.append(EntryPoint("builtin", BUILTIN_MODULE, "reflow-core", ""))
     disabled = {word.strip() for word in os.environ.get(DISABLE_VARIABLE, "").split(",")}
     points.sort(key=lambda point: (point.value != BUILTIN_MODULE, point.distribution, point.name))
@@ -92,7 +92,7 @@ def _source(point: EntryPoint, disabled: set[str]) -> PluginSource:
 
 
 class PluginHost:
-    """The plugins of one process, loaded and held against the hook specs."""
+    """The plugins of one process, loaded and checked against the hook specs."""
 
     def __init__(self, sources: Iterable[PluginSource]) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
@@ -107,9 +107,10 @@ class PluginHost:
     def records(
         self, hook: str, what: str, fits: Callable[[object], bool]
     ) -> list[tuple[Plugin, Any]]:
-        """What each plugin gives for a hook; `what` it should be is for messages.
+        """Return the records that each plugin provides for a hook.
 
-        What `fits` does not accept is left out; a single record does for an iterable of one.
+        `what` names the expected kind in messages. Records that `fits` does not accept are left
+        out; a single record stands for an iterable of one.
         """
         found: list[tuple[Plugin, Any]] = []
         for plugin, call in self._calls(hook):
@@ -129,7 +130,7 @@ class PluginHost:
         return found
 
     def notify(self, hook: str, **arguments: object) -> None:
-        """Call a hook that returns nothing; what it raises is logged and goes no further."""
+        """Call a hook that returns nothing; log what it raises."""
         for plugin, call in self._calls(hook):
             try:
                 call(**arguments)
@@ -140,7 +141,7 @@ class PluginHost:
                 logger.debug("its traceback", exc_info=True)
 
     def implements(self, hook: str, plugin: Plugin) -> bool:
-        """Whether the plugin has that hook."""
+        """Tell whether the plugin has that hook."""
         return any(owner is plugin for owner, _ in self._calls(hook))
 
     def _calls(self, hook: str) -> Iterator[tuple[Plugin, Callable[..., Any]]]:
@@ -204,7 +205,7 @@ class PluginHost:
 
 
 def wrong_api_version(version: object) -> str:
-    """What is said of something that was built for another version of the plugin interface."""
+    """Write the message for a plugin built for another version of the interface."""
     return (
         f"was written for version {version} of the plugin interface, and this reflow has "
         f"{API_VERSION}; install versions of both that belong together"
@@ -212,11 +213,11 @@ def wrong_api_version(version: object) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """An exception in one line: class and text."""
+    """Describe an exception in one line: class and text."""
     text = one_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an exception without its line breaks."""
+    """Return the text of an exception without its line breaks."""
     return " ".join(str(error).split())

@@ -1,7 +1,7 @@
-"""What the installed plugins offer, and the one place where their names are looked up.
+"""What the installed plugins provide, and the only place where their names are looked up.
 
-A plugin that cannot be loaded harms nothing until something it might have given is asked for;
-then its failure is part of the answer. Two plugins that claim one name are an error when that
+A plugin that cannot be loaded has no effect until something that it might have provided is looked
+up; then its failure is part of the error. Two plugins that claim one name are an error when that
 name is used.
 """
 
@@ -59,7 +59,7 @@ __all__ = ["PluginReport", "PluginSource", "Registry", "discover", "registry", "
 
 LOCAL = "local"
 _SLIP = 0.75
-"""How alike two names are of which one is probably a slip of the pen."""
+"""Names at least as similar as this (0 to 1) are taken for misspellings of each other."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _Record = TypeVar("_Record", ExecutorPlugin, StorePlugin)
 
@@ -69,11 +69,11 @@ class PluginReport:
     """What `reflow plugins` shows of one plugin."""
 
     name: str
-    """Of its entry point."""
+    """The name of its entry point."""
     distribution: str
     version: str
     provides: tuple[str, ...]
-    """In words: `executor local`, `store sqlite`, `commands`."""
+    """What it provides, in words: `executor local`, `store sqlite`, `commands`."""
     problems: tuple[str, ...]
     """What is wrong with it; empty when all is well."""
     usable: bool
@@ -82,29 +82,29 @@ class PluginReport:
 
 @dataclass(frozen=True, slots=True)
 class _Claim(Generic[_Record]):
-    """A plugin's offer of something that goes by one name."""
+    """A plugin's claim to provide what has one name."""
 
     plugin: Plugin
     record: _Record
 
 
 class Registry:
-    """The plugins of one process. Nothing is loaded before the first question."""
+    """The plugins of one process, loaded at the first look-up."""
 
     def __init__(self, sources: Iterable[PluginSource] | None = None) -> None:
-        """Offer what `sources` give; without any, what is installed."""
+        """Use the plugins of `sources`; by default those that are installed."""
         self._sources = sources
 
     # -- executors -------------------------------------------------------------------------
     def executors(self) -> dict[str, ExecutorPlugin]:
-        """The executors on offer, by name."""
+        """Return the provided executors by name."""
         return {name: claims[0].record for name, claims in self._executors.items()}
 
     def check_executor_names(self, task: str, names: Iterable[str]) -> None:
-        """Look for slips of the pen in the names that a task has options for.
+        """Check the executor names that a task has options for.
 
-        Raises `DefinitionError` for a name that is nearly a known one. Any other unknown name
-        may be that of a plugin which is only installed elsewhere: a `ReflowWarning`.
+        Raises `DefinitionError` for a misspelling of a known name. Any other unknown name may be
+        that of a plugin which is only installed elsewhere: a `ReflowWarning`.
         """
         known = {*self.executors(), *(entry.executor for entry in EXECUTOR_DISTRIBUTIONS)}
         for name in names:
@@ -124,9 +124,9 @@ class Registry:
             )
 
     def executor_class(self, name: str) -> Callable[..., Executor]:
-        """The class of an executor.
+        """Return the class of an executor.
 
-        Raises `MissingExecutorError` when no plugin offers it, and `PluginError` when several
+        Raises `MissingExecutorError` when no plugin provides it, and `PluginError` when several
         do, or when it cannot be imported or was built for another interface.
         """
         if name not in self._executors:
@@ -139,11 +139,11 @@ class Registry:
         settings: Mapping[str, Any] | None = None,
         shared: Mapping[str, Any] | None = None,
     ) -> Executor:
-        """An executor with these settings, its constructor's keyword arguments.
+        """Make an executor with these settings, its constructor's keyword arguments.
 
-        `shared` holds settings that are used where the constructor knows them and `settings`
-        does not say otherwise. An unknown setting is a `ReflowWarning`. Raises `ConfigError` for
-        a value that does not fit, and what `executor_class` raises.
+        `shared` holds settings that are used where the constructor has such a parameter and
+        `settings` does not set it. An unknown setting is a `ReflowWarning`. Raises `ConfigError`
+        for a value that does not fit, and what `executor_class` raises.
         """
         from reflow.config.values import fit_settings
 
@@ -158,10 +158,10 @@ class Registry:
             raise ConfigError(f"[{table}] cannot be used: {error}") from error
 
     def choose_executor(self, configured: str | None = None) -> str:
-        """The name of the executor to use when none is asked for.
+        """Return the name of the executor to use when none is named.
 
         That is the configured one, else the one whose commands are all on PATH, else `local`.
-        Raises `ConfigError` when several schedulers are here.
+        Raises `ConfigError` when several schedulers are present.
         """
         if configured:
             return configured
@@ -185,7 +185,7 @@ class Registry:
         return LOCAL
 
     def executor_class_called(self, class_name: str) -> Callable[..., Executor] | None:
-        """The executor class of that name, for `from reflow import ...`; None for no such name.
+        """Return the executor class of that name, for `from reflow import ...`, or None.
 
         Raises `MissingExecutorError` when it is in a distribution that is not installed.
         """
@@ -198,16 +198,16 @@ class Registry:
         return None
 
     def executor_class_names(self) -> list[str]:
-        """The class names of the executors on offer."""
+        """Return the class names of the provided executors."""
         return [_class_name(record) for record in self.executors().values()]
 
     # -- stores ----------------------------------------------------------------------------
     def stores(self) -> dict[str, StorePlugin]:
-        """The stores on offer, by URL scheme."""
+        """Return the provided stores by URL scheme."""
         return {scheme: claims[0].record for scheme, claims in self._stores.items()}
 
     def store_for(self, url: str | Path) -> Store:
-        """The store at a URL; a bare path is an SQLite file.
+        """Open the store at a URL; a bare path is an SQLite file.
 
         Raises `PluginError` when no plugin, or more than one, opens the URL's scheme.
         """
@@ -225,7 +225,7 @@ class Registry:
 
     # -- values and types ------------------------------------------------------------------
     def codecs(self) -> tuple[Codec, ...]:
-        """All codecs, the built-in ones first. Raises `PluginError` when two have one name."""
+        """Return all codecs, built-in ones first. Raises `PluginError` when two have one name."""
         owners: dict[str, Plugin] = {}
         for plugin, codec in self._codecs:
             if codec.name in owners:
@@ -234,18 +234,18 @@ class Registry:
         return tuple(codec for _, codec in self._codecs)
 
     def type_rules(self) -> tuple[TypeRule, ...]:
-        """All type rules, those of high priority first."""
+        """Return all type rules, those of high priority first."""
         rules = [rule for _, rule in self._type_rules]
         return tuple(sorted(rules, key=lambda rule: -rule.priority))
 
     # -- the rest --------------------------------------------------------------------------
     def add_commands(self, app: typer.Typer) -> None:
-        """Let every plugin add its commands to the command line."""
+        """Call every plugin to add its commands to the command line."""
         self._host.notify("reflow_cli", app=app)
 
     @cached_property
     def observed(self) -> bool:
-        """Whether any plugin observes runs, so that events are worth making."""
+        """Whether any plugin observes runs, so that events need to be made."""
         observers = ("reflow_run_started", "reflow_run_finished", "reflow_instances_changed")
         return any(
             self._host.implements(hook, plugin)
@@ -254,7 +254,7 @@ class Registry:
         )
 
     def emit(self, event: RunEvent | InstanceEvent) -> None:
-        """Tell observers. What they raise is logged and harms nothing."""
+        """Send an event to the observers. Their exceptions are logged and have no other effect."""
         if isinstance(event, InstanceEvent):
             hook = "reflow_instances_changed"
         elif RunState(event.state).final:
@@ -264,14 +264,14 @@ class Registry:
         self._host.notify(hook, event=event)
 
     def health_checks(self) -> tuple[HealthCheck, ...]:
-        """The checks of `reflow doctor`; a check that raises gives a finding that says so."""
+        """Return the checks of `reflow doctor`; a check that raises becomes a failed finding."""
         found = self._host.records(
             "reflow_health_checks", "HealthCheck", lambda each: isinstance(each, HealthCheck)
         )
         return tuple(_guarded(plugin, check) for plugin, check in found)
 
     def report(self) -> list[PluginReport]:
-        """What is installed, what it provides, and what is wrong with it."""
+        """Describe each installed plugin: what it provides, and what is wrong with it."""
         provides = {id(plugin): list(self._provided(plugin)) for plugin in self._host.plugins}
         return [
             PluginReport(
@@ -348,7 +348,7 @@ class Registry:
         return [plugin for plugin in self._host.plugins if not plugin.usable]
 
     def _footnote(self) -> str:
-        """What to add to "there is no such thing" when plugins that might have it are broken."""
+        """Make the hint, for errors about unknown names, that broken plugins might provide them."""
         return "".join(f" ({_failure(plugin)})" for plugin in self._failed())
 
     def _provided(self, plugin: Plugin) -> Iterable[str]:
@@ -431,7 +431,7 @@ _registry: Registry | None = None
 
 
 def registry() -> Registry:
-    """The registry of this process, built from what is installed at the first call."""
+    """Return the registry of this process, built from the installed plugins at the first call."""
     global _registry
     if _registry is None:
         _registry = Registry()
@@ -439,12 +439,12 @@ def registry() -> Registry:
 
 
 def opened_store(store: Store | str | Path) -> Store:
-    """The store at a URL or a path; one that was opened already is given back."""
+    """Open the store at a URL or a path; return one that is open already as it is."""
     return registry().store_for(store) if isinstance(store, str | Path) else store
 
 
 def set_registry(replacement: Registry | None) -> Registry | None:
-    """Put another registry in the place of the process's own, and return that; for tests."""
+    """Replace the registry of this process and return the former one; for tests."""
     global _registry
     previous, _registry = _registry, replacement
     return previous

@@ -144,14 +144,14 @@ class Database:
     """One connection, opened when it is needed, shared by threads, never by processes."""
 
     def __init__(self, dialect: Dialect, prepare: Callable[[Dialect, Handle], None]) -> None:
-        """Keep `prepare`, which is called with every new connection before anything else uses it."""
+        """Keep `prepare`, which is called with every new connection before any other use."""
         self._dialect = dialect
         self._prepare = prepare
         self._state = _Own()
 
     def __del__(self, python_ends: Callable[[], bool] = sys.is_finalizing) -> None:
-        # A store that is garbage-collected rather than closed leaves no connection open. When Python ends
-        # it leaves none anyway, and what this module has imported may be gone already.
+        # A store that is garbage-collected rather than closed leaves no connection open. When
+        # Python ends there is none anyway, and imported modules may be gone already.
         if not python_ends() and self._state.pid == os.getpid():
             self._discard(self._state)
 

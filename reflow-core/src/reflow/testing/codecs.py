@@ -47,7 +47,7 @@ class CodecConformance:
 
     @pytest.fixture
     def codec(self) -> Codec:
-        """The codec under test."""
+        """Return the codec under test."""
         raise NotImplementedError("give a fixture `codec` that returns the codec")
 
     @pytest.fixture
@@ -62,7 +62,7 @@ class CodecConformance:
 
     @pytest.fixture
     def annotation(self) -> Any:
-        """What tasks that return such values say they return; needed where it names a class."""
+        """Return the annotation of tasks with such values; needed where it names a class."""
         return Any
 
     def same(self, value: Any, back: Any) -> bool:
@@ -71,7 +71,7 @@ class CodecConformance:
 
     @pytest.fixture
     def codecs(self, codec: Codec) -> Codecs:
-        """The codec beside the built-in ones."""
+        """Put the codec beside the built-in ones."""
         return Codecs(lambda: [codec])
 
     @pytest.fixture
@@ -83,17 +83,17 @@ class CodecConformance:
 
     @staticmethod
     def files(folder: Path) -> list[Path]:
-        """What a codec has put into its folder."""
+        """List what a codec has put into its folder."""
         return [path for path in folder.rglob("*") if path.is_file()]
 
     def stored(self, codecs: Codecs, value: Any, annotation: Any, folder: Path | None) -> Json:
-        """A value as the store gives it back."""
+        """Return a value as the store gives it back."""
         text = dumps(codecs.encode(value, annotation, folder))
         assert text.isascii()
         return loads(text)
 
     def places(self, codecs: Codecs, codec: Codec, data: Json) -> list[str]:
-        """The files that the codec's own parts of stored data refer to."""
+        """List the files that the codec's own parts of stored data refer to."""
         parts = [each for each in codecs.references(data) if each.codec is codec]
         return [place for part in parts for place in part.places]
 
@@ -243,6 +243,6 @@ class FileCodecConformance(CodecConformance):
 
 
 def _pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of equal texts."""
+    """List the places of equal texts."""
     places = combinations(range(len(texts)), 2)
     return [(one, two) for one, two in places if texts[one] == texts[two]]

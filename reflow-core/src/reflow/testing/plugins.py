@@ -53,7 +53,7 @@ def plugin(
     codecs: Iterable[Codec] | None = None,
     health_checks: Iterable[HealthCheck] | None = None,
 ) -> PluginSource:
-    """A plugin that gives these records.
+    """Make a plugin that gives these records.
 
     Its distribution is `reflow-NAME` unless said otherwise; `api_version` is the version of the
     interface that the whole plugin declares, None for a plugin that declares none.
@@ -79,7 +79,7 @@ def observer(
     run_finished: Callable[[RunEvent], None] | None = None,
     instances_changed: Callable[[InstanceEvent], None] | None = None,
 ) -> PluginSource:
-    """A plugin that is told what happens to runs."""
+    """Make a plugin that is told what happens to runs."""
     given: dict[str, Callable[[Any], None] | None] = {
         "reflow_run_started": run_started,
         "reflow_run_finished": run_finished,
@@ -96,7 +96,7 @@ def hooks_plugin(
     version: str = "1.0",
     attributes: Mapping[str, object] | None = None,
 ) -> PluginSource:
-    """A plugin whose module holds these functions as hooks, whether reflow knows them or not."""
+    """Make a plugin whose module has these functions as hooks, whether reflow knows them or not."""
     module = ModuleType(f"{name}_plugin")
     for attribute, value in (attributes or {}).items():
         setattr(module, attribute, value)
@@ -112,7 +112,7 @@ def broken_plugin(
     distribution: str | None = None,
     version: str = "1.0",
 ) -> PluginSource:
-    """A plugin whose module cannot be imported: `error`, or a missing module."""
+    """Make a plugin whose module cannot be imported: `error`, or a missing module."""
 
     def load() -> object:
         raise error or ModuleNotFoundError(f"No module named '{name}_plugin'")
@@ -121,7 +121,7 @@ def broken_plugin(
 
 
 def builtin_plugin() -> PluginSource:
-    """The core's own plugin, for a registry that is to have it beside others."""
+    """Make the core's own plugin, for a registry that is to have it beside others."""
 
     def load() -> object:
         from importlib import import_module

@@ -71,7 +71,7 @@ HOSTILE = "nul \x00, lone \udcff\ud800, mark \x1a, quotes '\"`, percent %s ?, Ω
 
 
 def new_run(run_id: str = RUN, **changes: Any) -> RunRecord:
-    """A run to be created."""
+    """Make the record of a run to be created."""
     run = RunRecord(
         run_id=run_id,
         workflow="tide",
@@ -84,7 +84,7 @@ def new_run(run_id: str = RUN, **changes: Any) -> RunRecord:
 
 
 def plain_and_array() -> list[TaskRecord]:
-    """A plain task before an array task."""
+    """Make the records of a plain task and of an array task after it."""
     return [
         TaskRecord(name="prepare", ordinal=0, array=False, size=1),
         TaskRecord(name=TASK, ordinal=1, array=True),
@@ -92,13 +92,13 @@ def plain_and_array() -> list[TaskRecord]:
 
 
 def taker(**changes: Any) -> Taker:
-    """A run that looks for results, and may take those of any other."""
+    """Make a run that looks for results, and may take those of any other."""
     taker = Taker(workflow="tide", place="", uid=None, kin=kin_of("", "new"))
     return replace(taker, **changes)
 
 
 def success(index: int = 0, **changes: Any) -> Outcome:
-    """An element that succeeded."""
+    """Make the outcome of an element that succeeded."""
     outcome = Outcome(
         task=TASK, index=index, attempt=1, state=TaskState.SUCCESS, output=f'"{index}"'
     )
@@ -106,7 +106,7 @@ def success(index: int = 0, **changes: Any) -> Outcome:
 
 
 def failure(index: int = 0, **changes: Any) -> Outcome:
-    """An element that failed."""
+    """Make the outcome of an element that failed."""
     outcome = Outcome(
         task=TASK,
         index=index,
@@ -141,7 +141,7 @@ class StoreProcess:
         self._process.communicate()
 
     def hear(self) -> str:
-        """The next line it says."""
+        """Read the next line that the process says."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
@@ -169,12 +169,12 @@ class StoreConformance:
 
     @pytest.fixture
     def url(self) -> str:
-        """The URL of an empty store, another one for every test."""
+        """Return the URL of an empty store, another one for every test."""
         raise NotImplementedError("give a fixture `url` that returns the URL of an empty store")
 
     @pytest.fixture
     def open_store(self, url: str) -> Iterator[Callable[[], Store]]:
-        """Opens the store once more; everything is closed in the end."""
+        """Open the store once more; everything is closed in the end."""
         with ExitStack() as stack:
 
             def opened() -> Store:
@@ -186,18 +186,18 @@ class StoreConformance:
 
     @pytest.fixture
     def store(self, open_store: Callable[[], Store]) -> Store:
-        """The store under test, without runs."""
+        """Open the store under test, without runs."""
         return open_store()
 
     @pytest.fixture
     def lease(self, store: Store) -> Lease:
-        """The lease of a run with a plain task and an array task."""
+        """Take the lease of a run with a plain task and an array task."""
         store.create_run(new_run(), plain_and_array())
         return self.taken(store)
 
     @pytest.fixture
     def process(self, url: str) -> Iterator[Callable[..., StoreProcess]]:
-        """Starts another process on the store; all are ended in the end."""
+        """Start another process on the store; all are ended in the end."""
         with ExitStack() as stack:
             yield lambda action, *words: stack.enter_context(
                 StoreProcess(self.store_class, url, action, *words)
@@ -205,7 +205,7 @@ class StoreConformance:
 
     @staticmethod
     def taken(store: Store, seen: LeaseRecord | None = None, run_id: str = RUN) -> Lease:
-        """The lease, which must be to be had."""
+        """Take the lease, which must be free."""
         lease = store.acquire(run_id, {"host": "login1", "pid": 7}, seen)
         assert lease is not None
         return lease
@@ -219,7 +219,7 @@ class StoreConformance:
 
     @staticmethod
     def texts(store: Store) -> dict[int, str]:
-        """The outputs of the array task, by index."""
+        """Read the outputs of the array task, by index."""
         return {index: text for index, text, _ in store.outputs(RUN, TASK)}
 
     def with_elements(self, store: Store, lease: Lease, number: int) -> list[Instance]:
@@ -398,7 +398,7 @@ class StoreConformance:
     # -- listing ---------------------------------------------------------------------------
     @pytest.fixture
     def days(self, store: Store) -> list[str]:
-        """Runs of five days, of two workflows, the oldest first."""
+        """Create runs of five days, of two workflows, the oldest first."""
         names = []
         for day in range(1, 6):
             run = new_run(
@@ -413,7 +413,7 @@ class StoreConformance:
 
     @staticmethod
     def names(runs: Sequence[RunRecord]) -> list[str]:
-        """The ids of runs, in their order."""
+        """List the ids of runs, in their order."""
         return [run.run_id for run in runs]
 
     def test_runs_are_listed_newest_first(self, store: Store, days: list[str]) -> None:
@@ -783,7 +783,7 @@ class StoreConformance:
 
     # -- cache -----------------------------------------------------------------------------
     def with_result(self, store: Store, run_id: str, identity: str, **changes: Any) -> None:
-        """A run with one element that succeeded."""
+        """Create a run with one element that succeeded."""
         if run_id != RUN:
             store.create_run(new_run(run_id), plain_and_array())
         lease = self.taken(store, store.lease(run_id), run_id)
@@ -798,7 +798,7 @@ class StoreConformance:
     def looked(
         self, store: Store, identity: str, limit: int = 9, **changes: Any
     ) -> list[StoredOutput]:
-        """The reusable results of an identity that a taker finds."""
+        """Find the reusable results of an identity for a taker."""
         look = Look(identity=identity, limit=limit)
         return store.find_outputs(taker(**changes), [look]).get(identity, [])
 
@@ -808,7 +808,7 @@ class StoreConformance:
         return {index: output.run_id for index, output in found.items()}
 
     def with_results(self, store: Store, run: RunRecord, *identities: str) -> None:
-        """A run whose elements succeeded, written from the last to the first."""
+        """Create a run whose elements succeeded, written from the last to the first."""
         store.create_run(run, plain_and_array())
         lease = self.taken(store, store.lease(run.run_id), run.run_id)
         new = [
@@ -823,7 +823,7 @@ class StoreConformance:
         )
 
     def taking_over(self, store: Store, run: RunRecord, *keys: int, identity: str = "a") -> None:
-        """A run whose elements took their results over."""
+        """Create a run whose elements took their results over."""
         store.create_run(run, plain_and_array())
         lease = self.taken(store, store.lease(run.run_id), run.run_id)
         new = [

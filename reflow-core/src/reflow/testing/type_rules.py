@@ -61,7 +61,7 @@ def question(
     broadcast: bool = False,
     several: bool = False,
 ) -> WireQuestion:
-    """What a rule is asked about a step that returns `produced` and an argument of `wanted`."""
+    """Make the question about a step that returns `produced` and an argument of `wanted`."""
     return WireQuestion(
         produced=produced,
         producer_array=producer_array,
@@ -92,7 +92,7 @@ def ordinary_questions() -> tuple[WireQuestion, ...]:
 
 
 def decided(asked: WireQuestion, rules: Sequence[TypeRule]) -> WireMode | None:
-    """What these rules together decide; None where they do not, or do not agree."""
+    """Decide by these rules together; None where they do not, or do not agree."""
     try:
         return decide_edge("up", "down", "argument", asked, rules).mode
     except DefinitionError:
@@ -101,7 +101,7 @@ def decided(asked: WireQuestion, rules: Sequence[TypeRule]) -> WireMode | None:
 
 @cache
 def decided_without() -> tuple[WireMode | None, ...]:
-    """What the built-in rules alone decide of the ordinary questions."""
+    """Decide the ordinary questions by the built-in rules alone."""
     return tuple(decided(asked, builtin_type_rules()) for asked in ordinary_questions())
 
 
@@ -110,7 +110,7 @@ class TypeRuleConformance:
 
     @pytest.fixture
     def rule(self) -> TypeRule:
-        """The rule under test."""
+        """Return the rule under test."""
         raise NotImplementedError("give a fixture `rule` that returns the rule")
 
     @pytest.fixture

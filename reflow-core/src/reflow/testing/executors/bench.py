@@ -31,7 +31,7 @@ class Bench:
         self._submitted: list[JobHandle] = []
 
     def request(self, line: str = "true", **fields: Any) -> JobRequest:
-        """A request whose work is a line of shell, in which `$1` is the position.
+        """Make a request whose work is a line of shell, in which `$1` is the position.
 
         Without `size=` it is a plain job, with 0 for a position. A scenario whose job is to begin
         later is skipped where nothing waits for certain.
@@ -71,12 +71,12 @@ class Bench:
         self._submitted.append(handle)
 
     def status(self, handle: JobHandle) -> JobStatus:
-        """What is said of a plain job."""
+        """Ask how a plain job stands."""
         (status,) = self.executor.poll([handle])
         return status
 
     def by_position(self, handle: JobHandle) -> dict[int, JobStatus]:
-        """What is said of each element of an array. Fails where two statuses speak of one."""
+        """Ask how each element of an array stands. Fails where two statuses speak of one."""
         said: dict[int, JobStatus] = {}
         for position, status in self._spoken_of(handle, self.executor.poll([handle])):
             assert position not in said, f"{said[position]} and {status} are both said"
@@ -85,7 +85,7 @@ class Bench:
         return said
 
     def states(self, handle: JobHandle) -> list[JobState]:
-        """The state of each element, in order."""
+        """Ask for the state of each element, in order."""
         return [status.state for _, status in sorted(self.by_position(handle).items())]
 
     def until(self, what: str, condition: Callable[[], T]) -> T:
@@ -137,7 +137,7 @@ class Bench:
         self.until("the start", lambda: self.status(handle).state is JobState.RUNNING)
 
     def file(self, name: str) -> Path:
-        """A file that jobs know as `$PWD/NAME`."""
+        """Name a file that jobs know as `$PWD/NAME`."""
         return self.folder / name
 
     def until_there(self, name: str) -> None:
@@ -145,7 +145,7 @@ class Bench:
         self.until(f"{name} to be written", self.file(name).exists)
 
     def log(self, handle: JobHandle) -> str:
-        """What a job has printed."""
+        """Read what a job has printed."""
         assert handle.directory is not None
         return (handle.directory / LOG_NAME).read_text(errors="replace")
 

@@ -26,7 +26,7 @@ class ExecutorKit:
     """Keyword arguments for it."""
 
     def make_executor(self, **changes: Any) -> Executor:
-        """A new executor. `changes` are settings that a test needs to be otherwise."""
+        """Make a new executor. `changes` are settings that a test needs to be otherwise."""
         executor: Executor = self.executor_class(**{**self.settings, **changes})
         return executor
 

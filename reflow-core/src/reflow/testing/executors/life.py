@@ -121,7 +121,7 @@ class LifeScenarios(OnSite):
         assert not (request.directory / AGAIN_NAME).exists()
 
     def watchdog(self, bench: Bench, line: str) -> JobRequest:
-        """A request that may be submitted again until there is a file `ended`."""
+        """Make a request that may be submitted again until there is a file `ended`."""
         executor = bench.executor
         request = bench.request(
             line, begin_in=timedelta(minutes=1), again_unless=bench.file("ended")

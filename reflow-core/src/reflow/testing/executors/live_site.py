@@ -85,7 +85,7 @@ class LiveSite(Site):
             fault.unlink()
 
     def let_time_pass(self, seconds: float) -> None:
-        """It passes by itself: scenarios wait for what is to come."""
+        """Do nothing: time passes by itself, and scenarios wait for what is to come."""
         if seconds > _LONGEST_WAIT:
             self.lacks(f"let {seconds:.0f} s pass")
 

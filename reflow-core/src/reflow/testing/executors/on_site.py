@@ -65,7 +65,7 @@ class OnSite(ExecutorKit):
 
     @classmethod
     def fake_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
-        """The site of tier 2; `folder` is for its log."""
+        """Make the site of tier 2; `folder` is for its log."""
         assert cls.fake is not None
         cls.check_commands()
         return FakeSite(
@@ -74,7 +74,7 @@ class OnSite(ExecutorKit):
 
     @classmethod
     def live_site(cls, request: pytest.FixtureRequest, folder: Path) -> Site:
-        """The site of tier 3. The default is the scheduler whose commands are on PATH."""
+        """Make the site of tier 3. The default is the scheduler whose commands are on PATH."""
         cls.check_commands()
         used = (cls.submit_command, *cls.query_commands, *cls.telling_commands)
         commands = {text.split()[0] for text in used}
@@ -134,7 +134,7 @@ class OnSite(ExecutorKit):
     def site(
         cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[Site]:
-        """The scheduler, started once for all scenarios of a class."""
+        """Start the scheduler once for all scenarios of a class."""
         folder = tmp_path_factory.mktemp("site")
         make = cls.fake_site if request.param == "fake" else cls.live_site
         site = make(request, folder)
@@ -146,7 +146,7 @@ class OnSite(ExecutorKit):
 
     @pytest.fixture
     def place(self, site: Site, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-        """A folder that the nodes see too."""
+        """Make a folder that the nodes see too."""
         shared = request.config.getoption("reflow_live_folder", None)
         if shared is None or not site.remote:
             yield tmp_path
@@ -158,7 +158,7 @@ class OnSite(ExecutorKit):
 
     @pytest.fixture
     def bench(self, site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-        """An executor at work on the site."""
+        """Put an executor to work on the site."""
         site.renew()
         for name, value in site.variables.items():
             monkeypatch.setenv(name, value)

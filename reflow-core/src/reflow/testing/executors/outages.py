@@ -20,7 +20,7 @@ class OutageScenarios(OnSite):
     """Absence is not success, and silence is not failure."""
 
     def hurried(self, bench: Bench) -> Bench:
-        """The same bench, with an executor that soon gives up."""
+        """Make the same bench, with an executor that soon gives up."""
         bench.executor = self.make_executor(**self.hurry)
         return bench
 

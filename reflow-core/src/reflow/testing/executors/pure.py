@@ -124,7 +124,7 @@ class PureConformance(ExecutorKit):
     # -- what tests are given --------------------------------------------------------------
     @pytest.fixture
     def recorder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-        """What the executors of a test run their commands with."""
+        """Make what the executors of a test run their commands with."""
         nothing = tmp_path / "no-commands"
         nothing.mkdir()
         monkeypatch.setenv("PATH", str(nothing))
@@ -132,31 +132,31 @@ class PureConformance(ExecutorKit):
 
     @pytest.fixture
     def batch(self, recorder: Recorder) -> BatchExecutor:
-        """An executor that reaches no scheduler."""
+        """Make an executor that reaches no scheduler."""
         return self.bare_executor(recorder)
 
     def bare_executor(self, recorder: Recorder, **changes: Any) -> BatchExecutor:
-        """An executor whose commands go to a recorder."""
+        """Make an executor whose commands go to a recorder."""
         executor = self.make_executor(**changes)
         assert isinstance(executor, BatchExecutor)
         executor.runner = recorder  # type: ignore[assignment]
         return executor
 
     def new_request(self, folder: Path, **fields: Any) -> JobRequest:
-        """A request with a folder of its own."""
+        """Make a request with a folder of its own."""
         directory = fields.pop("directory", folder / "job")
         directory.mkdir(exist_ok=True)
         given = {"token": "tide-each-0-a1b2c3", "command": ("true",), "working_directory": folder}
         return JobRequest(**{**given, **fields}, directory=directory)
 
     def submission(self, batch: BatchExecutor, request: JobRequest) -> str:
-        """The submit command, and below it the script."""
+        """Write the submit command, and below it the script."""
         script = self.rendered(batch, request)
         command = batch.submit_command(script, batch.filled(request), None)
         return f"{shlex.join(command.argv)}\n{script.read_text()}"
 
     def rendered(self, batch: BatchExecutor, request: JobRequest) -> Path:
-        """The file of a request's script."""
+        """Write a request's script, and return its file."""
         script = request.directory / SCRIPT_NAME
         script.write_bytes(batch.script(request).encode("utf-8", "surrogateescape"))
         return script
@@ -366,7 +366,7 @@ class PureConformance(ExecutorKit):
 
     # -- templates -------------------------------------------------------------------------
     def site_template(self, folder: Path, batch: BatchExecutor, block: str) -> dict[str, str]:
-        """Settings with a template of the site's own, which changes what is set up."""
+        """Make settings with a template of the site's own, which changes what is set up."""
         folder.mkdir()
         (folder / batch.template).write_text(
             f'{{% extends "packaged/{batch.template}" %}}\n'

@@ -179,7 +179,7 @@ class FakeScheduler:
         return [FakeJob(**one) for one in self.do("jobs")]
 
     def job(self, native_id: str) -> FakeJob:
-        """The plain job or element with that id. Raises `FakeError` where there is none."""
+        """Find the plain job or element with that id. Raises `FakeError` where there is none."""
         for one in self.jobs():
             if one.id == native_id:
                 return one

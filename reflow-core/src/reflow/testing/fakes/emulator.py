@@ -128,26 +128,26 @@ class Emulator(ABC):
 
     @abstractmethod
     def tasks_of(self, reference: str) -> list[Task]:
-        """The tasks a native id means; empty where there is none."""
+        """Return the tasks that a native id means; none where there are none."""
 
     @abstractmethod
     def native_id(self, task: Task) -> str:
-        """A task's id as the scheduler writes it."""
+        """Write a task's id as the scheduler does."""
 
     @abstractmethod
     def answer_when_down(self, call: Call) -> Answer | None:
-        """What a command does while the daemon is down; None for what it does otherwise."""
+        """Answer a command while the daemon is down; None for what it does otherwise."""
 
     @abstractmethod
     def lost_answer(self, call: Call) -> Reply:
-        """What a submission prints whose answer is lost although the job was accepted."""
+        """Answer a submission whose answer is lost although the job was accepted."""
 
     def variables(self) -> dict[str, str]:
-        """What must be in the environment for the commands to work."""
+        """Return what must be in the environment for the commands to work."""
         return {}
 
     def login_environment(self) -> dict[str, str]:
-        """What a job sees of its user's own environment when it gets none of the submitter's."""
+        """Return the environment of a job that gets none of the submitter's: its user's own."""
         user = pwd.getpwuid(os.getuid())
         return {
             "HOME": os.environ.get("HOME", user.pw_dir),
@@ -160,7 +160,7 @@ class Emulator(ABC):
         }
 
     def next_number(self) -> int:
-        """A number no job has had yet."""
+        """Return a number that no job has had yet."""
         self.last_number += 1
         return self.last_number
 
@@ -209,7 +209,7 @@ class Emulator(ABC):
         """Settle a task whose process could not be started."""
 
     def run_ended(self, task: Task, run: Run) -> None:
-        """A task whose process has ended is over."""
+        """End a task whose process has ended."""
         self.engine.settle(task, run.why)
 
     def task_over(self, task: Task) -> None:  # noqa: B027 (most have nothing to do)
@@ -222,7 +222,7 @@ class Emulator(ABC):
 
 
 def user_name(uid: int) -> str:
-    """A user's name, or the number where there is none."""
+    """Return a user's name, or the number where there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -230,7 +230,7 @@ def user_name(uid: int) -> str:
 
 
 def make_nodes(settings: BasicSettings) -> list[Node]:
-    """The pretended machines."""
+    """Make the pretended machines."""
     names = settings.node_names or [f"node{number:02d}" for number in range(1, settings.nodes + 1)]
     return [Node(name, settings.cpus_per_node, settings.memory_per_node) for name in names]
 

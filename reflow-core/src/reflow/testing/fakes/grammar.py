@@ -52,7 +52,7 @@ class Parsed:
     operands: list[str]
 
     def last(self, name: str, default: str = "") -> str:
-        """The last value of an option."""
+        """Return the last value of an option."""
         values = self.all(name)
         return values[-1] if values else default
 
@@ -73,7 +73,7 @@ class Layers:
     """What was given in each place; the first counts most."""
 
     def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
+        """Return the value that counts."""
         for layer in self.layers:
             if layer.has(name):
                 return layer.last(name)

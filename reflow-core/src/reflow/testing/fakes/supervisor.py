@@ -1,6 +1,6 @@
 """The process behind a fake scheduler: it answers commands and looks after the jobs.
 
-`python -m reflow.testing.fakes.supervisor FACE FOLDER SETTINGS` serves until its standard input
+`python -m reflow.testing.fakes.supervisor EMULATOR FOLDER SETTINGS` serves until its standard input
 is closed, then kills every process that was started below it.
 """
 

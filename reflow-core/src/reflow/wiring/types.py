@@ -46,10 +46,27 @@ def plain(kind: Any) -> Any:
 
 
 def unaliased(kind: Any) -> Any:
-    """What a name made by a `type` statement stands for (Python 3.12 and later)."""
-    while type(kind).__name__ == "TypeAliasType":
-        kind = kind.__value__
-    return kind
+    """Resolve a name made by a `type` statement (Python 3.12), with its parameters filled in.
+
+    `NDArray[float64]` is such a one in newer versions of NumPy.
+    """
+    while True:
+        origin = typing.get_origin(kind)
+        if type(kind).__name__ == "TypeAliasType":
+            kind = kind.__value__
+        elif type(origin).__name__ == "TypeAliasType":
+            kind = _filled(origin, typing.get_args(kind))
+        else:
+            return kind
+
+
+def _filled(alias: Any, arguments: tuple[Any, ...]) -> Any:
+    given = dict(zip(alias.__type_params__, arguments, strict=False))
+    value = alias.__value__
+    if isinstance(value, typing.TypeVar):
+        return given.get(value, Any)
+    free = getattr(value, "__parameters__", ())
+    return value[tuple(given.get(parameter, Any) for parameter in free)] if free else value
 
 
 def _unnamed(kind: Any) -> Any:

@@ -266,7 +266,7 @@ def test_what_the_annotation_does_not_fit_is_kept_as_it_was_returned(
         (numpy.int64(2**53 + 1), float),
         (numpy.float64(1), bool),
         (Finer(2026, 1, 2), dt.datetime),
-        (numpy.datetime64("NaT"), dt.datetime),
+        (numpy.datetime64("NaT", "s"), dt.datetime),
         (numpy.datetime64("2026-01-02T00:00:00.000000001"), dt.datetime),
         (half, Any),
         (Counter("a"), Any),

@@ -25,6 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reflow.wiring.types import element_of, equal, fits, show, takes_lists
+from typing_extensions import TypeAliasType
 
 T = TypeVar("T")
 Number = TypeVar("Number", bound=int)
@@ -232,3 +233,32 @@ def test_every_type_fits_itself_and_anything(kind: Any) -> None:
 @given(types(), types())
 def test_fitting_carries_over_to_lists(one: Any, other: Any) -> None:
     assert fits(list[one], list[other]) == fits(one, other)
+
+
+# -- names of `type` statements (Python 3.12), as typing_extensions makes them before that --------
+K = TypeVar("K")
+Pair = TypeAliasType("Pair", tuple[T, T], type_params=(T,))
+Swapped = TypeAliasType("Swapped", dict[K, T], type_params=(T, K))
+Same = TypeAliasType("Same", T, type_params=(T,))
+Maybe = TypeAliasType("Maybe", T | None, type_params=(T,))
+Rows = TypeAliasType("Rows", list[int])
+Named = TypeAliasType("Named", Rows)
+
+
+@pytest.mark.parametrize(
+    ("alias", "kind"),
+    [
+        (Rows, list[int]),
+        (Named, list[int]),
+        (Pair[int], tuple[int, int]),
+        (Swapped[int, str], dict[str, int]),
+        (Same[Path], Path),
+        (Same[Pair[int]], tuple[int, int]),
+        (Maybe[int], int | None),
+    ],
+    ids=str,
+)
+def test_an_alias_stands_for_its_type_with_its_parameters_filled_in(alias: Any, kind: Any) -> None:
+    assert equal(alias, kind)
+    assert fits(alias, kind)
+    assert fits(kind, alias)

@@ -37,6 +37,7 @@ from reflow.model.graph import WireMode
 from reflow.wiring.contract import TypeRule, WireQuestion
 from reflow.wiring.decide import decide_edge
 from reflow.wiring.rules import builtin_type_rules
+from reflow.wiring.types import unaliased
 
 ORDINARY: tuple[Any, ...] = (
     Any,
@@ -63,9 +64,9 @@ def question(
 ) -> WireQuestion:
     """Make the question about a step that returns `produced` and an argument of `wanted`."""
     return WireQuestion(
-        produced=produced,
+        produced=unaliased(produced),
         producer_array=producer_array,
-        wanted=wanted,
+        wanted=unaliased(wanted),
         consumer_array=consumer_array,
         broadcast=broadcast,
         several=several,

@@ -13,10 +13,10 @@ class WireQuestion:
     """One step's result and the argument it is meant for."""
 
     produced: Any
-    """Return annotation of the upstream task, resolved."""
+    """Return annotation of the upstream task, resolved; names of `type` statements, too."""
     producer_array: bool
     wanted: Any
-    """Annotation of the argument, resolved and without its marker."""
+    """Annotation of the argument, resolved likewise and without its marker."""
     consumer_array: bool
     broadcast: bool
     """`Result(broadcast=True)` was written."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from reflow.errors import DefinitionError, PluginError
 from reflow.model.graph import Edge, WireMode
 from reflow.wiring.contract import TypeRule, WireQuestion
-from reflow.wiring.types import NoneType, element_of, show
+from reflow.wiring.types import NoneType, element_of, show, unaliased
 
 _LEGAL = {
     (False, False): (WireMode.DIRECT,),
@@ -80,8 +81,10 @@ def _answers(question: WireQuestion, rules: Sequence[TypeRule]) -> list[tuple[Ty
 
 
 def _ask(rule: TypeRule, question: WireQuestion) -> WireMode | None:
+    # Messages say a type as it is written; rules are spared the names of `type` statements.
+    produced, wanted = unaliased(question.produced), unaliased(question.wanted)
     try:
-        return rule.decide(question)
+        return rule.decide(replace(question, produced=produced, wanted=wanted))
     except DefinitionError:
         raise
     except Exception as error:

@@ -343,6 +343,36 @@ def test_a_submission_that_slurm_puts_off_is_tried_again(
     assert flow.calls == {"a": 1, "b": 1}
 
 
+BROKEN = """
+from reflow.dispatch.ingest import Ingest
+
+
+def collect(ingest):
+    raise RuntimeError("no dispatcher gets any further")
+
+
+Ingest.collect = collect
+"""
+
+
+def test_a_last_worker_that_cannot_dispatch_records_the_end_before_its_own_job_is_cancelled(
+    slurm: FakeScheduler, flow_file: MakeFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_FOLLOW_UP", "false")
+    flow = flow_file(STAGES)
+    modules = flow.folder / "modules"
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(BROKEN)
+    executor = SlurmExecutor(setup=(f"export PYTHONPATH='{modules}'",))
+
+    run = flow.load().submit(run_dir="run", executor=executor)
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.FAILED
+    assert "no dispatcher gets any further" in run.store.run(run.run_id).message
+    slurm.wait_until_idle()
+
+
 @pytest.mark.parametrize(
     ("memory", "watchdog", "dispatches"),
     [("100M", "true", False), ("1G", "true", True), ("100M", "false", True)],

@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from reflow.errors import TaskInterrupted
+from reflow.execution import execute
+from reflow.model.lineage import VARIABLE
 
 from tests.e2e.support import FlowFile, counts, failed, processes_of, until
 
@@ -364,3 +367,26 @@ def test_a_process_that_a_task_forked_ends_without_a_word_when_it_is_told_to(
     assert run.result("squares") == [0, 1, 4, 9]
     with contextlib.suppress(KeyError):
         assert run.log_path("squares").read_text() == ""
+
+
+def test_a_signal_in_the_last_moment_before_a_function_is_the_elements_end(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(folder: str | None) -> None:
+        if folder is not None:
+            raise TaskInterrupted("the job was sent SIGTERM", signal.SIGTERM)
+
+    monkeypatch.setattr(execute, "enter_scratch", interrupted)
+    flow = flow_file("""
+    wf = Workflow("moment")
+
+
+    @wf.job()
+    def alone() -> int:
+        return 1
+    """)
+
+    run = flow.run("inline")
+
+    assert failed(run)["alone", None][0] == "SIGNAL"
+    assert VARIABLE not in os.environ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -36,26 +37,37 @@ class Workflow(Flow):
         self, name: str, config: Config | None = None, store: Store | str | Path | None = None
     ) -> None:
         super().__init__(name)
-        self._config = config
+        self._config_given = config
+        self._config: Config | None = None
+        self._config_variables: dict[str, str] = {}
+        """Variables that the configuration was read under."""
         self._store_given = store
         self._store: Store | None = None
+        self._store_place: Store | str | Path | None = None
 
     @property
     def config(self) -> Config:
-        """The settings in force. Raises `ConfigError` for a file that cannot be used."""
-        if self._config is None:
+        """The settings in force, read anew where a variable `REFLOW_...` has changed.
+
+        Raises `ConfigError` for a file that cannot be used.
+        """
+        if self._config_given is not None:
+            return self._config_given
+        variables = {name: os.environ[name] for name in os.environ if name.startswith("REFLOW_")}
+        if self._config is None or variables != self._config_variables:
             from reflow.config.schema import load_config
 
-            self._config = load_config()
+            self._config, self._config_variables = load_config(), variables
         return self._config
 
     @property
     def store(self) -> Store:
         """The manifest database, which all of a user's runs share."""
-        if self._store is None:
+        place = self._store_given or self.config.store.url
+        if self._store is None or place != self._store_place:
             from reflow.plugins.registry import opened_store
 
-            self._store = opened_store(self._store_given or self.config.store.url)
+            self._store, self._store_place = opened_store(place), place
         return self._store
 
     # -- looking at it ---------------------------------------------------------------------

@@ -129,11 +129,13 @@ class Execution:
         reset_peak()
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
         ended: dict[str, Any]
-        enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
-        outer = _set_lineage(
-            below(self.settings.lineage, self.settings.run_id, self.spec.task, record.index)
-        )
+        outer = os.environ.get(VARIABLE)
+        # Within the `try` from the start: a signal may come at any point of it.
         try:
+            enter_scratch(f"{self._scratch}/{record.index}.{record.attempt}")
+            _set_lineage(
+                below(self.settings.lineage, self.settings.run_id, self.spec.task, record.index)
+            )
             ended = self._confirmed(record.candidate) or self._called(record)
         except KeyboardInterrupt:
             # Only where the function runs in the person's own process: theirs to end it.
@@ -267,12 +269,11 @@ class Execution:
         self._reader.close()
 
 
-def _set_lineage(lineage: str | None) -> str | None:
-    """Say what the runs that this process starts are started by; gives what was said before."""
-    outer = os.environ.pop(VARIABLE, None)
+def _set_lineage(lineage: str | None) -> None:
+    """Say what the runs that this process starts are started by."""
+    os.environ.pop(VARIABLE, None)
     if lineage is not None:
         os.environ[VARIABLE] = lineage
-    return outer
 
 
 def load_execution(

@@ -16,7 +16,7 @@ __all__ = ["postgres", "postgres_url"]
 # `--reflow-live`: the executors' scenarios on the real schedulers that are here, too.
 pytest_plugins = ["reflow.testing.pytest_plugin"]
 
-settings.register_profile("quick", database=None, deadline=None, max_examples=25)
+settings.register_profile("quick", database=None, deadline=None, max_examples=10)
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
 settings.load_profile("quick")
 

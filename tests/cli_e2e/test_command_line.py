@@ -27,10 +27,10 @@ REFLOW = ("-m", "reflow")
 
 @pytest.fixture
 def finished(gate: Gate) -> str:
-    """The id of a run that has succeeded, of `submit`."""
-    ended = run("flow.py", "submit", "--wait")
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
+    """The id of a run that has succeeded."""
+    ended = gate.workflow.run_local(max_workers=1)
+    assert ended.state is RunState.SUCCESS
+    return ended.run_id
 
 
 # -- submit, wait, watch --------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_output_that_the_encoding_lacks_is_replaced(gate: Gate) -> None:
 
 
 def test_several_runs_are_cancelled_when_confirmed(gate: Gate, finished: str) -> None:
-    again = run("flow.py", "submit", "--wait").stdout.strip()
+    again = gate.workflow.run_local(max_workers=1).run_id
     for answer, said in (("n", "nothing was cancelled"), ("y", "nothing to cancel")):
         with Terminal("flow.py", "cancel", finished, again) as terminal:
             terminal.wait_for("Cancel these 2 runs?")

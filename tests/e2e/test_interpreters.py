@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+from reflow.codecs.codecs import Codecs
+from reflow.fingerprint.code.digest import source_digest
+from reflow.model.canonical import dumps
 from reflow.testing.plugins import (
     write_distribution,
 )
+
+from tests.unit.values.projects import loaded, write
+from tests.unit.values.shapes import (
+    Colour,
+)
+from tests.unit.values.test_source_digest import HELPERS, NAMES
 
 
 def python(code: str) -> str:
@@ -113,3 +124,98 @@ def test_numpy_is_not_imported_for_values_without_it() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+codecs = Codecs()
+
+
+FLOW = """
+    from dataclasses import dataclass
+    from enum import Enum
+    import sys
+    from tests.unit.values.shapes import Colour as Other
+
+    class Colour(Enum):
+        RED = 1
+
+    @dataclass
+    class Item:
+        colour: Colour
+        other: "Other"
+
+    class Only(Enum):
+        A = 1
+
+    if __name__ == "__main__":
+        from reflow.codecs.codecs import Codecs
+        from reflow.model.canonical import dumps
+        print(dumps(Codecs().encode([Item(Colour.RED, Other.RED), Only.A], Item | Only)))
+"""
+
+
+def test_a_class_has_the_same_text_in_the_script_and_where_it_is_loaded_under_another_name(
+    tmp_path: Any,
+) -> None:
+    flow = tmp_path / "flow.py"
+    flow.write_text(textwrap.dedent(FLOW))
+    root = Path(__file__).parents[2]
+    as_script = subprocess.run(
+        [sys.executable, flow], env={"PYTHONPATH": str(root)}, capture_output=True, check=True
+    ).stdout.decode()
+
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("another_name", flow)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["another_name"] = module
+    try:
+        spec.loader.exec_module(module)
+        value = [module.Item(module.Colour.RED, Colour.RED), module.Only.A]
+        annotation = module.Item | module.Only
+        assert dumps(codecs.encode(value, annotation)) == as_script.strip()
+        assert codecs.decode(json.loads(as_script), annotation) == value
+        assert '"Only"' in as_script
+    finally:
+        del sys.modules["another_name"]
+
+
+def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
+    tmp_path: Path,
+) -> None:
+    flow = (
+        textwrap.dedent(NAMES)
+        + "KINDS = {'b', 'a', 'c'}\nfrom helpers import used\n"
+        + "STEPS = {helper, deep, even}\n"
+        + "def other(x): return x in KINDS | {'d', 'e'}, task(x), used(x), STEPS\n"
+        + "if __name__ == '__main__':\n"
+        + "    from reflow.fingerprint.code.digest import source_digest\n"
+        + "    print(source_digest(other))\n"
+    )
+    folder = write(tmp_path, {"flow.py": flow, "helpers.py": HELPERS})
+    with loaded(folder / "flow.py") as module:
+        here = source_digest(module.other)
+    assert source_digest_of_import(folder) == here
+    for arguments in (["flow.py"], [str(folder / "flow.py")], ["-m", "flow"]):
+        for seed in ("1", "2"):
+            script = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=folder,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert script.stdout.strip() == here
+
+
+def source_digest_of_import(folder: Path) -> str:
+    program = (
+        "import flow; from reflow.fingerprint.code.digest import source_digest; "
+        "print(source_digest(flow.other))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

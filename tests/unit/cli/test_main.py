@@ -90,13 +90,13 @@ def test_a_flow_file_that_cannot_be_imported_is_exit_code_two(
 
 def test_a_colon_may_be_part_of_the_file_name(reflow: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a:b.py").write_text(FLOW.format(name="one"))
-    assert reflow("run", "a:b.py", "--name", "you").code == 0
-    assert reflow("run", "a:b.py:one", "--name", "you").code == 0
+    assert reflow("run", "a:b.py", "--name", "you", "--max-workers", "1").code == 0
+    assert reflow("run", "a:b.py:one", "--name", "you", "--max-workers", "1").code == 0
 
 
 def test_a_flow_file_may_be_called_without_py(reflow: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "analyse").write_text(FLOW.format(name="one"))
-    assert reflow("run", "./analyse", "--name", "you").code == 0
+    assert reflow("run", "./analyse", "--name", "you", "--max-workers", "1").code == 0
 
 
 # -- the house-keeping ----------------------------------------------------------------------

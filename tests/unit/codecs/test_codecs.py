@@ -5,9 +5,7 @@ import datetime as dt
 import enum
 import json
 import math
-import subprocess
 import sys
-import textwrap
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -410,58 +408,6 @@ def test_nothing_named_in_stored_data_is_imported(tmp_path: Any, monkeypatch: An
         with pytest.raises(StoredValueError):
             codecs.decode(data, Any)
     assert "booby_trap" not in sys.modules
-
-
-FLOW = """
-    from dataclasses import dataclass
-    from enum import Enum
-    import sys
-    from tests.unit.values.shapes import Colour as Other
-
-    class Colour(Enum):
-        RED = 1
-
-    @dataclass
-    class Item:
-        colour: Colour
-        other: "Other"
-
-    class Only(Enum):
-        A = 1
-
-    if __name__ == "__main__":
-        from reflow.codecs.codecs import Codecs
-        from reflow.model.canonical import dumps
-        print(dumps(Codecs().encode([Item(Colour.RED, Other.RED), Only.A], Item | Only)))
-"""
-
-
-def test_a_class_has_the_same_text_in_the_script_and_where_it_is_loaded_under_another_name(
-    tmp_path: Any,
-) -> None:
-    flow = tmp_path / "flow.py"
-    flow.write_text(textwrap.dedent(FLOW))
-    root = Path(__file__).parents[3]
-    as_script = subprocess.run(
-        [sys.executable, flow], env={"PYTHONPATH": str(root)}, capture_output=True, check=True
-    ).stdout.decode()
-
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("another_name", flow)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["another_name"] = module
-    try:
-        spec.loader.exec_module(module)
-        value = [module.Item(module.Colour.RED, Colour.RED), module.Only.A]
-        annotation = module.Item | module.Only
-        assert dumps(codecs.encode(value, annotation)) == as_script.strip()
-        assert codecs.decode(json.loads(as_script), annotation) == value
-        assert '"Only"' in as_script
-    finally:
-        del sys.modules["another_name"]
 
 
 def test_two_classes_of_one_name_in_one_file_cannot_be_told_apart() -> None:

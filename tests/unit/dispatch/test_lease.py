@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -133,14 +132,20 @@ def test_who_gives_up_waiting_leaves_the_mark(store: SqlStore, clock: Clock, hol
     )
 
 
+def test_a_process_of_this_machine_that_lives_is_waited_for(store: SqlStore, clock: Clock) -> None:
+    store.acquire(RUN, owner_of(os.getppid()))
+    assert take(store, RUN) is None
+    assert wait(store, clock) is not None
+    assert clock.now > 0
+
+
+@pytest.mark.parametrize(
+    "other", [{"pid": 2**22 + 1}, {"start": 1}], ids=["no process", "another of the same number"]
+)
 def test_a_process_of_this_machine_that_is_dead_is_not_waited_for(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: Clock, other: dict[str, Json]
 ) -> None:
-    with subprocess.Popen(["/bin/sleep", "60"]) as process:
-        owner = owner_of(process.pid)
-        store.acquire(RUN, owner)
-        assert take(store, RUN) is None
-        process.kill()
+    store.acquire(RUN, owner_of(os.getppid()) | other)
     assert wait(store, clock) is not None
     assert clock.now == 0
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -577,44 +576,6 @@ def test_a_module_imported_by_a_function_counts_the_same_before_and_after(tmp_pa
 
 
 # -- processes ------------------------------------------------------------------------------------
-def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
-    tmp_path: Path,
-) -> None:
-    flow = (
-        textwrap.dedent(NAMES)
-        + "KINDS = {'b', 'a', 'c'}\nfrom helpers import used\n"
-        + "STEPS = {helper, deep, even}\n"
-        + "def other(x): return x in KINDS | {'d', 'e'}, task(x), used(x), STEPS\n"
-        + "if __name__ == '__main__':\n"
-        + "    from reflow.fingerprint.code.digest import source_digest\n"
-        + "    print(source_digest(other))\n"
-    )
-    folder = write(tmp_path, {"flow.py": flow, "helpers.py": HELPERS})
-    with loaded(folder / "flow.py") as module:
-        here = source_digest(module.other)
-    assert source_digest_of_import(folder) == here
-    for arguments in (["flow.py"], [str(folder / "flow.py")], ["-m", "flow"]):
-        for seed in ("1", "2"):
-            script = subprocess.run(
-                [sys.executable, *arguments],
-                cwd=folder,
-                env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            assert script.stdout.strip() == here
-
-
-def source_digest_of_import(folder: Path) -> str:
-    program = (
-        "import flow; from reflow.fingerprint.code.digest import source_digest; "
-        "print(source_digest(flow.other))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 # -- files edited after they were loaded ----------------------------------------------------------

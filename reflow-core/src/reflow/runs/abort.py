@@ -1,4 +1,4 @@
-"""Ending a run that nobody can dispatch any more."""
+"""Ending a run that no dispatcher can go on with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reflow.stores.contract import Store
 
 
 def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
-    """End a run that cannot go on; what had not ended is cancelled.
+    """End a run that cannot go on; cancel what has not ended.
 
     `retry` takes all of that up again.
     """
@@ -55,7 +55,7 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
 
 
 def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
-    """Leave nothing running of a run that is about to be given up, as far as that is possible."""
+    """End all jobs of a run that is about to be given up, as far as that is possible."""
     with suppress(OSError):
         touch(settings.layout.cancelled)
     with suppress(ReflowError):
@@ -63,7 +63,7 @@ def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
 
 
 def cannot_dispatch(settings: RunSettings, error: BaseException) -> str:
-    """What a run's record says when its dispatcher failed."""
+    """Return what a run's record says when its dispatcher failed."""
     said = f"the run cannot be dispatched: {summary(error)}"
     log = settings.layout.dispatch_log
     return f"{said} (more in {log})" if log.exists() else said

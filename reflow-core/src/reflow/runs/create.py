@@ -1,4 +1,4 @@
-"""Writing a new run down: its id, its folder, its settings, its record."""
+"""Recording a new run: its id, its folder, its settings, its record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ TRIES = 100
 
 
 def refuse_while_importing(what: str) -> None:
-    """A flow file without a `__main__` guard would start itself again from its own workers."""
+    """Refuse to start a run while its flow file is being imported for workers.
+
+    A flow file without a `__main__` guard would start itself again from its own workers.
+    """
     flow = is_loading()
     if flow is not None:
         raise UsageError(
@@ -57,7 +60,7 @@ def refuse_while_importing(what: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a person says about a run when starting it."""
+    """What a user says about a run when starting it."""
 
     run_dir: str | Path | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +75,7 @@ class Wanted:
     """The manifest to record the run in, where that is not the workflow's."""
 
     def store_for(self, workflow: Workflow) -> Store:
-        """The manifest that the run is recorded in."""
+        """Return the manifest that the run is recorded in."""
         return workflow.store if self.store is None else self.store
 
 
@@ -86,7 +89,7 @@ def draft(
     flow: Callable[[], FlowRef | None],
     on_error: str = "continue",
 ) -> RunSettings:
-    """The settings of a run that has not been written down, under an id that may be taken.
+    """Return the settings of a run that is not recorded yet, under an id that may be taken.
 
     `flow` tells where other processes find the workflow; it is asked once all else is right.
     Raises `ParameterError` for an unknown task, `OptionError` for missing and unknown parameters
@@ -96,7 +99,7 @@ def draft(
 
     config = workflow.config
     if wanted.follow:
-        # Jobs that may not submit others would only fail at it, or wait for whoever follows.
+        # Jobs that may not submit others would only fail at it, or wait for `follow`.
         config = config.with_values(dict.fromkeys(DISPATCH_JOBS, False))
     if wanted.files is not None:
         config = config.with_values({"cache.files": wanted.files}, "files=")
@@ -129,7 +132,7 @@ def draft(
 
 
 def _current_folder() -> Path:
-    """The current folder as the shell spells it, links in it unresolved."""
+    """Return the current folder as the shell spells it, with its links unresolved."""
     spelt = os.environ.get("PWD", "")
     with suppress(OSError):
         if os.path.isabs(spelt) and os.path.samefile(spelt, "."):  # noqa: PTH117, PTH121
@@ -138,7 +141,7 @@ def _current_folder() -> Path:
 
 
 def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:
-    """Make a run's folder and settings, and its record in the store.
+    """Create a run's folder and settings, and its record in the store.
 
     `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
     directory cannot be made.
@@ -168,7 +171,7 @@ def _known(graph: Graph, names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
-    """The canonical text of every parameter, defaults included."""
+    """Return the canonical text of every parameter, defaults included."""
     codecs = plugin_codecs()
     return {
         keyword: dumps(codecs.encode(value, graph.parameters[keyword].declared.annotation))
@@ -177,7 +180,7 @@ def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _absolute(path: Path) -> Path:
-    # Not resolved: the path as the person knows it is the one that results are bound to.
+    # Not resolved: results are bound to the path as the user knows it.
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
 
 
@@ -224,7 +227,7 @@ def _record(settings: RunSettings, graph: Graph) -> RunRecord:
 
 
 def _readable(data: Json, annotation: Any) -> Json:
-    """A parameter as status shows it: plain JSON, and text for what JSON has no word for."""
+    """Return a parameter as status shows it: plain JSON, or text for what JSON cannot hold."""
     if not isinstance(data, dict | list):
         return data
     value = plugin_codecs().decode(data, annotation)

@@ -1,8 +1,8 @@
 """The dispatch job: `python -m reflow.runs.dispatch_job RUN_DIR RUN_ID`.
 
-One and the same thing whether a follow-up, the last worker of a wave or the watchdog starts it:
-take the run over when nobody else has it, do all that can be done now, see that somebody comes
-again, and let go.
+It does the same whether it is a follow-up, a watchdog, or started by the last worker of a wave:
+take the run over when no other dispatcher has it, do all that can be done now, arrange that the run
+goes on, and release the lease.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ log = logging.getLogger("reflow.dispatch")
 
 
 class _Ended(BaseException):
-    """SIGTERM: what was decided is committed; the watchdog goes on from there."""
+    """Raised at SIGTERM: what was decided is committed; the watchdog goes on from there."""
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
         log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
         return 0
     except (StoreError, NotFoundError) as error:
-        # The manifest may be back for the next dispatch. People cannot be told through it.
+        # The manifest may be back for the next dispatch. Users cannot be told through it.
         log.exception("the manifest database failed")
         _leave_word(settings, f"the manifest: {error}. {WHILE_LOOKED_AT}")
         return 1
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def dispatch_once(store: Store, settings: RunSettings) -> int:
-    """Take the run over, do what can be done, let go."""
+    """Take the run over, do what can be done, and release the lease."""
     lease = take_patiently(
         store,
         settings.run_id,
@@ -110,7 +110,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
 
 
 def _without_settings(layout: RunLayout) -> int:
-    """Leave it to the next watchdog until there were enough of them; `status` ends the run then.
+    """Leave a run without settings to the next watchdog, for a bounded number of tries.
 
     Where the manifest is, is not known here.
     """
@@ -123,7 +123,7 @@ def _without_settings(layout: RunLayout) -> int:
 
 
 def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
-    """Cancel what a run that has ended has left with a scheduler that was away."""
+    """Cancel jobs that an ended run has left with a scheduler that did not answer."""
     trouble = ""
     with working_under(store, lease):
         if to_be_cancelled(store, settings.run_id):
@@ -163,7 +163,7 @@ def _leave_to_the_next(
     executor: Executor,
     error: OSError | OtherSeriesError,
 ) -> int:
-    """Do what can be done without the run's data, and see that it is tried again."""
+    """Do what can be done without the run's data, and arrange another try."""
     log.exception("the run's data cannot be used")
     unreadable = Unreadable(store, settings, lease, executor, Tries(settings.layout), error)
     try:
@@ -180,7 +180,7 @@ def _leave_to_the_next(
 
 
 def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
-    """Add the submitter's PATH to this process's, which need not lead to the scheduler."""
+    """Add the submitter's PATH to this process's, which may lack the scheduler's commands."""
     known = os.get_exec_path()
     theirs = settings.command_path.split(os.pathsep)
     more = [folder for folder in theirs if folder.startswith("/") and folder not in known]
@@ -188,7 +188,7 @@ def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
 
 
 def _leave_word(settings: RunSettings, what: str) -> None:
-    """Let `status` say what a dispatch job could not use. Raises `OSError`."""
+    """Record for `status` what a dispatch job could not use. Raises `OSError`."""
     said = f"a dispatch job on {os.uname().nodename} could not use {what}"
     write_whole(settings.layout.dispatch_trouble, said.encode())
 

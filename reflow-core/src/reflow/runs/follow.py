@@ -1,4 +1,4 @@
-"""Dispatching in the foreground, where the jobs of a cluster may not submit others."""
+"""Dispatching in the foreground, for clusters whose jobs may not submit others."""
 
 from __future__ import annotations
 

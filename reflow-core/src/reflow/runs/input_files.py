@@ -1,4 +1,4 @@
-"""The look at the files that a run's parameters name: once, when it is submitted."""
+"""Looking at the files that a run's parameters name: once, when it is submitted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reflow.runs.look_progress import LookProgress, bytes_read
 
 
 def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[str, Json]]:
-    """Give the states of the files that parameters refer to, by mode and keyword."""
+    """Return the states of the files that parameters refer to, by mode and keyword."""
     contents = Contents(_memory(settings), LookProgress(bytes_read))
     looks = RunLooks(settings, progress=LookProgress(), contents=contents)
     codecs = plugin_codecs()
@@ -31,7 +31,7 @@ def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[st
 
 
 def _wanted(graph: Graph, settings: RunSettings) -> dict[tuple[Mode, str], None]:
-    """Mode and keyword of parameters that may name files, other than to write to them."""
+    """Return mode and keyword of parameters that may name files, other than to write to them."""
     return {
         (mode_of(spec, settings), keyword): None
         for spec in graph.tasks.values()
@@ -41,7 +41,7 @@ def _wanted(graph: Graph, settings: RunSettings) -> dict[tuple[Mode, str], None]
 
 
 def _memory(settings: RunSettings) -> Memory:
-    """What was read at earlier submissions, unless all is to be verified."""
+    """Return what was read at earlier submissions, unless everything is to be verified."""
     if settings.verify:
         return OwnMemory()
     from platformdirs import user_cache_path

@@ -1,4 +1,4 @@
-"""Telling the user of values made at import that are others than the last run's."""
+"""Warning the user of values made at import that differ from the last run's."""
 
 from __future__ import annotations
 

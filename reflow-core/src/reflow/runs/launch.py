@@ -1,4 +1,4 @@
-"""Starting runs: submitted, or here and now."""
+"""Starting runs: submitted to a scheduler, or in this process."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ ON_ERROR = ("stop", "continue")
 
 
 def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> str:
-    """Write a run down, see that it is dispatched from now on, and return its id.
+    """Record a run, arrange that it is dispatched from now on, and return its id.
 
     Raises `SchedulerUnavailableError` where there is nobody to hand it to.
     """
     refuse_while_importing("submit()")
     graph = workflow.graph()
     chosen = _chosen(workflow, executor)
-    # Where nobody answers it is better said now than by a run that waits unseen.
+    # Better to fail now than to leave a run that waits unseen for a scheduler.
     chosen.limits()
     store = wanted.store_for(workflow)
     settings = create_run(
@@ -94,13 +94,13 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
             dispatcher.looks.progress = LookProgress()
             drive(dispatcher, Command())
         if dispatcher.missing and not dispatcher.image.outstanding():
-            # Better said now than by a run that waits for what never comes.
+            # Better to fail now than to leave a run that waits for what never comes.
             _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
             raise SchedulerUnavailableError(dispatcher.missing)
     except KeyboardInterrupt:
         submitted = store.submissions(settings.run_id, open_only=False)
         if not any(item.kind is SubmissionKind.WAVE for item in submitted):
-            # It was still looking at files; not even a watchdog is to take it up.
+            # The command was still looking at files; not even a watchdog is to take the run up.
             end_jobs(store, settings, executor)
             _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
         raise
@@ -144,13 +144,13 @@ def run_here(
 
 
 def _gpus(workflow: Workflow) -> dict[str, Json]:
-    """How many GPUs this machine has, where the configuration says so."""
+    """Return the number of GPUs of this machine, where the configuration sets it."""
     local = workflow.config.executor.settings.get("local", {})
     return {"gpus": local["gpus"]} if "gpus" in local else {}
 
 
 def _flow_for(workflow: Workflow, max_workers: int) -> FlowRef | None:
-    """Where other processes find the workflow; None is good enough when there are none."""
+    """Return where other processes find the workflow; None will do when there are none."""
     if max_workers > 1:
         return locate(workflow)
     try:
@@ -224,7 +224,7 @@ def _drive_here(
 
 
 def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interruptions) -> Executor:
-    """Who runs elements here; a signal that hurries ends its processes."""
+    """Return the executor of elements here; a signal that hurries ends its processes."""
     if settings.executor == "inline":
         return InlineExecutor(settings, graph.tasks, plugin_codecs(), lambda: interruptions.told)
     workers = settings.executor_settings["workers"]
@@ -236,7 +236,7 @@ def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interrupt
 
 
 def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: str) -> None:
-    """See that a run has ended which its process no longer dispatches."""
+    """Record the end of a run that its process no longer dispatches."""
     lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
     if lease is not None:
         give_up(store, lease, said, state)

@@ -1,4 +1,4 @@
-"""Telling where a workflow of this process is defined, so that others can load it."""
+"""Finding out where a workflow of this process is defined, so that others can load it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reflow.rundir.flow_reference import FlowRef
 
 
 def locate(workflow: Workflow) -> FlowRef:
-    """Tell how another process can import the workflow.
+    """Return how another process can import the workflow.
 
     Raises `DefinitionError` where it cannot: a notebook, a prompt, a function inside a function.
     """

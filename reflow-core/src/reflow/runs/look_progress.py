@@ -1,4 +1,4 @@
-"""Tells whoever waits at a terminal that files are being looked at or read, and how much so far."""
+"""Telling a user at a terminal that files are being looked at or read, and how far that is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bytes_read(count: int) -> str:
 
 
 class LookProgress:
-    """Is given how far each tree has been looked at or read, and speaks when that takes long."""
+    """Receives how far each tree has been looked at or read, and reports when that takes long."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class LookProgress:
         self._before = self._here = 0
 
     def __call__(self, done: int) -> None:
-        """Take note of how much of a tree is done."""
+        """Record how much of a tree is done."""
         if done < self._here:  # another tree
             self._before += self._here
         self._here = done

@@ -76,12 +76,12 @@ def _is_module_name(text: str) -> bool:
 
 
 def _names(error: ModuleNotFoundError, module: str) -> bool:
-    """Whether it is the module itself that was not found, or a package that it is in."""
+    """Tell whether the missing module is the named one, or a package that it is in."""
     return f"{module}.".startswith(f"{error.name}.")
 
 
 def _place_in_package(path: Path) -> tuple[Path, str] | None:
-    """The folder that a flow file's package is imported from, and the module's full name.
+    """Return the folder a flow file's package is imported from, and the module's full name.
 
     None for a file that stands for itself: one that imports nothing from a package around it.
     """
@@ -100,7 +100,7 @@ def _place_in_package(path: Path) -> tuple[Path, str] | None:
 
 
 def _imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Leading dots and name of what a file imports; nothing of one that is no Python."""
+    """Yield leading dots and name of a file's imports; none of a file that is not Python."""
     with suppress(OSError, SyntaxError, ValueError, RecursionError):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom):

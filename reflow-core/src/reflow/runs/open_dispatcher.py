@@ -1,4 +1,4 @@
-"""Making a dispatcher for a run from what its run directory says."""
+"""Opening a dispatcher for a run from what its run directory says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
 
 
 def load_graph(settings: RunSettings) -> Graph:
-    """The run's graph, its flow loaded from where it is. Raises `FlowImportError`."""
+    """Return the run's graph, its flow loaded from its place. Raises `FlowImportError`."""
     if settings.flow is None:
         raise FlowImportError(
             f"run {settings.run_id} was started by run_local(max_workers=1) from a workflow that "
@@ -32,7 +32,7 @@ def load_graph(settings: RunSettings) -> Graph:
 
 
 def executor_of(settings: RunSettings) -> Executor:
-    """The run's executor, with the settings that it had at submission."""
+    """Return the run's executor, with the settings that it had at submission."""
     return registry().make_executor(settings.executor, settings.executor_settings)
 
 
@@ -43,7 +43,7 @@ def open_dispatcher(
     executor: Executor | None = None,
     graph: Graph | None = None,
 ) -> Dispatcher:
-    """Make a dispatcher that goes on where the last one left off.
+    """Open a dispatcher that goes on where the last one left off.
 
     It loads nothing of the flow: without `graph`, what the run directory says is the graph.
     Raises `OSError` where that cannot be read, and `OtherSeriesError`.
@@ -66,5 +66,5 @@ def open_dispatcher(
 
 
 def recorded_graph(settings: RunSettings) -> Graph:
-    """The run's graph as its run directory has it. Raises `OSError`."""
+    """Return the run's graph as its run directory has it. Raises `OSError`."""
     return graph_of_data(RunSource.read(settings.layout, current_source(settings.layout)).graph)

@@ -78,7 +78,7 @@ class Preview:
 
 
 class _Overlay:
-    """A store that looks as if the run were there; what it is told stays in memory."""
+    """A store that acts as if the run were recorded; what is written to it stays in memory."""
 
     def __init__(self, store: Store, graph: Graph) -> None:
         self._store = store
@@ -125,7 +125,7 @@ class _Overlay:
 def make_preview(
     store: Store, graph: Graph, settings: RunSettings, codecs: Codecs, executor: Executor
 ) -> Preview:
-    """Plan a run as far as its cached results allow, and the scripts `executor` would submit."""
+    """Plan a run as far as cached results allow, with the scripts `executor` would submit."""
     overlay: Any = _Overlay(store, graph)
     image = RunImage(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
@@ -227,7 +227,7 @@ def _foresee(
 def _readable(
     arguments: TaskArguments, instance: Instance, image: RunImage, codecs: Codecs
 ) -> dict[str, str]:
-    """What an element would be given, as Python writes it."""
+    """Return what an element would be given, as Python writes it."""
     task = arguments.task.spec
     specs = image.graph.tasks
     return {

@@ -1,4 +1,9 @@
-"""Looking after a run that nobody dispatches, from any process that looks at it."""
+"""Taking care of a run without a dispatcher, from any command that looks at the run.
+
+A run needs no service that watches it: its watchdogs, or its supervisor, keep it going. Should they
+all be lost, the next `status`, `wait` or other command takes a step itself, records the end of a
+foreground run whose process was killed, and finishes cancellations.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +34,22 @@ ABANDONED = "the process that ran it ended before the run did"
 
 
 def heal(store: Store, record: RunRecord) -> list[str]:
-    """Take a dispatch step for a run that has no living dispatcher; tells what there is to say."""
+    """Take a dispatch step for a run that has no living dispatcher; return notes for the user."""
     try:
         return _finish(store, record) if record.state.final else _heal(store, record)
     except ForeignRunError as error:
         return [str(error)]
     except (ReflowError, OSError) as error:
-        # Whoever only wants to look at the run is to see it all the same.
+        # A user who only wants to look at the run is to see it all the same.
         return [f"the run cannot be dispatched from here: {error}"]
 
 
 def end_abandoned(store: Store, record: RunRecord) -> bool:
-    """Record the end of a foreground run whose process was killed; whether it has ended so."""
+    """Record the end of a foreground run whose process was killed; return whether it has ended."""
     if record.state.final or record.executor not in FOREGROUND_EXECUTORS:
         return False
     owner = store.lease(record.run_id).owner
-    # Without an owner it may have begun just now.
+    # A run without an owner may have begun just now.
     if owner is None or not provably_dead(owner):
         return False
     heal(store, record)
@@ -52,7 +57,7 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
 
 
 def _finish(store: Store, record: RunRecord) -> list[str]:
-    """Go on cancelling jobs that a run has left at its end; tells why some are left."""
+    """Go on cancelling jobs that a run has left at its end; return why some are left."""
     left = [] if record.executor in FOREGROUND_EXECUTORS else to_be_cancelled(store, record.run_id)
     if not left:
         return []
@@ -94,7 +99,7 @@ def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
 
 
 def _word_left(settings: RunSettings) -> list[str]:
-    """What the last dispatcher could not use. Raises `OSError`."""
+    """Return what the last dispatcher could not use. Raises `OSError`."""
     try:
         return [read_bytes(settings.layout.dispatch_trouble).decode(errors="replace")]
     except FileNotFoundError:
@@ -102,7 +107,7 @@ def _word_left(settings: RunSettings) -> list[str]:
 
 
 def _notes_of(dispatcher: Dispatcher) -> list[str]:
-    """Why a run that goes on may seem not to."""
+    """Return why a run that goes on may seem to stand still."""
     notes = []
     if dispatcher.silence:
         notes.append(f"how its jobs stand is not known: {dispatcher.silence}")

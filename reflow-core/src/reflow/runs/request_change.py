@@ -1,4 +1,4 @@
-"""Cancel and retry, asked for by a process that does not dispatch the run."""
+"""Cancel and retry, requested by a process that does not dispatch the run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def ask(
     changed: bool = False,
     decide: Callable[[Mapping[str, int]], bool] | None = None,
 ) -> int:
-    """Have a run cancelled or retried; tells how many elements it concerns, 0 for none.
+    """Request a cancellation or retry; return how many elements it concerns, 0 for none.
 
     `on_progress` is called where the run is dispatched here, to its end. Where a retry would leave
     results of another source beside new ones, `decide` tells whether those are to be computed
@@ -106,7 +106,7 @@ def ask(
         _dispatch(store, settings, graph, on_progress)
     _await_heeding(store, record.run_id)
     if kind is RequestKind.CANCEL and task is None:
-        # Whoever carries it out records the end a moment later.
+        # The dispatcher that carries it out records the end a moment later.
         wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
     return count
 
@@ -114,7 +114,7 @@ def ask(
 def _mixed(
     store: Store, settings: RunSettings, source: RunSource, task: str | None
 ) -> dict[str, int]:
-    """By task, how many results a retry with a source would leave of another."""
+    """Return, by task, how many results of another source a retry with a source would leave."""
     image = RunImage(store, settings.run_id, graph_of_data(source.graph))
     found = of_other_source(image, settings.layout, source.code)
     return {name: len(found[name]) for name in found if task in (None, name)}
@@ -143,7 +143,7 @@ def _dispatch(
     graph: Graph | None,
     on_progress: Callable[[Mapping[str, Any]], None] | None,
 ) -> None:
-    """See that somebody carries the wish out."""
+    """Arrange that a dispatcher carries the request out."""
     if settings.executor in FOREGROUND_EXECUTORS:
         if settings.executor == "inline":
             graph = graph or load_graph(settings)
@@ -167,7 +167,7 @@ def _dispatch(
 
 
 def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:
-    """Take a dispatch step; where the run's data cannot be used, only a cancellation is heeded."""
+    """Take a dispatch step; where the run's data cannot be used, only cancellations are heeded."""
     try:
         drive(open_dispatcher(store, settings, lease, executor), Command())
     except (OSError, OtherSeriesError) as error:
@@ -177,7 +177,7 @@ def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor)
 
 
 def _end_without_settings(store: Store, record: RunRecord, count: int, said: str) -> int:
-    """Record a run as cancelled that nobody can dispatch any more, and end jobs it may have."""
+    """Record a run as cancelled that cannot be dispatched any more, and end its jobs."""
     lease = take(store, record.run_id)
     if lease is None:
         raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {said}")

@@ -25,7 +25,7 @@ CANNOT_LOAD = 2
 
 
 def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection[str]) -> RunSource:
-    """What a run's tasks, of those names, count by as this process or a new one loads the flow.
+    """Return what the named tasks count by as this process or a new one loads the flow.
 
     Nothing counts by it before it is written. Where the flow's file is gone it is what was taken
     last, with a warning. Raises `FlowImportError` where the flow cannot be loaded, or has become
@@ -60,7 +60,7 @@ def _taken_last(settings: RunSettings) -> RunSource:
 
 
 def _taken_elsewhere(settings: RunSettings) -> RunSource:
-    """What a new process takes. Raises `FlowImportError` where it cannot load the flow."""
+    """Return what a new process takes. Raises `FlowImportError` where the flow cannot be loaded."""
     draft = settings.layout.source_draft(os.getpid())
     words = ["-P", "-m", "reflow.runs.retake_source", str(settings.run_dir), settings.run_id]
     try:

@@ -1,4 +1,4 @@
-"""How a run stands, as one JSON-safe mapping."""
+"""The status of a run, as one JSON-safe mapping."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_FAILURES = 1000
 def status_of(
     store: Store, run_id: str, notes: Sequence[str] = (), task: str | None = None
 ) -> dict[str, Any]:
-    """The mapping that `run.status()` returns. Does not grow with what has succeeded."""
+    """Return the mapping of `run.status()`, whose size does not grow with what has succeeded."""
     record = store.run(run_id)
     counts = store.counts(run_id)
     cached, retried = store.cached(run_id), store.retried(run_id)
@@ -67,7 +67,7 @@ def _task(
 
 
 def task_state(counts: Mapping[TaskState, int], size: int | None) -> TaskState:
-    """One word for a whole task."""
+    """Sum the states of a task's elements up in one."""
     if size is None:
         return TaskState.PENDING
     if not counts:

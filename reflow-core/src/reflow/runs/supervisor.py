@@ -1,7 +1,7 @@
 """The supervisor of a local run: `python -m reflow.runs.supervisor RUN_DIR RUN_ID`.
 
-It dispatches for as long as the run lasts. If it dies, its workers go on; any command that looks
-at the run starts another.
+A supervisor dispatches for as long as the run lasts. If it dies, its workers go on; any command
+that looks at the run starts another supervisor.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger("reflow.dispatch")
 
 
 class _EndedByPerson(BaseException):
-    """SIGTERM: let go, and leave the workers to the next supervisor."""
+    """Raised at SIGTERM: release the lease, and leave the workers to the next supervisor."""
 
 
 def start_supervisor(store: Store, settings: RunSettings) -> None:
@@ -61,7 +61,7 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
             start_new_session=True,
         )
     take_for(store, settings.run_id, process.pid)
-    # It outlives this process, or this process its end: then nothing must be left of it.
+    # Reap the supervisor if it ends before this process.
     threading.Thread(target=_await_end, args=(process.pid,), daemon=True).start()
     process.returncode = 0
 
@@ -137,14 +137,14 @@ def _has_ended(store: Store, settings: RunSettings, lease: Lease, tries: Tries) 
 
 
 def _leave_word(settings: RunSettings, error: Exception) -> None:
-    """Let `status` say what the supervisor waits for, if that can be written."""
+    """Record for `status` what the supervisor waits for, if that can be written."""
     said = f"its supervisor cannot use the run's data: {error}. {TRIED_AGAIN}"
     with suppress(OSError):
         write_whole(settings.layout.dispatch_trouble, said.encode())
 
 
 def _pauses(config: DispatchSettings) -> Iterator[float]:
-    """Seconds until the next try: ten of them take as long as an outage may."""
+    """Yield the seconds until each next try: ten of them take as long as an outage may."""
     pause, longest = 6 * config.watchdog_minutes, config.outage_hours * 600
     while True:
         yield min(pause, longest)
@@ -152,7 +152,7 @@ def _pauses(config: DispatchSettings) -> Iterator[float]:
 
 
 def _wait(store: Store, lease: Lease, seconds: float) -> None:
-    """Wait until the next try is due, or somebody asks something of the run."""
+    """Wait until the next try is due, or a user requests something of the run."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if store.beat(lease):

@@ -43,30 +43,30 @@ log = logging.getLogger("reflow.dispatch")
 
 
 class Tries:
-    """When it was tried since the last job of a run ended, a line of a file for each."""
+    """The tries since the last job of a run ended, recorded in a file with a line for each."""
 
     def __init__(self, layout: RunLayout) -> None:
-        """Read what others have tried."""
+        """Read the tries of other dispatchers."""
         self._file = layout.tries
         self._times: list[float] = []
-        # What is in a run directory may be damaged, and be no file at all.
+        # The file may be damaged, or not be a file at all.
         with suppress(OSError, ValueError), open_regular(self._file) as file:
             self._times = [float(line) for line in file]
 
     def add(self) -> None:
-        """Count one more, for others too where that can be written."""
+        """Count one more try, for other dispatchers too where that can be written."""
         self._times.append(time.time())
         with suppress(OSError), open_file(self._file, "a") as file:
             file.write(f"{self._times[-1]}\n")
 
     def forget(self) -> None:
-        """Begin anew, as the data could be read. Raises `OSError`."""
+        """Start counting anew, as the data could be read. Raises `OSError`."""
         self._times.clear()
         self._file.unlink(missing_ok=True)
 
     @property
     def used_up(self) -> bool:
-        """Whether there were as many as there may be."""
+        """Whether all tries are used up."""
         times = self._times
         return len(times) >= MOST_TRIES or (bool(times) and times[-1] - times[0] >= LONGEST)
 
@@ -83,7 +83,7 @@ class Unreadable:
         tries: Tries,
         error: OSError | OtherSeriesError,
     ) -> None:
-        """`error` says why it cannot be read."""
+        """Look after a run whose data cannot be read, for the reason that `error` gives."""
         self._store = store
         self._settings = settings
         self._lease = lease
@@ -95,21 +95,21 @@ class Unreadable:
         self._watchdog = Watchdog(self._image, settings, executor, self._commit)
 
     def end_if_due(self) -> bool:
-        """Take in results, and end a run that was cancelled or tried often enough; tell whether."""
+        """Take in results; end a run that was cancelled or tried often enough. Return whether."""
         alive = self._jobs_alive()
         if self.end_if_cancelled():
             return True
         if alive:
             return False
         self._tries.add()
-        # Another version does not come back by itself.
+        # A run of another version does not become readable by itself.
         if not isinstance(self._error, OtherSeriesError) and not self._tries.used_up:
             return False
         self._end(RunState.FAILED, cannot_dispatch(self._settings, self._error))
         return True
 
     def end_if_cancelled(self) -> bool:
-        """Take in results, and end a run whose cancellation was asked for; tell whether it was."""
+        """Take in results; end a run whose cancellation was requested. Return whether it was."""
         with suppress(OSError):
             self._take_in()
         if not self._cancel_is_asked():
@@ -118,7 +118,7 @@ class Unreadable:
         return True
 
     def watch(self) -> bool:
-        """See that a watchdog tries again; False where none could be submitted.
+        """Arrange that a watchdog tries again; return False where none could be submitted.
 
         Raises `OSError` where the run directory cannot be written.
         """
@@ -156,7 +156,7 @@ class Unreadable:
             return True
 
     def _is_alive(self, wave: WaveImage, position: int) -> bool:
-        """Whether a worker lives that an earlier supervisor has started."""
+        """Tell whether a worker that an earlier supervisor has started is alive."""
         try:
             claim = current_claim(self._settings.layout.wave(wave.record.number), position)
         except (OSError, ValueError, TypeError):

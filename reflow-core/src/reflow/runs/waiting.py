@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = 2.0) -> bool:
-    """Look, with growing pauses, until something is so; False when `timeout` seconds are over."""
+    """Look, with growing pauses, until something is so; return False after `timeout` seconds."""
     until = None if timeout is None else time.monotonic() + timeout
     pause = 0.05
     while not done():

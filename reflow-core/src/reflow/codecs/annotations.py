@@ -40,7 +40,7 @@ class ReachableClasses:
             self._tags.update(_tags(group))
 
     def tag(self, kind: type) -> str | None:
-        """What stands for the class in stored data; None when the annotation does not reach it.
+        """Return the class's tag in stored data; None when the annotation does not reach it.
 
         Raises `UnstorableValueError` when nothing tells it from another of the same name.
         """
@@ -53,11 +53,11 @@ class ReachableClasses:
         return tag
 
     def reaches(self, tag: str) -> bool:
-        """Whether the annotation names exactly one class of that tag."""
+        """Tell whether the annotation names exactly one class of that tag."""
         return len(self._matching(tag)) == 1
 
     def find(self, tag: str) -> type:
-        """The class that a tag stands for. Raises `StoredValueError` when there is none."""
+        """Return the class of a tag. Raises `StoredValueError` when there is none."""
         found = self._matching(tag)
         if len(found) == 1:
             return found[0]
@@ -78,7 +78,7 @@ class ReachableClasses:
 
 
 def _tags(group: list[type]) -> dict[type, str]:
-    """The tags of classes that share a qualified name."""
+    """Return the tags of classes that share a qualified name."""
     if len(group) == 1:
         return {group[0]: group[0].__qualname__}
     places = {kind: _place(kind) for kind in group}
@@ -92,7 +92,7 @@ def _tags(group: list[type]) -> dict[type, str]:
 
 
 def _place(kind: type) -> tuple[str, ...]:
-    """Where a class is defined: the parts of its file's path, else of its module's name."""
+    """Return where a class is defined: the parts of its file's path, else of its module's name."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if not isinstance(file, str):
         return tuple(kind.__module__.split("."))
@@ -100,7 +100,7 @@ def _place(kind: type) -> tuple[str, ...]:
 
 
 def _classes_in(annotation: Any) -> Iterator[type]:
-    """Every class reachable from an annotation, each once."""
+    """Yield every class reachable from an annotation, each once."""
     seen: dict[int, Any] = {}  # by identity, since annotations need not be hashable
     waiting = [annotation]
     while waiting:
@@ -117,7 +117,7 @@ def _classes_in(annotation: Any) -> Iterator[type]:
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """What an annotation that is no class is made of."""
+    """Return the parts of an annotation that is not a class."""
     if isinstance(annotation, (list, tuple)):  # the arguments of a Callable
         return list(annotation)
     if isinstance(annotation, TypeVar):
@@ -137,7 +137,7 @@ def _parts(annotation: Any) -> list[Any]:
 
 
 def field_annotations(kind: type) -> dict[str, Any]:
-    """The annotations of a class's fields by name, as far as they can be resolved."""
+    """Return the annotations of a class's fields by name, as far as they can be resolved."""
     if issubclass(kind, Enum):
         return {}
     try:
@@ -147,7 +147,7 @@ def field_annotations(kind: type) -> dict[str, Any]:
 
 
 def _resolvable(kind: type) -> Iterator[tuple[str, Any]]:
-    """The annotations written in one class body that can be resolved one by one."""
+    """Yield the annotations in one class body that can be resolved one by one."""
     module = sys.modules.get(kind.__module__)
     names = {kind.__name__: kind, **(vars(module) if module else {})}
     try:
@@ -163,7 +163,7 @@ def _resolvable(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def meaning(annotation: Any) -> Any:
-    """The annotation without what says nothing about values: names, extras, qualifiers."""
+    """Return the annotation without aliases, extras and qualifiers, which constrain no values."""
     while True:
         bare = plain(annotation)
         if isinstance(bare, NewType):

@@ -1,8 +1,8 @@
 """The codecs of Python's own types.
 
-What JSON keeps as it is never reaches them: None, booleans, most numbers and texts, lists, and
-objects with ordinary keys. `codecs.py` decides that and asks here for the rest. A class is
-handled only if it is exactly the one named here: a subclass is another type.
+These codecs never see what JSON keeps unchanged: None, booleans, most numbers and texts, lists, and
+objects with ordinary keys. `codecs.py` decides that and asks here for the rest. A class is handled
+only if it is exactly the one named here: a subclass is another type.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class BuiltinCodec(SelfContained):
     unpack: Callable[[Any, CodecContext], Any]
 
     def handles(self, kind: type) -> bool:
-        """Whether it is that very class."""
+        """Tell whether a class is the codec's own class."""
         if isinstance(self.kind, type):
             return kind is self.kind
         module, _, name = self.kind.rpartition(".")
         return kind is getattr(sys.modules.get(module), name, None)
 
     def encode(self, value: Any, context: CodecContext) -> Json:
-        """The value as JSON."""
+        """Encode the value as JSON."""
         return self.pack(value, context)
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
-        """The value again."""
+        """Decode the value."""
         return self.unpack(data, context)
 
 
@@ -76,7 +76,7 @@ def _unpack_float(data: str, context: CodecContext) -> float:
 
 
 def splits_in_json(text: str) -> bool:
-    """Whether JSON would read two lone surrogates of this text as one character."""
+    """Tell whether JSON would read two lone surrogates of this text as one character."""
     return not text.isascii() and _BETWEEN_SURROGATES.search(text) is not None
 
 
@@ -186,7 +186,7 @@ def _unpack_date(data: str, context: CodecContext) -> date:
 
 
 def _pack_clock(value: datetime | time, context: CodecContext) -> Json:
-    """A naive text, and beside it the zone and the fold, which the text would lose."""
+    """Encode the naive text, and beside it the zone and the fold, which the text would lose."""
     naive = value.replace(tzinfo=None, fold=0).isoformat()
     if value.tzinfo is None and not value.fold:
         return naive
@@ -256,33 +256,33 @@ def _unpack_windows_path(data: Json, context: CodecContext) -> PureWindowsPath:
 
 
 class PathCodec:
-    """Paths of this machine, which stand for what they point to; pure paths are only texts."""
+    """Paths of this machine, which stand for the files at them; pure paths are only texts."""
 
     name = "path"
 
     def handles(self, kind: type) -> bool:
-        """Whether it is the class that `Path()` makes here."""
+        """Tell whether a class is the one that `Path()` creates here."""
         return kind is type(Path())
 
     def encode(self, value: Path, context: CodecContext) -> Json:
-        """The text of the path."""
+        """Encode the text of the path."""
         return context.encode(str(value))
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Path:
-        """The path again."""
+        """Decode the path."""
         return Path(context.decode(data, Any))
 
     def places(self, data: Json) -> Sequence[str]:
-        """The path."""
+        """Return the path."""
         return (path_text(data),)
 
     def fingerprint(self, data: Json) -> Json:
-        """None: what is at the path is the value."""
+        """Return None: the file at the path is the value."""
         return None
 
 
 def path_text(data: Json) -> str:
-    """The text of an encoded path, whatever characters it holds."""
+    """Return the text of an encoded path, whatever characters it holds."""
     if isinstance(data, dict):
         (data,) = data.values()
     if isinstance(data, list):
@@ -319,5 +319,5 @@ _CODECS: tuple[Codec, ...] = (
 
 
 def builtin_codecs() -> Sequence[Codec]:
-    """The codecs of Python's own types and kinds of classes; always the same objects."""
+    """Return the codecs of Python's own types and kinds of classes; always the same objects."""
     return _CODECS

@@ -1,7 +1,7 @@
-"""Codecs of the kinds of classes that people write: enums, dataclasses, named tuples.
+"""Codecs of the kinds of classes that users define: enums, dataclasses, named tuples.
 
-A stored value names its class only by a tag (see `annotations.py`), so `decode` is given the
-class that the annotation names.
+A stored value names its class only by a tag (see `annotations.py`), so `decode` is given the class
+that the annotation names.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class EnumCodec(SelfContained):
     name = "enum"
 
     def handles(self, kind: type) -> bool:
-        """Whether it is an enum of any sort."""
+        """Tell whether a class is an enum of any sort."""
         return issubclass(kind, Enum)
 
     def encode(self, value: Enum, context: CodecContext) -> Json:
-        """The member's name, or the flag's number."""
+        """Encode the member's name, or the flag's number."""
         if isinstance(value, Flag):
             return context.encode(value.value)
         if type(value).__members__.get(value.name) is not value:
@@ -39,7 +39,7 @@ class EnumCodec(SelfContained):
         return context.encode(value.name)
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Enum:
-        """The member again."""
+        """Decode the member."""
         if not issubclass(kind, Enum):
             raise StoredValueError(f"{kind.__qualname__} is not an enum, as it was when stored")
         stored = context.decode(data, Any)
@@ -57,11 +57,11 @@ class DataclassCodec(SelfContained):
     name = "dataclass"
 
     def handles(self, kind: type) -> bool:
-        """Whether it is a dataclass, or derives from one."""
+        """Tell whether a class is a dataclass, or derives from one."""
         return dataclasses.is_dataclass(kind)
 
     def encode(self, value: Any, context: CodecContext) -> Json:
-        """The fields, with a second mapping where there are other attributes."""
+        """Encode the fields, with a second mapping where there are other attributes."""
         kind = type(value)
         try:
             object.__new__(kind)
@@ -81,7 +81,7 @@ class DataclassCodec(SelfContained):
         return [fields, context.encode(others)] if others else fields
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
-        """An instance with the same attributes."""
+        """Return an instance with the same attributes."""
         fields, others = data if isinstance(data, list) else (data, {})
         if not isinstance(fields, dict) or not dataclasses.is_dataclass(kind):
             raise StoredValueError(f"{kind.__qualname__} is no dataclass, or never was")
@@ -100,11 +100,11 @@ class NamedTupleCodec(SelfContained):
     name = "namedtuple"
 
     def handles(self, kind: type) -> bool:
-        """Whether `typing.NamedTuple` or `collections.namedtuple` made it, or a base of it."""
+        """Tell whether a class or its base was made by `NamedTuple` or `namedtuple`."""
         return is_named_tuple(kind)
 
     def encode(self, value: Any, context: CodecContext) -> Json:
-        """The items by field."""
+        """Encode the items by field."""
         kind = type(value)
         if getattr(value, "__dict__", None) or len(value) != len(kind._fields):
             raise UnstorablePartError(
@@ -114,7 +114,7 @@ class NamedTupleCodec(SelfContained):
         return _encode_attributes(items, context)
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
-        """The tuple again, without calling its class's own `__new__`."""
+        """Decode the tuple without calling its class's own `__new__`."""
         if not isinstance(data, dict) or not self.handles(kind):
             raise StoredValueError(f"{kind.__qualname__} is no named tuple, or never was")
         names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
@@ -123,12 +123,12 @@ class NamedTupleCodec(SelfContained):
 
 
 def is_named_tuple(kind: type) -> bool:
-    """Whether the class is a named tuple, or derives from one."""
+    """Tell whether a class is a named tuple, or derives from one."""
     return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
 
 
 def dataclass_with(value: Any, changed: Mapping[str, Any]) -> Any:
-    """A copy of a dataclass's instance with some of its fields changed; nothing is called."""
+    """Copy a dataclass's instance with some of its fields changed, calling none of its methods."""
     copy = object.__new__(type(value))
     for name, part in {**dict(_attributes(value)), **changed}.items():
         object.__setattr__(copy, name, part)
@@ -136,7 +136,7 @@ def dataclass_with(value: Any, changed: Mapping[str, Any]) -> Any:
 
 
 def named_tuple_with(value: Any, changed: Mapping[str, Any]) -> Any:
-    """A copy of a named tuple with some of its items changed."""
+    """Copy a named tuple with some of its items changed."""
     items = zip(value._fields, tuple.__iter__(value), strict=True)
     return tuple.__new__(type(value), [changed.get(name, item) for name, item in items])
 
@@ -155,14 +155,14 @@ def _field(value: Any, name: str) -> Any:
 
 
 def _attributes(value: object) -> Iterator[tuple[str, Any]]:
-    """What the instance itself holds, in its dictionary and in slots."""
+    """Yield what the instance itself holds, in its dictionary and in slots."""
     state = object.__getstate__(value)
     for part in state if isinstance(state, tuple) else (state,):
         yield from (part or {}).items()
 
 
 def _is_derived(kind: type, name: str) -> bool:
-    """Whether an attribute says nothing that the fields do not say."""
+    """Tell whether an attribute says nothing that the fields do not say."""
     return name == "__orig_class__" or isinstance(getattr(kind, name, None), cached_property)
 
 

@@ -1,4 +1,4 @@
-"""Values to JSON and back: the door to the encoder, the decoder and all codecs."""
+"""Values to JSON and back: the interface of the encoder, the decoder and all codecs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Codecs:
         self._promises = Promises()
 
     def encode(self, value: Any, annotation: Any = Any, directory: Path | None = None) -> Json:
-        """The value as JSON; a list becomes an array of its encoded items.
+        """Encode a value as JSON; a list becomes an array of its encoded items.
 
         `annotation` names the classes that may occur in the value, and what equals a value of
         them is stored as one (see `promises.py`); `directory` is where codecs may put files.
@@ -57,7 +57,7 @@ class Codecs:
             raise too_deep() from None
 
     def decode(self, data: Json, annotation: Any = Any, directory: Path | None = None) -> Any:
-        """The value again, equal and of the same type.
+        """Decode a value, equal to the encoded one and of the same type.
 
         Classes are found through `annotation` alone (a tuple of annotations will do, where
         several tasks describe the value); nothing that the data names is imported. Raises
@@ -71,7 +71,7 @@ class Codecs:
             raise StoredValueError("a stored value is nested too deeply to be read") from None
 
     def fingerprint(self, data: Json, files: Mapping[str, Json]) -> Json:
-        """What encoded data counts by; `files` says what each of its `places` does."""
+        """Return the fingerprint of encoded data; `files` holds that of each of its `places`."""
         if isinstance(data, list):
             return [self.fingerprint(item, files) for item in data]
         if not isinstance(data, dict):
@@ -87,7 +87,7 @@ class Codecs:
         return close_mark(name, tag, self.fingerprint(counted, files))
 
     def references(self, data: Json) -> Iterator[Reference]:
-        """The parts of encoded data that may refer to files, always in the same order."""
+        """Yield the parts of encoded data that may refer to files, always in the same order."""
         if isinstance(data, list):
             for item in data:
                 yield from self.references(item)
@@ -99,7 +99,7 @@ class Codecs:
                 yield from self.references(data[key])
 
     def places(self, data: Json) -> list[str]:
-        """Paths of all files that encoded data refers to, in the order of `references`."""
+        """Return paths of all files that encoded data refers to, in the order of `references`."""
         return [place for part in self.references(data) for place in part.places]
 
     def _decode_part(self, outer: Any, directory: Path | None, data: Json, annotation: Any) -> Any:

@@ -32,19 +32,19 @@ class Codec(Protocol):
         ...
 
     def handles(self, kind: type) -> bool:
-        """Whether values of exactly this class are this codec's."""
+        """Tell whether this codec stores values of exactly this class."""
         ...
 
     def encode(self, value: Any, context: CodecContext) -> Json:
-        """The value as JSON. Raises `UnstorableValueError` when it cannot be stored."""
+        """Encode a value as JSON. Raises `UnstorableValueError` when it cannot be stored."""
         ...
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
-        """The value again. Raises `StoredValueError` for data it did not write."""
+        """Decode a value. Raises `StoredValueError` for data the codec did not write."""
         ...
 
     def places(self, data: Json) -> Sequence[str]:
-        """Paths of the files and folders that `data` refers to. Most codecs return `()`.
+        """Return paths of the files and folders that `data` refers to. Most codecs return `()`.
 
         A stored value is used again only while all of them are in the state in which they were
         when the value was stored.
@@ -52,7 +52,7 @@ class Codec(Protocol):
         ...
 
     def fingerprint(self, data: Json) -> Json:
-        """What the value counts by in identities, wherever its files are. Most return `data`.
+        """Return what identifies the value, wherever its files are. Most codecs return `data`.
 
         None where the files are the value: it then counts by `data`, and by the place and state
         of each file.

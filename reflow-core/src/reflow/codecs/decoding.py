@@ -27,7 +27,7 @@ class Decoder:
         self._context = CodecContext(directory, encode, self._decode_under)
 
     def decode(self, data: Json) -> Any:
-        """The value again. Raises `StoredValueError`."""
+        """Decode a value. Raises `StoredValueError`."""
         if isinstance(data, list):
             return [self.decode(item) for item in data]
         if not isinstance(data, dict):
@@ -50,14 +50,14 @@ class Decoder:
             ) from error
 
     def _class(self, name: str, tag: str) -> type:
-        """The class of a stored value; `object` where a plugin's codec may do without it."""
+        """Return the class of a stored value; `object` where a plugin's codec may do without it."""
         classes = self._registry.classes(self._annotation)
         if name not in NEED_CLASS and not classes.reaches(tag):
             return object
         return classes.find(tag)
 
     def _decode_under(self, data: Json, annotation: Any) -> Any:
-        """A part of a value, whose own annotation may name more classes."""
+        """Decode a part of a value, whose own annotation may name more classes."""
         if annotation is Any:
             return self.decode(data)
         context = self._context

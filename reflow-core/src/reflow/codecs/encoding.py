@@ -45,7 +45,7 @@ class Encoder:
         }
 
     def encode(self, value: Any) -> Json:
-        """The value as JSON. Raises `UnstorableValueError`."""
+        """Encode a value as JSON. Raises `UnstorableValueError`."""
         write = self._writers.get(type(value))
         if write is None:
             write = self._writers[type(value)] = self._writer(type(value))
@@ -88,7 +88,7 @@ class Encoder:
         return encoded
 
     def _writer(self, kind: type) -> Callable[[Any], Json]:
-        """How values of a class are written that JSON knows nothing of."""
+        """Return the function that encodes values of a class that JSON does not know."""
         codec = self._registry.for_type(kind)
         if codec is None:
             raise UnstorablePartError(f"a value of type {type_name(kind)}", of_value(kind))
@@ -127,7 +127,7 @@ class Encoder:
 
 
 def too_deep() -> UnstorablePartError:
-    """The error for values that go on for ever, or nearly."""
+    """Return the error for values that are nested without end, or nearly."""
     return UnstorablePartError(
         f"a value nested more than {_DEEPEST} levels deep", "does it contain itself?"
     )
@@ -138,7 +138,7 @@ def _as_it_is(value: Json) -> Json:
 
 
 def _is_plain(value: dict[Any, Any]) -> bool:
-    """Whether a JSON object brings this dict back, its order included: keys are sorted there."""
+    """Tell whether a JSON object reads back as this dict, its order included: keys are sorted."""
     previous = ""
     for key in value:
         if type(key) is not str or key < previous or key.startswith("$") or splits_in_json(key):

@@ -39,7 +39,7 @@ _NUMPY = {"bool": "bool", "bool_": "bool", "datetime64": "datetime", "timedelta6
 
 
 def of_annotation(kind: type) -> str:
-    """What to do about an annotation that promises values of this class."""
+    """Return advice on an annotation that promises values of this class."""
     if _is_single_pass(kind):
         return "return a list, and write list[...]"
     near = _nearest(kind)
@@ -54,7 +54,7 @@ def of_annotation(kind: type) -> str:
 
 
 def of_value(kind: type) -> str:
-    """What to do about a value of this class."""
+    """Return advice on a value of this class."""
     if _is_single_pass(kind):
         return "it can be gone through only once; return list(...)"
     near = _nearest(kind)
@@ -68,7 +68,7 @@ def _is_single_pass(kind: type) -> bool:
 
 
 def _nearest(kind: type) -> str | None:
-    """The annotation whose values are nearest to those of a class; None where none is near."""
+    """Return the annotation whose values are nearest to a class's; None where none is near."""
     for base, annotation in _NEARLY:
         if issubclass(kind, base):
             return annotation

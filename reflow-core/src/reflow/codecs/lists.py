@@ -15,11 +15,11 @@ _KINDS = {type(None): "None", bool: "bool", int: "int", float: "float", str: "st
 
 
 class NotAListError(StoredValueError):
-    """A list was expected, to be split into elements, and the value is something else."""
+    """A value that was to be split into elements is not a list."""
 
 
 def parts(text: str) -> list[str]:
-    """The canonical texts of the items of a list, from the canonical text of the list.
+    """Return the canonical texts of a list's items, from the canonical text of the list.
 
     Raises `NotAListError` when the value is no list; a tuple or a set is none.
     """
@@ -35,12 +35,12 @@ def parts(text: str) -> list[str]:
 
 
 def join(texts: Iterable[str]) -> str:
-    """The text of the list of these items: the reverse of `parts`."""
+    """Return the text of the list of these items: the reverse of `parts`."""
     return f"[{','.join(texts)}]"
 
 
 def kind(text: str) -> str:
-    """What sort of value a stored text holds, for people: `tuple`, `dict`, `dataclass`."""
+    """Return the kind of a stored value, in users' words: `tuple`, `dict`, `dataclass`."""
     data: Json = loads(text)
     mark = mark_of(data) if isinstance(data, dict) else None
     return mark or _KINDS.get(type(data), "list")

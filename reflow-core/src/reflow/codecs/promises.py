@@ -1,9 +1,9 @@
-"""Values made into what their annotation promises, before they are stored.
+"""Converting values to what their annotation promises, before they are stored.
 
-A value of the very classes that are named passes as it is. An equal value of other classes
+A value whose classes are exactly those named is stored unchanged. An equal value of other classes
 (numpy's scalars, a `Counter` for `dict[str, int]`, a tuple for a list) is replaced by one of the
-classes that are named. What fits in no way is left alone: whether it can be stored is for the
-encoder to say. Values are never changed in place; what must differ is made anew.
+classes that are named. A value that does not fit is left alone: the encoder decides whether it can
+be stored. Values are never changed in place; what must differ is copied.
 """
 
 from __future__ import annotations
@@ -74,18 +74,18 @@ class Promise(Protocol):
         ...
 
     def fit(self, value: Any) -> Fitted:
-        """What to store in the value's place, and how well that suits."""
+        """Return what to store in the value's place, and how well it suits the annotation."""
         ...
 
 
 class Promises:
-    """What annotations promise, each looked into once."""
+    """The promises of annotations, each analysed once."""
 
     def __init__(self) -> None:
         self._made: dict[Any, Promise] = {}
 
     def keep(self, value: Any, annotation: Any) -> Any:
-        """The value as the annotation promises it, as far as that can be had."""
+        """Return the value as the annotation promises it, as far as that is possible."""
         promise = self.of(annotation)
         if type(value) in promise.exact:
             return value
@@ -95,7 +95,7 @@ class Promises:
             return value
 
     def of(self, annotation: Any) -> Promise:
-        """The promise of an annotation."""
+        """Return the promise of an annotation."""
         try:
             known = self._made.get(annotation)
         except TypeError:  # not hashable
@@ -153,7 +153,7 @@ class _Anything:
 
 
 class _Own:
-    """A class that is neither built in nor made of fields: values of it are what they are."""
+    """A class that is neither built in nor made of fields: its values stay as they are."""
 
     def __init__(self, kind: type) -> None:
         self.exact = frozenset({kind})
@@ -195,7 +195,7 @@ class _Literal:
 
 # -- what has parts ----------------------------------------------------------------------------
 class _Named:
-    """A name that a `type` statement made, looked into when a value comes."""
+    """A name that a `type` statement defines, resolved when the first value is stored."""
 
     exact = frozenset[type]()
 
@@ -297,7 +297,7 @@ class _Mapping:
 
 
 class _Fields:
-    """The promises of a class's fields, found when the first value comes."""
+    """The promises of a class's fields, found when the first value is stored."""
 
     exact = frozenset[type]()
 
@@ -315,7 +315,7 @@ class _Fields:
         }
 
     def _changed(self, part_of: Callable[[str, Any], Any]) -> tuple[dict[str, Any], Fit]:
-        """The parts that must be others, and how well all suit; `part_of` is asked by name."""
+        """Return the parts to be replaced, and how well all fit; `part_of` gets a part by name."""
         changed, worst = {}, Fit.EXACT
         for name, promise in self._fields.items():
             part = part_of(name, _MISSING)
@@ -359,7 +359,7 @@ def _fit_each(promise: Promise, items: Iterable[Any]) -> tuple[list[Any], Fit]:
 
 
 def _worst(fitted: Iterable[Fitted]) -> Fit:
-    """How well parts suit together: where one does not, its whole still may partly."""
+    """Return how well parts fit together: where one does not, the whole may still fit partly."""
     return max(Fit.PARTLY, min((fit for _, fit in fitted), default=Fit.EXACT))
 
 
@@ -371,12 +371,12 @@ def _is_a(value: Any, kind: type) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether it is an array that has items, and nothing besides (no index, no coordinates)."""
+    """Tell whether a value is an array of items and nothing besides (index, coordinates)."""
     return hasattr(value, "__array_interface__") and value.ndim > 0
 
 
 def _filled_in(hint: Any, annotation: Any) -> Any:
-    """A field's annotation with the variables of its class replaced by what they stand for."""
+    """Replace the type variables in a field's annotation by the types they stand for."""
     origin = typing.get_origin(annotation)
     if origin is None:
         return hint

@@ -1,8 +1,8 @@
 """Which codec serves which class, and the marks that codecs leave in stored data.
 
-What JSON brings back equal, type included, is stored as it is. Everything else is a *mark*: an
-object with the single key `$name`, where the name is the codec's. Values of people's classes and
-of plugins carry the tag of their class too: `{"$enum":["Colour","RED"]}`. A dict with a key that
+A value that JSON returns equal, type included, is stored as it is. Everything else is a *mark*: an
+object with the single key `$name`, where the name is the codec's. Values of users' classes and of
+plugins carry the tag of their class too: `{"$enum":["Colour","RED"]}`. A dict with a key that
 begins with `$` is itself stored as a mark, so in canonical text `{"$` stands for nothing else.
 """
 
@@ -25,7 +25,7 @@ SELF_CONTAINED = frozenset(BUILTIN) - {"path"}
 
 
 def mark_of(data: dict[str, Json]) -> str | None:
-    """The name of the codec that left this mark; None for an ordinary object."""
+    """Return the name of the codec that left this mark; None for an ordinary object."""
     if len(data) != 1:
         return None
     (key,) = data
@@ -33,12 +33,12 @@ def mark_of(data: dict[str, Json]) -> str | None:
 
 
 def has_class_tag(name: str) -> bool:
-    """Whether a codec's marks carry a class tag before the content."""
+    """Tell whether a codec's marks carry a class tag before the content."""
     return name in NEED_CLASS or name not in BUILTIN
 
 
 def open_mark(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
-    """Class tag and content of a mark. Raises `StoredValueError` if it is none of ours."""
+    """Return class tag and content of a mark. Raises `StoredValueError` for any other object."""
     payload = data[f"${name}"]
     if not has_class_tag(name):
         return None, payload
@@ -50,7 +50,7 @@ def open_mark(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
 
 
 def close_mark(name: str, tag: str | None, content: Json) -> Json:
-    """The reverse of `open_mark`."""
+    """Return a mark: the reverse of `open_mark`."""
     return {f"${name}": [tag, content] if has_class_tag(name) else content}
 
 
@@ -68,13 +68,13 @@ class Registry:
         self._classes: dict[Any, ReachableClasses] = {}
 
     def for_type(self, kind: type) -> Codec | None:
-        """The codec for values of exactly this class; None when there is none."""
+        """Return the codec for values of exactly this class; None when there is none."""
         if kind not in self._by_type:
             self._by_type[kind] = _first(BUILTIN, kind) or _first(self._plugins(), kind)
         return self._by_type[kind]
 
     def named(self, name: str) -> Codec:
-        """The codec that a mark names. Raises `StoredValueError` when none is installed."""
+        """Return the codec that a mark names. Raises `StoredValueError` if none is installed."""
         codec = BUILTIN.get(name) or self._plugins().get(name)
         if codec is None:
             raise StoredValueError(
@@ -84,7 +84,7 @@ class Registry:
         return codec
 
     def classes(self, annotation: Any) -> ReachableClasses:
-        """The classes that an annotation reaches."""
+        """Return the classes that an annotation reaches."""
         try:
             known = self._classes.get(annotation)
         except TypeError:  # not hashable

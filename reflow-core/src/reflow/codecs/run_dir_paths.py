@@ -1,8 +1,8 @@
-"""Does a value mention the run directory? If so it may be reused only there.
+"""Whether a value mentions the run directory: if so, it may be reused only there.
 
 A value mentions it when a `Path` in it leads there, or when any text in it (dict keys and names
-too) holds the directory's absolute path: as given, or with its symbolic links resolved. A text
-that can be read both ways counts as a mention, since that costs a rerun and nothing else.
+too) holds the directory's absolute path: as given, or with its symbolic links resolved. A text that
+can be read both ways counts as a mention, since that costs a rerun and nothing else.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class RunDirectory:
         self._patterns = [_pattern(root) for root in self._roots]
 
     def mentioned_in(self, text: str, data: Json) -> bool:
-        """Whether any string in the data (whose canonical text is given too) mentions it."""
+        """Tell whether any string in the data, or its canonical `text`, mentions the directory."""
         for needle in self._needles:
             if needle in text:
                 return any(map(self._mentions, _strings(data)))
         return False
 
     def contains(self, path: str) -> bool:
-        """Whether a path leads there, as it is spelt or with its links resolved."""
+        """Tell whether a path leads there, as it is spelt or with its links resolved."""
         try:
             absolute = os.path.abspath(path)  # noqa: PTH100 (links are resolved only if need be)
             return self._is_root_of(absolute) or self._is_root_of(os.path.realpath(path))
@@ -60,7 +60,7 @@ class RunDirectory:
 
 @lru_cache(maxsize=64)
 def run_directory(directory: Path) -> RunDirectory:
-    """The finder for a run directory, made once."""
+    """Return the finder for a run directory, created once."""
     return RunDirectory(str(directory))
 
 
@@ -70,13 +70,13 @@ def _pattern(root: str) -> re.Pattern[str]:
 
 
 def _continues_a_path(string: str, start: int) -> bool:
-    """Whether what begins there is the middle of another absolute path: `/x/a/run`."""
+    """Tell whether what begins there is the middle of another absolute path: `/x/a/run`."""
     before = _PATH_BEFORE.search(string[max(0, start - _LOOK_BACK) : start])
     return before is not None and before.group().startswith("/")
 
 
 def _strings(data: Json) -> Iterator[str]:
-    """Every string in the data, keys of objects too."""
+    """Yield every string in the data, keys of objects too."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, list):

@@ -1,7 +1,7 @@
-"""Numbers, texts and times made into what an annotation names, where nothing is lost.
+"""Converting numbers, texts and times to what an annotation names, where nothing is lost.
 
-numpy is never imported here: its scalars, and arrays without dimensions of any library, are known
-by what they offer (`dtype`, `shape`, `item`).
+numpy is never imported here: its scalars, and arrays without dimensions of any library, are
+recognised by their attributes (`dtype`, `shape`, `item`).
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _FINE_TIMES = frozenset(
 
 
 class NoFitError(Exception):
-    """The value is nothing like what is wanted."""
+    """Raised for a value that cannot be converted to what is wanted."""
 
 
 def is_numpy_scalar(kind: type) -> bool:
-    """Whether a class is one of numpy's scalars; numpy is not imported to find out."""
+    """Tell whether a class is one of numpy's scalars, without importing numpy."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and issubclass(kind, numpy.generic)
 
 
 def python_scalar(value: Any) -> Any:
-    """Python's own value in place of a numpy scalar, or of an array that has no dimensions.
+    """Return Python's own value for a numpy scalar, or an array that has no dimensions.
 
     Anything else is given back as it is. Raises `NoFitError` for a time between microseconds.
     """
@@ -68,7 +68,7 @@ def _require(condition: bool) -> None:
 
 
 def to_int(value: Any) -> Fitted:
-    """Raises `NoFitError` for what is no integer; a float of Python's own stays what it is."""
+    """Convert to int, leaving Python floats as they are. Raises `NoFitError` for no integer."""
     if isinstance(value, int):
         return int.__int__(value), Fit.CONVERTED if type(value) is bool else Fit.SUBCLASS
     plain = python_scalar(value)
@@ -81,7 +81,7 @@ def to_int(value: Any) -> Fitted:
 
 
 def to_float(value: Any) -> Fitted:
-    """Raises `NoFitError` for what is no number, and for a number that no float equals."""
+    """Convert to float. Raises `NoFitError` unless it is a number that equals a float."""
     if isinstance(value, float):
         return float.__float__(value), Fit.SUBCLASS
     plain = python_scalar(value)
@@ -94,21 +94,21 @@ def to_float(value: Any) -> Fitted:
 
 
 def to_bool(value: Any) -> Fitted:
-    """Raises `NoFitError` for what is no truth value of numpy's."""
+    """Convert numpy's truth values. Raises `NoFitError` for other values."""
     plain = python_scalar(value)
     _require(type(plain) is bool)
     return plain, Fit.SUBCLASS
 
 
 def to_str(value: Any) -> Fitted:
-    """Raises `NoFitError` for what is no text."""
+    """Convert to str. Raises `NoFitError` for what is not a text."""
     plain = python_scalar(value)
     _require(isinstance(plain, str))
     return str.__str__(plain), Fit.SUBCLASS
 
 
 def to_bytes(value: Any) -> Fitted:
-    """Raises `NoFitError` for what holds no bytes."""
+    """Convert to bytes. Raises `NoFitError` for what holds no bytes."""
     if isinstance(value, bytearray):
         return bytes(value), Fit.CONVERTED
     plain = python_scalar(value)
@@ -117,7 +117,7 @@ def to_bytes(value: Any) -> Fitted:
 
 
 def _of_base(base: type, rebuild: Callable[[Any], Any]) -> Callable[[Any], Fitted]:
-    """What makes values of a class's subclasses into plain ones that equal them."""
+    """Return a function that converts values of a class's subclasses into equal plain ones."""
 
     def convert(value: Any) -> Fitted:
         plain = python_scalar(value)

@@ -1,4 +1,4 @@
-"""What most codecs have in common."""
+"""The base class of most codecs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from reflow.model.json import Json
 
 
 class SelfContained:
-    """Base for codecs whose data says everything: no file outside it, nothing to go stale."""
+    """Base of codecs whose data is complete: no file outside of it, nothing to go stale."""
 
     def places(self, data: Json) -> Sequence[str]:
-        """None."""
+        """Return no paths."""
         return ()
 
     def fingerprint(self, data: Json) -> Json:
-        """The data itself."""
+        """Return the data itself."""
         return data

@@ -1,4 +1,4 @@
-"""Whether values that an annotation promises can be stored at all."""
+"""Whether the values that an annotation promises can be stored at all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_returns(
 
 
 def unstorable(annotation: Any, registry: Registry) -> Unstorable | None:
-    """The first class that can never be stored; None where values may well be storable.
+    """Return the first class that can never be stored; None where values may be storable.
 
     What is not known counts as storable: `Any`, type variables, names that cannot be resolved,
     abstract classes and protocols, since what is returned may be anything that suits them.
@@ -91,7 +91,7 @@ class _Search:
         elif _has_fields(kind):
             yield from self._fields(kind, arguments, field)
         elif (codec := self._registry.for_type(kind)) is not None:
-            # What a plugin's class is made of is its codec's affair, such as an array's dtype.
+            # The parts of a plugin's class, such as an array's dtype, are left to its codec.
             if codec.name in BUILTIN:
                 yield from self._each(arguments, field)
         elif not self._is_base(kind):
@@ -112,7 +112,7 @@ class _Search:
         yield from self._each(arguments, field)
 
     def _is_base(self, kind: type) -> bool:
-        """Whether values that can be stored may derive from a class that cannot itself."""
+        """Tell whether storable values may derive from a class that is not storable itself."""
         if getattr(kind, "_is_protocol", False):
             return True
         if _is_standard(kind):
@@ -128,7 +128,7 @@ class _Search:
 
 
 def _needed(members: Sequence[Any]) -> Iterator[Any]:
-    """The members of a union, without those whose values another member takes."""
+    """Yield the members of a union, without those whose values another member takes."""
     kinds = [member for member in members if isinstance(member, type)]
     for member in members:
         if not isinstance(member, type) or not _is_taken(member, kinds):
@@ -136,7 +136,7 @@ def _needed(members: Sequence[Any]) -> Iterator[Any]:
 
 
 def _is_taken(member: type, kinds: Sequence[type]) -> bool:
-    """Whether it is numpy's kind of a scalar, and Python's stands beside it."""
+    """Tell whether a member is a numpy scalar type beside its Python equivalent."""
     return is_numpy_scalar(member) and not _SCALARS.isdisjoint(kinds)
 
 

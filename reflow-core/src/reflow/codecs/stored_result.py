@@ -1,4 +1,4 @@
-"""What a worker turns a return value into, and what planning asks of it later."""
+"""Return values as they are recorded, and what planning asks of them later."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def seal(
 
 
 def may_refer(text: str) -> bool:
-    """Whether a stored value may refer to files, by whose state it counts too."""
+    """Tell whether a stored value may refer to files, whose state is then part of it."""
     return '{"$' in text and not SELF_CONTAINED.issuperset(_MARK.findall(text))

@@ -8,7 +8,7 @@ _LONGEST_KEY = 60
 
 
 class UnstorablePartError(UnstorableValueError):
-    """Says what cannot be stored, where in the value it sits, and what to do about it."""
+    """Names what cannot be stored, where in the value it is, and what to do about it."""
 
     def __init__(self, what: str, advice: str = "") -> None:
         super().__init__(what)
@@ -17,7 +17,7 @@ class UnstorablePartError(UnstorableValueError):
         self._steps: list[str] = []
 
     def inside(self, step: str) -> UnstorablePartError:
-        """The same error, one level further out: `step` leads from there to the part."""
+        """Return the error one level further out: `step` leads from there to the part."""
         self._steps.append(step)
         return self
 
@@ -28,7 +28,7 @@ class UnstorablePartError(UnstorableValueError):
 
 
 def step(key: object) -> str:
-    """How to get from a container to the part under that key, as Python would write it."""
+    """Return the expression that leads from a container to the part under that key."""
     shown = repr(key)
     if len(shown) > _LONGEST_KEY:
         shown = shown[:_LONGEST_KEY] + "..."
@@ -36,7 +36,7 @@ def step(key: object) -> str:
 
 
 def type_name(kind: type) -> str:
-    """The name of a class as people know it: `dict`, `numpy.float64`."""
+    """Return the name of a class as users know it: `dict`, `numpy.float64`."""
     if kind.__module__ in ("builtins", "__main__", "__mp_main__"):  # a script, here and in workers
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"

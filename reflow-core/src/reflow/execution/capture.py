@@ -1,7 +1,7 @@
 """Logs of elements, whatever their functions do to the streams of the process.
 
-A line that was printed is in the log at once, in order with what programs print that the element
-has started, and stays there when the process is killed: Python's own streams keep back no whole
+A line that was printed is in the log at once, in order with the output of programs that the element
+has started, and stays there when the process is killed: Python's own streams hold back no whole
 line, and nothing stands between them and the file.
 """
 
@@ -35,7 +35,7 @@ def log_descriptor(path: Path) -> int:
 
 
 def out_of_reach(descriptor: int) -> int:
-    """Give a descriptor a number that code of users does not close by habit."""
+    """Move a descriptor to a number that user code does not close by habit."""
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, OUT_OF_REACH)
     finally:
@@ -55,12 +55,12 @@ def print_to(descriptor: int) -> None:
 
 
 def line_stream(descriptor: int) -> TextIO:
-    """A stream that hands on every line at once, in whatever language it is."""
+    """Return a text stream, in UTF-8, that writes every line at once."""
     return open(descriptor, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def flush_streams() -> None:
-    """Write out what was printed; streams that a task has closed or replaced are let be."""
+    """Write out what was printed; leave streams alone that a task has closed or replaced."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(Exception):
             assert stream is not None
@@ -76,7 +76,7 @@ def write_all(descriptor: int, text: str | bytes) -> None:
 
 
 def end_of(log: Path) -> str:
-    """The end of what was printed to a file; empty where that cannot be read."""
+    """Return the end of what was printed to a file; empty where that cannot be read."""
     flush_streams()
     try:
         with log.open("rb") as file:
@@ -87,15 +87,15 @@ def end_of(log: Path) -> str:
 
 
 def publish_log(scratch: Path, log: Path) -> None:
-    """Give what was printed to a scratch file the name of a log, and that alone."""
+    """Rename a scratch file of printed output to a log, leaving no second name."""
     make_folder(log.parent, within=log.parents[DEPTH])
     scratch.replace(log)
-    # Two names of one file, which it has once it was shown, are left as they are by a rename.
+    # A rename leaves both names where they are links to one file, as after `_show`.
     scratch.unlink(missing_ok=True)
 
 
 class LogCapture:
-    """For elements that share a process: a log file only for those that print something.
+    """For elements that share a process: writes a log file only for those that print something.
 
     What is printed goes to a scratch file, which becomes the log of the element that it is from.
     A thread gives it that name while the element still runs: whether something was printed only
@@ -115,12 +115,12 @@ class LogCapture:
         threading.Thread(target=self._show_in_time, daemon=True).start()
 
     def begin(self, log: Path) -> None:
-        """Take what is printed from now on for an element, whose log is to be there."""
+        """Capture what is printed from now on for an element with that log."""
         self._log = log
         self._begun.set()
 
     def end(self, log: Path) -> bool:
-        """Make what was printed since the last call a log; False when nothing was."""
+        """Turn what was printed since the last call into a log; return False when nothing was."""
         flush_streams()
         with self._lock:
             self._log = None
@@ -134,21 +134,21 @@ class LogCapture:
             return True
 
     def last_printed(self) -> str:
-        """The end of what the element has printed."""
+        """Return the end of what the element has printed."""
         return end_of(self._scratch)
 
     def write(self, text: str) -> None:
-        """Add to what was printed."""
+        """Add text to the captured output."""
         flush_streams()
         write_all(self._descriptor, text)
 
     def _open(self) -> None:
-        # Never emptied: an earlier worker's may have become a log, and have kept this name.
+        # Never truncated: an earlier worker's file may be a log by now that kept this name too.
         self._scratch.unlink(missing_ok=True)
         self._descriptor = log_descriptor(self._scratch)
 
     def _mend(self) -> None:
-        """Give the next element streams as if no other had been here before it."""
+        """Give the next element fresh streams, as if no other element had run before it."""
         redirect_to(self._descriptor)
         if self._out.closed:
             self._out = line_stream(1)

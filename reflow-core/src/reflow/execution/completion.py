@@ -1,4 +1,4 @@
-"""Knowing, without listing anything, that the last result of a wave has just been written.
+"""Finding out, without listing a folder, that the last result of a wave has just been written.
 
 Each block of positions has a folder with a counter file. A worker links the counter to its
 position's name after its result is there: the counter's link count is then one more than the number
@@ -19,7 +19,7 @@ _COUNTER = "counter"
 
 
 def prepare_counters(layout: WaveLayout, size: int) -> None:
-    """Make the counters of a wave's blocks, and of the wave."""
+    """Create the counters of a wave's blocks, and of the wave."""
     for block in range(_blocks(size)):
         folder = layout.counters / str(block)
         make_folder(folder, within=layout.directory)
@@ -28,7 +28,7 @@ def prepare_counters(layout: WaveLayout, size: int) -> None:
 
 
 def is_last(layout: WaveLayout, position: int, size: int) -> bool:
-    """Count a position's result; True for exactly one caller, once all are counted.
+    """Count a position's result; return True to exactly one caller, once all are counted.
 
     Where the file system has no links, or the run directory is gone, nobody is the last: the
     follow-up dispatches then.
@@ -51,7 +51,7 @@ def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int
     """Count a result, and take a dispatch step in another process if it was the last."""
     if not is_last(layout, position, size):
         return
-    # Of a thousand workers, one gets here.
+    # Imported here, as one worker of a thousand needs it.
     import subprocess
 
     with open_file(settings.layout.dispatch_log, "ab") as out:

@@ -1,9 +1,10 @@
-"""Logs of elements that run in the caller's own process, whose output goes where it always went.
+"""Logs of elements that run in the user's own process, whose output also goes where it always did.
 
-What Python prints is written to the caller's stream and to the log, in this order of events, and
-at once. What programs print that an element has started goes to a file in place of descriptors 1
-and 2, and is copied to both from there: before Python's next line, at the end of the element, and
-every now and then meanwhile. A file, as nobody who writes to one ever waits for who reads it.
+What Python prints is written to the caller's stream and to the log, in this order of events, and at
+once. What programs print that an element has started goes to a file in place of descriptors 1 and
+2, and is copied to both from there: before Python's next line, at the end of the element, and every
+now and then meanwhile. It goes to a file rather than a pipe, as a program that writes to a file
+never waits for a reader.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ LARGEST_SCRATCH = 16 << 20
 
 
 class EchoCapture:
-    """Keeps a log of each element that prints something, and the caller's streams in use."""
+    """Keeps a log of each element that prints something, and leaves the caller's streams in use."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `OSError` where no file can be made in the folder."""
+        """Create scratch files in a folder. Raises `OSError` where that cannot be done."""
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._sides = [_Side(descriptors, folder) for descriptors in _standard_files()]
@@ -42,7 +43,7 @@ class EchoCapture:
 
     @contextlib.contextmanager
     def streams(self) -> Iterator[None]:
-        """Capture what this process prints, and what its children do."""
+        """Capture what this process and its children print."""
         before = sys.stdout, sys.stderr
         flush_streams()
         self._echoes = _Echo(self, before[0]), _Echo(self, before[1])
@@ -61,12 +62,12 @@ class EchoCapture:
                     side.restore()
 
     def begin(self, log: Path) -> None:
-        """Take what is printed from now on for an element with that log."""
+        """Capture what is printed from now on for an element with that log."""
         self._log = log
         sys.stdout, sys.stderr = self._echoes
 
     def end(self) -> bool:
-        """Whether the element had printed anything, and has a log."""
+        """Tell whether the element has printed anything, and so has a log."""
         flush_streams()
         with self._lock:
             self._copy(self._log)
@@ -80,19 +81,19 @@ class EchoCapture:
         return True
 
     def last_printed(self) -> str:
-        """The end of what the element has printed."""
+        """Return the end of what the element has printed."""
         with self._lock:
             self._copy(self._log)
         return "" if self._descriptor is None or self._log is None else end_of(self._log)
 
     def write(self, text: str) -> None:
-        """Add to the log alone."""
+        """Add text to the log alone."""
         with self._lock:
             self._copy(self._log)
             self._keep(text)
 
     def close(self) -> None:
-        """Let go of the scratch files."""
+        """Close the scratch files."""
         self._closed = True
         self._running.set()
         with self._lock:
@@ -102,18 +103,18 @@ class EchoCapture:
     def echo(self, stream: Any, text: str) -> None:
         """Write text to the log and to a stream of the caller's."""
         if os.getpid() != self._pid:
-            # A fork: what it prints comes back as that of a program.
+            # In a fork: what it prints is captured like a program's output.
             _put(stream, text)
             return
         with self._lock:
             self._copy(self._log)
             self._keep(text)
             _put(stream, text)
-            # Where the stream leads to descriptor 1 or 2, that was the same text once more.
+            # Where the stream leads to descriptor 1 or 2, the captured text is a second copy.
             self._copy(None)
 
     def _copy(self, log: Path | None) -> None:
-        """Hand on what programs have printed, to the caller's streams and into a log."""
+        """Copy what programs have printed, to the caller's streams and into a log."""
         for side in self._sides:
             for data in side.new():
                 side.pass_on(data)
@@ -136,7 +137,7 @@ class EchoCapture:
 
 
 def _standard_files() -> list[tuple[int, ...]]:
-    """Descriptors of standard output and standard error, together where both are one file."""
+    """Return the descriptors of standard output and error, together where both are one file."""
     try:
         one_file = os.path.sameopenfile(1, 2)
     except OSError:
@@ -145,7 +146,7 @@ def _standard_files() -> list[tuple[int, ...]]:
 
 
 class _Side:
-    """Standard output, standard error, or both, which for a time go into a file."""
+    """Standard output, standard error, or both, redirected into a file for a time."""
 
     def __init__(self, descriptors: tuple[int, ...], folder: Path) -> None:
         self._descriptors = descriptors
@@ -168,7 +169,7 @@ class _Side:
             self._saved = None
 
     def new(self) -> Iterator[bytes]:
-        """What was printed since the last call, in pieces."""
+        """Yield what was printed since the last call, in pieces."""
         while os.fstat(self._scratch).st_size > self._place:
             data = os.pread(self._scratch, 1 << 20, self._place)
             self._place += len(data)
@@ -189,13 +190,13 @@ class _Side:
 
 
 class _Echo:
-    """Stands for a stream of the caller's, line by line."""
+    """Replaces a stream of the caller's, and writes line by line."""
 
     def __init__(self, capture: EchoCapture, stream: Any) -> None:
         self._capture = capture
         self._stream = stream
         self._line = ""
-        # It is asked before descriptors lead elsewhere: debuggers want a terminal.
+        # Asked before descriptors are redirected: debuggers want a terminal.
         self._terminal = stream is not None and bool(stream.isatty())
 
     def write(self, text: str) -> int:
@@ -217,7 +218,7 @@ class _Echo:
 
 
 def _put(stream: Any, text: str) -> None:
-    """Write to a stream what it can show of a text, and the rest as escapes."""
+    """Write as much of a text as a stream can encode, and the rest as escapes."""
     if stream is None:
         return
     try:

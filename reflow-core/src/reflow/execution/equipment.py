@@ -1,7 +1,7 @@
 """The threads and GPUs of elements that share a process, as far as they can share one.
 
 Libraries read how many threads to start, and which GPUs there are, when they are loaded, and never
-again. So a worker that has loaded one begins anew, by `exec`, for an element of another size.
+again. So a worker that has loaded one replaces itself, by `exec`, for an element of another size.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ LOOK_EVERY = 0.05
 
 
 class Devices:
-    """GPUs that the workers of a pool share: whoever is at an element has its own locked."""
+    """GPUs that the workers of a pool share: a worker locks those of the element that it runs."""
 
     def __init__(self, descriptor: int, names: Sequence[str]) -> None:
-        """The descriptor is of a file that all workers have open."""
+        """Share devices by locks on a file, whose descriptor all workers have open."""
         self._descriptor = descriptor
         self._names = names
         self._last: tuple[int, ...] = ()
         self.release()
 
     def hold(self, number: int) -> tuple[str, ...]:
-        """Take so many, those that this worker had before if they are free; waits for them."""
+        """Lock that many devices, waiting for them; those held before, if they are free."""
         number = min(number, len(self._names))
         others = (each for each in range(len(self._names)) if each not in self._last)
         order = [*self._last, *others]
@@ -42,7 +42,7 @@ class Devices:
         return tuple(self._names[each] for each in held)
 
     def release(self) -> None:
-        """Leave all to the others."""
+        """Unlock all devices."""
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _locked(self, order: Sequence[int], number: int) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ class Equipment:
     """Sets the variables that give an element of a worker its threads and its GPUs."""
 
     def __init__(self, devices: Devices, begin_anew: Callable[[Mapping[str, str]], None]) -> None:
-        """`begin_anew` replaces this process by one with that environment, at the same element."""
+        """Use `begin_anew` to replace this process by one with that environment."""
         self._devices = devices
         self._begin_anew = begin_anew
         self._origin = dict(os.environ)
@@ -70,7 +70,7 @@ class Equipment:
         self._set: dict[str, str] | None = None
 
     def load(self, load: Callable[[], object]) -> None:
-        """Load the flow; what it sets itself is left alone from then on."""
+        """Load the flow; leave alone from then on the variables that the flow sets itself."""
         load()
         for name, value in (self._set or {}).items():
             if os.environ.get(name) == value and name not in self._origin:
@@ -87,7 +87,7 @@ class Equipment:
         os.environ.update(wanted)
 
     def take_back(self) -> None:
-        """Leave GPUs to others."""
+        """Unlock the element's GPUs."""
         self._devices.release()
 
 

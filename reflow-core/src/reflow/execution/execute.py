@@ -1,4 +1,4 @@
-"""Running a task's function on one position, whatever kind of worker asks for it."""
+"""Running a task's function on one position, in whatever kind of worker."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RESULT_NOT_WRITTEN = 74
 
 
 def plugin_codecs() -> Codecs:
-    """Codecs that look for plugins only when no built-in one knows a type."""
+    """Return codecs that look for plugins only when no built-in codec knows a type."""
 
     def from_plugins() -> Any:
         from reflow.plugins.registry import registry
@@ -49,7 +49,7 @@ def plugin_codecs() -> Codecs:
 
 
 def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) -> Any:
-    """Where the classes in an argument's value are found: its own type, and its producers'.
+    """Return the annotations, its own and its producers', that give an argument's classes.
 
     Raises `FlowImportError` for an argument that the task does not have.
     """
@@ -64,7 +64,7 @@ def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) 
 
 
 class Execution:
-    """A wave made ready to run: its function is loaded and its shared arguments decoded."""
+    """A wave that is ready to run: its function is loaded and its shared arguments decoded."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Execution:
         codecs: Codecs,
         differences: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
-        """`differences` gives notes on what this process has otherwise than those who submitted."""
+        """Prepare a wave; `differences` returns notes on how this process differs."""
         self._differences = differences
         self.settings = settings
         self.spec = spec
@@ -110,7 +110,7 @@ class Execution:
         return annotation_of(self._task, self._tasks, argument)
 
     def record(self, position: int) -> InputRecord:
-        """What the plan says of a position."""
+        """Return the planned input of a position."""
         return self._reader.read(position)
 
     def run(
@@ -121,7 +121,7 @@ class Execution:
         native_id: str = "",
         printed: Callable[[], str] = str,
     ) -> ResultRecord:
-        """Call the function, and tell what came of it. Never raises for what the task does.
+        """Call the function and return its result. Never raises for what the task does.
 
         `printed` gives the end of what the element has printed. The traceback in the result is
         whole, for the log; `ResultRecord.bounded` is what is to be published.
@@ -138,7 +138,7 @@ class Execution:
             )
             ended = self._confirmed(record.candidate) or self._called(record)
         except KeyboardInterrupt:
-            # Only where the function runs in the person's own process: theirs to end it.
+            # Only where the function runs in the user's own process, which is theirs to end.
             raise
         except BaseException as error:
             ended = _failed(error, printed)
@@ -163,11 +163,11 @@ class Execution:
         )
 
     def _confirmed(self, candidate: str) -> dict[str, Any]:
-        """Read the files of a result that may serve; what it says where they are the same."""
+        """Compare the files of a stored result; return its fields if they are the same."""
         if not candidate:
             return {}
         before = Recorded.parse(candidate)
-        contents = Contents(OwnMemory())  # read here and now, believing nothing
+        contents = Contents(OwnMemory())  # read here and now, without a memory of earlier reads
         looks = RunLooks(self.settings, contents=contents)
         now = replace(
             before,
@@ -180,7 +180,7 @@ class Execution:
         return {"state": TaskState.SUCCESS, "paths": now.text(), "confirmed": True}
 
     def _called(self, record: InputRecord) -> dict[str, Any]:
-        """Call the function, and see what becomes of the files that it is given."""
+        """Call the function, and find out what becomes of the files that it is given."""
         process = os.getpid()
         expected = self._expected(record)
         if expected:
@@ -194,7 +194,7 @@ class Execution:
             value = self._task.function(**arguments)
         finally:
             if os.getpid() != process:
-                # A copy of this process that the function made, and that came back as well.
+                # A fork that the function made, and that returned as well.
                 os._exit(0)
         ended = self._sealed(value, record)
         if expected:
@@ -202,14 +202,14 @@ class Execution:
         return ended
 
     def _expected(self, record: InputRecord) -> States:
-        """What was recorded of the files that are this element's alone, by argument."""
+        """Return the recorded states of files that only this element has, by argument."""
         own = dict(zip(self._each, record.states, strict=False))
         if not self._task.array:
             own |= self.spec.states
         return {name: states for name, states in own.items() if states}
 
     def _changes(self) -> dict[str, Any]:
-        """What a result says of files of the arguments that are not as recorded."""
+        """Return the result's fields about argument files that are not as recorded."""
         notes = [note_of(self._task, change) for change in self._witness.changes()]
         return {
             "inputs_changed": bool(notes),
@@ -232,7 +232,7 @@ class Execution:
         }
 
     def _paths(self, returned: Sequence[str], record: InputRecord) -> str | None:
-        """What is to be recorded of the files that were returned or written to."""
+        """Return the text to be recorded of files that were returned or written to."""
         own = self._written(record, self._task.outputs - self._shared_outputs)
         shared = self._written(record, self._shared_outputs)
         paths = (*returned, *own, *shared)
@@ -253,7 +253,7 @@ class Execution:
         return tuple(self._looks.state(place, mode) for place in places)
 
     def _written(self, record: InputRecord, arguments: Collection[str]) -> list[str]:
-        """Paths in arguments that the task writes to."""
+        """Return paths in arguments that the task writes to."""
         if not arguments:
             return []
         texts = {**self.spec.common, **dict(zip(self._each, record.texts, strict=True))}
@@ -270,7 +270,7 @@ class Execution:
 
 
 def _set_lineage(lineage: str | None) -> None:
-    """Say what the runs that this process starts are started by."""
+    """Set the lineage of the runs that this process starts."""
     os.environ.pop(VARIABLE, None)
     if lineage is not None:
         os.environ[VARIABLE] = lineage
@@ -282,7 +282,7 @@ def load_execution(
     spec: WaveSpec,
     codecs: Codecs,
 ) -> Execution:
-    """Make a wave ready in a process that loads the flow by itself, from the wave's copy.
+    """Prepare a wave in a process that loads the flow by itself, from the wave's copy.
 
     Values that are made at import, and modules that were not copied, may be other ones here than
     those submitted; then its results say so. Raises `FlowImportError` where the copy cannot be
@@ -303,7 +303,7 @@ def load_execution(
 
 
 def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
-    """What a result says of an exception."""
+    """Return a result's fields for an exception."""
     if isinstance(error, TaskInterrupted):
         cause = FailureCause.SIGNAL
     elif lacked_memory(error):
@@ -324,7 +324,7 @@ def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
 def failure_of_all(
     record: InputRecord, position: int, error: BaseException, native_id: str, log: str
 ) -> ResultRecord:
-    """The result of a position whose wave could not be made ready to run."""
+    """Return the result of a position whose wave could not be prepared."""
     now = time.time()
     return ResultRecord(
         position=position,
@@ -352,7 +352,7 @@ def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
 
     def interrupt(number: int, frame: object) -> None:
         if os.getpid() != process:
-            # A fork of the task's, such as a pool's worker, which its parent ends by a signal.
+            # In a fork of the task's, such as a pool's worker, which its parent ends by a signal.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         elif meant():
@@ -364,12 +364,12 @@ def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
 
 
 def ignore_signals() -> None:
-    """Let no signal keep a result, which is there already, from being published."""
+    """Ignore signals, so that a result that is there already gets published."""
     interrupt_on_signals(lambda: False)
 
 
 def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
-    """The tasks of the flow, loaded from the run's copy into a process that does not run them.
+    """Return the flow's tasks, loaded from the run's copy by a process that does not run them.
 
     Raises `FlowImportError` where the flow cannot be loaded here.
     """
@@ -382,7 +382,7 @@ def load_tasks(settings: RunSettings) -> Mapping[str, TaskSpec]:
 
 
 def load_into_worker(settings: RunSettings, source: RunSource) -> Mapping[str, TaskSpec]:
-    """The tasks of the flow, loaded from a copy into a process that runs them.
+    """Return the flow's tasks, loaded from a copy by a process that runs them.
 
     Raises `FlowImportError` where the flow cannot be loaded here.
     """

@@ -33,7 +33,7 @@ _replaced: list[ModuleType] = []
 
 
 class Workflow(Protocol):
-    """What the engine needs of a workflow."""
+    """The part of a workflow's interface that the engine uses."""
 
     @property
     def name(self) -> str:
@@ -51,11 +51,11 @@ class Workflow(Protocol):
         ...
 
     def specs(self) -> tuple[TaskSpec, ...]:
-        """Its tasks."""
+        """Return its tasks."""
         ...
 
     def graph(self) -> Graph:
-        """Its checked graph."""
+        """Return its checked graph."""
         ...
 
 
@@ -63,7 +63,7 @@ def resolve(reference: FlowRef) -> Workflow:
     """Import the workflow that a reference names. Raises `FlowImportError`."""
     sys.path.extend(entry for entry in reference.sys_path if entry not in sys.path)
     if reference.path is not None:
-        # What a task reads back of another run is to be of the task's own classes.
+        # Values that a task reads back from another run must be of the task's own classes.
         module = _main_of_worker(reference.path) or load_file(Path(reference.path), FLOW_MODULE)
         where = reference.path
     else:
@@ -89,20 +89,20 @@ def resolve_in_worker(reference: FlowRef) -> Workflow:
 
 
 def _main_of_worker(path: str) -> ModuleType | None:
-    """The flow file's module in a worker of it, and in the processes that its tasks start."""
+    """Return the flow's module in a worker, and in processes that its tasks start."""
     main = sys.modules["__main__"]
     loaded = main.__name__ == SCRIPT_MODULE and getattr(main, "__file__", None) == path
     return main if loaded else None
 
 
 def is_loading() -> str | None:
-    """The flow that is being imported for workers or the command line, if any."""
+    """Return the flow that is being imported for workers or the command line, if any."""
     return _loading[-1] if _loading else None
 
 
 @contextmanager
 def while_importing(where: str) -> Iterator[None]:
-    """Turn whatever goes wrong while importing into an error that names the flow."""
+    """Turn any exception raised by an import into an error that names the flow."""
     _loading.append(where)
     try:
         yield
@@ -117,7 +117,7 @@ def while_importing(where: str) -> Iterator[None]:
 
 
 def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
-    """Load a flow file, whatever it is called, as a module of these names.
+    """Load a flow file, whatever its name, as a module of these names.
 
     Raises `FlowImportError` where that is impossible.
     """
@@ -133,7 +133,7 @@ def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    # As scripts have none; by the name in it multiprocessing would look for a module to import.
+    # Scripts have none; multiprocessing would import a module by the name in it.
     module.__spec__ = None
     before = {name: sys.modules.get(name) for name in (name, *more_names)}
     sys.modules.update(dict.fromkeys(before, module))
@@ -150,7 +150,7 @@ def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
 
 
 def pick_workflow(module: ModuleType, name: str | None, where: str) -> Workflow:
-    """The workflow of a module, the one called `name` where there are several.
+    """Return the workflow of a module, the one called `name` where there are several.
 
     `where` is what messages call the module. Raises `FlowImportError` where there is none.
     """
@@ -176,7 +176,7 @@ def pick_workflow(module: ModuleType, name: str | None, where: str) -> Workflow:
 
 
 def _is_workflow(value: object) -> bool:
-    # By what it can do, as the class itself stands in a layer above.
+    # By its methods, as the class itself is in a layer above.
     kind = type(value)
     return all(hasattr(kind, name) for name in ("specs", "graph", "submit", "run_local"))
 

@@ -1,8 +1,11 @@
 """The user's own code as it was at submission, for processes that run its tasks.
 
-A copy is one archive, `.reflow/source/DIGEST.zip`, that all runs of a run directory share. An
-import finder, first in line, gives modules the code in it, while they keep the names, files and
-neighbours that they have on the disk; what is not in the copy is imported from its place.
+Jobs may start hours after submission, when the user has long edited the files. So the modules of
+the user's own code are copied into one archive, `.reflow/source/DIGEST.zip`, that all runs of a run
+directory share (`source_archive.py` writes it). An import finder, first in `sys.meta_path`, loads
+modules from the archive, while they keep the names, files and neighbours that they have on the
+disk; a module that is not in the archive is imported from its place. Processes that tasks start
+with multiprocessing, joblib or loky are made to use the same archive.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Copy:
     """An archive of modules."""
 
     def __init__(self, archive: Path) -> None:
-        """Raises `ImportError` or `OSError` for what is no archive of this kind."""
+        """Open an archive. Raises `ImportError` or `OSError` for any file that is not a copy."""
         self.archive = archive
         self._importer = zipimporter(str(archive))
         index = json.loads(self._read(SOURCE_INDEX))
@@ -62,21 +65,21 @@ class Copy:
         return self._entries
 
     def place(self, file: str) -> str | None:
-        """The name in the index of a file, if the copy has it."""
+        """Return a file's name in the index, if the copy has it."""
         folder, name = os.path.split(file)
         place = os.path.join(_real(folder), name)  # noqa: PTH118
         return place if place in self._entries else None
 
     def named(self, module: str) -> str | None:
-        """The place of a module that was imported under that name."""
+        """Return the place of a module that was imported under that name."""
         return self._names.get(module)
 
     def source(self, place: str) -> bytes:
-        """The text of a module."""
+        """Return the source of a module."""
         return self._read(self._entries[place])
 
     def code(self, place: str, file: str) -> CodeType:
-        """The code of a module."""
+        """Return the code of a module."""
         entry = self._entries[place]
         if entry in self._compiled:
             code: CodeType = marshal.loads(self._read(f"{entry}.code"))  # noqa: S302 - as trusted as the text
@@ -84,7 +87,7 @@ class Copy:
         return compile(self.source(place), file, "exec", dont_inherit=True)
 
     def extension(self, place: str) -> Path:
-        """Where a compiled module lies, which cannot be loaded out of an archive."""
+        """Return where a compiled module lies, which cannot be loaded out of an archive."""
         return self.archive.with_suffix(".d") / self._entries[place]
 
     def _read(self, entry: str) -> bytes:
@@ -150,7 +153,7 @@ class CopyFinder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: object = None
     ) -> ModuleSpec | None:
-        """The module's spec, if the copy has it."""
+        """Return the module's spec, if the copy has it."""
         if fullname in LOKY:
             return _loky_spec(fullname, path)
         known = self._copy.named(fullname)
@@ -183,7 +186,7 @@ class CopyFinder:
         )
 
     def _namespace(self, fullname: str, folders: Sequence[str], tail: str) -> ModuleSpec | None:
-        """A folder without `__init__.py` that is no longer there."""
+        """Return the spec of a folder without `__init__.py` that is no longer on the disk."""
         places = [f"{folder}{os.sep}{tail}" for folder in folders]
         found = [place for place in places if _real(place) in self._copy.folders]
         if not found or any(map(os.path.isdir, places)):
@@ -201,14 +204,14 @@ def _loky_spec(fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
 
 
 def loader_of(name: str, file: str, place: str, copy: Copy) -> Any:
-    """What loads a module of a copy."""
+    """Return the loader of a module in a copy."""
     if file.endswith(tuple(EXTENSION_SUFFIXES)):
         return _ExtensionLoader(name, file, copy.extension(place))
     return _CopyLoader(name, file, copy, place)
 
 
 def script_loader(name: str, path: Path) -> SourceFileLoader | None:
-    """What loads a flow's file: out of the copy that is in use, or from the disk, if it is there.
+    """Return the loader of a flow's file: from the copy in use, or from the disk.
 
     A loader by name: without one, only files called `.py` would be taken for Python.
     """
@@ -229,7 +232,7 @@ def use_copy(archive: Path) -> None:
 
 
 def other_python() -> str:
-    """How this Python differs from the one that the copy in use was made with, or nothing."""
+    """Describe how this Python differs from the one that made the copy in use; empty if not."""
     here = platform.python_version()
     if not _active or _active[0].python == here:
         return ""
@@ -237,12 +240,12 @@ def other_python() -> str:
 
 
 def copied_folders() -> set[str]:
-    """The folders, links resolved, of modules in the copies that are in use."""
+    """Return the folders, links resolved, of modules in the copies that are in use."""
     return {os.path.dirname(file) for copy in _active for file in copy.files}  # noqa: PTH120
 
 
 def is_from_copy(module: object) -> bool:
-    """Whether a module was loaded out of a copy."""
+    """Tell whether a module was loaded out of a copy."""
     loader = getattr(module, "__loader__", None)
     return isinstance(loader, _CopyLoader | _ExtensionLoader)
 

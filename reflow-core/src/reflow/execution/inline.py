@@ -1,4 +1,4 @@
-"""The executor of `run_local(max_workers=1)`: elements run in the person's own process."""
+"""The executor of `run_local(max_workers=1)`: elements run in the user's own process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class InlineExecutor:
         codecs: Codecs,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`interrupted` tells that no element is to be begun any more."""
+        """Run elements here; begin none any more once `interrupted` returns True."""
         self._run = run
         self._tasks = tasks
         self._codecs = codecs
@@ -56,11 +56,11 @@ class InlineExecutor:
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        """Nothing: it cannot be made again elsewhere."""
+        """Empty: this executor cannot be recreated in another process."""
         return {}
 
     def limits(self) -> Limits:
-        """None."""
+        """Return no limits."""
         return Limits()
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
@@ -72,21 +72,21 @@ class InlineExecutor:
         return Submission(handle)
 
     def script(self, request: JobRequest) -> str:
-        """None: processes are started as they are."""
+        """Return no script: functions are called as they are."""
         return ""
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        """Queued waves of that token."""
+        """Return queued waves of that token."""
         return [handle for handle, _, _ in self._queue if handle.token == token]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """What has not run yet is queued."""
+        """Report what has not run yet as queued."""
         return [
             JobStatus(native_id=handle.native_id, state=self._state(handle)) for handle in handles
         ]
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """Nothing while some wait, which cannot vanish; then all have been run.
+        """Report nothing while some wait, which cannot vanish; then all as having run.
 
         One without a result by then has lost it, as where its task removed the run directory.
         """
@@ -109,13 +109,13 @@ class InlineExecutor:
                         waiting.remove(position)
 
     def drop_waiting(self) -> dict[int, list[int]]:
-        """Forget all that is queued; its positions, by the numbers of their waves."""
+        """Forget all that is queued; return its positions, by the numbers of their waves."""
         dropped = {layout.number: list(positions) for _, layout, positions in self._queue}
         self._queue.clear()
         return dropped
 
     def wait(self, timeout: float) -> None:
-        """Run elements for a moment; one that takes longer is not interrupted."""
+        """Run elements for a moment, without interrupting one that takes longer."""
         if not self._queue:
             time.sleep(timeout)
             return

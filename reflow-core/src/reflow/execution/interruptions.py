@@ -1,8 +1,8 @@
-"""Signals that are to end a run of the foreground: Ctrl-C, SIGTERM, and SIGHUP.
+"""Signals that end a foreground run: Ctrl-C, SIGTERM, and SIGHUP.
 
-The first raises an exception, wherever the run is; tasks in this process see `TaskInterrupted`.
-The next ones hurry: what had been told to end, and does not yet, is killed. Whoever has handlers
-of their own, or runs a workflow in a thread, gets no others from us.
+The first raises an exception, wherever the run is; tasks in this process see `TaskInterrupted`. The
+next ones hurry: processes that were told to end, and have not yet, are killed. Where the user has
+signal handlers, or runs a workflow in a thread, no handlers are installed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ PATIENCE = 2.0
 
 
 class RunInterrupted(TaskInterrupted, KeyboardInterrupt):
-    """A signal is to end this process, as Ctrl-C would."""
+    """Raised where a signal is to end this process, as Ctrl-C would."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"the run was sent {signal.Signals(number).name}", number)
 
 
 class Interruptions:
-    """Takes the signals that would end this process, for as long as its context lasts."""
+    """Handles the signals that would end this process, for as long as its context lasts."""
 
     def __init__(self) -> None:
         self.hurry: Callable[[], None] = lambda: None
@@ -63,20 +63,20 @@ class Interruptions:
 
     @property
     def told(self) -> bool:
-        """Whether the process was told to end, whatever a task has made of the exception."""
+        """Whether the process was told to end, even where a task has caught the exception."""
         return self._told is not None
 
     def check(self) -> None:
-        """Raise once more what a task has caught."""
+        """Raise again an interruption that a task has caught."""
         if self._told is not None and not self._ending:
             raise RunInterrupted(self._told)
 
     def end(self) -> None:
-        """Have further signals hurry, as the run is being ended."""
+        """Make further signals hurry, as the run is being ended."""
         self._ending = True
 
     def hold_back(self) -> None:
-        """Keep what comes from now on, as something must not be left half done."""
+        """Hold signals back from now on, as something must not be left half done."""
         self._holding = True
 
     def let_through(self) -> None:
@@ -95,12 +95,12 @@ class Interruptions:
             raise KeyboardInterrupt
         else:
             self._told = number
-            # At Ctrl-C a terminal tells them.
+            # At Ctrl-C the terminal signals them.
             self._tell_programs(signal.SIGTERM)
             raise RunInterrupted(number)
 
     def _programs(self) -> set[int]:
-        """What tasks have started in this process, and still runs."""
+        """Return the programs that tasks have started in this process and that still run."""
         return descendants_in_group() - self._others
 
     def _tell_programs(self, number: signal.Signals) -> None:

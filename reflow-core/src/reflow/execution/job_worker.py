@@ -1,8 +1,8 @@
 """The worker of one element: `python -m reflow.execution.job_worker RUN_DIR RUN_ID WAVE POSITION`.
 
-It never touches the database. It claims its position, runs the function, and publishes one
-result file. Exit status: 0 when the element has succeeded or is another's, 1 when it failed,
-74 when its result could not be written.
+It never touches the database. It claims its position, runs the function, and publishes one result
+file. Exit status: 0 when the element has succeeded or is another job's, 1 when it failed, 74 when
+its result could not be written.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
-    """Claim a position, run it, and publish what came of it. Raises `OSError`."""
+    """Claim a position, run it, and publish its result. Raises `OSError`."""
     if settings.layout.cancelled.exists() or _succeeded(layout, position):
         return 0
     mine = _identity()
     if not claim(layout, position, mine):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
-    # After the claim: whoever calls the wave off looks at the claims after that.
+    # After the claim: a dispatcher that calls the wave off looks at the claims after that.
     if layout.called_off.exists():
         return 0
     environment, mask = dict(os.environ), os.umask(0o022)
@@ -63,7 +63,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     publish(layout, result, _safe(mine))
     spec = WaveSpec.read(layout)
     if spec.announce:
-        # The dispatcher, and the jobs that it submits, have nothing of the element's.
+        # The dispatcher, and the jobs that it submits, inherit nothing of the element's.
         os.umask(mask)
         os.environ.clear()
         os.environ.update(environment)
@@ -96,7 +96,7 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
 
 
 def _identity() -> Claim:
-    """Who this process is: what the job's script says, or the process itself."""
+    """Return the claim of this process: by the job script's variables, or the process itself."""
     return Claim(
         native_id=os.environ.get("REFLOW_NATIVE_ID") or process_id(),
         incarnation=os.environ.get("REFLOW_INCARNATION") or "0",

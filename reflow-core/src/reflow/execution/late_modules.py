@@ -1,7 +1,7 @@
 """Modules beside the copied source that are not in the copy, and were written after it was made.
 
-They are imported by names that only the running program knows, or are too large to be copied, so
-that what a task counts by says nothing of them as they are now.
+They are imported by names that only the running program knows, or are too large to be copied, so a
+task's fingerprint says nothing about their present content.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from reflow.execution.frozen import is_from_copy
 
 
 class LateModules:
-    """Finds those that this process has loaded."""
+    """Finds such modules among those that this process has loaded."""
 
     def __init__(self, folders: Collection[str], copied_at: int) -> None:
-        """`folders` hold copied modules, links resolved; `copied_at` is in ns since the epoch."""
+        """Look in copied modules' folders, links resolved; `copied_at` is ns since the epoch."""
         self._folders = folders
         self._copied_at = copied_at
         self._looked_at: set[str] = set()
         self._notes: dict[str, str] = {}
 
     def notes(self) -> Mapping[str, str]:
-        """A note for each, by its place."""
-        # What was loaded for an earlier element is there for the later ones, too.
+        """Return a note for each such module, by its place."""
+        # A module loaded for an earlier element is loaded for later ones, too.
         for name in sys.modules.keys() - self._looked_at:
             self._looked_at.add(name)
             module = sys.modules.get(name)

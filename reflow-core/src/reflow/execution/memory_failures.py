@@ -1,7 +1,7 @@
-"""Whether an exception tells of memory that was not to be had, whatever it is called.
+"""Whether an exception was caused by a lack of memory, whatever its class.
 
-Where a scheduler limits what a process may map, the first to be refused is often not Python but
-the loader of a library, the start of a program, or C++.
+Where a scheduler limits what a process may map, the first to be refused is often not Python but the
+loader of a library, the start of a program, or C++.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ TELLERS = (OSError, ImportError, RuntimeError, SystemError)
 
 
 def tells_of_memory(text: str) -> bool:
-    """Whether a message is one of those that stand for a lack of memory."""
+    """Tell whether a message is one of those that report a lack of memory."""
     return TELLING.search(text) is not None and "CUDA" not in text
 
 
 def lacked_memory(error: BaseException) -> bool:
-    """Whether an exception, or one that led to it, comes from a lack of memory."""
+    """Tell whether an exception, or one that led to it, comes from a lack of memory."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:

@@ -1,4 +1,4 @@
-"""From results and scheduler statuses to what is recorded of an instance."""
+"""From results and scheduler statuses to the recorded outcome of an instance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reflow.rundir.results import ResultRecord
 def outcome_of_result(
     instance: Instance, record: ResultRecord, reusable: Reuse, status: JobStatus | None = None
 ) -> Outcome:
-    """What a result file says, with the cause that the scheduler knows where a signal ended it."""
+    """Return the outcome of a result, with the scheduler's cause where a signal ended it."""
     state, cause, error = record.state, record.cause, record.error
     if record.interrupted and status is not None and (status.cause or _cancelled(status)):
         state = TaskState.CANCELLED if _cancelled(status) else state
@@ -44,7 +44,7 @@ def outcome_of_result(
 
 
 def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcome:
-    """What is recorded of an instance whose job is over and left no result."""
+    """Return the outcome of an instance whose job is over and left no result."""
     cancelled = _cancelled(status)
     return Outcome(
         task=instance.task,
@@ -60,7 +60,7 @@ def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcom
 
 
 def outcome_of_impossible(instance: Instance, status: JobStatus) -> Outcome:
-    """What is recorded of an instance whose job waits for what will never come."""
+    """Return the outcome of an instance whose job waits for what will never come."""
     return Outcome(
         task=instance.task,
         index=instance.index,
@@ -87,7 +87,7 @@ def _cause(status: JobStatus) -> FailureCause:
 
 
 def _reason(status: JobStatus) -> str:
-    """One line for people: what the scheduler says happened."""
+    """Describe in one line what the scheduler says happened."""
     if _cancelled(status):
         said = "cancelled outside of reflow"
     elif status.exit_code == RESULT_NOT_WRITTEN:

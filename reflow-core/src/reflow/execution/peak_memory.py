@@ -1,6 +1,7 @@
 """The peak memory of one element, also where elements share a process.
 
-What `getrusage` tells is never reset, and begins with the size of whoever started the process.
+The peak of `getrusage` is never reset, and starts from the size of the process that started this
+one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def reset_peak() -> None:
-    """Have the peak of this process begin with what it has now, where the system lets us."""
-    # Opened anew each time: a task may have closed, and used again, what was kept open.
+    """Reset this process's peak to its present size, where the system allows it."""
+    # Opened anew each time: a task may have closed a kept descriptor and reused its number.
     try:
         descriptor = os.open("/proc/self/clear_refs", os.O_WRONLY)
     except OSError:
@@ -32,7 +33,7 @@ def reset_peak() -> None:
 
 
 def peak_memory() -> int:
-    """Read the largest resident size since then in bytes, or of all time where none tells."""
+    """Return the largest resident size in bytes since the reset, or ever where there was none."""
     try:
         status = read_bytes("/proc/self/status")
     except OSError:

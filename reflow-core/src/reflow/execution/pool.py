@@ -80,11 +80,11 @@ class PoolExecutor:
     capabilities = Capabilities(dispatch_jobs=False, volatile=True, begin_time=False)
 
     def __init__(self, run: RunSettings, workers: int, gpus: int | None = None) -> None:
-        """`gpus`: how many there are; default: as found."""
+        """Prepare a pool of up to `workers` processes with `gpus` GPUs (default: as found)."""
         self._run = run
         self._size = workers
         self._devices = usable_gpus(gpus)
-        # As many elements of one CPU as there are workers are wanted, whatever the machine has.
+        # The user wants as many one-CPU elements as workers, whatever the machine has.
         self._seats = Seats(max(workers, usable_cpus()), len(self._devices))
         self._waves: dict[int, _Wave] = {}
         self._workers: dict[int, _Worker] = {}
@@ -98,7 +98,7 @@ class PoolExecutor:
         os.set_blocking(self._tokens_write, False)
         os.set_blocking(self._reports_read, False)
         with contextlib.suppress(OSError, AttributeError):
-            # Room for many tokens, so that the workers do not starve between two looks. Linux only.
+            # Room for many tokens, so that workers do not starve between two looks. Linux only.
             fcntl.fcntl(self._tokens_write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._selector.register(self._reports_read, selectors.EVENT_READ)
         self._shared = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -107,11 +107,11 @@ class PoolExecutor:
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        """Nothing: it cannot be made again elsewhere."""
+        """Empty: this executor cannot be recreated in another process."""
         return {}
 
     def limits(self) -> Limits:
-        """None."""
+        """Return no limits."""
         return Limits()
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
@@ -123,11 +123,11 @@ class PoolExecutor:
         return Submission(JobHandle(native_id=str(number), token=request.token, size=request.size))
 
     def script(self, request: JobRequest) -> str:
-        """None: processes are started as they are."""
+        """Return no script: processes are started as they are."""
         return ""
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        """The wave of that token."""
+        """Return the wave of that token."""
         return [
             JobHandle(native_id=str(wave.number), token=token, size=wave.request.size)
             for wave in self._waves.values()
@@ -135,11 +135,11 @@ class PoolExecutor:
         ]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """What runs, and what ended with its worker."""
+        """Report what runs, and what ended with its worker."""
         return [status for handle in handles for status in self._statuses(handle.native_id)]
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """What runs, and what ended with its worker and is still wanted."""
+        """Report what runs, and what ended with its worker and is still wanted."""
         wave = self._waves.get(_number(handle.native_id))
         if wave is not None:
             wave.over = {item: status for item, status in wave.over.items() if item in wanted}
@@ -170,7 +170,7 @@ class PoolExecutor:
         self._feed()
 
     def drop_waiting(self) -> dict[int, list[int]]:
-        """Drop what no worker has begun; its positions, by the numbers of their waves."""
+        """Drop what no worker has begun; return its positions, by the numbers of their waves."""
         self._take_tokens_back()
         dropped = {wave.number: list(wave.backlog) for wave in self._waves.values()}
         for wave in self._waves.values():
@@ -193,14 +193,14 @@ class PoolExecutor:
         self._feed()
 
     def kill_told(self) -> None:
-        """End at once whatever was told to end."""
+        """Kill at once whatever was told to end."""
         for worker in self._workers.values():
             worker.kill_at = 0.0
             if worker.was_told:
                 end_group(worker.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """End the workers: those that are idle at once, those that run by a signal."""
+        """End the workers: idle ones at once, running ones by a signal."""
         os.close(self._tokens_write)
         for worker in self._workers.values():
             if self._at(worker) is not None:
@@ -215,7 +215,7 @@ class PoolExecutor:
                 end_group(worker.process.pid, signal.SIGKILL)
                 worker.process.wait()
             if worker.was_told:
-                # What it had started may not have listened.
+                # Programs that it had started may have ignored the signal.
                 end_group(worker.process.pid, signal.SIGKILL)
             os.close(worker.descriptor)
         self._workers.clear()
@@ -244,7 +244,7 @@ class PoolExecutor:
                     wave.out.add(wave.backlog.popleft())
 
     def _write(self, tokens: list[tuple[int, int]]) -> bool:
-        """Write all or nothing: a piece of this size is atomic."""
+        """Write all tokens or none: a piece of this size is atomic."""
         try:
             os.write(self._tokens_write, pack(tokens))
         except BlockingIOError:
@@ -313,7 +313,7 @@ class PoolExecutor:
             del self._workers[worker.number]
             self._selector.unregister(worker.descriptor)
             os.close(worker.descriptor)
-            # What it had reported before it died still counts.
+            # What the worker had reported before it died still counts.
             self._read_reports()
             self._unwritten |= code == RESULT_NOT_WRITTEN
             if not self._blame(worker, code):
@@ -325,7 +325,7 @@ class PoolExecutor:
                 )
 
     def _blame(self, worker: _Worker, code: int) -> bool:
-        """Have the element that the dead worker was at fail with it; tells if there was one."""
+        """Fail the element that a dead worker was running; return whether there was one."""
         at = self._at(worker)
         self._slots.clear(worker.number)
         if at is None:
@@ -336,12 +336,12 @@ class PoolExecutor:
         return True
 
     def _at(self, worker: _Worker) -> tuple[int, int] | None:
-        """What a worker is at and has not reported."""
+        """Return the element that a worker runs and has not reported."""
         at = self._slots.get(worker.number)
         return at if at is not None and at[1] in self._waves[at[0]].out else None
 
     def _keep_log(self, worker: int, number: int, position: int) -> None:
-        """Give what the dead worker had printed to the element it was at."""
+        """Turn what a dead worker had printed into the log of the element that it ran."""
         layout = self._run.layout
         scratch = layout.pool_log(worker)
         with contextlib.suppress(OSError):
@@ -366,7 +366,7 @@ class PoolExecutor:
                 end_group(worker.process.pid, signal.SIGKILL)
 
     def _audit(self) -> None:
-        """Hand out again what a dead worker had taken and nobody has reported.
+        """Hand out again the elements that a dead worker had taken and nobody has reported.
 
         It may have run: its result had not reached the disk. What is lost time and again, or
         could not be written down, fails.
@@ -397,7 +397,7 @@ class PoolExecutor:
 
     # -- statuses --------------------------------------------------------------------------
     def _over(self, number: int, position: int, state: JobState, code: int | None = None) -> None:
-        """Note how a position ended that will never be reported, and its worker, if one did."""
+        """Record how a position ended that will never be reported, and its worker, if one did."""
         wave = self._waves[number]
         wave.out.discard(position)
         wave.over[position] = JobStatus(
@@ -414,7 +414,7 @@ class PoolExecutor:
             yield JobStatus(native_id=native_id, state=JobState.UNKNOWN)
             return
         if not wave.backlog and not wave.out:
-            # Whatever has no result now was reported and is not there.
+            # A position without a result by now was reported, but its result is not there.
             yield JobStatus(native_id=native_id, state=JobState.COMPLETED)
         yield from wave.over.values()
         for worker in self._workers.values():

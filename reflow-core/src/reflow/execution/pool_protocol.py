@@ -1,8 +1,8 @@
-"""What the pool and its workers say to each other, in records of fixed size.
+"""The protocol of the pool and its workers, in records of fixed size.
 
-Tokens name positions. All workers read them from one pipe, a token at a time: the kernel hands
-each to exactly one worker, so that nothing waits behind a long element. Reports name positions
-whose results are on the disk. Slots, in memory that all share, say what each worker is at.
+Tokens name positions. All workers read them from one pipe, a token at a time: the kernel hands each
+to exactly one worker, so that nothing waits behind a long element. Reports name positions whose
+results are on the disk. Slots, in memory that all share, record which element each worker runs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ REPORTS_AT_ONCE = 512
 
 
 def pack(tokens: list[tuple[int, int]]) -> bytes:
-    """Tokens as bytes."""
+    """Convert tokens to bytes."""
     return b"".join(TOKEN.pack(*token) for token in tokens)
 
 
 def unpack(data: bytes) -> Iterator[tuple[int, int]]:
-    """Undo `pack`."""
+    """Read `pack` back."""
     return TOKEN.iter_unpack(data)
 
 
 class Slots:
-    """What each worker is at, and what it was told to end: two tokens per worker.
+    """The element that each worker runs, and the one it was told to end: two tokens per worker.
 
     They are in a file that all have mapped.
     """
@@ -38,27 +38,27 @@ class Slots:
 
     @staticmethod
     def size_for(workers: int) -> int:
-        """How large the file must be."""
+        """Return how large the file must be, in bytes."""
         return 2 * workers * TOKEN.size
 
     def set(self, worker: int, wave: int, position: int) -> None:
-        """Say that a worker is at a position. Waves count from 1, so that 0 means none."""
+        """Record the position that a worker runs. Waves count from 1, so that 0 means none."""
         TOKEN.pack_into(self._map, 2 * worker * TOKEN.size, wave, position)
 
     def clear(self, worker: int) -> None:
-        """Say that a worker is at nothing."""
+        """Record that a worker runs nothing."""
         self.set(worker, 0, 0)
 
     def get(self, worker: int) -> tuple[int, int] | None:
-        """What a worker is at."""
+        """Return the element that a worker runs."""
         return self._token(2 * worker)
 
     def tell(self, worker: int, at: tuple[int, int] | None) -> None:
-        """Note what a worker is told to end, by a signal that may reach it too late."""
+        """Record what a worker is told to end, by a signal that may reach it too late."""
         TOKEN.pack_into(self._map, (2 * worker + 1) * TOKEN.size, *(at or (0, 0)))
 
     def told(self, worker: int) -> tuple[int, int] | None:
-        """What a worker was told to end."""
+        """Return the element that a worker was told to end."""
         return self._token(2 * worker + 1)
 
     def _token(self, place: int) -> tuple[int, int] | None:

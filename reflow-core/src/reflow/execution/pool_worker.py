@@ -48,7 +48,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Reporter:
-    """Puts results on the disk in batches, from a thread, and reports them after that.
+    """Writes results to the disk in batches, from a thread, and reports them after that.
 
     A thread, because the element that follows may take hours.
     """
@@ -65,7 +65,7 @@ class Reporter:
         threading.Thread(target=self._flush_in_time, daemon=True).start()
 
     def add(self, wave: int, record: ResultRecord) -> None:
-        """Keep a result until the next flush."""
+        """Buffer a result until the next flush."""
         with self._lock:
             writer = self._writers.get(wave)
             if writer is None:
@@ -76,7 +76,7 @@ class Reporter:
         self._filled.set()
 
     def flush(self) -> None:
-        """Put everything on the disk and report it. Raises `OSError` where it cannot be."""
+        """Write everything to the disk and report it. Raises `OSError` where that is impossible."""
         with self._lock:
             if not self._waiting:
                 return
@@ -94,7 +94,7 @@ class Reporter:
             try:
                 self.flush()
             except OSError as error:
-                # The main thread ends the worker with it; here nobody would see it.
+                # The main thread ends the worker with it; in this thread it would go unseen.
                 self.failure = error
                 return
 
@@ -130,7 +130,7 @@ class PoolWorker:
         self._at: tuple[int, int] | None = None
 
     def serve(self, first: bytes = b"") -> None:
-        """Run elements until the pool closes the pipe, the first of them before any other."""
+        """Run elements until the pool closes the pipe, the one of `first` before any other."""
         while True:
             if not select.select([self._tokens], [], [], 0)[0]:
                 self._reporter.flush()
@@ -142,7 +142,7 @@ class PoolWorker:
                 self._reporter.flush()
                 return
             wave, position = TOKEN.unpack(token)
-            # It stays at this until it is at another, or has reported: if it dies, that is why.
+            # The slot keeps this element until the next, or its report, as the suspect in a crash.
             self._slots.set(self._number, wave, position)
             result = self._run(wave, position)
             if result.state is TaskState.FAILED and self._settings.on_error == "stop":
@@ -151,12 +151,12 @@ class PoolWorker:
                 return
 
     def _take(self) -> bytes:
-        """The next token; empty once the pool has closed the pipe."""
+        """Return the next token; empty once the pool has closed the pipe."""
         while True:
             try:
                 return os.read(self._tokens, TOKEN.size)
             except BlockingIOError:
-                # Nobody waits at the pipe while the pool takes tokens back from it.
+                # No worker waits at the pipe while the pool takes tokens back from it.
                 select.select([self._tokens], [], [])
 
     def _run(self, wave: int, position: int) -> ResultRecord:
@@ -188,7 +188,7 @@ class PoolWorker:
         return result
 
     def _is_meant(self) -> bool:
-        """Whether a signal that comes now is for the element that runs, if one does."""
+        """Tell whether a signal that comes now is for the element that runs, if one does."""
         told = self._slots.told(self._number)
         return self._at is not None and told in (None, self._at)
 
@@ -208,14 +208,14 @@ class PoolWorker:
         load_into_worker(self._settings, RunSource.read(self._layout, spec.source))
 
     def _replace(self, environment: Mapping[str, str]) -> None:
-        """Have another process image go on with the element that was taken just now."""
+        """Replace this process image by another that runs the element that was taken just now."""
         self._reporter.flush()
         wave, position = self._taken
         self._replacement(environment, f"{wave}:{position}")
 
 
 class _Broken:
-    """Stands for a wave that cannot be run here: every position fails with the reason."""
+    """Replaces a wave that cannot be run here: every position fails with the reason."""
 
     def __init__(self, spec: WaveSpec, reader: InputReader, error: Exception) -> None:
         self.spec = spec

@@ -1,4 +1,4 @@
-"""Exceptions of tasks, made anew in the process that asks, from what was recorded of them."""
+"""Exceptions of tasks, rebuilt in another process from what was recorded of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _RemoteTracebackError(Exception):
 
 
 def exception_of(failure: FailedInstance) -> BaseException:
-    """The exception that an instance failed with: of its class where that is loaded here.
+    """Return the exception that an instance failed with, of its class where that is loaded.
 
     Nothing is imported for it, and no constructor of the class is called.
     """
@@ -44,13 +44,13 @@ def _remade(failure: FailedInstance, text: str) -> BaseException | None:
     error.args = (text,)
     try:
         shown = str(error)
-    except Exception:  # it needs what its constructor was given
+    except Exception:  # it needs the arguments of its constructor
         return None
     return error if text in shown else None
 
 
 def _loaded(name: str) -> type[BaseException] | None:
-    """The exception class of that name, as tracebacks write it."""
+    """Return the exception class of that name, as tracebacks write it."""
     module, _, attribute = name.rpartition(".")
     homes = _SCRIPTS if module in _SCRIPTS else (module,)
     places = [sys.modules.get(home) for home in homes] if module else [builtins]

@@ -1,6 +1,6 @@
-"""What all elements of one process share, and each is to find as if no other had been there.
+"""The state of a process that its elements share, and that each must find untouched.
 
-Compared first, and put back only where it was changed: most elements change nothing.
+It is compared first, and put back only where it was changed: most elements change nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 
-# The one of `signal` makes an enum of each handler, which takes nearly all of the time.
+# `signal.getsignal` makes an enum of each handler, which takes nearly all of the time.
 from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ class Surroundings:
     """The state of this process when it was made: environment, umask, logging, and the like."""
 
     def __init__(self, home: Path) -> None:
-        """`home` is the folder that elements begin in."""
+        """Record the state; elements begin in the folder `home`."""
         self._home = str(home)
         self._umask = os.umask(0o022)
         os.umask(self._umask)
@@ -46,7 +46,7 @@ class Surroundings:
         }
 
     def put_back(self) -> None:
-        """Undo what an element has changed."""
+        """Undo an element's changes."""
         os.umask(self._umask)
         self._go_home()
         if _variables() != self._environment:
@@ -54,7 +54,7 @@ class Surroundings:
         if sys.path != self._path:
             sys.path[:] = self._path
         if warnings.filters != self._filters:
-            # Resetting tells the module that what it has worked out is out of date.
+            # Resetting makes the module discard what it has cached.
             warnings.resetwarnings()
             warnings.filters[:] = self._filters  # type: ignore[index]
         if locale.setlocale(locale.LC_ALL) != self._locale:
@@ -91,21 +91,21 @@ class Surroundings:
 
 
 class Chance:
-    """Python's random numbers, for elements of one worker: a seed of one is not that of the next.
+    """Python's random state, for elements of one worker: none inherits what another has left.
 
     Each begins as in a process of its own: where the flow was seeded as it was loaded, from
     there, otherwise from the system's entropy.
     """
 
     def __init__(self, load: Callable[[], object]) -> None:
-        """`load` loads the flow."""
+        """Record what loading the flow, by `load`, does to the random state."""
         before = random.getstate()
         load()
         now = random.getstate()
         self._seeded = None if now == before else now
 
     def begin(self) -> None:
-        """Shuffle for the next element."""
+        """Set the random state for the next element."""
         if self._seeded is None:
             random.seed(os.urandom(16))
         else:
@@ -113,5 +113,5 @@ class Chance:
 
 
 def _variables() -> Mapping[Any, Any]:
-    # As they are stored: to decode them all takes ten times as long.
+    # Compared as they are stored: decoding them all takes ten times as long.
     return os.environ._data  # type: ignore[attr-defined,no-any-return]

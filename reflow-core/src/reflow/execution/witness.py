@@ -1,8 +1,8 @@
 """What a worker sees of the files of its element's arguments, before the call and after it.
 
 A state that was recorded elsewhere may not have reached this host yet, so the worker opens each
-file and waits a little. Large trees would take too long to open: they are looked at once, after
-the call. Whatever is not as recorded, before or after, makes a result that serves this run only.
+file and waits a little. Large trees would take too long to open: they are looked at once, after the
+call. A file that is not as recorded, before or after, restricts the result to this run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ States = Mapping[str, tuple[State, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A place that is not in the state in which it was."""
+    """A place whose state differs from the earlier one."""
 
     argument: str
     before: State
@@ -34,7 +34,7 @@ class Change:
 
 
 class Witness:
-    """Sees whether the files of one element's arguments are, and stay, as recorded."""
+    """Checks that the files of one element's arguments are, and stay, as recorded."""
 
     def __init__(self, settings: RunSettings, memory: Memory) -> None:
         contents = Contents(memory)
@@ -46,19 +46,19 @@ class Witness:
         self._before: dict[str, State] = {}
 
     def before(self, expected: States) -> None:
-        """Look at what the element is given, and wait for what is late."""
+        """Look at the files that the element is given, and wait for those that are late."""
         self._expected = expected
         self._before = {}
         self._opening.forget()
         for states in expected.values():
             for state in states:
-                # What was read elsewhere is read here only if it has been touched since.
+                # A file that was read elsewhere is read here only if it has been touched since.
                 self._memory.remember(state.place, state.stamp, state.content)
             if not are_many(states):
                 self._before |= {state.place: self._arrived(state) for state in states}
 
     def changes(self) -> Iterator[Change]:
-        """Look again, and tell what is not as recorded, or as it was before."""
+        """Look again, and yield what is not as recorded, or not as it was before."""
         self._opening.forget()
         self._walking.forget()
         for argument, states in self._expected.items():
@@ -79,17 +79,17 @@ class Witness:
 
 
 def are_many(states: tuple[State, ...]) -> bool:
-    """Whether the files of an argument are too many to be opened one by one."""
+    """Tell whether the files of an argument are too many to be opened one by one."""
     return sum(max(1, state.entries) for state in states) > MANY
 
 
 def _may_be_older(seen: State, expected: State) -> bool:
-    """Whether a host may see what was there before, rather than what has come since."""
+    """Tell whether a host may still see an earlier state rather than a later one."""
     return seen.newest is None or expected.newest is None or seen.newest <= expected.newest
 
 
 def note_of(spec: TaskSpec, change: Change) -> Note:
-    """Tell the user which argument's files have changed, and what to write."""
+    """Return a note on which argument's files have changed, and what to write."""
     argument, steps = change.argument, _steps_of(spec, change.argument)
     named = " and ".join(map(repr, steps))
     whose = f", which {named} returned" if steps else ""

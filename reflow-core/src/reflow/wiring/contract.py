@@ -10,7 +10,7 @@ from reflow.model.graph import WireMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireQuestion:
-    """One step's result and the argument it is meant for."""
+    """A step's result and the argument that is to receive it."""
 
     produced: Any
     """Return annotation of the upstream task, resolved; names of `type` statements, too."""
@@ -38,7 +38,7 @@ class TypeRule(Protocol):
         ...
 
     def decide(self, question: WireQuestion) -> WireMode | None:
-        """The mode, or None where the rule has nothing to say.
+        """Return the mode, or None where the rule does not apply.
 
         Raises `DefinitionError` where the two types fit in more than one way.
         """

@@ -1,4 +1,4 @@
-"""Asks the type rules how a result reaches an argument, and explains it when none can say."""
+"""Choosing how a result reaches an argument by the type rules, or explaining why none applies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LEGAL = {
 def decide_edge(
     step: str, task: str, argument: str, question: WireQuestion, rules: Sequence[TypeRule]
 ) -> Edge:
-    """The edge from `step` to an argument of `task`.
+    """Return the edge from `step` to an argument of `task`.
 
     Rules are asked by priority, highest first; the first priority at which any rule answers
     decides. Raises `DefinitionError` where no rule answers, or two of one priority disagree, and
@@ -126,7 +126,7 @@ def _what_would_fit(step: str, question: WireQuestion) -> str:
 
 
 def _wanted_by(mode: WireMode, question: WireQuestion) -> Any:
-    """The type that an argument would need for a mode; None where the mode is out of reach."""
+    """Return the type an argument would need for a mode; None where the mode is impossible."""
     produced, element = question.produced, element_of(question.produced)
     if mode.each:
         if question.broadcast:

@@ -51,7 +51,7 @@ def _check_steps(spec: TaskSpec, tasks: Mapping[str, TaskSpec]) -> None:
 
 
 def _topological_order(tasks: Mapping[str, TaskSpec]) -> list[str]:
-    """Upstream tasks first; otherwise as defined."""
+    """Sort upstream tasks first, otherwise in the order of definition."""
     places = {task: place for place, task in enumerate(tasks)}
     waiting = {task: len(spec.upstream) for task, spec in tasks.items()}
     needed_by: dict[str, list[str]] = {task: [] for task in tasks}
@@ -74,7 +74,7 @@ def _topological_order(tasks: Mapping[str, TaskSpec]) -> list[str]:
 
 
 def _cycle(tasks: Mapping[str, TaskSpec], stuck: set[str]) -> list[str]:
-    """A cycle in the direction values would travel, its first task named again at the end.
+    """Return a cycle in the direction of the values, its first task named again at the end.
 
     Every stuck task waits for another one, so walking upstream must come round.
     """
@@ -118,7 +118,7 @@ def _edge(spec: TaskSpec, item: ResultInput, step: TaskSpec, rules: Sequence[Typ
 
 
 def _check_together(item: ResultInput, edges: Sequence[Edge]) -> None:
-    """Steps that are joined must all give parts, or all give whole lists."""
+    """Raise `DefinitionError` unless joined steps all give parts, or all give whole lists."""
     first = edges[0]
     for edge in edges[1:]:
         if edge.mode.each is not first.mode.each:
@@ -144,7 +144,7 @@ def _parameters(tasks: Iterable[TaskSpec]) -> dict[str, RunParameter]:
 
 
 def _default(task: str, declared: ParameterInput) -> Any:
-    """The default as the function will receive it. None may always be a default."""
+    """Return the default as the function will receive it. None may always be a default."""
     where = f"task {task!r}, parameter {declared.argument!r}"
     try:
         parameter_type(declared.annotation)
@@ -156,7 +156,7 @@ def _default(task: str, declared: ParameterInput) -> Any:
 
 
 def _shared(known: RunParameter, new: RunParameter) -> RunParameter:
-    """One parameter for two tasks, if they mean the same."""
+    """Merge the parameters of two tasks into one, if they mean the same."""
     both = f"tasks {known.tasks[0]!r} and {new.tasks[0]!r}"
     advice = "make them agree, rename one, or mark one Param(namespace='local')"
     one, other = known.declared, new.declared
@@ -198,7 +198,7 @@ def _said(default: Any) -> str:
 
 
 def _check_flags(parameters: Iterable[RunParameter]) -> None:
-    """No two parameters may have one flag, nor a flag of reflow's own."""
+    """Raise `DefinitionError` where two parameters have one flag, or one of reflow's own."""
     taken: dict[str, str] = dict.fromkeys(RESERVED_SHORT_FLAGS, "an option of reflow")
     for parameter in parameters:
         owner = f"parameter {parameter.name!r} of task {parameter.tasks[0]!r}"

@@ -1,6 +1,6 @@
-"""What people write in a task's signature: `Param`, `Result` and `RunDir`.
+"""The markers in a task's signature: `Param`, `Result` and `RunDir`.
 
-Plain classes, as `import reflow` must stay cheap and dataclasses are not.
+They are plain classes, as `import reflow` must stay cheap and dataclasses are not.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ else:
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__"):
-                # Protocols such as copying and pickling are about the marker, not the path.
+                # Copying, pickling and the like apply to the marker, not the path.
                 raise AttributeError(name)
             return getattr(_current_directory(), name)
 

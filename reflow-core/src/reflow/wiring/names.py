@@ -1,4 +1,4 @@
-"""Names: which ones tasks and parameters may have, and what to say about unknown ones."""
+"""Names: which ones tasks and parameters may have, and suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_name(kind: str, name: object) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest one, or what there is."""
+    """Return the end of a message on an unknown name: the nearest name, or all there are."""
     known = list(known)
     if not known:
         return "; there are none"

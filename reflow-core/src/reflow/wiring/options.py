@@ -1,4 +1,4 @@
-"""The options of `@flow.job(...)`: which there are, and what values they take."""
+"""The options of `@flow.job(...)`, and the values that they take."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ _OTHER_WORDS = {
 
 
 def _meant(keyword: str, known: Iterable[str]) -> str:
-    """What to write in place of an unknown keyword, which may be an option of a scheduler."""
+    """Return what to write in place of an unknown keyword, which may be a scheduler's option."""
     ours = _OTHER_WORDS.get(keyword)
     near = f"; did you mean {ours!r}?" if ours else did_you_mean(keyword, known)
     schedulers = [item.executor for item in EXECUTOR_DISTRIBUTIONS if _is_installed(item)]

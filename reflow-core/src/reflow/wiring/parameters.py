@@ -1,6 +1,6 @@
-"""The values of run parameters: the one place where they are parsed and checked.
+"""The values of run parameters: the only module that parses and checks them.
 
-The command line brings texts, Python brings objects; both end as the same values. Supported are
+The command line passes texts, Python passes objects; both become the same values. Supported are
 `str int float bool Path datetime date UUID Enum Literal`, and `list[...]` and `Optional[...]` of
 those, so that every workflow has a command line.
 """
@@ -31,12 +31,12 @@ SUPPORTED = (
 
 
 class _BadValueError(Exception):
-    """Says what is wrong with a value; whoever knows the parameter says where."""
+    """Says what is wrong with a value; the caller that knows the parameter adds its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterType:
-    """What a run parameter takes, as the command line needs to know it."""
+    """The values that a run parameter takes, as the command line needs to know it."""
 
     label: str
     """For people: `int`, `Path`, `fast | slow`."""
@@ -53,25 +53,25 @@ class ParameterType:
 
     @property
     def takes_commas(self) -> bool:
-        """Whether a value's text may hold any character, so that commas part no values."""
+        """Whether a value's text may hold any character, so that commas separate no values."""
         return not self.choices and self.element in (str, Path)
 
     @property
     def nothing(self) -> Any:
-        """The value of the flag with `--no-` before its name: an empty list, else None."""
+        """The value of the flag with a `--no-` prefix: an empty list, else None."""
         return [] if self.many else None
 
     def negated(self, default: Any) -> bool:
-        """Whether a flag with `--no-` says what neither the default nor another flag says."""
+        """Tell whether `--no-` flags set a value that neither default nor another flag sets."""
         return not self.switch and (self.many or self.optional) and default != self.nothing
 
     @property
     def switch(self) -> bool:
-        """Whether it is said by the flag alone: `--fast`, or `--no-fast`."""
+        """Whether the flag alone sets the value: `--fast`, or `--no-fast`."""
         return self.element is bool and not self.choices and not self.many
 
     def parse(self, text: str | Sequence[str]) -> Any:
-        """The value of a text, or of a list of texts where the parameter is a list."""
+        """Parse a text, or a list of texts where the parameter is a list."""
         if not self.many:
             if not isinstance(text, str):
                 raise _BadValueError(f"takes one {self.label}, not {len(text)}")
@@ -80,7 +80,7 @@ class ParameterType:
         return [value for item in texts for value in self._parse_items(item)]
 
     def _parse_items(self, text: str) -> list[Any]:
-        """The values of one text: one, or several with commas between them.
+        """Parse the values of one text: one, or several separated by commas.
 
         Texts and paths may hold commas themselves, so that those are never taken apart.
         """
@@ -92,7 +92,7 @@ class ParameterType:
         return [self._parse(item.strip()) for item in text.split(",")]
 
     def check(self, value: Any) -> Any:
-        """The value as the function will receive it."""
+        """Return the value as the function will receive it."""
         if value is None and self.optional:
             return None
         if not self.many:
@@ -109,7 +109,7 @@ class ParameterType:
 
 
 def parameter_type(annotation: Any) -> ParameterType:
-    """What a parameter of this annotation takes. Raises `DefinitionError` if unsupported."""
+    """Return what a parameter of this annotation takes. Raises `DefinitionError` if unsupported."""
     kind = plain(annotation)
     options = [member for member in members(kind) if member is not NoneType]
     optional = len(options) < len(members(kind))
@@ -129,7 +129,7 @@ def parameter_type(annotation: Any) -> ParameterType:
 
 
 def parse_text(annotation: Any, text: str | Sequence[str], name: str = "value") -> Any:
-    """The value that a text on the command line stands for.
+    """Parse a text of the command line into a value.
 
     A list takes the texts of all its flags. Raises `ParameterError`, naming `name`, for a text
     that stands for no value, `DefinitionError` for an annotation that is not supported.
@@ -143,7 +143,7 @@ def parse_text(annotation: Any, text: str | Sequence[str], name: str = "value") 
 
 
 def check_value(annotation: Any, value: Any, name: str = "value") -> Any:
-    """The value given in Python, as the function will receive it.
+    """Check a value given in Python, and return it as the function will receive it.
 
     The type must be right, with the conversions that lose nothing: text for `Path`, `UUID`,
     `Enum`, `date` and `datetime` (ISO 8601), `int` for `float`, a tuple for a list. Raises
@@ -156,7 +156,7 @@ def check_value(annotation: Any, value: Any, name: str = "value") -> Any:
 
 
 def text_of(value: Any) -> str:
-    """A value as one would write it on the command line."""
+    """Format a value as it would be written on the command line."""
     if isinstance(value, list | tuple):
         return ", ".join(text_of(item) for item in value)
     if isinstance(value, Enum):
@@ -169,7 +169,7 @@ def text_of(value: Any) -> str:
 
 
 def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every run parameter's value, by keyword: those given, checked, and the defaults.
+    """Return the value of every run parameter by keyword: those given, checked, or the default.
 
     Raises `OptionError` for a parameter that is missing or unknown, `ParameterError` for a value
     that cannot be used.

@@ -1,8 +1,8 @@
 """The built-in type rules: one per row of the wiring table.
 
-A row that cannot say no to what another row accepts leaves two rules that disagree, and that is
-an error. Only between two array tasks one row goes first: equal types chain, whatever else they
-might do.
+A row must refuse whatever another row accepts: otherwise two rules disagree, and that is an error.
+Only between two array tasks one row takes precedence: equal types chain, whatever other mode they
+would fit.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The mode's own word."""
+        """The word for the mode."""
         return self.mode.value
 
     def decide(self, question: WireQuestion) -> WireMode | None:
-        """The mode where the row applies."""
+        """Return the mode where the row applies."""
         return self.mode if self.applies(question) else None
 
 
 def builtin_type_rules() -> list[TypeRule]:
-    """The rules that are always there, in the order of the table."""
+    """Return the built-in rules, in the order of the table."""
     return list(_TABLE)
 
 
@@ -120,7 +120,7 @@ _TABLE = (
 
 
 def _between(question: WireQuestion, *, producer_array: bool, consumer_array: bool) -> bool:
-    """Whether the row is about these kinds of tasks, and the value's type is known enough.
+    """Tell whether the row is for these kinds of tasks, and the value's type is known enough.
 
     Who says nothing about a value (`Any`) leaves one reading only where it travels whole.
     """

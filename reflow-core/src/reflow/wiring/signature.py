@@ -27,12 +27,12 @@ _MARKERS = (Param, Result, RunDir)
 
 
 class UnresolvedAnnotationError(DefinitionError):
-    """An annotation names something that is not there, or not there yet."""
+    """An annotation uses a name that is not defined, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a task takes and gives."""
+    """The inputs and the result of a task."""
 
     inputs: tuple[TaskInput, ...]
     returns: Any
@@ -42,7 +42,7 @@ class Signature:
 def read_signature(
     function: Callable[..., Any], task: str, names: Mapping[str, Any] | None = None
 ) -> Signature:
-    """Read what `task` takes and gives from its function's signature.
+    """Read the inputs and the result of `task` from its function's signature.
 
     `names` are those that annotations may use besides the function's globals. Raises
     `DefinitionError`, naming task and argument, for an annotation that is missing, cannot be
@@ -82,7 +82,7 @@ class _Reader:
     locals: Mapping[str, Any]
 
     def read(self, argument: inspect.Parameter) -> TaskInput:
-        """What an argument is given by."""
+        """Return the task input for an argument."""
         where = f"task {self.task!r}, argument {argument.name!r}"
         _check_kind(where, argument)
         marked = self._resolve(where, argument)
@@ -105,7 +105,7 @@ class _Reader:
         return self._parameter_input(argument, kind, marker or Param())
 
     def returns(self, annotation: Any) -> Any:
-        """What the function is said to return."""
+        """Return the type that the function is declared to return."""
         if annotation is inspect.Signature.empty:
             return Any
         kind = self._evaluate(f"task {self.task!r}, what it returns", annotation)
@@ -120,7 +120,7 @@ class _Reader:
             check_keyword(self.task, argument.name, argument.name)
         required = argument.default is inspect.Parameter.empty
         if argument.default is None:
-            # Whoever defaults to None takes None, said or not.
+            # A default of None makes the type optional, declared or not.
             kind = typing.Optional[kind]  # noqa: UP045 - the type may be anything
         return ParameterInput(
             argument=argument.name,
@@ -167,7 +167,7 @@ def _check_kind(where: str, argument: inspect.Parameter) -> None:
 
 
 def _split(where: str, marked: Any) -> tuple[Param | Result | RunDir | None, Any]:
-    """The marker of an annotation, and the type without it."""
+    """Split an annotation into its marker and the type without it."""
     marked = unaliased(marked)
     is_annotated = typing.get_origin(marked) is typing.Annotated
     inner, *extras = typing.get_args(marked) if is_annotated else (marked,)
@@ -188,7 +188,7 @@ def _split(where: str, marked: Any) -> tuple[Param | Result | RunDir | None, Any
 
 
 def _marker(where: str, extra: Any) -> Param | Result | RunDir | None:
-    """The marker that an extra of `Annotated` is; the bare class will do where it needs nothing."""
+    """Return the marker that an extra of `Annotated` is, or that its bare class stands for."""
     if isinstance(extra, _MARKERS):
         return extra
     if extra is Param:

@@ -1,4 +1,4 @@
-"""Types compared as types: which equal, which fit, what a list is a list of, how they read."""
+"""Comparing types: which are equal, which fit, what a list holds, and how they are shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def plain(kind: Any) -> Any:
-    """The type with everything taken off that says nothing about values.
+    """Strip a type of everything that constrains no values.
 
     That is `Annotated`, names for types, type variables (their bound), the old spellings of
     `typing`; a bare `list` is a `list[Any]`.
@@ -46,7 +46,7 @@ def plain(kind: Any) -> Any:
 
 
 def unaliased(kind: Any) -> Any:
-    """Resolve a name made by a `type` statement (Python 3.12), with its parameters filled in.
+    """Return what a name defined by a `type` statement stands for (Python 3.12 and later).
 
     `NDArray[float64]` is such a one in newer versions of NumPy.
     """
@@ -70,29 +70,29 @@ def _filled(alias: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _unnamed(kind: Any) -> Any:
-    """What a `NewType` is at run time."""
+    """Return the run-time type of a `NewType`."""
     while isinstance(kind, typing.NewType):
         kind = plain(kind.__supertype__)
     return kind
 
 
 def is_union(kind: Any) -> bool:
-    """Whether the type is `A | B` in either spelling."""
+    """Tell whether the type is `A | B` in either spelling."""
     return typing.get_origin(kind) in (typing.Union, types.UnionType)
 
 
 def members(kind: Any) -> tuple[Any, ...]:
-    """The types of a union; any other type alone."""
+    """Return the types of a union; any other type alone."""
     return typing.get_args(kind) if is_union(kind) else (kind,)
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two types are the same, however they are spelt."""
+    """Tell whether two types are the same, however they are spelt."""
     return bool(plain(one) == plain(other))
 
 
 def element_of(produced: Any) -> Any | None:
-    """What a produced list holds; None for anything that is not declared to be a list."""
+    """Return what a produced list holds; None for anything not declared to be a list."""
     produced = _unnamed(plain(produced))
     if _class_of(produced) is None or not _subclass(_class_of(produced), list):
         return None
@@ -100,13 +100,13 @@ def element_of(produced: Any) -> Any | None:
 
 
 def takes_lists(wanted: Any) -> bool:
-    """Whether the type asks for a list as such: `list`, or an abstract type that lists have."""
+    """Tell whether a type asks for a list as such: `list`, or an abstract type of lists."""
     classes = [_class_of(_unnamed(member)) for member in members(plain(wanted))]
     return any(kind not in (None, object) and _subclass(list, kind) for kind in classes)
 
 
 def fits(produced: Any, wanted: Any) -> bool:
-    """Whether every value of `produced` can be given where `wanted` is asked for.
+    """Tell whether every value of `produced` can be given where `wanted` is asked for.
 
     As type checkers see it: subclasses fit, a type fits a union that has it, `Any` fits both
     ways, `int` fits `float`. Containers count by what they hold, as values are copied on their
@@ -163,7 +163,7 @@ def _arguments_fit(have: tuple[Any, ...], want: tuple[Any, ...]) -> bool:
 
 
 def _arguments_as(kind: Any, base: type) -> tuple[Any, ...]:
-    """What the type holds when it is seen as a `base`; empty where nothing is known."""
+    """Return the type arguments of a type seen as `base`; empty where none are known."""
     origin, arguments = _class_of(kind), typing.get_args(kind)
     assert origin is not None
     if origin is base:
@@ -180,7 +180,7 @@ def _arguments_as(kind: Any, base: type) -> tuple[Any, ...]:
 
 
 def _filled_in(parent: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
-    """A generic base class with the type variables of its heir replaced by what they stand for."""
+    """Replace the type variables of a generic base class by the arguments of its subclass."""
     variables = getattr(parent, "__parameters__", ())
     if not variables or not arguments:
         return parent
@@ -189,7 +189,7 @@ def _filled_in(parent: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _class_of(kind: Any) -> type | None:
-    """The class behind a type; None where there is none, as for `Literal`."""
+    """Return the class behind a type; None where there is none, as for `Literal`."""
     origin = typing.get_origin(kind) or kind
     return origin if isinstance(origin, type) else None
 
@@ -207,7 +207,7 @@ def _union(parts: Iterable[Any]) -> Any:
 
 
 def show(kind: Any) -> str:
-    """The type as a person would write it."""
+    """Format a type as a user would write it."""
     if kind is None or kind is NoneType:
         return "None"
     if kind is Ellipsis:

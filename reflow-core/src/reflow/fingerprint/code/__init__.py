@@ -1,1 +1,1 @@
-"""What a task's source counts by: definitions, constants and modules of the user's own code."""
+"""The fingerprint of a task's source: definitions, constants and modules of the user's own code."""

@@ -1,7 +1,7 @@
-"""What compiled code does, as JSON.
+"""A description of compiled code, as JSON.
 
-It stands in for source where there is none, and tells whether a function that was loaded is still
-what stands in its file.
+It replaces source where there is none, and tells whether a function that was loaded is still the
+one in its file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from reflow.model.json import Json
 
 
 def describe_code(code: CodeType) -> Json:
-    """Everything that decides what the code does; not where it stands in which file."""
+    """Return everything that decides what the code does; not its position in a file."""
     return [
         code.co_name,
         code.co_flags,
@@ -26,7 +26,7 @@ def describe_code(code: CodeType) -> Json:
 
 
 def names_used(code: CodeType) -> set[str]:
-    """Names that the code, or code inside it, looks up outside itself (attributes among them)."""
+    """Return names that the code, or code inside it, looks up outside itself, attributes too."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

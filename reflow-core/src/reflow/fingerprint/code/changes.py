@@ -1,4 +1,4 @@
-"""Names that functions change while a program runs: its memories, as against its settings."""
+"""Names that functions change while a program runs: state rather than settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain]:
-    """Names of the module's that functions in a piece of code bind anew or change in place.
+    """Return the module's names that functions in a piece of code rebind or change in place.
 
     With the attributes taken from them, as far as they are spelt out: `settings.CACHE[key] = 1`
     gives `("settings", "CACHE")`.
@@ -33,7 +33,7 @@ def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain
 
 
 def changed_by_methods(definition: ast.AST) -> set[str]:
-    """Attributes that the methods of a class may change on the class itself.
+    """Return the attributes that the methods of a class may change on the class itself.
 
     All that a method binds or changes in place counts, whatever it is taken from, but for what it
     binds on its own object (`self.count = 1`).
@@ -50,7 +50,7 @@ def changed_by_methods(definition: ast.AST) -> set[str]:
 
 
 def _object_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """What a method calls the object that it belongs to; empty for a method of the class."""
+    """Return a method's name for its own object; empty for a class method."""
     arguments = [*function.args.posonlyargs, *function.args.args]
     if not arguments or any(_is_named(each, "classmethod") for each in function.decorator_list):
         return ""
@@ -62,7 +62,7 @@ def _is_named(node: ast.AST, name: str) -> bool:
 
 
 def _attributes_changed(node: ast.AST) -> Iterator[str]:
-    """All attributes on the way to what a piece of code binds or changes in place."""
+    """Yield all attributes on the way to what a piece of code binds or changes in place."""
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
         inner: ast.AST = node
     elif (
@@ -93,7 +93,7 @@ def _changed(node: ast.AST, local_names: Set[ast.Name]) -> Iterator[Chain]:
 
 
 def _root(node: ast.expr, local_names: Set[ast.Name]) -> Iterator[Chain]:
-    """The name at the root of an expression, with the attributes that follow it directly."""
+    """Yield the name at the root of an expression, with the attributes that directly follow it."""
     attributes: list[str] = []
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         if isinstance(node, ast.Attribute):

@@ -1,15 +1,15 @@
-"""What a task's function is made of, as one digest, and piece by piece.
+"""The fingerprint of a task's function: one digest, made of pieces.
 
 It covers the function and, transitively, the functions, classes and constants that it names from
-the user's own code (`ownership.py` says what that is). They count by their syntax, without what
-does not shape a result (`syntax.py`), and functions made inside other functions by the values
-they close over, too. A top-level name that is plain data counts by its value, as this process sees
-it, unless functions change it. Everything else counts by its name. What only shows while a program
-runs is not seen: a module imported by `importlib`, a name put together from text.
+the user's own code (`ownership.py` defines that). Those enter by their syntax, without what does
+not shape a result (`syntax.py`); functions made inside other functions also by the values they
+close over. A top-level name that is plain data enters by its value, as this process sees it, unless
+functions change it. Everything else enters by its name. What only shows while a program runs is not
+seen: a module imported by `importlib`, a name assembled from text.
 
 The digest is the same in every process that has loaded the same code and the same values, whatever
-the module is called there. Where a file was edited after this process loaded it, what was loaded
-counts, by its compiled code; no process that loads the new file arrives at the same digest.
+the module is called there. Where a file was edited after this process loaded it, the loaded code is
+used, in its compiled form; no process that loads the new file arrives at the same digest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from reflow.fingerprint.code.user_code import UserCode
 
 
 class Survey:
-    """Looks at the source of several functions, and at each piece of it once.
+    """Examines the source of several functions, each piece of it once.
 
     Files are read when they are first needed, and believed for as long as they are not loaded
     anew; so look early, right after loading a flow.
@@ -43,7 +43,7 @@ class Survey:
         own: Sequence[str] = (),
         foreign: Sequence[str] = (),
     ) -> None:
-        """`own` and `foreign` are folders that the configuration names.
+        """Prepare to examine functions; `own` and `foreign` are folders from the configuration.
 
         The flow's tree is what lies around its file and around those of the functions.
         """
@@ -64,7 +64,7 @@ class Survey:
 
     @property
     def contents(self) -> dict[str, str]:
-        """Digests of the files that were looked at; empty where what was loaded is another one."""
+        """Digests of the files that were examined; empty for files that were not loaded so."""
         edited = self._written.edited
         return {
             str(file): "" if file in edited else digest
@@ -72,7 +72,7 @@ class Survey:
         }
 
     def own_files(self, modules: Mapping[str, str]) -> dict[str, str]:
-        """The user's own files that the flow may need, links resolved, with the names of modules.
+        """Return the user's own files the flow may need, links resolved, with their module names.
 
         Of those loaded, as `modules` says, and looked at; of packages all that is in them.
         """
@@ -89,7 +89,7 @@ class Survey:
         return own
 
     def look_at(self, function: Callable[..., Any], ignore: Collection[str] = ()) -> TaskSource:
-        """What a function is made of, the top-level names apart that are to be ignored.
+        """Return what a function is made of, without the top-level names in `ignore`.
 
         What has no source counts by its compiled code.
         """
@@ -110,12 +110,12 @@ class Survey:
 
 
 def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
-    """Digest of one function and of what it names from the user's own code."""
+    """Return the digest of a function and of what it names from the user's own code."""
     return Survey([function], flow_file).look_at(function).digest
 
 
 def _file_of(innermost: object) -> dict[Path, Mapping[str, Any]]:
-    """The file that a function comes from, and its module's globals."""
+    """Return the file that a function comes from, with its module's globals."""
     if type(innermost) is not FunctionType:
         return {}
     path = _real(innermost.__code__.co_filename)
@@ -125,7 +125,7 @@ def _file_of(innermost: object) -> dict[Path, Mapping[str, Any]]:
 
 
 def _innermost(function: Any) -> object:
-    """The function inside all wrappers."""
+    """Return the function inside all wrappers."""
     try:
         return inspect.unwrap(function)
     except Exception:  # wrappers in a circle, objects that answer with anything

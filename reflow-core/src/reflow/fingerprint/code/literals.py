@@ -1,6 +1,6 @@
-"""Literals that stand in classes and functions: attributes and defaults that the file itself tells.
+"""Literals in classes and functions: attributes and defaults whose values the file itself tells.
 
-Names are those of `parts.py`, which sees the same in memory.
+Their names are those of `parts.py`, which sees the same in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reflow.fingerprint.code.scopes import bound_by
 
 
 def literals_in(definition: ast.stmt) -> Iterator[tuple[str, Any]]:
-    """Give each attribute of a class, and each default, that is a literal, with its name."""
+    """Yield each attribute of a class, and each default, that is a literal, with its name."""
     if isinstance(definition, ast.ClassDef):
         for statement in definition.body:
             yield from _bound(statement)
@@ -42,7 +42,7 @@ def _defaults(arguments: ast.arguments) -> Iterator[tuple[str, Any]]:
 
 
 def _literal(node: ast.expr) -> Iterator[Any]:
-    """Give the value of a literal; nothing for any other expression."""
+    """Yield the value of a literal; nothing for any other expression."""
     try:
         yield ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

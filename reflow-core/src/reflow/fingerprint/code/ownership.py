@@ -1,10 +1,10 @@
 """Which folders hold the user's own code.
 
 A module is the user's own unless it belongs to the standard library, is installed, or is the
-site's. Installed is what lies below a `site-packages` or `dist-packages` folder. The site's is what
-lies outside the flow's tree, the working directory and the user's home, and may not be written by
-the user; where root asks, to whom nothing is forbidden, it is what belongs to root out there. What
-an editable install points to is the user's own wherever it lies.
+site's. Installed modules are those below a `site-packages` or `dist-packages` folder. The site's
+modules are those outside the flow's tree, the working directory and the user's home that the user
+may not write; for root, who may write everything, those out there that belong to root. The target
+of an editable install is the user's own wherever it lies.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _TOP = Path(os.sep)
 
 
 class Ownership:
-    """Decides about folders, about each once."""
+    """Decides for each folder, once, whether its modules are the user's own."""
 
     def __init__(
         self, flow_files: Iterable[Path], own: Iterable[str] = (), foreign: Iterable[str] = ()
     ) -> None:
-        """`own` and `foreign` are folders that the configuration names; the innermost decides."""
+        """Take `own` and `foreign` folders from the configuration; the innermost decides."""
         self.trees = tuple(dict.fromkeys(_tree(file) for file in flow_files))
         """The directory trees that the flow's files stand in."""
         around = [*self.trees, *_working_directory(), _real(Path.home())]
@@ -42,11 +42,11 @@ class Ownership:
         self._decided: dict[Path, bool] = {}
 
     def owns(self, file: Path) -> bool:
-        """Whether that file, links resolved, is the user's own code."""
+        """Tell whether that file, links resolved, is the user's own code."""
         return file in self.trees or self.owns_folder(file.parent)
 
     def owns_folder(self, folder: Path) -> bool:
-        """Whether what lies directly in that folder, links resolved, is the user's own code."""
+        """Tell whether files directly in that folder, links resolved, are the user's own code."""
         if folder not in self._decided:
             self._decided[folder] = self._decide(folder)
         return self._decided[folder]
@@ -87,7 +87,7 @@ class Ownership:
 
 
 def _tree(file: Path) -> Path:
-    """The directory tree that a flow file stands in; the file alone if it is installed alone."""
+    """Return the directory tree of a flow file; the file alone if it is installed alone."""
     top, folder = file, file.parent
     while (folder / "__init__.py").is_file():
         top, folder = folder, folder.parent
@@ -99,7 +99,7 @@ def _is_installed(folder: Path) -> bool:
 
 
 def _below_an_installed(folder: Path) -> Any:
-    """Tells of a tree whether it is an installed flow's that holds the folder."""
+    """Return a test of whether a tree is an installed flow's that holds the folder."""
 
     def holds(tree: Path) -> bool:
         below = folder.is_relative_to(tree) and _is_installed(tree)
@@ -118,7 +118,7 @@ def _may_change(folder: Path) -> bool:
 
 
 def _pth_entries() -> Iterator[Path]:
-    """Folders that `.pth` files in the folders of installed packages add to the path."""
+    """Yield folders that `.pth` files of installed packages add to the path."""
     for folder in _site_folders():
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
@@ -139,7 +139,7 @@ def _folders_in(pth_file: Path) -> Iterator[Path]:
 
 
 def _where_finders_lead(names: Iterable[str]) -> Iterator[Path]:
-    """Folders in which import finders other than Python's own find modules."""
+    """Yield folders in which import finders other than Python's own find modules."""
     finders = [finder for finder in sys.meta_path if finder not in _STANDARD_FINDERS]
     for name in names:
         for finder in finders:

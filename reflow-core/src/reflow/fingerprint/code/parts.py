@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 
 def parts_of(value: object) -> Iterator[Part]:
-    """Attributes of a class and of classes in it, and defaults of its methods or of a function."""
+    """Yield attributes of a class and its inner classes, and defaults of methods or a function."""
     if issubclass(type(value), type):
         yield from _in_class(value, "")
     else:
@@ -31,7 +31,7 @@ def parts_of(value: object) -> Iterator[Part]:
 
 
 def part_of(value: object, name: str) -> object:
-    """The part of that name. Raises `KeyError` if there is none."""
+    """Return the part of that name. Raises `KeyError` if there is none."""
     return {part.name: part.value for part in parts_of(value)}[name]
 
 
@@ -49,7 +49,7 @@ def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
 
 
 def _attributes(kind: Any) -> Mapping[str, object]:
-    """Values of a class, by name: as its body made them, where the class keeps them elsewhere."""
+    """Return the values of a class by name, as its body made them."""
     own = vars(kind)
     if issubclass(kind, enum.Enum):
         return {name: member.value for name, member in kind.__members__.items()}
@@ -67,7 +67,7 @@ def _attributes(kind: Any) -> Mapping[str, object]:
 
 
 def _defaults(function: object, prefix: str) -> Iterator[Part]:
-    # What `dataclass` and the like put together has the defaults of attributes.
+    # Methods that `dataclass` and the like generate have the attributes as defaults.
     if type(function) is not FunctionType or function.__code__.co_filename.startswith("<"):
         return
     code, defaults = function.__code__, function.__defaults__ or ()
@@ -78,7 +78,7 @@ def _defaults(function: object, prefix: str) -> Iterator[Part]:
 
 
 def _innermost(value: Any) -> object:
-    """The function inside a method of any kind, a property, and wrappers."""
+    """Return the function inside a method of any kind, a property, and wrappers."""
     for _ in range(_DEEPEST):
         if issubclass(type(value), classmethod | staticmethod):
             inner = value.__func__
@@ -93,7 +93,7 @@ def _innermost(value: Any) -> object:
 
 
 def _wrapped(value: object) -> object:
-    """What a wrapper says it calls; nothing is computed for it, as some objects would."""
+    """Return what a wrapper says it calls, without computing it as some objects would."""
     if issubclass(type(value), type):
         return None
     try:

@@ -1,8 +1,8 @@
-"""The pieces of code that a task may lead to, each described once, and how they refer to another.
+"""The pieces of code that a task may use, each described once, and the references between them.
 
-What a single task is made of is found by walking from its function. Two things are known only
-then: which names the functions on the way change, so that they are memories and count by the
-statements that make them, not by the value that they happen to have; and what the task ignores.
+The pieces of a single task are found by walking from its function. Two things are known only then:
+which names the functions on the way change, so that these are state and enter by the statements
+that make them, not by the value that they happen to have; and what the task ignores.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from reflow.model.json import Json
 
 
 class Ref(int):
-    """In a description, the number of another piece."""
+    """The number of another piece, in a description."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What people call a piece."""
+    """The name of a piece in messages to users."""
 
     file: Path
     name: str
@@ -51,7 +51,7 @@ class Piece:
 
 
 class Pieces:
-    """All pieces that were reached so far, by number."""
+    """All pieces reached so far, by number."""
 
     def __init__(self) -> None:
         self._pieces: list[Piece] = []
@@ -59,7 +59,7 @@ class Pieces:
         self._waiting: list[tuple[Piece, Callable[[Piece], Json]]] = []
 
     def ref(self, key: object, describe: Callable[[Piece], Json]) -> Ref:
-        """The number of a piece; it is described later if it is new."""
+        """Return the number of a piece, which is described later if it is new."""
         if key not in self._numbers:
             self._numbers[key] = Ref(len(self._pieces))
             self._pieces.append(Piece())
@@ -67,13 +67,13 @@ class Pieces:
         return self._numbers[key]
 
     def complete(self) -> None:
-        """Describe everything that was reached, and what that reaches."""
+        """Describe every piece that was reached, and every piece those refer to."""
         while self._waiting:
             piece, describe = self._waiting.pop(0)
             piece.description = describe(piece)
 
     def walk(self, root: Json, ignored: Collection[str]) -> Walk:
-        """What is reached from a description, the names apart that are ignored."""
+        """Walk the pieces reached from a description, except for the ignored names."""
         return Walk(self._pieces, root, ignored)
 
 
@@ -100,14 +100,14 @@ class Walk:
         return changed
 
     def definitions(self) -> Iterator[tuple[Label, str]]:
-        """Label and digest of every piece that counts by what its file says."""
+        """Yield label and digest of every piece that enters by its text in the file."""
         for number in self._order:
             piece = self._pieces[number]
             if piece.label and self._by_value(number) is None and not self._is_ignored(piece):
                 yield piece.label, _own_digest(piece.description)
 
     def values(self) -> Iterator[tuple[Label, PlainValue, str]]:
-        """Label and value of every piece that counts by it, and a digest of what makes it."""
+        """Yield label and value of pieces that enter by value, and a digest of their statements."""
         for number in self._order:
             piece, value = self._pieces[number], self._by_value(number)
             if piece.label is not None and value is not None:
@@ -120,7 +120,7 @@ class Walk:
         return piece.description
 
     def _by_value(self, number: int) -> PlainValue | None:
-        """The value that a piece counts by, if it does."""
+        """Return the value by which a piece enters, if it does."""
         piece = self._pieces[number]
         return None if number in self._memories or self._is_ignored(piece) else piece.value
 
@@ -170,7 +170,7 @@ def _renumbered(description: Json, places: dict[int, int]) -> Json:
 
 
 def _own_digest(description: Json) -> str:
-    """Digest of what a piece says itself, wherever the names in it lead."""
+    """Return the digest of a piece's own description, wherever its names lead."""
     return digest(dumps(_without_refs(description)))
 
 

@@ -15,7 +15,7 @@ MOST_BYTES = 10_000_000
 _SHOWN = 80
 _DEEPEST = 50
 _ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None), type(...)})
-# By name, as a worker has no need of modules that the flow does not import.
+# By name, as workers need not import modules that the flow does not import.
 _BY_TEXT = frozenset(
     {
         "datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta",
@@ -46,7 +46,7 @@ class PlainValue:
 
 
 def look_at(value: object) -> PlainValue | None:
-    """What a value counts by; None for one that is not plain, or larger than `MOST_BYTES`.
+    """Digest a value; return None for one that is not plain, or is larger than `MOST_BYTES`.
 
     Plain are numbers, text, dates and the like, arrays, paths (by their text), and lists, tuples,
     sets, dictionaries, dataclasses and named tuples of plain values.
@@ -54,7 +54,7 @@ def look_at(value: object) -> PlainValue | None:
     encoder = _Encoder()
     try:
         encoder.add(value)
-    except Exception:  # or whatever a class of somebody's own raises when it is asked for its parts
+    except Exception:  # or whatever a user's class raises when its parts are read
         return None
     return PlainValue(encoder.hash.hexdigest(), _shown(value), tuple(encoder.classes))
 
@@ -127,7 +127,7 @@ class _Encoder:
         self._open.remove(id(value))
 
     def _factory(self, factory: object) -> None:
-        """Add what makes the missing items of a dictionary; of a function, statements tell more."""
+        """Add a dictionary's factory of missing items; a function is covered by its statements."""
         if factory is not None and getattr(factory, "__module__", "") != "builtins":
             raise _NotPlainError
         self.add(getattr(factory, "__qualname__", None))
@@ -136,7 +136,7 @@ class _Encoder:
         parts = list(parts)
         self._put(tag, str(len(parts)).encode())
         if _ATOMS.issuperset(map(type, parts)):
-            # All at once: a million numbers would take a second one by one.
+            # All at once: one by one, a million numbers would take a second.
             self._put("atoms", marshal.dumps(parts, 2))
             return
         for part in parts:
@@ -173,5 +173,5 @@ class _Encoder:
 
 
 def _is_array(value: object) -> bool:
-    """Whether it is an array or a number of numpy's, which nobody imports for this."""
+    """Tell whether a value is an array or a number of numpy's, without importing numpy."""
     return type(value).__module__ == "numpy" and hasattr(value, "dtype") and hasattr(value, "shape")

@@ -1,7 +1,7 @@
-"""What is in memory, described in a way that is the same in every process.
+"""Objects in memory, described in a way that is the same in every process.
 
-Functions and classes of the user's own are described by what their files say, as long as that is
-what was loaded. For what has no file (typed at a prompt, made by `exec`) the compiled code is
+Functions and classes of the user's own are described by the text of their files, as long as that is
+what was loaded. For code without a file (typed at a prompt, made by `exec`) the compiled code is
 described instead, with everything it refers to.
 """
 
@@ -39,11 +39,11 @@ class LoadedValues:
         self._pieces = pieces
         self._written = written
         self._open: list[int] = []
-        self._kept: list[object] = []  # alive, so that no identity is given to something else
+        self._kept: list[object] = []  # kept alive, so that no other object gets the same id
 
     def value(self, value: Any) -> Json:
-        """Any value. What cannot be looked into counts by its class alone."""
-        kind = type(value)  # not `isinstance`, which proxies answer for what they stand for
+        """Describe any value. An object that cannot be examined enters by its class alone."""
+        kind = type(value)  # not `isinstance`, which proxies answer like their targets
         if kind is FunctionType:
             return self._function(value)
         if issubclass(kind, type):
@@ -65,7 +65,7 @@ class LoadedValues:
             self._open.pop()
 
     def contents(self, value: Any) -> Json:
-        """The same, but a function or class by what was loaded, whatever its file says."""
+        """Describe any value, but a function or class as it was loaded, whatever its file says."""
         if type(value) is FunctionType:
             return self._number(value, partial(self._loaded_function, value))
         if issubclass(type(value), type):
@@ -92,7 +92,7 @@ class LoadedValues:
         return self._number(function, partial(self._inner_function, function, file))
 
     def _inner_function(self, function: FunctionType, file: OwnFile, piece: Piece) -> Json:
-        """A function made inside another, or a lambda: its code and what it was given there."""
+        """Describe a lambda or a function made inside another: its code and what it was given."""
         node = file.source.find(function.__code__)
         if node is None:
             return self._loaded_function(function, piece)
@@ -114,7 +114,7 @@ class LoadedValues:
         }
 
     def _given(self, function: FunctionType) -> dict[str, Json]:
-        """What a function got when it was made: closure, defaults, the function it wraps."""
+        """Describe what a function got when it was made: closure, defaults, wrapped function."""
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         return {
             "closure": {name: self.value(_content(cell)) for name, cell in cells},
@@ -123,7 +123,7 @@ class LoadedValues:
         }
 
     def _foreign(self, function: FunctionType) -> Json:
-        """A function from elsewhere counts by name, and by the user's functions it is around."""
+        """Describe a library's function: its name, and the user's functions that it wraps."""
         contents = [_content(cell) for cell in function.__closure__ or ()]
         around = [*contents, getattr(function, "__wrapped__", None)]
         inner = [self.value(part) for part in around if type(part) is FunctionType]
@@ -179,7 +179,7 @@ class LoadedValues:
         return self._object(value)
 
     def _object(self, value: Any) -> Json:
-        """An object by what `copy` would make it again from, else by what it wraps."""
+        """Describe an object by what `copy` would rebuild it from, else by what it wraps."""
         of = self._class(type(value))
         try:
             inner = getattr(value, "__wrapped__", None)
@@ -197,7 +197,7 @@ class LoadedValues:
 
 
 def _name(value: Any) -> Json:
-    """The full name of something that is not the user's own."""
+    """Describe by its full name an object that is not the user's own."""
     return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', '')}"
 
 
@@ -209,7 +209,7 @@ def _content(cell: CellType) -> object:
 
 
 def _function_of(member: object) -> object:
-    """The function of a method of any kind, or of a property's getter."""
+    """Return the function of a method of any kind, or of a property's getter."""
     return getattr(member, "__func__", None) or getattr(member, "fget", None) or member
 
 

@@ -1,7 +1,7 @@
 """Which names in a file are local to a function, class, comprehension or lambda, by Python's rules.
 
-It is decided on the syntax tree, for every single mention of a name, so that a parameter does not
-stand for a module's variable that happens to be called the same.
+This is decided on the syntax tree, for every single mention of a name, so that a parameter is not
+taken for a module's variable of the same name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(slots=True)
 class _Names:
-    """What one scope binds and declares."""
+    """The names that one scope binds and declares."""
 
     is_class: bool = False
     bound: set[str] = field(default_factory=set)
@@ -30,7 +30,7 @@ class _Names:
     """In a class, by name: the line after which it is bound whatever happens."""
 
     def hold(self, name: ast.Name) -> bool:
-        """Whether a mention of a name in this very scope is one of these."""
+        """Tell whether a mention of a name in this very scope is one of these."""
         if name.id not in self.bound or name.id in self.is_outer:
             return False
         # A class body that reads a name before it binds it reads the module's.
@@ -39,14 +39,14 @@ class _Names:
 
 
 def local_names(module: ast.Module) -> set[ast.Name]:
-    """All mentions of names in a module that do not lead to the module's own namespace."""
+    """Return all mentions of names that do not lead to the module's own namespace."""
     found: set[ast.Name] = set()
     _visit(module.body, (), found)
     return found
 
 
 def parts_inside(scope: Scope) -> list[ast.AST]:
-    """The parts of a scope that are evaluated in it, not where it is made."""
+    """Return the parts of a scope that are evaluated in it, not where it is defined."""
     if isinstance(scope, ast.Lambda):
         return [scope.body]
     if isinstance(scope, _DEFINITIONS):
@@ -57,7 +57,7 @@ def parts_inside(scope: Scope) -> list[ast.AST]:
 
 
 def _parts_outside(scope: Scope) -> Iterator[ast.AST]:
-    """The parts of a scope that are evaluated where it is made."""
+    """Yield the parts of a scope that are evaluated where it is defined."""
     if isinstance(scope, Comprehension):
         yield scope.generators[0].iter
         return
@@ -86,7 +86,7 @@ def _visit(nodes: Iterable[ast.AST], scopes: tuple[_Names, ...], found: set[ast.
 def _is_local(name: ast.Name, scopes: tuple[_Names, ...]) -> bool:
     for depth, scope in enumerate(reversed(scopes)):
         if scope.is_class and depth:
-            # What a class binds is not seen from the functions in it.
+            # Functions in a class do not see the names that it binds.
             continue
         if name.id in scope.is_global:
             return False
@@ -109,7 +109,7 @@ def _names_of(scope: Scope) -> _Names:
 
 
 def _collect(node: ast.AST, names: _Names, within: Scope) -> None:
-    """Note what a node binds and declares in the scope that it stands in."""
+    """Record what a node binds and declares in its scope."""
     names.bound |= bound_by(node)
     if isinstance(node, ast.Global):
         names.is_global.update(node.names)
@@ -128,7 +128,7 @@ def _collect(node: ast.AST, names: _Names, within: Scope) -> None:
 
 
 def bound_by(node: ast.AST) -> set[str]:
-    """The names that a node binds by itself, in the scope that it stands in."""
+    """Return the names that a node itself binds in its scope."""
     if isinstance(node, ast.Name):
         return set() if isinstance(node.ctx, ast.Load) else {node.id}
     if isinstance(node, _DEFINITIONS):

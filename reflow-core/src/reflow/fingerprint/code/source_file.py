@@ -1,4 +1,4 @@
-"""One Python file: what it defines at its top level, and whether that is what was loaded."""
+"""A Python file: what it defines at its top level, and whether that is what was loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 _MAY_CHANGE = (ast.Expr, *_LOOPS, *_BLOCKS)
 _SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_MOST_WRAPPERS = 50  # around one function; more is an object that answers to any name
+_MOST_WRAPPERS = 50  # around one function; more means an object that has every attribute
 _UNCHANGING = (str, bytes, int, float, complex, bool, type(None), type(...))
 
 
@@ -59,27 +59,27 @@ class SourceFile:
 
     # -- what stands in it ---------------------------------------------------------------------
     def binds(self, name: str) -> bool:
-        """Whether the top level binds that name, other than by an import."""
+        """Tell whether the top level binds that name, other than by an import."""
         return name in self._bindings
 
     def imports(self, name: str) -> list[Import]:
-        """The imports that bind a name at the top level."""
+        """Return the imports that bind a name at the top level."""
         return self._imports.get(name, [])
 
     def only_defines(self, name: str) -> bool:
-        """Whether nothing but `def` and `class` binds that name."""
+        """Tell whether nothing but `def` and `class` binds that name."""
         binding = self._bindings.get(name, [])
         return bool(binding) and all(isinstance(item, _DEFINITIONS) for item in binding)
 
     def kind(self, name: str) -> str:
-        """What binds that name: a `function`, a `class`, or else a `constant`."""
+        """Return what binds that name: a `function`, a `class`, or else a `constant`."""
         if not self.only_defines(name):
             return "constant"
         is_class = isinstance(self._bindings[name][-1], ast.ClassDef)
         return "class" if is_class else "function"
 
     def is_changed_by_functions(self, name: str) -> bool:
-        """Whether functions bind that name anew, or change in place what it stands for."""
+        """Tell whether functions rebind that name, or change its object in place."""
         return name in self._changed_by_functions
 
     @cached_property
@@ -87,11 +87,11 @@ class SourceFile:
         return {chain[0] for chain in self.changed_by_functions(self._tree)}
 
     def changed_by_functions(self, node: ast.AST) -> set[Chain]:
-        """The module's names, with attributes, that functions in a piece of the file change."""
+        """Return the module's names, with attributes, that functions in `node` change."""
         return changed_by_functions(node, self._locals)
 
     def statements(self, name: str) -> list[ast.stmt]:
-        """The top-level statements that make a name what it is, imports apart, in order."""
+        """Return the top-level statements that make a name, in order, without imports."""
         binding = self._bindings.get(name, [])
         if binding and all(map(self._stays_as_bound, binding)):
             return binding
@@ -101,7 +101,7 @@ class SourceFile:
         return sorted(dict.fromkeys(found), key=lambda statement: statement.lineno)
 
     def literals_in(self, name: str) -> dict[str, Any]:
-        """Literals that stand in the class or function of that name, by the names of its parts."""
+        """Return literals in the class or function of that name, by the names of its parts."""
         return {
             part: value
             for definition in self._bindings.get(name, [])
@@ -109,18 +109,18 @@ class SourceFile:
         }
 
     def changed_by_methods(self, name: str) -> set[str]:
-        """Attributes of a class that its own methods change, other than those of an object."""
+        """Return class attributes that its methods change, other than those of an object."""
         return {each for node in self._bindings.get(name, []) for each in changed_by_methods(node)}
 
     def _stays_as_bound(self, statement: ast.stmt) -> bool:
-        """Whether nothing later changes what a statement binds, as far as results go."""
+        """Tell whether nothing later changes what a statement binds, as far as results go."""
         if _is_unchanging(statement):
             return True
         made_by = _called(statement)
         return made_by is not None and self.is_reflows(made_by)  # `wf = Workflow(...)`
 
     def all_statements(self) -> list[ast.stmt]:
-        """Everything that is run on import, imports apart."""
+        """Return everything that is run on import, except imports."""
         return [
             statement
             for statement in _run_on_import(self._tree.body)
@@ -128,7 +128,7 @@ class SourceFile:
         ]
 
     def describe(self, node: ast.AST, loaded: Mapping[str, Any]) -> tuple[Description, set[Chain]]:
-        """A top-level or nested piece of the file, and the outer names that it uses."""
+        """Describe a top-level or nested piece of the file, with the outer names that it uses."""
         description = describe(
             node, self._locals, self.is_reflows, lambda chain: _may_be_a_flow(chain, loaded)
         )
@@ -136,7 +136,7 @@ class SourceFile:
         return description, description.uses | inner
 
     def is_reflows(self, chain: Chain) -> bool:
-        """Whether a name was imported from reflow."""
+        """Tell whether a name was imported from reflow."""
         found = self.imports(chain[0])
         if not found and not self.binds(chain[0]):
             found = self.stars
@@ -144,11 +144,11 @@ class SourceFile:
 
     # -- what was loaded from it -----------------------------------------------------------------
     def holds(self, code: CodeType) -> bool:
-        """Whether a function that was loaded is what stands in the file."""
+        """Tell whether a function that was loaded is the one in the file."""
         return bool(self._places(code))
 
     def find(self, code: CodeType) -> Function | None:
-        """The function or lambda that this code was compiled from; None if that is unclear."""
+        """Return the function or lambda that a code was compiled from; None if that is unclear."""
         lines = self._places(code)
         found = [
             node
@@ -160,7 +160,7 @@ class SourceFile:
         return found[0] if len(found) == 1 else None
 
     def agrees(self, name: str, loaded: object) -> bool:
-        """Whether a top-level value that was loaded is what the file says now.
+        """Tell whether a top-level value that was loaded is what the file says now.
 
         Functions and methods are compared with the file's, and names bound once to a literal.
         For anything else the file is believed.
@@ -184,7 +184,7 @@ class SourceFile:
         return True
 
     def _is_replaced(self, name: str, loaded: object) -> bool:
-        """Whether something else stands where the file has a function without decorators."""
+        """Tell whether the file has a function without decorators, and memory another object."""
         if not all(_is_undecorated_function(item) for item in self._bindings.get(name, [None])):
             return False
         code = _attribute(loaded, "__code__")
@@ -201,7 +201,7 @@ class SourceFile:
         return (ast.literal_eval(value),) if isinstance(value, ast.expr) else None
 
     def _places(self, code: CodeType) -> set[int]:
-        """First lines of what was compiled to the same as this code, under the same name."""
+        """Return first lines of code that compiled to the same as this, under the same name."""
         wanted = describe_code(code)
         return {
             other.co_firstlineno
@@ -247,7 +247,7 @@ class SourceFile:
                 self._note_change(node.value, statement)
 
     def _note_change(self, node: ast.AST, statement: ast.stmt) -> None:
-        """Note that a statement may change the object at the root of an expression."""
+        """Record that a statement may change the object at the root of an expression."""
         depth = 0
         while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
             depth += not isinstance(node, ast.Call)
@@ -260,7 +260,7 @@ class SourceFile:
 
 
 def _codes_in(module: CodeType) -> dict[str, list[CodeType]]:
-    """All code in a file by qualified name."""
+    """Return all code in a file by qualified name."""
     codes: dict[str, list[CodeType]] = {}
     waiting = [module]
     while waiting:
@@ -271,7 +271,7 @@ def _codes_in(module: CodeType) -> dict[str, list[CodeType]]:
 
 
 def _first_line(node: Function) -> int:
-    """Where the code of a function begins: at its first decorator."""
+    """Return the line where a function's code begins: at its first decorator."""
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
@@ -284,7 +284,7 @@ def _is_undecorated_function(statement: ast.stmt | None) -> bool:
 
 
 def _attribute(value: object, name: str) -> Any:
-    """An attribute, or None; objects may answer such a question with any exception."""
+    """Return an attribute, or None; objects may raise any exception when asked."""
     try:
         return getattr(value, name, None)
     except Exception:
@@ -292,7 +292,7 @@ def _attribute(value: object, name: str) -> Any:
 
 
 def _may_be_a_flow(chain: Chain, loaded: Mapping[str, Any]) -> bool:
-    """Whether a name may stand for a workflow or flow; only a look at the loaded value tells."""
+    """Tell whether a name may be a workflow or flow, by a look at the loaded value."""
     if chain[0] not in loaded:
         return True
     value = loaded[chain[0]]
@@ -302,7 +302,7 @@ def _may_be_a_flow(chain: Chain, loaded: Mapping[str, Any]) -> bool:
 
 
 def _run_on_import(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Top-level statements, but not what only the script itself runs, nor bare constants."""
+    """Yield top-level statements, without bare constants and what only the script itself runs."""
     for statement in statements:
         if isinstance(statement, ast.If) and _is_main_guard(statement.test):
             yield from _run_on_import(statement.orelse)
@@ -311,7 +311,7 @@ def _run_on_import(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _is_for_types(statement: ast.stmt) -> bool:
-    """Whether it is `if TYPE_CHECKING:`."""
+    """Tell whether a statement is `if TYPE_CHECKING:`."""
     test = chain_of(statement.test) if isinstance(statement, ast.If) else None
     return test is not None and test[-1] == "TYPE_CHECKING"
 
@@ -323,7 +323,7 @@ def _is_main_guard(test: ast.expr) -> bool:
 
 
 def _top_level_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
-    """The nodes of a statement that are evaluated in the module's own scope, roughly."""
+    """Yield the nodes of a statement that are evaluated in the module's own scope, roughly."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -333,14 +333,14 @@ def _top_level_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _called(statement: ast.stmt) -> Chain | None:
-    """What is called by a statement of the form `name = called(...)`."""
+    """Return what is called by a statement of the form `name = called(...)`."""
     if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
         return chain_of(statement.value.func)
     return None
 
 
 def _is_unchanging(statement: ast.stmt) -> bool:
-    """Whether it binds names to a literal that nothing can change."""
+    """Tell whether a statement binds names to a literal that nothing can change."""
     if isinstance(statement, ast.Assign):
         if not all(isinstance(target, ast.Name) for target in statement.targets):
             return False

@@ -1,4 +1,4 @@
-"""What the user's files say: top-level names, and where the names they use lead."""
+"""The text of the user's files: top-level names, and where the names they use lead."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class OwnFile:
 
     @property
     def key(self) -> tuple[Path, bool]:
-        """Tells it from other files, and from the same file seen the other way."""
+        """Distinguishes this file from others, and from the same file seen the other way."""
         return self.source.path, self.loaded is None
 
 
 class DescribesValues(Protocol):
-    """Describes what is in memory."""
+    """Describes objects in memory."""
 
     def value(self, value: object) -> Json:
-        """Any value; functions and classes by what their files say, where they do."""
+        """Describe any value; functions and classes by their files, where these have them."""
         ...
 
     def contents(self, value: object) -> Json:
-        """The same, but a function or class by what was loaded, whatever its file says."""
+        """Describe any value, but a function or class as loaded, whatever its file says."""
         ...
 
 
@@ -81,7 +81,7 @@ class WrittenCode:
 
     # -- files -----------------------------------------------------------------------------------
     def file(self, path: Path, *, is_loaded: bool = True) -> OwnFile | None:
-        """A file of the user's own, read and parsed once; None if that is impossible."""
+        """Return a file of the user's own, read and parsed once; None if that is impossible."""
         loaded = self._known_globals.get(path) or self.user_code.loaded(path)
         spec = loaded.get("__spec__")
         known = _files.get(path)
@@ -92,7 +92,7 @@ class WrittenCode:
         return OwnFile(source, loaded if is_loaded else None) if source else None
 
     def agreeing(self, file: OwnFile, agrees: Callable[[SourceFile], bool]) -> OwnFile | None:
-        """The file, if it agrees with what was loaded from it; read once more if it does not.
+        """Return the file, read once more if need be, if it agrees with what was loaded.
 
         Where an import hook rewrote the code while loading, there is nothing to compare.
         """
@@ -109,11 +109,11 @@ class WrittenCode:
 
     # -- top-level names -------------------------------------------------------------------------
     def unit(self, file: OwnFile, name: str) -> Ref:
-        """The number of what a file makes of a top-level name."""
+        """Return the number of what a file makes of a top-level name."""
         return self._pieces.ref((file.key, name), partial(self._describe_unit, file, name))
 
     def whole(self, file: OwnFile) -> Ref:
-        """The number of all that a file does when it is imported."""
+        """Return the number of all that a file does when it is imported."""
         return self._pieces.ref(file.key, partial(self._describe_whole, file))
 
     def _describe_whole(self, file: OwnFile, piece: Piece) -> Json:
@@ -123,7 +123,7 @@ class WrittenCode:
     def describe(
         self, file: OwnFile, nodes: Iterable[ast.AST], piece: Piece, own_name: str | None = None
     ) -> dict[str, Json]:
-        """Statements of a file: what they say, and where the names in them lead."""
+        """Describe statements of a file: their text, and where the names in them lead."""
         texts: list[Json] = []
         links: dict[str, Json] = {}
         for node in nodes:
@@ -163,7 +163,7 @@ class WrittenCode:
     def _describe_parts(
         self, file: OwnFile, name: str, value: object, piece: Piece, statements: str
     ) -> None:
-        """Note the values in a class or function that were made at import and are plain data."""
+        """Record the plain values in a class or function that were made at import."""
         made = dict(self._values_in(file, name, value))
         changed = file.source.changed_by_methods(name) if made else set()
         for part, plain in made.items():
@@ -177,7 +177,7 @@ class WrittenCode:
     def _values_in(
         self, file: OwnFile, name: str, value: object
     ) -> Iterator[tuple[str, PlainValue]]:
-        """Values in a class or function that its statements do not tell.
+        """Yield values in a class or function that its statements do not tell.
 
         Defaults of tasks are those of their parameters, and count as what a task is given.
         """
@@ -199,14 +199,14 @@ class WrittenCode:
         return {"made by": statements}
 
     def _look_at(self, value: object, piece: Piece) -> None:
-        """Note a value that was made at import, if it is plain data."""
+        """Record a value that was made at import, if it is plain data."""
         piece.value = look_at(value)
         if piece.value is not None:
             piece.classes = [self.live.value(kind) for kind in piece.value.classes]
 
     # -- where names lead ------------------------------------------------------------------------
     def _target(self, file: OwnFile, description: Description, chain: Chain) -> Json:
-        """Where a name used in a piece of a file leads; imports made inside come first."""
+        """Return where a name used in a piece leads; imports made inside come first."""
         inner = description.imports.get(chain[0])
         if inner is None:
             return self._resolve(file, chain, frozenset())
@@ -216,7 +216,7 @@ class WrittenCode:
         )
 
     def _resolve(self, file: OwnFile, chain: Chain, seen: Seen) -> Json:
-        """Where a name leads: a number, the name of something from elsewhere, or None."""
+        """Return where a name leads: a number, a foreign name, or None."""
         name = chain[0]
         definer = self._definer(file, name, frozenset())
         if definer is None:
@@ -230,7 +230,7 @@ class WrittenCode:
         return _alternatives(found)
 
     def _definer(self, file: OwnFile, name: str, seen: frozenset[Path]) -> OwnFile | None:
-        """The file that binds a name for this one: itself, or one that it imports all of."""
+        """Return the file that binds a name here: itself, or one that it imports `*` from."""
         if file.source.binds(name) or file.source.imports(name):
             return file
         for star in reversed(file.source.stars):  # the last one that has it wins
@@ -243,13 +243,13 @@ class WrittenCode:
         return None
 
     def _from_nowhere(self, file: OwnFile, name: str) -> Json:
-        """A name that no statement binds: a built-in, or put there while the program runs."""
+        """Describe a name that no statement binds: a built-in, or set at run time."""
         if name not in (file.loaded or {}) or name.startswith("__") or hasattr(builtins, name):
             return None
         return self._put_there(file, name)
 
     def _put_there(self, file: OwnFile, name: str) -> Ref:
-        """A module's attribute that something else has set."""
+        """Return the number of a module's attribute that other code has set."""
         return self._pieces.ref((file.key, name), partial(self._describe_put_there, file, name))
 
     def _describe_put_there(self, file: OwnFile, name: str, piece: Piece) -> Json:
@@ -260,7 +260,7 @@ class WrittenCode:
         return {"put there": name} if piece.value else self.live.value(file.loaded[name])
 
     def _imported(self, file: OwnFile, item: Import, rest: Chain, seen: Seen) -> Json:
-        """Where an imported name leads, with the attributes then taken from it."""
+        """Return where an imported name leads, with the attributes then taken from it."""
         names = (item.attribute, *rest) if item.attribute else rest
         module = self.user_code.find(item, file.source.path)
         if module is None:
@@ -270,7 +270,7 @@ class WrittenCode:
     def _inside(
         self, module: Module, names: Chain, seen: Seen, importer: OwnFile, item: Import
     ) -> Json:
-        """Where attributes of one of the user's modules lead."""
+        """Return where attributes of one of the user's modules lead."""
         file = self._file_of(module, importer, item)
         if names and file is not None and (file.source.path, names[0]) not in seen:
             definer = self._definer(file, names[0], frozenset())
@@ -308,7 +308,7 @@ def _read(path: Path) -> SourceFile | None:
 
 
 def _describe_bytes(path: Path, piece: Piece) -> Json:
-    """A compiled module, or one that cannot be parsed."""
+    """Describe a compiled module, or one that cannot be parsed."""
     piece.label = Label(path, "", "compiled")
     try:
         return {"bytes": digest(path.read_bytes())}
@@ -317,12 +317,12 @@ def _describe_bytes(path: Path, piece: Piece) -> Json:
 
 
 def _alternatives(targets: list[Json]) -> Json:
-    """Where a name leads that may be bound in several ways (`try: import ...`)."""
+    """Return where a name leads that may be bound in several ways (`try: import ...`)."""
     return targets[0] if len(targets) == 1 else targets
 
 
 def _definitions_in(value: Any, depth: int = 3) -> Iterator[object]:
-    """Functions and classes that a global container holds: a registry, a list of steps."""
+    """Yield functions and classes in a global container: a registry, a list of steps."""
     kind = type(value)
     if kind is FunctionType or issubclass(kind, type):
         yield value

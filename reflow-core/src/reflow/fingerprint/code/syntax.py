@@ -1,6 +1,6 @@
 """A piece of a syntax tree as text that says what the code does, and the names it uses.
 
-Left out: positions, comments, formatting (the tree has none), docstrings and other statements
+Left out are positions, comments, formatting (the tree has none), docstrings and other statements
 that are mere constants, `pass`, and what tells reflow how to run a task but does not shape its
 result: the `@wf.job(...)` decorator, and the `Param`, `Result` and `RunDir` markers.
 """
@@ -35,7 +35,7 @@ class Import:
 
 @dataclass(slots=True)
 class Description:
-    """What a piece of code says and uses."""
+    """The text of a piece of code, and the names it uses."""
 
     text: str = ""
     uses: set[Chain] = field(default_factory=set)
@@ -64,7 +64,7 @@ def describe(
 
 
 def chain_of(node: ast.AST) -> Chain | None:
-    """The name and attributes that an expression spells; None for any other expression."""
+    """Return the name and attributes that an expression spells; None for any other expression."""
     attributes: list[str] = []
     while isinstance(node, ast.Attribute):
         attributes.append(node.attr)
@@ -75,7 +75,7 @@ def chain_of(node: ast.AST) -> Chain | None:
 def imports_of(
     node: ast.Import | ast.ImportFrom, *, for_types: bool = False
 ) -> Iterator[tuple[str, Import]]:
-    """The names that an import statement binds, and to what."""
+    """Yield the names that an import statement binds, and what they are bound to."""
     for alias in node.names:
         if isinstance(node, ast.ImportFrom):
             bound = alias.asname or alias.name
@@ -88,7 +88,7 @@ def imports_of(
 
 
 class _Writer:
-    """Writes one tree, and notes names on the way."""
+    """Writes one tree as text, and records names on the way."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class _Writer:
         return f"{type(node).__name__}({','.join(f'{k}={v}' for k, v in written.items())})"
 
     def _annotation(self, node: ast.expr | None) -> str:
-        """Write an annotation; one in quotes like one without."""
+        """Write an annotation; a quoted one like an unquoted one."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
                 node = ast.parse(node.value.strip(), mode="eval").body
@@ -141,7 +141,7 @@ class _Writer:
         return self._plain(node, annotation=self._annotation(node.annotation))
 
     def _Subscript(self, node: ast.Subscript) -> str:  # noqa: N802
-        """`Annotated[T, Result(...)]` is written as `T`."""
+        """Write `Annotated[T, Result(...)]` as `T`, and other subscripts as they are."""
         base = chain_of(node.value)
         if base and base[-1] == "Annotated" and isinstance(node.slice, ast.Tuple):
             kept = [item for item in node.slice.elts if not self._is_marker(item)]
@@ -167,7 +167,7 @@ class _Writer:
         return f"Chain({node.id})"
 
     def _note(self, chain: Chain, node: ast.expr) -> None:
-        """Note that a name is used, with the attributes taken from it."""
+        """Record that a name is used, with the attributes taken from it."""
         while isinstance(node, ast.Attribute):
             node = node.value
         is_local = node in self._local_names
@@ -181,7 +181,7 @@ class _Writer:
     _ImportFrom = _Import
 
     def _is_marker(self, node: ast.expr) -> bool:
-        """Whether it is reflow's `Param(...)`, `Result(...)` or `RunDir()`, or the bare class."""
+        """Tell whether a node is reflow's `Param(...)`, `Result(...)` or `RunDir()`, called or bare."""
         chain = chain_of(node.func if isinstance(node, ast.Call) else node)
         return chain is not None and chain[-1] in _MARKERS and self._is_reflows(chain)
 
@@ -205,5 +205,5 @@ def _meaningful(nodes: Iterable[object]) -> Iterator[object]:
 
 
 def _constant(value: object) -> str:
-    """A constant with its type; integers in hexadecimal, of which Python prints any number."""
+    """Write a constant with its type; integers in hexadecimal, which has no limit of digits."""
     return hex(value) if type(value) is int else repr(value)

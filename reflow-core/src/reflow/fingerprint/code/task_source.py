@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A function, class, constant or module that a task counts by."""
+    """A function, class, constant or module in a task's fingerprint."""
 
     file: str
     name: str
@@ -17,7 +17,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A top-level name that a task counts by the value of."""
+    """A top-level name whose value is in a task's fingerprint."""
 
     file: str
     name: str

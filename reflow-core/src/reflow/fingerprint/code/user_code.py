@@ -1,4 +1,4 @@
-"""Which file of the user's own code an import leads to."""
+"""Finding the file of the user's own code that an import leads to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Module:
 
 
 class UserCode:
-    """Finds modules, as far as they are the user's own."""
+    """Finds the modules that are the user's own."""
 
     def __init__(self, ownership: Ownership) -> None:
         self.owns = ownership.owns
@@ -39,7 +39,7 @@ class UserCode:
         self._found: dict[str, Module | None] = {}
 
     def find(self, wanted: Import, importer: Path) -> Module | None:
-        """The module that an import in a file names, if it is the user's own."""
+        """Return the module that an import in a file names, if it is the user's own."""
         names = wanted.module.split(".") if wanted.module else []
         if wanted.level:
             folder = importer.parents[wanted.level - 1]
@@ -52,7 +52,7 @@ class UserCode:
         return module
 
     def submodule(self, module: Module, name: str) -> Module | None:
-        """A module inside a package."""
+        """Return a module inside a package."""
         for folder in module.folders:
             found = self._in_folder(folder, name)
             if found is not None:
@@ -61,7 +61,7 @@ class UserCode:
         return self._found_by_name(f"{module.name}.{name}") if module.name in sys.modules else None
 
     def loaded(self, file: Path) -> Mapping[str, Any]:
-        """The globals of the module that was loaded from a file; empty when none was."""
+        """Return the globals of the module that was loaded from a file; empty when none was."""
         for module in self._modules_by_file.get((file.parent.name, file.name), []):
             if os.path.realpath(module["__file__"]) == str(file):
                 return module
@@ -73,7 +73,7 @@ class UserCode:
         return self._found[name]
 
     def _find_top_level(self, name: str) -> Module | None:
-        """A module by its first name, where Python finds it, else in the trees themselves."""
+        """Find a module by its first name: where Python finds it, else in the trees."""
         try:
             is_known = importlib.util.find_spec(name) is not None
         except Exception:  # whatever finders raise; `__main__` has no spec
@@ -84,7 +84,7 @@ class UserCode:
         return next((module for module in found if module is not None), None)
 
     def _found_by_name(self, name: str) -> Module | None:
-        """A module where Python finds it; those that it is in must have been imported."""
+        """Find a module where Python does; its parent packages must have been imported."""
         try:
             spec = importlib.util.find_spec(name)
         except Exception:

@@ -1,1 +1,1 @@
-"""What files and folders count by: places, states and looks at them."""
+"""The fingerprint of files and folders: places, their states, and looks at them."""

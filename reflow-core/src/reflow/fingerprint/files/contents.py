@@ -1,8 +1,8 @@
-"""The contents of files and folders, as one digest each, and what is remembered of them.
+"""The contents of files and folders, as one digest each, and the memory of earlier readings.
 
-SHA-256, for it is what processors have instructions for, and must be the same on every host.
+The digest is SHA-256: processors have instructions for it, and it must be the same on every host.
 Contents are read in pieces, by a few threads where there are many files, so that neither large
-files nor large trees take much memory. What changes while it is read has no digest.
+files nor large trees take much memory. A file that changes while it is read has no digest.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Memory(Protocol):
     """Remembers the contents of places. One that forgets is only slower."""
 
     def recall(self, place: str, stamp: str) -> str | None:
-        """Give the digest of what was there when it had this stamp."""
+        """Return the digest of what was at a place when it had this stamp."""
         ...
 
     def remember(self, place: str, stamp: str, content: str) -> None:
-        """Keep what was read."""
+        """Remember the digest that was read."""
         ...
 
 
@@ -49,11 +49,11 @@ class OwnMemory:
         self._known: dict[tuple[str, str], str] = {}
 
     def recall(self, place: str, stamp: str) -> str | None:
-        """Give what was read here."""
+        """Return what was read in this process."""
         return self._known.get((place, stamp))
 
     def remember(self, place: str, stamp: str, content: str) -> None:
-        """Keep what was read here."""
+        """Remember what was read in this process."""
         self._known[place, stamp] = content
 
 
@@ -64,7 +64,7 @@ class FolderMemory:
         self._folder = folder
 
     def recall(self, place: str, stamp: str) -> str | None:
-        """Give what was read by whoever read it last."""
+        """Return what the latest process to read the place found."""
         try:
             data = loads(self._file(place).read_text())
         except (OSError, ValueError, StoredValueError):
@@ -75,7 +75,7 @@ class FolderMemory:
         return None
 
     def remember(self, place: str, stamp: str, content: str) -> None:
-        """Write it down, if that can be done."""
+        """Write the digest to the folder, if that can be done."""
         file = self._file(place)
         draft = file.with_name(f"{file.name}.{os.getpid()}")
         with suppress(OSError):
@@ -161,7 +161,7 @@ def _pieces(path: str, flags: int) -> Iterator[memoryview]:
             raise OSError(errno.ESTALE, "it is no plain file any more", path)
         view = memoryview(bytearray(min(_PIECE, before.st_size + 1)))
         done = 0
-        # What grows all the time is not read for ever.
+        # A file that grows all the time is not read for ever.
         while done <= before.st_size and (count := os.readv(descriptor, [view])):
             yield view[:count]
             done += count

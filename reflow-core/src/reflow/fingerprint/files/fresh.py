@@ -25,13 +25,13 @@ _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def asked(name: str, /, *, dir_fd: int | None = None) -> os.stat_result:
-    """Give the status that the file server knows for a name; links are not followed."""
+    """Return the status that the file server knows for a name; links are not followed."""
     _ask()(_HERE if dir_fd is None else dir_fd, name, _NOFOLLOW)
     return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
 
 
 def opened(name: str, /, *, dir_fd: int | None = None) -> os.stat_result:
-    """Open what is a plain file to learn its status; what may not be opened is asked for."""
+    """Return the status of a plain file after opening it; ask for what may not be opened."""
     status = asked(name, dir_fd=dir_fd)
     if not stat.S_ISREG(status.st_mode):
         return status
@@ -48,7 +48,7 @@ def opened(name: str, /, *, dir_fd: int | None = None) -> os.stat_result:
 
 @cache
 def _ask() -> Callable[[int, str, int], None]:
-    """Give the call that makes a client ask; one that does nothing where there is none."""
+    """Return the call that makes a client ask; one that does nothing where there is none."""
     try:
         import ctypes
 
@@ -61,7 +61,7 @@ def _ask() -> Callable[[int, str, int], None]:
         if statx(folder, os.fsencode(name), flags | _FORCE_SYNC, _BASIC_STATS, status):
             number = ctypes.get_errno()
             if number not in _NOT_OFFERED:
-                # What is gone stays in the client's memory: its own answer would be another.
+                # A removed file may stay in the client's cache, whose answer would be another.
                 raise OSError(number, os.strerror(number), name)
 
     return ask

@@ -1,4 +1,4 @@
-"""Looks at places, each once, and says in what state they are."""
+"""Looking at places, each once, and telling their states."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Looks:
         self._known: dict[str, State] = {}
 
     def state(self, place: str) -> State:
-        """Say in what state a place is, as seen when it was first asked for."""
+        """Return the state of a place, as seen when it was first asked for."""
         state = self._known.get(place)
         if state is None:
             state = self._known[place] = self._look(place)
@@ -85,7 +85,7 @@ class Looks:
                 del self._known[known]
 
     def wait_for(self, expected: State, latency: float) -> State:
-        """Look until a place is as expected, for `latency` seconds at most; give the last look."""
+        """Look until a place is as expected, for up to `latency` seconds; return that look."""
         until = time.monotonic() + latency
         pause = _FIRST_PAUSE
         state = self.state(expected.place)
@@ -180,7 +180,7 @@ class Looks:
 
 
 class _Found:
-    """Takes down paths and stamps of the files of a tree, for their contents."""
+    """Collects paths and stamps of the files of a tree, for reading their contents."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -188,12 +188,12 @@ class _Found:
         self._stamps: list[str] = []
 
     def __call__(self, relative: str, files: Mapping[str, os.stat_result]) -> None:
-        """Take the files of a folder."""
+        """Collect the files of a folder."""
         self.paths += [f"{self._root}/{relative}{name}" for name in files]
         self._stamps.append(stamp_of(files.values()))
 
     def stamp(self, names: str) -> str:
-        """Make one stamp of all."""
+        """Return one stamp of all files."""
         return stamp_of((), "".join([names, *self._stamps]))
 
 

@@ -1,9 +1,9 @@
 """Where a file or folder is: the path as given, and the symbolic links on the way there.
 
 A place is never resolved, so that two users' spellings of one file stay two places. Each link on
-the way, and at the end, counts by its own text: who points `current` at other data has changed
-what the path means. Links that belong to root and lie outside the user's folders are the site's:
-they differ from host to host (automounters, `/scratch`), and do not count.
+the way, and at the end, enters by its own text: a user who points `current` at other data has
+changed what the path means. Links that belong to root and lie outside the user's folders are the
+site's: they differ from host to host (automounters, `/scratch`), and do not count.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _MOST_LINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The folders whose links are the user's whoever owns them; absolute paths."""
+    """The folders whose links count as the user's, whichever user owns them; absolute paths."""
 
     working_directory: str
     run_dir: str
     home: str
 
     def folders(self) -> tuple[str, ...]:
-        """The folders with their links resolved."""
+        """Return the folders with their links resolved."""
         given = (self.working_directory, self.run_dir, self.home)
         return tuple({os.path.realpath(folder) for folder in given if folder})
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a place is reached."""
+    """The way to a place: the links that were followed."""
 
     real: str
     """The path without links; where it cannot be reached, as far as it was followed."""
@@ -51,7 +51,7 @@ class Way:
 
 
 def place(text: str, working_directory: str) -> str:
-    """Make a path as given absolute, without resolving links or `..`."""
+    """Make a path absolute as given, without resolving links or `..`."""
     absolute = os.path.join(working_directory, text)  # noqa: PTH118
     if "/." in absolute or "//" in absolute or absolute.endswith("/"):
         return str(PurePosixPath(absolute))
@@ -84,7 +84,7 @@ class Ways:
         return way
 
     def _enter(self, way: Way, name: str) -> Way:
-        """Go one name further, and wherever that leads."""
+        """Follow one more name, and the link that it may be."""
         if way.error is not None or name in ("", "."):
             return way
         if name == "..":

@@ -1,4 +1,4 @@
-"""What tells that contents may have changed, without a look at them."""
+"""Stamps: what tells that contents may have changed, without reading them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def stamp_of(statuses: Iterable[os.stat_result], names: str = "") -> str:
-    """Make a stamp of files that is another one, at the least, whenever contents are others."""
+    """Return a stamp of files, which differs at least whenever their contents do."""
     digest = hashlib.sha256(names.encode())
     for each in statuses:
         digest.update(mark_of(each).encode())
@@ -16,5 +16,5 @@ def stamp_of(statuses: Iterable[os.stat_result], names: str = "") -> str:
 
 
 def mark_of(status: os.stat_result) -> str:
-    """Make a text of all that tells one writing of a file from another."""
+    """Return a text of all status fields that tell one writing of a file from another."""
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}\n"

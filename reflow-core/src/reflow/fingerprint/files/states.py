@@ -1,10 +1,10 @@
-"""In what state a file or folder is: what is kept of a look at it, and what two looks make equal.
+"""The state of a file or folder: what is kept of a look at it, and when two looks are equal.
 
 A state is small, whatever the tree: names, kinds and sizes are one digest, and the times of the
-files another. File systems and servers keep times at different precision, and a client may show
-an hour later only the microseconds of a time that it first knew to the nanosecond. So two times
-are equal when one is the other cut to its own precision. To tell that of trees, too, the digest
-of the times is kept at each precision that is in use.
+files another. File systems and servers keep times at different precision, and a client may show an
+hour later only the microseconds of a time that it first knew to the nanosecond. So two times are
+equal when one is the other cut to its own precision. To decide that for trees, too, the digest of
+the times is kept at each precision that is in use.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class State:
 
     @property
     def known(self) -> bool:
-        """Whether the look has an answer. One that has none equals no other, ever."""
+        """Whether the look has an answer. A state without one equals no other, ever."""
         return self.kind not in _UNKNOWN
 
     @property
@@ -81,18 +81,18 @@ class State:
         return self.content != "" or not self.has_contents
 
     def as_made(self, execution: str) -> State:
-        """Say which execution returned it, where nothing else tells what it made from before."""
+        """Return the state with the execution it came from, where only that tells versions apart."""
         return replace(self, made=execution) if self.mode == "exists" else self
 
     def may_agree_with(self, other: State) -> bool:
-        """Say whether reading the contents could show that two looks saw the same."""
+        """Tell whether reading the contents could show that two looks saw the same."""
         return self.has_contents and (
             (self.place, self.mode, self.kind, self.links, self.size, self.digest)
             == (other.place, other.mode, other.kind, other.links, other.size, other.digest)
         )
 
     def counts_by(self) -> Json:
-        """Give what the state adds to an identity, its place and mode included."""
+        """Return what the state adds to an identity, its place and mode included."""
         counted: dict[str, Json] = {"place": self.place, "mode": self.mode, "kind": self.kind}
         if self.links:
             counted["links"] = [list(link) for link in self.links]
@@ -112,7 +112,7 @@ class State:
         return {"digest": self.digest, "times": self.times[0]}
 
     def agrees_with(self, other: State) -> bool:
-        """Say whether two looks saw the same, the precision of times apart."""
+        """Tell whether two looks saw the same, the precision of times apart."""
         if not self.known or not other.known:
             return False
         if (self.place, self.mode, self.kind, self.links) != (
@@ -139,7 +139,7 @@ class State:
         return self.times[coarser] == other.times[coarser]
 
     def difference(self, other: State) -> str:
-        """Say in a few words what is other here than it was in an earlier look."""
+        """Describe in a few words how the state differs from an earlier look's."""
         if not self.known:
             return self.reason
         if self.kind != other.kind:
@@ -157,7 +157,7 @@ class State:
         return ", ".join(changes) or "other names, contents or times"
 
     def as_json(self) -> dict[str, Json]:
-        """Give the state as JSON, of about 1 KB beside its place and links."""
+        """Return the state as JSON, of about 1 KB beside its place and links."""
         written: dict[str, Json] = {}
         for field in _FIELDS:
             value = getattr(self, field.name)
@@ -167,7 +167,7 @@ class State:
 
     @classmethod
     def from_json(cls, data: Json) -> State:
-        """Read a state again. Raises `StoredValueError` for what is none."""
+        """Read a state back. Raises `StoredValueError` for any other data."""
         try:
             return _read(data)
         except (KeyError, TypeError, ValueError, AssertionError) as error:
@@ -210,7 +210,7 @@ def _read(data: Any) -> State:
 
 
 def times_agree(one: int | None, other: int | None) -> bool:
-    """Say whether one time in ns is the other, or the other cut to its own precision."""
+    """Tell whether one time in ns is the other, or the other cut to its own precision."""
     if one is None or other is None or one == other:
         return one == other
     unit = PRECISIONS[max(_precision_of(one), _precision_of(other))]
@@ -243,7 +243,7 @@ def digests_of_times(times: Sequence[int]) -> tuple[tuple[str, ...], int]:
 
 
 def _columns(times: Sequence[int]) -> list[bytes]:
-    """Write times as numbers of `_DIGITS` digits below each other. Returns the columns of digits.
+    """Write times as numbers of `_DIGITS` digits below each other; return the columns of digits.
 
     Nearly all times there are lie between 2001 and 2286, and have 19 digits of their own.
     """
@@ -262,7 +262,7 @@ def _cut(rows: str, digits: int) -> list[bytes]:
 
 
 def _precision_of(time: int) -> int:
-    """Position of the coarsest precision that a time has."""
+    """Return the position of the coarsest precision that a time has."""
     return max(position for position, unit in enumerate(PRECISIONS) if not time % unit)
 
 

@@ -1,11 +1,11 @@
 """One pass over everything below a folder: names, kinds, sizes, link texts, and times of files.
 
 Links are not followed, and nothing but folders is opened (plain files, too, where that is asked
-for), so that nothing waits: a FIFO or a device is an entry like any other. What vanishes while
-the walk goes on is not there. What cannot be read ends it with the `OSError`.
+for), so that nothing blocks: a FIFO or a device is an entry like any other. An entry that vanishes
+during the walk is left out. An entry that cannot be read ends the walk with the `OSError`.
 
-A tree may have a million entries, and asking the system for their status should be what takes
-the time. So little is done for each entry, and the rest for a folder as a whole.
+A tree may have a million entries, and asking the system for their status should be what takes the
+time. So little is done for each entry, and the rest for a folder as a whole.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Look = Callable[[Sequence[str], int], list[os.stat_result]]
 
 def by_name(names: Sequence[str], folder: int) -> list[os.stat_result]:
     """Ask for the status by name, which a file server's client may answer from memory."""
-    # In one place, with the function at hand: a million times, each call in between matters.
+    # All in one loop with a local function: over a million entries each extra call matters.
     lstat = os.lstat
     return [lstat(name, dir_fd=folder) for name in names]
 
@@ -52,12 +52,12 @@ Seen = Callable[[str, Mapping[str, os.stat_result]], None]
 
 
 class TooManyEntriesError(Exception):
-    """A tree has more entries than were to be looked at."""
+    """A tree has more entries than the limit of the look."""
 
 
 @dataclass(slots=True)
 class Tree:
-    """What a walk has found."""
+    """The findings of a walk."""
 
     digest: str
     """Of names, kinds, sizes and link texts."""
@@ -68,7 +68,7 @@ class Tree:
 
 
 class Uncounted:
-    """Knows which entries of trees do not count."""
+    """Decides which entries of trees do not count."""
 
     def __init__(self, ignore: Sequence[str], store_files: Sequence[str]) -> None:
         """Take patterns for names, or with a slash for relative paths; and database files."""
@@ -85,13 +85,13 @@ class Uncounted:
             try:
                 status = os.stat(folder)  # noqa: PTH116
             except OSError:
-                continue  # then there is no such file either
+                continue  # then the file does not exist either
             names = found.setdefault((status.st_dev, status.st_ino), set())
             names.update(name + suffix for suffix in _STORE_SUFFIXES)
         return found
 
     def without(self, names: list[str], relative: str) -> list[str]:
-        """Leave out of a folder's sorted names what its name or relative path keeps from counting.
+        """Remove from a folder's sorted names those that do not count, by name or relative path.
 
         The names that never count are found by bisection: hardly a folder has one.
         """
@@ -134,7 +134,7 @@ def _say_nothing(entries: int) -> None:
 
 
 class _Walk:
-    """Takes folders one by one, and adds up."""
+    """Visits folders one by one, and adds up."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Walk:
         self.progress = progress
 
     def folder(self, relative: str, path: str) -> list[str]:
-        """Count a folder and what is in it. Returns the names of the folders there, in order."""
+        """Count a folder and its entries; return the names of the folders in it, in order."""
         try:
             with _opened(path, _OPEN_FOLDER | (os.O_NOFOLLOW if relative else 0)) as descriptor:
                 return self._count(relative, descriptor)
@@ -244,7 +244,7 @@ class _Walk:
 
 @dataclass(slots=True)
 class _Entries:
-    """What a folder has, one list for each thing that is known of all."""
+    """The entries of a folder, one list for each thing that is known of all."""
 
     names: list[str] = field(default_factory=list)
     modes: list[int] = field(default_factory=list)
@@ -254,7 +254,7 @@ class _Entries:
     """Empty where nobody wants to see them."""
 
     def add(self, names: list[str], statuses: list[os.stat_result], keep: bool) -> None:
-        """Take what is known of some names; all of it where it is to be kept."""
+        """Add what is known of some names; all of it where it is to be kept."""
         self.names += names
         # By position: a million times, it matters.
         self.modes += [status[0] for status in statuses]
@@ -264,7 +264,7 @@ class _Entries:
             self.statuses += statuses
 
     def take_others(self) -> dict[str, int]:
-        """Keep plain files only. Returns the mode of each of the others, by name."""
+        """Keep plain files only; return the mode of each of the others, by name."""
         if all(map(stat.S_ISREG, set(self.modes))):
             return {}
         plain = [stat.S_ISREG(mode) for mode in self.modes]
@@ -283,7 +283,7 @@ class _Entries:
 def _one_by_one(
     look: Look, names: Sequence[str], folder: int
 ) -> tuple[list[str], list[os.stat_result]]:
-    """Look at names of which some have vanished. Returns those that are there."""
+    """Look at names of which some have vanished; return those that are there."""
     there: list[str] = []
     statuses: list[os.stat_result] = []
     for name in names:
@@ -299,7 +299,10 @@ def _link_text(name: str, kind: int, folder: int) -> str:
     try:
         return os.readlink(name, dir_fd=folder)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EINVAL):  # replaced since: no look is right now
+        if error.errno in (
+            errno.ENOENT,
+            errno.EINVAL,
+        ):  # replaced meanwhile: no look would be right
             return ""
         raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Run the command line, which takes a moment to load, and end the process."""
+    """Run the command line and end the process."""
     try:
         from reflow.cli.main import main
 

@@ -1,4 +1,4 @@
-"""What a workflow looks like: typed, and as plain JSON."""
+"""The description of a workflow: typed, and as plain JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InputDescription:
     """The tasks that give it."""
 
     def as_dict(self) -> dict[str, Json]:
-        """JSON-safe, with only what applies to the source."""
+        """Return the JSON-safe form, with only what applies to the source."""
         described: dict[str, Json] = {
             "argument": self.argument,
             "source": self.source,
@@ -44,7 +44,7 @@ class InputDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeDescription:
-    """How one step reaches one argument, and which type rule said so."""
+    """How one step reaches one argument, and which type rule decided it."""
 
     step: str
     argument: str
@@ -52,7 +52,7 @@ class EdgeDescription:
     rule: str
 
     def as_dict(self) -> dict[str, Json]:
-        """JSON-safe."""
+        """Return the JSON-safe form."""
         return {
             "step": self.step,
             "argument": self.argument,
@@ -88,7 +88,7 @@ class TaskDescription:
     retry_time: float | None
 
     def as_dict(self) -> dict[str, Json]:
-        """JSON-safe; `time` as `D-HH:MM:SS`, `mem` in bytes."""
+        """Return the JSON-safe form; `time` as `D-HH:MM:SS`, `mem` in bytes."""
         return {
             "name": self.name,
             "function": self.function,
@@ -128,7 +128,7 @@ class ParameterDescription:
     tasks: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Json]:
-        """JSON-safe."""
+        """Return the JSON-safe form."""
         return {
             "name": self.name,
             "flag": self.flag,
@@ -145,14 +145,14 @@ class ParameterDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowDescription:
-    """A whole workflow: its tasks in topological order, and what a run is started with."""
+    """A whole workflow: its tasks in topological order, and the parameters of its runs."""
 
     name: str
     tasks: tuple[TaskDescription, ...]
     parameters: tuple[ParameterDescription, ...]
 
     def as_dict(self) -> dict[str, Json]:
-        """JSON-safe."""
+        """Return the JSON-safe form."""
         return {
             "name": self.name,
             "tasks": [task.as_dict() for task in self.tasks],
@@ -237,7 +237,7 @@ def _parameter(parameter: RunParameter) -> ParameterDescription:
 
 
 def _json(value: Any) -> Json:
-    """A parameter's value as JSON has it, else as one would write it on the command line."""
+    """Return a parameter's value as JSON, or as it would be written on the command line."""
     if isinstance(value, list):
         return [_json(item) for item in value]
     if value is None or type(value) in (bool, int, str):

@@ -1,4 +1,4 @@
-"""A workflow drawn as text, and written for Mermaid and Graphviz."""
+"""Drawing a workflow as text, for Mermaid and for Graphviz."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = 24
 
 
 def draw_text(graph: Graph, width: int = 80) -> str:
-    """The graph as lines of text: rails on the left, then each task and what it is given.
+    """Draw the graph as lines of text: rails on the left, then each task and its inputs.
 
     One task after the other in topological order; a rail runs from each task down to the last
     one that needs it. Names of array tasks end in `[]`.
@@ -41,7 +41,7 @@ def draw_text(graph: Graph, width: int = 80) -> str:
 
 
 def draw_mermaid(graph: Graph) -> str:
-    """The graph as a Mermaid flowchart; array tasks have double sides, `after` dotted arrows."""
+    """Draw a Mermaid flowchart; array tasks have double sides, `after` dotted arrows."""
     ids = {name: f"t{place}" for place, name in enumerate(graph.tasks)}
     lines = ["flowchart TD"]
     for name, spec in graph.tasks.items():
@@ -58,7 +58,7 @@ def draw_mermaid(graph: Graph) -> str:
 
 
 def draw_dot(graph: Graph) -> str:
-    """The graph for Graphviz; array tasks have a double border, `after` dotted arrows."""
+    """Draw the graph for Graphviz; array tasks have a double border, `after` dotted arrows."""
     lines = [f"digraph {_quoted(graph.name)} {{", "    node [shape=box];"]
     for name, spec in graph.tasks.items():
         border = ", peripheries=2" if spec.array else ""
@@ -74,7 +74,7 @@ def draw_dot(graph: Graph) -> str:
 
 
 def _rows(graph: Graph) -> Iterator[tuple[TaskSpec, str, str]]:
-    """Each task with the rails beside it, and the rails that go on below it."""
+    """Yield each task with the rails beside it, and the rails that go on below it."""
     lanes: list[str | None] = []
     needed_by = {name: len(graph.downstream(name)) for name in graph.tasks}
     above: int | None = None
@@ -93,7 +93,7 @@ def _rows(graph: Graph) -> Iterator[tuple[TaskSpec, str, str]]:
 
 
 def _free_lane(lanes: list[str | None], above: int | None) -> int:
-    """The first lane with nothing in it, and no task just above that would seem connected."""
+    """Return the first empty lane without a task just above that would seem connected."""
     for lane, step in enumerate(lanes):
         if step is None and lane != above:
             return lane
@@ -104,7 +104,7 @@ def _free_lane(lanes: list[str | None], above: int | None) -> int:
 def _joined(
     lanes: list[str | None], sources: dict[int, str], ending: list[int], place: int, symbol: str
 ) -> str:
-    """One row of rails: those of the sources are joined to the task's own symbol."""
+    """Draw one row of rails: those of the sources are joined to the task's own symbol."""
     left, right = min([place, *sources]), max([place, *sources])
     drawn = []
     for lane, step in enumerate(lanes):
@@ -124,7 +124,7 @@ def _joined(
 
 
 def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
-    """What a task is given by others, in lines of at most `room` where names allow it."""
+    """Return what other tasks give a task, in lines of at most `room` where names allow it."""
     told = [f"{edge.argument} ← {edge.step} ({graph.how(edge)})" for edge in graph.edges[spec.name]]
     told += [f"after {step}" for step in spec.after]
     lines: list[str] = []
@@ -141,7 +141,7 @@ def _title(spec: TaskSpec) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal, on which East Asian letters take two."""
+    """Return the columns of a text on a terminal, where East Asian letters take two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
@@ -150,7 +150,7 @@ def _pad(text: str, width: int) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """Mermaid writes letters that mean something as `#code;`."""
+    """Escape letters that mean something to Mermaid as `#code;`."""
     return "".join(
         letter if letter.isalnum() or letter in " _-.:[]" else f"#{ord(letter)};" for letter in text
     )
@@ -162,5 +162,5 @@ def _quoted(text: str) -> str:
 
 
 def _label(text: str) -> str:
-    """Unlike a name, a label is read for HTML entities."""
+    """Escape a label, which, unlike a name, is read for HTML entities."""
     return _quoted(text.replace("&", "&amp;"))

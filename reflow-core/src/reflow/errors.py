@@ -1,7 +1,7 @@
 """Every exception that reflow raises on purpose; `ReflowError` is the root of all.
 
-Where Python has a word for the mistake, the class derives from that built-in too, so that
-`except ValueError` keeps working for people who do not know reflow.
+Where Python has a class for the mistake, the exception derives from that built-in too, so that
+`except ValueError` keeps working for users who do not know reflow.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class NotFoundError(ReflowError, KeyError):
     """No run, task, element or result of that name."""
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its argument; a sentence is what a person needs.
+        # KeyError shows the repr of its argument; users need the sentence itself.
         return str(self.args[0]) if self.args else ""
 
 
@@ -49,7 +49,7 @@ class NotReadyError(ReflowError):
 
 
 class ForeignRunError(ReflowError):
-    """A run is another user's, so that nothing of it may be run or loaded here."""
+    """A run belongs to another user, so that nothing of it may be run or loaded here."""
 
 
 class DamagedRunError(ReflowError):
@@ -63,8 +63,8 @@ class OtherSeriesError(ReflowError):
 class RunFailedError(ReflowError, RuntimeError):
     """A run ended in FAILED or CANCELLED where success was asked for.
 
-    Its `__cause__` is the exception of the task that failed first, made anew from what was
-    recorded of it, or a `TaskFailedError` where that is not possible.
+    Its `__cause__` is the exception of the task that failed first, rebuilt from what was recorded
+    of it, or a `TaskFailedError` where that is not possible.
     """
 
     def __init__(self, message: str, run_id: str = "") -> None:
@@ -75,7 +75,7 @@ class RunFailedError(ReflowError, RuntimeError):
 
 
 class TaskFailedError(ReflowError, RuntimeError):
-    """What a task failed with, as text: the exception itself was another process's."""
+    """A task's failure as text: the exception itself was raised in another process."""
 
 
 class WaitTimeoutError(ReflowError, TimeoutError):
@@ -138,7 +138,7 @@ class SubmissionDeferredError(ExecutorError):
 
 
 class TaskInterrupted(BaseException):
-    """Raised inside a task's function when the scheduler or a person is about to end it.
+    """Raised inside a task's function when the scheduler or the user is about to end it.
 
     Raised in the main thread on SIGTERM, SIGINT and the scheduler's warning signal. A task may
     catch it to save its state and must then return or re-raise soon. Derives from
@@ -152,4 +152,4 @@ class TaskInterrupted(BaseException):
 
 
 class ReflowWarning(UserWarning):
-    """Something is probably not as it was meant, and reflow goes on; the command line says so."""
+    """Something is probably not as intended, and reflow goes on; shown by the command line."""

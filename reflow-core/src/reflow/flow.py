@@ -42,7 +42,7 @@ class Flow:
 
     @property
     def name(self) -> str:
-        """What the flow was called."""
+        """The name of the flow."""
         return self._name
 
     def __repr__(self) -> str:
@@ -55,7 +55,7 @@ class Flow:
     def job(self, /, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]: ...
 
     def job(self, function: _Function | None = None, /, **options: Any) -> Any:
-        """Make the decorated function a task; the function itself stays as it is.
+        """Turn the decorated function into a task; the function itself stays as it is.
 
         `name` is the function's own unless given. `array=True` runs it once per element, at most
         `array_parallelism` at a time. Resources of each instance: `cpus`, `time` (`HH:MM:SS`,
@@ -82,13 +82,13 @@ class Flow:
     ) -> Callable[[_Function], _Function]: ...
 
     def array_job(self, function: _Function | None = None, /, **options: Any) -> Any:
-        """`job(array=True, ...)`."""
+        """Turn the decorated function into an array task: `job(array=True, ...)`."""
         if "array" in options:
             raise OptionError("array_job is always an array task; leave array out")
         return self._decorator(function, {**options, "array": True})
 
     def include(self, flow: Flow, prefix: str | None = None) -> None:
-        """Take in the tasks of another flow, renamed to `<prefix>_<task>` where one is given.
+        """Include the tasks of another flow, renamed to `<prefix>_<task>` where a prefix is given.
 
         What they say about each other is renamed along; what they say about other steps is left
         to this flow. Tasks added to the other flow later belong to it as well. Raises
@@ -113,14 +113,14 @@ class Flow:
         return tuple(self._entries())
 
     def specs(self) -> tuple[TaskSpec, ...]:
-        """Every task, its signature read; those of included flows last.
+        """Return every task, its signature read; those of included flows last.
 
         Raises `DefinitionError` for a signature that cannot be read.
         """
         return tuple(entry.spec() for entry in self._entries().values())
 
     def spec(self, name: str) -> TaskSpec:
-        """One task, without reading the signatures of the others. Raises `NotFoundError`."""
+        """Return one task without reading the others' signatures. Raises `NotFoundError`."""
         entries = self._entries()
         if name not in entries:
             raise NotFoundError(
@@ -151,13 +151,13 @@ class Flow:
         self._definitions[definition.name] = definition
 
     def _family(self) -> Iterator[Flow]:
-        """The flow itself and all that it includes, however deep."""
+        """Yield the flow itself and all that it includes, at any depth."""
         yield self
         for flow, _ in self._included:
             yield from flow._family()
 
     def _entries(self) -> dict[str, _Entry]:
-        """Every task under its full name."""
+        """Return every task by its full name."""
         entries = {name: _Entry(item, ()) for name, item in self._definitions.items()}
         for flow, prefix in self._included:
             inner = flow._entries()
@@ -171,7 +171,7 @@ class Flow:
 
 
 class _Definition:
-    """A decorated function, and what was said about it."""
+    """A decorated function, and the options of its decorator."""
 
     __slots__ = ("_signature", "function", "name", "names_around", "options")
 
@@ -192,12 +192,12 @@ class _Definition:
 
     @property
     def place(self) -> str:
-        """Where it stands: `flow.py:12`."""
+        """The place of the definition: `flow.py:12`."""
         code = getattr(self.function, "__code__", None)
         return "somewhere" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
     def signature(self) -> Signature:
-        """What the function takes and gives, read once."""
+        """Return the inputs and the result of the function, read once."""
         if self._signature is None:
             from reflow.wiring.signature import read_signature
 
@@ -205,7 +205,7 @@ class _Definition:
         return self._signature
 
     def check_early(self) -> None:
-        """Point out a parameter named like an option of reflow where it is written.
+        """Reject, where it is written, a parameter named like an option of reflow.
 
         Only such a name is worth reading the signature now. What an annotation names may come
         later in the file, so what cannot be resolved yet is left to the second reading.
@@ -221,7 +221,7 @@ class _Definition:
             return
 
     def replaces(self, earlier: _Definition) -> bool:
-        """Whether it is the same function again, from a notebook cell that was run once more."""
+        """Tell whether this is the same function again, from a notebook cell that was rerun."""
         code = getattr(earlier.function, "__code__", None)
         return (
             hasattr(sys, "ps1")
@@ -232,7 +232,7 @@ class _Definition:
 
 
 class _Entry:
-    """A definition as a flow has it: with the renamings of every inclusion, innermost first."""
+    """A definition in a flow: with the renamings of every inclusion, innermost first."""
 
     __slots__ = ("definition", "renamings")
 
@@ -241,7 +241,7 @@ class _Entry:
         self.renamings = renamings
 
     def spec(self) -> TaskSpec:
-        """The task under its full name, what it says about other tasks renamed along."""
+        """Return the task under its full name, with its references to other tasks renamed."""
         from dataclasses import replace
 
         from reflow.model.tasks import ResultInput, TaskSpec
@@ -315,5 +315,5 @@ def _check_returns_at_once(task: str, function: object) -> None:
 
 
 def _names_around(frame: Any) -> Mapping[str, Any]:
-    """The names a function sees around it where it is defined inside another one."""
+    """Return the names around a function that is defined inside another one."""
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

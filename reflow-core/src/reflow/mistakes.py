@@ -14,7 +14,7 @@ DEBUG_VARIABLE = "REFLOW_DEBUG"
 
 
 def tell_in_one_line() -> None:
-    """Have scripts that end with one of reflow's exceptions say it in one line.
+    """Report in one line, without a traceback, exceptions of reflow's that end a script.
 
     Prompts, notebooks and programs that have an exception hook of their own are left alone.
     """
@@ -35,7 +35,7 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def _place(trace: TracebackType | None) -> str:
-    """The line of the person's own code that led here: the last one outside of reflow."""
+    """Return the line of the user's own code that led here: the last one outside of reflow."""
     own = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib may not be loaded
     found = ""
     while trace is not None:

@@ -1,8 +1,8 @@
-"""Files and folders of reflow's own: nobody but their owner may ever write them.
+"""Files and folders of reflow's own, which only their owner may write.
 
-What users write follows their umask, whatever it is. What reflow writes does so too, but is at
-most `rw-r--r--` or `rwxr-xr-x`. So the mode is given wherever something is made: the umask belongs
-to the whole process, and with it to the user.
+The mode of what users write follows their umask, whatever it is. What reflow writes follows it too,
+but is at most `rw-r--r--` or `rwxr-xr-x`. So the mode is given wherever something is created: the
+umask belongs to the whole process, and with it to the user.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ FOLDER_MODE = 0o755
 
 
 def make_folder(folder: Path, exist_ok: bool = True, within: Path | None = None) -> None:
-    """Make a folder and those above it, but for `within` and all above that. Raises `OSError`.
+    """Make a folder and those above it, except `within` and all above that. Raises `OSError`.
 
-    A run directory that was removed or moved away is never made again by a job or a dispatcher:
-    whoever moves it back would find another in its place.
+    A run directory that was removed or moved away is never made again by a job or a dispatcher: a
+    user who moves it back would find another in its place.
     """
     try:
         folder.mkdir(FOLDER_MODE)
@@ -28,26 +28,26 @@ def make_folder(folder: Path, exist_ok: bool = True, within: Path | None = None)
         if folder.parent in (folder, within):
             raise
         make_folder(folder.parent, within=within)
-        # Some file systems go on saying so of whatever is not there.
+        # Some file systems keep reporting this for whatever is not there.
         make_folder(folder, exist_ok, within=folder.parent)
     except OSError:
-        # That it is there some file systems say only after that nothing may be made in it.
+        # Some file systems report missing permission before they report that it exists.
         if not (exist_ok and folder.is_dir()):
             raise
 
 
 def open_file(path: Path, mode: str, **given: Any) -> IO[Any]:
-    """Open a file as `open` does, and make it if it is not there. Raises `OSError`."""
+    """Open a file as `open` does, creating it if it is not there. Raises `OSError`."""
     return open(path, mode, opener=_create, **given)
 
 
 def touch(path: Path) -> None:
-    """Make a file unless it is there. Raises `OSError`."""
+    """Create a file unless it is there. Raises `OSError`."""
     path.touch(FILE_MODE)
 
 
 def current_umask() -> str:
-    """The umask of this process, in octal digits; empty where the system does not tell.
+    """Return the umask in octal digits; empty where the system does not tell.
 
     Not by `os.umask`, which changes for a moment, and for all threads, what it reads.
     """

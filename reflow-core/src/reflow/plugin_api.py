@@ -1,4 +1,4 @@
-"""Everything that a plugin may import from reflow, and nothing else is promised to it.
+"""Everything that a plugin may import from reflow; nothing else is guaranteed.
 
 What is here changes only with `API_VERSION`. A distribution of plugins names a module in its entry
 points, under the group `reflow`::

@@ -1,4 +1,4 @@
-"""Runs: handles by which a submission is watched, cancelled and retried."""
+"""Runs: handles for watching, cancelling and retrying a submission."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class ElementResult:
-    """How one element of a task stands."""
+    """The state of one element of a task, and its value."""
 
     index: int
     state: TaskState
@@ -45,7 +45,7 @@ class ElementResult:
 
 
 class Run:
-    """A handle to one submission of a workflow. Cheap; any process may have one."""
+    """A handle to one submission of a workflow. It is cheap; any process may have one."""
 
     def __init__(self, store: Store, record: RunRecord, workflow: Workflow | None) -> None:
         self._store = store
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """The run's name, unique: `<workflow>-<YYYYMMDD>-<4 hex digits>`."""
+        """The unique name of the run: `<workflow>-<YYYYMMDD>-<4 hex digits>`."""
         return self._record.run_id
 
     @property
     def run_dir(self) -> Path:
-        """Where the run works."""
+        """The folder in which the run works."""
         return self._record.run_dir
 
     @property
@@ -72,12 +72,12 @@ class Run:
 
     @property
     def workflow_name(self) -> str:
-        """The name of the workflow that is run."""
+        """The name of the workflow."""
         return self._record.workflow
 
     @property
     def state(self) -> RunState:
-        """How the run stands, as recorded now; a foreground run whose process is dead has ended."""
+        """The recorded state of the run; a foreground run whose process is dead has ended."""
         from reflow.runs.recover import end_abandoned
 
         record = self._store.run(self.run_id)
@@ -89,7 +89,7 @@ class Run:
     def status(
         self, errors: bool = False, as_dict: bool = False, task: str | None = None
     ) -> dict[str, Any]:
-        """Print how the run stands, and return the same as a mapping.
+        """Print the status of the run, and return the same as a mapping.
 
         `errors` also prints tracebacks, `as_dict` prints nothing, `task` looks at one task only.
         First takes in what has finished, asks the executor once about what is outstanding, and
@@ -109,7 +109,7 @@ class Run:
         return mapping
 
     def result(self, task: str, index: int | None = None) -> Any:
-        """What a task returned; for an array task the list in index order, or one element's.
+        """Return a task's result; for an array task the list in index order, or one element's.
 
         Raises `NotFoundError` for an unknown task or element, and `NotReadyError` when what is
         asked for has no complete result, or not yet; it says which elements have none.
@@ -123,7 +123,7 @@ class Run:
         return list(values.values()) if record.array else values[0]
 
     def results(self, task: str) -> list[ElementResult]:
-        """How each element of a task stands, and what it returned, in index order.
+        """Return each element's state and value, in index order.
 
         A plain task has one, of index 0. Empty where the number of elements is not known yet.
         Raises `NotFoundError` for an unknown task.
@@ -153,7 +153,7 @@ class Run:
         )
 
     def _values(self, task: str, index: int | None = None) -> Iterator[tuple[int, Any]]:
-        """Index and value of every element that has one, or of one element."""
+        """Yield index and value of every element that has one, or of one element."""
         from reflow.execution.execute import plugin_codecs
         from reflow.model.canonical import loads
 
@@ -163,7 +163,7 @@ class Run:
                 yield place, codecs.decode(loads(text), returns)
 
     def wait(self, timeout: float | None = None) -> RunState:
-        """Return how the run ended, once it has; also revives a dispatcher that has died.
+        """Wait until the run has ended, reviving a dispatcher that has died; return its state.
 
         Raises `WaitTimeoutError` after `timeout` seconds.
         """
@@ -176,7 +176,7 @@ class Run:
             nonlocal next_look
             record = self._store.run(self.run_id)
             if not record.state.final and time.monotonic() >= next_look:
-                # Asks the scheduler at times, and not at every look at the database.
+                # The scheduler is asked at times, not at every look at the database.
                 heal(self._store, record)
                 next_look = time.monotonic() + HEAL_EVERY
             return record.state.final
@@ -188,7 +188,7 @@ class Run:
     def follow(
         self, on_progress: Callable[[Mapping[str, Any]], None] = lambda tasks: None
     ) -> RunState:
-        """Dispatch the run from here until it has ended, and return how it did.
+        """Dispatch the run from here until it has ended, and return its state.
 
         For clusters whose compute nodes may not submit jobs. May be stopped with Ctrl-C and
         started again: the run's jobs go on. `on_progress` is given the "tasks" of the status.
@@ -202,7 +202,7 @@ class Run:
         return self.state
 
     def log_path(self, task: str, index: int = 0) -> Path:
-        """The log of an instance's last attempt.
+        """Return the log of an instance's last attempt.
 
         Raises `NotFoundError` for an unknown task or element, and where nothing was printed.
         """
@@ -216,7 +216,7 @@ class Run:
         recorded = [self.run_dir / known] if known and _is_inside(known) else []
         there = [path for path in [*_newest_first(folder, index), *recorded] if path.exists()]
         if there:
-            # What was recorded may be of an attempt before the one that runs.
+            # The recorded log may be that of an attempt before the running one.
             return max(there, key=lambda path: path.stat().st_mtime_ns)
         raise NotFoundError(
             f"there is no log of {task}[{index}] in {folder}: it printed nothing, has not begun, "
@@ -225,7 +225,7 @@ class Run:
 
     # -- changing --------------------------------------------------------------------------
     def cancel(self, task: str | None = None) -> int:
-        """Cancel what has not ended, of one task or of all; tells how many elements.
+        """Cancel what has not ended, of one task or of all; return how many elements.
 
         0 when there was nothing to do. What has ended stays as it is.
         """
@@ -238,7 +238,7 @@ class Run:
         *,
         changed: bool | Callable[[Mapping[str, int]], bool] | None = None,
     ) -> int:
-        """Take up what failed, was cancelled or skipped; tells how many elements.
+        """Retry elements that failed, were cancelled or skipped; return how many.
 
         The source is taken as it is now. What has succeeded with another source is computed anew,
         and what comes after it; with `changed=False` such results stay beside the new ones, and
@@ -275,7 +275,7 @@ class Run:
         )
 
     def failure_text(self) -> str:
-        """In one sentence, how the run did not succeed, and what to type next."""
+        """Say in one sentence how the run did not succeed, and what to type next."""
         record = self._store.run(self.run_id)
         failed = self._store.failures(self.run_id, limit=1)
         if not failed:
@@ -287,7 +287,7 @@ class Run:
         return f"run {self.run_id} {record.state.lower()}: {why}\nrun.status(errors=True) says more"
 
     def failure(self) -> RunFailedError:
-        """The exception that says how the run did not succeed, of which the task's is the cause."""
+        """Return the exception for the run's failure, caused by that of the task."""
         from reflow.execution.remote_error import exception_of
 
         error = RunFailedError(self.failure_text(), self.run_id)
@@ -304,7 +304,7 @@ class Run:
         return tasks[name]
 
     def _annotation(self, task: str) -> Any:
-        """Where the classes in a task's result are found."""
+        """Return the annotation in which the classes of a task's result are found."""
         if self._workflow is None:
             from reflow.execution.flow_loading import resolve
             from reflow.rundir.ownership import own_settings
@@ -312,7 +312,7 @@ class Run:
             try:
                 settings = own_settings(self._record)
             except ForeignRunError:
-                # Nothing of another user's flow is loaded: what needs no class can be read.
+                # Nothing of another user's flow is loaded: only values without classes can be read.
                 return Any
             if settings.flow is None:
                 return None
@@ -338,7 +338,7 @@ class Run:
 
 
 def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
-    """The handle of a run of any workflow. Raises `NotFoundError` for an unknown one.
+    """Return the handle of a run of any workflow. Raises `NotFoundError` for an unknown one.
 
     `store` is the manifest that it is recorded in (a URL, a path, or a store), if that is not
     the configured one.
@@ -354,7 +354,7 @@ def open_run(run_id: str, store: Store | str | Path | None = None) -> Run:
 
 
 def _missing(record: TaskRecord, there: Collection[int]) -> str:
-    """Which elements have no result: ` of 3 elements (1, 4, 5)`."""
+    """Say which elements have no result: ` of 3 elements (1, 4, 5)`."""
     missing = [index for index in range(record.size or 0) if index not in there]
     if not record.array or not missing:
         return ""
@@ -363,7 +363,7 @@ def _missing(record: TaskRecord, there: Collection[int]) -> str:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path that a row of the database names stays in the folder it is relative to."""
+    """Tell whether a path from a row of the database stays in the folder it is relative to."""
     return not path.startswith("/") and ".." not in path.split("/")
 
 

@@ -10,7 +10,7 @@ _folder: str | None = None
 
 
 def scratch_dir() -> Path:
-    """A folder of this attempt's own, made when it is first asked for; call it inside a task.
+    """Return a folder of this attempt's own, created on the first call; call it inside a task.
 
     What a task does besides returning its result may happen more than once: a job can be started
     again when its node dies. Whatever is written here no other attempt sees. It stays in the run
@@ -31,6 +31,6 @@ def scratch_dir() -> Path:
 
 
 def enter(folder: str | None) -> None:
-    """Say which attempt this process is at from now on. For workers only."""
+    """Set the attempt that this process runs from now on. For workers only."""
     global _folder
     _folder = folder

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """The known name that `name` was probably meant to be; None when none is near.
+    """Return the known name that `name` was probably meant to be; None when none is near.
 
     `likeness` is how much the two must have in common, from 0 to 1.
     """
@@ -18,6 +18,6 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | Non
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: `; did you mean 'x'?`, or nothing when no known name is near."""
+    """Return the end of a message: `; did you mean 'x'?`, or nothing when no name is near."""
     found = nearest(name, known)
     return f"; did you mean {found!r}?" if found else ""

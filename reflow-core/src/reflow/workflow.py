@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Workflow(Flow):
-    """A flow under a name that can be checked, run, submitted, and found again.
+    """A flow with a name that can be checked, run, submitted, and opened again.
 
     `config` stands for what `load_config()` would read. `store` is a URL, a path, or a store.
     """
@@ -72,7 +72,7 @@ class Workflow(Flow):
 
     # -- looking at it ---------------------------------------------------------------------
     def graph(self) -> Graph:
-        """The checked graph. Raises `DefinitionError` for whatever is wrong with it."""
+        """Return the checked graph. Raises `DefinitionError` for any mistake in it."""
         from reflow.codecs.storable import check_returns
         from reflow.plugins.registry import registry
         from reflow.wiring.graph import build_graph
@@ -103,11 +103,11 @@ class Workflow(Flow):
         self.graph()
 
     def describe(self) -> dict[str, Json]:
-        """The workflow's structure as a JSON-safe mapping."""
+        """Return the workflow's structure as a JSON-safe mapping."""
         return self.describe_typed().as_dict()
 
     def describe_typed(self) -> WorkflowDescription:
-        """The workflow's structure, typed."""
+        """Return the workflow's structure, typed."""
         from reflow.describe import describe
 
         return describe(self.graph())
@@ -126,7 +126,7 @@ class Workflow(Flow):
         store: Store | str | Path | None = None,
         **parameters: Any,
     ) -> Run:
-        """Hand the workflow to a scheduler, or to the background of this machine, and return.
+        """Submit the workflow to a scheduler, or to the background of this machine, and return.
 
         `run_dir` is where the run works (default `./runs/<run_id>`). `executor` is a name or an
         object; without it the configured one is used, else the one scheduler that is here, else
@@ -204,7 +204,7 @@ class Workflow(Flow):
 
     # -- finding it again ------------------------------------------------------------------
     def open_run(self, run_id: str, store: Store | str | Path | None = None) -> Run:
-        """The handle of a run, from any process. Raises `NotFoundError` for an unknown one."""
+        """Return the handle of a run, from any process. Raises `NotFoundError` if unknown."""
         from reflow.errors import NotFoundError
         from reflow.plugins.registry import opened_store
         from reflow.run import Run
@@ -218,7 +218,7 @@ class Workflow(Flow):
         return Run(chosen, record, self)
 
     def cancel_runs(self, run_ids: Iterable[str], store: Store | None = None) -> dict[str, int]:
-        """Cancel several runs; tells for each how many elements were cancelled.
+        """Cancel several runs; return for each how many elements were cancelled.
 
         Raises `NotFoundError`, before anything is cancelled, when one of them is unknown.
         """
@@ -229,18 +229,18 @@ class Workflow(Flow):
         return {run.run_id: run.cancel() for run in runs}
 
     def cli(self, args: Sequence[str] | None = None) -> None:
-        """Be this workflow's command line; `args` stands for what was typed."""
+        """Run this workflow's command line; `args` replaces what was typed."""
         try:
             from reflow.cli.flow import main
 
             main(self, args)
         except KeyboardInterrupt:
-            # While what the command line is made of was loaded.
+            # While the modules of the command line were loaded.
             raise SystemExit(130) from None
 
 
 def _copy_with_tasks(workflow: Workflow) -> str | None:
-    """The name of a module that holds another workflow of this name, which has tasks."""
+    """Return the name of a module with another workflow of this name that has tasks."""
     for name, module in list(sys.modules.items()):
         for value in list(getattr(module, "__dict__", {}).values()):
             is_copy = isinstance(value, Workflow) and value is not workflow
@@ -267,7 +267,7 @@ def run_foreground(
     on_start: Callable[[Run], None],
     on_progress: Callable[[Mapping[str, Any]], None],
 ) -> Run:
-    """What `run_local` does, watched: for the command line. Does not raise for a failed run."""
+    """Run as `run_local` does, but report to callbacks and do not raise for a failed run."""
     from reflow.runs.launch import run_here
 
     run_id = run_here(
@@ -282,7 +282,7 @@ def run_foreground(
 
 
 def preview(workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None) -> Preview:
-    """What `submit` or `run_local` would do, found out without writing anything."""
+    """Find out what `submit` or `run_local` would do, without writing anything."""
     from reflow.runs.launch import preview_of
 
     return preview_of(workflow, wanted, executor)

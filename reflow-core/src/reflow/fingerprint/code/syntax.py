@@ -181,7 +181,7 @@ class _Writer:
     _ImportFrom = _Import
 
     def _is_marker(self, node: ast.expr) -> bool:
-        """Tell whether a node is reflow's `Param(...)`, `Result(...)` or `RunDir()`, called or bare."""
+        """Tell whether a node is reflow's `Param`, `Result` or `RunDir`, called or bare."""
         chain = chain_of(node.func if isinstance(node, ast.Call) else node)
         return chain is not None and chain[-1] in _MARKERS and self._is_reflows(chain)
 

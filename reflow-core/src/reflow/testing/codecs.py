@@ -11,7 +11,7 @@ An author writes, in a test module::
 
         @pytest.fixture
         def values(self):
-            """No two of them equal."""
+            """Return values, no two of them equal."""
             return [Pebble("grey"), Pebble("white"), Pebble("")]
 
 and runs pytest. For a codec that writes files there is `FileCodecConformance`.
@@ -39,7 +39,7 @@ from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
 
 OTHERS = (bool, int, float, str, bytes, list, tuple, dict, set, object)
-"""Classes that belong to reflow itself, or to nobody."""
+"""Classes that reflow handles itself, or that no codec handles."""
 
 
 class CodecConformance:
@@ -52,12 +52,12 @@ class CodecConformance:
 
     @pytest.fixture
     def values(self) -> Sequence[Any]:
-        """Values that it stores, no two of them equal; odd ones too: empty, huge, nested."""
+        """Return values that it stores, no two of them equal; also empty, huge and nested ones."""
         raise NotImplementedError("give a fixture `values` that returns values of the codec's")
 
     @pytest.fixture
     def unstorable(self) -> Sequence[Any]:
-        """Values of its classes that it cannot store; by default there are none."""
+        """Return values of its classes that it cannot store; by default there are none."""
         return ()
 
     @pytest.fixture
@@ -66,7 +66,7 @@ class CodecConformance:
         return Any
 
     def same(self, value: Any, back: Any) -> bool:
-        """Whether a value came back; override it where `==` does not say."""
+        """Tell whether a value was restored; override it where `==` does not tell."""
         return type(value) is type(back) and bool(value == back)
 
     @pytest.fixture
@@ -76,7 +76,7 @@ class CodecConformance:
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        """Where the codec may put files."""
+        """Return the folder where the codec may put files."""
         made = tmp_path / "files of a run"
         made.mkdir()
         return made
@@ -123,7 +123,7 @@ class CodecConformance:
         for value in values:
             data = self.stored(codecs, value, annotation, folder)
             with monkeypatch.context() as reader:
-                # Another process, which was started elsewhere, and has other files.
+                # Another process, started in another folder and with other files.
                 reader.chdir(tmp_path)
                 back = Codecs(lambda: [codec]).decode(data, annotation, tmp_path)
             assert self.same(value, back), f"{value!r} came back as {back!r}"
@@ -197,13 +197,13 @@ class CodecConformance:
         with ThreadPoolExecutor(8) as pool:
             stored = list(pool.map(lambda one: self.stored(codecs, one, annotation, folder), many))
 
-        # One after another: codecs need not be safe in threads, as each task has its own process.
+        # One after the other: codecs need not be thread-safe, as each task has its own process.
         for value, data in zip(many, stored, strict=True):
             assert self.same(value, codecs.decode(data, annotation, folder))
 
 
 class FileCodecConformance(CodecConformance):
-    """For codecs that keep what they store in files of their own."""
+    """The tests of a codec that keeps what it stores in files of its own."""
 
     def test_others_may_not_write_its_files(
         self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path

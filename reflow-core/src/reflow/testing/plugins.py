@@ -1,7 +1,7 @@
-"""Plugins made up on the spot, good and broken, without installing anything.
+"""Plugins for tests, working and broken, without installing anything.
 
-Two kinds of help. `plugin`, `hooks_plugin` and `broken_plugin` make a `PluginSource` in memory,
-for a `Registry` of a test's own or, with `using_plugins`, for the whole process::
+There are two kinds of helpers. `plugin`, `hooks_plugin` and `broken_plugin` make a `PluginSource`
+in memory, for a `Registry` of a test's own or, with `using_plugins`, for the whole process::
 
     def test_the_pond_is_offered():
         pond = ExecutorPlugin(name="pond", target="reflow_pond:PondExecutor", api_version=1)
@@ -133,7 +133,7 @@ def builtin_plugin() -> PluginSource:
 
 @contextmanager
 def using_plugins(*sources: PluginSource) -> Iterator[Registry]:
-    """Within the block, the process has the core's own plugin and these, and no others."""
+    """Give the process, within the block, the core's own plugin and these, and no others."""
     replacement = Registry([builtin_plugin(), *sources])
     previous = set_registry(replacement)
     try:
@@ -172,9 +172,9 @@ def write_distribution(
 def installed(
     distribution: str, version: str, entry_points: Mapping[str, str], modules: Mapping[str, str]
 ) -> Iterator[Path]:
-    """Within the block, this process finds the distribution as if it were installed.
+    """Make this process find the distribution, within the block, as if it were installed.
 
-    Yields the folder it is in. Its modules are forgotten afterwards.
+    Yields its folder. Its modules are removed from `sys.modules` afterwards.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

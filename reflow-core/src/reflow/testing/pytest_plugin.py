@@ -1,6 +1,6 @@
 """Options of pytest for the kit: `pytest_plugins = ["reflow.testing.pytest_plugin"]`.
 
-That line belongs into the topmost `conftest.py` of a project, where pytest wants it.
+That line belongs in the topmost `conftest.py` of a project, as pytest requires.
 """
 
 from __future__ import annotations

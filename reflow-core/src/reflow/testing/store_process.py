@@ -1,7 +1,7 @@
-"""Another process that uses a store: tests of what processes do to each other start it.
+"""Another process that uses a store, for tests with several processes.
 
-Run as `python -m reflow.testing.store_process MODULE:CLASS URL ACTION [WORD...]`. It says how far
-it is by lines on its standard output, and waits for lines on its standard input.
+Run as `python -m reflow.testing.store_process MODULE:CLASS URL ACTION [WORD...]`. It reports its
+progress in lines on standard output, and waits for lines on standard input.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TASK = "work"
 
 
 def tell(line: object) -> None:
-    """Say something to the test."""
+    """Send a line to the test."""
     print(line, flush=True)
 
 
 def wait() -> str:
-    """Wait for the test to say something."""
+    """Wait for a line from the test."""
     return sys.stdin.readline().strip()
 
 
 def create(store: Store, run_id: str) -> None:
-    """Create a run at the test's word, which opens a store that may not be there yet."""
+    """Create a run when the test says so, which opens a store that may not exist yet."""
     tell("ready")
     wait()
     run = RunRecord(
@@ -49,7 +49,7 @@ def create(store: Store, run_id: str) -> None:
 
 
 def dispatch(store: Store, run_id: str, first: str, number: str) -> None:
-    """Add instances one by one, each under a lease of its own, and go round for every mark."""
+    """Add instances one by one, each under a lease of its own, and take a step for every mark."""
     for index in range(int(first), int(first) + int(number)):
         lease = _lease(store, run_id)
         with store.fenced(lease) as write:
@@ -70,7 +70,7 @@ def _lease(store: Store, run_id: str) -> Lease:
 
 
 def read(store: Store, run_id: str) -> None:
-    """Read until there are as many instances as the test said; never fewer than before."""
+    """Read until there are as many instances as the test named; fail where the number sinks."""
     expected, seen, reads = int(wait()), 0, 0
     while seen < expected:
         present = sum(store.counts(run_id)[TASK].values())

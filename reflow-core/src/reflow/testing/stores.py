@@ -9,7 +9,7 @@ An author writes, in a test module::
 
         @pytest.fixture
         def url(self, tmp_path):
-            """An empty store for every test."""
+            """Return the URL of an empty store, a new one for every test."""
             return f"pond://{tmp_path}/store"
 
 and runs pytest. The store's class must be importable by other processes, for some of the tests
@@ -67,7 +67,7 @@ RUN = "tide-20261122-a1b2"
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 HOSTILE = "nul \x00, lone \udcff\ud800, mark \x1a, quotes '\"`, percent %s ?, Ωmega 🌊, \r\n\t\\ "
-"""What file names and error texts may hold."""
+"""Characters that file names and error texts may hold."""
 
 
 def new_run(run_id: str = RUN, **changes: Any) -> RunRecord:
@@ -146,17 +146,17 @@ class StoreProcess:
         return self._process.stdout.readline().strip()
 
     def say(self, line: object = "go") -> None:
-        """Let it go on."""
+        """Send a line, by which the process goes on."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the process a signal."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Kill it and wait for its end."""
+        """Kill the process and wait for its end."""
         self._process.kill()
         self._process.wait()
 
@@ -223,7 +223,7 @@ class StoreConformance:
         return {index: text for index, text, _ in store.outputs(RUN, TASK)}
 
     def with_elements(self, store: Store, lease: Lease, number: int) -> list[Instance]:
-        """Elements of the array task, added."""
+        """Add elements of the array task, and return them."""
         instances = [Instance(task=TASK, index=index) for index in range(number)]
         self.written(store, lease, lambda write: write.add_instances(instances))
         return instances
@@ -803,7 +803,7 @@ class StoreConformance:
         return store.find_outputs(taker(**changes), [look]).get(identity, [])
 
     def had(self, store: Store, *wanted: tuple[int, str], **changes: Any) -> dict[int, str]:
-        """By index, the run that made what a taker finds the index to have had."""
+        """Return, by index, the run of the previous output that a taker finds."""
         found = store.previous_outputs(taker(**changes), wanted)
         return {index: output.run_id for index, output in found.items()}
 
@@ -1019,7 +1019,7 @@ class StoreConformance:
         assert store.instances(RUN) == [cached]
         assert store.counts(RUN)[TASK] == {TaskState.SUCCESS: 1}
         assert store.cached(RUN) == {TASK: 1}
-        # It is one result still, and the copy stays a success whatever comes later.
+        # It is still one result, and the copy stays a success whatever comes later.
         assert len(self.looked(store, "a")) == 1
         self.written(store, lease, lambda write: write.record_outcomes([success(), failure()]))
         assert self.texts(store) == {0: '"A"'}
@@ -1322,7 +1322,7 @@ class StoreConformance:
 
         with ThreadPoolExecutor(1) as pool:
             taken = pool.submit(take_over)
-            # It has to wait for the transaction; one that does not is done by now.
+            # Taking over must wait for the transaction; otherwise it would be done by now.
             futures.wait([taken], timeout=0.3)
             holder.say()
             assert holder.hear() == "outside"
@@ -1381,7 +1381,7 @@ class StoreConformance:
         store.add_native_id(RUN, "t1", "77")
         self.written(store, lease, lambda write: write.update_submission(over))
         assert store.submissions(RUN) == []
-        # The ids are a set that only grows; the record in hand may not know them all.
+        # The ids are a set that only grows; the record may not hold them all.
         assert store.submissions(RUN, open_only=False) == [replace(over, native_ids=("77",))]
         assert store.next_submission_number(RUN) == 2
 
@@ -1439,7 +1439,7 @@ class StoreConformance:
         with pytest.raises(NotFoundError, match="t1"):
             store.add_native_id(RUN, "t1", "5")
 
-    # -- what people ask -------------------------------------------------------------------
+    # -- requests of users -----------------------------------------------------------------
     def test_of_notes_on_a_task_the_first_of_a_key_stays(self, store: Store, lease: Lease) -> None:
         first = Note(task="prepare", key="argument x", text="it is changed")
         other = Note(task="prepare", key="argument y", text=HOSTILE)

@@ -11,7 +11,7 @@ An author writes, in a test module::
 
         @pytest.fixture
         def answers(self):
-            """What it is asked, and what it must say; None where it must say nothing."""
+            """Return questions and the rule's answer to each; None where it must not decide."""
             return [
                 (question(Frame, Row, consumer_array=True), WireMode.FAN_OUT),
                 (question(Frame, Frame), None),
@@ -50,7 +50,7 @@ ORDINARY: tuple[Any, ...] = (
     dict[str, int],
     Sequence[str],
 )
-"""Types that every workflow has."""
+"""Types that occur in every workflow."""
 
 
 def question(
@@ -75,7 +75,7 @@ def question(
 
 @cache
 def ordinary_questions() -> tuple[WireQuestion, ...]:
-    """Every question about ordinary types that makes sense."""
+    """Return every question about ordinary types that makes sense."""
     flags = list(product((False, True), repeat=4))
     return tuple(
         question(
@@ -116,7 +116,7 @@ class TypeRuleConformance:
 
     @pytest.fixture
     def answers(self) -> Sequence[tuple[WireQuestion, WireMode | None]]:
-        """Questions, and what it must say to each; None where it must say nothing."""
+        """Return questions and the rule's answer to each; None where it must not decide."""
         raise NotImplementedError("give a fixture `answers` that returns questions and modes")
 
     def test_it_has_a_name_to_be_shown_and_a_priority(self, rule: TypeRule) -> None:

@@ -1,8 +1,8 @@
 """What every executor must do, as classes of tests that its author subclasses.
 
-Three tiers: what a backend makes of its arguments; the same backend on a strict fake scheduler
-that really runs jobs; and on the real one, where it is present and pytest is given
-`--reflow-live`. An author writes, in a test module::
+There are three tiers: the scripts and commands that a backend makes of its arguments; the same
+backend on a strict fake scheduler that really runs jobs; and on the real scheduler, where it is
+present and pytest is given `--reflow-live`. An author writes, in a test module::
 
     from reflow.testing.executors import ExecutorConformance
 
@@ -33,7 +33,7 @@ and runs pytest. Each class can be subclassed by itself as well:
 What an author supplies is documented at the class variables and the methods that raise
 `NotImplementedError`: `ExecutorKit` for all, `PureConformance`, `OnSite` for tiers 2 and 3. What a
 scenario may do to a scheduler is a `Site`: `FakeSite` and `LiveSite` are made by default, and
-`fake_site` and `live_site` can be overridden to give others.
+`fake_site` and `live_site` can be overridden to return others.
 
 With `pytest_plugins = ["reflow.testing.pytest_plugin"]` in the topmost `conftest.py`, pytest knows
 the options of tier 3.
@@ -47,7 +47,7 @@ _MODULES = (
     "bench conformance ends fake_site follow_ups kit life live_site on_site outages pure running "
     "site workflows"
 )
-# Before they are imported, so that a test that fails shows what it compared.
+# Before the modules are imported, so that a failed test shows what it compared.
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES.split()))
 
 from reflow.testing.executors.bench import Bench  # noqa: E402

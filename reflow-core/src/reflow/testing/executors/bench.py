@@ -1,4 +1,4 @@
-"""What every scenario does: make requests, submit them, look at them until something is so."""
+"""What every scenario does: make requests, submit them, and poll until a condition holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reflow.testing.executors.site import Site
 T = TypeVar("T")
 
 _TOKENS = iter(range(1, 10**9))
-"""Tokens differ among all scenarios of a process."""
+"""The numbers of tokens, which are unique within a process."""
 
 
 class Bench:
@@ -26,7 +26,7 @@ class Bench:
         self.executor = executor
         self.site = site
         self.folder = folder
-        """Where the jobs work."""
+        """The working directory of the jobs."""
         self._prefix = prefix
         self._submitted: list[JobHandle] = []
 
@@ -55,11 +55,11 @@ class Bench:
         return JobRequest(**given)
 
     def submit(self, line: str = "true", **fields: Any) -> JobHandle:
-        """Submit such a request, without a follow-up."""
+        """Submit a request with this line of shell, without a follow-up."""
         return self.hand_in(self.request(line, **fields)).job
 
     def hand_in(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
-        """Submit a request as it is. What is left of it after the scenario is cancelled."""
+        """Submit a request unchanged. Its jobs are cancelled after the scenario."""
         submission = self.executor.submit(request, follow_up)
         self.remember(submission.job)
         if submission.follow_up is not None:
@@ -67,7 +67,7 @@ class Bench:
         return submission
 
     def remember(self, handle: JobHandle) -> None:
-        """Have a job cancelled after the scenario if it is not over by then."""
+        """Cancel a job after the scenario if it is not over by then."""
         self._submitted.append(handle)
 
     def status(self, handle: JobHandle) -> JobStatus:
@@ -89,28 +89,28 @@ class Bench:
         return [status.state for _, status in sorted(self.by_position(handle).items())]
 
     def until(self, what: str, condition: Callable[[], T]) -> T:
-        """Wait for a condition, and return what it gave; fail when it does not come about."""
+        """Wait until a condition is true and return its value; fail after the site's `patience`."""
         asked = time.monotonic()
         end = asked + self.site.patience
         pause = 0.02
         while not (given := condition()):
             now = time.monotonic()
             assert now < end, f"waited in vain for {what}"
-            # What takes long to find out must not keep the machine from getting on with it.
+            # A slow condition must not take all of the machine's time.
             self.executor.wait(max(pause, now - asked))
             pause = min(pause * 1.5, 0.3)
             asked = time.monotonic()
         return given
 
     def until_over(self, *handles: JobHandle) -> None:
-        """Wait until the scheduler says of all of these jobs, and all elements, that they ended."""
+        """Wait until the scheduler reports that these jobs, with all elements, have ended."""
         self.until(
             "the end of the jobs",
             lambda: all(status.state.over for status in self.executor.poll(handles)),
         )
 
     def until_elements_over(self, handle: JobHandle, *positions: int) -> None:
-        """Wait until the scheduler says of these elements that they ended."""
+        """Wait until the scheduler reports that these elements have ended."""
 
         def over() -> bool:
             said = self.by_position(handle)
@@ -121,8 +121,8 @@ class Bench:
     def until_at_rest(self, *handles: JobHandle) -> None:
         """Wait until these jobs neither wait nor run, whatever is known of their end.
 
-        Between the queue and accounting nothing is known even of jobs that ended well, for as long
-        as the scheduler takes to write it down: where the end matters, wait until they are over.
+        A job that has left the queue is unknown until the scheduler has written its accounting
+        record, even where it succeeded: where the end matters, use `until_over`.
         """
         self.until(
             "the jobs to come to rest",
@@ -150,7 +150,7 @@ class Bench:
         return (handle.directory / LOG_NAME).read_text(errors="replace")
 
     def clean_up(self) -> None:
-        """End what the scenario has left."""
+        """Cancel the jobs that the scenario has left."""
         if self._submitted:
             self.executor.cancel(self._submitted)
         self.executor.close()

@@ -8,4 +8,4 @@ from reflow.testing.executors.workflows import WorkflowConformance
 
 
 class ExecutorConformance(PureConformance, RunningConformance, WorkflowConformance):
-    """Everything that an executor made of `BatchExecutor` must do."""
+    """Everything that an executor derived from `BatchExecutor` must do."""

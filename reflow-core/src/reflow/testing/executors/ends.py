@@ -23,7 +23,7 @@ MIB = 1024**2
 
 
 def failed_for(status: JobStatus, cause: FailureCause) -> bool:
-    """Whether a job has failed, for that cause or for one that its numbers speak of."""
+    """Tell whether a job has failed, for that cause or with only an exit code or signal given."""
     told = status.exit_code is not None or status.signal is not None
     return status.state is JobState.FAILED and (
         status.cause is cause or (status.cause is None and told)
@@ -31,7 +31,7 @@ def failed_for(status: JobStatus, cause: FailureCause) -> bool:
 
 
 class EndScenarios(OnSite):
-    """Every way to fail."""
+    """The scenarios of jobs that fail, one for each cause."""
 
     def test_elements_end_each_with_its_own_exit_code(self, bench: Bench) -> None:
         codes = (0, 3, 70, 126)
@@ -159,14 +159,14 @@ class EndScenarios(OnSite):
             handle = bench.submit("touch ran", resources=self.impossible)
         except SubmissionRefusedError:
             return
-        # Some are asked only after the job has waited for a while.
+        # Some schedulers can tell only after the job has waited for a while.
         long_ago = replace(handle, submitted_at=datetime.now(UTC) - timedelta(hours=1))
 
         bench.until("a word about it", lambda: self.is_hopeless(bench, long_ago))
         assert not bench.file("ran").exists()
 
     def is_hopeless(self, bench: Bench, handle: JobHandle) -> bool:
-        """Whether the executor says that a job will never run."""
+        """Tell whether the executor reports that a job will never run."""
         status = bench.status(handle)
         said = status.impossible or status.state is JobState.FAILED
         return said and bool(status.reason)

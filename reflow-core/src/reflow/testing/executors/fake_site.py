@@ -22,40 +22,40 @@ class FakeSite(Site):
         self, emulator: str, folder: Path, submit: str, queries: tuple[str, ...], **settings: Any
     ) -> None:
         self.fake = FakeScheduler(emulator, folder, **settings)
-        """With more controls than scenarios need."""
+        """The fake itself, with more controls than scenarios need."""
         self._submit = submit
         self._queries = queries
         self._clock_moved = False
 
     @property
     def name(self) -> str:
-        """The fake's."""
+        """The fake's name."""
         return f"the fake {self.fake.name}"
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Its commands come first on PATH."""
+        """PATH with the fake's commands first."""
         return self.fake.variables
 
     def start(self) -> None:
-        """Start it."""
+        """Start the fake."""
         self.fake.start()
 
     def renew(self) -> None:
-        """Begin anew where the clock was moved: begin times are given by that of the machine."""
+        """Start a new fake where the clock was moved: begin times follow the machine's clock."""
         if self._clock_moved:
             self.fake.close()
             self.fake.start()
             self._clock_moved = False
 
     def mend(self) -> None:
-        """Start the daemon, answer again, go on."""
+        """Start the daemon, remove faults and go on starting jobs."""
         self.fake.clear_faults()
         self.fake.come_up()
         self.fake.unpause()
 
     def close(self) -> None:
-        """End it, and every process below it."""
+        """End the fake and every process below it."""
         self.fake.close()
 
     def go_down(self) -> None:
@@ -67,44 +67,44 @@ class FakeSite(Site):
         self.fake.come_up()
 
     def let_time_pass(self, seconds: float) -> None:
-        """Move its clock."""
+        """Move the fake's clock."""
         self._clock_moved = True
         self.fake.advance(seconds)
 
     def forget(self) -> None:
-        """Let the queue forget."""
+        """Make the queue forget the jobs that are over."""
         self.fake.age_out()
 
     def forget_for_good(self) -> None:
-        """Let accounting forget too."""
+        """Make queue and accounting forget the jobs that are over."""
         self.fake.age_out(accounting=True)
 
     def slow_queries(self, seconds: float) -> None:
-        """Let them take that long."""
+        """Make the query commands take that many seconds."""
         for command in self._queries:
             self._plant(command, kind="slow", seconds=seconds, times=None)
 
     def hang_queries(self) -> None:
-        """Let them never return."""
+        """Make the query commands hang."""
         for command in self._queries:
             self._plant(command, kind="hang", times=None)
 
     def lose_next_answer(self) -> None:
-        """Let it be carried out and fail as the real one does."""
+        """Carry out the next submission and make the command fail as the real one does."""
         self._plant(self._submit, kind="lose", times=1)
 
     def exceed_memory(self, handle: JobHandle) -> None:
-        """Have it killed."""
+        """Have the job killed for its memory."""
         for job in self._ids(handle):
             self.fake.exceed_memory(job)
 
     def lose_node(self, handle: JobHandle) -> None:
-        """Lose it, and what ran on it."""
+        """Lose the job's node and what ran on it."""
         for job in self._ids(handle):
             self.fake.lose_node(job)
 
     def vanish(self, handle: JobHandle) -> None:
-        """Lose it without a trace."""
+        """Remove the job without a trace."""
         for job in self._ids(handle):
             self.fake.vanish(job)
 

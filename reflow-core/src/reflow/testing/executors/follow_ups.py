@@ -1,4 +1,4 @@
-"""Scenarios of the dispatch that follows work, in every order of events."""
+"""Scenarios of follow-ups, the dispatch jobs that start after work, in every order of events."""
 
 # ruff: noqa: D102 - the names of tests are sentences.
 
@@ -19,7 +19,7 @@ SIZES = (None, 2)
 
 
 class FollowUpScenarios(OnSite):
-    """A follow-up starts once the work is over, whatever way it ended."""
+    """The scenarios of follow-ups, which start once the work is over, however it ended."""
 
     def together(
         self, bench: Bench, line: str, follow_up: str = "touch after", **fields: object
@@ -105,13 +105,13 @@ class FollowUpScenarios(OnSite):
         submission = self.with_a_pause(bench, size, bench.site.forget_for_good)
 
         if submission.follow_up is None:
-            # Said in time, so that the run does not count on it.
+            # Refused in time, so that the run does not rely on it.
             assert bench.file("work").exists()
         elif self.follow_up_survives_oblivion:
             bench.until_there("after")
 
     def with_a_pause(self, bench: Bench, size: int | None, event: Callable[[], None]) -> Submission:
-        """Submit both; something happens when the work is over, and before anything else."""
+        """Submit work and follow-up; call `event` between them, when the work is over."""
         self.needs_dispatch_jobs(bench)
         executor = bench.executor
         if not isinstance(executor, BatchExecutor):

@@ -1,4 +1,4 @@
-"""What the author of an executor supplies, whichever tier."""
+"""What the author of an executor supplies for every tier."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SUPPLIED = {
 
 
 class ExecutorKit:
-    """What all classes of tests here build on."""
+    """The base of all classes of tests here."""
 
     executor_class: ClassVar[type[Any]]
     """The class under test."""
     settings: ClassVar[Mapping[str, Any]] = {}
-    """Keyword arguments for it."""
+    """Keyword arguments of its constructor."""
 
     def make_executor(self, **changes: Any) -> Executor:
         """Make a new executor. `changes` are settings that a test needs to be otherwise."""
@@ -31,7 +31,7 @@ class ExecutorKit:
         return executor
 
     def __getattr__(self, name: str) -> Any:
-        # Called for what is not there.
+        # Python calls it for attributes that are missing.
         if name in _SUPPLIED:
             pytest.fail(f"{type(self).__name__} must say {name}: {_SUPPLIED[name]}", pytrace=False)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")

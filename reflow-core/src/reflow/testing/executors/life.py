@@ -1,4 +1,4 @@
-"""Scenarios of jobs that live: queued, running, found, cancelled."""
+"""Scenarios of jobs that are queued, running, found again and cancelled."""
 
 # ruff: noqa: D102, S106 - the names of tests are sentences, and a token is no password.
 
@@ -17,20 +17,20 @@ from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.on_site import OnSite
 
 LATER = timedelta(hours=1)
-"""When a job may begin that is to wait meanwhile."""
+"""The begin time of a job that is to wait, from now."""
 SLEEP = "echo begun >>begun; sleep 300"
-"""What runs until it is ended."""
+"""The work of a job that runs until it is cancelled."""
 
 
 def never_ran(status: JobStatus) -> bool:
-    """Whether that can be said of a job that was cancelled before it began."""
+    """Tell whether the status fits a job that was cancelled before it began."""
     if status.state is JobState.FAILED:
         return status.cause is FailureCause.SUBMIT
     return status.state in (JobState.CANCELLED, JobState.UNKNOWN)
 
 
 class LifeScenarios(OnSite):
-    """Jobs and arrays as they are when all goes well, and their cancellation."""
+    """The scenarios of jobs and arrays without faults, and of their cancellation."""
 
     # -- running ---------------------------------------------------------------------------
     def test_a_plain_job_runs_where_and_with_what_it_is_to(self, bench: Bench) -> None:

@@ -28,7 +28,7 @@ case " $* " in
 esac
 """
 _LONGEST_WAIT = 150.0
-"""Seconds that a scenario may wait for."""
+"""How long a scenario may wait for anything, in seconds."""
 
 
 class LiveSite(Site):
@@ -47,21 +47,21 @@ class LiveSite(Site):
 
     @property
     def name(self) -> str:
-        """By its command."""
+        """The name, after its submit command."""
         return f"the scheduler of {self._submit}"
 
     @property
     def patience(self) -> float:
-        """Real schedulers start jobs when they see fit."""
+        """How long a scenario may wait: real schedulers may start jobs late."""
         return 280.0
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Its wrapped commands come first on PATH."""
+        """PATH with the wrapped commands first."""
         return {"PATH": f"{self._folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
     def start(self) -> None:
-        """Wrap the commands."""
+        """Write the wrappers of the commands."""
         self._folder.mkdir()
         for command in {text.split()[0] for text in (self._submit, *self._queries)}:
             found = shutil.which(command)
@@ -80,7 +80,7 @@ class LiveSite(Site):
             wrapper.chmod(0o755)
 
     def mend(self) -> None:
-        """Let commands be themselves again."""
+        """Make the wrapped commands behave as usual again."""
         for fault in self._folder.glob("fault-*.*"):
             fault.unlink()
 
@@ -90,17 +90,17 @@ class LiveSite(Site):
             self.lacks(f"let {seconds:.0f} s pass")
 
     def slow_queries(self, seconds: float) -> None:
-        """Wait before they are asked."""
+        """Delay the query commands."""
         for text in self._queries:
             self._fault(text, ".slow").write_text(str(seconds))
 
     def hang_queries(self) -> None:
-        """Never ask."""
+        """Make the query commands hang."""
         for text in self._queries:
             self._fault(text, ".hang").touch()
 
     def lose_next_answer(self) -> None:
-        """Hand the job in, and say nothing of it."""
+        """Make the next submit command submit the job and print nothing."""
         self._fault(self._submit, ".lose").touch()
 
     def _fault(self, text: str, kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""Tiers 2 and 3: where scenarios find the scheduler they run on."""
+"""Tiers 2 and 3: the site that scenarios run on, and what its author supplies."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class OnSite(ExecutorKit):
     """The command that submits, `pondsub`; with a word that its arguments must hold where one
     program does several things, `pond submit`."""
     query_commands: ClassVar[tuple[str, ...]] = ()
-    """The commands that `poll` asks the queue with, written alike."""
+    """The commands by which `poll` queries the queue, written in the same way."""
     telling_commands: ClassVar[tuple[str, ...]] = ()
-    """Commands that show which scheduler is here where others have commands of the same names."""
+    """Commands that identify the scheduler where others have commands of the same names."""
     hurry: ClassVar[Mapping[str, Any]] = {"timeout": 2.0}
-    """Settings with which a command that does not answer is soon given up."""
+    """Settings by which a command that does not answer soon times out."""
     refused: ClassVar[Resources] = Resources(queue="nosuchqueue")
-    """What the scheduler refuses at once."""
+    """Resources that the scheduler refuses at once."""
     impossible: ClassVar[Resources] = Resources(cpus=5000)
-    """What can never be met, whether or not it is accepted at first."""
+    """Resources that can never be provided, whether or not the job is accepted at first."""
     many_elements: ClassVar[int] = 1000
-    """How many elements the largest array has that is run to its end."""
+    """The number of elements of the largest array that is run to its end."""
     more_commands: ClassVar[int] = 0
     """How many more commands it takes to submit, poll and cancel 1000 elements than 10."""
     jobs_survive_outages: ClassVar[bool] = True
@@ -52,14 +52,14 @@ class OnSite(ExecutorKit):
     warns_before_kill: ClassVar[bool] = True
     """Whether a job that is cancelled gets SIGTERM, and some time, before it is killed."""
     follow_up_survives_oblivion: ClassVar[bool] = True
-    """Whether a follow-up that is accepted starts where the work was over and forgotten before."""
+    """Whether an accepted follow-up starts where the work was over and forgotten before."""
     follow_up_survives_deletion: ClassVar[bool] = True
     """Whether a follow-up starts when the work is deleted while it waits. Where it does not, runs
     go on by their watchdog."""
     memory_may_look_like: ClassVar[tuple[FailureCause, ...]] = ()
-    """What else a death for want of memory may be taken for."""
+    """Other causes that may be reported for a job killed for its memory."""
     enforces_time: ClassVar[bool] = True
-    """Whether the scheduler ends jobs that are over their time."""
+    """Whether the scheduler ends jobs that exceed their time limit."""
     live: ClassVar[bool] = True
     """Tier 3: whether scenarios can run on a real scheduler."""
 
@@ -85,37 +85,37 @@ class OnSite(ExecutorKit):
 
     @classmethod
     def check_commands(cls) -> None:
-        """Fail where nothing says which commands the scenarios are to be harmed by."""
+        """Fail where the class does not name the commands that scenarios disturb."""
         for name, what in _COMMANDS.items():
             if not getattr(cls, name):
                 pytest.fail(f"{cls.__name__} must say {name}: {what}", pytrace=False)
 
     @classmethod
     def wants_live(cls, config: pytest.Config) -> bool:
-        """Whether tier 3 is to run."""
+        """Tell whether tier 3 is to run."""
         return bool(config.getoption("reflow_live", False))
 
     # -- what scenarios need ---------------------------------------------------------------
     def needs_scheduler(self, bench: Bench) -> None:
-        """Skip a scenario of what only a scheduler does."""
+        """Skip a scenario that needs a scheduler where the executor has none."""
         if bench.executor.capabilities.volatile:
             pytest.skip(
                 f"{bench.executor.name} has no scheduler apart from itself (capabilities.volatile)"
             )
 
     def needs_dispatch_jobs(self, bench: Bench) -> None:
-        """Skip a scenario of follow-ups."""
+        """Skip a scenario of follow-ups where the executor has no dispatch jobs."""
         if not bench.executor.capabilities.dispatch_jobs:
             pytest.skip(f"{bench.executor.name} runs no dispatch jobs (capabilities.dispatch_jobs)")
 
     def needs_walltime(self, bench: Bench) -> None:
-        """Skip a scenario of a time limit."""
+        """Skip a scenario of time limits where they are not enforced."""
         if not self.enforces_time:
             pytest.skip(f"{bench.executor.name} does not limit time (enforces_time)")
 
     # -- what scenarios are given ----------------------------------------------------------
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run the scenarios on every site there is."""
+        """Parametrise the scenarios with every site that is available."""
         if "site" not in metafunc.fixturenames:
             return
         tiers = ["fake"] if self.fake is not None else []

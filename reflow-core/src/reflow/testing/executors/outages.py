@@ -1,4 +1,4 @@
-"""Scenarios of schedulers that do not answer, or have forgotten."""
+"""Scenarios of schedulers that do not answer, or have forgotten jobs."""
 
 # ruff: noqa: D102 - the names of tests are sentences.
 
@@ -17,7 +17,7 @@ from reflow.testing.executors.on_site import OnSite
 
 
 class OutageScenarios(OnSite):
-    """Absence is not success, and silence is not failure."""
+    """The scenarios of outages: an absent job has not succeeded, a silent one has not failed."""
 
     def hurried(self, bench: Bench) -> Bench:
         """Make the same bench, with an executor that soon gives up."""

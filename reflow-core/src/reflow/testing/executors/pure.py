@@ -1,4 +1,4 @@
-"""Tier 1: what a backend makes of its arguments, without a scheduler or any of its commands."""
+"""Tier 1: the scripts and commands of a backend, without a scheduler or any of its commands."""
 
 # ruff: noqa: D102, S106 - the names of tests are sentences, and a token is no password.
 
@@ -36,11 +36,11 @@ from reflow.model.states import JobState
 from reflow.testing.executors.kit import ExecutorKit
 
 WALLTIMES = (59, 60, 61, 3599, 3600, 86_399, 86_400, 86_401, 108_000, 359_999, 360_000, 691_200)
-"""Seconds, from 59 of them to eight days: around every border that a format may have."""
+"""Time limits in seconds, from 59 seconds to eight days: around every limit of a format."""
 
 MIB = 1024**2
 MEMORIES = (1, MIB, MIB + 1, 300 * MIB - 1, 1024 * MIB, 1536 * MIB, 4096 * MIB + 1, 1024**4)
-"""Bytes, around what gets rounded."""
+"""Bytes, around the limits of rounding."""
 
 HOSTILE = (
     "it's",
@@ -54,16 +54,16 @@ HOSTILE = (
     "*?[a-z]~#!",
     "",
 )
-"""Words that a shell, a scheduler or a template could take for something else."""
+"""Arguments that a shell, a scheduler or a template could misread."""
 
 HOSTILE_NAMES = ("a b", "it's", 'say "so"', "$HOME", "`x`", "Übung", "a;b|c&d", "(x) [y]")
 """Names that folders may have."""
 
 HOSTILE_IDS = ("host:0d3a:4711:99", "-h", "--all", "*", "", "1 2", "1;true", "$1", "1\n2", "../1")
-"""What stands for a job's id where somebody started a worker by hand, or worse."""
+"""Values of a job id's variable where a worker was started by hand, or by an attacker."""
 
 NOISE = ("", "\n", "welcome to the cluster\n", "error: 7 problems\n", "Job submitted\n")
-"""What a submit command may print without having named a job."""
+"""Output of a submit command that names no job."""
 
 PROBE = """
 import json, os, sys
@@ -75,7 +75,7 @@ with open(sys.argv[1], "w") as file:
 
 @dataclass
 class Recorder:
-    """Stands where commands are run: notes them, and answers all of them alike."""
+    """A stand-in for running commands: it records them and gives all the same answer."""
 
     stdout: str = ""
     stderr: str = ""
@@ -83,7 +83,7 @@ class Recorder:
     commands: list[Command] = field(default_factory=list)
 
     def run(self, command: Command) -> CommandResult:
-        """Note a command."""
+        """Record a command and return the answer."""
         self.commands.append(command)
         return CommandResult(
             argv=command.argv, exit_code=self.exit_code, stdout=self.stdout, stderr=self.stderr
@@ -91,17 +91,17 @@ class Recorder:
 
 
 class PureConformance(ExecutorKit):
-    """Tier 1, for executors that are made of `BatchExecutor`. It needs no scheduler.
+    """Tier 1, for executors derived from `BatchExecutor`. It needs no scheduler.
 
-    PATH holds nothing meanwhile, so that whatever runs a command unasked is found out.
+    PATH is empty meanwhile, so that a command run without the recorder fails.
     """
 
     documented_states: ClassVar[Mapping[str, JobState]]
-    """Every state of the manual, by its code or its name, and what it means."""
+    """Every state in the scheduler's manual, by its code or its name, and what it means."""
     submission_answers: ClassVar[Mapping[str, str]]
     """What the submit command prints for a job it has accepted, and the id in it."""
     complaints: ClassVar[Mapping[tuple[int, str], type[ExecutorError]]]
-    """What the submit command exits with and says when it accepts nothing, and what that means."""
+    """Exit codes and messages of failed submit commands, and the exception that each means."""
     walltime_unit: ClassVar[timedelta] = timedelta(seconds=1)
     """Times may be rounded up to this."""
     memory_unit: ClassVar[int] = MIB
@@ -109,16 +109,16 @@ class PureConformance(ExecutorKit):
 
     @abstractmethod
     def asked_time(self, submission: str) -> timedelta | None:
-        """How much time a submission asks for; None where it says nothing about it.
+        """Return the time limit of a submission; None where it sets none.
 
-        `submission` is the submit command, as one would type it, and on the lines below it the
-        script. Read it as the scheduler does, by its manual.
+        `submission` is the submit command as a shell command, and on the lines below it the
+        script. Parse it as the scheduler does, according to its manual.
         """
         raise NotImplementedError("tell how much time a submission asks for")
 
     @abstractmethod
     def asked_memory(self, submission: str) -> int | None:
-        """How many bytes a submission asks for on each node; None where it says nothing."""
+        """Return the bytes per node that a submission asks for; None where it sets none."""
         raise NotImplementedError("tell how much memory a submission asks for")
 
     # -- what tests are given --------------------------------------------------------------
@@ -197,7 +197,7 @@ class PureConformance(ExecutorKit):
         }
         strange = sorted({*near, "", "DONE ALREADY"} - known)
 
-        # A table says so once only, and another test may have heard it.
+        # A table warns only once, and another test may have had the warning.
         table = StateTable(batch.scheduler, batch.states.states)
         assert {table.look_up(word).state for word in strange} == {JobState.UNKNOWN}
         assert repr(strange[0]) in caplog.text
@@ -360,7 +360,7 @@ class PureConformance(ExecutorKit):
             resources=Resources(queue=word, account=f"x\ntouch {tmp_path}/pwned\n{word}"),
         )
 
-        with contextlib.suppress(ParameterError, ConfigError):  # refused: as good
+        with contextlib.suppress(ParameterError, ConfigError):  # refused, which is as good
             self.run_script(batch, request)
         assert not list(tmp_path.rglob("pwned"))
 
@@ -460,7 +460,7 @@ class PureConformance(ExecutorKit):
         recorder.stderr, recorder.exit_code = "this is no answer", 1
         handle = JobHandle(native_id=word, token="tide-each-0-a1b2c3")
         for action in (batch.poll, batch.cancel):
-            with contextlib.suppress(SchedulerUnavailableError):  # it asked, and got no answer
+            with contextlib.suppress(SchedulerUnavailableError):  # it ran a query and got no answer
                 action([handle])
         assert [command for command in recorder.commands if word in command.argv] == []
 

@@ -1,4 +1,4 @@
-"""What scenarios need of the scheduler they run on, and may do to it."""
+"""What scenarios need of the scheduler that they run on, and what they may do to it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from reflow.model.jobs import JobHandle
 class Site(ABC):
     """A scheduler that scenarios run on.
 
-    What a site cannot do it leaves as it is here: the scenarios that need it are skipped then,
-    and the reason says what was lacking.
+    A site does not override what it cannot do: the scenarios that need it are then skipped, and
+    the reason says what was lacking.
     """
 
     remote = False
@@ -23,33 +23,33 @@ class Site(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What to call it in reasons: `the fake pond`."""
+        """The site's name in messages: `the fake pond`."""
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What must be set in the environment for its commands to be found and to work."""
+        """The environment variables by which its commands are found and work."""
         return {}
 
     @property
     def patience(self) -> float:
-        """Seconds that anything may take to happen here."""
+        """How long a scenario may wait for anything on this site, in seconds."""
         return 100.0
 
     def start(self) -> None:  # noqa: B027 - most live sites are there already
-        """Make it ready for the first scenario."""
+        """Make the site ready for the first scenario."""
 
     def renew(self) -> None:  # noqa: B027 - few sites change for good
-        """Begin anew before a scenario, where an earlier one has changed what no mending undoes."""
+        """Start anew before a scenario, where an earlier one changed what `mend` cannot undo."""
 
     def mend(self) -> None:  # noqa: B027 - what is never harmed needs no mending
-        """Undo whatever a scenario has done to it, before the next one."""
+        """Undo what a scenario has done to the site, before the next one."""
 
     def close(self) -> None:  # noqa: B027 - a live site stays
-        """Let go of it after the last scenario."""
+        """Close the site after the last scenario."""
 
     # -- the scheduler as a whole ----------------------------------------------------------
     def go_down(self) -> None:
-        """Stop its daemon: commands fail or hang, jobs go on."""
+        """Stop the scheduler's daemon: commands fail or hang, jobs go on."""
         self.lacks("stop its daemon")
 
     def come_up(self) -> None:
@@ -57,52 +57,52 @@ class Site(ABC):
         self.lacks("start its daemon")
 
     def let_time_pass(self, seconds: float) -> None:
-        """Let that much time pass for it: begin times come, time limits are over."""
+        """Let that many seconds pass for the scheduler: begin times and time limits are reached."""
         self.lacks("let time pass")
 
     def forget(self) -> None:
-        """Let the queue forget the jobs that are over; accounting may still have them."""
+        """Make the queue forget the jobs that are over; accounting may still know them."""
         self.lacks("forget what is over")
 
     def forget_for_good(self) -> None:
-        """Let queue and accounting forget the jobs that are over."""
+        """Make queue and accounting forget the jobs that are over."""
         self.lacks("forget what is over for good")
 
     # -- its commands ----------------------------------------------------------------------
     def slow_queries(self, seconds: float) -> None:
-        """Let questions about the queue take that long, until it is mended."""
+        """Make queries of the queue take that many seconds, until `mend`."""
         self.lacks("answer slowly")
 
     def hang_queries(self) -> None:
-        """Let questions about the queue never be answered, until it is mended."""
+        """Make queries of the queue hang, until `mend`."""
         self.lacks("leave questions without an answer")
 
     def lose_next_answer(self) -> None:
-        """Let the next submission be accepted, and its answer get lost."""
+        """Make the next submission be accepted and its answer get lost."""
         self.lacks("lose the answer of a submission")
 
     # -- single jobs -----------------------------------------------------------------------
     def exceed_memory(self, handle: JobHandle) -> None:
-        """Let a running plain job be killed for using more memory than it asked for."""
+        """Have a running plain job killed for using more memory than it asked for."""
         self.lacks("kill a job for its memory")
 
     def lose_node(self, handle: JobHandle) -> None:
-        """Let the node under a running plain job die."""
+        """Make the node of a running plain job fail."""
         self.lacks("lose a node")
 
     def vanish(self, handle: JobHandle) -> None:
-        """Let a plain job be gone from queue and accounting as if it had never been."""
+        """Remove a plain job from queue and accounting as if it had never been submitted."""
         self.lacks("lose a job without a trace")
 
     def lacks(self, what: str) -> NoReturn:
-        """Have the scenario skipped."""
+        """Skip the scenario, because the site lacks something."""
         raise SkipTest(f"{self.name} cannot {what}")
 
 
 class NoSite(Site):
-    """For executors that need no scheduler."""
+    """The site of executors that need no scheduler."""
 
     @property
     def name(self) -> str:
-        """Nothing that could be harmed."""
+        """The name for messages: there is no scheduler."""
         return "an executor without a scheduler"

@@ -1,4 +1,4 @@
-"""Tiers 2 and 3, whole runs: the engine, its workers and its dispatch jobs on the site."""
+"""Tiers 2 and 3, whole runs: dispatcher, workers and dispatch jobs on the site."""
 
 # ruff: noqa: D102 - the names of tests are sentences.
 
@@ -154,16 +154,16 @@ def stay() -> str:
 
 @dataclass
 class Flows:
-    """Flows in files of their own, and what their tasks did."""
+    """Flows in files of their own, and a journal of what their tasks did."""
 
     bench: Bench
     executor: Executor
-    """The runs' own: it is closed when they are submitted."""
+    """The executor of the runs; it is closed when they are submitted."""
     folder: Path
     runs: list[Any] = field(default_factory=list)
 
     def submit(self, source: str) -> Any:
-        """Write a flow to a file, load it and submit it; its run."""
+        """Write a flow to a file, load it, submit it and return its run."""
         name = f"kit_flow_{next(_NUMBERS)}"
         text = _HEAD.format(folder=str(self.folder)) + dedent(source)
         (self.folder / f"{name}.py").write_text(text)
@@ -174,7 +174,7 @@ class Flows:
         return run
 
     def until_over(self, run: Any) -> None:
-        """Wait until a run has ended of itself."""
+        """Wait until a run has ended."""
         self.bench.until("the end of the run", lambda: run.state.final)
 
     @property
@@ -185,12 +185,12 @@ class Flows:
 
     @staticmethod
     def causes(run: Any) -> dict[int | None, str]:
-        """Why instances have failed, by index."""
+        """Return the causes of failed instances, by index."""
         failed = run.status(as_dict=True)["failed_instances"]
         return {item["index"]: item["cause"] for item in failed}
 
     def clean_up(self) -> None:
-        """End what runs still."""
+        """Cancel what still runs."""
         for run in self.runs:
             if not run.state.final:
                 run.cancel()
@@ -202,7 +202,7 @@ class WorkflowConformance(OnSite):
 
     @pytest.fixture
     def flows(self, bench: Bench, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flows]:
-        """Flows whose files, runs and records are in a folder of the scenario's own."""
+        """Yield flows whose files, runs and records are in a folder of the scenario's own."""
         for name in [name for name in os.environ if name.startswith("REFLOW_")]:
             monkeypatch.delenv(name)
         folder = place / "flows"
@@ -210,7 +210,7 @@ class WorkflowConformance(OnSite):
         monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setenv("REFLOW_DISPATCH_GRACE_SECONDS", "2")
-        # It would hide a follow-up that never starts.
+        # A watchdog would hide a follow-up that never starts.
         monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -223,7 +223,7 @@ class WorkflowConformance(OnSite):
             flows.clean_up()
 
     def places_taken(self, bench: Bench) -> int:
-        """How many jobs wait or run."""
+        """Count the jobs that wait or run."""
         executor = bench.executor
         if not isinstance(executor, BatchExecutor):
             return 0
@@ -241,7 +241,7 @@ class WorkflowConformance(OnSite):
         assert run.result("convert") == ["a.zarr", "b.zarr", "c.zarr"]
         assert run.result("publish") == "published 3 outputs"
         assert set(flows.calls.values()) == {1}
-        # Neither a watchdog nor a follow-up that waits for ever.
+        # Neither a watchdog nor a follow-up must be left to wait for ever.
         bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
 
     def test_every_failure_has_its_cause_and_a_retry_runs_those_elements_alone(
@@ -312,7 +312,7 @@ class WorkflowConformance(OnSite):
             pytest.skip(f"{bench.executor.name} has watchdogs that go on (capabilities.begin_time)")
         bench.site.lose_next_answer()
 
-        # Nobody asks how it stands, which would set it going.
+        # No status is asked for, which would start a dispatcher.
         run = flows.submit(SMALL)
 
         bench.until("the end of the run", lambda: run.state.final)

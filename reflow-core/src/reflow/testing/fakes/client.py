@@ -1,8 +1,8 @@
-"""The shim that stands for every command of a fake scheduler.
+"""The program that stands for every command of a fake scheduler.
 
 The supervisor writes this file's text, its two marked words filled in, once into the fake's
 folder and links every command's name to it. It passes the call on to the supervisor and prints
-what that answers. It imports nothing but built-in modules, so that it starts in some 15 ms.
+its answer. It imports nothing but built-in modules, so that it starts in some 15 ms.
 """
 
 import posix
@@ -45,7 +45,7 @@ def _request() -> bytes:
 
 
 def main() -> None:
-    """Pass this call on, print the answer, exit as told."""
+    """Pass this call on, print the answer, and exit with its code."""
     signal(SIGINT, SIG_DFL)
     signal(SIGPIPE, SIG_DFL)
     server = socket(AF_UNIX, SOCK_STREAM)

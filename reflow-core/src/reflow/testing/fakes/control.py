@@ -1,4 +1,4 @@
-"""`FakeScheduler`: what a test holds of a fake."""
+"""`FakeScheduler`: a test's handle on a fake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FakeJob:
     """One task of a fake scheduler: a plain job or an array element."""
 
     id: str
-    """As the scheduler writes it."""
+    """The id as the scheduler writes it."""
     number: int
     name: str
     index: int | None
@@ -69,7 +69,7 @@ class FakeScheduler:
             subprocess.run(["pondsub", "job.sh"], env=fake.environment)
 
     `target` is `module:Class` of an emulator, which the fake imports from this process' `sys.path`.
-    Keywords are settings of the site (see the emulator's settings class). When the block is left no
+    Keywords are settings of the site (see the emulator's settings class). When the block ends no
     process remains.
     """
 
@@ -97,7 +97,7 @@ class FakeScheduler:
         self.close()
 
     def start(self) -> None:
-        """Start it."""
+        """Start the fake."""
         # Not below the test's own folder: a socket's path may have 107 bytes at most.
         self._folder = Path(tempfile.mkdtemp(prefix="fake-"))
         log = self._folder if self._log_folder is None else self._log_folder
@@ -128,10 +128,10 @@ class FakeScheduler:
             "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             **json.loads(ready)["variables"],
         }
-        """What must be set for the fake's commands to be found and to work."""
+        """The environment variables by which the fake's commands are found and work."""
 
     def close(self) -> None:
-        """End it and every process that was started below it."""
+        """End the fake and every process that was started below it."""
         self.deactivate()
         process, self._process = self._process, None
         if process is None:
@@ -175,7 +175,7 @@ class FakeScheduler:
     # Looking
 
     def jobs(self) -> list[FakeJob]:
-        """Every plain job and array element there ever was, oldest first."""
+        """Return every plain job and array element ever submitted, oldest first."""
         return [FakeJob(**one) for one in self.do("jobs")]
 
     def job(self, native_id: str) -> FakeJob:
@@ -187,16 +187,16 @@ class FakeScheduler:
 
     @property
     def calls(self) -> list[FakeCall]:
-        """Every call of a command that has ended, oldest first."""
+        """Every ended call of a command, oldest first."""
         return [FakeCall(**one) for one in self.do("calls")]
 
     def count(self, *names: str) -> int:
-        """How many calls of these commands there were; of all where none is named."""
+        """Count the calls of these commands; of all where none is named."""
         counted = Counter(call.name for call in self.calls)
         return sum(counted[name] for name in names or counted)
 
     def forget_calls(self) -> None:
-        """Start counting anew."""
+        """Forget the calls so far."""
         self.do("forget_calls")
 
     def wait_for(self, job: str, *phases: str, timeout: float = 30.0) -> list[FakeJob]:
@@ -220,7 +220,7 @@ class FakeScheduler:
         self.do("advance", seconds=seconds)
 
     def skip_numbers(self, count: int) -> None:
-        """Use up job numbers, as refused submissions and other people do."""
+        """Use up job numbers, as refused submissions and other users do."""
         self.do("skip_numbers", count=count)
 
     def pause(self) -> None:
@@ -242,17 +242,17 @@ class FakeScheduler:
     # Faults
 
     def slow(self, command: str, seconds: float, times: int | None = None) -> None:
-        """Let a command take that long; `*` is any command."""
+        """Make a command take that many seconds; `*` is any command."""
         self.do("plant", command=command, kind="slow", seconds=seconds, times=times)
 
     def hang(self, command: str, times: int | None = 1) -> None:
-        """Let a command never answer, and not be carried out."""
+        """Make a command hang without being carried out."""
         self.do("plant", command=command, kind="hang", times=times)
 
     def fail(
         self, command: str, stderr: str, code: int = 1, *, times: int | None = 1, word: str = ""
     ) -> None:
-        """Let a command fail with that text and code, and not be carried out.
+        """Make a command fail with that text and code without being carried out.
 
         With `word`, only calls that have it among their arguments.
         """
@@ -260,15 +260,15 @@ class FakeScheduler:
         self.do("plant", command=command, kind="fail", reply=reply, times=times, word=word)
 
     def lose_next_answer(self, command: str, *, silently: bool = False) -> None:
-        """Let the next call of a command be carried out and its answer get lost.
+        """Make the next call of a command be carried out and its answer get lost.
 
-        It then fails as the real one does when the answer does not come, or, `silently`, dies of
-        SIGKILL having printed nothing.
+        The command then fails as the real one does when no answer comes, or, `silently`, dies of
+        SIGKILL and prints nothing.
         """
         self.do("plant", command=command, kind="lose_silently" if silently else "lose")
 
     def clear_faults(self) -> None:
-        """Remove the faults that are not used up."""
+        """Remove the faults that have not been used up."""
         self.do("clear_faults")
 
     # Single jobs
@@ -278,23 +278,23 @@ class FakeScheduler:
         self.do("kill", job=job, signal_number=int(signal_number))
 
     def exceed_memory(self, job: str) -> None:
-        """Let running tasks be killed as if they had used more memory than they asked for."""
+        """Have running tasks killed as if they had used more memory than they asked for."""
         self.do("exceed_memory", job=job)
 
     def lose_node(self, job: str, *, processes_survive: bool = False) -> None:
-        """Let the node under a running job die; its processes may live on unseen."""
+        """Make the node of a running job fail; its processes may live on unseen."""
         self.do("lose_node", job=job, processes_survive=processes_survive)
 
     def requeue(self, job: str) -> None:
-        """Kill running tasks and put them back into the queue, as an administrator can."""
+        """Kill and requeue running tasks, as an administrator can."""
         self.do("requeue", job=job)
 
     def preempt(self, job: str) -> None:
-        """Take a running job's place for another: back into the queue if it may be run again."""
+        """Preempt a running job; it is requeued where it may be run again."""
         self.do("preempt", job=job)
 
     def age_out(self, jobs: Iterable[str] | None = None, *, accounting: bool = False) -> None:
-        """Let the scheduler forget finished jobs; all of them where none is named.
+        """Make the scheduler forget finished jobs; all of them where none is named.
 
         With `accounting`, accounting forgets them too.
         """
@@ -302,7 +302,7 @@ class FakeScheduler:
         self.do("age_out", jobs=chosen, accounting=accounting)
 
     def vanish(self, job: str) -> None:
-        """Let a job be gone from queue and accounting as if it had never been."""
+        """Remove a job from queue and accounting as if it had never been submitted."""
         self.do("vanish", job=job)
 
     def do(self, operation: str, **keywords: Any) -> Any:
@@ -318,7 +318,7 @@ class FakeScheduler:
         return json.loads(stdout)
 
     def _exchange(self, request: bytes) -> tuple[int, bytes, bytes]:
-        """Send a request, and read exit code and output. Raises `OSError` if nobody answers."""
+        """Send a request, and read exit code and output. Raises `OSError` without an answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.connect(str(self._folder / "socket"))
             link.sendall(b"%10d" % len(request) + request)
@@ -331,7 +331,7 @@ class FakeScheduler:
                 return int(answers.read(int(answers.read(10)))), said[b"o"], said[b"e"]
 
     def _last_words(self) -> str:
-        """Read the end of its log, where its traceback is."""
+        """Read the end of the fake's log, where its traceback is."""
         lines = self._log.read_text(errors="replace").splitlines()
         more = [f"... ({self._log} has more)"] if len(lines) > _LAST_LINES else []
         return "\n".join([*more, *lines[-_LAST_LINES:]]) or f"it said nothing in {self._log}"

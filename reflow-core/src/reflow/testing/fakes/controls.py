@@ -40,15 +40,15 @@ class Controls:
     # Looking
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Every task there ever was, those gone without a trace excepted."""
+        """Return every task ever submitted, except those removed without a trace."""
         return [self._describe(task) for job in self._engine.jobs.values() for task in job.present]
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every command call that has ended, oldest first."""
+        """Return every ended call of a command, oldest first."""
         return [dataclasses.asdict(one) for one in self._supervisor.finished]
 
     def forget_calls(self) -> None:
-        """Start counting anew."""
+        """Forget the calls so far."""
         self._supervisor.finished.clear()
 
     def wait_for(self, job: str, phases: list[str], timeout: float) -> Later:
@@ -102,16 +102,16 @@ class Controls:
         self._engine.advance(seconds)
 
     def skip_numbers(self, count: int) -> None:
-        """Use up job numbers, as refused submissions and other people do."""
+        """Use up job numbers, as refused submissions and other users do."""
         for _ in range(count):
             self._emulator.next_number()
 
     def pause(self) -> None:
-        """Start nothing new."""
+        """Start no further tasks."""
         self._engine.paused = True
 
     def unpause(self) -> None:
-        """Start what can start."""
+        """Start the tasks that can start."""
         self._engine.paused = False
         self._engine.want_schedule()
 
@@ -141,12 +141,12 @@ class Controls:
                 processes.signal_group(task.run.pid, signal_number)
 
     def exceed_memory(self, job: str) -> None:
-        """Let running tasks be killed for their memory."""
+        """Have running tasks killed for their memory."""
         for task in self._tasks(job):
             self._engine.end_at_once(task, Why.MEMORY)
 
     def lose_node(self, job: str, processes_survive: bool) -> None:
-        """Let the node under running tasks die."""
+        """Make the node of running tasks fail."""
         for task in self._tasks(job):
             if task.phase in (Phase.RUNNING, Phase.ENDING):
                 self._engine.lose_node(task, processes_survive=processes_survive)
@@ -158,20 +158,20 @@ class Controls:
                 self._engine.end_at_once(task, Why.REQUEUED)
 
     def preempt(self, job: str) -> None:
-        """Take running tasks' places from them."""
+        """Preempt running tasks."""
         for task in self._tasks(job):
             if task.phase is Phase.RUNNING:
                 self._engine.end_at_once(task, Why.PREEMPTED)
 
     def age_out(self, jobs: list[str] | None, accounting: bool) -> None:
-        """Let finished tasks be forgotten, all of them where none is named."""
+        """Make the scheduler forget finished tasks; all of them where none is named."""
         for task in self._chosen(jobs):
             if task.phase is Phase.OVER:
                 self._engine.forget(task)
                 task.accounted = task.accounted and not accounting
 
     def vanish(self, job: str) -> None:
-        """Remove a job from the scheduler's memory and accounting; kill what runs of it."""
+        """Remove a job from queue and accounting; kill its running tasks."""
         for task in self._tasks(job):
             if task.run is not None:
                 self._engine.kill_run(task.run)

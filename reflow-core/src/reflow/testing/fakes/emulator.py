@@ -1,4 +1,4 @@
-"""What an emulator is: the commands, the words and the rules of one scheduler over the engine."""
+"""What an emulator is: the commands, the texts and the rules of one scheduler over the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reflow.testing.fakes.model import Job, Launch, Node, Run, Task
 
 
 class NeedStdin(Exception):  # noqa: N818 (a request, not an error)
-    """Raised by a command that wants its standard input before it goes on."""
+    """Raised by a command that needs its standard input before it goes on."""
 
 
 @dataclass
@@ -32,18 +32,18 @@ class Call:
     umask: int = 0o022
     uid: int = field(default_factory=os.getuid)
     given_stdin: bytes | None = None
-    """None until it was asked for."""
+    """None until it was read."""
 
     @property
     def stdin(self) -> bytes:
-        """Its standard input. Raises `NeedStdin` when it was not read yet."""
+        """The call's standard input. Raises `NeedStdin` when it was not read yet."""
         if self.given_stdin is None:
             raise NeedStdin
         return self.given_stdin
 
     @property
     def user(self) -> str:
-        """The name of the user who calls."""
+        """The name of the calling user."""
         return user_name(self.uid)
 
 
@@ -63,7 +63,7 @@ class Later:
     """An answer that has to wait."""
 
     poll: Callable[[], Reply | None]
-    """Asked after every event; None while there is nothing to say yet."""
+    """Called after every event; it returns None while there is no answer yet."""
     first: Reply = field(default_factory=Reply)
     """What is printed at once; its exit code does not count."""
     chatter: str = ""
@@ -93,11 +93,11 @@ class Settings(Protocol):
 
 @dataclass
 class BasicSettings:
-    """What every fake has."""
+    """The settings of every fake."""
 
     nodes: int = 2
     node_names: list[str] = field(default_factory=list)
-    """Names of the machines; node01 and on where there are none."""
+    """Names of the machines; by default node01 and on."""
     cpus_per_node: int = 8
     memory_per_node: int = 8000 * 2**20
     """In bytes."""
@@ -115,7 +115,7 @@ class Emulator(ABC):
     def __init__(self, engine: Engine, place: Path, settings: BasicSettings) -> None:
         self.engine = engine
         self.place = place
-        """A folder of the fake's own."""
+        """The fake's own folder."""
         self.settings = settings
         self.last_number = settings.first_number - 1
         """The number of the newest job; set it where numbers do not go up by one."""
@@ -193,16 +193,16 @@ class Emulator(ABC):
         return self.settings.kill_wait
 
     def job_obstacle(self, job: Job) -> object | None:
-        """Nothing beyond what the engine knows keeps a job from starting."""
+        """Return None: only what the engine knows keeps a job from starting."""
         return None
 
     def task_obstacle(self, task: Task) -> object | None:
-        """Nothing keeps one task from starting where its job may."""
+        """Return None: nothing keeps one task from starting where its job may."""
         return None
 
     @abstractmethod
     def launch(self, task: Task, run: Run) -> Launch:
-        """How the run's process is to be started."""
+        """Return how the run's process is to be started."""
 
     @abstractmethod
     def launch_failed(self, task: Task, run: Run, error: OSError) -> None:
@@ -213,10 +213,10 @@ class Emulator(ABC):
         self.engine.settle(task, run.why)
 
     def task_over(self, task: Task) -> None:  # noqa: B027 (most have nothing to do)
-        """Note that a task is over, whichever way."""
+        """React to a task that is over, in whichever way."""
 
     def first_signal(self, task: Task, run: Run) -> None:
-        """Ask with SIGTERM, and wake what is stopped."""
+        """Send SIGTERM, and SIGCONT to wake stopped processes."""
         processes.signal_group(run.pid, signal.SIGTERM)
         processes.signal_group(run.pid, signal.SIGCONT)
 
@@ -236,7 +236,7 @@ def make_nodes(settings: BasicSettings) -> list[Node]:
 
 
 def change_settings(settings: BasicSettings, changes: Mapping[str, Any]) -> None:
-    """Set fields by name. Raises `TypeError` for a name there is not."""
+    """Set fields by name. Raises `TypeError` for an unknown name."""
     names = {one.name for one in dataclasses.fields(settings)}
     for name, value in changes.items():
         if name not in names:

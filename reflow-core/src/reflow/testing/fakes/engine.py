@@ -1,7 +1,7 @@
 """The engine under every fake scheduler: it starts, watches and ends the processes of jobs.
 
 One thread, no locks: the supervisor calls it for a command, for a child that has ended and for a
-timer. What differs between schedulers is asked of the emulator (`Policy`).
+timer. What differs between schedulers is decided by the emulator (`Policy`).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Policy(Protocol):
         """Seconds between the first signal of a cancellation and SIGKILL."""
 
     def job_obstacle(self, job: Job) -> object | None:
-        """Why no task of this job may start now, beyond what the engine knows; None for none."""
+        """Return why no task of this job may start, beyond what the engine knows, or None."""
 
     def task_obstacle(self, task: Task) -> object | None:
-        """Why this task may not start now although its job may; None for none."""
+        """Return why this task may not start although its job may, or None."""
 
     def launch(self, task: Task, run: Run) -> Launch:
-        """How the run's process is to be started."""
+        """Return how the run's process is to be started."""
 
     def launch_failed(self, task: Task, run: Run, error: OSError) -> None:
         """Settle a task whose process could not be started."""
@@ -52,7 +52,7 @@ class Policy(Protocol):
         """Settle, requeue or keep a task whose process has ended; most call `Engine.settle`."""
 
     def task_over(self, task: Task) -> None:
-        """Note that a task is over, whichever way."""
+        """React to a task that is over, in whichever way."""
 
     def first_signal(self, task: Task, run: Run) -> None:
         """Tell a run's processes to end, gently; SIGKILL follows after `kill_wait`."""
@@ -64,11 +64,11 @@ class Engine:
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
         self.jobs: dict[int, Job] = {}
-        """Every job there ever was, by number; `Task.known` tells what is remembered."""
+        """Every job ever submitted, by number; `Task.known` tells what the scheduler remembers."""
         self.paused = False
-        """True where nothing new is to start."""
+        """True while no task is to start."""
         self.down = False
-        """True where the scheduler's daemon does not run: nothing starts, nothing is noticed."""
+        """True while the scheduler's daemon is down: nothing starts, and no end is noticed."""
         self.enforce_memory = True
         self._policy: Policy
         self._offset = 0.0
@@ -87,25 +87,25 @@ class Engine:
     # The clock
 
     def now(self) -> float:
-        """Seconds since the epoch, as this scheduler sees them."""
+        """Return the scheduler's time, in seconds since the epoch."""
         return time.time() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Let that much time pass at once for the scheduler, not for its jobs' processes."""
+        """Move the scheduler's clock by that many seconds; its jobs' processes do not notice."""
         self._offset += seconds
         self.run_timers()
         self.want_schedule()
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
-        """Do something once the clock has reached `moment`."""
+        """Call `action` once the clock has reached `moment`."""
         heapq.heappush(self._timers, (moment, next(self._sequence), action))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something in that many seconds."""
+        """Call `action` in that many seconds."""
         self.at(self.now() + seconds, action)
 
     def every(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something again and again."""
+        """Call `action` every that many seconds."""
 
         def again() -> None:
             action()
@@ -114,12 +114,12 @@ class Engine:
         self.after(seconds, again)
 
     def run_timers(self) -> None:
-        """Do what is due."""
+        """Call the actions that are due."""
         while not self.down and self._timers and self._timers[0][0] <= self.now():
             heapq.heappop(self._timers)[2]()
 
     def seconds_to_next_timer(self) -> float:
-        """How long the supervisor may sleep."""
+        """Return how many seconds the supervisor may sleep."""
         if self.down or not self._timers:
             return 60.0
         return max(self._timers[0][0] - self.now(), 0.0)
@@ -136,7 +136,7 @@ class Engine:
         self.want_schedule()
 
     def hold(self, job: Job, kind: str) -> None:
-        """Keep what has not started from starting."""
+        """Hold the tasks that have not started."""
         job.holds.add(kind)
         job.reason = Wait.HELD
 
@@ -154,13 +154,13 @@ class Engine:
             self._end_run(task, task.run, why, by)
 
     def drop(self, task: Task) -> None:
-        """Remove a waiting task as if it had never been."""
+        """Remove a waiting task as if it had never been submitted."""
         task.dropped = True
         task.known = False
         self.settle(task, Why.CANCELLED)
 
     def settle(self, task: Task, why: Why) -> None:
-        """Make a task over for good."""
+        """Record that a task is over."""
         task.job.waiting.pop(task.index, None)
         task.phase = Phase.OVER
         task.why = why
@@ -169,7 +169,7 @@ class Engine:
         self.want_schedule()
 
     def requeue(self, task: Task, delay: float = 0.0) -> None:
-        """Put a task whose run has ended back into the queue."""
+        """Requeue a task whose run has ended."""
         task.phase = Phase.PENDING
         task.why = None
         task.ended = None
@@ -186,18 +186,18 @@ class Engine:
         self.want_schedule()
 
     def forget(self, task: Task) -> None:
-        """Let the scheduler's memory of a finished task go."""
+        """Make the scheduler forget a finished task."""
         task.known = False
         task.forgotten = True
 
     # Scheduling
 
     def want_schedule(self) -> None:
-        """Ask for a look at the queue before the supervisor sleeps again."""
+        """Request that the queue be scheduled before the supervisor sleeps again."""
         self._schedule_wanted = True
 
     def schedule_if_wanted(self) -> None:
-        """Look at the queue and start what can start."""
+        """Start the tasks that can start, where that was requested."""
         while self._schedule_wanted and not self.paused and not self.down:
             self._schedule_wanted = False
             self._queued = {number: job for number, job in self._queued.items() if job.waiting}
@@ -313,7 +313,7 @@ class Engine:
         self._policy.run_ended(task, run)
 
     def children_ended(self) -> None:
-        """Take note of the processes that have ended."""
+        """Record the processes that have ended."""
         ended = processes.reap()
         if self.down:
             self._unnoticed += ended
@@ -330,7 +330,7 @@ class Engine:
         run.status = child.status
         run.peak_memory = max(run.peak_memory, child.peak_memory)
         if run.why is Why.EXITED and self._is_over_memory(task, run):
-            # It came and went between two looks; a kernel would not have let it.
+            # The peak came between two samples; a kernel would have killed the task.
             run.why, run.status = Why.MEMORY, signal.SIGKILL
         self._give_back(task, run)
         self._policy.run_ended(task, run)
@@ -350,11 +350,11 @@ class Engine:
         return self.enforce_memory and limit is not None and run.peak_memory > limit
 
     def running(self) -> Iterator[tuple[Task, Run]]:
-        """Every task whose process runs."""
+        """Yield every task whose process runs."""
         return iter(list(self._runs_by_pid.values()))
 
     def go_down(self) -> None:
-        """Stop the scheduler's daemon; jobs go on, and nothing is noticed."""
+        """Stop the scheduler's daemon; jobs go on, and their ends are not noticed."""
         self.down = True
 
     def come_up(self) -> None:

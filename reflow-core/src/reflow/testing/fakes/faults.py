@@ -1,4 +1,4 @@
-"""Faults that a test plants: slow, hanging and failing commands, answers that get lost."""
+"""Faults that a test plants: slow, hanging and failing commands, and lost answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Fault:
     """Only calls with this among their arguments."""
 
     def meets(self, call: Call) -> bool:
-        """Tell whether this call is hit."""
+        """Tell whether the fault applies to this call."""
         if self.command not in ("*", call.name):
             return False
         return not self.word or self.word in call.arguments
@@ -39,7 +39,7 @@ class Faults:
         self._moments: list[float] = []
 
     def next_moment(self) -> float:
-        """When the supervisor must look again, on the monotonic clock."""
+        """Return when the supervisor must look again, on the monotonic clock."""
         now = time.monotonic()
         self._moments = [moment for moment in self._moments if moment > now]
         return min(self._moments, default=math.inf)
@@ -51,7 +51,7 @@ class Faults:
     def wrap(
         self, call: Call, run: Callable[[Call], Answer], lost: Callable[[Call], Reply]
     ) -> Answer:
-        """Run a command as the planted faults have it."""
+        """Run a command with the planted faults that apply to it."""
         fault = next((one for one in self.planted if one.meets(call)), None)
         if fault is None:
             return run(call)
@@ -61,7 +61,7 @@ class Faults:
         if fault.kind == "hang":
             self._use_up(fault)
             return Later(poll=lambda: None)
-        answer = run(call)  # may ask for standard input first; then we come here again
+        answer = run(call)  # may need standard input first; this function is then called again
         self._use_up(fault)
         if fault.kind == "slow":
             return self._slow(answer, fault.seconds)

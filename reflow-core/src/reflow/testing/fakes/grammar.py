@@ -1,4 +1,4 @@
-"""Command lines read as strictly as the real commands read them."""
+"""Parsing of command lines, as strict as that of the real commands."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Option:
 
 
 class BadOptionError(Exception):
-    """An option that the command does not have, or that lacks its value; GNU getopt's words."""
+    """An option that the command does not have, or that lacks its value; in GNU getopt's words."""
 
 
 def options(table: str) -> list[Option]:
-    """Read a table of options: `name` or `x/name`, with `=` or `[=]` where it has a value."""
+    """Parse a table of options: `name` or `x/name`, with `=` or `[=]` where it has a value."""
     found = []
     for word in table.split():
         takes = Takes.NOTHING
@@ -45,7 +45,7 @@ def options(table: str) -> list[Option]:
 
 @dataclass
 class Parsed:
-    """A command line taken apart."""
+    """A parsed command line."""
 
     options: list[tuple[str, str]]
     """Long names with their values, in order; the value is empty for those that take none."""
@@ -57,20 +57,20 @@ class Parsed:
         return values[-1] if values else default
 
     def all(self, name: str) -> list[str]:
-        """Every value of an option."""
+        """Return every value of an option."""
         return [value for found, value in self.options if found == name]
 
     def has(self, *names: str) -> bool:
-        """Whether one of these options was given."""
+        """Tell whether one of these options was given."""
         return any(found in names for found, _ in self.options)
 
 
 @dataclass
 class Layers:
-    """The options in force, where they may be given in several places."""
+    """The effective options, where they may be given in several places."""
 
     layers: list[Parsed]
-    """What was given in each place; the first counts most."""
+    """The options of each place; the first takes precedence."""
 
     def last(self, name: str, default: str = "") -> str:
         """Return the value that counts."""
@@ -80,18 +80,18 @@ class Layers:
         return default
 
     def has(self, *names: str) -> bool:
-        """Whether one of these was given anywhere."""
+        """Tell whether one of these options was given anywhere."""
         return any(layer.has(*names) for layer in self.layers)
 
     def all(self, name: str) -> list[str]:
-        """Every value; those that count most come last."""
+        """Return every value; those that take precedence come last."""
         return [value for layer in reversed(self.layers) for value in layer.all(name)]
 
 
 def getopt_long(
     words: Sequence[str], known: Iterable[Option], *, stop_at_operand: bool = False
 ) -> Parsed:
-    """Take a command line apart as GNU getopt_long does. Raises `BadOptionError`."""
+    """Parse a command line as GNU getopt_long does. Raises `BadOptionError`."""
     by_name = {option.name: option for option in known}
     by_letter = {option.letter: option for option in by_name.values() if option.letter}
     parsed = Parsed([], [])

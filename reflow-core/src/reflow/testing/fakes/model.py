@@ -13,36 +13,36 @@ from pathlib import Path
 
 
 class Phase(Enum):
-    """How far a task has come, in the engine's words."""
+    """The phase of a task in the engine's own terms."""
 
     PENDING = "pending"
     RUNNING = "running"
     ENDING = "ending"
-    """Told to end, its processes not gone yet."""
+    """Signalled to end; its processes have not ended yet."""
     OVER = "over"
 
 
 class Why(Enum):
-    """Why a run ended, or why a task is over without one."""
+    """Why a run ended, or why a task is over without a run."""
 
     EXITED = "exited"
-    """Of its own accord; the wait status says how."""
+    """By itself; the wait status tells how."""
     CANCELLED = "cancelled"
     WALLTIME = "walltime"
     MEMORY = "memory"
     NODE = "node"
     LAUNCH = "launch"
-    """It could not be started, a folder is missing."""
+    """It could not be started, as where a folder is missing."""
     DEPENDENCY = "dependency"
-    """Its dependency can never be met and the scheduler gave it up."""
+    """Its dependency can never be met, so the scheduler removed it."""
     IMPOSSIBLE = "impossible"
-    """No node could ever run it and the scheduler gave it up."""
+    """No node could ever run it, so the scheduler removed it."""
     PREEMPTED = "preempted"
     REQUEUED = "requeued"
 
 
 class Wait(Enum):
-    """Why a task does not start, in the engine's words; emulators have more of their own."""
+    """Why a task does not start, in the engine's own terms; emulators add theirs."""
 
     NOT_ASKED = "not asked"
     """The scheduler has not looked at it yet."""
@@ -59,7 +59,7 @@ class Wait(Enum):
 
 @dataclass
 class Node:
-    """A pretended machine."""
+    """A simulated machine."""
 
     name: str
     cpus: int
@@ -70,7 +70,7 @@ class Node:
     used_memory: int = 0
 
     def takes(self, share: Share) -> bool:
-        """Tell whether this much is free here now."""
+        """Tell whether this share is free on the node now."""
         return (
             self.up
             and self.used_cpus + share.cpus <= self.cpus
@@ -93,13 +93,13 @@ class Request:
 
     nodes: int = 1
     share: Share = field(default_factory=Share)
-    """On each of its nodes."""
+    """The share on each of its nodes."""
     walltime: float | None = None
     """In seconds."""
     memory_limit: int | None = None
-    """In bytes, for all processes of the task; None where nothing is enforced."""
+    """In bytes, for all processes of the task; None where no limit is enforced."""
     on_nodes: tuple[str, ...] = ()
-    """Only these will do; empty for any."""
+    """The only nodes allowed; empty for any."""
     not_on_nodes: tuple[str, ...] = ()
 
 
@@ -137,15 +137,15 @@ class Run:
     status: int = 0
     """The wait status of its process, as `os.wait` gives it."""
     by: str = ""
-    """Who ended it, where somebody did."""
+    """The user who ended it; empty where none did."""
     launch: Launch | None = None
     waited_for: object = None
-    """The last reason why it did not start earlier."""
+    """The last reason for which it did not start earlier."""
     peak_memory: int = 0
     """In bytes, sampled."""
     suspended: bool = False
     superseded: bool = False
-    """True once its task was put back into the queue."""
+    """True once its task was requeued."""
 
     @property
     def code(self) -> int:
@@ -160,7 +160,7 @@ class Run:
 
 @dataclass
 class Task:
-    """One execution unit: a plain job's only one, or an array element."""
+    """One unit of execution: that of a plain job, or an array element."""
 
     job: Job
     index: int | None
@@ -173,23 +173,23 @@ class Task:
     known: bool = True
     """Whether the scheduler still remembers it."""
     forgotten: bool = False
-    """Whether it was made to forget it, rather than that nothing shows what is over."""
+    """Whether a test made the scheduler forget it; else it is only over and no longer shown."""
     accounted: bool = True
     """Whether accounting still has it."""
     dropped: bool = False
-    """Gone without a trace, as if it had never been."""
+    """Removed without a trace, as if it had never been submitted."""
     reason: object = None
-    """Why this one in particular waits, where it differs from its job."""
+    """Why this task waits, where the reason differs from its job's."""
     waited_for: object = None
-    """The last such reason there was."""
+    """The last reason for which it waited."""
     error: str = ""
-    """A text where the scheduler has put it into an error state."""
+    """The message where the scheduler has put it into an error state."""
     begin: float = 0.0
-    """Not to start before this moment."""
+    """The time before which it must not start."""
 
     @property
     def run(self) -> Run | None:
-        """The run that counts: the latest, unless it was put back into the queue since."""
+        """The run that counts: the latest, unless the task was requeued since."""
         return self.runs[-1] if self.runs and not self.runs[-1].superseded else None
 
     @property
@@ -199,7 +199,7 @@ class Task:
 
     @property
     def succeeded(self) -> bool:
-        """True where it ended of its own accord with exit code 0."""
+        """True where it ended by itself with exit code 0."""
         return (
             self.phase is Phase.OVER
             and self.why is Why.EXITED
@@ -210,7 +210,7 @@ class Task:
 
 @dataclass(kw_only=True)
 class Job:
-    """What one submission made. Emulators derive their own from it."""
+    """What one submission made. Emulators derive their own class from it."""
 
     number: int
     name: str
@@ -220,14 +220,14 @@ class Job:
     queue: str = ""
     priority: int = 0
     throttle: int | None = None
-    """Most tasks that may run at once."""
+    """The most tasks that may run at once."""
     holds: set[str] = field(default_factory=set)
     begin: float = 0.0
     indices: tuple[int | None, ...] = (None,)
     """One per task; `(None,)` for a plain job."""
     reason: object = Wait.NOT_ASKED
     requeues: bool = True
-    """Whether it may be run again when a node fails."""
+    """Whether it may be requeued when a node fails."""
 
     def __post_init__(self) -> None:
         self.tasks: dict[int | None, Task] = {index: Task(self, index) for index in self.indices}
@@ -241,7 +241,7 @@ class Job:
 
     @property
     def present(self) -> list[Task]:
-        """The tasks that are not gone without a trace."""
+        """The tasks that were not removed without a trace."""
         return [task for task in self.tasks.values() if not task.dropped]
 
     @property

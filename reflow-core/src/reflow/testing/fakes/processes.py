@@ -17,9 +17,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process whose own parent dies below this one.
+    """Become the parent of every process below this one whose own parent has ended.
 
-    So that nothing a job leaves behind, a daemon included, outlives the fake.
+    So no process that a job leaves behind, daemons included, outlives the fake.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -75,7 +75,7 @@ def _limited(launch: Launch) -> list[str]:
 
 
 def signal_group(pid: int, number: int) -> None:
-    """Send a signal to every process of a run; nothing happens where none is left."""
+    """Send a signal to every process of a run, of which none may be left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
@@ -87,7 +87,7 @@ def signal_one(pid: int, number: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, parents before children."""
+    """Return every process below `pid`, parents before children."""
     found: list[int] = []
     queue = [pid]
     while queue:
@@ -108,7 +108,7 @@ def _children(pid: int) -> list[int]:
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes of memory that `pid` and all processes below it hold now."""
+    """Return the bytes of memory that `pid` and all processes below it hold now."""
     return sum(_resident(one) for one in [pid, *descendants(pid)])
 
 
@@ -135,11 +135,11 @@ class Ended(NamedTuple):
     status: int
     """The wait status."""
     peak_memory: int
-    """Bytes that it, or a process it waited for, has held at most; 0 where nobody can tell."""
+    """The most bytes that it, or a process it waited for, has held; 0 where that is not known."""
 
 
 def _most_ever_resident() -> int:
-    """KiB that this program has held at most.
+    """Return the most KiB of memory that this program has held.
 
     `getrusage` counts what its parent held, too: a large process may have started this one.
     """
@@ -149,7 +149,7 @@ def _most_ever_resident() -> int:
 
 def reap() -> list[Ended]:
     """Collect every child that has ended."""
-    # Until it is another program, a child is a copy of this process, which counts as its own.
+    # Until it calls exec, a child is a copy of this process, whose memory counts as its own.
     copied = _most_ever_resident()
     ended: list[Ended] = []
     while True:

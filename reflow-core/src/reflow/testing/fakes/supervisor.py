@@ -1,4 +1,4 @@
-"""The process behind a fake scheduler: it answers commands and looks after the jobs.
+"""The process of a fake scheduler: it answers commands and runs the jobs.
 
 `python -m reflow.testing.fakes.supervisor EMULATOR FOLDER SETTINGS` serves until its standard input
 is closed, then kills every process that was started below it.
@@ -37,20 +37,20 @@ from reflow.testing.fakes.engine import Engine
 from reflow.testing.fakes.faults import Faults
 
 CONTROL = "control"
-"""The name under which `FakeScheduler` itself calls."""
+"""The name of the command by which `FakeScheduler` itself calls."""
 
 INTERNAL_ERROR = 70
 """What a command exits with when the fake itself has a defect; its log has the traceback."""
 
 _TAIL = 8
-"""How many lines of a traceback its caller is shown."""
+"""How many lines of a traceback the caller is shown."""
 
 _CLIENT = Path(__file__).with_name("client.py")
 
 
 @dataclass
 class Finished:
-    """A call that was answered, for the test's counting."""
+    """A call that was answered, for tests that count calls."""
 
     name: str
     arguments: list[str]
@@ -73,7 +73,7 @@ class Connection:
         selector.register(link, selectors.EVENT_READ, self)
 
     def message(self) -> bytes | None:
-        """Read what has come; one whole message, or None while there is none."""
+        """Read what has arrived; return one whole message, or None while there is none."""
         try:
             part = self._link.recv(1 << 20)
         except BlockingIOError:
@@ -349,7 +349,7 @@ def main() -> None:
     emulator = emulator_class(engine, folder, settings)
     install_commands(emulator, folder)
     supervisor = Supervisor(emulator, folder)
-    # A Ctrl-C is for the tests, which then close us. Not SIG_IGN: jobs would inherit that.
+    # A Ctrl-C is for the tests, which then close the fake. Not SIG_IGN: jobs would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     sys.stdout.write(json.dumps({"variables": emulator.variables()}) + "\n")
     sys.stdout.flush()

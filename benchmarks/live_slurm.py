@@ -96,7 +96,7 @@ def gaps_between_stages(waves: Path) -> list[float]:
 def last_end(wave: Path) -> float:
     """When the last element of a wave ended."""
     files = wave.glob("results/*/*.json")
-    return max(ResultRecord.parse(file.read_bytes()).ended_at for file in files)
+    return max(ResultRecord.parse(file.read_bytes()).outcome.ended_at or 0.0 for file in files)
 
 
 def calls(record: Path) -> Counter[str]:

@@ -30,7 +30,7 @@ from reflow.model.jobs import (
     Submission,
 )
 from reflow.model.json import Json
-from reflow.model.records import SubmissionKind
+from reflow.model.records import Outcome, SubmissionKind
 from reflow.model.states import JobState, TaskState
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultRecord, publish
@@ -116,8 +116,8 @@ def wave_of(settings: RunSettings, task: str) -> WaveLayout:
 
 
 def result(index: int, value: Any) -> ResultRecord:
-    return ResultRecord(
-        position=index,
+    outcome = Outcome(
+        task="nothing",
         index=index,
         attempt=1,
         state=TaskState.SUCCESS,
@@ -125,6 +125,7 @@ def result(index: int, value: Any) -> ResultRecord:
         started_at=time.time(),
         ended_at=time.time(),
     )
+    return ResultRecord(position=index, outcome=outcome)
 
 
 def one_worker(settings: RunSettings, position: int) -> float:

@@ -110,8 +110,8 @@ class Ingest:
         """Make the cache look anew at files that a task may have written to."""
         if record.inputs_changed:
             self._looks.forget()
-        elif record.paths is not None:
-            self._looks.note_changes(state.place for state in Recorded.parse(record.paths).states)
+        elif (paths := record.outcome.paths) is not None:
+            self._looks.note_changes(state.place for state in Recorded.parse(paths).states)
 
     def _reuse(self, wave: WaveImage, spec: TaskSpec, record: ResultRecord) -> Reuse:
         if not spec.cache or record.inputs_changed or record.other_values:
@@ -149,22 +149,23 @@ class Ingest:
 
     def _take(self, wave: WaveImage, record: ResultRecord) -> bool:
         instance = wave.members.get(record.position)
-        if instance is None or instance.attempt != record.attempt:
+        if instance is None or instance.attempt != record.outcome.attempt:
             return False
         if record.interrupted and self._scheduler_knows_why:
             self.interrupted[wave.record.number, record.position] = record
             return False
         for key, text in record.notes:
             self._image.note(instance.task, key, text)
-        if record.confirmed and instance.source is not None and record.paths is not None:
-            self._confirm(instance, instance.source, record.paths)
+        paths = record.outcome.paths
+        if record.confirmed and instance.source is not None and paths is not None:
+            self._confirm(instance, instance.source, paths)
             return True
         instance.source = None
         spec = self._image.tasks[instance.task].spec
         self._note_files(record)
         reusable = self._reuse(wave, spec, record)
         outcome = outcome_of_result(instance, record, reusable)
-        if record.state is TaskState.SUCCESS:
+        if outcome.state is TaskState.SUCCESS:
             self._image.settle(instance, outcome)
         else:
             self.fail(instance, outcome)

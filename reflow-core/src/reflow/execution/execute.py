@@ -20,19 +20,22 @@ from reflow.fingerprint.files.contents import Contents, OwnMemory
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
+from reflow.model.records import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import FilesMode, ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.rundir.error_text import failure_text, summary, traceback_text
 from reflow.rundir.file_states import Recorded, places_in
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.looks import RunLooks, mode_of
-from reflow.rundir.results import ResultRecord
+from reflow.rundir.results import HOST, ResultRecord
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.shared_outputs import shared_outputs
 from reflow.rundir.source_record import RunSource, current_source, other_values
 from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
 from reflow.scratch import enter as enter_scratch
 
+_Ended = tuple[dict[str, Any], dict[str, Any]]
+"""Fields of the outcome of a call, and of the result record around it."""
 RESULT_NOT_WRITTEN = 74
 """Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
 
@@ -128,7 +131,6 @@ class Execution:
         """
         reset_peak()
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
-        ended: dict[str, Any]
         outer = os.environ.get(VARIABLE)
         # Within the `try` from the start: a signal may come at any point of it.
         try:
@@ -136,12 +138,12 @@ class Execution:
             _set_lineage(
                 below(self.settings.lineage, self.settings.run_id, self.spec.task, record.index)
             )
-            ended = self._confirmed(record.candidate) or self._called(record)
+            outcome, more = self._confirmed(record.candidate) or self._called(record)
         except KeyboardInterrupt:
             # Only where the function runs in the user's own process, which is theirs to end.
             raise
         except BaseException as error:
-            ended = _failed(error, printed)
+            outcome, more = _failed(error, printed)
         finally:
             enter_scratch(None)
             _set_lineage(outer)
@@ -149,23 +151,28 @@ class Execution:
         after = resource.getrusage(resource.RUSAGE_SELF)
         return ResultRecord(
             position=position,
-            index=record.index,
-            attempt=record.attempt,
-            started_at=started,
-            ended_at=time.time(),
-            native_id=native_id,
-            log=log,
+            outcome=Outcome(
+                task=self.spec.task,
+                index=record.index,
+                attempt=record.attempt,
+                native_id=native_id,
+                host=HOST,
+                log=log,
+                started_at=started,
+                ended_at=time.time(),
+                peak_memory=peak_memory(),
+                cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+                **outcome,
+            ),
             other_values=bool(differences),
-            notes=(*differences, *ended.pop("notes", ())),
-            peak_memory=peak_memory(),
-            cpu_time=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-            **ended,
+            notes=(*differences, *more.pop("notes", ())),
+            **more,
         )
 
-    def _confirmed(self, candidate: str) -> dict[str, Any]:
+    def _confirmed(self, candidate: str) -> _Ended | None:
         """Compare the files of a stored result; return its fields if they are the same."""
         if not candidate:
-            return {}
+            return None
         before = Recorded.parse(candidate)
         contents = Contents(OwnMemory())  # read here and now, without a memory of earlier reads
         looks = RunLooks(self.settings, contents=contents)
@@ -176,10 +183,10 @@ class Execution:
         )
         same = all(a.agrees_with(b) for a, b in zip(now.states, before.states, strict=True))
         if not before.states or not same:
-            return {}
-        return {"state": TaskState.SUCCESS, "paths": now.text(), "confirmed": True}
+            return None
+        return {"state": TaskState.SUCCESS, "paths": now.text()}, {"confirmed": True}
 
-    def _called(self, record: InputRecord) -> dict[str, Any]:
+    def _called(self, record: InputRecord) -> _Ended:
         """Call the function, and find out what becomes of the files that it is given."""
         process = os.getpid()
         expected = self._expected(record)
@@ -196,10 +203,7 @@ class Execution:
             if os.getpid() != process:
                 # A fork that the function made, and that returned as well.
                 os._exit(0)
-        ended = self._sealed(value, record)
-        if expected:
-            ended |= self._changes()
-        return ended
+        return self._sealed(value, record), self._changes() if expected else {}
 
     def _expected(self, record: InputRecord) -> States:
         """Return the recorded states of files that only this element has, by argument."""
@@ -302,7 +306,7 @@ def load_execution(
     )
 
 
-def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
+def _failed(error: BaseException, printed: Callable[[], str]) -> _Ended:
     """Return a result's fields for an exception."""
     if isinstance(error, TaskInterrupted):
         cause = FailureCause.SIGNAL
@@ -311,36 +315,36 @@ def _failed(error: BaseException, printed: Callable[[], str]) -> dict[str, Any]:
     else:
         cause = FailureCause.ERROR
     text = failure_text(error, printed)
-    return {
+    outcome = {
         "state": TaskState.FAILED,
         "cause": cause,
         "error": text.error,
         "traceback": text.traceback,
-        "said": text.said,
-        "interrupted": isinstance(error, TaskInterrupted),
     }
+    return outcome, {"said": text.said, "interrupted": isinstance(error, TaskInterrupted)}
 
 
 def failure_of_all(
-    record: InputRecord, position: int, error: BaseException, native_id: str, log: str
+    task: str, record: InputRecord, position: int, error: BaseException, native_id: str, log: str
 ) -> ResultRecord:
     """Return the result of a position whose wave could not be prepared."""
     now = time.time()
-    return ResultRecord(
-        position=position,
+    says_all = isinstance(error, FlowImportError) and not error.__cause__
+    outcome = Outcome(
+        task=task,
         index=record.index,
         attempt=record.attempt,
         state=TaskState.FAILED,
         cause=FailureCause.ERROR,
         error=summary(error),
-        traceback=""
-        if isinstance(error, FlowImportError) and not error.__cause__
-        else traceback_text(error),
+        traceback="" if says_all else traceback_text(error),
         started_at=now,
         ended_at=now,
         native_id=native_id,
+        host=HOST,
         log=log,
     )
+    return ResultRecord(position=position, outcome=outcome)
 
 
 def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:

@@ -6,7 +6,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import replace
 
 from reflow.codecs.codecs import Codecs
 from reflow.execution.echo import EchoCapture
@@ -131,7 +130,7 @@ class InlineExecutor:
                     finally:
                         surroundings.put_back()
                     writer.append(result)
-                    if result.state is TaskState.FAILED and self._run.on_error == "stop":
+                    if result.outcome.state is TaskState.FAILED and self._run.on_error == "stop":
                         break
         finally:
             writer.flush()
@@ -153,12 +152,12 @@ class InlineExecutor:
         self._capture.begin(log)
         try:
             result = execution.run(position, record, printed=self._capture.last_printed)
-            if result.traceback:
-                self._capture.write(result.traceback)
+            if result.outcome.traceback:
+                self._capture.write(result.outcome.traceback)
         finally:
             printed = self._capture.end()
         result = result.bounded()
-        return replace(result, log=str(log.relative_to(layout.run_dir))) if printed else result
+        return result.with_log(log, layout.run_dir) if printed else result
 
     def _let_go(self) -> None:
         if self._current is not None:

@@ -68,7 +68,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
         os.environ.clear()
         os.environ.update(environment)
         announce(settings, layout, position, spec.size)
-    return 0 if result.state is TaskState.SUCCESS else 1
+    return 0 if result.outcome.state is TaskState.SUCCESS else 1
 
 
 def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) -> ResultRecord:
@@ -87,11 +87,11 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
         execution = load_execution(layout, settings, spec, plugin_codecs())
     except (ReflowError, OSError) as error:
         write_all(printed, f"reflow: {error}\n")
-        return failure_of_all(record, position, error, mine.native_id, shown).bounded()
+        return failure_of_all(spec.task, record, position, error, mine.native_id, shown).bounded()
     result = execution.run(position, record, shown, mine.native_id, lambda: end_of(log))
     ignore_signals()
     flush_streams()
-    write_all(printed, result.traceback)
+    write_all(printed, result.outcome.traceback)
     return result.bounded()
 
 

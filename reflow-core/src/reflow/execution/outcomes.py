@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+from dataclasses import replace
 
 from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.model.jobs import JobStatus
@@ -15,32 +16,17 @@ from reflow.rundir.results import ResultRecord
 def outcome_of_result(
     instance: Instance, record: ResultRecord, reusable: Reuse, status: JobStatus | None = None
 ) -> Outcome:
-    """Return the outcome of a result, with the scheduler's cause where a signal ended it."""
-    state, cause, error = record.state, record.cause, record.error
+    """Return what a result file says, with the scheduler's cause where a signal ended it."""
+    # Where the record belongs to is known from where it was read, whatever it says.
+    ended = replace(record.outcome, task=instance.task, index=instance.index, reusable=reusable)
     if record.interrupted and status is not None and (status.cause or _cancelled(status)):
-        state = TaskState.CANCELLED if _cancelled(status) else state
-        cause = status.cause
-        error = f"{_reason(status)} ({record.error})"
-    return Outcome(
-        task=instance.task,
-        index=instance.index,
-        attempt=record.attempt,
-        state=state,
-        output=record.output,
-        paths=record.paths,
-        bound_dir=record.bound_dir,
-        reusable=reusable,
-        cause=cause,
-        error=error,
-        traceback=record.traceback,
-        native_id=record.native_id,
-        host=record.host,
-        log=record.log,
-        started_at=record.started_at,
-        ended_at=record.ended_at,
-        peak_memory=record.peak_memory,
-        cpu_time=record.cpu_time,
-    )
+        return replace(
+            ended,
+            state=TaskState.CANCELLED if _cancelled(status) else ended.state,
+            cause=status.cause,
+            error=f"{_reason(status)} ({ended.error})",
+        )
+    return ended
 
 
 def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcome:

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -145,7 +144,7 @@ class PoolWorker:
             # The slot keeps this element until the next, or its report, as the suspect in a crash.
             self._slots.set(self._number, wave, position)
             result = self._run(wave, position)
-            if result.state is TaskState.FAILED and self._settings.on_error == "stop":
+            if result.outcome.state is TaskState.FAILED and self._settings.on_error == "stop":
                 # Nothing more may be begun, unless the pool wants it: it starts another worker.
                 self._reporter.flush()
                 return
@@ -179,11 +178,11 @@ class PoolWorker:
         self._equipment.take_back()
         if self._surroundings is not None:
             self._surroundings.put_back()
-        if result.traceback:
-            self._capture.write(result.traceback)
+        if result.outcome.traceback:
+            self._capture.write(result.outcome.traceback)
         result = result.bounded()
         if self._capture.end(log):
-            result = replace(result, log=str(log.relative_to(self._layout.run_dir)))
+            result = result.with_log(log, self._layout.run_dir)
         self._reporter.add(wave, result)
         return result
 
@@ -228,7 +227,7 @@ class _Broken:
     def run(
         self, position: int, record: InputRecord, *, printed: Callable[[], str]
     ) -> ResultRecord:
-        return failure_of_all(record, position, self._error, "", "")
+        return failure_of_all(self.spec.task, record, position, self._error, "", "")
 
 
 def main(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from reflow.model.records import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.permissions import FILE_MODE, make_folder
 from reflow.rundir.error_text import LONGEST_TRACEBACK, bounded
@@ -23,26 +24,12 @@ class ResultRecord:
     """The result of one attempt of one position."""
 
     position: int
-    index: int
-    attempt: int
-    state: TaskState
-    output: str | None = None
-    paths: str | None = None
-    bound_dir: str | None = None
-    cause: FailureCause | None = None
-    error: str = ""
-    traceback: str = ""
+    outcome: Outcome
+    """Whether it may be reused is decided by the dispatcher, and not published."""
     inputs_changed: bool = False
     """Files that the arguments lead to are not what they were when it was planned."""
     interrupted: bool = False
     """A signal ended it; the scheduler may know why."""
-    started_at: float
-    ended_at: float
-    host: str = HOST
-    native_id: str = ""
-    log: str = ""
-    peak_memory: int | None = None
-    cpu_time: float | None = None
     notes: tuple[tuple[str, str], ...] = ()
     """Key and text of what the user should know of the task (`Note`)."""
     other_values: bool = False
@@ -53,38 +40,56 @@ class ResultRecord:
     """The last lines of a program that made the task fail, where the traceback lacks them."""
 
     def bounded(self) -> ResultRecord:
-        """Return the record as it is published; its log keeps the whole of long texts."""
-        if not (self.error or self.traceback or self.said):
+        """Cut long texts to what is published; the log has all of them."""
+        ended = self.outcome
+        if not (ended.error or ended.traceback or self.said):
             return self
         return replace(
             self,
-            error=bounded(self.error),
-            traceback=bounded(self.traceback, LONGEST_TRACEBACK) + self.said,
+            outcome=replace(
+                ended,
+                error=bounded(ended.error),
+                traceback=bounded(ended.traceback, LONGEST_TRACEBACK) + self.said,
+            ),
             said="",
         )
 
+    def with_log(self, log: Path, run_dir: Path) -> ResultRecord:
+        """Name the element's log, relative to the run directory."""
+        return replace(self, outcome=replace(self.outcome, log=str(log.relative_to(run_dir))))
+
     def line(self) -> bytes:
-        """Return one line of JSON."""
-        return (json.dumps([getattr(self, name) for name in _FIELDS]) + "\n").encode()
+        """Write the record as one line of JSON."""
+        ended = [getattr(self.outcome, name) for name in _OUTCOME_FIELDS]
+        own = [getattr(self, name) for name in _OWN_FIELDS]
+        return (json.dumps([ended, *own]) + "\n").encode()
 
     @classmethod
     def parse(cls, line: bytes) -> ResultRecord:
         """Read `line` back. Raises `ValueError` for a line that is cut or foreign."""
         values = json.loads(line.decode())
-        if not isinstance(values, list) or not _OLDEST <= len(values) <= len(_FIELDS):
+        if not isinstance(values, list) or not _OLDEST < len(values) <= len(_OWN_FIELDS) + 1:
             raise ValueError("not a result record")
-        record: dict[str, Any] = dict(zip(_FIELDS, values, strict=False))
-        record["state"] = _STATES[record["state"]]
+        ended, *own = values
+        if not isinstance(ended, list) or not _OLDEST_OUTCOME <= len(ended) <= len(_OUTCOME_FIELDS):
+            raise ValueError("not an outcome")
+        outcome: dict[str, Any] = dict(zip(_OUTCOME_FIELDS, ended, strict=False))
+        outcome["state"] = _STATES[outcome["state"]]
+        if outcome["cause"] is not None:
+            outcome["cause"] = FailureCause(outcome["cause"])
+        record: dict[str, Any] = dict(zip(_OWN_FIELDS, own, strict=False))
         record["notes"] = tuple(map(tuple, record.get("notes", ())))
-        if record["cause"] is not None:
-            record["cause"] = FailureCause(record["cause"])
-        return cls(**record)
+        return cls(outcome=Outcome(**outcome), **record)
 
 
 _STATES = {str(state): state for state in TaskState}
-_FIELDS = tuple(field.name for field in fields(ResultRecord) if field.name != "said")
-_OLDEST = _FIELDS.index("notes")
-"""Fields of the first version; later ones are added at the end and have defaults."""
+_OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "reusable")
+_OWN_FIELDS = tuple(
+    field.name for field in fields(ResultRecord) if field.name not in ("outcome", "said")
+)
+# Fields of the first version; later ones are added at the end and have defaults.
+_OLDEST_OUTCOME = _OUTCOME_FIELDS.index("cpu_time") + 1
+_OLDEST = _OWN_FIELDS.index("interrupted") + 1
 
 
 def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
@@ -94,7 +99,7 @@ def publish(layout: WaveLayout, record: ResultRecord, incarnation: str) -> None:
     """
     block = layout.result_block(record.position)
     make_folder(block, within=layout.results)
-    name = f"{record.position}.{record.attempt}.{incarnation}.json"
+    name = f"{record.position}.{record.outcome.attempt}.{incarnation}.json"
     if not (block / name).exists():
         write_whole(block / name, record.line())
 

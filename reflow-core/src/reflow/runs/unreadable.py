@@ -131,9 +131,13 @@ class Unreadable:
             layout = self._settings.layout.wave(wave.record.number)
             for record in ResultReader(layout, wave.members).new():
                 instance = wave.members.get(record.position)
-                if instance is None or instance.attempt != record.attempt or record.confirmed:
+                if (
+                    instance is None
+                    or instance.attempt != record.outcome.attempt
+                    or record.confirmed
+                ):
                     continue
-                if record.state is TaskState.SUCCESS:
+                if record.outcome.state is TaskState.SUCCESS:
                     self._image.settle(instance, outcome_of_result(instance, record, Reuse.NEVER))
         self._commit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
@@ -189,24 +190,10 @@ def instance_record(task: str, row: Row) -> Instance:
     )
 
 
-OUTCOME_COLUMNS = (
-    "state",
-    "output",
-    "paths",
-    "bound_dir",
-    "reusable",
-    "cause",
-    "error",
-    "traceback",
-    "native_id",
-    "host",
-    "log",
-    "started_at",
-    "ended_at",
-    "peak_memory",
-    "cpu_time",
+OUTCOME_COLUMNS = tuple(
+    field.name for field in fields(Outcome) if field.name not in ("task", "index", "attempt")
 )
-
+"""What is recorded of an outcome; the rest says of which attempt it is."""
 
 _OUTCOME_VALUES = attrgetter(*OUTCOME_COLUMNS, "index")
 

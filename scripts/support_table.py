@@ -37,7 +37,7 @@ def executors() -> dict[str, tuple[str, Any]]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     found = executors()
     parts = [HEAD, *_table(_overview(found)), LEGEND]
     for name, (_, made) in found.items():

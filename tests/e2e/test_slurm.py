@@ -220,9 +220,7 @@ def test_status_says_why_nothing_moves(slurm: FakeScheduler, flow_file: MakeFlow
 
     said = run.status(as_dict=True)["notes"]
 
-    assert said == [
-        "nothing more is submitted for now: sbatch: sbatch: error: QOSMaxSubmitJobPerUserLimit"
-    ]
+    assert said == ["nothing more is submitted for now: sbatch: error: QOSMaxSubmitJobPerUserLimit"]
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere/manifest.db", "{tmp}/nodes/manifest.db"])

@@ -295,6 +295,7 @@ class PoolExecutor:
                 "",
                 str(number),
                 str(self._size),
+                str(os.getpid()),
                 *map(str, descriptors),
             ],
             pass_fds=descriptors,

@@ -1,8 +1,8 @@
 """A worker of the pool: runs many elements of one run, as long as there are tokens.
 
-`python -m reflow.execution.pool_worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS TOKENS REPORTS
-SLOTS`, the last three being descriptors that it inherits, and FIRST a token that it has taken
-already.
+`python -m reflow.execution.pool_worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS POOL TOKENS REPORTS
+SLOTS`, the last three being descriptors that it inherits, POOL the process of the pool, and FIRST a
+token that it has taken already.
 """
 
 from __future__ import annotations
@@ -233,8 +233,8 @@ class _Broken:
 def main(arguments: list[str]) -> int:
     """Serve one pool until it ends."""
     run_dir, run_id, names, first = arguments[:4]
-    number, workers, *descriptors = map(int, arguments[4:])
-    _end_with_parent()
+    number, workers, pool, *descriptors = map(int, arguments[4:])
+    _end_with_parent(pool)
 
     def begin_anew(environment: Mapping[str, str], token: str) -> None:
         for descriptor in descriptors:
@@ -263,11 +263,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(pool: int) -> None:
     """Have the kernel end this process when the pool's dies. Linux only; elsewhere it goes on."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
+    if os.getppid() != pool:
         sys.exit(0)
 
 

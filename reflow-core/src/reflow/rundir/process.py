@@ -18,11 +18,20 @@ def boot_id() -> str:
         return ""
 
 
+def pid_namespace() -> str:
+    """Return what the pids of this process are counted in: a container has its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+    except OSError:
+        return ""
+
+
 def owner_of(pid: int) -> dict[str, Json]:
     """Return a lease's description of its holder, a process of this job on this machine."""
     return {
         "host": os.uname().nodename,
         "boot": boot_id(),
+        "pids": pid_namespace(),
         "pid": pid,
         "start": start_of(pid),
         "native_id": os.environ.get("REFLOW_NATIVE_ID", ""),
@@ -37,8 +46,8 @@ def this_process() -> dict[str, Json]:
 def provably_dead(owner: Mapping[str, Json]) -> bool:
     """Tell whether the process that an owner names has certainly ended.
 
-    One on another machine never has. The same start of a kernel is the same machine, whatever
-    it is called; where that cannot be told, the name decides.
+    One on another machine, or in another container, never has. The same start of a kernel is the
+    same machine, whatever it is called; where that cannot be told, the name decides.
     """
     here = boot_id()
     same_boot = bool(here) and owner.get("boot") == here
@@ -46,5 +55,7 @@ def provably_dead(owner: Mapping[str, Json]) -> bool:
         return False
     if not same_boot and here:
         return True
+    if owner.get("pids", pid_namespace()) != pid_namespace():
+        return False
     pid, start = owner.get("pid"), owner.get("start")
     return isinstance(pid, int) and start is not None and start_of(pid) != start

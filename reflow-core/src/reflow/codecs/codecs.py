@@ -96,7 +96,8 @@ class Codecs:
             if name is not None and name not in SELF_CONTAINED:
                 yield Reference(self._registry.named(name), open_mark(name, data)[1])
             for key in sorted(data):
-                yield from self.references(data[key])
+                if isinstance(data[key], dict | list):
+                    yield from self.references(data[key])
 
     def places(self, data: Json) -> list[str]:
         """Return paths of all files that encoded data refers to, in the order of `references`."""

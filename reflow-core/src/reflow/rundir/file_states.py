@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from reflow.errors import StoredValueError
@@ -45,6 +46,7 @@ class Recorded:
         return dumps(data)
 
     @classmethod
+    @lru_cache(maxsize=20_000)  # of an array: what its elements look for is read by their takers
     def parse(cls, text: str | None) -> Recorded:
         """Read `text` back. Raises `StoredValueError` for any other text."""
         if text is None:
@@ -76,4 +78,4 @@ def states_from_json(data: Json) -> tuple[State, ...]:
     """Read `states_as_json` back. Raises `StoredValueError`."""
     if not isinstance(data, list):
         raise StoredValueError("what was recorded of files is no list")
-    return tuple(map(State.from_json, data))
+    return tuple(map(State.from_json, data)) if data else ()

@@ -255,7 +255,8 @@ def test_the_file_server_is_asked_for_the_first_entries_only(
     monkeypatch.setattr(fresh, "asked", ask)
     monkeypatch.setattr(looking, "MANY", 10)
     assert look_at(folder).entries == 30
-    assert asked == [str(folder), *sorted(path.name for path in folder.iterdir())[:10]]
+    inside = [name for name in asked if "/" not in name]
+    assert inside == sorted(path.name for path in folder.iterdir())[:10]
 
 
 def test_a_look_at_many_files_keeps_little_of_each(

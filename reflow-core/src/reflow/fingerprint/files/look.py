@@ -49,10 +49,10 @@ class Looks:
         progress: Callable[[int], None] | None = None,
         contents: Contents | None = None,
     ) -> None:
-        self._ways = Ways(surroundings)
+        self._look_closely = fresh.opened if opening else fresh.asked
+        self._ways = Ways(surroundings, self._look_closely)
         self._mode: Mode = mode
         self._uncounted = trees.Uncounted(ignore, store_files)
-        self._look_closely = fresh.opened if opening else fresh.asked
         self._at_most = at_most
         self._progress = progress
         self._contents = contents
@@ -98,7 +98,7 @@ class Looks:
     def _look(self, place: str) -> State:
         way = self._ways.to(place)
         try:
-            return self._at(State(place, self._mode, "missing", way.links), way)
+            return self._at(place, way)
         except trees.TooManyEntriesError:
             return self._unknown(place, way, "large", f"more than {self._at_most:,} entries")
         except OSError as error:
@@ -112,26 +112,28 @@ class Looks:
         token = os.urandom(16).hex()  # equal to nothing
         return State(place, self._mode, kind, way.links, digest=token, reason=reason)
 
-    def _at(self, missing: State, way: Way) -> State:
+    def _at(self, place: str, way: Way) -> State:
         if way.error is not None:
             raise way.error
-        status = self._look_closely(way.real)
+        status = way.status or self._look_closely(way.real)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFLNK:
             raise OSError(errno.ESTALE, "it was replaced while it was looked at", way.real)
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):
-            return replace(missing, kind="other", digest=f"{kind:o}")
-        if kind == stat.S_IFDIR:
-            if self._mode == "exists":
-                return replace(missing, kind="folder")
-            return self._folder(missing, way.real)
+        if kind == stat.S_IFREG:
+            return self._file(place, way, status)
+        if kind != stat.S_IFDIR:
+            return State(place, self._mode, "other", way.links, digest=f"{kind:o}")
+        folder = State(place, self._mode, "folder", way.links)
+        return folder if self._mode == "exists" else self._folder(folder, way.real)
+
+    def _file(self, place: str, way: Way, status: os.stat_result) -> State:
         if self._mode == "exists":
-            return replace(missing, kind="file")
+            return State(place, self._mode, "file", way.links)
         state = State(
-            missing.place,
+            place,
             self._mode,
             "file",
-            missing.links,
+            way.links,
             size=status.st_size,
             newest=status.st_mtime_ns,
         )
@@ -140,15 +142,14 @@ class Looks:
         stamp = stamp_of([status])
         content = ""
         if self._contents is not None:
-            content = self._contents.of_file(missing.place, stamp, way.real)
+            content = self._contents.of_file(place, stamp, way.real)
         return replace(state, stamp=stamp, content=content)
 
-    def _folder(self, missing: State, path: str) -> State:
+    def _folder(self, unseen: State, path: str) -> State:
         found = _Found(path) if self._mode == "content" else None
         tree = self._walk(path, found)
         state = replace(
-            missing,
-            kind="folder",
+            unseen,
             entries=tree.entries,
             size=tree.size,
             newest=max(tree.times, default=None),
@@ -160,7 +161,7 @@ class Looks:
         stamp = found.stamp(tree.digest)
         content = ""
         if self._contents is not None:
-            content = self._contents.of_tree(missing.place, stamp, tree.digest, found.paths)
+            content = self._contents.of_tree(unseen.place, stamp, tree.digest, found.paths)
         return replace(state, stamp=stamp, content=content)
 
     def _look_at_each(self, names: Sequence[str], folder: int) -> list[os.stat_result]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -59,9 +60,15 @@ def place(text: str, working_directory: str) -> str:
 
 
 class Ways:
-    """Finds the ways to places; the folders on them are looked at once per object."""
+    """Finds the ways to places; the folders on them are looked at once per object.
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    `look` gives the status of a path without following a link at its end.
+    """
+
+    def __init__(
+        self, surroundings: Surroundings, look: Callable[[str], os.stat_result] = os.lstat
+    ) -> None:
+        self._look = look
         self._users = surroundings.folders()
         self._root = Way("/", "/", status=os.stat("/"))  # noqa: PTH116
         self._folders: dict[str, Way] = {}
@@ -92,7 +99,7 @@ class Ways:
             return replace(way, real=parent, spelt=_join(way.spelt, ".."), status=None)
         path, spelt = _join(way.real, name), _join(way.spelt, name)
         try:
-            status = os.lstat(path)
+            status = self._look(path)
             if not stat.S_ISLNK(status.st_mode):
                 return Way(path, spelt, way.links, way.followed, status)
             text = os.readlink(path)  # noqa: PTH115

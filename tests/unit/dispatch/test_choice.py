@@ -119,6 +119,19 @@ def test_no_more_is_read_than_elements_can_use() -> None:
     assert shelf.read == 100
 
 
+def test_shares_of_an_array_read_each_candidate_once() -> None:
+    shelf = Shelf(range(1_000))
+    used: set[int] = set()
+    passed: dict[str, StoredOutput] = {}
+    served = []
+    for start in range(0, 1_000, 100):
+        wanted = [(index, "i") for index in range(start, start + 100)]
+        found = deal(shelf, TAKER, wanted, used, lambda output: True, passed)  # type: ignore[arg-type]
+        served += [found[index].key for index, _ in wanted]
+    assert served == [*range(1_000)]
+    assert shelf.read == 1_000
+
+
 def test_a_new_element_passes_over_what_the_others_have_in_few_steps() -> None:
     shelf = Shelf(range(20 * PAGE))
     assert dealt(shelf, [20 * PAGE], used=range(20 * PAGE)) == {}

@@ -50,11 +50,16 @@ class Cache:
         return forced or not spec.cache
 
     def find(
-        self, spec: TaskSpec, wanted: Sequence[tuple[int, str]], used: set[int]
+        self,
+        spec: TaskSpec,
+        wanted: Sequence[tuple[int, str]],
+        used: set[int],
+        passed: dict[str, StoredOutput] | None = None,
     ) -> dict[int, StoredOutput]:
         """Find stored results for elements that are wanted by index and identity; by index.
 
         `used` are the keys of what serves other elements of the run; what is found is added.
+        `passed` goes from one share of a task's elements to the next, as in `deal`.
         """
         if self.bypassed(spec):
             return {}
@@ -62,7 +67,7 @@ class Cache:
         def usable(output: StoredOutput) -> bool:
             return self._usable(spec, output)
 
-        return deal(self._store, self._taker, wanted, used, usable)
+        return deal(self._store, self._taker, wanted, used, usable, passed)
 
     def is_touched(self, output: StoredOutput) -> bool:
         """Tell whether a result serves only if its files are read and found to be the same."""

@@ -24,12 +24,15 @@ def deal(
     wanted: Sequence[tuple[int, str]],
     used: set[int],
     usable: Callable[[StoredOutput], bool],
+    passed: dict[str, StoredOutput] | None = None,
 ) -> dict[int, StoredOutput]:
     """Choose stored results for elements that are wanted by index and identity; by index.
 
     Gives a result by index, where there is one. `used` are the keys of those that serve other
-    elements of the run already; what is chosen is added.
+    elements of the run already; what is chosen is added. `passed` is for the next elements of the
+    same task: by identity, the candidate up to which there is nothing left for them.
     """
+    passed = {} if passed is None else passed
     served: dict[int, StoredOutput] = {}
     # A result used by other elements of an enclosing run serves none of this run.
     refused = store.taken_by_kin(taker) if taker.place else set()
@@ -49,13 +52,15 @@ def deal(
     hands: dict[str, _Hand] = {}
     for index, identity in wanted:
         if index not in served:
-            hands.setdefault(identity, _Hand(identity)).waiting.append(index)
+            hand = hands.setdefault(identity, _Hand(identity, passed.get(identity)))
+            hand.waiting.append(index)
     open_hands = list(hands.values())
     while open_hands:
         found = store.find_outputs(taker, [hand.look() for hand in open_hands])
         for hand in open_hands:
             hand.offer(found.get(hand.identity, []), take)
         open_hands = [hand for hand in open_hands if hand.is_open]
+    passed.update((hand.identity, hand.last) for hand in hands.values() if hand.last is not None)
     return served
 
 
@@ -64,17 +69,18 @@ class _Hand:
     """The elements of one identity that still wait for a result."""
 
     identity: str
+    last: StoredOutput | None
+    """The last candidate that was looked at."""
     waiting: list[int] = field(default_factory=list)
     """Their indexes, in order."""
     is_open: bool = True
     """Whether some wait, and more may be found."""
     _asked: int = 0
-    _last: StoredOutput | None = None
 
     def look(self) -> Look:
         """Ask for as many results as elements wait, and for more each time that was not enough."""
         self._asked = max(len(self.waiting), min(PAGE, 2 * self._asked))
-        return Look(identity=self.identity, limit=self._asked, after=self._last)
+        return Look(identity=self.identity, limit=self._asked, after=self.last)
 
     def offer(
         self, found: Sequence[StoredOutput], take: Callable[[int, StoredOutput], bool]
@@ -85,6 +91,6 @@ class _Hand:
             if served == len(self.waiting):
                 break
             served += take(self.waiting[served], output)
+            self.last = output
         del self.waiting[:served]
         self.is_open = bool(self.waiting) and len(found) == self._asked
-        self._last = found[-1] if found else None

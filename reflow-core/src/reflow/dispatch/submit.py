@@ -160,9 +160,11 @@ class Submitter:
             for item in task.instances
             if item.source is not None and item.state is not TaskState.PENDING
         }
+        passed: dict[str, StoredOutput] = {}
         hits = 0
         for start in range(0, len(ready), SLICE):
-            found, missed = self._look_up(arguments, ready[start : start + SLICE], used)
+            share = ready[start : start + SLICE]
+            found, missed = self._look_up(arguments, share, used, passed)
             hits += found
             waiting.extend(missed)
             if len(waiting) >= room:
@@ -180,12 +182,16 @@ class Submitter:
 
     # -- what is there already -------------------------------------------------------------
     def _look_up(
-        self, arguments: TaskArguments, ready: Sequence[Instance], used: set[int]
+        self,
+        arguments: TaskArguments,
+        ready: Sequence[Instance],
+        used: set[int],
+        passed: dict[str, StoredOutput],
     ) -> tuple[int, list[_Ready]]:
         values = [arguments.values(instance.index) for instance in ready]
         identities = [arguments.identity(own) for own in values]
         wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
-        found = self._cache.find(arguments.task.spec, wanted, used)
+        found = self._cache.find(arguments.task.spec, wanted, used, passed)
         self._note_unread(arguments.task.spec, found.values())
         missed = []
         for instance, own, identity in zip(ready, values, identities, strict=True):

@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -177,8 +178,22 @@ def test_deciding_takes_few_milliseconds_where_much_is_installed(
     monkeypatch.setattr(sys, "path", [str(installed), *sys.path])
     folders = [installed / f"p{number}" for number in range(400)]
     folders += [outside / f"module{number}" for number in range(5)]
-    begin = time.process_time()
-    ownership = Ownership([flow])
-    assert not any(ownership.owns(folder / "a.py") for folder in folders)
-    # What the promise says is 20 ms; this machine may be busy.
-    assert time.process_time() - begin < 0.2
+    files = [folder / "a.py" for folder in folders]
+
+    def decide() -> None:
+        ownership = Ownership([flow])
+        assert not any(map(ownership.owns, files))
+
+    # On a machine so busy that to resolve the paths takes longer, twice that is little, too.
+    floor = quickest(lambda: [os.path.realpath(file) for file in files])
+    assert quickest(decide) <= max(0.020, 2 * floor)
+
+
+def quickest(action: Callable[[], object]) -> float:
+    """CPU seconds of the quickest of several tries."""
+    found = []
+    for _ in range(5):
+        begin = time.process_time()
+        action()
+        found.append(time.process_time() - begin)
+    return min(found)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sqlite3
@@ -314,8 +315,8 @@ class Planning:
 
     most_parameters = 30_000
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path)
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self.plan: list[str] = []
 
     def sql(self, statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
@@ -328,10 +329,11 @@ def test_results_are_looked_up_by_an_index_and_read_in_its_order(tmp_path: Path)
     store = SqlStore(f"sqlite://{tmp_path}/m.db")
     store.list_runs()
     seen = StoredOutput(key=1, identity="a", paths=None, bound_dir=None, run_id="one", order=(1, 1))
-    session: Any = Planning(tmp_path / "m.db")
-    reuse.previous(session, taker(uid=1), [(0, "a")])
-    reuse.found(session, taker(uid=1), [Look(identity="a", limit=2)])
-    reuse.found(session, taker(uid=1), [Look(identity="a", limit=2, after=seen)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "m.db")) as connection:
+        session: Any = Planning(connection)
+        reuse.previous(session, taker(uid=1), [(0, "a")])
+        reuse.found(session, taker(uid=1), [Look(identity="a", limit=2)])
+        reuse.found(session, taker(uid=1), [Look(identity="a", limit=2, after=seen)])
     store.close()
     ways = [step for step in session.plan if step.split()[1] == "i"]
     by_key = "SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"

@@ -1,1 +1,1 @@
-"""Where work runs: the contract of executors, and the local ones."""
+"""Executors, which run jobs: their contract, the local one, and what batch schedulers share."""

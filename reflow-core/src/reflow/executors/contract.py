@@ -1,4 +1,4 @@
-"""The contract between the engine and whatever runs its jobs."""
+"""The contract between the dispatcher and the executors that run its jobs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from reflow.model.jobs import (
 from reflow.model.json import Json
 
 API_VERSION = 1
-"""Version of everything that `reflow.plugin_api` exports."""
+"""The version of everything that `reflow.plugin_api` exports."""
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Submits jobs and tells how they stand. Constructors run no command.
+    """Submits jobs and reports their states. Constructors run no command.
 
     Every method may raise `SchedulerUnavailableError` when the scheduler does not answer; that
-    says nothing about any job.
+    means nothing for any job.
     """
 
     @property
@@ -34,9 +34,9 @@ class Executor(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        """The keyword arguments that make this executor again, in another process.
+        """The keyword arguments that rebuild this executor in another process.
 
-        They travel with the run, and are what `[executor.NAME]` may hold: plain JSON values,
+        They are stored with the run, and are what `[executor.NAME]` may hold: plain JSON values,
         checked against the annotations of the constructor.
         """
         ...
@@ -47,70 +47,70 @@ class Executor(Protocol):
         ...
 
     def limits(self) -> Limits:
-        """Find out what the scheduler allows; asked once per dispatch step, before submitting."""
+        """Find out what the scheduler allows; called once per dispatch step, before submitting."""
         ...
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Submit a job or an array, and a plain job that starts once it is over.
 
-        The follow-up starts whatever way the work ended. Raises `SubmissionRefusedError` when
-        the request can never be accepted, `SubmissionDeferredError` when it may be later, and
+        The follow-up starts however the work ended. Raises `SubmissionRefusedError` when the
+        request can never be accepted, `SubmissionDeferredError` when it may be accepted later, and
         `SubmissionUncertainError` when there was no answer.
         """
         ...
 
     def script(self, request: JobRequest) -> str:
-        """Return what would be submitted, for people to read; empty where there is no script."""
+        """Return what would be submitted, for users to read; empty where there is no script."""
         ...
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
+        """Find jobs with that token, queued, running or remembered; none is no proof of absence."""
         ...
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """How these jobs stand, in one scheduler call for as many as a command line takes.
+        """Return the states of these jobs, with as few scheduler calls as command lines allow.
 
-        Every handle, and every position of an array, is covered by at least one status; what
-        the scheduler does not know is UNKNOWN. What it could not be asked about, because some
-        part of it is away, may be left out; where that is everything,
+        Every handle, and every position of an array, is covered by at least one status; jobs
+        that the scheduler does not know are UNKNOWN. Jobs that it could not be asked about,
+        because some part of it is down, may be left out; where those are all,
         `SchedulerUnavailableError` is raised.
         """
         ...
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Ask for these jobs' end. Silent about what is unknown or over already."""
+        """Cancel these jobs; those that are unknown or already over are no error."""
         ...
 
     def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
-        """Ask for the end of some elements of an array."""
+        """Cancel some elements of an array."""
         ...
 
     def wait(self, timeout: float) -> None:
-        """Return when something may have changed, or after `timeout` seconds."""
+        """Wait until something may have changed, at most `timeout` seconds."""
         ...
 
     def close(self) -> None:
-        """Let go of what the object holds; jobs go on unless they live in its processes."""
+        """Release the object's resources; jobs go on, unless they run in its own processes."""
         ...
 
 
 @runtime_checkable
 class FollowsLater(Protocol):
-    """An executor that can have a job follow one that it has accepted already."""
+    """An executor that can submit a job to follow one that it has already accepted."""
 
     def submit_after(self, request: JobRequest, job: JobHandle) -> JobHandle:
-        """Submit a plain job that starts once that job is over, whatever way; as `submit`."""
+        """Submit a plain job that starts once that job is over, however it ended; see `submit`."""
         ...
 
 
 @runtime_checkable
 class PollsPositions(Protocol):
-    """An executor that knows its jobs so well that it need not be asked about all of each."""
+    """An executor that can report only those positions of an array that have changed."""
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """As `poll`, of what runs or has ended among the positions wanted.
+        """Return, as `poll`, the states of those wanted positions that run or have ended.
 
-        Positions that only wait may be left out, and those that are not wanted any more
-        forgotten, so that the answer costs what has changed and not what was submitted.
+        Waiting positions may be left out, and those that are no longer wanted forgotten, so that
+        the cost depends on what has changed and not on what was submitted.
         """
         ...

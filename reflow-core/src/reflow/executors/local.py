@@ -34,9 +34,9 @@ from reflow.model.states import FailureCause, JobState
 from reflow.permissions import open_file
 
 KILL_AFTER = 5.0
-"""Seconds between asking a cancelled process to end and ending it."""
+"""Seconds between SIGTERM and SIGKILL for a cancelled process."""
 REAP_EVERY = 0.5
-"""Seconds between two looks at processes that are to end."""
+"""Seconds between two checks of processes that are to end."""
 
 
 @dataclass(slots=True)
@@ -46,10 +46,10 @@ class _Job:
     running: dict[int, _Child] = field(default_factory=dict)
     over: dict[int, JobStatus] = field(default_factory=dict)
     unsettled: set[int] = field(default_factory=set)
-    """Positions that are over, and may still be asked about."""
+    """Positions that are over and may still be polled."""
 
     def end(self, position: int, status: JobStatus) -> None:
-        """Keep how a position ended."""
+        """Record how a position ended."""
         self.over[position] = status
         self.unsettled.add(position)
 
@@ -58,17 +58,17 @@ class _Job:
 class _Child:
     process: subprocess.Popen[bytes]
     descriptor: int
-    """Readable when the child ends: what is waited for."""
+    """A descriptor that becomes readable when the child ends."""
     devices: tuple[str, ...] = ()
-    """GPUs that are its own while it runs."""
+    """The GPUs assigned to it while it runs."""
     kill_at: float | None = None
 
 
 class LocalExecutor:
-    """Runs jobs as child processes. Slots are counted in CPUs; GPUs are handed out singly.
+    """Runs jobs as child processes. Slots are counted in CPUs; GPUs are assigned singly.
 
     A request's time and memory are not enforced: what fits a cluster's node says little about
-    the machine at hand. Cancelling sends SIGTERM, and SIGKILL five seconds later.
+    this machine. Cancelling sends SIGTERM, and SIGKILL five seconds later.
     """
 
     name = "local"
@@ -81,7 +81,7 @@ class LocalExecutor:
     )
 
     def __init__(self, *, slots: int | None = None, gpus: int | None = None) -> None:
-        """Say how many CPUs (`slots`) and GPUs elements may take together: by default, all."""
+        """Set how many CPUs (`slots`) and GPUs elements may take together: by default, all."""
         if slots is not None and slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         if gpus is not None and gpus < 0:
@@ -97,11 +97,11 @@ class LocalExecutor:
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        """The keyword arguments that make this executor again."""
+        """The keyword arguments that rebuild this executor in another process."""
         return self._settings
 
     def limits(self) -> Limits:
-        """None: what does not fit waits here."""
+        """Return no limits: jobs that do not fit wait in this object."""
         return Limits()
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
@@ -114,7 +114,7 @@ class LocalExecutor:
         return Submission(_handle(request))
 
     def script(self, request: JobRequest) -> str:
-        """None: processes are started as they are."""
+        """Return an empty text: processes are started without a script."""
         return ""
 
     def find(self, token: str) -> Sequence[JobHandle]:
@@ -125,12 +125,12 @@ class LocalExecutor:
         return [_handle(job.request)]
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """How jobs of this object stand; of another's workers, whether they live."""
+        """Return the states of this object's jobs, and whether workers of other objects live."""
         self._reap()
         return [status for handle in handles for status in self._statuses(handle)]
 
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
-        """Tell what runs, and what has ended and is still wanted."""
+        """Return the states of wanted positions that run or have ended."""
         self._reap()
         job = self._jobs.get(handle.native_id)
         if job is None:
@@ -140,17 +140,17 @@ class LocalExecutor:
         return [*_running(job), *ended]
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Drop what waits and end what runs."""
+        """Drop the waiting elements and end the running ones."""
         for handle in handles:
             job = self._jobs.get(handle.native_id)
             if job is not None:
                 self.cancel_positions(handle, range(job.request.size or 1))
             elif claimed_process_lives(handle.native_id):
-                # A worker of an earlier supervisor: not our child, but ours to end.
+                # A worker of an earlier supervisor: no child of this process, but of this run.
                 end_group(int(handle.native_id.split(":")[-2]), signal.SIGTERM)
 
     def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
-        """Drop or end some elements."""
+        """Drop waiting elements and end running ones."""
         job = self._jobs.get(handle.native_id)
         if job is None:
             return
@@ -164,7 +164,7 @@ class LocalExecutor:
                 child.kill_at = time.monotonic() + KILL_AFTER
 
     def wait(self, timeout: float) -> None:
-        """Start what fits, and return when a process has ended or `timeout` seconds are over."""
+        """Start what fits, and wait until a process has ended, at most `timeout` seconds."""
         self._start_what_fits()
         ended = self._selector.select(timeout)
         self._kill_the_stubborn()
@@ -173,7 +173,7 @@ class LocalExecutor:
             self._start_what_fits()
 
     def close(self) -> None:
-        """Let go; processes that run go on, but for those that were cancelled: they end first."""
+        """Wait for cancelled processes to end; let other running processes go on."""
         while any(child.kill_at for job in self._jobs.values() for child in job.running.values()):
             self._selector.select(REAP_EVERY)
             self._kill_the_stubborn()
@@ -182,7 +182,7 @@ class LocalExecutor:
         for job in self._jobs.values():
             for child in job.running.values():
                 os.close(child.descriptor)
-                # Not ours to wait for any more: its result file tells how it ended.
+                # No longer waited for here: its result file tells how it ended.
                 child.process.returncode = 0
             job.running.clear()
 
@@ -196,7 +196,7 @@ class LocalExecutor:
                 self._start(job, job.waiting.popleft())
 
     def _free_devices(self, job: _Job) -> tuple[str, ...]:
-        """GPUs for one more element of a job."""
+        """Return the GPUs for one more element of a job."""
         _, number = self._seats.needs(job.request.resources)
         held = {
             device
@@ -242,7 +242,7 @@ class LocalExecutor:
                 os.close(child.descriptor)
                 job.end(position, _ended(job, position, code, child.kill_at is not None))
                 if child.kill_at is not None:
-                    # What it had started may not have listened.
+                    # Processes that it had started may have ignored SIGTERM.
                     end_group(child.process.pid, signal.SIGKILL)
 
     def _kill_the_stubborn(self) -> None:

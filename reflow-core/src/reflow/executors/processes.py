@@ -1,4 +1,4 @@
-"""Processes on this machine: which live, how many fit, how a group is ended."""
+"""Processes on this machine: which are alive, how many fit, and ending their groups."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 PROC = Path("/proc")
-"""Where Linux tells of processes; macOS has nothing there, and `ps` is asked."""
+"""Where Linux lists processes; macOS has nothing there, and `ps` is used."""
 
 
 def usable_cpus() -> int:
-    """How many CPUs this process may use."""
+    """Count the CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class _Process(NamedTuple):
-    """What the system says of a process that has not ended."""
+    """What the system tells about a process that has not ended."""
 
     pid: int
     parent: int
     group: int
     start: int
-    """Clock ticks since the machine's start, or seconds since 1970 where ps says it."""
+    """Clock ticks since the machine's start, or seconds since 1970 where ps is used."""
 
 
 def start_of(pid: int) -> int | None:
-    """When a process started, as the system counts; None if it is gone.
+    """Return when a process started, as the system counts; None if it is gone.
 
-    A process that has ended and waits for its parent counts as gone.
+    A zombie, which waits for its parent, counts as gone.
     """
     found = _from_proc(pid) if _has_proc() else next(_from_ps("-p", str(pid)), None)
     return found.start if found else None
 
 
 def descendants_in_group() -> set[int]:
-    """List what has come of this process, lives, and is in its process group still."""
+    """List this process's living descendants that are still in its process group."""
     group = os.getpgrp()
     parents = {each.pid: each.parent for each in _processes() if each.group == group}
     found = {os.getpid()}
@@ -71,7 +71,7 @@ def end_descriptor(process: subprocess.Popen[bytes]) -> int:
 
 def _write_at_end(process: subprocess.Popen[bytes], writing: int) -> None:
     process.wait()
-    # Closing alone would not do: a child that was forked meanwhile has the pipe open as well.
+    # Closing is not enough: a child that was forked meanwhile has the pipe open as well.
     with contextlib.suppress(BrokenPipeError):
         os.write(writing, b"e")
     os.close(writing)
@@ -103,7 +103,7 @@ def _from_proc(pid: int) -> _Process | None:
 
 
 def _from_ps(*which: str) -> Iterator[_Process]:
-    """Ask ps, in words that macOS, the BSDs and Linux understand."""
+    """Run ps, with options that macOS, the BSDs and Linux have."""
     said = subprocess.run(
         ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,lstart="],
         env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
@@ -120,13 +120,13 @@ def _from_ps(*which: str) -> Iterator[_Process]:
 
 
 def process_id() -> str:
-    """Name this process where there is no scheduler to give it an id."""
+    """Make an id for this process, where no scheduler gives it one."""
     pid = os.getpid()
     return f"{os.uname().nodename}:{pid}:{start_of(pid)}"
 
 
 def claimed_process_lives(native_id: str) -> bool:
-    """Whether the process that `process_id` named is still there. False for other ids."""
+    """Tell whether the process that `process_id` named is alive. False for other ids."""
     host, _, rest = native_id.rpartition(":")[0].rpartition(":")
     pid, start = rest, native_id.rpartition(":")[2]
     if host != os.uname().nodename or not pid.isdigit() or not start.isdigit():
@@ -136,17 +136,17 @@ def claimed_process_lives(native_id: str) -> bool:
 
 def end_group(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process started in a session of its own, and to its children."""
-    # macOS denies a signal to a group of which nothing is left but what has ended.
+    # macOS denies a signal to a group of which only zombies are left.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
 
 LINGER = 5.0
-"""Seconds that a worker whose work is done waits for what its functions have left running."""
+"""Seconds that a worker, once done, waits for processes that its functions have left running."""
 
 
 def leave(code: int) -> NoReturn:
-    """End this process, even where threads or exit functions of a task would keep it for ever."""
+    """End this process, even where threads or exit functions of a task would never end."""
     timer = threading.Timer(LINGER, os._exit, [code])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""How much of this machine elements may take together, and what each of them is given."""
+"""How many CPUs and GPUs of this machine elements may take together, and which each gets."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""What libraries of linear algebra take their number of threads from, when they are loaded."""
+"""Variables from which libraries of linear algebra read their number of threads when loaded."""
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 _DEVICES = Path("/proc/driver/nvidia/gpus")
 
 
 class Seats:
-    """Counts CPUs and GPUs. Who asks for more than there are takes all of them."""
+    """Counts CPUs and GPUs. An element that asks for more than there are takes all of them."""
 
     def __init__(self, cpus: int, gpus: int) -> None:
         self._cpus = cpus
         self._gpus = gpus
 
     def needs(self, resources: Resources) -> tuple[int, int]:
-        """CPUs and GPUs that an element takes."""
+        """Return the numbers of CPUs and GPUs that an element takes."""
         return min(resources.cpus, self._cpus), min(resources.gpus, self._gpus)
 
     def room(self, resources: Resources, taken: Iterable[tuple[Resources, int]]) -> int:
-        """How many more elements fit, beside so many with those requests."""
+        """Return how many more elements fit beside those that are running."""
         free_cpus, free_gpus = self._cpus, self._gpus
         for held, number in taken:
             cpus, gpus = self.needs(held)
@@ -44,9 +44,9 @@ class Seats:
 
 
 def thread_variables(cpus: int, given: Mapping[str, str]) -> dict[str, str]:
-    """Variables by which libraries start as many threads as there are CPUs for them.
+    """Return variables by which libraries start as many threads as they have CPUs.
 
-    What is set already is somebody's decision; the first variable stands for all of them.
+    Variables that the user has set are kept; where the first is set, none is added.
     """
     if THREAD_VARIABLES[0] in given:
         return {}
@@ -54,7 +54,10 @@ def thread_variables(cpus: int, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def usable_gpus(configured: int | None = None) -> list[str]:
-    """List the GPUs that this process may use, as CUDA names them: said, configured, or found."""
+    """List the GPUs that this process may use, as CUDA names them.
+
+    They are those of the environment, else those configured, else those found.
+    """
     said = os.environ.get(DEVICES_VARIABLE)
     if said is not None:
         return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
@@ -64,5 +67,5 @@ def usable_gpus(configured: int | None = None) -> list[str]:
 
 
 def device_variables(devices: Sequence[str]) -> dict[str, str]:
-    """Set the variable by which CUDA sees those devices alone; none where none was asked for."""
+    """Return the variable by which CUDA sees those devices alone, and none without a request."""
     return {DEVICES_VARIABLE: ",".join(devices)} if devices else {}

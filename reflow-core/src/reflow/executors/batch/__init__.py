@@ -1,1 +1,1 @@
-"""What all batch schedulers share; a backend adds data, small pure functions and a template."""
+"""What all batch executors share; a backend adds data, small pure functions and a template."""

@@ -1,10 +1,10 @@
-"""Jobs that submit themselves once more where their work fails: watchdogs.
+"""Jobs that submit themselves again where their work fails: watchdogs.
 
-A watchdog is there for when all else is lost, and may itself begin while its Python or the
-database is away. What the script does then needs nothing but a shell and the scheduler: it leaves
-a mark, so that what it submits is found later, and submits itself, to begin as much later again.
-It does so only if its work failed, and neither once the run has ended nor where the run's folder,
-and so the mark, cannot be written.
+A watchdog dispatches a run when all other jobs are lost, and may itself start while Python or the
+database is not available. Its script then needs only a shell and the scheduler: it writes a mark,
+by which the new job is found later, and submits itself again with the same delay. It does so only
+if its work failed, and neither once the run has ended nor where the run's folder, and so the mark,
+cannot be written.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def once_more(
     directory: Path,
     variables: Variables,
 ) -> tuple[str, ...]:
-    """Write a command that runs `submit`, a line of shell, after the given one where that fails."""
+    """Write a command that runs `command` and, where that fails, the line of shell `submit`."""
     text = _SCRIPT.format(
         ended=shlex.quote(str(ended)),
         mark=shlex.quote(str(mark)),
@@ -54,13 +54,13 @@ def once_more(
 
 
 def shell_time(delay: timedelta, form: str) -> str:
-    """Write a word of shell for the time so much later than now, as date(1) writes `form`."""
+    """Write a word of shell for the time `delay` after it is run, as date(1) formats it."""
     seconds = int(delay.total_seconds())
     return f"\"$(date -d '{seconds} seconds' '+{form}')\""
 
 
 def _unwanted(variables: Variables) -> str:
-    """Write a word of shell for the variables that the scheduler's commands must not see."""
+    """Write shell words for the variables that the scheduler's commands must not see."""
     conditions = [f"name !~ /^({'|'.join(('PATH', *variables.kept))})$/"]
     if "" not in variables.dropped:
         conditions.append(f"name ~ /^(REFLOW_NATIVE_ID|{'|'.join(variables.dropped)})/")

@@ -1,4 +1,4 @@
-"""How a scheduler counts the elements of an array."""
+"""How a scheduler numbers the elements of an array."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _RUN = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?::(?P<step>\d+))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayStyle:
-    """One contiguous range of indices, counted from `base`; positions are counted from 0."""
+    """The numbering of an array's elements: indices count from `base`, positions from 0."""
 
     base: int
     variable: str
     """The environment variable that holds an element's index."""
     throttled: str | None = None
-    """How the range is written with a limit: `{first}-{last}%{throttle}`; None for no syntax."""
+    """The syntax of a range with a limit: `{first}-{last}%{throttle}`; None where there is none."""
     element: str = "{job}[{indices}]"
-    """What elements are called: `24[3]`, and where several are cancelled `24[2-4]`."""
+    """The syntax of elements' ids: `24[3]`, and where several are cancelled `24[2-4]`."""
 
     def expression(self, size: int, throttle: int | None = None) -> str:
-        """Write the range of an array of that size."""
+        """Write the range of indices of an array of that size."""
         first, last = self.base, self.base + size - 1
         if throttle is None or self.throttled is None:
             return f"{first}-{last}"
@@ -38,17 +38,17 @@ class ArrayStyle:
         return position + self.base
 
     def element_ids(self, job: str, positions: Iterable[int]) -> Iterator[str]:
-        """Write the ids of elements, one for each run of positions."""
+        """Yield the ids of elements, one for each range of consecutive positions."""
         for run in contiguous(map(self.index, positions)):
             indices = str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
             yield self.element.format(job=job, indices=indices)
 
 
 def parse_indices(expression: str) -> list[range]:
-    """Read a scheduler's list of indices: `1-3,7`, `0-9:3`, `[2-9%4]`.
+    """Parse a scheduler's list of indices: `1-3,7`, `0-9:3`, `[2-9%4]`.
 
     Raises `ValueError` for one that was cut short (`2,3,5,...`) or is no list of indices: half
-    a list would be silence about the other half.
+    a list would leave the other half unknown.
     """
     text = expression.strip("[]").partition("%")[0]
     runs = []
@@ -78,7 +78,7 @@ def contiguous(numbers: Iterable[int]) -> Iterator[range]:
 
 
 def index_list(numbers: Iterable[int]) -> str:
-    """Numbers as most schedulers write them: `1-3,7`."""
+    """Write numbers as most schedulers do: `1-3,7`."""
     return ",".join(
         str(run.start) if len(run) == 1 else f"{run.start}-{run.stop - 1}"
         for run in contiguous(numbers)

@@ -1,4 +1,4 @@
-"""Running a scheduler's commands: argument lists, a time limit, no settings of the submitter's."""
+"""Running a scheduler's commands: argument lists, a time limit, a cleaned environment."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from reflow.permissions import open_file
 logger = logging.getLogger("reflow.batch")
 
 _ANYWHERE = Path("/")
-"""Where commands run for which that makes no difference: this process's may be gone."""
+"""The default working directory of commands: that of this process may have been removed."""
 _SHOWN = 500
 """Characters of a command line that are logged."""
 
 
 class CommandMissingError(SchedulerUnavailableError):
-    """A scheduler's command is not on this machine."""
+    """A scheduler's command does not exist on this machine."""
 
     lasting = True
 
@@ -46,12 +46,12 @@ class Command:
     argv: tuple[str, ...]
     stdin: str = ""
     directory: Path = _ANYWHERE
-    """Where it runs, if that can be entered."""
+    """The directory where it runs, if that can be entered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """What a command answered. A negative exit code is the signal that ended it."""
+    """The output and exit code of a command; a negative code is the signal that ended it."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -61,23 +61,23 @@ class CommandResult:
 
     @property
     def said(self) -> str:
-        """What it complained about, on one line; for error messages."""
+        """What it printed on standard error, on one line; for error messages."""
         words = " ".join((self.stderr.strip() or self.stdout.strip()).split())
         return words or f"exit code {self.exit_code}, without a word"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variables:
-    """Which variables of the calling process a scheduler's commands may see."""
+    """The variables of the calling process that a scheduler's commands may see."""
 
     dropped: tuple[str, ...] = ()
-    """Beginnings of names that would act as options, or leak into jobs: `POND_`."""
+    """Prefixes of names that would act as options, or leak into jobs: `POND_`."""
     kept: tuple[str, ...] = ()
-    """Names that are passed on although they begin so: `POND_CONF`."""
+    """Names that are passed on in spite of their prefix: `POND_CONF`."""
     added: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Make the environment of a command."""
+        """Return the environment of a command."""
         passed = {
             name: value
             for name, value in base.items()
@@ -88,10 +88,10 @@ class Variables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRunner:
-    """Runs commands, and notes each of them in the log.
+    """Runs commands and logs each of them.
 
     `record` names a file that gets one line of JSON per command (argv, exit code, seconds), by
-    which the calls of a whole run can be counted, whichever process made them.
+    which the calls of a whole run can be counted over all its processes.
     """
 
     variables: Variables = Variables()
@@ -113,7 +113,7 @@ class CommandRunner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                # PWD as a shell's `cd` has it: there are commands that go by it.
+                # PWD as a shell's `cd` sets it: some commands read it.
                 env=self.variables.environment({**os.environ, "PWD": str(directory)}),
                 cwd=directory,
                 start_new_session=True,
@@ -125,7 +125,7 @@ class CommandRunner:
                 "in the settings of the executor."
             ) from error
         except OSError as error:
-            # This machine has no process or no memory left for it.
+            # This machine has no free process or memory for it.
             raise SchedulerUnavailableError(
                 f"the command {command.argv[0]!r} could not be started: {error.strerror}"
             ) from error
@@ -166,7 +166,7 @@ class CommandRunner:
         logger.debug("%s -> %s in %.2f s", shown, exit_code, seconds)
         if self.record is not None:
             line = {"argv": command.argv, "exit_code": exit_code, "seconds": round(seconds, 3)}
-            # What the command did is done, whether or not that can be written down.
+            # The command has had its effect, whether or not it can be recorded.
             with (
                 contextlib.suppress(OSError),
                 open_file(self.record, "a", encoding="utf-8", errors="replace") as file,
@@ -175,12 +175,12 @@ class CommandRunner:
 
 
 def _can_be_entered(directory: Path) -> bool:
-    # With the dot, which a path object would leave out, files are no folders.
+    # With the final dot, which a path object would drop, a file does not pass for a folder.
     return os.access(f"{directory}/.", os.X_OK)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command and what it started: many sites wrap the scheduler's own in a script."""
+    """Kill a command and its children: many sites wrap the scheduler's commands in scripts."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,4 +1,4 @@
-"""Putting together what several commands said of the jobs that were asked about."""
+"""Merging what several commands report of the jobs that were polled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from reflow.model.states import JobState
 
 
 class Coverage:
-    """Which jobs, and which positions of arrays, have been spoken of. The first word counts.
+    """The states reported so far of jobs and positions of arrays. The first report counts.
 
-    A status without positions speaks of the whole job: of an array, those positions that no
-    other status of the same answer speaks of.
+    A status without positions is about the whole job: of an array, about those positions that
+    no other status of the same answer covers.
     """
 
     def __init__(self, handles: Sequence[JobHandle]) -> None:
@@ -26,7 +26,7 @@ class Coverage:
         self._doubts: list[JobStatus] = []
 
     def add(self, statuses: Iterable[JobStatus]) -> None:
-        """Take in one command's answer. UNKNOWN settles nothing: another command may know."""
+        """Add one command's answer. UNKNOWN is ignored: another command may know more."""
         whole = []
         for status in statuses:
             if status.native_id not in self._handles:
@@ -41,18 +41,19 @@ class Coverage:
             self._take(status, self._missing[status.native_id])
 
     def missing(self) -> list[JobHandle]:
-        """List the jobs of which something is not known yet."""
+        """List the jobs whose state is not fully known yet."""
         return [handle for handle in self._handles.values() if self._missing[handle.native_id]]
 
     @property
     def known(self) -> list[JobStatus]:
-        """What has been said, each position once."""
+        """The states reported so far, each position once."""
         return list(self._statuses)
 
     def statuses(self, reason: str = "") -> list[JobStatus]:
-        """Everything asked about, each position once; what nobody spoke of is UNKNOWN.
+        """Return the states of all polled jobs, each position once.
 
-        Where somebody said why he does not know, that is the reason.
+        Where none was reported the state is UNKNOWN, with `reason`, or with that of a command
+        that reported UNKNOWN.
         """
         for doubt in self._doubts:
             if doubt.reason:

@@ -1,4 +1,4 @@
-"""What a scheduler's commands complain of, and what that means."""
+"""The error messages of a scheduler's commands, and what they mean."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from reflow.executors.batch.command import CommandResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorTable:
-    """A scheduler's complaints, each known by an exit code or by a regular expression."""
+    """A scheduler's errors, each recognised by an exit code or by a regular expression."""
 
     submission: Sequence[tuple[int | str, type[ExecutorError]]] = ()
-    """Complaints of the submit command that are not for good, in the order they are looked for.
-    Any other is a refusal."""
+    """Errors of the submit command that are no refusal, in the order in which they are tried.
+    Any other error is a refusal."""
     advice: Sequence[tuple[str, str]] = ()
-    """What to do about a complaint, in the order it is looked for."""
+    """Advice on errors, in the order in which they are tried."""
     over: Sequence[int | str] = ()
-    """Complaints about jobs that are over or unknown, which leave nothing undone."""
+    """Errors about jobs that are over or unknown, which leave nothing to be done."""
 
     def kind(self, said: str, exit_code: int | None = None) -> type[ExecutorError]:
         """Tell whether a submission was refused, deferred, or is uncertain."""
@@ -30,7 +30,7 @@ class ErrorTable:
         return SubmissionRefusedError
 
     def advised(self, said: str) -> str:
-        """Add to a complaint what to do about it, where the table knows."""
+        """Add advice to an error message, where the table has any."""
         for pattern, advice in self.advice:
             if re.search(pattern, said):
                 return f"{said.rstrip('.')}. {advice}"
@@ -39,14 +39,14 @@ class ErrorTable:
     def submission_error(
         self, scheduler: str, command: str, said: str, exit_code: int | None = None
     ) -> ExecutorError:
-        """Make the error of a submit command that failed, in the scheduler's own words."""
+        """Make the exception for a failed submit command, with the scheduler's own message."""
         kind = self.kind(said, exit_code)
         if kind is SubmissionRefusedError:
             return kind(f"{scheduler} refused the job: {self.advised(said)}")
         return kind(f"{command}: {said.removeprefix(f'{command}: ')}")
 
     def is_done(self, result: CommandResult) -> bool:
-        """Tell whether a command succeeded, but for jobs that are over or unknown."""
+        """Tell whether a command succeeded, apart from jobs that are over or unknown."""
         if result.exit_code == 0 or result.exit_code in self.over:
             return True
         patterns = [sign for sign in self.over if isinstance(sign, str)]

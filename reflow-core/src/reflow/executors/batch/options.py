@@ -1,4 +1,4 @@
-"""Options that people hand through to a scheduler's submit command."""
+"""Options that users pass through to a scheduler's submit command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 def long_options(
     executor: str, options: Mapping[str, Any], reserved: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    """Each option as words: `{"qos": "high", "exclusive": True}` to `--qos=high`, `--exclusive`.
+    """Write options as words: `{"qos": "high", "exclusive": True}` to `--qos=high`, `--exclusive`.
 
     One letter gives a short option, True an option without a value, a list the same option
     several times; False and None leave it out. Underscores in names stand for dashes.
-    Raises `ParameterError` for a name in `reserved` (with what is said there), and for a value
-    that is no option's.
+    Raises `ParameterError` for a name in `reserved` (with the reason given there), and for a
+    value that no option can have.
     """
     values = option_values(executor, options, reserved, lambda given: given.replace("_", "-"))
     return [_words(executor, name, value) for name, value in values]
@@ -34,9 +34,9 @@ def option_values(
 ) -> Iterator[tuple[str, str | int | float]]:
     """Yield the name and the value of each option; True for one without a value.
 
-    `name_of` makes the scheduler's name, which must match `names`, of the one that was given.
+    `name_of` converts the given name to the scheduler's, which must match `names`.
     A list gives the same option several times; False and None leave it out. Raises
-    `ParameterError` for a name in `reserved`, and for a value that is no option's.
+    `ParameterError` for a name in `reserved`, and for a value that no option can have.
     """
     for given, value in options.items():
         name = name_of(given)
@@ -58,7 +58,7 @@ def option_values(
 
 
 def resource_names(value: object) -> set[str]:
-    """Names of what a value of `-l` asks for: `{"select", "place"}` of `select=1:ncpus=2,place=x`.
+    """Parse the names in a value of `-l`: `{"select", "place"}` in `select=1:ncpus=2,place=x`.
 
     A list holds several such values.
     """

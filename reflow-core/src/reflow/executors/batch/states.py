@@ -1,4 +1,4 @@
-"""The table that says what a scheduler's own states mean."""
+"""The table of a scheduler's own states and what they mean."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class NativeState:
     """One state of a scheduler, as its manual lists it."""
 
     code: str
-    """What its commands print: `PD`, `qw`."""
+    """The code that its commands print: `PD`, `qw`."""
     name: str
     """The manual's name: `PENDING`."""
     state: JobState
     cause: FailureCause | None = None
-    """For an end that is nobody's exit code: the time limit, the node, ..."""
+    """The cause of an end that no exit code tells: the time limit, the node, ..."""
 
 
 class StateTable:
-    """Every documented state of a scheduler. Looked up whole, never by a part of the word."""
+    """Every documented state of a scheduler, looked up by the whole word, never by a part."""
 
     def __init__(self, scheduler: str, states: Iterable[NativeState]) -> None:
         self.scheduler = scheduler
@@ -45,9 +45,9 @@ class StateTable:
         reason: str = "",
         host: str = "",
     ) -> JobStatus:
-        """How a job or an element stands that is in such a state.
+        """Make the status of a job or an element in such a state.
 
-        A failure whose state has no cause of its own is one by signal or by exit code.
+        A failure whose state has no cause of its own has the cause signal or exit code.
         """
         native = self.look_up(word)
         status = JobStatus(
@@ -63,7 +63,7 @@ class StateTable:
         return replace(status, cause=cause, exit_code=exit_code, signal=signal)
 
     def look_up(self, word: str) -> NativeState:
-        """Find the state of that code or name; for one that no manual has, UNKNOWN, logged once."""
+        """Find the state of that code or name; an undocumented one is UNKNOWN and logged once."""
         if word not in self._found:
             logger.warning(
                 "%s reports a job state that reflow does not know: %r. It is taken for unknown, "

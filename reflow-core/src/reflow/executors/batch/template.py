@@ -1,4 +1,4 @@
-"""Rendering job scripts. Whatever a template puts in is quoted for the shell."""
+"""Rendering of job scripts. Every value that a template inserts is quoted for the shell."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from markupsafe import Markup
 from reflow.errors import ConfigError
 
 PACKAGED = "packaged"
-"""What a site's template extends: `{% extends "packaged/pond.sh.j2" %}`."""
+"""The folder of packaged templates, for a site's: `{% extends "packaged/pond.sh.j2" %}`."""
 
 
 class ScriptTemplates:
     """The templates of one backend, and those with which a site overrides them.
 
-    A template of the same name in `site_folder` wins, and may extend the packaged one to change
-    single blocks. Text and numbers are quoted for the shell where they are put in, a list or
-    tuple becomes quoted words; `| safe`, Jinja's own word, leaves shell code as it is.
+    A template of the same name in `site_folder` takes precedence, and may extend the packaged
+    one to change single blocks. Text and numbers are quoted for the shell where they are
+    inserted, a list or tuple becomes quoted words; Jinja's `| safe` leaves shell code unchanged.
     """
 
     def __init__(self, package: str, site_folder: Path | None) -> None:
@@ -45,8 +45,8 @@ class ScriptTemplates:
         loaders: list[BaseLoader] = [PrefixLoader({PACKAGED: packaged}), packaged]
         if site_folder is not None:
             loaders.insert(0, FileSystemLoader(site_folder))
-        # Autoescape marks what a block of a parent template gave as shell code already; the
-        # quoting itself is done by `finalize`, so that markup characters stay what they are.
+        # Autoescape marks the output of a parent template's block as shell code; the
+        # quoting itself is done by `finalize`, so that markup characters are not changed.
         self._environment = Environment(
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
@@ -72,17 +72,17 @@ class ScriptTemplates:
 
 
 def comment(text: object) -> Markup:
-    """Text for the rest of a comment line: one line, nothing that a terminal would act on."""
+    """Write text for a comment: on one line, without control characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
     return Markup(shown)  # noqa: S704 - a shell script, not a page
 
 
 def shell_code(lines: Iterable[str]) -> Markup:
-    """Lines that go into the script as they are."""
+    """Mark lines as shell code that is inserted unquoted."""
     return Markup("\n".join(lines))  # noqa: S704 - a shell script, not a page
 
 
-@pass_context  # or else constants would not come here, but be escaped as markup when compiled
+@pass_context  # otherwise constants would not be passed here, but escaped as markup when compiled
 def _finalize(context: Context, value: object) -> Markup:
     return _quoted(value)
 
@@ -91,7 +91,7 @@ def _quoted(value: object) -> Markup:
     if isinstance(value, Markup):
         return value
     if isinstance(value, Undefined):
-        str(value)  # raises, and says which name it is
+        str(value)  # raises an error that names the variable
     if isinstance(value, str | int | float | Path) and not isinstance(value, bool):
         return Markup(shlex.quote(str(value)))  # noqa: S704 - a shell script, not a page
     if isinstance(value, Sequence):

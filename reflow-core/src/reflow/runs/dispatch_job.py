@@ -94,7 +94,6 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     )
     if lease is None:
         return 0
-    settings.layout.dispatch_trouble.unlink(missing_ok=True)
     if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
         # A job that comes late has nothing to change about what is over.
         return _finish(store, settings, lease)

@@ -112,15 +112,10 @@ def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
 
 def _has_ended(store: Store, settings: RunSettings, lease: Lease, tries: Tries) -> bool:
     """Dispatch until the run has ended; False where its data cannot be read now."""
-
-    def forget_trouble() -> None:
-        tries.forget()
-        settings.layout.dispatch_trouble.unlink(missing_ok=True)
-
     with closing(executor_of(settings)) as executor:
         try:
             dispatcher = open_dispatcher(store, settings, lease, executor)
-            drive(dispatcher, UntilEnd(), cache(forget_trouble))
+            drive(dispatcher, UntilEnd(), cache(tries.forget))
         except (LeaseLostError, StoreError):
             raise
         except Exception as error:

@@ -48,6 +48,7 @@ class Tries:
     def __init__(self, layout: RunLayout) -> None:
         """Read the tries of other dispatchers."""
         self._file = layout.tries
+        self._word = layout.dispatch_trouble
         self._times: list[float] = []
         # The file may be damaged, or not be a file at all.
         with suppress(OSError, ValueError), open_regular(self._file) as file:
@@ -60,9 +61,10 @@ class Tries:
             file.write(f"{self._times[-1]}\n")
 
     def forget(self) -> None:
-        """Start counting anew, as the data could be read. Raises `OSError`."""
+        """Begin anew, and withdraw what `status` says, once a step was taken. Raises `OSError`."""
         self._times.clear()
         self._file.unlink(missing_ok=True)
+        self._word.unlink(missing_ok=True)
 
     @property
     def used_up(self) -> bool:

@@ -236,8 +236,8 @@ def test_what_can_never_start_fails_after_the_time_that_is_configured(
     this = scene(impossible_after=after)
     waits = says(JobState.QUEUED, impossible=True, reason="no such node")
     this.look(waits)
-    assert this.look(waits, after=299) == []
-    assert this.look(waits, after=1) == settled
+    assert this.look(waits, after=296) == []
+    assert this.look(waits, after=4) == settled
     for outcome in this.results.failed:
         assert outcome.cause is FailureCause.SUBMIT
         assert "no such node" in outcome.error

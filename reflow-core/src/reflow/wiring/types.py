@@ -48,7 +48,7 @@ def plain(kind: Any) -> Any:
 def unaliased(kind: Any) -> Any:
     """Return what a name defined by a `type` statement stands for (Python 3.12 and later).
 
-    `NDArray[float64]` is such a one in newer versions of NumPy.
+    The parameters of a generic one are filled in.
     """
     while True:
         origin = typing.get_origin(kind)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reflow.workflow import Workflow
 
 HEAL_EVERY = 15.0
-"""Seconds between two looks of `wait` at whether somebody still dispatches the run."""
+"""Seconds between two checks of `wait` that the run still has a dispatcher."""
 
 
 _MOST_NAMED = 10
@@ -192,7 +192,7 @@ class Run:
 
         For clusters whose compute nodes may not submit jobs. May be stopped with Ctrl-C and
         started again: the run's jobs go on. `on_progress` is given the "tasks" of the status.
-        Raises `NotReadyError` when somebody else dispatches the run.
+        Raises `NotReadyError` when another process dispatches the run.
         """
         from reflow.runs.follow import follow_run
 
@@ -227,7 +227,7 @@ class Run:
     def cancel(self, task: str | None = None) -> int:
         """Cancel what has not ended, of one task or of all; return how many elements.
 
-        0 when there was nothing to do. What has ended stays as it is.
+        0 when there was nothing to do. Elements that have ended stay as they are.
         """
         return self._ask(RequestKind.CANCEL, task)
 
@@ -240,14 +240,14 @@ class Run:
     ) -> int:
         """Retry elements that failed, were cancelled or skipped; return how many.
 
-        The source is taken as it is now. What has succeeded with another source is computed anew,
-        and what comes after it; with `changed=False` such results stay beside the new ones, and
-        `status` says so. `changed=True` does it even where nothing has failed. A function is asked,
-        with the number of such results by task.
+        The source is taken as it is now. Elements that have succeeded with another source are
+        computed anew, with all that comes after them; with `changed=False` such results stay beside
+        the new ones, and `status` says so. `changed=True` recomputes them even where nothing has
+        failed. A function decides; it is given the number of such results by task.
 
         0 when there was nothing to do. A run of `run_local` is retried here and now, and the
         call returns when it has ended; meanwhile `on_progress` is given the "tasks" of the
-        status. Others go on by themselves.
+        status. Other runs go on by themselves.
         """
         return self._ask(RequestKind.RETRY, task, on_progress, changed)
 

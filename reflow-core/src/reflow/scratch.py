@@ -13,9 +13,9 @@ def scratch_dir() -> Path:
     """Return a folder of this attempt's own, created on the first call; call it inside a task.
 
     What a task does besides returning its result may happen more than once: a job can be started
-    again when its node dies. Whatever is written here no other attempt sees. It stays in the run
-    directory, under `.reflow`, until you remove it. Called outside of a run, as in a test of the
-    function, it gives a new temporary folder each time.
+    again when its node dies. No other attempt sees the files in this folder, which stays in the
+    run directory, under `.reflow`, until you remove it. Outside of a run, as in a test of the
+    task's function, each call returns a new temporary folder.
     """
     from pathlib import Path
 

@@ -26,9 +26,9 @@ _QUALIFIERS = (typing.Required, typing.NotRequired, typing.Final, typing.ClassVa
 class ReachableClasses:
     """The classes that values under one annotation may have, and the tags that stand for them.
 
-    A tag is the class's qualified name. Where two of the classes share it, as much of the path
-    of their files as tells them apart is put before it; module names would not do, since a flow
-    is `__main__` in one process and has another name in the next.
+    A tag is the class's qualified name. Where two of the classes share it, it is preceded by as
+    much of the path of their files as distinguishes them; module names would not do, since a
+    flow is `__main__` in one process and has another name in the next.
     """
 
     def __init__(self, annotation: Any) -> None:
@@ -42,7 +42,7 @@ class ReachableClasses:
     def tag(self, kind: type) -> str | None:
         """Return the class's tag in stored data; None when the annotation does not reach it.
 
-        Raises `UnstorableValueError` when nothing tells it from another of the same name.
+        Raises `UnstorableValueError` when nothing distinguishes it from another of its name.
         """
         tag = self._tags.get(kind)
         if tag is not None and len(self._matching(tag)) > 1:

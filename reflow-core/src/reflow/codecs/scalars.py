@@ -21,9 +21,9 @@ class Fit(IntEnum):
 
     NOT = 0
     PARTLY = 1
-    """Its own class does, but something in it does not."""
+    """Its own class fits, but something in it does not."""
     CONVERTED = 2
-    """An equal value of another class does, such as `1.0` for `1`."""
+    """An equal value of another class fits, such as `1.0` for `1`."""
     SUBCLASS = 3
     """Its class derives from the one that is named, or is numpy's kind of it."""
     EXACT = 4

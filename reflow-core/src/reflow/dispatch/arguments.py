@@ -28,7 +28,7 @@ class Wired(NamedTuple):
 
     text: str
     states: tuple[State, ...] = ()
-    """As in `Recorded.value`: seen by whoever made the value."""
+    """As in `Recorded.value`: recorded by the process that produced the value."""
 
 
 Part = Wired | None

@@ -85,7 +85,7 @@ class Cache:
     def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
         """Tell whether all files of a result are in their recorded state, by the task's mode.
 
-        Where only their contents can tell, as far as one sees without reading them.
+        Where only their contents can tell, the answer holds unless reading them shows otherwise.
         """
         try:
             recorded = Recorded.parse(paths)

@@ -52,7 +52,7 @@ class _Distance:
 
     nearest: timedelta
     farthest: timedelta
-    """One that is further ahead than any can be was written down by a clock gone wrong."""
+    """A watchdog further ahead than this was recorded by a clock that was wrong."""
     new: timedelta
     """How far ahead it is submitted."""
 
@@ -98,8 +98,8 @@ class Watchdog:
     def arm_farther(self, most: Callable[[], int]) -> None:
         """Submit the farther watchdogs, unless they are there.
 
-        `most` tells how many are wanted in all. It is called only if one is not there, since the
-        scheduler is asked for its limits.
+        `most` returns how many watchdogs are wanted in all. It is called only if one is missing,
+        since it asks the scheduler for its limits.
         """
         if not self._wanted or all(map(self._is_there, self._farther)):
             return
@@ -110,7 +110,7 @@ class Watchdog:
     def make_room(self) -> None:
         """Give up the farther watchdogs, where one has begun and found still no room in the queue.
 
-        They are written down as to be cancelled.
+        They are recorded as to be cancelled.
         """
         if not self._begun:
             return

@@ -80,7 +80,7 @@ class Dispatcher:
         self.held_back = False
         """Whether elements waited in the last step for the end of their earlier attempts."""
         self.on_retry: Callable[[], None] = lambda: None
-        """Called once a retry has been written down, before anything of it is planned."""
+        """Called once a retry has been recorded, before anything of it is planned."""
         self._forgiven = 0
         self._ask_after_them: float | None = None
         self._due_in: float | None = None
@@ -222,7 +222,7 @@ class Dispatcher:
         """Carry out what users have asked."""
         requests = self._allowed_requests()
         if requests:
-            # What has ended by now has ended, whatever is asked.
+            # What has ended by now stays so, whatever the request.
             self._ingest.collect()
         ending = [
             handle

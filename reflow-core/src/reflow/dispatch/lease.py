@@ -32,8 +32,8 @@ _held: set[tuple[int, str, int]] = set()
 def take(store: Store, run_id: str) -> Lease | None:
     """Take the lease if it is free, or its holder has provably ended; None where it is held.
 
-    One that stands in this process's name, and that nothing here works under, may be taken:
-    somebody has taken it for this process, or it was left over by a failure.
+    A lease in this process's name under which nothing here works may be taken: either another
+    process has taken it for this one (`take_for`), or a failure has left it over.
     """
     # Twice, as the process that started this one may be taking the lease for it right now.
     for _ in range(2):

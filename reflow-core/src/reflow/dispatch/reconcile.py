@@ -45,7 +45,7 @@ _PREFERENCE = {
     JobState.COMPLETED: 1,
     JobState.UNKNOWN: 0,
 }
-"""Of several jobs for one position, the liveliest speaks for it."""
+"""Of several jobs for one position, that of the highest rank determines its state."""
 
 
 @dataclass(slots=True)
@@ -262,8 +262,9 @@ class Reconcile:
     def _without_claimed(self, gone: Sequence[_Gone]) -> list[_Gone]:
         """Leave out positions that run in a job which is known by its claim alone.
 
-        An accepted job that nobody was told of, and that was not found, leaves those submitted
-        in its place nothing to do: they step back, and are over without a result.
+        The scheduler may have accepted a job without an answer, and not found it when asked. The
+        jobs submitted in its place then find their positions claimed, step back, and end without
+        a result.
         """
         claims = {} if self._executor.capabilities.volatile else self._claims_of(gone)
         if not claims:

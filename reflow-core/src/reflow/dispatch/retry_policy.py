@@ -24,7 +24,7 @@ class Retry:
     mem_scale: float
     time_scale: float
     pause: float
-    """Seconds to wait first."""
+    """Seconds to wait before the next try."""
 
 
 def retry_of(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:

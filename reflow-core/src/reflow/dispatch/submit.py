@@ -63,7 +63,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 LIMITS_HOLD = 10.0
 """Seconds that the scheduler's limits, and what it counted against them, are believed."""
 DISPATCH_MEMORY = 256 * 2**20
-"""Bytes that a job must have asked for if its last worker is to dispatch within it: a dispatcher
+"""Bytes that a job must have requested if its last worker is to dispatch within it: a dispatcher
 of 100,000 elements holds some 160 MB (benchmarks), and shares them with what the task has left."""
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
@@ -122,8 +122,8 @@ class Submitter:
     def new_step(self) -> None:
         """Query the limits anew when next needed; try again what is due.
 
-        Whoever follows a run takes a step every few seconds. What is known a little longer knows
-        too little room at worst.
+        Limits are kept for a while, as `reflow follow` takes a step every few seconds: at worst,
+        outdated limits leave too little room.
         """
         if time.monotonic() >= self._ask_again_at or not self._image.outstanding():
             self._limits = None
@@ -180,7 +180,7 @@ class Submitter:
                 self.hand_over(spec)
         return bool(hits or waves)
 
-    # -- what is there already -------------------------------------------------------------
+    # -- results that exist already --------------------------------------------------------
     def _look_up(
         self,
         arguments: TaskArguments,
@@ -497,7 +497,7 @@ class Submitter:
         others = (item.record for item in self._image.waves.values())
         accepted = any(item.native_ids for item in others if item.task == wave.record.task)
         if size > 1 and not accepted:
-            # There may be a limit that the scheduler did not tell, such as one of a queue.
+            # There may be a limit that the scheduler does not report, such as one of a queue.
             self._takeable[wave.record.task] = size // 2
         else:
             self._defer(said)

@@ -97,9 +97,9 @@ def publish_log(scratch: Path, log: Path) -> None:
 class LogCapture:
     """For elements that share a process: writes a log file only for those that print something.
 
-    What is printed goes to a scratch file, which becomes the log of the element that it is from.
-    A thread gives it that name while the element still runs: whether something was printed only
-    the file itself can tell, as programs print past Python.
+    Output goes to a scratch file, which becomes the log of the element that printed it. A thread
+    gives it that name while the element still runs: only the file itself shows whether something
+    was printed, as programs print past Python.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -107,7 +107,7 @@ class LogCapture:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._log: Path | None = None
-        """Of the element that runs, until something is to be seen of it."""
+        """The log of the element that runs, until its first output."""
         self._open()
         redirect_to(self._descriptor)
         self._out, self._errors = line_stream(1), line_stream(2)

@@ -30,7 +30,7 @@ def prepare_counters(layout: WaveLayout, size: int) -> None:
 def is_last(layout: WaveLayout, position: int, size: int) -> bool:
     """Count a position's result; return True to exactly one caller, once all are counted.
 
-    Where the file system has no links, or the run directory is gone, nobody is the last: the
+    Where the file system has no links, or the run directory is gone, no caller is the last: the
     follow-up dispatches then.
     """
     try:

@@ -14,7 +14,7 @@ from reflow.rundir.files import read_bytes
 
 _FIELD = b"VmHWM:"
 _UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes that `getrusage` counts in: macOS tells bytes, others KiB."""
+"""Bytes per unit of `getrusage`: macOS reports bytes, other systems KiB."""
 
 
 def reset_peak() -> None:

@@ -67,7 +67,7 @@ class _Worker:
     process: subprocess.Popen[bytes]
     descriptor: int
     told: tuple[int, int] | None = None
-    """What it was told to end."""
+    """The element that it was told to end."""
     kill_at: float = 0.0
     was_told: bool = False
     """Whether it was ever sent a signal, which what it has started may have survived."""
@@ -91,7 +91,7 @@ class PoolExecutor:
         self._audit_at: float | None = None
         self._stillborn = 0
         self._unwritten = False
-        """Whether a worker could not write down what it had done."""
+        """Whether a worker could not write its results to the disk."""
         self._selector = selectors.DefaultSelector()
         self._tokens_read, self._tokens_write = os.pipe()
         self._reports_read, self._reports_write = os.pipe()

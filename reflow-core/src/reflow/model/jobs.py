@@ -46,7 +46,7 @@ class JobRequest:
     """Variables to set in the job, and nothing else of the submitter's."""
     excluded_hosts: tuple[str, ...] = ()
     label: str = ""
-    """For people: workflow, run and task, any Unicode. Never parsed."""
+    """For users: workflow, run and task, any Unicode. Never parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class JobHandle:
     submitted_at: datetime | None = None
     """Aware, UTC. Bounds how far back accounting is asked."""
     directory: Path | None = None
-    """The request's. What the scheduler wrote there may tell why a job ended."""
+    """The request's folder. What the scheduler wrote there may explain why a job ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ class Kin:
 
     run_id: str
     below: str
-    """How the lineages of runs begin that it started."""
+    """The prefix of the lineages of runs that it started."""
     but: str | None
-    """How those begin that count as one's own; None for none."""
+    """The prefix of lineages to leave out, those of the asking element; None for none."""
 
     def has(self, run_id: str, lineage: str) -> bool:
         """Tell whether a run is among these."""

@@ -75,7 +75,7 @@ class Instance:
     """Key of the stored output that a cached instance took its result from."""
     cause: FailureCause | None = None
     error: str = ""
-    """One line for people."""
+    """One line for users."""
     native_id: str = ""
     """The scheduler's id of the last job it ran in, element included as the scheduler writes it."""
     mem_scale: float = 1.0
@@ -92,7 +92,7 @@ class Reuse(IntEnum):
     NEVER = 0
     NOW = 1
     LATER = 2
-    """Once `FencedWriter.allow_reuse` says so of its wave."""
+    """Once `FencedWriter.allow_reuse` is called for its wave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class Taker:
     workflow: str
     place: str
     uid: int | None
-    """The user whose results it may take, beside those of nobody known; None for everybody's."""
+    """The user whose results it may take, beside those of unknown users; None for all results."""
     kin: tuple[Kin, ...]
     """Runs whose results it may not take, itself among them."""
 
@@ -236,7 +236,7 @@ class RequestRecord:
     uid: int | None = None
     """Number of the user who asked."""
     options: Mapping[str, Json] = field(default_factory=dict)
-    """What else was said."""
+    """Further options of the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +247,7 @@ class LeaseRecord:
     beat: int
     mark: bool
     owner: Mapping[str, Json] | None
-    """None when nobody holds it."""
+    """None when the lease is free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class FailureText:
     error: str
     """In one line."""
     traceback: str
-    """Unbounded, with all that a program said that the exception holds: for the log."""
+    """Unbounded, with all program output that the exception holds: for the log."""
     said: str
     """The last lines that a program printed, where the log alone has them."""
 

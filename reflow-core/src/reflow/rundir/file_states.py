@@ -19,13 +19,13 @@ class Recorded:
     """The states of a result's files when its task had ended."""
 
     value: tuple[State, ...] = ()
-    """Of what the value refers to, in the order of `Codecs.references`."""
+    """States of the files that the value refers to, in the order of `Codecs.references`."""
     outputs: tuple[State, ...] = ()
-    """Of what the task was told to write to."""
+    """States of the places that the task was told to write to."""
     working_directory: str | None = None
     """Where relative paths among them start; None where there are none."""
     shared: tuple[State, ...] = ()
-    """Of where other instances write, too: only that it is there."""
+    """States of places where other instances write, too: only that these exist."""
 
     @property
     def states(self) -> tuple[State, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 BLOCK = 1000
 SOURCE_INDEX = "index.json"
-"""The entry of a source archive that tells what is in it."""
+"""The entry of a source archive that lists its contents."""
 """Positions whose claims share a folder, and so their results: file servers are slow where
 thousands of hosts write to the same one."""
 

@@ -46,8 +46,9 @@ def this_process() -> dict[str, Json]:
 def provably_dead(owner: Mapping[str, Json]) -> bool:
     """Tell whether the process that an owner names has certainly ended.
 
-    One on another machine, or in another container, never has. The same start of a kernel is the
-    same machine, whatever it is called; where that cannot be told, the name decides.
+    Of a process on another machine, or in another container, that is never certain. The same boot
+    of a kernel means the same machine, whatever its host name; where the boot is unknown, the name
+    decides.
     """
     here = boot_id()
     same_boot = bool(here) and owner.get("boot") == here

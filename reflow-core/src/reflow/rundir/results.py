@@ -27,13 +27,13 @@ class ResultRecord:
     outcome: Outcome
     """Whether it may be reused is decided by the dispatcher, and not published."""
     inputs_changed: bool = False
-    """Files that the arguments lead to are not what they were when it was planned."""
+    """Files that the arguments refer to have changed since the element was planned."""
     interrupted: bool = False
     """A signal ended it; the scheduler may know why."""
     notes: tuple[tuple[str, str], ...] = ()
-    """Key and text of what the user should know of the task (`Note`)."""
+    """Key and text of notes to the user about the task (`Note`)."""
     other_values: bool = False
-    """Values that count were made at import, and are not those of the process that submitted."""
+    """Values made at import that are in the fingerprint differ from the submitting process's."""
     confirmed: bool = False
     """The stored result that was its candidate serves: the function was not called."""
     said: str = ""

@@ -46,7 +46,7 @@ class RunSettings:
     home: str = ""
     """The user's home; links there count."""
     command_path: str = ""
-    """PATH of who submitted the run, where the scheduler's commands are found: that of jobs need
+    """PATH of the submitting process, where the scheduler's commands are found: that of jobs need
     not lead to them."""
     force: bool = False
     force_tasks: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ class PlannedCode:
     code: str
     """The author's version, or the digest of the source."""
     source: str = ""
-    """Name of the record (`RunSource`) that says more of it."""
+    """Name of the record (`RunSource`) with the details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,17 @@ class RunSource:
     code: Mapping[str, str]
     """By task: the author's version, or the digest of its source."""
     tasks: Mapping[str, TaskSource] = field(default_factory=dict)
-    """What each is made of, those apart that have a version."""
+    """What each task is made of, except those with a version."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Digest of each file's content, those apart that were edited after they were loaded."""
+    """Digest of each file's content, except files that were edited after they were loaded."""
     graph: Mapping[str, Any] = field(default_factory=dict)
     """The run's graph as data."""
     copy: str = ""
     """Name of the copy of the user's own code; empty where no other process needs one."""
     own: Mapping[str, str] = field(default_factory=dict)
-    """Files to be copied, with the names of the modules; known when it is taken only."""
+    """Files to be copied, with the names of the modules; known only when the record is taken."""
     is_loaded_anew: bool = True
-    """Whether no file was edited after it was loaded. Known then, too."""
+    """Whether no file was edited after it was loaded; known only when the record is taken."""
 
     def write(self, layout: RunLayout) -> None:
         """Put the record into the run directory and in force. Raises `OSError`."""

@@ -32,7 +32,7 @@ class WaveSpec:
     code: str
     """Version or source digest that the wave was planned with."""
     source: str = ""
-    """Name of the record that says more of it, and which copy of the code to load."""
+    """Name of the source record, which also names the copy of the code to load."""
     common: Mapping[str, str]
     """Texts of the arguments that all elements share."""
     each: tuple[str, ...]
@@ -41,7 +41,7 @@ class WaveSpec:
     throttle: int | None = None
     excluded_hosts: tuple[str, ...] = ()
     states: Mapping[str, tuple[State, ...]] = field(default_factory=dict)
-    """What was seen of the files that arguments of all elements refer to, by name."""
+    """Recorded states of files that shared arguments refer to, by argument."""
     announce: bool = False
     """Whether the last worker starts a dispatch step."""
 
@@ -109,7 +109,7 @@ class InputRecord:
     texts: tuple[str, ...] = field(default=())
     """Canonical texts of the arguments that `WaveSpec.each` names."""
     states: tuple[tuple[State, ...], ...] = field(default=())
-    """What was seen of the files that each of them refers to; empty where none does."""
+    """Recorded states of the files that each of them refers to; empty where none does."""
     candidate: str = ""
     """What is recorded of a stored result that serves if its files, which were touched since,
     have the contents that they had (`Recorded.text`)."""

@@ -91,7 +91,7 @@ def draft(
 ) -> RunSettings:
     """Return the settings of a run that is not recorded yet, under an id that may be taken.
 
-    `flow` tells where other processes find the workflow; it is asked once all else is right.
+    `flow` returns where other processes find the workflow; it is called once all else is right.
     Raises `ParameterError` for an unknown task, `OptionError` for missing and unknown parameters
     and `ParameterError` for bad values.
     """

@@ -47,7 +47,7 @@ ON_ERROR = ("stop", "continue")
 def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> str:
     """Record a run, arrange that it is dispatched from now on, and return its id.
 
-    Raises `SchedulerUnavailableError` where there is nobody to hand it to.
+    Raises `SchedulerUnavailableError` where no scheduler takes the run.
     """
     refuse_while_importing("submit()")
     graph = workflow.graph()

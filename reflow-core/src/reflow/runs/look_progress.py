@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 SILENT, EVERY = 2.0, 5.0
-"""Seconds before the first word, and between two."""
+"""Seconds before the first report, and between two reports."""
 
 
 def entries_looked_at(entries: int) -> str:

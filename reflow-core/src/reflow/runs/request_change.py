@@ -49,7 +49,7 @@ from reflow.runs.waiting import wait_until
 from reflow.stores.contract import Store
 
 HEED_TIMEOUT = 30.0
-"""Seconds that a dispatcher has to carry out what was asked."""
+"""Seconds that a dispatcher has to carry out a request."""
 WRITTEN_DOWN = (
     "What you ask is written down; it is carried out if its owner's configuration has "
     '[store] requests = "all"'

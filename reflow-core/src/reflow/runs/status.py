@@ -10,7 +10,7 @@ from reflow.model.states import FINAL_TASK_STATES, TaskState
 from reflow.stores.contract import Store
 
 MOST_FAILURES = 1000
-"""So many failed instances are listed."""
+"""Failed instances listed at most."""
 
 
 def status_of(

@@ -42,7 +42,7 @@ class _EndedByPerson(BaseException):
 def start_supervisor(store: Store, settings: RunSettings) -> None:
     """Start a supervisor that outlives this process.
 
-    The lease is taken in its name at once, so that nobody starts a second one meanwhile.
+    The lease is taken in its name at once, so that no other command starts a second one.
     """
     with open_file(settings.layout.dispatch_log, "ab") as out:
         process = subprocess.Popen(

@@ -81,7 +81,7 @@ def _answers(question: WireQuestion, rules: Sequence[TypeRule]) -> list[tuple[Ty
 
 
 def _ask(rule: TypeRule, question: WireQuestion) -> WireMode | None:
-    # Messages say a type as it is written; rules are spared the names of `type` statements.
+    # Messages show a type as it is written; rules get types without `type` aliases.
     produced, wanted = unaliased(question.produced), unaliased(question.wanted)
     try:
         return rule.decide(replace(question, produced=produced, wanted=wanted))

@@ -49,7 +49,7 @@ class JobOptions(ArrayJobOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """Everything that was said about a task outside its signature, checked."""
+    """The options of a task that its decorator gives, checked."""
 
     array: bool = False
     array_parallelism: int | None = None
@@ -110,7 +110,7 @@ _OTHER_WORDS = {
     "depends_on": "after",
     "dependency": "after",
 }
-"""What other programs call our options."""
+"""Names of our options in other programs."""
 
 
 def _meant(keyword: str, known: Iterable[str]) -> str:

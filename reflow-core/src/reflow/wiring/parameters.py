@@ -39,7 +39,7 @@ class ParameterType:
     """The values that a run parameter takes, as the command line needs to know it."""
 
     label: str
-    """For people: `int`, `Path`, `fast | slow`."""
+    """For users: `int`, `Path`, `fast | slow`."""
     element: type
     """The class of one value; for `Literal` that of its first."""
     choices: tuple[str, ...]

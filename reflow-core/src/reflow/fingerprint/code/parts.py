@@ -19,7 +19,7 @@ class Part(NamedTuple):
     """With dots: that of an attribute, of a parameter, or of a parameter of a method."""
     value: object
     is_default: bool
-    """It stands for what a parameter was not given."""
+    """Whether the value is a parameter's default."""
 
 
 def parts_of(value: object) -> Iterator[Part]:

@@ -27,7 +27,7 @@ class _Names:
     is_outer: set[str] = field(default_factory=set)
     """Declared nonlocal."""
     bound_for_sure: dict[str, int] = field(default_factory=dict)
-    """In a class, by name: the line after which it is bound whatever happens."""
+    """In a class, by name: the line after which the name is bound on every path."""
 
     def hold(self, name: ast.Name) -> bool:
         """Tell whether a mention of a name in this very scope is one of these."""

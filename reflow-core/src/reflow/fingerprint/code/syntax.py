@@ -54,9 +54,9 @@ def describe(
 ) -> Description:
     """Describe a statement or a lambda.
 
-    `local_names` are the mentions of names that do not lead to the module's. `is_reflows` tells of
-    a name whether it was imported from reflow, `is_task_decorator` whether an object that offers
-    `.job` may be a workflow or flow.
+    `local_names` are the mentions of names that do not lead to the module's. `is_reflows` tells
+    whether a name was imported from reflow, `is_task_decorator` whether an object with a `job`
+    attribute may be a workflow or flow.
     """
     writer = _Writer(local_names, is_reflows, is_task_decorator)
     writer.description.text = writer.write(node)

@@ -1,9 +1,9 @@
 """Status that comes from the file server, not from what its client remembers.
 
-A client of NFS, or of a file system in user space, answers for some seconds out of its memory,
-and `stat` cannot tell. Opening a file makes NFS clients ask again; Linux has a flag for it that
-others heed as well: AT_STATX_FORCE_SYNC of statx(2), which Python does not offer. Where the C
-library does not have it, opening has to do.
+A client of NFS, or of a file system in user space, answers for some seconds from its cache, and
+`stat` does not show that. Opening a file makes NFS clients ask the server; Linux has a flag for
+it that other clients heed as well: AT_STATX_FORCE_SYNC of statx(2), which Python does not offer.
+Where the C library does not have it, files are opened instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HERE = -100  # AT_FDCWD
 _NOFOLLOW, _EMPTY_PATH, _FORCE_SYNC = 0x100, 0x1000, 0x2000
 _BASIC_STATS = 0x7FF
 _BUFFER = 256
-"""Bytes of a `struct statx`, whose contents nobody reads: asking is what matters."""
+"""Bytes of a `struct statx`, whose contents are not read: only the call matters."""
 _NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 """What old kernels say, file systems without the flag, and containers that filter calls."""
 _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC

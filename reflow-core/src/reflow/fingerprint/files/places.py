@@ -46,7 +46,7 @@ class Way:
     followed: int = 0
     """How many links there were, the site's too."""
     status: os.stat_result | None = None
-    """Of what is there; None where it was not asked for, or cannot be reached."""
+    """Status of the place; None where it was not asked for, or cannot be reached."""
     error: OSError | ValueError | None = None
     """Why it cannot be reached; a `ValueError` where no file can have such a path."""
 

@@ -81,7 +81,7 @@ class State:
         return self.content != "" or not self.has_contents
 
     def as_made(self, execution: str) -> State:
-        """Return the state with the execution it came from, where nothing else tells versions."""
+        """Add the execution that wrote the place, where files count by existence alone."""
         return replace(self, made=execution) if self.mode == "exists" else self
 
     def may_agree_with(self, other: State) -> bool:

@@ -251,7 +251,7 @@ class _Entries:
     sizes: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     statuses: list[os.stat_result] = field(default_factory=list)
-    """Empty where nobody wants to see them."""
+    """Empty unless requested."""
 
     def add(self, names: list[str], statuses: list[os.stat_result], keep: bool) -> None:
         """Add what is known of some names; all of it where it is to be kept."""

@@ -58,8 +58,8 @@ class Cache:
     ) -> dict[int, StoredOutput]:
         """Find stored results for elements that are wanted by index and identity; by index.
 
-        `used` are the keys of what serves other elements of the run; what is found is added.
-        `passed` goes from one share of a task's elements to the next, as in `deal`.
+        `used` are the keys of results that serve other elements of the run; found ones are added.
+        `passed` is handed from one share of a task's elements to the next, as in `deal`.
         """
         if self.bypassed(spec):
             return {}
@@ -116,7 +116,7 @@ class Cache:
     def _verified(self, spec: TaskSpec, output: str) -> bool:
         """Tell whether the task's own check accepts a result; a check that raises does not.
 
-        Nor is a result accepted that cannot be read any more.
+        A result that cannot be read any more is not accepted either.
         """
         files = self._settings.layout.files
         try:

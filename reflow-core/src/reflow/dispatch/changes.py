@@ -42,7 +42,7 @@ def carry_out(
 ) -> list[JobHandle]:
     """Do what a user asked. The changes are written at the next commit.
 
-    Gives jobs of a supervisor's that are to be ended after that.
+    Returns jobs of a supervisor's that are to be ended after that.
     """
     image.request_done(request.key)
     if request.kind is RequestKind.CANCEL:
@@ -62,7 +62,7 @@ def cancel(
 ) -> list[JobHandle]:
     """Record as cancelled whatever has not ended, of one task or of all.
 
-    A scheduler's jobs are written down as to be cancelled; gives those of a supervisor's.
+    A scheduler's jobs are recorded as to be cancelled; a supervisor's are returned.
     """
     chosen = [task for task in image.tasks.values() if name in (None, task.name)]
     waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
@@ -179,7 +179,7 @@ def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[J
 def _may_be_an_id(text: str) -> bool:
     """Tell whether a scheduler's command would read a text as a job id and not as an option.
 
-    What stands in a database that several users write to is put on command lines.
+    Ids come from a database that several users write to, and are put on command lines.
     """
     return text.isprintable() and not text.startswith("-") and not any(map(str.isspace, text))
 

@@ -15,7 +15,7 @@ from reflow.model.records import Look, StoredOutput, Taker
 from reflow.stores.contract import Store
 
 PAGE = 1_000
-"""Candidates read at once where those before them were of no use."""
+"""Candidates read at once, at most, after earlier ones were rejected."""
 
 
 def deal(
@@ -28,9 +28,9 @@ def deal(
 ) -> dict[int, StoredOutput]:
     """Choose stored results for elements that are wanted by index and identity; by index.
 
-    Gives a result by index, where there is one. `used` are the keys of those that serve other
-    elements of the run already; what is chosen is added. `passed` is for the next elements of the
-    same task: by identity, the candidate up to which there is nothing left for them.
+    Elements without a result are left out. `used` are the keys of results that serve other
+    elements of the run already; the chosen ones are added. `passed` is for the next elements of the
+    same task: by identity, the candidate up to which no result is left for them.
     """
     passed = {} if passed is None else passed
     served: dict[int, StoredOutput] = {}

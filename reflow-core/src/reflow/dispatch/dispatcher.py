@@ -48,14 +48,19 @@ BEAT_EVERY = 1.0
 SOON = 60.0
 """Seconds until the next dispatch, where something waits only for time."""
 ASK_AFTER = 15.0
-"""Seconds after which a submission without an answer is looked up, as some schedulers show what
-they have accepted only after a while."""
+"""Seconds after which a submission without an answer is looked up, as some schedulers list jobs
+that they have accepted only after a while."""
 
 log = logging.getLogger("reflow.dispatch")
 
 
 class Dispatcher:
-    """Holds a run's lease and takes dispatch steps for it."""
+    """Holds a run's lease and takes dispatch steps for it.
+
+    A step reads new results, asks the scheduler about elements without one, plans what can be done
+    now, takes results from the cache or submits waves, and commits. It may be interrupted at any
+    point and taken again, by this dispatcher or by the next one that gets the lease.
+    """
 
     def __init__(
         self,
@@ -231,7 +236,7 @@ class Dispatcher:
         ]
         retried = any(request.kind is RequestKind.RETRY for request in requests)
         if retried:
-            # What failed earlier and is not tried again stops nothing once more.
+            # Earlier failures that are not tried again do not stop the run once more.
             self._forgiven = self._failed()
         self.commit()
         cancel_jobs(self.executor, ending)
@@ -275,7 +280,7 @@ class Dispatcher:
         if self.executor.capabilities.volatile:
             self._recover()
         self.commit()
-        # Of those that are over by now nothing need be looked up.
+        # Submissions that are over by now need not be looked up.
         self._look_up_unanswered()
 
     @property

@@ -42,7 +42,7 @@ class Ingest:
         self._looks = looks
         self._readers: dict[int, ResultReader] = {}
         self._shared: dict[int, States] = {}
-        """By wave, what was recorded of the files that its elements share."""
+        """By wave, the recorded states of the files that its elements share."""
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
         """Results of interrupted positions whose cause only the scheduler knows."""
 

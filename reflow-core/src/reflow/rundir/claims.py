@@ -3,8 +3,8 @@
 The scheduler may start two jobs for one position: after a lost answer, or when a node comes back.
 Only one may run the task. Each writes a private file and links it to the position's claim name.
 Linking fails if the name exists, on network file systems too, so exactly one job holds the claim
-and the others step back. A job that the scheduler has restarted holds the claim of its earlier
-life: it takes the next level (`POSITION.1`, `POSITION.2`, ...).
+and the others step back. A job that the scheduler has restarted finds the claim of its own earlier
+incarnation and takes the next level (`POSITION.1` after `POSITION.0`, and so on).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def boot_id() -> str:
 
 
 def pid_namespace() -> str:
-    """Return what the pids of this process are counted in: a container has its own."""
+    """Return the namespace of this process's pids; a container has its own."""
     try:
         return os.readlink("/proc/self/ns/pid")  # noqa: PTH115
     except OSError:

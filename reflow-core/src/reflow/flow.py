@@ -207,8 +207,8 @@ class _Definition:
     def check_early(self) -> None:
         """Reject, where it is written, a parameter named like an option of reflow.
 
-        Only such a name is worth reading the signature now. What an annotation names may come
-        later in the file, so what cannot be resolved yet is left to the second reading.
+        The signature is read now only where such a name occurs. An annotation may use a name that
+        the file defines later, so what cannot be resolved yet is left to the second reading.
         """
         code = getattr(self.function, "__code__", None)
         if code is None or RESERVED_PARAMETERS.isdisjoint(code.co_varnames):

@@ -49,7 +49,7 @@ def touch(path: Path) -> None:
 def current_umask() -> str:
     """Return the umask in octal digits; empty where the system does not tell.
 
-    Not by `os.umask`, which changes for a moment, and for all threads, what it reads.
+    `os.umask` is not used: to read the umask it sets another for a moment, for all threads.
     """
     try:
         status = Path("/proc/self/status").read_text()

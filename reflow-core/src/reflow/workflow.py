@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Workflow(Flow):
-    """A flow with a name that can be checked, run, submitted, and opened again.
+    """A flow with a name that can be checked, run and submitted, and whose runs can be opened.
 
-    `config` stands for what `load_config()` would read. `store` is a URL, a path, or a store.
+    `config` replaces what `load_config()` would read. `store` is a URL, a path, or a store.
     """
 
     _kind = "workflow"

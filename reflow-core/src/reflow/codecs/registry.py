@@ -57,8 +57,8 @@ def close_mark(name: str, tag: str | None, content: Json) -> Json:
 class Registry:
     """Finds codecs by class and by name: the built-in ones, then those of plugins.
 
-    `plugins` is called once, and only for what no built-in codec knows. Built-in codecs among
-    what it gives are passed over.
+    `plugins` is called once, and only for what no built-in codec knows. Built-in codecs that it
+    returns are ignored.
     """
 
     def __init__(self, plugins: Callable[[], Sequence[Codec]]) -> None:

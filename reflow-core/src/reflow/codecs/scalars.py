@@ -51,7 +51,7 @@ def is_numpy_scalar(kind: type) -> bool:
 def python_scalar(value: Any) -> Any:
     """Return Python's own value for a numpy scalar, or an array that has no dimensions.
 
-    Anything else is given back as it is. Raises `NoFitError` for a time between microseconds.
+    Any other value is returned unchanged. Raises `NoFitError` for a time between microseconds.
     """
     if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
         return value

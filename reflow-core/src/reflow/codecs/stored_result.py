@@ -38,7 +38,7 @@ class Sealed:
 def seal(
     value: Any, annotation: Any, run_dir: Path, codecs: Codecs, directory: Path | None = None
 ) -> Sealed:
-    """Encode a return value and note what its later use depends on.
+    """Encode a return value and record what its later use depends on.
 
     `annotation` is the function's return annotation, `directory` where codecs may put files.
     Raises `UnstorableValueError`.

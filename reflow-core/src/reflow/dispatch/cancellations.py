@@ -116,8 +116,8 @@ def end(
 ) -> list[SubmissionRecord]:
     """Cancel submissions and return those that are gone. Raises `SchedulerUnavailableError`.
 
-    Of dispatch jobs it is enough that the scheduler took note: they do no harm. The one that this
-    process lives in ends by itself.
+    For dispatch jobs it is enough that the scheduler accepted the cancellation: they do no harm.
+    The job that this process runs in ends by itself.
     """
     if executor.capabilities.volatile:
         return list(records)

@@ -88,7 +88,7 @@ class Watchdog:
     def arm(self, within: timedelta | None = None) -> None:
         """Submit the near watchdog unless it is there; `within` limits how far ahead it lies.
 
-        It is all there is where places in the queue are few.
+        It is the only watchdog where places in the queue are few.
         """
         doubled = min(self._begun, MOST_DOUBLED)
         pause = within or min(self._longest, self._first * 2**doubled)

@@ -126,8 +126,8 @@ class Execution:
     ) -> ResultRecord:
         """Call the function and return its result. Never raises for what the task does.
 
-        `printed` gives the end of what the element has printed. The traceback in the result is
-        whole, for the log; `ResultRecord.bounded` is what is to be published.
+        `printed` returns the end of what the element has printed. The traceback in the result is
+        complete, for the log; `ResultRecord.bounded` returns what is to be published.
         """
         reset_peak()
         started, before = time.time(), resource.getrusage(resource.RUSAGE_SELF)
@@ -288,9 +288,8 @@ def load_execution(
 ) -> Execution:
     """Prepare a wave in a process that loads the flow by itself, from the wave's copy.
 
-    Values that are made at import, and modules that were not copied, may be other ones here than
-    those submitted; then its results say so. Raises `FlowImportError` where the copy cannot be
-    loaded.
+    Values that are made at import, and modules that were not copied, may differ from those at
+    submission; then the results say so. Raises `FlowImportError` where the copy cannot be loaded.
     """
     from reflow.execution.frozen import copied_folders
     from reflow.execution.late_modules import LateModules
@@ -350,7 +349,8 @@ def failure_of_all(
 def interrupt_on_signals(meant: Callable[[], bool] = lambda: True) -> None:
     """Make SIGTERM and SIGINT reach the task's function as `TaskInterrupted`.
 
-    `meant` is asked when one comes, and can say that it is too late for what it was sent for.
+    `meant` is called when a signal comes; it returns False where the element that the signal was
+    sent for has ended already.
     """
     process = os.getpid()
 

@@ -134,7 +134,7 @@ class _ExtensionLoader(ExtensionFileLoader):
 class _LokyLoader(SourceFileLoader):
     """Loads the module by which joblib and loky start processes.
 
-    They leave out the main module unless they are told; what a task hands to them may be of it.
+    By default both leave out the main module, where functions that a task passes may be defined.
     """
 
     def exec_module(self, module: ModuleType) -> None:
@@ -253,7 +253,7 @@ def is_from_copy(module: object) -> bool:
 def hand_on_main(script: str | None) -> None:
     """Have processes that multiprocessing starts use the same copy, and the same main module.
 
-    They look for what the main module's spec names.
+    Such processes import what the main module's spec names.
     """
     if not _active:
         return

@@ -87,7 +87,7 @@ class InlineExecutor:
     def poll_positions(self, handle: JobHandle, wanted: Container[int]) -> Sequence[JobStatus]:
         """Report nothing while some wait, which cannot vanish; then all as having run.
 
-        One without a result by then has lost it, as where its task removed the run directory.
+        A position without a result by then has lost it: its task removed the run directory, say.
         """
         state = self._state(handle)
         return (

@@ -369,8 +369,8 @@ class PoolExecutor:
     def _audit(self) -> None:
         """Hand out again the elements that a dead worker had taken and nobody has reported.
 
-        It may have run: its result had not reached the disk. What is lost time and again, or
-        could not be written down, fails.
+        Such an element may have run without its result reaching the disk. An element that is lost
+        time and again, or whose result cannot be written, fails.
         """
         if self._audit_at is None or time.monotonic() < self._audit_at:
             return

@@ -30,7 +30,7 @@ def unpack(data: bytes) -> Iterator[tuple[int, int]]:
 class Slots:
     """The element that each worker runs, and the one it was told to end: two tokens per worker.
 
-    They are in a file that all have mapped.
+    The slots are in a file that the pool and all workers have mapped.
     """
 
     def __init__(self, descriptor: int, workers: int) -> None:

@@ -49,7 +49,7 @@ PR_SET_PDEATHSIG = 1
 class Reporter:
     """Writes results to the disk in batches, from a thread, and reports them after that.
 
-    A thread, because the element that follows may take hours.
+    It uses a thread because the next element may take hours.
     """
 
     def __init__(self, layout: RunLayout, worker: int, reports: int) -> None:

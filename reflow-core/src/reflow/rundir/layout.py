@@ -61,7 +61,7 @@ class WaveLayout:
     def submitted_again(self) -> Path:
         """Exists where a submission's answer was lost and the wave was submitted once more.
 
-        In it stand ids of jobs that were cancelled as others do their work.
+        The file lists ids of jobs that were cancelled because other jobs do their work.
         """
         return self.directory / "submitted-again"
 

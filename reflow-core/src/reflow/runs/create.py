@@ -143,8 +143,8 @@ def _current_folder() -> Path:
 def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:
     """Create a run's folder and settings, and its record in the store.
 
-    `draft` gives the settings, under another id each time. Raises `ReflowError` where the run
-    directory cannot be made.
+    `draft` returns the settings, under another id at each call. Raises `ReflowError` where the run
+    directory cannot be created.
     """
     source: RunSource | None = None
     for _ in range(TRIES):

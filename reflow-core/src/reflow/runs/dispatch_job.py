@@ -111,7 +111,7 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
 def _without_settings(layout: RunLayout) -> int:
     """Leave a run without settings to the next watchdog, for a bounded number of tries.
 
-    Where the manifest is, is not known here.
+    Without settings the place of the manifest is unknown, so nothing can be recorded there.
     """
     tries = Tries(layout)
     tries.add()

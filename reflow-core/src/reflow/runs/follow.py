@@ -20,9 +20,9 @@ from reflow.stores.contract import Store
 def follow_run(
     store: Store, record: RunRecord, on_progress: Callable[[Mapping[str, Any]], None]
 ) -> None:
-    """Dispatch a run until it has ended. Raises `NotReadyError` for one that cannot be followed.
+    """Dispatch a run until it has ended.
 
-    And `ForeignRunError` for another user's.
+    Raises `NotReadyError` for a run that cannot be followed, `ForeignRunError` for another user's.
     """
     settings = own_settings(record)
     if settings.executor in FOREGROUND_EXECUTORS:

@@ -33,7 +33,7 @@ def load_named(text: str) -> Workflow:
 
 
 def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
-    """Load a flow file and give its workflow, the one called `name` where it has several.
+    """Load a flow file and return its workflow, the one called `name` where it has several.
 
     `name` is the variable or the workflow's own name. A file that imports from the package in
     which it lies is loaded as a part of it. Raises `FlowImportError` where the file cannot be
@@ -50,7 +50,7 @@ def load_workflow(path: str | Path, name: str | None = None) -> Workflow:
 
 
 def load_module(module: str, name: str | None = None, folder: Path | None = None) -> Workflow:
-    """Import a module, looked for in `folder` first, and give its workflow, as `load_workflow`.
+    """Import a module, looked for in `folder` first, and return its workflow, as `load_workflow`.
 
     The folder is the current one unless told otherwise, as it is for `python -m`.
     """

@@ -45,7 +45,7 @@ def open_dispatcher(
 ) -> Dispatcher:
     """Open a dispatcher that goes on where the last one left off.
 
-    It loads nothing of the flow: without `graph`, what the run directory says is the graph.
+    The flow is not loaded: without `graph`, the graph is read from the run directory.
     Raises `OSError` where that cannot be read, and `OtherSeriesError`.
     """
     if graph is None:

@@ -150,7 +150,8 @@ def _without_settings(
 ) -> list[str]:
     """End a run of this machine without a folder, or one that dispatch jobs have given up.
 
-    One of a cluster may have its folder elsewhere, and damaged settings may be restored.
+    Other runs are left alone: a cluster's run may have its folder elsewhere, and damaged settings
+    may be restored.
     """
     local = record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor)
     over = local and isinstance(error, NotFoundError)

@@ -27,9 +27,9 @@ CANNOT_LOAD = 2
 def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection[str]) -> RunSource:
     """Return what the named tasks count by as this process or a new one loads the flow.
 
-    Nothing counts by it before it is written. Where the flow's file is gone it is what was taken
-    last, with a warning. Raises `FlowImportError` where the flow cannot be loaded, or has become
-    another one.
+    The record is not in force before it is written. Where the flow's file is gone the latest record
+    is returned, with a warning. Raises `FlowImportError` where the flow cannot be loaded, or has
+    become another one.
     """
     if settings.flow is not None and not settings.flow.file.exists():
         warnings.warn(

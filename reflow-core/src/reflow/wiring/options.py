@@ -66,7 +66,7 @@ class TaskOptions:
 
 
 def read_options(given: Mapping[str, Any]) -> TaskOptions:
-    """Check the keywords of a decorator, `name` apart.
+    """Check the keywords of a decorator, except `name`.
 
     Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
     used, `DefinitionError` for keywords that do not go together.

@@ -122,7 +122,7 @@ _TABLE = (
 def _between(question: WireQuestion, *, producer_array: bool, consumer_array: bool) -> bool:
     """Tell whether the row is for these kinds of tasks, and the value's type is known enough.
 
-    Who says nothing about a value (`Any`) leaves one reading only where it travels whole.
+    A value of unknown type (`Any`) is unambiguous only where it travels whole.
     """
     same_kinds = (question.producer_array, question.consumer_array) == (
         producer_array,

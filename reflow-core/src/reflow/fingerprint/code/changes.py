@@ -21,8 +21,8 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain]:
     """Return the module's names that functions in a piece of code rebind or change in place.
 
-    With the attributes taken from them, as far as they are spelt out: `settings.CACHE[key] = 1`
-    gives `("settings", "CACHE")`.
+    Attributes taken from them are included, as far as they are spelt out:
+    `settings.CACHE[key] = 1` yields `("settings", "CACHE")`.
     """
     found: set[Chain] = set()
     for function in ast.walk(node):
@@ -35,8 +35,8 @@ def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain
 def changed_by_methods(definition: ast.AST) -> set[str]:
     """Return the attributes that the methods of a class may change on the class itself.
 
-    All that a method binds or changes in place counts, whatever it is taken from, but for what it
-    binds on its own object (`self.count = 1`).
+    Every attribute that a method binds or changes in place counts, of whatever object, except those
+    that it binds on its own object (`self.count = 1`).
     """
     found: set[str] = set()
     for function in ast.walk(definition):

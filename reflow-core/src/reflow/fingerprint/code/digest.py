@@ -32,8 +32,8 @@ from reflow.fingerprint.code.user_code import UserCode
 class Survey:
     """Examines the source of several functions, each piece of it once.
 
-    Files are read when they are first needed, and believed for as long as they are not loaded
-    anew; so look early, right after loading a flow.
+    Files are read when they are first needed, and not again until they are loaded anew. So create a
+    survey early, right after loading a flow.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Survey:
     ) -> None:
         """Prepare to examine functions; `own` and `foreign` are folders from the configuration.
 
-        The flow's tree is what lies around its file and around those of the functions.
+        The flow's trees are the directory trees of its file and of the functions' files.
         """
         tasks = [_innermost(function) for function in functions]
         files: dict[Path, Mapping[str, Any]] = {}
@@ -74,7 +74,7 @@ class Survey:
     def own_files(self, modules: Mapping[str, str]) -> dict[str, str]:
         """Return the user's own files the flow may need, links resolved, with their module names.
 
-        Of those loaded, as `modules` says, and looked at; of packages all that is in them.
+        These are the files that are loaded, by `modules`, or examined; of packages, all files.
         """
         own = {file: name for file, name in modules.items() if self._ownership.owns(Path(file))}
         own |= {str(file): "" for file in self._written.contents if str(file) not in own}
@@ -91,7 +91,7 @@ class Survey:
     def look_at(self, function: Callable[..., Any], ignore: Collection[str] = ()) -> TaskSource:
         """Return what a function is made of, without the top-level names in `ignore`.
 
-        What has no source counts by its compiled code.
+        Functions without source are described by their compiled code.
         """
         root = self._live.value(function)
         self._pieces.complete()

@@ -163,7 +163,7 @@ class SourceFile:
         """Tell whether a top-level value that was loaded is what the file says now.
 
         Functions and methods are compared with the file's, and names bound once to a literal.
-        For anything else the file is believed.
+        Anything else is assumed to be as the file says.
         """
         if issubclass(type(loaded), type):
             return all(self._agrees_on_function(member) for member in vars(loaded).values())

@@ -179,7 +179,7 @@ class WrittenCode:
     ) -> Iterator[tuple[str, PlainValue]]:
         """Yield values in a class or function that its statements do not tell.
 
-        Defaults of tasks are those of their parameters, and count as what a task is given.
+        Defaults of tasks are left out: they are defaults of parameters, and count as arguments.
         """
         literals = file.source.literals_in(name)
         is_task = self.is_task(value)

@@ -30,11 +30,11 @@ class Looks:
     """Looks at files and folders; each place once per object.
 
     `ignore` are patterns for entries of trees that do not count, `store_files` database files that
-    do not either. The file server is asked, not its client's memory, but for what a tree has after
-    the first `MANY` entries; with `opening`, files are opened for it, too. Trees of more than
-    `at_most` entries are left: their state is `large`. `progress` is given the entries of a tree
-    so far, often. Where contents count, `contents` reads them; without, a state says only whether
-    they may differ.
+    do not either. The file server is asked rather than its client's cache, except for the entries
+    of a tree after the first `MANY`; with `opening`, files are also opened for that. Trees of more
+    than `at_most` entries are not walked to the end: their state is `large`. `progress` is called
+    often, with the entries of a tree so far. Where contents count, `contents` reads them; without
+    it, a state says only whether they may differ.
     """
 
     def __init__(

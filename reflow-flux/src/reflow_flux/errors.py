@@ -18,7 +18,7 @@ UNKNOWN_ID = re.compile(r"JobID \S+ unknown")
 NO_ANSWER = re.compile(r"rpc: ")
 """What flux jobs says of each job that it could not ask for; its exit code may still be 0."""
 TRANSIENT = (r"Resource temporarily unavailable", r"Connection timed out")
-"""Complaints after which asking again soon may help."""
+"""Errors after which a query is worth repeating."""
 
 _OF_AN_ELEMENT = re.compile(r"^cc=\d+: ")
 _PARENT = re.compile(r"job not found|No such job|purged")

@@ -215,7 +215,7 @@ class FluxExecutor(BatchExecutor):
         self._cancel([*(native_id for native_id in ids if native_id not in tokens), *parts])
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Good ids are cancelled beside unknown ones."""
+        """Cancel jobs; unknown ids beside them do not prevent that."""
         return self._command("cancel", *native_ids)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -239,7 +239,7 @@ class FluxExecutor(BatchExecutor):
         return self._list()
 
     def parse_count(self, result: CommandResult) -> int:
-        """Their number."""
+        """Count the jobs."""
         return len(self._jobs(result))
 
     # -- commands --------------------------------------------------------------------------

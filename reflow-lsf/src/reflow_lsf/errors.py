@@ -29,7 +29,7 @@ TRANSIENT = (
     r"Failed in (?:send|receiv)ing",
     r"[Tt]imed? ?out",
 )
-"""Complaints after which asking again soon may help."""
+"""Errors after which a query is worth repeating."""
 
 _PARENT = re.compile(r"No matching job found")
 ERRORS = ErrorTable(
@@ -43,7 +43,7 @@ ERRORS = ErrorTable(
             r"(?:LIM|LSF) is down|service not registered|daemon cannot fork",
             SchedulerUnavailableError,
         ),
-        # A node that may not submit; another machine may.
+        # A node that may not submit; another machine may be allowed to.
         (r"[Rr]equest from (?:a )?non-LSF host", SchedulerUnavailableError),
         (r"Failed in (?:send|receiv)ing|[Tt]imed? ?out", SubmissionUncertainError),
         (r"daemon internal error|protocol error|XDR ", SubmissionUncertainError),
@@ -86,7 +86,7 @@ ERRORS = ErrorTable(
 
 
 class ParentUnknownError(SubmissionRefusedError):
-    """The job that another one is to wait for is over and forgotten."""
+    """The job that another one is to wait for is over, and the scheduler has forgotten it."""
 
 
 def submission_error(said: str, waits: bool) -> ExecutorError:

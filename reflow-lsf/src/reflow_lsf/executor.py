@@ -46,7 +46,7 @@ class LSFExecutor(BatchExecutor):
     """
 
     bsub: str = "bsub"
-    """The command, or its path; so the other commands below."""
+    """The command, or its path; the same holds for the commands below."""
     bjobs: str = "bjobs"
     bhist: str = "bhist"
     bkill: str = "bkill"
@@ -68,7 +68,7 @@ class LSFExecutor(BatchExecutor):
     account_option: str = "P"
     """What `account` stands for: `P`, a project; `G`, a fairshare group; `app`, a profile."""
     gpu_option: str = "-gpu num={gpus}"
-    """How GPUs are asked for; a host's share of them."""
+    """How GPUs are requested; a host's share of them."""
 
     name: ClassVar[str] = "lsf"
     template: ClassVar[str] = "lsf.sh.j2"
@@ -101,7 +101,7 @@ class LSFExecutor(BatchExecutor):
         return text
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Directives of bsub(1)."""
+        """Return the directives of bsub(1)."""
         rules = Rules(
             memory=site.chosen(self.memory_unit, self.memory_limit_per),
             reserve_memory=self.reserve_memory,
@@ -134,7 +134,7 @@ class LSFExecutor(BatchExecutor):
         return Command((self.bsub, *submission.arguments(text, request, after)), text)
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """As it was submitted, but for the time."""
+        """Write the command as it was submitted, except for the begin time."""
         assert request.begin_in is not None
         return submission.again(self.bsub, script, request.begin_in)
 
@@ -207,7 +207,7 @@ class LSFExecutor(BatchExecutor):
         return [queue, Command((self.bhist, "-a", "-n", "0", "-J", token))]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Ids of arrays and plain jobs."""
+        """Parse the ids of arrays and plain jobs."""
         return parse.found_ids(self._answered(result).stdout)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
@@ -221,7 +221,7 @@ class LSFExecutor(BatchExecutor):
                 self.cancel_positions(handle, positions)
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Good ids are killed whatever stands beside them."""
+        """Kill jobs; unknown ids beside them do not prevent that."""
         return Command((self.bkill, *native_ids))
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -234,7 +234,7 @@ class LSFExecutor(BatchExecutor):
         return Command((self.bjobs, "-w"))
 
     def parse_count(self, result: CommandResult) -> int:
-        """Count them."""
+        """Count the jobs."""
         return parse.jobs_listed(self._answered(result).stdout)
 
     def ask_limits(self) -> Limits:

@@ -14,12 +14,12 @@ _SOONEST = timedelta(seconds=30)
 """bsub takes the minute it is called in, or one that is over, for tomorrow's or next year's."""
 
 BEGIN_TIME = "%m:%d:%H:%M"
-"""How bsub's `-b` reads a time."""
+"""The time format of bsub's `-b`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How a site wants to be asked."""
+    """The rules of a site for requests."""
 
     memory: site.Memory
     reserve_memory: bool

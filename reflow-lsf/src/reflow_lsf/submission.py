@@ -30,7 +30,7 @@ _PROJECT = re.compile(r"^#BSUB -P (.*)$", re.MULTILINE)
 
 
 def arguments(script: str, request: JobRequest, after: JobHandle | None) -> list[str]:
-    """Options of one submission only: people resubmit the script without them.
+    """Return the options of one submission only: users may resubmit the script without them.
 
     A project is in the script too, but to OpenLava's bsub a variable counts more than that.
     """

@@ -1,4 +1,4 @@
-"""Who waits for whom: a wave's work, and the dispatch that follows it."""
+"""Dependencies between a wave's work and its follow-up, the dispatch job after it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from reflow_pbs.errors import NoRoomToComeError
 logger = logging.getLogger("reflow.batch")
 
 _ONE_MORE = JobHandle(native_id="on:1")
-"""What a follow-up waits for: the end of one job, whichever names it."""
+"""The dependency of a follow-up: the end of any one job that names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Before(JobHandle):
-    """A job that waits to be let go by the end of the one that is submitted."""
+    """A waiting job that the end of the one being submitted releases."""
 
 
 def dependency_options(request: JobRequest, after: JobHandle) -> tuple[str, ...]:
@@ -38,25 +38,25 @@ def dependency_options(request: JobRequest, after: JobHandle) -> tuple[str, ...]
         return ("-W", f"depend={after.native_id}")
     if not isinstance(after, _Before):
         return ("-W", f"depend=afterany:{after.native_id}")
-    # An array of one: a plain job deleted before it starts lets nobody go.
+    # An array of one: a plain job that is deleted before it starts releases no other.
     array = () if request.size is not None else ("-J", "0-1:2")
     return (*array, "-W", f"depend=beforeany:{after.native_id}")
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUpFirst:
-    """Submits the follow-up first, waiting to be let go, and the work so that it does that.
+    """Submits first the follow-up, which waits to be released, and then the work that releases it.
 
-    The other way round a follow-up waits for ever when a plain job is deleted before it starts,
-    and is dropped when the work is over and forgotten already.
+    The other way round a follow-up would wait for ever when a plain job is deleted before it
+    starts, and would be dropped when the work is already over and forgotten.
     """
 
     executor: BatchExecutor
     queued: Callable[[str], Sequence[JobHandle]]
-    """The jobs with a token that are not over: no other can be waited for, or let go."""
+    """Returns the jobs with a token that are not over: only those can be waited for or released."""
 
     def submit(self, request: JobRequest, follow_up: JobRequest) -> Submission:
-        """Both of them. Raises what the contract says of `submit`."""
+        """Submit both. Raises what the contract says of `submit`."""
         waiting = self._submit_waiting(follow_up)
         if waiting is None:
             return Submission(self.executor.submit_one(request))
@@ -64,10 +64,10 @@ class FollowUpFirst:
         try:
             return Submission(self.executor.submit_one(request, before), waiting)
         except SubmissionUncertainError:
-            # It may have been accepted: then it needs what waits for it, and both are found.
+            # The work may have been accepted: then it needs the follow-up, and both are found.
             raise
         except NoRoomToComeError as error:
-            # It may have taken the last place itself, and the run goes on without it too.
+            # The follow-up may have taken the last place itself, and the run goes on without it.
             self._delete(waiting, error)
             return Submission(self.executor.submit_one(request))
         except ExecutorError as error:
@@ -79,7 +79,7 @@ class FollowUpFirst:
             raise
 
     def _delete(self, waiting: JobHandle, error: ExecutorError) -> None:
-        """End what would wait for ever; where that cannot be done now, nothing is settled."""
+        """Delete a job that would wait for ever; where that fails, the submission is uncertain."""
         try:
             self.executor.cancel([waiting])
         except SchedulerUnavailableError as silence:
@@ -90,11 +90,11 @@ class FollowUpFirst:
     def _submit_waiting(self, follow_up: JobRequest) -> JobHandle | None:
         """Submit a job that waits for the next one; None where PBS did not take it.
 
-        Raises `SubmissionUncertainError` where nobody can say: what was accepted unseen would
-        wait for ever.
+        Raises `SubmissionUncertainError` where that is unknown: a job that was accepted unseen
+        would wait for ever.
         """
         if (follow_up.directory / SCRIPT_NAME).exists():
-            # Nothing will ever let go what an earlier attempt at this has left.
+            # No job will ever release the follow-up of an earlier attempt.
             own = os.environ.get("REFLOW_NATIVE_ID")
             left = [job for job in self.queued(follow_up.token) if job.native_id != own]
             self.executor.cancel(left)

@@ -1,6 +1,6 @@
-"""What PBS's complaints mean: those of qsub, and those about jobs that are gone.
+"""What the errors of PBS mean: those of qsub, and those about jobs that are gone.
 
-The texts are those of the table of messages that OpenPBS and PBS Professional share.
+The texts are from the table of messages that OpenPBS and PBS Professional share.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _GONE = re.compile(
     r"Unknown Job Id|Job has finished|invalid for finished array subjob|Invalid request for state"
     r"|Request invalid for state of job"
 )
-"""Complaints about jobs that are over, or that the server knows nothing of."""
+"""Errors about jobs that are over, or that the server does not know."""
 
 _OWN_LIMIT = re.compile(r"per-user limit|user \S+'s limit|for user\b")
-"""In what is said where a user has reached a limit, and not a group, a project or everybody."""
+"""Part of the error where a user has reached a limit, and not a group, project or all users."""
 
 _LIMIT = (
     r"would exceed (?:queue \S+'s|complex's|(?:per-\w+ )?limit on resource|\w+ \S+'s limit on)"
     r"|Maximum number of jobs .*already in"
 )
 _TOO_LARGE = r"exceeds server or queue size limit"
-"""Fewer elements at once may be taken: the limit of a task's own queue is not known beforehand."""
+"""A smaller array may be accepted: the limit of a task's own queue is not known beforehand."""
 _WORSE_FOR_NOW = (
     r"Queue is not enabled|Server shutting down|Server busy|Failed to save job|System error:"
     r"|No free connections|connection table full|Resource temporarily unavailable|Resource busy"
 )
 _NOT_FROM_HERE = re.compile(r"Bad UID|Access from host not allowed|ruserok failed")
-"""Who may submit is asked of the machine, too: another one may well be allowed to."""
+"""PBS also checks from which host a job is submitted: another host may be allowed to."""
 ERRORS = ErrorTable(
     submission=(
         (SERVER_AWAY.pattern, SchedulerUnavailableError),
         (
-            # Without a word: the server went away while qsub talked to it.
+            # Without a message: the server went down during the submission.
             r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
             r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|without a word",
             SubmissionUncertainError,
@@ -84,13 +84,13 @@ ERRORS = ErrorTable(
 
 
 def only_gone(stderr: str) -> bool:
-    """Whether a command failed for no other reason than jobs that are over or unknown."""
+    """Tell whether a command failed only because of jobs that are over or unknown."""
     complaints = [line for line in stderr.splitlines() if ":" in line]
     return bool(complaints) and all(_GONE.search(line) or NO_HISTORY in line for line in complaints)
 
 
 def is_own_limit(error: SubmissionDeferredError) -> bool:
-    """Whether a job was put off as its user is at a limit: room is made by that user's jobs."""
+    """Tell whether a job was deferred by the user's own limit: the user's jobs make room."""
     return _OWN_LIMIT.search(str(error)) is not None
 
 
@@ -109,7 +109,7 @@ def submission_error(said: str) -> ExecutorError:
 
 
 class NoRoomToComeError(SubmissionRefusedError):
-    """A limit stays in the way, whatever ends."""
+    """A limit that no end of a job would lift prevents the submission."""
 
     def __init__(self, limit: SubmissionDeferredError) -> None:
         super().__init__(

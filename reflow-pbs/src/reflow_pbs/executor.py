@@ -1,4 +1,4 @@
-"""Run jobs on OpenPBS and PBS Professional."""
+"""The executor for OpenPBS and PBS Professional."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ class PBSExecutor(BatchExecutor):
     """
 
     qsub: str = "qsub"
-    """The command, or its path; so the other commands below."""
+    """The command, or its path; the same holds for the commands below."""
     qstat: str = "qstat"
     qselect: str = "qselect"
     qdel: str = "qdel"
     gpu_resource: str = "ngpus={gpus}"
-    """How a node's GPUs are asked for, as part of `-l select`."""
+    """How a node's GPUs are requested, as part of `-l select`."""
     place: str = ""
     """How several nodes are chosen: `-l place`. By default each chunk has a node of its own."""
     account_option: str = "-A"
-    """What an account is here; `-P` where it is a project."""
+    """The option that names an account; `-P` where it is a project."""
 
     _history: bool = field(default=True, init=False, repr=False)
-    """False once the server has said that it forgets jobs as they end."""
+    """False once the server has reported that it forgets jobs as they end."""
 
     name: ClassVar[str] = "pbs"
     template: ClassVar[str] = "pbs.sh.j2"
@@ -77,7 +77,7 @@ class PBSExecutor(BatchExecutor):
     native_id: ClassVar[str] = r"\d+(?:\[[\d,-]*\])?(?:\.[\w.-]+)?"
     submitted: ClassVar[str] = r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$"
     variables: ClassVar[Variables] = Variables(
-        # Those of the calling job, which `-V` would hand on, and what would act as an option.
+        # Variables of the calling job, which `-V` would pass on, and those that act as options.
         dropped=("PBS_O_", "PBS_JOB", "PBS_ARRAY", "PBS_TASK", "PBS_NODE", "PBS_DPREFIX")
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -92,13 +92,13 @@ class PBSExecutor(BatchExecutor):
 
     # -- submitting ------------------------------------------------------------------------
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
-        """Submit the follow-up first, so that the work lets it go when it ends."""
+        """Submit the follow-up first, so that the end of the work releases it."""
         if follow_up is None:
             return super().submit(request, follow_up)
         return FollowUpFirst(self, self._queued).submit(request, follow_up)
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
-        """One script. What only more room could help is refused where none will come."""
+        """Submit one script; refuse a job without room where no job's end will make room."""
         try:
             return super().submit_one(request, after)
         except SubmissionDeferredError as error:
@@ -106,7 +106,7 @@ class PBSExecutor(BatchExecutor):
             if not (own and self._places.none_will_come(after)):
                 raise
         try:
-            # What was in the way may have ended before anybody looked for it.
+            # The jobs in the way may have ended before the queue was queried.
             return super().submit_one(request, after)
         except SubmissionDeferredError as error:
             if not errors.is_own_limit(error):
@@ -114,7 +114,7 @@ class PBSExecutor(BatchExecutor):
             raise errors.NoRoomToComeError(error) from error
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Directives of qsub(1B)."""
+        """Return the directives of qsub(1B)."""
         resources, size = request.resources, request.size
         given = resources.options[self.name]
         ours = resource_requests(resources, self.gpu_resource, self.place)
@@ -128,7 +128,7 @@ class PBSExecutor(BatchExecutor):
         }
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """Write what is true of one submission only; people resubmit the script without it."""
+        """Add the options of this submission alone; users may resubmit the script without them."""
         arguments = [self._path(self.qsub)]
         if request.begin_in is not None:
             arguments += ["-a", begin_time(datetime.now(UTC), request.begin_in)]
@@ -137,24 +137,24 @@ class PBSExecutor(BatchExecutor):
         return Command((*arguments, str(script)))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """As it was submitted, but for the time."""
+        """Write the command as it was submitted, except for the begin time."""
         assert request.begin_in is not None
         time = shell_time(request.begin_in + timedelta(seconds=1), BEGIN_TIME)
         return f"{shlex.quote(self._path(self.qsub))} -a {time} {shlex.quote(str(script))}"
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good, for now, or nobody knows: by what qsub says."""
+        """Classify qsub's error as refused, deferred or uncertain."""
         return errors.submission_error(result.said)
 
     # -- asking ----------------------------------------------------------------------------
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Each element by itself, those that are over too while their array is not."""
+        """Query each element separately, with those that are over while their array is not."""
         return self._show(handles)
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """One unknown or finished job makes an exit code, and is no failure."""
+        """Parse the answer; a non-zero exit code for unknown or finished jobs is no failure."""
         if result.exit_code != 0 and not errors.only_gone(result.stderr):
             raise self.unavailable(result)
         if errors.NO_HISTORY in result.stderr:
@@ -162,55 +162,55 @@ class PBSExecutor(BatchExecutor):
         return parse.statuses(parse.rows(result.stdout), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """Ask the history of the server, where it keeps one."""
+        """Query the history of the server, where it keeps one."""
         return self._show(handles, "-x") if self._history else None
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Read the same form as that of the queue."""
+        """Parse the answer, which has the form of the queue's."""
         return self.parse_queue(result, handles)
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Look in the queue, then in the server's history where it keeps one."""
+        """Search the queue, then the server's history where it keeps one."""
         commands = [self._select("-N", token)]
         if self._history:
             commands.append(self._select("-x", "-N", token))
         return commands
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Ids of arrays and plain jobs."""
+        """Parse the ids of arrays and plain jobs."""
         if result.exit_code != 0:
             raise self.unavailable(result)
         return list(dict.fromkeys(filter(self.is_native_id, result.stdout.split())))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Good ids are deleted whatever stands beside them."""
+        """Delete jobs; unknown ids beside them do not prevent that."""
         return Command((self._path(self.qdel), *native_ids))
 
     def check_cancel(self, result: CommandResult) -> None:
-        """Complaints about jobs that are gone are no failure."""
+        """Raise `SchedulerUnavailableError`, except for errors about jobs that are gone."""
         if result.exit_code != 0 and not errors.only_gone(result.stderr):
             raise self.unavailable(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """Write a word for each run of indices."""
+        """Write one word for each range of indices."""
         return ids.by_ranges(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
-        """Jobs and elements of this user's that wait or run."""
+        """List this user's jobs and elements that wait or run."""
         return self._select(*self._places.counted())
 
     def parse_count(self, result: CommandResult) -> int:
-        """One line for each; an array as a whole is none."""
+        """Count one per line; an array as a whole does not count."""
         if result.exit_code != 0:
             raise self.unavailable(result)
         return number_of(result.stdout.split())
 
     def ask_limits(self) -> Limits:
-        """max_array_size and max_queued, of the server and of the queue."""
+        """Query max_array_size and max_queued of the server and of the queue."""
         return self._places.limits(self.queue)
 
     # -- commands --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ _ID = re.compile(r"(?P<number>\d+)(?:\[(?P<index>\d*)\])?(?:\.|$)")
 
 @dataclass(frozen=True, slots=True)
 class JobId:
-    """`24.server`, `24[].server` and `24[3].server`; the server's name may be written in ways."""
+    """A parsed id: `24.server`, `24[].server` or `24[3].server`; the server's name may vary."""
 
     number: str
     index: str | None
@@ -21,13 +21,13 @@ class JobId:
 
 
 def job_id(text: str) -> JobId | None:
-    """Take an id apart; None for what is none."""
+    """Parse an id; None for a text that is none."""
     found = _ID.match(text)
     return JobId(found["number"], found["index"]) if found else None
 
 
 def by_ranges(array: str, positions: Sequence[int]) -> list[str]:
-    """`24[2-4].server` and `24[8].server`: one word for each run of indices."""
+    """Write `24[2-4].server` and `24[8].server`: one word for each range of indices."""
     before, _, after = array.partition("[]")
     return [
         f"{before}[{run.start}{f'-{run.stop - 1}' if len(run) > 1 else ''}]{after}"

@@ -1,4 +1,4 @@
-"""How much PBS lets a user submit, and what takes the places there are."""
+"""The limits of PBS on submission, and the jobs that count against them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError
 from reflow_pbs.parse import attributes
 
 _ALIVE = "BEHQRSTUW"
-"""Letters that qselect takes for the states of what takes a place in the queue."""
+"""The states, as letters for qselect, of jobs that take a place in the queue."""
 _LARGEST_ARRAY = 10000
-"""The most elements where the server says nothing."""
+"""The most elements of an array where the server sets no limit."""
 
 
 @dataclass
 class Places:
-    """Finds out how many places in the queue are left for this user."""
+    """The places in the queue that are left for this user."""
 
     show: Callable[..., str]
-    """What qstat prints, given its words."""
+    """Runs qstat with these arguments and returns its output."""
     select: Callable[..., Sequence[str]]
-    """The ids that qselect prints, given its words. Raises `SchedulerUnavailableError`."""
+    """Runs qselect and returns the ids that it prints. Raises `SchedulerUnavailableError`."""
     _server: str | None = field(default=None, init=False)
 
     def counted(self) -> tuple[str, ...]:
-        """Words of qselect: jobs and elements of this user's that wait or run."""
+        """Return qselect's arguments for this user's jobs and elements that wait or run."""
         return ("-T", "-u", user(), "-s", _ALIVE)
 
     def limits(self, queue: str | None) -> Limits:
-        """Find the largest array, and the limit of server or queue that leaves less room."""
+        """Find the largest array, and the tighter of the limits of server and queue."""
         if self._server is None:
             self._server = self.show("-B", "-f")
         queue = queue or attributes(self._server).get("default_queue")
@@ -55,10 +55,11 @@ class Places:
         )
 
     def none_will_come(self, after: JobHandle | None) -> bool:
-        """Whether nothing of this user's is in the queue whose end would make room.
+        """Tell whether no job of this user is in the queue whose end would make room.
 
-        That is not this process's own job, nor a follow-up that can give way, nor the watchdog
-        that a run always has. A second one is of the past; where none can give way, it is awaited.
+        Not counted are this process's own job, a follow-up that can be dropped, and the one
+        watchdog that a run always has. A second watchdog is an outdated one, whose end is awaited
+        where no follow-up can be dropped.
         """
         own = {os.environ.get("REFLOW_NATIVE_ID"), after.native_id if after else None}
         try:
@@ -71,12 +72,12 @@ class Places:
 
 
 def user() -> str:
-    """Whose limits hold."""
+    """Return the name of the user whose limits apply."""
     return pwd.getpwuid(os.getuid()).pw_name
 
 
 def number_of(native_ids: Iterable[str]) -> int:
-    """How many places they take: an array as a whole takes none, its elements one each."""
+    """Count the places that ids take: an array as a whole takes none, its elements one each."""
     return sum("[]" not in native_id for native_id in native_ids)
 
 
@@ -92,7 +93,7 @@ def _array_size(text: str) -> int | None:
 
 
 def user_limit(text: str, name: str) -> int | None:
-    """How many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
+    """Return how many jobs `max_queued` allows a user: `[u:PBS_GENERIC=3],[u:ada=9]`."""
     most = attributes(text).get("max_queued", "")
     limits = dict(re.findall(r"u:([\w.-]+)=(\d+)", most))
     limit = limits.get(name, limits.get("PBS_GENERIC"))

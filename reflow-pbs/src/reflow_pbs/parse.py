@@ -1,4 +1,4 @@
-"""Reading what `qstat -f` prints, delimited or as text."""
+"""Parsing of the output of `qstat -f`, delimited or as text."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from reflow_pbs.states import CAUSES, DELETED, HELD, NEVER_RUNS, SIGNALLED, STAT
 _TEXT = re.compile(r"^ {4}([\w.]+) = (.*)$", re.MULTILINE)
 _WRAPPED = re.compile(r"\n\t")
 _BARE_SHELL_SIGNALS = range(129, 160)
-"""What a login shell makes of a script's death by signal 1 to 31."""
+"""Exit codes of a login shell for a script that signals 1 to 31 have ended."""
 _RECORD = re.compile(r"^Job Id: ", re.MULTILINE)
 _FIELD = re.compile(r"(?:[^|\\]|\\.|\\$)+", re.DOTALL)
-"""Between delimiters. Within a value they have a backslash before them, as backslashes have."""
+"""A field between delimiters; delimiters and backslashes in a value follow a backslash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What PBS says of a job, an array or an element."""
+    """What PBS reports of a job, an array or an element."""
 
     id: JobId
     fields: Mapping[str, str]
 
     @property
     def state(self) -> str:
-        """Its letter."""
+        """The letter of its state."""
         return self.fields.get("job_state", "")
 
 
 def rows(text: str) -> list[Row]:
-    """Read the jobs in the answer of `qstat -f`, with `-F dsv` or without.
+    """Parse the jobs in the answer of `qstat -f`, with `-F dsv` or without.
 
-    JSON is not asked for: one version of PBS leaves out all jobs but the first, another writes
-    what no parser takes. Raises `ValueError` for what is no such answer.
+    JSON is not used: one version of PBS leaves out all jobs but the first, another writes
+    invalid JSON. Raises `ValueError` for a text that is no such answer.
     """
     return [_row(record) for record in _RECORD.split(text)[1:]]
 
 
 def _row(record: str) -> Row:
-    # A variable of the job's may have several lines.
+    # A variable of the job may have several lines.
     first = record.partition("\n")[0]
     name, fields = _delimited(record) if "|" in first else _plain(record)
     found = job_id(name)
@@ -64,9 +64,9 @@ def _plain(record: str) -> tuple[str, dict[str, str]]:
 
 
 def statuses(found: Sequence[Row], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
-    """Yield how the jobs stand that were asked about.
+    """Yield the statuses of the polled jobs.
 
-    An array's own state tells how its elements wait, and never how they ended: its exit status
+    An array's own state tells how its elements wait, but never how they ended: its exit status
     is that of the element that ended last.
     """
     arrays = {row.id.number: row for row in found if row.id.index == ""}
@@ -96,7 +96,7 @@ def _was_deleted(row: Row) -> bool:
 
 
 def _never_begun(array: Row, handle: JobHandle, found: Sequence[Row]) -> Iterator[JobStatus]:
-    """Elements of a deleted array that PBS does not list, as it had not begun them."""
+    """Yield the elements of a deleted array that PBS does not list, as they had not begun."""
     listed = {
         int(row.id.index) for row in found if row.id.number == array.id.number and row.id.index
     }
@@ -128,9 +128,9 @@ def _status(row: Row, array: Row | None) -> JobStatus:
 
 
 def _ended(status: JobStatus, fields: Mapping[str, str], comment: str) -> JobStatus:
-    """How a job ended, which its state does not tell."""
+    """Add to a status how the job ended, which its state does not tell."""
     if fields.get("substate") == str(DELETED):
-        # An element that was deleted while it waited has a made-up exit status.
+        # The exit status of an element that was deleted while it waited means nothing.
         return replace(status, state=JobState.CANCELLED, reason=comment or "deleted")
     status = replace(status, state=JobState.FAILED, reason=comment)
     text = fields.get("Exit_status", "")
@@ -158,10 +158,10 @@ def _ended(status: JobStatus, fields: Mapping[str, str], comment: str) -> JobSta
 
 
 def _host(text: str) -> str:
-    """`node01/4*2+node02/0` to the first host."""
+    """Return the first host of `node01/4*2+node02/0`."""
     return re.split(r"[/+]", text, maxsplit=1)[0]
 
 
 def attributes(text: str) -> dict[str, str]:
-    """Read what `qstat -f` prints as text of a server or of a queue."""
+    """Parse the text that `qstat -f` prints for a server or a queue."""
     return dict(_TEXT.findall(_WRAPPED.sub("", text)))

@@ -14,7 +14,7 @@ def reflow_executors() -> Iterable[ExecutorPlugin]:
         ExecutorPlugin(
             name="pbs",
             target="reflow_pbs.executor:PBSExecutor",
-            # Grid Engine has a qsub, a qstat and a qdel too; this one is PBS's alone.
+            # Grid Engine has a qsub, a qstat and a qdel too; only PBS has this command.
             commands=("qsub", "qstat", "pbsnodes"),
             api_version=API_VERSION,
         )

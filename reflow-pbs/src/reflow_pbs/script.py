@@ -1,4 +1,4 @@
-"""What a job asks of PBS, in the words of qsub's directives."""
+"""Writing a request as directives of qsub."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ RESERVED = {
     "X": "reflow's jobs are not interactive",
     "z": "it reads the answer",
 }
-"""Options of qsub that reflow gives itself."""
+"""Options of qsub that reflow sets itself."""
 BEGIN_TIME = "%Y%m%d%H%M.%S"
-"""How qsub's `-a` reads a time."""
+"""The time format of qsub's `-a`."""
 _NODES = {"select", "nodes", "ncpus", "mem", "ppn", "procs"}
-"""Values of `-l` that say how much of which nodes a job gets."""
+"""Values of `-l` that request nodes or parts of them."""
 _RESERVED_ATTRIBUTES = {
     "block": "a submission has to end",
     "depend": "jobs wait for each other by it",
     "interactive": "reflow's jobs are not interactive",
     "max_run_subjobs": "see array_parallelism=",
 }
-"""What `-W` may not hold."""
+"""Attributes that `-W` may not set."""
 
 
 def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Options that people hand through. Raises `ParameterError` for what is reflow's own."""
+    """Options that users pass through. Raises `ParameterError` for what is reflow's own."""
     arguments = long_options("pbs", given, RESERVED)
     for option in arguments:
         names = re.findall(r"(?:^|,)\s*(\w+)\s*=", option[-1]) if option[0] == "-W" else []
@@ -62,9 +62,9 @@ def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def left_over(ours: Iterable[str], given: Mapping[str, Any]) -> list[str]:
-    """Leave out of our values for `-l` what would clash with a task's own.
+    """Return reflow's values for `-l` without those that would conflict with a task's own.
 
-    Whoever asks for nodes in one way gets none of the others: PBS refuses a mixture.
+    A task that requests nodes in one way gets none of the others: PBS refuses a mixture.
     """
     asked = resource_names(given.get("l"))
     if asked & _NODES:
@@ -87,7 +87,7 @@ def resource_requests(resources: Resources, gpu_resource: str, place: str) -> It
 
 
 def begin_time(now: datetime, delay: timedelta) -> str:
-    """Write `-a`, which qsub reads in this machine's time zone, as of that day."""
-    # A second more: the one that has begun is cut off.
+    """Write `-a`, which qsub reads in this machine's time zone on that day."""
+    # One second more, as the fraction of the current one is cut off.
     begin = now + timedelta(seconds=whole_seconds(delay) + 1)
     return begin.astimezone().strftime(BEGIN_TIME)

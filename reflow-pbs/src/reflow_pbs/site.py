@@ -1,4 +1,4 @@
-"""Finding out which PBS is here, and where its commands are."""
+"""Finding out which PBS is installed, and where its commands are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reflow.plugin_api import Command, CommandResult, SchedulerUnavailableError
 _VERSION = re.compile(r"pbs_version\s*=\s*\D*(?P<major>\d+)")
 """What `qstat --version` prints."""
 _TORQUE = re.compile(r"^\s*version:\s*\d+", re.IGNORECASE | re.MULTILINE)
-"""The same of Torque's: a relative of PBS with other options and other answers."""
+"""What Torque's prints: a relative of PBS with other options and other answers."""
 _FIRST_DELIMITED = 18
-"""The version of PBS since which `qstat -F dsv` can be counted on."""
+"""The version of PBS since which `qstat -F dsv` is reliable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Installation:
     version: int
     """The first number of its version, such as 23."""
     folder: str = ""
-    """Where on PATH its commands are; empty for the first that are found there."""
+    """The folder of its commands; empty where the first on PATH are its own."""
 
     @property
     def delimited(self) -> bool:
@@ -33,14 +33,14 @@ class Installation:
         return self.version >= _FIRST_DELIMITED
 
     def path(self, command: str) -> str:
-        """Name a command, with its folder where another batch system's comes first on PATH."""
+        """Return a command's path: with its folder where another system's comes first on PATH."""
         return command if "/" in command or not self.folder else f"{self.folder}/{command}"
 
 
 def find_installation(qstat: str, run: Callable[[Command], CommandResult]) -> Installation:
     """Ask each qstat on PATH for its version, as other batch systems have a qstat too.
 
-    Raises `SchedulerUnavailableError` where there are some and none is PBS's.
+    Raises `SchedulerUnavailableError` where there are some and none is that of PBS.
     """
     others = []
     for command, folder in _places(qstat):
@@ -50,7 +50,7 @@ def find_installation(qstat: str, run: Callable[[Command], CommandResult]) -> In
             return Installation(int(match["major"]), folder)
         others.append((command, "Torque's" if _TORQUE.search(said) else "another batch system's"))
     if not others:
-        # Scripts can be looked at where there is no PBS.
+        # Scripts can be shown where PBS is not installed.
         return Installation(_FIRST_DELIMITED)
     raise SchedulerUnavailableError(_not_pbs(*others[0]))
 
@@ -64,7 +64,7 @@ def _not_pbs(command: str, whose: str) -> str:
 
 
 def _places(qstat: str) -> Iterator[tuple[str, str]]:
-    """Each qstat that can be run, and the folder that its neighbours are called by."""
+    """Yield each executable qstat, and the folder by which the other commands are called."""
     if "/" in qstat:
         yield qstat, ""
         return

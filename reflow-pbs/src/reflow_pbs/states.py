@@ -1,4 +1,4 @@
-"""What PBS's own words mean: states and exit statuses."""
+"""What the states and exit statuses of PBS mean."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from reflow.plugin_api import FailureCause, JobState, NativeState, StateTable
 STATES = StateTable(
     "PBS",
     (
-        # "Job States" of qstat(1B); how a job ended is in its exit status.
+        # "Job States" of qstat(1B); the exit status tells how a job ended.
         NativeState("B", "array has begun", JobState.RUNNING),
         NativeState("E", "exiting", JobState.RUNNING),
         NativeState("F", "finished", JobState.COMPLETED),
         NativeState("H", "held", JobState.QUEUED),
-        # Another server has taken the job: this one cannot tell.
+        # Another server has taken the job: this one cannot tell its state.
         NativeState("M", "moved", JobState.UNKNOWN),
         NativeState("Q", "queued", JobState.QUEUED),
         NativeState("R", "running", JobState.RUNNING),
@@ -28,9 +28,9 @@ STATES = StateTable(
 
 HELD = "H"
 DELETED = 91
-"""Substate of what qdel has ended."""
+"""The substate of jobs that qdel has ended."""
 SIGNALLED = 256
-"""Added by PBS to the number of the signal that it ended a job with."""
+"""What PBS adds to the number of the signal that ended a job."""
 
 CAUSES = {
     -24: FailureCause.SIGNAL,  # more CPUs used than asked for
@@ -40,8 +40,8 @@ CAUSES = {
     -28: FailureCause.WALLTIME,  # cput
     -29: FailureCause.WALLTIME,
 }
-"""Exit statuses of jobs over a limit; other negative ones are the node's fault."""
+"""Exit statuses of jobs that exceeded a limit; other negative ones are faults of the node."""
 
 NEVER_RUNS = re.compile(r"Can Never Run|can never run|too many failed attempts to run")
-"""In the comment of a job that no machine could take even if all were free, and of one that PBS
-holds because it could not be started 20 times over."""
+"""The comment of a job that no machine could run even if all were free, and of one that PBS
+holds because 20 attempts to start it have failed."""

@@ -1,4 +1,4 @@
-"""Jobs in error state: they stay until somebody deletes them, and what waits for them with them."""
+"""Jobs in error state: they, and the jobs that wait for them, stay until they are deleted."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def settled(
     explain: Callable[[Sequence[str]], str],
     delete: Callable[[Sequence[str]], None],
 ) -> list[JobStatus]:
-    """Return the same, with Grid Engine's own words on jobs in error state, which are deleted.
+    """Return the statuses with Grid Engine's reasons on jobs in error state, and delete those.
 
-    `explain` is given ids and answers as `qstat -j` does.
+    `explain` is called with ids and answers as `qstat -j` does.
     """
     broken = [status for status in statuses if status.reason in IN_ERROR]
     if not broken:
@@ -42,7 +42,7 @@ def settled(
 
 
 def error_reasons(text: str) -> dict[tuple[str, str], str]:
-    """Why jobs are in error state, by job and task number, in the answer of `qstat -j`."""
+    """Parse why jobs are in error state, by job and task number, in the answer of `qstat -j`."""
     reasons: dict[tuple[str, str], str] = {}
     job_id = ""
     for line in text.splitlines():
@@ -55,7 +55,7 @@ def error_reasons(text: str) -> dict[tuple[str, str], str]:
 
 
 def _name_of(status: JobStatus) -> str:
-    """Name a job, or elements of an array that stand together."""
+    """Write the id of a job, or of elements of an array that share a status."""
     if status.positions is None:
         return status.native_id
     indices = range(status.positions.start + 1, status.positions.stop + 1)
@@ -63,7 +63,7 @@ def _name_of(status: JobStatus) -> str:
 
 
 def _explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> JobStatus:
-    """Make the status of a job in error state, with what Grid Engine says about it."""
+    """Make the status of a job in error state, with Grid Engine's reason."""
     job_id, _, task = status.native_id.partition(".")
     # A plain job's only task has the number 1.
     number = task or str(1 if status.positions is None else status.positions.start + 1)
@@ -76,5 +76,5 @@ def _explained(status: JobStatus, reasons: Mapping[tuple[str, str], str]) -> Job
 
 
 def _without_stamp(reason: str) -> str:
-    """`11/22/2026 06:20:50 [0:21649]: ...`: the time and the process do not help anybody."""
+    """Remove time and process from a reason: `11/22/2026 06:20:50 [0:21649]: ...`."""
     return re.sub(r"^[\d/]+ [\d:.]+ \[[\d:]+\]: ", "", reason)

@@ -1,4 +1,4 @@
-"""Grid Engine's commands as reflow types them."""
+"""The command lines of Grid Engine's commands."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from reflow_sge.site import folder_of
 
 _PLAIN = ("-terse", "-b", "n")
 _ENDS_BY_ITSELF = ("-o", "/dev/null")
-"""For dispatch jobs: one whose log cannot be opened would stay in error state until somebody
-deletes it, and where the run directory was removed nobody will. The script opens the log."""
+"""For dispatch jobs: one whose log cannot be opened would stay in error state until it is
+deleted, and where the run directory was removed it never would be. The script opens the log."""
 _BEGIN_TIME = "%Y%m%d%H%M.%S"
-"""How qsub's `-a` reads a time."""
+"""The time format of qsub's `-a`."""
 
 
 def begin_time(now: datetime, delay: timedelta) -> str:
@@ -31,14 +31,14 @@ def begin_time(now: datetime, delay: timedelta) -> str:
 
 @dataclass
 class Commands:
-    """The command lines, with each command where it is."""
+    """The command lines, with the folder of each command."""
 
     settings: Mapping[str, str]
-    """What each command is called here, or its path."""
+    """The name or path of each command."""
     run: Callable[[Command], CommandResult]
 
     def submit(self, script: Path, begin_in: timedelta | None, after: JobHandle | None) -> Command:
-        """Submit a script, to begin in a while, or once another job is gone whatever way."""
+        """Submit a script, to begin after a delay, or once another job is over."""
         arguments = [*_PLAIN]
         if begin_in is not None:
             arguments += ["-a", begin_time(datetime.now(UTC), begin_in)]
@@ -49,38 +49,38 @@ class Commands:
         return self._typed("qsub", *arguments, str(script))
 
     def submit_again(self, script: Path, begin_in: timedelta) -> str:
-        """Write a line of shell that submits a script, to begin so much later than it is run."""
+        """Write a line of shell that submits a script, to begin `begin_in` after it is run."""
         time = shell_time(begin_in + timedelta(seconds=1), _BEGIN_TIME)
         command = shlex.join(self._typed("qsub", *_PLAIN, *_ENDS_BY_ITSELF).argv)
         return f"{command} -a {time} {shlex.quote(str(script))}"
 
     def queue(self, *arguments: str) -> Command:
-        """All of this user's jobs that are not over."""
+        """List this user's jobs that are not over."""
         return self._typed("qstat", "-u", _user(), "-s", "prs", *arguments, "-xml")
 
     def explain(self, native_ids: Sequence[str]) -> Command:
-        """All there is to say of some jobs in the queue."""
+        """Show all details of some jobs in the queue."""
         return self._typed("qstat", "-j", ",".join(native_ids))
 
     def accounting(self, job: str) -> Command:
-        """Ask for what is remembered of this user's jobs that an id or a pattern for names fits."""
+        """Query accounting for this user's jobs by an id or a pattern for names."""
         return self._typed("qacct", "-o", _user(), "-j", job)
 
     def delete(self, native_ids: Sequence[str]) -> Command:
-        """Delete jobs and elements: the good ids whatever stands beside them."""
+        """Delete jobs and elements; unknown ids beside them do not prevent that."""
         return self._typed("qdel", *native_ids)
 
     def verify(self, native_id: str) -> Command:
-        """Whether any queue could take a job if all were empty."""
+        """Check whether any queue could run a job if all were empty."""
         return self._typed("qalter", "-w", "v", native_id)
 
     def configuration(self, *arguments: str) -> Command:
-        """How the cell is set up."""
+        """Query the configuration of the cell."""
         return self._typed("qconf", *arguments)
 
     @cached_property
     def folder(self) -> str:
-        """Where the commands are; empty where PATH leads to them."""
+        """The folder of the commands; empty where they are the first on PATH."""
         qstat = self.settings["qstat"]
         return "" if "/" in qstat else folder_of(qstat, self.run)
 

@@ -1,4 +1,4 @@
-"""What Grid Engine's commands complain of, and what that means."""
+"""The errors of Grid Engine's commands, and what they mean."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ UNREACHABLE = re.compile(
     r"commlib error|unable to (?:send message|contact)|can't connect|cannot connect"
     r"|failed receiving gdi request|denied: .*(?:submit|admin) host"
 )
-"""Complaints of commands that did not get through to qmaster."""
+"""Errors of commands that did not reach qmaster."""
 HARMLESS = re.compile(
     r"does not exist|comprises no tasks|has deleted|has registered|already in deletion"
 )
-"""What qdel says of jobs that are gone, or that it has ended."""
+"""What qdel prints about jobs that are gone, or that it has deleted."""
 NOT_IN_ACCOUNTING = re.compile(r"not found|No such file or directory|no jobs running since startup")
 
 TRANSIENT = (r"got (?:read|sync\. receive) (?:error|timeout)", r"got select timeout")
 _TOO_MANY_JOBS = 25
-"""Exit code of qsub over max_u_jobs or max_jobs."""
+"""The exit code of qsub where max_u_jobs or max_jobs is reached."""
 
 ERRORS = ErrorTable(
     submission=(
@@ -32,7 +32,7 @@ ERRORS = ErrorTable(
         (r"got send error|Connection refused|can't resolve master", SchedulerUnavailableError),
         (r"got (?:read|sync\. receive)|failed receiving gdi request", SubmissionUncertainError),
         (r"commlib error|unable to (?:send message|contact)", SchedulerUnavailableError),
-        # A node that may not submit; another machine may.
+        # A node that may not submit; another machine may be allowed to.
         (r"denied: host .*(?:submit|admin) host", SchedulerUnavailableError),
         (r"only \d+ jobs are allowed|max_u_jobs|maximum number of jobs", SubmissionDeferredError),
         (r"try (?:again )?later", SubmissionDeferredError),

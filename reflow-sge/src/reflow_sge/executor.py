@@ -1,4 +1,4 @@
-"""Grid Engine behind reflow's executor contract."""
+"""The executor for Grid Engine."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ class SGEExecutor(BatchExecutor):
     """
 
     qsub: str = "qsub"
-    """The command, or its path; so the other commands below."""
+    """The command, or its path; the same holds for the commands below."""
     qstat: str = "qstat"
     qacct: str = "qacct"
     qdel: str = "qdel"
     qalter: str = "qalter"
     qconf: str = "qconf"
     parallel_environment: str | None = None
-    """For tasks of several CPUs; None to look for one whose slots are all on one host."""
+    """For tasks with several CPUs; None to find one whose slots are all on one host."""
     node_environment: str | None = None
-    """For tasks of several nodes: it must give each node as many slots as the task has CPUs."""
+    """For tasks with several nodes: it must give each node as many slots as the task has CPUs."""
     memory_resource: str = "h_vmem={mem}"
-    """How memory is asked for; `h_vmem={mem},mem_free={mem}` for two resources."""
+    """How memory is requested; `h_vmem={mem},mem_free={mem}` for two resources."""
     memory_per_slot: bool = True
     """Whether `{mem}` is multiplied by the slots, as it is for `consumable YES` in `qconf -sc`."""
     gpu_resource: str = "gpu={gpus}"
-    """How GPUs are asked for."""
+    """How GPUs are requested."""
     account_option: str = "-A"
-    """What an account is here; `-P` where it is a project."""
+    """The option that names an account; `-P` where it is a project."""
     warning: int | None = None
-    """Seconds before the time limit at which the function sees TaskInterrupted; None for no
+    """Seconds before the time limit at which the function gets TaskInterrupted; None for no
     warning. It is `s_rt`, so it must be less than every task's time."""
 
     _environment: str | None = field(default=None, init=False, repr=False)
@@ -78,7 +78,7 @@ class SGEExecutor(BatchExecutor):
     submitted: ClassVar[str] = r"^(\d+)(?:\.\d+-\d+:\d+)?$"
     errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = Variables(
-        # Those of the calling job, which `-V` would hand on.
+        # Variables of the calling job, which `-V` would pass on.
         dropped=("SGE_TASK_", "SGE_O_", "SGE_STD", "JOB_ID", "JOB_NAME", "JOB_SCRIPT", "RESTARTED"),
         added={"SGE_SINGLE_LINE": "1"},
     )
@@ -99,13 +99,13 @@ class SGEExecutor(BatchExecutor):
 
     # -- submitting ------------------------------------------------------------------------
     def script(self, request: JobRequest) -> str:
-        """As the base does, with nothing that qsub would take for an option."""
+        """Render as the base does, and check that qsub finds no option in the script's body."""
         text = super().script(request)
         check_script(text)
         return text
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Directives of qsub(1)."""
+        """Return the directives of qsub(1)."""
         array = None if request.size is None else self.array.expression(request.size)
         rules = Rules(
             memory_resource=self.memory_resource,
@@ -119,24 +119,24 @@ class SGEExecutor(BatchExecutor):
         return {"array": array, **directives(request, rules)}
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
-        """As the base does, with the parallel environment found out where one is needed."""
+        """Submit as the base does, after finding a parallel environment where one is needed."""
         resources = request.resources
         if resources.cpus > 1 and resources.nodes == 1 and self.parallel_environment is None:
             self._environment = self._cell.environment
         return super().submit_one(request, after)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """Write what is true of one submission only; people resubmit the script without it."""
+        """Add the options of this submission alone; users may resubmit the script without them."""
         return self._commands.submit(script, request.begin_in, after)
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """As it was submitted, but for the time."""
+        """Write the command as it was submitted, except for the begin time."""
         assert request.begin_in is not None
         return self._commands.submit_again(script, request.begin_in)
 
     # -- asking ----------------------------------------------------------------------------
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """As the base does; then jobs in error state are deleted, as nothing else ends them."""
+        """Poll as the base does, and delete jobs in error state, as nothing else ends them."""
         statuses = broken.settled(
             super().poll(handles),
             explain=lambda native_ids: self.ask(self._commands.explain(native_ids)).stdout,
@@ -145,39 +145,39 @@ class SGEExecutor(BatchExecutor):
         return self._verification.judged(statuses, handles)
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """All of this user's jobs, by queues, whose states tell of a host that is away."""
+        """Query all of this user's jobs by queue: a queue's state shows that its host is down."""
         return self._commands.queue("-f", "-ne")
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Finished and unknown jobs are left out."""
+        """Parse qstat's answer, which leaves out finished and unknown jobs."""
         by_id = {handle.native_id: handle for handle in handles}
         for row in self._rows(result):
             yield from parse.queue_statuses(row, by_id)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """Several jobs by what their names have in common: of `-j 24,25` qacct takes the first.
+        """Query several jobs by a pattern for their names: of `-j 24,25` qacct takes the first.
 
-        Ids of elements are unknown to it. Times of starting or ending are no way to bound the
-        search, as jobs that could not start have none.
+        It does not know ids of elements. Times of start or end cannot bound the search, as jobs
+        that could not start have none.
         """
         return self._commands.accounting(parse.accounting_pattern(handles))
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Up to `flush_time` behind, and never of jobs that were deleted while they waited."""
+        """Parse qacct's answer, up to `flush_time` late, without jobs deleted while they waited."""
         by_id = {handle.native_id: handle for handle in handles}
         return parse.accounting_statuses(self._remembered(result), by_id)
 
     # -- finding, cancelling, counting -----------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Look in the queue, then in accounting; jobs deleted while they waited are in neither."""
+        """Search the queue, then accounting; jobs deleted while they waited are in neither."""
         return [self._commands.queue(), self._commands.accounting(token)]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Ids of arrays and plain jobs."""
+        """Parse the ids of arrays and plain jobs."""
         if "-xml" in result.argv:
             named = [(row.job_id, row.name) for row in self._rows(result)]
         else:
@@ -186,29 +186,29 @@ class SGEExecutor(BatchExecutor):
         return list(dict.fromkeys(native_id for native_id, name in named if name == token))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Good ids are deleted whatever stands beside them."""
+        """Delete jobs; unknown ids beside them do not prevent that."""
         return self._commands.delete(native_ids)
 
     def check_cancel(self, result: CommandResult) -> None:
-        """Complaints about jobs that are gone are no failure."""
+        """Raise `SchedulerUnavailableError`, except for errors about jobs that are gone."""
         lines = f"{result.stdout}\n{result.stderr}".strip().splitlines()
         harmless = bool(lines) and all(HARMLESS.search(line) for line in lines)
         if any(map(UNREACHABLE.search, lines)) or (result.exit_code != 0 and not harmless):
             raise self.unavailable(result)
 
     def count_command(self) -> Command:
-        """All of this user's jobs."""
+        """List all of this user's jobs."""
         return self._commands.queue()
 
     def parse_count(self, result: CommandResult) -> int:
-        """Each element counts."""
+        """Count jobs, each array element separately."""
         return sum(row.size for row in self._rows(result))
 
     def ask_limits(self) -> Limits:
-        """Ask what the cell is set up for."""
+        """Query the limits of the cell."""
         return self._cell.limits(lambda: list(self._rows(self.ask(self._commands.queue()))))
 
-    # -- questions and answers -------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------
     @cached_property
     def _commands(self) -> Commands:
         names = ("qsub", "qstat", "qacct", "qdel", "qalter", "qconf")

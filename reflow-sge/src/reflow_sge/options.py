@@ -1,4 +1,4 @@
-"""Options of qsub that people hand through."""
+"""Options of qsub that users pass through."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ _UNQUOTABLE = re.compile("['\"]")
 
 
 def handed_on(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Each option as words: `{"l": ["fast=1", "big=2"], "notify": True}`.
+    """Write each option as words: `{"l": ["fast=1", "big=2"], "notify": True}`.
 
     True gives an option without a value, a list the same option several times, False and None
-    leave it out. Raises `ParameterError` for what is reflow's own, or no directive can hold.
+    leave it out. Raises `ParameterError` for reflow's own options, and for a value that no
+    directive can hold.
     """
     values = option_values("sge", options, _RESERVED, lambda given: given.lstrip("-"), _NAME)
     return [

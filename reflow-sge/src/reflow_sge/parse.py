@@ -1,4 +1,4 @@
-"""Reading what qstat and qacct print."""
+"""Parsing of the output of qstat and qacct."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _LIMIT = re.compile(r"(?:^|[ ,])([hs]_\w+)=([^ ,]+)")
 _USAGE = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)B?")
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _TOLD_TO_END = (128 + 10, 128 + 15)
-"""`exit_status` of a job that died of the warning, or of what became of it."""
+"""`exit_status` of a job that the warning has ended: by SIGUSR1, or by the worker's SIGTERM."""
 _CLOCK_MARGIN = timedelta(hours=1)
-"""How far the clocks of a submitting machine and of qmaster may be apart."""
+"""The most by which the clocks of a submitting machine and of qmaster may differ."""
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -53,18 +53,18 @@ class Row:
     state: str
     host: str
     silent: bool
-    """Whether its host has not been heard of for long (max_unheard)."""
+    """Whether its host has not reported for a long time (max_unheard)."""
 
     @property
     def size(self) -> int:
-        """How many elements it stands for; a plain job is one."""
+        """The number of its elements; 1 for a plain job."""
         return sum(map(len, self.indices)) or 1
 
 
 def queue_rows(text: str) -> Iterator[Row]:
-    """Read the jobs in the answer of `qstat -xml`, with `-f` or without.
+    """Parse the jobs in the answer of `qstat -xml`, with `-f` or without.
 
-    Raises `ValueError` for what is no such answer.
+    Raises `ValueError` for a text that is no such answer.
     """
     try:
         root = ET.fromstring(text)  # noqa: S314 - the answer of the cluster's own command
@@ -93,15 +93,15 @@ def _row(job: Element, queue: str, silent: bool) -> Row:
 
 
 def queue_statuses(row: Row, handles: Mapping[str, JobHandle]) -> Iterator[JobStatus]:
-    """Yield what a line of the queue says of the jobs asked about, by their ids.
+    """Yield the statuses of polled jobs in a line of the queue; `handles` are by id.
 
-    An element is known by the array's id and its index, or by both as one id: `24.3`.
+    An element is identified by the array's id and its index, or by both as one id: `24.3`.
     """
     native = STATES.look_up(row.state)
     status = JobStatus(native_id=row.job_id, state=native.state, host=row.host)
     if row.silent:
-        # Such jobs are listed as running for as long as the host is away. It is so for a moment
-        # when qmaster has been started anew, too.
+        # Such jobs are listed as running for as long as the host is down, and also for a moment
+        # when qmaster has been restarted.
         status = replace(
             status,
             state=JobState.UNKNOWN,
@@ -137,7 +137,7 @@ def accounting_records(text: str) -> Iterator[dict[str, str]]:
 
 
 def accounting_statuses(text: str, handles: Mapping[str, JobHandle]) -> Iterator[JobStatus]:
-    """How jobs ended, by `qacct -j`. Of several runs of one job, the last counts."""
+    """Yield how jobs ended, by `qacct -j`. Of several runs of one job, the last counts."""
     last: dict[tuple[str, str], dict[str, str]] = {}
     for record in accounting_records(text):
         last[record["jobnumber"], record["taskid"]] = record
@@ -153,13 +153,13 @@ def accounting_statuses(text: str, handles: Mapping[str, JobHandle]) -> Iterator
 
 
 def accounting_pattern(handles: Sequence[JobHandle]) -> str:
-    """Choose what `qacct -j` is given: one id, or what the names of several jobs have in common."""
+    """Choose the argument of `qacct -j`: one id, or a pattern for the names of several jobs."""
     ids = {handle.native_id.partition(".")[0] for handle in handles}
     return ids.pop() if len(ids) == 1 else f"*{_shared([handle.token for handle in handles])}*"
 
 
 def _shared(tokens: Sequence[str]) -> str:
-    """Find the longest text that is in all of them: what marks the jobs of one run."""
+    """Find the longest text that is in all tokens, which identifies the jobs of one run."""
     shortest = min(tokens, key=len)
     spans = ((start, end) for start in range(len(shortest)) for end in range(start + 1, 61))
     parts = {shortest[start:end] for start, end in spans}
@@ -195,7 +195,7 @@ def _ended(record: Mapping[str, str]) -> JobStatus:
 
 
 def _limit_reached(record: Mapping[str, str], enforced: bool) -> FailureCause | None:
-    """Which limit a job was killed for; qacct has what was asked for in `category`."""
+    """Find the limit that a job was killed for; qacct shows the request in `category`."""
     limits = dict(_LIMIT.findall(record.get("category", "")))
     memory = limits.get("h_vmem")
     if memory is not None and _bytes(record.get("maxvmem", "")) >= _requested(memory) * int(
@@ -209,13 +209,13 @@ def _limit_reached(record: Mapping[str, str], enforced: bool) -> FailureCause | 
 
 
 def _warned(record: Mapping[str, str]) -> bool:
-    """Whether a job lived long enough to be told that its time is running out (`s_rt`)."""
+    """Tell whether a job ran long enough to be warned of its time limit (`s_rt`)."""
     warned_at = dict(_LIMIT.findall(record.get("category", ""))).get("s_rt", "")
     return warned_at.isdigit() and _seconds(record.get("ru_wallclock", "")) >= int(warned_at)
 
 
 def _is_anothers(record: Mapping[str, str], handle: JobHandle) -> bool:
-    """Whether a record is of a job of long ago: the ids start again after 9,999,999."""
+    """Tell whether a record is of an older job: the ids start again after 9,999,999."""
     submitted = _moment(record.get("qsub_time", ""))
     if submitted is None or handle.submitted_at is None:
         return False
@@ -223,9 +223,9 @@ def _is_anothers(record: Mapping[str, str], handle: JobHandle) -> bool:
 
 
 def _moment(text: str) -> datetime | None:
-    """`Sun Nov 22 06:20:20 2026` or `11/22/2026 06:20:20.123`, in the zone of this process."""
+    """Parse `Sun Nov 22 06:20:20 2026` or `11/22/2026 06:20:20.123`, in the local time zone."""
     if found := re.match(r"\w+ (?P<month>\w+) +(?P<day>\d+) (?P<time>[\d:]+) (?P<year>\d+)", text):
-        # The names of months are English whatever language this process speaks.
+        # The names of months are English whatever this process's locale is.
         month = _MONTHS.index(found["month"]) + 1 if found["month"] in _MONTHS else 0
         text = f"{month:02}/{found['day']}/{found['year']} {found['time']}"
     try:
@@ -239,7 +239,7 @@ def _code(record: Mapping[str, str]) -> int:
 
 
 def _requested(memory: str) -> int:
-    """`300M`, as asked for. A small letter counts in thousands, which is near enough here."""
+    """Parse a request such as `300M`; that `m` counts in thousands does not matter here."""
     try:
         return parse_memory(memory)
     except ValueError:

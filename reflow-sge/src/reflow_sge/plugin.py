@@ -14,7 +14,7 @@ def reflow_executors() -> Iterable[ExecutorPlugin]:
         ExecutorPlugin(
             name="sge",
             target="reflow_sge.executor:SGEExecutor",
-            # PBS has a qsub, a qstat and a qdel too; these two are Grid Engine's alone.
+            # PBS has a qsub, a qstat and a qdel too; only Grid Engine has these two.
             commands=("qsub", "qacct", "qconf"),
             api_version=API_VERSION,
         )

@@ -1,4 +1,4 @@
-"""What a request comes to in `#$` lines, by the rules of a site."""
+"""Writing a request as `#$` lines, by the rules of a site."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from reflow.plugin_api import (
 from reflow_sge.options import handed_on
 
 _SAFE = re.compile(r"[\w./ +=@%-]+", re.ASCII)
-"""Paths that `-o` of a directive can hold, and gives no meaning."""
+"""Paths that `-o` of a directive can hold without giving characters a meaning."""
 _TAKEN_FOR_OPTIONS = re.compile(r"^#\$.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How a site wants to be asked."""
+    """The rules of a site for requests."""
 
     memory_resource: str
     memory_per_slot: bool
@@ -36,15 +36,15 @@ class Rules:
     environment: str
     """The parallel environment for several CPUs on one host."""
     node_environment: str | None
-    """That for several hosts."""
+    """The parallel environment for several hosts."""
     warning: int | None
-    """Seconds before the time limit."""
+    """Seconds between the warning and the time limit."""
 
 
 def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
-    """Give what the template writes, beside what every scheduler's is given.
+    """Return the variables of the template besides those of every scheduler's.
 
-    Raises `ParameterError` for what cannot be asked for here.
+    Raises `ParameterError` for resources that cannot be requested here.
     """
     resources = request.resources
     given = {name.lstrip("-"): value for name, value in resources.options["sge"].items()}
@@ -65,7 +65,7 @@ def directives(request: JobRequest, rules: Rules) -> dict[str, Any]:
 
 
 def _without(value: str, asked: set[str]) -> str:
-    """Leave out of a value of `-l` what a task asks for itself."""
+    """Remove from a value of `-l` what a task requests itself."""
     parts = (part for part in value.split(",") if part.partition("=")[0] not in asked)
     return ",".join(parts)
 
@@ -82,13 +82,13 @@ def _environment(resources: Resources, rules: Rules) -> str:
 
 
 def output(request: JobRequest) -> str:
-    """Where the scheduler writes; `/dev/null` where no directive can hold that."""
+    """Return the file that the scheduler writes; `/dev/null` where no directive can hold it."""
     log = one_line(request.directory / LOG_NAME)
     return log if _SAFE.fullmatch(log) else "/dev/null"
 
 
 def resource_requests(request: JobRequest, rules: Rules) -> Iterator[str]:
-    """Yield what is asked for by `-l`."""
+    """Yield the requests of `-l`."""
     resources = request.resources
     if resources.time is not None:
         seconds = whole_seconds(resources.time)

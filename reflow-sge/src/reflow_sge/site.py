@@ -1,4 +1,4 @@
-"""Find Grid Engine's commands, and how its cell is set up, by what qconf prints."""
+"""Finding Grid Engine's commands, and the configuration of its cell by qconf."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from reflow_sge.errors import UNREACHABLE
 from reflow_sge.parse import Row
 
 _OURS = re.compile(r"^\s*(?:\w+/)?\w*GE\b")
-"""How `qstat -help` of every Grid Engine begins: `SGE 8.1.9`, `GE 6.2u5`, `OGS/GE 2011.11`."""
+"""The beginning of every Grid Engine's `qstat -help`: `SGE 8.1.9`, `GE 6.2u5`, `OGS/GE 2011.11`."""
 USUAL_ENVIRONMENTS = ("smp", "threaded", "threads", "shm", "sharedmem", "multicore", "openmp")
-"""What parallel environments on one host are called most often."""
+"""The most frequent names of parallel environments on one host."""
 
 
 class Cell:
-    """Asks once for what does not change while a process lives."""
+    """The configuration of a cell, queried once per process."""
 
     def __init__(self, qconf: Callable[..., CommandResult]) -> None:
         self._ask = qconf
 
     @cached_property
     def environment(self) -> str:
-        """A parallel environment whose slots are all on one host, best one with a usual name.
+        """A parallel environment whose slots are all on one host, preferably with a usual name.
 
         Raises `SubmissionRefusedError` where there is none.
         """
@@ -50,7 +50,7 @@ class Cell:
         )
 
     def limits(self, queue: Callable[[], Sequence[Row]]) -> Limits:
-        """max_aj_tasks, and max_u_jobs, for which an array is one job whatever its size."""
+        """Query max_aj_tasks, and max_u_jobs, for which an array of any size is one job."""
         largest = number(self._configuration, "max_aj_tasks")
         most = number(self._configuration, "max_u_jobs")
         if most is None:
@@ -79,23 +79,23 @@ class Cell:
 
 
 def number(configuration: str, name: str) -> int | None:
-    """Find a number in the answer of `qconf -sconf`; 0 stands for no limit and gives None."""
+    """Find a number in the answer of `qconf -sconf`; None for 0, which means no limit."""
     found = re.search(rf"^{name}\s+(\d+)\s*$", configuration, re.MULTILINE)
     return int(found[1]) or None if found else None
 
 
 def room(places: int, largest: int) -> int:
-    """How many more elements and plain jobs may be submitted, where an array takes one place.
+    """Return how many more elements and jobs may be submitted, where an array takes one place.
 
-    Each array may have a follow-up, which takes a place too, and one is left for a watchdog.
-    Where there is but one place, an array is to have it.
+    Each array may have a follow-up, which takes a place too, and one place is kept for a
+    watchdog. A single place is given to an array.
     """
     arrays = max(1, (places - 1) // 2)
     return arrays * (largest + 1) + 1 if places > 0 else 0
 
 
 def on_one_host(environment: str) -> bool:
-    """Whether `qconf -sp` shows a parallel environment whose slots are all on one host."""
+    """Tell whether `qconf -sp` shows a parallel environment whose slots are all on one host."""
     rule = re.search(r"^allocation_rule\s+(\S+)", environment, re.MULTILINE)
     return rule is None or rule[1] == "$pe_slots"
 
@@ -106,9 +106,9 @@ def _unavailable(result: CommandResult) -> SchedulerUnavailableError:
 
 # -- where the commands are: PBS has a qsub, a qstat and a qdel of its own ------------------
 def folder_of(qstat: str, run: Callable[[Command], CommandResult]) -> str:
-    """Where Grid Engine's commands are, of all that are called so; empty: the first on PATH.
+    """Find the folder of Grid Engine's commands; empty where they are the first on PATH.
 
-    Raises `SchedulerUnavailableError` where there are only another batch system's.
+    Raises `SchedulerUnavailableError` where there are only those of another batch system.
     """
     on_path = [folder for folder in os.get_exec_path() if _holds(folder, qstat)]
     elsewhere = [folder for folder in _of_jobs(os.environ) if _holds(folder, qstat)]
@@ -126,7 +126,7 @@ def folder_of(qstat: str, run: Callable[[Command], CommandResult]) -> str:
 
 
 def _of_jobs(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the folders that execd tells its jobs, whose PATH need not be the submitter's."""
+    """Yield the folders that execd passes to its jobs, whose PATH need not be the submitter's."""
     if folder := environment.get("SGE_BINARY_PATH"):
         yield folder
     root, kind = environment.get("SGE_ROOT"), environment.get("ARC")

@@ -1,4 +1,4 @@
-"""Asking Grid Engine whether jobs that wait can ever start."""
+"""Checking with Grid Engine whether waiting jobs can ever start."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from datetime import UTC, datetime, timedelta
 from reflow.plugin_api import CommandResult, JobHandle, JobState, JobStatus
 
 PATIENCE = timedelta(seconds=30)
-"""How long a job waits before that is asked."""
+"""How long a job waits before it is checked."""
 _ASKED_AT_ONCE = 5
-"""Most jobs about which it is asked in one go: it costs qmaster some work."""
+"""The most jobs that are checked at once: each costs qmaster some work."""
 _ASK_AGAIN = 600.0
-"""Seconds for which an answer is good."""
+"""Seconds for which an answer is valid."""
 _NOT_ASKED_FOR = "not contained in its hard queue list"
 
 
 class Verification:
-    """Keeps what was said of each job."""
+    """Checks waiting jobs and remembers the answers."""
 
     def __init__(self, ask: Callable[[str], CommandResult]) -> None:
         self._ask = ask
         self._verdicts: dict[str, tuple[float, str]] = {}
-        """Why a job can never start, empty where it can, and when that was asked."""
+        """The time of the check, and why a job can never start; empty where it can."""
 
     def judged(
         self, statuses: Sequence[JobStatus], handles: Sequence[JobHandle]
     ) -> list[JobStatus]:
-        """Return the same, with a word about jobs that have waited long and can never start."""
+        """Return the statuses with a reason on jobs that have waited long and can never start."""
         before = datetime.now(UTC) - PATIENCE
         begun = {status.native_id for status in statuses if status.state is not JobState.QUEUED}
         held = {status.native_id for status in statuses if status.reason}
@@ -56,12 +56,12 @@ class Verification:
 
 
 def verdict(text: str) -> str:
-    """Why no queue can ever take a job, as if the cluster were empty; else nothing."""
+    """Return why no queue could run a job even in an empty cluster; empty where one could."""
     said, refused, _ = text.strip().partition("verification: no suitable queues")
     if not refused:
         return ""
     reasons = said.strip().splitlines()
-    # One line for each queue and host: those of queues that were not asked for explain nothing.
+    # One line for each queue and host: those of queues not requested explain nothing.
     telling = [line for line in reasons if _NOT_ASKED_FOR not in line]
     first = (telling or reasons or ["no queue is suitable"])[0]
     return re.sub(r"^Job \d+ ", "", first)

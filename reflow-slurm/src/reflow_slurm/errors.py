@@ -1,4 +1,4 @@
-"""What Slurm's commands complain of, and what that means."""
+"""The errors of Slurm's commands, and what they mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reflow.plugin_api import (
 )
 
 REMEMBERS_NOTHING = "Invalid job id specified"
-"""What squeue says, as an error, when it knows none of the jobs asked for."""
+"""The error of squeue when it knows none of the polled jobs."""
 NO_ACCOUNTING = "Slurm accounting storage is disabled"
 
 TRANSIENT = (
@@ -18,7 +18,7 @@ TRANSIENT = (
     r"Zero Bytes were transmitted or received",
     r"Socket timed out on send/recv operation",
 )
-"""Complaints of a busy controller: asking again soon may help."""
+"""Errors of a busy controller, after which a query is worth repeating."""
 
 ERRORS = ErrorTable(
     submission=(
@@ -54,6 +54,6 @@ ERRORS = ErrorTable(
         ),
         (r"generic resource", "`sinfo -o '%P %G'` lists what GPUs are called here"),
     ),
-    # What scancel says of jobs that are over; some versions only.
+    # Errors of scancel about jobs that are over, in some versions.
     over=(r"Invalid job id specified|already completing or completed|already finished",),
 )

@@ -1,4 +1,4 @@
-"""Slurm behind reflow's executor contract."""
+"""The executor for Slurm."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from reflow_slurm.site import Site
 from reflow_slurm.states import STATES
 
 _REMEMBERED = "now-7days"
-"""How far back accounting is searched for a submission whose answer was lost."""
+"""How far accounting is searched back for a submission whose answer was lost."""
 _MOST_INDICES = 1000
-"""Indices of one list in a cancel command."""
+"""The most indices in one list of a cancel command."""
 _CLOCK_MARGIN = timedelta(hours=1)
-"""How far the clocks of a submitting machine and of the controller may be apart."""
+"""The most by which the clocks of a submitting machine and of the controller may differ."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,7 +51,7 @@ class SlurmExecutor(BatchExecutor):
     """
 
     sbatch: str = "sbatch"
-    """The command, or its path; so the other commands below."""
+    """The command, or its path; the same holds for the commands below."""
     squeue: str = "squeue"
     sacct: str = "sacct"
     scancel: str = "scancel"
@@ -60,13 +60,13 @@ class SlurmExecutor(BatchExecutor):
     cluster: str | None = None
     """One of several clusters: `--clusters` of every command."""
     signal: str | None = None
-    """A warning before the time limit, `TERM@60` for one minute: the function sees it as
+    """A signal before the time limit, `TERM@60` for one minute: the task's function gets it as
     TaskInterrupted. Without it, SIGTERM comes at the limit, and SIGKILL after KillWait."""
     gpu_option: str = "--gpus-per-node={gpus}"
-    """How GPUs are asked for; `--gres=gpu:a100:{gpus}` where they go by type."""
+    """How GPUs are requested; `--gres=gpu:a100:{gpus}` where they have types."""
 
     _accounting: bool = field(default=True, init=False, repr=False)
-    """False once sacct has said that there is no accounting."""
+    """False once sacct has reported that there is no accounting."""
     _site: Site | None = field(default=None, init=False, repr=False)
 
     name: ClassVar[str] = "slurm"
@@ -75,14 +75,14 @@ class SlurmExecutor(BatchExecutor):
         base=0, variable="SLURM_ARRAY_TASK_ID", throttled="{first}-{last}%{throttle}"
     )
     states: ClassVar[StateTable] = STATES
-    # `24`; of an array `24_3` and `24_[2-4]`. One other word would spoil the whole answer.
+    # `24`; of an array `24_3` and `24_[2-4]`. Any other word would make the whole query fail.
     native_id: ClassVar[str] = r"\d+(?:_(?:\d+|\[[\d,-]+\]))?"
     # `--parsable` prints `ID` or `ID;CLUSTER`.
     submitted: ClassVar[str] = r"^(\d+)(?:;\S*)?$"
     errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = Variables(
-        # Those of the calling job would act as options, and SLURM_* reach the job submitted,
-        # whose own they would seem to be: SLURM_RESTART_COUNT, SLURM_ARRAY_TASK_ID.
+        # Variables of the calling job would act as options, and SLURM_* would reach the submitted
+        # job and be taken for its own: SLURM_RESTART_COUNT, SLURM_ARRAY_TASK_ID.
         dropped=("SBATCH_", "SLURM_", "SLURMD_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"),
         kept=("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"),
         added={"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"},
@@ -92,14 +92,14 @@ class SlurmExecutor(BatchExecutor):
 
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Directives of sbatch(1)."""
+        """Return the directives of sbatch(1)."""
         array = None
         if request.size is not None:
             array = self.array.expression(request.size, request.throttle)
         return {"array": array, **directives(request, self.signal, self.gpu_option)}
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """Write what is true of one submission only; people resubmit the script without it."""
+        """Add the options of this submission alone; users may resubmit the script without them."""
         arguments = [self.sbatch, "--parsable", *self._clusters()]
         if request.begin_in is not None:
             arguments.append(f"--begin=now+{whole_seconds(request.begin_in)}")
@@ -108,24 +108,24 @@ class SlurmExecutor(BatchExecutor):
         return Command((*arguments, str(script)))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """`--begin` counts from when it is read."""
+        """Write sbatch's command; `--begin` counts from when sbatch is run."""
         return shlex.join(self.submit_command(script, request, None).argv)
 
     # -- asking ----------------------------------------------------------------------------
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Finished jobs too, for as long as slurmctld remembers them (MinJobAge)."""
+        """Query the queue, with finished jobs as long as slurmctld remembers them (MinJobAge)."""
         return self._squeue(f"--jobs={_ids(handles)}")
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """One unknown id is an error, several are just left out."""
+        """Parse squeue's answer: a single unknown id is an error, several are left out."""
         if result.exit_code != 0 and REMEMBERS_NOTHING not in result.stderr:
             raise self.unavailable(result)
         return self._statuses(list(parse.queue_rows(result.stdout)), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """Bounded by the time of submission, as ids are used again after long enough."""
+        """Query accounting since the first submission, as ids are reused after a long time."""
         if not self._accounting:
             return None
         times = [handle.submitted_at for handle in handles]
@@ -136,10 +136,10 @@ class SlurmExecutor(BatchExecutor):
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Only ends count: what slurmctld does not know neither waits nor runs.
+        """Parse sacct's answer; only ends count, as jobs unknown to slurmctld do not wait or run.
 
         For some seconds after its start, accounting has an array as one record without index,
-        whose state is nobody's.
+        whose state is that of no element.
         """
         if result.exit_code != 0:
             if NO_ACCOUNTING not in result.stderr:
@@ -161,14 +161,14 @@ class SlurmExecutor(BatchExecutor):
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Look in the queue, then in accounting, where what never started has lost its name."""
+        """Search the queue, then accounting, where jobs that never started have lost their name."""
         queue = self._squeue(f"--name={token}", f"--user={os.getuid()}")
         if not self._accounting:
             return [queue]
         return [queue, self._sacct(f"--name={token}", f"--starttime={_REMEMBERED}")]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Ids of arrays and plain jobs."""
+        """Parse the ids of arrays and plain jobs."""
         if result.exit_code != 0:
             if NO_ACCOUNTING in result.stderr:
                 return []
@@ -178,29 +178,29 @@ class SlurmExecutor(BatchExecutor):
         return list(dict.fromkeys(row.array_id for row in rows))
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Unknown and finished ids are passed over in silence."""
+        """Cancel jobs; scancel ignores unknown and finished ids."""
         return Command((self.scancel, *self._clusters(), *native_ids))
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """`24_[1-3,7]`; several of these where one would be too long for a command line."""
+        """Write `24_[1-3,7]`; several of these where one would be too long for a command line."""
         starts = range(0, len(positions), _MOST_INDICES)
         lists = (index_list(positions[start : start + _MOST_INDICES]) for start in starts)
         return [f"{handle.native_id}_[{indices}]" for indices in lists]
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
-        """One line for each job and each element of this user's that waits or runs."""
+        """Print one line for each job and each element of this user's that waits or runs."""
         arguments = ("--noheader", "--array", f"--user={os.getuid()}", "--format=%F")
         return Command((self.squeue, *self._clusters(), *arguments))
 
     def parse_count(self, result: CommandResult) -> int:
-        """Count them."""
+        """Count the jobs."""
         if result.exit_code != 0:
             raise self.unavailable(result)
         return sum(line.strip().isdigit() for line in result.stdout.splitlines())
 
     def ask_limits(self) -> Limits:
-        """MaxArraySize, and the tightest limit on submitted jobs that Slurm tells of."""
+        """Query MaxArraySize, and the tightest visible limit on submitted jobs."""
         if self._site is None:
             scontrol = (self.scontrol, *self._clusters())
             self._site = Site(self.ask, scontrol, (self.sacctmgr,))
@@ -225,5 +225,5 @@ def _ids(handles: Sequence[JobHandle]) -> str:
 
 
 def _local(time: datetime) -> str:
-    """Write a time for sacct, which reads it in the time zone of the process that asks."""
+    """Write a time for sacct, which reads it in the time zone of the calling process."""
     return time.astimezone().strftime("%Y-%m-%dT%H:%M:%S")

@@ -13,7 +13,7 @@ _SUBMIT_LIMIT = re.compile(r"\b(?:Grp|Max)SubmitJobs(?:P[AU])?=(\d+)\((\d+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """A limit on jobs in the queue, each array element counted, and how many are taken."""
+    """A limit on jobs in the queue, each array element counted, and how many count already."""
 
     most: int
     used: int
@@ -21,21 +21,21 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a user's jobs are counted under where they name nothing else."""
+    """The account, QOS and partition of a user's jobs by default."""
 
     account: str
     qos: str
 
 
 def configuration(text: str) -> dict[str, str]:
-    """Read the settings that `scontrol show config` prints."""
+    """Parse the settings that `scontrol show config` prints."""
     return dict(_SETTING.findall(text))
 
 
 def largest_array(settings: Mapping[str, str]) -> int | None:
-    """Most elements of an array: indices run from 0 to one less than MaxArraySize.
+    """Return the most elements of an array: indices run from 0 to one less than MaxArraySize.
 
-    Where that is 0 there are no arrays, and one element is a plain job.
+    Where MaxArraySize is 0 there are no arrays, and one element is a plain job.
     """
     sizes = [settings.get("MaxArraySize", "")]
     sizes += re.findall(r"max_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
@@ -43,22 +43,22 @@ def largest_array(settings: Mapping[str, str]) -> int | None:
 
 
 def enforces_limits(settings: Mapping[str, str]) -> bool:
-    """Whether associations and QOS can limit how much is submitted."""
+    """Tell whether associations and QOS can limit submission."""
     enforced = settings.get("AccountingStorageEnforce", "").lower()
     return any(word in enforced for word in ("limits", "qos", "safe"))
 
 
 def memberships(text: str) -> list[Membership]:
-    """`sacctmgr --noheader --parsable2 show assoc format=account,defaultqos,partition`.
+    """Parse `sacctmgr --noheader --parsable2 show assoc format=account,defaultqos,partition`.
 
-    Those for one partition only are left out.
+    Associations for one partition only are left out.
     """
     rows = (line.split("|") for line in text.splitlines())
     return [Membership(row[0], row[1]) for row in rows if len(row) == 3 and not row[2]]
 
 
 def quality_limit(text: str) -> int | None:
-    """`sacctmgr --noheader --parsable2 show qos format=maxsubmitjobsperuser`, of one QOS."""
+    """Parse `sacctmgr --noheader --parsable2 show qos format=maxsubmitjobsperuser`, of one QOS."""
     return int(text.strip()) if text.strip().isdigit() else None
 
 
@@ -80,7 +80,7 @@ def association_places(text: str, user: str, account: str) -> Iterator[Places]:
     above: str | None = account
     while above in parents:
         line = parents.pop(above)
-        # What is not a group's limit is only what its members inherit.
+        # Limits of an account that are no group limits are only defaults of its members.
         yield from _places(line.replace("MaxSubmitJobs=", "inherited="))
         above = (_field(line, "ParentAccount") or "").partition("(")[0]
 

@@ -1,4 +1,4 @@
-"""Telling a death for want of memory from any other by signal 9, where only a log can."""
+"""Recognising jobs that were killed for their memory, where only the log tells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _KILLED = re.compile(
 
 
 def killed_for_memory(rows: Iterable[Row], handles: Sequence[JobHandle]) -> set[str]:
-    """Ids of jobs that were; the logs are read of those of which signal 9 has ended something."""
+    """Return the ids of jobs that were killed for their memory, by the logs of such jobs.
+
+    Only the logs of jobs in which signal 9 has ended a process are read.
+    """
     suspects = {row.array_id for row in rows if row.signal == 9}
     killed: set[str] = set()
     for handle in handles:
@@ -26,9 +29,9 @@ def killed_for_memory(rows: Iterable[Row], handles: Sequence[JobHandle]) -> set[
 
 
 def told_by(log: str) -> set[str]:
-    """Ids of jobs that slurmstepd says it killed because polling found them over their memory.
+    """Return the ids of jobs that slurmstepd, in a log, says it killed for exceeding their memory.
 
-    Slurm itself reports these as killed by signal 9, like any other.
+    Slurm itself reports these as killed by signal 9, like any other job.
     """
     return {found["job"] for found in _KILLED.finditer(log)}
 

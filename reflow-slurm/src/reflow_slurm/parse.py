@@ -1,4 +1,4 @@
-"""Reading what squeue and sacct print."""
+"""Parsing of the output of squeue and sacct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reflow.plugin_api import FailureCause, JobState, JobStatus, contiguous, par
 from reflow_slurm.states import IMPOSSIBLE, MEMORY_SIGNAL, OUTPUT_SIGNAL, STATES
 
 QUEUE_FIELDS = "JobID:|,ArrayJobID:|,ArrayTaskID:|,State:|,exit_code:|,BatchHost:|,Reason:|"
-"""For `squeue --Format`: each field as wide as it needs to be, with a bar behind it."""
+"""For `squeue --Format`: each field as wide as needed, followed by a bar."""
 ACCOUNTING_FIELDS = "JobIDRaw,JobID,State,ExitCode,NodeList,Reason"
 
 
@@ -23,14 +23,14 @@ class Row:
     array_id: str
     """The array's id, or the job's."""
     indices: tuple[range, ...] | None
-    """None where the line names no index: a plain job, or an array as a whole."""
+    """None where the line names no index: for a plain job, or an array as a whole."""
     state: str
     code: int
     signal: int
     host: str
     reason: str
     exact: bool
-    """Whether the exit code can be trusted; sacct takes 128 from those that have it."""
+    """Whether the exit code is reliable; sacct subtracts 128 from codes above it."""
 
 
 def queue_rows(text: str) -> Iterator[Row]:
@@ -70,7 +70,7 @@ def accounting_rows(text: str) -> Iterator[Row]:
             raw_id=raw_id,
             array_id=array_id,
             indices=tuple(parse_indices(index)) if index else None,
-            # "CANCELLED by 1000" says who did it.
+            # "CANCELLED by 1000" names the user who did it.
             state=state.partition(" ")[0],
             code=int(code),
             signal=int(signal or 0),
@@ -81,11 +81,11 @@ def accounting_rows(text: str) -> Iterator[Row]:
 
 
 def statuses(row: Row, wanted: Collection[str], killed: Collection[str]) -> Iterator[JobStatus]:
-    """Yield what a line says of the jobs that were asked about.
+    """Yield the statuses of polled jobs in a line.
 
-    An element is known by the array's id and its index, or by both as one id: `24_3`. Its own
-    id says nothing, as the last element to start has the array's. `killed` holds the ids of jobs
-    that the log says were killed over their memory.
+    An element is identified by the array's id and its index, or by both as one id: `24_3`. Its
+    own id is not used, as the last element to start has the array's. `killed` holds the ids of
+    jobs that were killed for their memory according to their logs.
     """
     status = _status(row, killed)
     if row.array_id in wanted:
@@ -119,14 +119,14 @@ def _status(row: Row, killed: Collection[str]) -> JobStatus:
 
 
 def _cause(row: Row, killed: Collection[str]) -> FailureCause | None:
-    """Why a job is FAILED, which by itself says only that its exit code is not 0."""
+    """Find why a job is FAILED, which by itself tells only that its exit code is not 0."""
     if row.signal == MEMORY_SIGNAL or row.raw_id in killed:
         return FailureCause.MEMORY
     if row.signal == OUTPUT_SIGNAL:
         return FailureCause.SUBMIT
     if row.signal:
         return FailureCause.SIGNAL
-    # Accounting that was away has said FAILED with 0:0 and corrected itself later.
+    # After an outage, accounting has shown FAILED with 0:0 and corrected that later.
     return FailureCause.EXIT_CODE if row.code else None
 
 
@@ -143,7 +143,7 @@ def _because(state: str, reason: str) -> str:
 
 
 def _wait_status(text: str) -> tuple[int, int]:
-    """Exit code and signal: squeue prints what wait(2) gave, as one number."""
+    """Split squeue's exit code, the status of wait(2), into exit code and signal."""
     if ":" in text:
         parts = text.split(":")
         return int(parts[0]), int(parts[1])
@@ -153,5 +153,5 @@ def _wait_status(text: str) -> tuple[int, int]:
 
 
 def _named(text: str) -> str:
-    """Return a name, or nothing where Slurm writes that there is none."""
+    """Return a name, or an empty text where Slurm writes that there is none."""
     return "" if text in ("None", "None assigned", "N/A", "n/a", "(null)", "Unknown") else text

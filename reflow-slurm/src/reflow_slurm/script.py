@@ -1,4 +1,4 @@
-"""What a request comes to in directives of sbatch(1)."""
+"""Writing a request as directives of sbatch(1)."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ _REPLACED_BY = {
     "account": "account A",
     "requeue": "requeue no-requeue",
 }
-"""Directives of ours, and the options of a task's that are written in their place: Slurm would
-refuse both, or make something of its own of them."""
+"""reflow's directives, and the options of a task that replace them: Slurm would refuse both,
+or combine them in ways of its own."""
 
 
 def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapping[str, Any]:
-    """Give what the template needs; `signal` and `gpu_option` are the executor's settings."""
+    """Return the template's variables; `signal` and `gpu_option` are the executor's settings."""
     resources = request.resources
     options = dict(resources.options["slurm"])
     signal = options.pop("signal", signal)
@@ -76,7 +76,7 @@ def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapp
 
 
 def _replaced(options: Mapping[str, Any]) -> set[str]:
-    """Directives of ours that options take the place of."""
+    """Return reflow's directives that a task's options replace."""
     given = {
         name.replace("_", "-") for name, value in options.items() if value not in (None, False)
     }
@@ -84,14 +84,14 @@ def _replaced(options: Mapping[str, Any]) -> set[str]:
 
 
 def _to_the_script(signal: str) -> str:
-    """Without `B:` only steps get the signal; the worker is the script's own process."""
+    """Add `B:`, without which only steps get the signal; the worker is the script's own process."""
     return signal if ":" in signal else f"B:{signal}"
 
 
 def _file_name(path: Path) -> str:
-    """Write a file for `--output`, where `%` starts a pattern.
+    """Write a path for `--output`, where `%` starts a pattern.
 
-    A backslash switches patterns off, and is itself lost on the way to the node.
+    A backslash disables patterns, and is itself removed on the way to the node.
     """
     text = one_line(path)
     if "\\" in text:

@@ -1,4 +1,4 @@
-"""Asking a site how much it lets its users submit."""
+"""Querying a site for the limits on submission."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reflow_slurm import limits
 
 
 class Site:
-    """A site's limits. What does not change while a process lives is asked once."""
+    """The limits of a site. What does not change during a process is queried once."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class Site:
         scontrol: tuple[str, ...],
         sacctmgr: tuple[str, ...],
     ) -> None:
-        """`scontrol` and `sacctmgr` are the words that each of their commands begins with."""
+        """Keep `scontrol` and `sacctmgr`, the words with which their commands begin."""
         self._run = run
         self._scontrol = scontrol
         self._sacctmgr = sacctmgr
@@ -28,7 +28,7 @@ class Site:
         self._members: list[limits.Membership] | None = None
 
     def ask(self, account: str | None, qos: object) -> Limits:
-        """Find the largest array, and the tightest limit on submitted jobs that Slurm tells of.
+        """Find the largest array, and the tightest visible limit on submitted jobs.
 
         `account` and `qos` are those that jobs ask for, None where they ask for none. Raises
         `SchedulerUnavailableError`.
@@ -54,11 +54,11 @@ class Site:
         )
 
     def _places(self, account: str | None, qos: object) -> Iterator[limits.Places]:
-        """Limits as far as this site lets its users see them."""
+        """Yield the limits, as far as this site lets its users see them."""
         try:
             user = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:
-            # On nodes that do not know the site's users.
+            # The node does not know the site's users.
             return
         arguments = ("--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
         result = self._run(Command((*self._scontrol, *arguments)))
@@ -68,7 +68,7 @@ class Site:
         if account is not None:
             yield from limits.association_places(result.stdout, user, account)
         if qos is None:
-            # Asking slurmdbd takes long, and jobs of this run are in the queue nearly always.
+            # Querying slurmdbd takes long, and jobs of this run are nearly always in the queue.
             in_use_now = limits.qualities_in_use(result.stdout, os.getuid())
             qos = in_use_now[0] if len(in_use_now) == 1 else self._default_qos(user, account)
         if not qos:
@@ -89,7 +89,7 @@ class Site:
         return next((item.qos for item in self._members if item.account == account), None)
 
     def _recorded(self, *arguments: str) -> str:
-        """Read what sacctmgr shows; nothing where it may not be asked, or accounting is away."""
+        """Return what sacctmgr shows; an empty text without permission or accounting."""
         arguments = (*self._sacctmgr, "--noheader", "--parsable2", "show", *arguments)
         try:
             result = self._run(Command(arguments))

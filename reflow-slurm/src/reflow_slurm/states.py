@@ -28,7 +28,7 @@ STATES = StateTable(
         NativeState("RH", "REQUEUE_HOLD", JobState.QUEUED),
         NativeState("RQ", "REQUEUED", JobState.QUEUED),
         NativeState("RS", "RESIZING", JobState.RUNNING),
-        # Another cluster of the federation has taken the job: this one cannot tell.
+        # Another cluster of the federation has taken the job: this one cannot tell its state.
         NativeState("RV", "REVOKED", JobState.UNKNOWN),
         NativeState("SI", "SIGNALING", JobState.RUNNING),
         NativeState("SE", "SPECIAL_EXIT", JobState.QUEUED),
@@ -44,9 +44,9 @@ STATES = StateTable(
 )
 
 MEMORY_SIGNAL = 125
-"""slurmstepd's mark for a step that the kernel's out-of-memory killer has been at."""
+"""The signal by which slurmstepd marks a step with a process that the OOM killer has killed."""
 OUTPUT_SIGNAL = 53
-"""slurmstepd's mark for a job whose output file it could not open."""
+"""The signal by which slurmstepd marks a job whose output file it could not open."""
 
 IMPOSSIBLE = re.compile(
     r"""

@@ -1,4 +1,4 @@
-"""The executor that every batch scheduler's is made of."""
+"""The base class of the executors for batch schedulers."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("reflow.batch")
 
 SCRIPT_NAME = "job.sh"
-"""The rendered script in a request's directory."""
+"""The name of the rendered script in a request's directory."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RETRY_DELAYS = (1.0, 4.0)
-"""Seconds before a question is asked again that failed for a passing reason."""
+"""Seconds to wait before each repetition of a query that failed for a passing reason."""
 
 _T = TypeVar("_T")
 _About = TypeVar("_About")
@@ -70,67 +70,67 @@ class BatchExecutor(ABC):
     """An executor that hands scripts to a batch scheduler's commands.
 
     A subclass is a dataclass too, whose fields are its settings: plain JSON values of built-in
-    types, with defaults. It declares the class variables below, and implements the functions
-    that follow them. Those look at their arguments and the settings and at nothing else.
+    types, with defaults. It declares the class variables below, and implements the methods
+    that follow them. Those depend on their arguments and the settings alone.
     """
 
     setup: tuple[str, ...] = ()
     """Shell lines that every job runs before its work."""
     queue: str | None = None
-    """For tasks that name none."""
+    """The default for tasks that name none."""
     account: str | None = None
-    """For tasks that name none."""
+    """The default for tasks that name none."""
     options: dict[str, object] | None = None
-    """Options of the submit command for every job; a task's own win."""
+    """Options of the submit command for every job; a task's own take precedence."""
     max_submit_jobs: int | None = None
-    """Most jobs in the queue at once; None to ask the scheduler."""
+    """The most jobs in the queue at once; None to ask the scheduler."""
     max_array_size: int | None = None
-    """Most elements of an array; None to ask the scheduler."""
+    """The most elements of an array; None to ask the scheduler."""
     export_environment: bool = False
     """Whether jobs get the environment of the process that submits them."""
     shell: str = "/bin/bash"
-    """What runs the scripts."""
+    """The shell that runs the scripts."""
     timeout: float = 60.0
-    """Seconds after which a scheduler's command is given up."""
+    """The time limit of a scheduler's command, in seconds."""
     templates: str | None = None
     """Folder of the site's own templates; the configuration gives `templates` beside its file."""
     command_record: str | None = None
     """A file that gets one line of JSON for each scheduler command."""
 
     name: ClassVar[str]
-    """What people write: `executor="pond"`."""
+    """What users write: `executor="pond"`."""
     scheduler: ClassVar[str]
-    """What people call the scheduler; by default what the table of states calls it."""
+    """The scheduler's name in messages; by default that of the table of states."""
     package: ClassVar[str]
     """The package whose folder `templates` holds the backend's template; by default that of the
     class."""
     template: ClassVar[str] = "batch.sh.j2"
     """The backend's template, if it has one of its own; it extends `batch.sh.j2`."""
     job_variable: ClassVar[str] = ""
-    """The variable in which a job finds its id, where `batch.sh.j2` is to hand that on."""
+    """The variable that holds a job's id, where `batch.sh.j2` is to pass it on."""
     start_variable: ClassVar[str] = ""
-    """One that is another when the scheduler starts the same job once more."""
+    """A variable whose value changes when the scheduler restarts the same job."""
     directive: ClassVar[str] = ""
-    """What begins a line of the script that `directives` gives: `#POND`."""
+    """The prefix of the script's lines that `directives` returns: `#POND`."""
     reserved: ClassVar[Mapping[str, str]] = {}
     """Options of the submit command that a task may not set, and why not."""
     array: ClassVar[ArrayStyle]
     states: ClassVar[StateTable]
     native_id: ClassVar[str] = r".*"
     """A regular expression for the ids of jobs and of elements; the scheduler is asked about no
-    others. Workers that were started by hand have ids of their own, and with some schedulers one
-    such word spoils a whole command."""
+    others. Workers that were started by hand have other ids, and with some schedulers one such
+    word makes a whole command fail."""
     submitted: ClassVar[str] = r"(\S+)\s*$"
-    """A regular expression whose group is the id in what a submit command printed. A site's wrapper
-    may print more: the last line that matches counts."""
+    """A regular expression whose group is the id in the output of a submit command. A site's
+    wrapper may print more: the last line that matches counts."""
     errors: ClassVar[ErrorTable] = ErrorTable()
-    """What the scheduler's complaints mean."""
+    """What the scheduler's error messages mean."""
     variables: ClassVar[Variables] = Variables()
     capabilities: ClassVar[Capabilities] = Capabilities()
     chunk: ClassVar[int] = 200
-    """Most ids on one command line."""
+    """The most ids on one command line."""
     transient: ClassVar[tuple[str, ...]] = ()
-    """Regular expressions of complaints after which asking again soon may help."""
+    """Regular expressions of errors after which a query is worth repeating."""
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
@@ -150,43 +150,43 @@ class BatchExecutor(ABC):
     # -- what a backend implements ---------------------------------------------------------
     @abstractmethod
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """Submit a script; with `after`, to start once that job is over, whatever way."""
+        """Make the command that submits a script, to start once `after` is over, if given."""
 
     @abstractmethod
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Ask the queue how these jobs stand."""
+        """Make the command that queries the queue for the states of these jobs."""
 
     @abstractmethod
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Read the queue's answer. Raises `SchedulerUnavailableError` when it did not answer.
+        """Parse the queue's answer. Raises `SchedulerUnavailableError` when there was none.
 
-        A `ValueError` or a `LookupError` is an answer that cannot be read, and counts as none.
+        A `ValueError` or a `LookupError` means an answer that cannot be parsed, and counts as none.
         """
 
     @abstractmethod
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Look for jobs by token: each is tried until one finds something."""
+        """Make the commands that find jobs by token; they are tried until one finds something."""
 
     @abstractmethod
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Cancel jobs, or elements as `element_ids` writes them."""
+        """Make the command that cancels jobs, or elements as `element_ids` writes them."""
 
     @abstractmethod
     def count_command(self) -> Command:
-        """Count this user's jobs in the queue, each array element for itself."""
+        """Make the command that counts this user's jobs in the queue, array elements separately."""
 
     # -- what a backend may override -------------------------------------------------------
     def directives(self, request: JobRequest) -> Iterable[str | tuple[str, ...]]:
-        """Give what stands after `directive` in the script, a line each; a tuple is several words.
+        """Return the text after `directive` in the script, one line each; a tuple is several words.
 
-        None by default, where the template writes them.
+        By default there is none, and the template writes the directives.
         """
         return ()
 
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Give what the backend's template needs besides what every template is given."""
+        """Return the variables of the backend's template besides those of every template."""
         return {}
 
     def parse_submission(self, result: CommandResult) -> str | None:
@@ -195,34 +195,34 @@ class BatchExecutor(ABC):
         return found[-1] if found else None
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """Make the error of a submit command that failed, by the table `errors`."""
+        """Make the exception for a failed submit command, by the table `errors`."""
         command = Path(result.argv[0]).name
         return self.errors.submission_error(self.scheduler, command, result.said, result.exit_code)
 
     def submission_timeout(self, text: str, said: str) -> ExecutorError:
-        """Make the error of a submit command that did not end, having said that: uncertain."""
+        """Make the exception for a submit command that timed out, having printed `said`."""
         return SubmissionUncertainError(text)
 
     def submit_directory(self, request: JobRequest) -> Path:
-        """Where a job is submitted: jobs are told, and setup lines may well go there."""
+        """Return where a job is submitted: jobs see the directory, and setup lines may use it."""
         return request.working_directory
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """Ask for jobs that the queue knows nothing of; None where nobody remembers them."""
+        """Make the command that queries accounting; None where the scheduler has none."""
         return None
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Read the answer of accounting; as `parse_queue`."""
+        """Parse the answer of accounting; see `parse_queue`."""
         return ()
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Read the native ids that a find command printed, each once: here in the queue's form."""
+        """Parse the native ids that a find command printed, each once; here as `parse_queue`."""
         return list(dict.fromkeys(status.native_id for status in self.parse_queue(result, ())))
 
     def check_cancel(self, result: CommandResult) -> None:
-        """Raise `SchedulerUnavailableError` when a cancel command did not get through."""
+        """Raise `SchedulerUnavailableError` when a cancel command did not reach the scheduler."""
         self.answered(result)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
@@ -230,34 +230,34 @@ class BatchExecutor(ABC):
         return list(self.array.element_ids(handle.native_id, positions))
 
     def parse_count(self, result: CommandResult) -> int:
-        """Their number, here that of lines. Raises `SchedulerUnavailableError` without one."""
+        """Return the number of jobs, here that of lines. Raises `SchedulerUnavailableError`."""
         return sum(bool(line.strip()) for line in self.answered(result).splitlines())
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
         """Write a line of shell by which a job submits its script again, to begin `begin_in` later.
 
-        Watchdogs run it where they could not do their work. None, as here, leaves that to the
-        watchdogs that begin later. A time in it must be reckoned when the line is run
-        (`shell_time`): one that has passed would have the job begin at once, over and over.
+        Watchdogs run it where their work failed. None, the default, leaves that to the watchdogs
+        that begin later. A time in it must be computed when the line is run (`shell_time`): one
+        that has passed would make the job begin at once, over and over.
         """
         return None
 
     def passed_variables(self) -> Variables:
-        """Which variables of this process the commands see, and jobs that inherit them."""
+        """Return which variables of this process the commands see, and jobs that inherit them."""
         return self.variables
 
     def is_native_id(self, native_id: str) -> bool:
-        """Whether that can be an id here."""
+        """Tell whether the text can be an id of this scheduler."""
         return re.fullmatch(self.native_id, native_id, re.DOTALL) is not None
 
     def ask_limits(self) -> Limits:
-        """Ask for what the scheduler itself allows."""
+        """Query the limits that the scheduler itself sets."""
         return Limits()
 
     # -- the executor's contract -----------------------------------------------------------
     @property
     def settings(self) -> Mapping[str, Json]:
-        """The keyword arguments that make this executor again, in another process."""
+        """The keyword arguments that rebuild this executor in another process."""
         changed: dict[str, Json] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -266,7 +266,7 @@ class BatchExecutor(ABC):
         return changed
 
     def limits(self) -> Limits:
-        """Find out what the scheduler allows now, or the settings where they allow less."""
+        """Find out what the scheduler allows now, or what the settings allow where that is less."""
         asked = self.ask_limits()
         largest = _least(self.max_array_size, asked.max_array_size)
         if self.max_submit_jobs is None:
@@ -284,9 +284,9 @@ class BatchExecutor(ABC):
         return self._render(self.filled(request))
 
     def filled(self, request: JobRequest) -> JobRequest:
-        """Fill in a request with the settings where a task says nothing.
+        """Fill in a request with the settings where the task sets nothing.
 
-        Raises `ParameterError` for a queue or an account that no directive could hold.
+        Raises `ParameterError` for a queue or an account that no directive can hold.
         """
         options = {**(self.options or {}), **request.resources.options.get(self.name, {})}
         resources = replace(
@@ -300,7 +300,7 @@ class BatchExecutor(ABC):
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Submit a job or an array, and a plain job that starts once it is over.
 
-        A follow-up that is not accepted is logged and left out: the work itself is.
+        A follow-up that is not accepted is logged and left out; the work is submitted anyway.
         """
         job = self.submit_one(request)
         if follow_up is None:
@@ -312,11 +312,11 @@ class BatchExecutor(ABC):
             return Submission(job)
 
     def submit_after(self, request: JobRequest, job: JobHandle) -> JobHandle:
-        """Submit a plain job that starts once a job is over that is there already."""
+        """Submit a plain job that starts once an already submitted job is over."""
         return self.submit_one(request, job)
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
-        """Render, keep and submit one script. Raises what the contract says of `submit`."""
+        """Render, store and submit one script. Raises what the contract says of `submit`."""
         try:
             request = self.filled(request)
             text = self.script(request)
@@ -326,7 +326,7 @@ class BatchExecutor(ABC):
         try:
             with open_file(script, "wb") as file:
                 file.write(text.encode("utf-8", "surrogateescape"))
-            # Schedulers and shells would make it with the umask alone.
+            # Schedulers and shells would create it with the umask alone.
             with open_file(request.directory / LOG_NAME, "ab"):
                 pass
         except OSError as error:
@@ -358,7 +358,7 @@ class BatchExecutor(ABC):
         )
 
     def find(self, token: str) -> Sequence[JobHandle]:
-        """Jobs with that token, queued, running or remembered; empty is no proof of absence."""
+        """Find jobs with that token, queued, running or remembered; none is no proof of absence."""
         for command in self.find_commands(token):
             native_ids = self._read(self.parse_found, self.ask(command), token)
             if native_ids:
@@ -366,9 +366,9 @@ class BatchExecutor(ABC):
         return []
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """Ask the queue about all, then accounting about those that the queue leaves open.
+        """Query the queue about all jobs, then accounting about those that it does not know.
 
-        After a question without an answer no more are asked, and what is open is left out.
+        After a query without an answer no more are made, and jobs still unknown are left out.
         """
         coverage = Coverage(handles)
         try:
@@ -376,7 +376,7 @@ class BatchExecutor(ABC):
             try:
                 self._ask_about(coverage, self.accounting_command, self.parse_accounting)
             except CommandMissingError as error:
-                # It would not answer next time either, and who waits for it waits for ever.
+                # It would not answer next time either, and the run would wait for it for ever.
                 logger.warning("accounting is not asked: %s", error)
         except SchedulerUnavailableError as error:
             if not coverage.known:
@@ -386,11 +386,11 @@ class BatchExecutor(ABC):
         return coverage.statuses(f"{self.scheduler} does not know the job any more")
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Ask for these jobs' end. Silent about what is unknown or over already."""
+        """Cancel these jobs; those that are unknown or already over are no error."""
         self._cancel([handle.native_id for handle in handles])
 
     def cancel_positions(self, handle: JobHandle, positions: Sequence[int]) -> None:
-        """Ask for the end of some elements of an array; of a plain job, for its end."""
+        """Cancel some elements of an array, or a plain job."""
         if not positions:
             return
         if handle.size is None:
@@ -399,21 +399,21 @@ class BatchExecutor(ABC):
         self._cancel(self.element_ids(handle, positions))
 
     def wait(self, timeout: float) -> None:
-        """Return after `timeout` seconds: schedulers tell nobody."""
+        """Wait `timeout` seconds: schedulers notify no one of changes."""
         time.sleep(timeout)
 
     def close(self) -> None:  # noqa: B027 - a backend may have something to let go of
-        """Nothing is held; jobs go on."""
+        """Do nothing: no resources are held; jobs go on."""
 
     # -- what backends may use -------------------------------------------------------------
     @cached_property
     def runner(self) -> CommandRunner:
-        """Runs the scheduler's commands."""
+        """The runner of the scheduler's commands."""
         record = None if self.command_record is None else Path(self.command_record)
         return CommandRunner(variables=self.passed_variables(), timeout=self.timeout, record=record)
 
     def ask(self, command: Command) -> CommandResult:
-        """Run a command that changes nothing twice, again when it failed for a passing reason."""
+        """Run an idempotent command, and repeat it when it failed for a passing reason."""
         for delay in (*_RETRY_DELAYS, None):
             result = self.runner.run(command)
             if delay is None or result.exit_code == 0 or not self._passing(result):
@@ -426,11 +426,11 @@ class BatchExecutor(ABC):
         return one_line(request.directory / LOG_NAME)
 
     def own_options(self, request: JobRequest) -> list[tuple[str, ...]]:
-        """Options that a task hands through. Raises `ParameterError` for one in `reserved`."""
+        """Return the options that a task passes through. Raises `ParameterError` if reserved."""
         return long_options(self.name, request.resources.options[self.name], self.reserved)
 
     def answered(self, result: CommandResult) -> str:
-        """Return what a command printed, if it failed for nothing but jobs that are over.
+        """Return what a command printed, if it succeeded apart from jobs that are over.
 
         Raises `SchedulerUnavailableError` for any other failure.
         """
@@ -439,7 +439,7 @@ class BatchExecutor(ABC):
         return result.stdout
 
     def unavailable(self, result: CommandResult) -> SchedulerUnavailableError:
-        """Make the error to raise when a command failed without an answer."""
+        """Make the exception for a command that failed without an answer."""
         return SchedulerUnavailableError(
             f"{self.scheduler} did not answer: {result.argv[0]}: {result.said}"
         )
@@ -482,7 +482,7 @@ class BatchExecutor(ABC):
         return job if request.size is None else self.array.element.format(job=job, indices=index)
 
     def _work(self, request: JobRequest) -> tuple[str, ...]:
-        """Return the request's command; a watchdog's submits itself again where that fails."""
+        """Return the request's command; a watchdog submits itself again where that fails."""
         if request.again_unless is None:
             return request.command
         line = self.again_command(request.directory / SCRIPT_NAME, request)
@@ -498,7 +498,7 @@ class BatchExecutor(ABC):
         )
 
     def _locale(self) -> Mapping[str, str]:
-        """Give the locale back to jobs that inherit the environment: commands have their own."""
+        """Return the user's locale, for jobs that inherit the commands' environment."""
         return {"LC_ALL": os.environ.get("LC_ALL", "")} if self.export_environment else {}
 
     def _ask_about(
@@ -518,7 +518,7 @@ class BatchExecutor(ABC):
     def _of_elements(
         self, told: Sequence[JobStatus], asked: Sequence[JobHandle]
     ) -> Iterator[JobStatus]:
-        """Yield what was told of arrays about elements that were asked about by their own ids."""
+        """Yield statuses of arrays for those elements that were polled by their own ids."""
         wanted = {handle.native_id for handle in asked if handle.size is None}
         for status in told if wanted else ():
             for position in status.positions or ():
@@ -532,7 +532,7 @@ class BatchExecutor(ABC):
         result: CommandResult,
         about: _About,
     ) -> list[_T]:
-        """Read an answer whole. What cannot be read says nothing, as silence does."""
+        """Parse an answer completely; one that cannot be parsed counts as no answer."""
         try:
             return list(parse(result, about))
         except (ValueError, LookupError) as error:
@@ -550,12 +550,12 @@ class BatchExecutor(ABC):
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """Seconds, rounded up: no scheduler takes a fraction."""
+    """Round a time up to whole seconds: no scheduler takes a fraction."""
     return math.ceil(duration.total_seconds())
 
 
 def clock(duration: timedelta, days: bool = False) -> str:
-    """`HH:MM:SS`, or `D-HH:MM:SS` from one day on where the scheduler has days."""
+    """Write `HH:MM:SS`, or `D-HH:MM:SS` from one day on where the scheduler has days."""
     minutes, seconds = divmod(whole_seconds(duration), 60)
     hours, minutes = divmod(minutes, 60)
     if days and hours >= 24:
@@ -564,12 +564,12 @@ def clock(duration: timedelta, days: bool = False) -> str:
 
 
 def in_units(size: int, unit: int) -> int:
-    """Bytes in a larger unit, rounded up: nobody is to get less than was asked for."""
+    """Convert bytes to a larger unit, rounded up: no job is to get less than it asked for."""
     return -(-size // unit)
 
 
 def one_line(path: Path) -> str:
-    """Write a path for a directive. Raises `ParameterError` for one that no line can hold."""
+    """Write a path for a directive. Raises `ParameterError` for one that does not fit in a line."""
     text = os.fspath(path)
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text if letter != "\t"):
         raise ParameterError(

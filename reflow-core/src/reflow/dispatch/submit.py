@@ -241,7 +241,7 @@ class Submitter:
         room = elements_that_fit(free, self._limit().max_array_size)
         outstanding = self._image.outstanding()
         if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
-            # More places come free while those run: better few waves than many.
+            # More places come free while these elements run: better few waves than many.
             return 0
         if room or outstanding:
             return room

@@ -267,7 +267,7 @@ class RunImage:
 
     def _keep(self, record: SubmissionRecord) -> None:
         if record.state is SubmissionState.CANCELLING:
-            # A wave stays until what it has left is looked at.
+            # A wave to be cancelled stays until its members are settled.
             self.cancelling[record.number] = record
             self.dispatches.pop(record.number, None)
             return

@@ -17,7 +17,7 @@ def outcome_of_result(
     instance: Instance, record: ResultRecord, reusable: Reuse, status: JobStatus | None = None
 ) -> Outcome:
     """Return what a result file says, with the scheduler's cause where a signal ended it."""
-    # Where the record belongs to is known from where it was read, whatever it says.
+    # The element is known from the place of the record, whatever the record says.
     ended = replace(record.outcome, task=instance.task, index=instance.index, reusable=reusable)
     if record.interrupted and status is not None and (status.cause or _cancelled(status)):
         return replace(

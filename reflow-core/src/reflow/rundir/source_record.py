@@ -59,9 +59,9 @@ class RunSource:
         """Put the record into the run directory and in force. Raises `OSError`."""
         content = self._content()
         name = _name_of(content)
-        # Workers take the time of that file for the time of submission.
+        # Workers use the time of that file as the time of submission.
         _write_new(layout.source_record(name), content)
-        # The time of that file is since when they count by it.
+        # The time of that file is when the record came into force.
         _write_new(layout.source, name.encode())
 
     def write_draft(self, draft: Path) -> None:

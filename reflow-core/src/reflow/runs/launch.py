@@ -100,7 +100,7 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
     except KeyboardInterrupt:
         submitted = store.submissions(settings.run_id, open_only=False)
         if not any(item.kind is SubmissionKind.WAVE for item in submitted):
-            # The command was still looking at files; not even a watchdog is to take the run up.
+            # The command was still looking at files; no watchdog may take the run up either.
             end_jobs(store, settings, executor)
             _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
         raise

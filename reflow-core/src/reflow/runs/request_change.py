@@ -132,7 +132,7 @@ def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | N
         if item.state is not None:
             found += item.state in states
         elif item.size is None or (item.size == 1 and not known):
-            # Not begun: there is nothing yet that could be counted.
+            # Not begun: there are no elements to count yet.
             found += kind is RequestKind.CANCEL
     return found
 

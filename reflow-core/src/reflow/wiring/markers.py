@@ -94,7 +94,7 @@ if TYPE_CHECKING:
 
         def __init__(self) -> None: ...
 
-        # What is joined to it is an ordinary path.
+        # A path joined to it is an ordinary path.
         def __truediv__(self, key: str | os.PathLike[str]) -> Path: ...  # type: ignore[override]
 
 else:

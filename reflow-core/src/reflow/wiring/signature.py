@@ -51,7 +51,7 @@ def read_signature(
     """
     try:
         signature = inspect.signature(function)
-    except NameError as error:  # annotations that are evaluated when asked for
+    except NameError as error:  # annotations that are evaluated lazily
         raise UnresolvedAnnotationError(f"task {task!r}: {error}") from error
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"task {task!r}: {function!r} has no signature to read") from error

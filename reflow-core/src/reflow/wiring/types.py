@@ -198,7 +198,7 @@ def _subclass(kind: Any, base: Any) -> bool:
     try:
         return issubclass(kind, base)
     except TypeError:
-        # A protocol that cannot be checked at run time, a TypedDict: equality was all there is.
+        # A protocol that cannot be checked at run time, a TypedDict: these fit only if equal.
         return False
 
 

@@ -128,7 +128,7 @@ def _innermost(function: Any) -> object:
     """Return the function inside all wrappers."""
     try:
         return inspect.unwrap(function)
-    except Exception:  # wrappers in a circle, objects that answer with anything
+    except Exception:  # wrappers in a circle, objects that raise anything when asked
         return function
 
 

@@ -30,7 +30,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 _MAY_CHANGE = (ast.Expr, *_LOOPS, *_BLOCKS)
 _SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_MOST_WRAPPERS = 50  # around one function; more means an object that has every attribute
+_MOST_WRAPPERS = 50  # around one function; more means an object that answers to any name
 _UNCHANGING = (str, bytes, int, float, complex, bool, type(None), type(...))
 
 

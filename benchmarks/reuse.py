@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 
 from reflow.dispatch.choice import deal
 from reflow.model.lineage import kin_of
-from reflow.model.records import Instance, Outcome, RunRecord, Taker, TaskRecord
+from reflow.model.outcomes import Outcome
+from reflow.model.records import Instance, RunRecord, Taker, TaskRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.sql import SqlStore
 

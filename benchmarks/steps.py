@@ -30,7 +30,8 @@ from reflow.model.jobs import (
     Submission,
 )
 from reflow.model.json import Json
-from reflow.model.records import Outcome, SubmissionKind
+from reflow.model.outcomes import Outcome
+from reflow.model.records import SubmissionKind
 from reflow.model.states import JobState, TaskState
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultRecord, publish

@@ -70,15 +70,15 @@ if TYPE_CHECKING:
     from reflow.model.json import Json as Json
     from reflow.model.lineage import Kin as Kin
     from reflow.model.notes import Note as Note
+    from reflow.model.outcomes import Outcome as Outcome
+    from reflow.model.outcomes import Reuse as Reuse
     from reflow.model.records import FailedInstance as FailedInstance
     from reflow.model.records import Instance as Instance
     from reflow.model.records import Lease as Lease
     from reflow.model.records import LeaseRecord as LeaseRecord
     from reflow.model.records import Look as Look
-    from reflow.model.records import Outcome as Outcome
     from reflow.model.records import RequestKind as RequestKind
     from reflow.model.records import RequestRecord as RequestRecord
-    from reflow.model.records import Reuse as Reuse
     from reflow.model.records import RunRecord as RunRecord
     from reflow.model.records import StoredOutput as StoredOutput
     from reflow.model.records import SubmissionKind as SubmissionKind
@@ -138,9 +138,10 @@ _HOMES = {
     "reflow.model.json": "Json",
     "reflow.model.lineage": "Kin",
     "reflow.model.notes": "Note",
+    "reflow.model.outcomes": "Outcome Reuse",
     "reflow.model.records": (
-        "FailedInstance Instance Lease LeaseRecord Look Outcome RequestKind RequestRecord "
-        "Reuse RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState Taker "
+        "FailedInstance Instance Lease LeaseRecord Look RequestKind RequestRecord "
+        "RunRecord StoredOutput SubmissionKind SubmissionRecord SubmissionState Taker "
         "TaskRecord"
     ),
     "reflow.model.resources": "Resources parse_memory parse_time",

@@ -14,7 +14,8 @@ from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.tracked_run import WaveImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, JobHandle, JobStatus
-from reflow.model.records import Instance, Outcome, SubmissionKind, SubmissionRecord
+from reflow.model.outcomes import Outcome
+from reflow.model.records import Instance, SubmissionKind, SubmissionRecord
 from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.claims import Claim, claim
 from reflow.rundir.run_settings import RunSettings

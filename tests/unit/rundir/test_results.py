@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reflow.model.records import Outcome
+from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader, ResultRecord, SegmentWriter, publish
@@ -48,6 +48,7 @@ def test_a_record_that_lacks_what_every_version_has_is_no_record(cut: int) -> No
 
 @pytest.fixture
 def layout(tmp_path: Path) -> WaveLayout:
+    (tmp_path / "0").mkdir()
     return WaveLayout(tmp_path / "0")
 
 

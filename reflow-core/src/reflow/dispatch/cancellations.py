@@ -19,13 +19,7 @@ from reflow.dispatch.tracked_run import RunImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
-from reflow.model.records import (
-    Instance,
-    Lease,
-    SubmissionKind,
-    SubmissionRecord,
-    SubmissionState,
-)
+from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.states import JobState
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings

@@ -16,9 +16,9 @@ from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle
+from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     Instance,
-    Outcome,
     RequestKind,
     RequestRecord,
     SubmissionKind,

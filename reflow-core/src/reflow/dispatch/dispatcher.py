@@ -24,10 +24,10 @@ from reflow.dispatch.tracked_run import Changes, RunImage, TaskImage
 from reflow.errors import DefinitionError, SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
+from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     Instance,
     Lease,
-    Outcome,
     RequestKind,
     RequestRecord,
     SubmissionKind,

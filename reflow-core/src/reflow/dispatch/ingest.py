@@ -10,7 +10,8 @@ from reflow.dispatch.tracked_run import RunImage, WaveImage
 from reflow.execution.outcomes import outcome_of_result
 from reflow.execution.witness import Change, States, note_of
 from reflow.model.jobs import JobStatus
-from reflow.model.records import Instance, Outcome, Reuse
+from reflow.model.outcomes import Outcome, Reuse
+from reflow.model.records import Instance
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.file_states import Recorded

@@ -25,7 +25,8 @@ from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
 from reflow.executors.contract import Executor, PollsPositions
 from reflow.model.jobs import JobHandle, JobStatus
-from reflow.model.records import Instance, Outcome
+from reflow.model.outcomes import Outcome
+from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.claims import current_claim
 from reflow.rundir.files import server_time

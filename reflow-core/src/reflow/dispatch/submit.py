@@ -41,9 +41,9 @@ from reflow.errors import (
 from reflow.execution.completion import prepare_counters
 from reflow.executors.contract import Executor, FollowsLater
 from reflow.model.jobs import Limits, Submission
+from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     Instance,
-    Outcome,
     StoredOutput,
     SubmissionKind,
     SubmissionRecord,

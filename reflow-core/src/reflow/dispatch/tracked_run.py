@@ -14,14 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.notes import Note
-from reflow.model.records import (
-    Instance,
-    Lease,
-    Outcome,
-    SubmissionKind,
-    SubmissionRecord,
-    SubmissionState,
-)
+from reflow.model.outcomes import Outcome
+from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.stores.contract import Store

@@ -20,7 +20,7 @@ from reflow.fingerprint.files.contents import Contents, OwnMemory
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
-from reflow.model.records import Outcome
+from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import FilesMode, ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.rundir.error_text import failure_text, summary, traceback_text

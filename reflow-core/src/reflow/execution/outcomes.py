@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.model.jobs import JobStatus
-from reflow.model.records import Instance, Outcome, Reuse
+from reflow.model.outcomes import Outcome, Reuse
+from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.error_text import bounded
 from reflow.rundir.results import ResultRecord

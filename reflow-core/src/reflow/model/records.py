@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 
 from reflow.model.json import Json
@@ -84,46 +84,6 @@ class Instance:
     """File server time at which its job was first seen to be gone, or unable ever to start."""
     not_before: float | None = None
     """File server time before which it must not be submitted again."""
-
-
-class Reuse(IntEnum):
-    """Whether other runs may use a result."""
-
-    NEVER = 0
-    NOW = 1
-    LATER = 2
-    """Once `FencedWriter.allow_reuse` is called for its wave."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What is recorded when an instance ends, from its result or from the scheduler."""
-
-    task: str
-    index: int
-    attempt: int
-    state: TaskState
-    output: str | None = None
-    """Canonical JSON of the encoded value; None unless SUCCESS."""
-    paths: str | None = None
-    """JSON of what was recorded about the files in it; None where there are none."""
-    bound_dir: str | None = None
-    """The run directory it may be reused in; None for anywhere."""
-    reusable: Reuse = Reuse.NOW
-    cause: FailureCause | None = None
-    error: str = ""
-    traceback: str = ""
-    native_id: str = ""
-    host: str = ""
-    log: str = ""
-    """Path of the log, relative to the run directory."""
-    started_at: float | None = None
-    """Seconds since the epoch, by the worker's clock."""
-    ended_at: float | None = None
-    peak_memory: int | None = None
-    """Bytes."""
-    cpu_time: float | None = None
-    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

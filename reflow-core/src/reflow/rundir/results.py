@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from reflow.model.records import Outcome
+from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.permissions import FILE_MODE, make_folder
 from reflow.rundir.error_text import LONGEST_TRACEBACK, bounded

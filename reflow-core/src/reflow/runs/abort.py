@@ -9,7 +9,8 @@ from reflow.dispatch.changes import cancel_jobs, handles_of
 from reflow.dispatch.lease import let_go
 from reflow.errors import ReflowError
 from reflow.executors.contract import Executor
-from reflow.model.records import Lease, Outcome, SubmissionState
+from reflow.model.outcomes import Outcome
+from reflow.model.records import Lease, SubmissionState
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import touch
 from reflow.rundir.error_text import summary

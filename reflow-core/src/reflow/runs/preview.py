@@ -18,14 +18,7 @@ from reflow.execution.execute import annotation_of
 from reflow.executors.contract import Executor
 from reflow.model.canonical import loads
 from reflow.model.graph import Graph
-from reflow.model.records import (
-    Instance,
-    Look,
-    StoredOutput,
-    SubmissionRecord,
-    Taker,
-    TaskRecord,
-)
+from reflow.model.records import Instance, Look, StoredOutput, SubmissionRecord, Taker, TaskRecord
 from reflow.model.states import TaskState
 from reflow.rundir.looks import RunLooks
 from reflow.rundir.names import token

@@ -21,7 +21,8 @@ from reflow.errors import OtherSeriesError, SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_result
 from reflow.executors.contract import Executor
 from reflow.executors.processes import claimed_process_lives
-from reflow.model.records import Lease, RequestKind, Reuse
+from reflow.model.outcomes import Reuse
+from reflow.model.records import Lease, RequestKind
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import open_file
 from reflow.rundir.claims import current_claim

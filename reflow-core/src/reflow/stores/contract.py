@@ -9,13 +9,13 @@ from typing import Protocol, runtime_checkable
 
 from reflow.model.json import Json
 from reflow.model.notes import Note
+from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
     Look,
-    Outcome,
     RequestKind,
     RequestRecord,
     RunRecord,

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from reflow.model.json import Json
+from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     FailedInstance,
     Instance,
     LeaseRecord,
-    Outcome,
     RequestKind,
     RequestRecord,
     RunRecord,

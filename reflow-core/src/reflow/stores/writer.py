@@ -8,7 +8,8 @@ from functools import cached_property
 
 from reflow.errors import NotFoundError
 from reflow.model.notes import Note
-from reflow.model.records import Instance, Outcome, Reuse, SubmissionRecord
+from reflow.model.outcomes import Outcome, Reuse
+from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session

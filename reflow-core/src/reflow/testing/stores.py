@@ -40,15 +40,14 @@ from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreEr
 from reflow.model.json import Json
 from reflow.model.lineage import kin_of
 from reflow.model.notes import Note
+from reflow.model.outcomes import Outcome, Reuse
 from reflow.model.records import (
     FailedInstance,
     Instance,
     Lease,
     LeaseRecord,
     Look,
-    Outcome,
     RequestKind,
-    Reuse,
     RunRecord,
     StoredOutput,
     SubmissionKind,

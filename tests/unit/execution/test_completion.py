@@ -13,6 +13,7 @@ from reflow.rundir.layout import WaveLayout
 
 @pytest.fixture
 def layout(tmp_path: Path) -> WaveLayout:
+    (tmp_path / "0" / "done").mkdir(parents=True)
     return WaveLayout(tmp_path / "0")
 
 

@@ -48,7 +48,7 @@ def test_a_record_that_lacks_what_every_version_has_is_no_record(cut: int) -> No
 
 @pytest.fixture
 def layout(tmp_path: Path) -> WaveLayout:
-    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "results").mkdir(parents=True)
     return WaveLayout(tmp_path / "0")
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reflow.model.outcomes import Outcome
@@ -44,6 +45,33 @@ def test_a_record_of_an_older_reflow_is_read_with_defaults_for_what_it_lacks() -
 def test_a_record_that_lacks_what_every_version_has_is_no_record(cut: int) -> None:
     with pytest.raises(ValueError, match="not a result record"):
         ResultRecord.parse(json.dumps(json.loads(RECORD.line())[:cut]).encode())
+
+
+WELL = replace(
+    RECORD, outcome=replace(RECORD.outcome, state=TaskState.SUCCESS, cause=None, output="7")
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("output", None),
+        ("output", "{half"),
+        ("output", 7),
+        ("paths", "[half"),
+        ("attempt", "2"),
+        ("index", None),
+        ("error", None),
+        ("started_at", "yesterday"),
+        ("peak_memory", "much"),
+        ("log", ["a", "list"]),
+    ],
+)
+def test_a_result_that_no_worker_has_written_so_is_none(field: str, value: Any) -> None:
+    assert ResultRecord.parse(WELL.line()) == WELL
+    foreign = replace(WELL, outcome=replace(WELL.outcome, **{field: value}))
+    with pytest.raises(ValueError, match=r"cannot be|without a value|Expecting"):
+        ResultRecord.parse(foreign.line())
 
 
 @pytest.fixture

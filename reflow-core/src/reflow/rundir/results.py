@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from reflow.model.outcomes import Outcome
@@ -79,9 +80,31 @@ class ResultRecord:
             outcome["cause"] = FailureCause(outcome["cause"])
         record: dict[str, Any] = dict(zip(_OWN_FIELDS, own, strict=False))
         record["notes"] = tuple(map(tuple, record.get("notes", ())))
+        _check({**outcome, **record})
         return cls(outcome=Outcome(**outcome), **record)
 
 
+def _check(record: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for what no worker has written so."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(record[name], kinds):
+            raise ValueError(f"{name} of a result cannot be {record[name]!r}")
+    for text in (record["output"], record["paths"]):
+        if text is not None:
+            json.loads(text)
+    succeeded = record["state"] is TaskState.SUCCESS
+    if succeeded and record["output"] is None and not record.get("confirmed"):
+        raise ValueError("a result without a value")
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("position", "index", "attempt"), (int,)),
+    **dict.fromkeys(("output", "paths", "bound_dir"), (str, NoneType)),
+    **dict.fromkeys(("task", "error", "traceback", "host", "native_id", "log"), (str,)),
+    **dict.fromkeys(("started_at", "ended_at"), (int, float, NoneType)),
+    **dict.fromkeys(("peak_memory", "cpu_time"), (int, float, NoneType)),
+}
+"""What may stand in the fields that each result has."""
 _STATES = {str(state): state for state in TaskState}
 _OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "reusable")
 _OWN_FIELDS = tuple(

@@ -47,6 +47,7 @@ class World:
             flow=None,
             parameters={},
         )
+        self._settings.layout.root.mkdir(parents=True)
         clock = SimpleNamespace(now=lambda zone: self.now + self.error)
         monkeypatch.setattr(continuation, "datetime", clock)
 

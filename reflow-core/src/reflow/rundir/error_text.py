@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reflow.errors import ReflowError
 
-_CALLER = str(Path(__file__).with_name("execute.py"))
+_CALLER = str(Path(__file__).parents[1] / "execution" / "execute.py")
 """Where tasks' functions are called from."""
 LONGEST_ERROR = 2_000
 LONGEST_TRACEBACK = 16_000

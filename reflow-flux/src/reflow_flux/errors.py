@@ -1,4 +1,4 @@
-"""What Flux's commands complain of, and what that means."""
+"""The errors of Flux's commands, and what they mean."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from reflow.plugin_api import (
 )
 
 UNKNOWN_ID = re.compile(r"JobID \S+ unknown")
-"""What flux jobs says of each job that it does not know."""
+"""The error of flux jobs for each job that it does not know."""
 NO_ANSWER = re.compile(r"rpc: ")
-"""What flux jobs says of each job that it could not ask for; its exit code may still be 0."""
+"""The error of flux jobs for each job that it could not query; its exit code may be 0."""
 TRANSIENT = (r"Resource temporarily unavailable", r"Connection timed out")
 """Errors after which a query is worth repeating."""
 
 _OF_AN_ELEMENT = re.compile(r"^cc=\d+: ")
 _PARENT = re.compile(r"job not found|No such job|purged")
 _MOST_JOBS = r"(?i)max(?:imum)?[ _](?:number of )?(?:active|running|pending)?[ _]?jobs"
-"""Of flux-accounting."""
+"""The error of flux-accounting where a user has too many jobs."""
 ERRORS = ErrorTable(
     submission=(
         (r"(?i)unable to connect to flux", SchedulerUnavailableError),
-        # The broker is there, but not what takes jobs: the instance starts or is being stopped. Or
-        # that failed before the job was a job.
+        # The broker runs, but not the service that takes jobs: the instance starts or stops.
+        # Or that service failed before the job existed.
         (r"(?i)function not implemented|no service matching", SchedulerUnavailableError),
         (
             r"(?i)kvs commit failed|worker unexpectedly exited|no space left on",
@@ -78,7 +78,7 @@ ERRORS = ErrorTable(
             "Look at options= of the task and of [executor.flux]",
         ),
     ),
-    # What flux cancel says of jobs that are over, or unknown.
+    # The errors of flux cancel for jobs that are over or unknown.
     over=(r"unknown job id|job is inactive",),
 )
 
@@ -88,13 +88,13 @@ class ParentUnknownError(SubmissionRefusedError):
 
 
 def complaint(stderr: str) -> str:
-    """Return what flux submit said, once each: of an array it is said of every element."""
+    """Return flux submit's messages, once each: for an array it repeats them for every element."""
     lines = (_OF_AN_ELEMENT.sub("", line.strip()) for line in stderr.splitlines())
     return " ".join(dict.fromkeys(filter(None, lines)))
 
 
 def half_way(said: str) -> ExecutorError:
-    """Make the error of an array of which some elements were accepted, now or before."""
+    """Make the exception for an array of which some elements were accepted, now or before."""
     return SubmissionUncertainError(f"flux submit stopped half-way: {ERRORS.advised(said)}")
 
 

@@ -1,4 +1,4 @@
-"""Flux behind reflow's executor contract."""
+"""The executor for Flux."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from reflow_flux.script import script_command, submit_options
 from reflow_flux.states import STATES
 
 _MARGIN = timedelta(hours=1)
-"""How far the clocks of a submitting machine and of the instance may be apart."""
+"""The most by which the clocks of a submitting machine and of the instance may differ."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,14 +52,14 @@ class FluxExecutor(BatchExecutor):
     """The command, or its path."""
     uri: str | None = None
     """The instance, as FLUX_URI names it: `local:///run/flux/local`; None for the environment's,
-    and an empty one for the machine's own, whatever the environment names."""
+    and an empty text for the machine's own, whatever the environment names."""
     max_array_size: int | None = 1000
-    """Most elements that one command submits; it takes some 4 s for 1000."""
+    """The most elements that one command submits; it takes some 4 s for 1000."""
 
     _ids: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False)
-    """Ids of the elements of arrays that this process has submitted, by token."""
+    """The ids of the elements of arrays that this process has submitted, by token."""
     _present: frozenset[int] = field(default=frozenset(), init=False, repr=False)
-    """Positions of the array at hand that an earlier submission has got through."""
+    """Positions of the array being submitted that an earlier attempt has submitted."""
     _printed: list[str] = field(default_factory=list, init=False, repr=False)
 
     name: ClassVar[str] = "flux"
@@ -90,18 +90,18 @@ class FluxExecutor(BatchExecutor):
             self.uri = site.instance()
 
     def passed_variables(self) -> Variables:
-        """As the base's, and the instance."""
+        """Return the base's variables, and those of the instance."""
         return site.variables(self.uri)
 
     # -- submitting ------------------------------------------------------------------------
     def template_variables(self, request: JobRequest) -> Mapping[str, Any]:
-        """Show the command line to people: flux submit reads no options from a script."""
+        """Return the command line to show to users: flux submit reads no options from a script."""
         arguments = submit_options(request, self.name, self.export_environment)
         line = shlex.join([self.flux, "submit", *arguments])
         return {"submission": line, "instance": self.uri}
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
-        """As the base does; of an array, what an earlier attempt at this has not got through."""
+        """Submit as the base does; of an array, the elements that no earlier attempt submitted."""
         self._present, self._printed = frozenset(), []
         if request.size is None:
             return self._submit_waiting(request, after)
@@ -116,21 +116,21 @@ class FluxExecutor(BatchExecutor):
         return replace(handle, native_id=request.token)
 
     def _got_through(self, token: str) -> dict[int, str]:
-        """Position and id of what is there of an array, which only Flux itself can tell."""
+        """Find position and id of the elements of an array that were submitted, by asking Flux."""
         try:
             return dict(parse.elements(self._known("-a"), token))
         except SchedulerUnavailableError as error:
             raise SubmissionUncertainError(str(error)) from error
 
     def _submit_waiting(self, request: JobRequest, after: JobHandle | None) -> JobHandle:
-        """Submit without waiting where the job to wait for is one that Flux has forgotten."""
+        """Submit a job; without waiting where Flux has forgotten the job to wait for."""
         try:
             return super().submit_one(request, after)
         except errors.ParentUnknownError:
             return super().submit_one(request)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """All elements by one command, as each call takes a third of a second."""
+        """Submit all elements by one command, as each call takes a third of a second."""
         arguments = submit_options(request, self.name, self.export_environment)
         if request.size is not None:
             left = (item for item in range(request.size) if item not in self._present)
@@ -140,16 +140,16 @@ class FluxExecutor(BatchExecutor):
         return self._command("submit", *arguments, *script_command(self.shell, script))
 
     def again_command(self, script: Path, request: JobRequest) -> str | None:
-        """`--begin-time` counts from when it is read."""
+        """Write flux's command; `--begin-time` counts from when flux submit is run."""
         return shlex.join(self.submit_command(script, request, None).argv)
 
     def parse_submission(self, result: CommandResult) -> str | None:
-        """One id a line, in the order in which Flux has taken the jobs."""
+        """Parse one id per line, in the order in which Flux has accepted the jobs."""
         self._printed = list(printed_ids(result.stdout))
         return self._printed[-1] if self._printed else None
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good or for now; elements that got through, now or before, wait for the others."""
+        """Classify the error; elements that were accepted, now or before, make it uncertain."""
         said = errors.complaint(result.stderr) or result.said
         if self._present or any(printed_ids(result.stdout)):
             return errors.half_way(said)
@@ -158,11 +158,11 @@ class FluxExecutor(BatchExecutor):
 
     # -- asking ----------------------------------------------------------------------------
     def is_native_id(self, native_id: str) -> bool:
-        """Accept an id, or the token of an array; another word would spoil the whole command."""
+        """Accept an id, or the token of an array; another word makes the whole command fail."""
         return number(native_id) is not None or is_token(native_id)
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Jobs by their ids; with arrays among them all jobs since the first was submitted."""
+        """Query jobs by ids; with arrays among them, all jobs since the first was submitted."""
         ids = [handle.native_id for handle in handles]
         if all(number(native_id) is not None for native_id in ids):
             return self._command("jobs", "--json", *ids)
@@ -175,7 +175,7 @@ class FluxExecutor(BatchExecutor):
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Unknown ids are left out; where all are, it is an error."""
+        """Parse the answer, which leaves out unknown ids; an error where all are unknown."""
         return parse.statuses(self._jobs(result), handles)
 
     def _jobs(self, result: CommandResult) -> list[parse.Job]:
@@ -187,7 +187,7 @@ class FluxExecutor(BatchExecutor):
             raise SchedulerUnavailableError(f"flux jobs cannot be read: {error}") from error
 
     def _known(self, *arguments: str) -> list[parse.Job]:
-        """All jobs of this user that are not over; with `-a` those that are, too."""
+        """Query all jobs of this user that are not over; with `-a` also those that are."""
         return self._jobs(self.ask(self._list(*arguments)))
 
     def _ids_of(self, handle: JobHandle) -> Iterable[str]:
@@ -199,15 +199,15 @@ class FluxExecutor(BatchExecutor):
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Names of elements differ, and Flux looks for one name only: all jobs it remembers."""
+        """List all jobs that Flux remembers: it filters by one name only, and elements' differ."""
         return [self._list("-a")]
 
     def parse_found(self, result: CommandResult, token: str) -> Sequence[str]:
-        """Ids of plain jobs, and an array's token where all of its jobs are there."""
+        """Parse the ids of plain jobs, and an array's token where all of its jobs exist."""
         return list(parse.ids(self._jobs(result), token))
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Ask for these jobs' end; arrays by the ids of those that are not over."""
+        """Cancel these jobs; arrays by the ids of the elements that are not over."""
         ids = [handle.native_id for handle in handles]
         tokens = {native_id for native_id in ids if number(native_id) is None}
         active = self._known() if any(map(is_token, tokens)) else []
@@ -219,13 +219,13 @@ class FluxExecutor(BatchExecutor):
         return self._command("cancel", *native_ids)
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """List the ids of those elements that are not over."""
+        """Return the ids of those elements that are not over."""
         active = parse.elements(self._known(), handle.native_id)
         return [found for position, found in active if position in positions]
 
     # -- limits ----------------------------------------------------------------------------
     def ask_limits(self) -> Limits:
-        """Flux tells none. But no run is to begin where there is no instance to run it."""
+        """Check that there is an instance, without which no run may begin; Flux tells no limits."""
         result = self.ask(self._command("getattr", "instance-level"))
         if result.exit_code != 0:
             raise SchedulerUnavailableError(
@@ -235,7 +235,7 @@ class FluxExecutor(BatchExecutor):
         return Limits()
 
     def count_command(self) -> Command:
-        """All jobs of this user that wait or run."""
+        """List all jobs of this user that wait or run."""
         return self._list()
 
     def parse_count(self, result: CommandResult) -> int:

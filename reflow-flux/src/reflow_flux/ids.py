@@ -1,7 +1,7 @@
-"""Ids of jobs, and the names by which the elements of a wave are known.
+"""The ids of jobs, and the names of the elements of an array.
 
 Flux has no arrays: an array here is a set of jobs named `TOKEN-POSITION-of-SIZE`, and its native
-id is the token. The size is in each name, so that a set that was submitted by half is known.
+id is the token. The size is in each name, so that a set that was submitted in part is recognised.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ELEMENT = re.compile(r"(?P<token>[\w-]+)-(?P<position>\d+)-of-(?P<size>\d+)", r
 
 
 def number(text: str) -> int | None:
-    """Read a job's id as a number: `f2CdTGeK`, `ƒ2CdTGeK` or `45701136384`; None for no id."""
+    """Parse a job's id as a number: `f2CdTGeK`, `ƒ2CdTGeK` or `45701136384`; None for no id."""
     if text.isascii() and text.isdigit():
         return int(text)
     found = _F58.fullmatch(text)
@@ -29,7 +29,7 @@ def number(text: str) -> int | None:
 
 
 def is_token(text: str) -> bool:
-    """Whether that can be the token of an array."""
+    """Tell whether a text can be the token of an array."""
     return _TOKEN.fullmatch(text) is not None
 
 
@@ -43,7 +43,7 @@ def native_id(value: int) -> str:
 
 
 def printed_ids(text: str) -> Iterator[str]:
-    """Yield the ids that flux submit prints, one a line."""
+    """Yield the ids that flux submit prints, one per line."""
     for line in text.splitlines():
         value = number(line.strip())
         if value is not None:
@@ -56,6 +56,6 @@ def element_name(token: str, position: int | str, size: int) -> str:
 
 
 def element_of(name: str) -> tuple[str, int, int] | None:
-    """Token, position and size in an element's name; None for another name."""
+    """Parse token, position and size in an element's name; None for another name."""
     found = _ELEMENT.fullmatch(name)
     return (found["token"], int(found["position"]), int(found["size"])) if found else None

@@ -1,4 +1,4 @@
-"""Reading what `flux jobs --json` prints."""
+"""Parsing of the output of `flux jobs --json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reflow_flux.states import STATES, failure_cause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One job of Flux's."""
+    """One job of Flux."""
 
     number: int
     name: str
@@ -28,19 +28,19 @@ class Job:
     """None before it has one."""
     urgency: int
     pending: str
-    """Why it waits, in the scheduler's words."""
+    """Why it waits, according to the scheduler."""
     exception: str
-    """The type of what ended it, if something did."""
+    """The type of the exception that ended it; empty where none did."""
     note: str
 
     @property
     def state(self) -> JobState:
-        """In reflow's words."""
+        """Its state in reflow's terms."""
         return STATES.look_up(self.status).state
 
 
 def answered(result: CommandResult) -> bool:
-    """Whether Flux has told of every job it was asked for; that it knows none is an answer too."""
+    """Tell whether Flux has answered for every polled job; that it knows none is an answer too."""
     lines = result.stderr.strip().splitlines()
     if any(NO_ANSWER.match(line) for line in lines):
         return False
@@ -48,9 +48,9 @@ def answered(result: CommandResult) -> bool:
 
 
 def jobs(text: str) -> list[Job]:
-    """Read the jobs in an answer, which is one object where one job was asked for.
+    """Parse the jobs in an answer, which is one object where one job was polled.
 
-    Raises `ValueError` for what is no such answer.
+    Raises `ValueError` for a text that is no such answer.
     """
     if not text.strip():
         return []
@@ -83,22 +83,22 @@ def _job(entry: Mapping[str, object]) -> Job:
 
 
 def _annotated(entry: Mapping[str, object], name: str) -> str:
-    """Return what the scheduler has noted about a job (RFC 27)."""
+    """Return an annotation of the scheduler on a job (RFC 27)."""
     annotations = entry.get("annotations")
     noted = annotations.get("sched") if isinstance(annotations, dict) else None
     return str(noted.get(name) or "") if isinstance(noted, dict) else ""
 
 
 def _ends(exception: Mapping[str, object]) -> bool:
-    # Above 0 it is only a note, about a job that may well have succeeded. That another node than
-    # its first was lost is such a note, whatever became of the job.
+    # A severity above 0 is only a note, about a job that may have succeeded. That another node
+    # than its first was lost is such a note, however the job ended.
     return exception.get("severity") == 0 or exception.get("type") == "node-failure"
 
 
 def statuses(found: Sequence[Job], handles: Sequence[JobHandle]) -> Iterator[JobStatus]:
-    """Yield how the jobs stand that were asked about: by id, or by token and position.
+    """Yield the statuses of the polled jobs: by id, or by token and position.
 
-    Where a position has several jobs, those that are not over speak first.
+    Where a position has several jobs, those that are not over come first.
     """
     by_number = {number(handle.native_id): handle.native_id for handle in handles}
     tokens = {handle.native_id for handle in handles if number(handle.native_id) is None}
@@ -113,7 +113,7 @@ def statuses(found: Sequence[Job], handles: Sequence[JobHandle]) -> Iterator[Job
 
 
 def elements(found: Iterable[Job], token: str) -> Iterator[tuple[int, str]]:
-    """Position and id of each job of an array."""
+    """Yield position and id of each job of an array."""
     for job in found:
         element = element_of(job.name)
         if element is not None and element[0] == token:
@@ -121,9 +121,9 @@ def elements(found: Iterable[Job], token: str) -> Iterator[tuple[int, str]]:
 
 
 def ids(found: Sequence[Job], token: str) -> Iterator[str]:
-    """Ids of plain jobs of that token, and the token itself where a whole array has it.
+    """Yield the ids of plain jobs with that token, and the token itself of a complete array.
 
-    An array that was submitted by half is not found: to submit it again adds the rest.
+    An array that was submitted in part is not found: submitting it again adds the rest.
     """
     positions, size = set(), 0
     for job in found:
@@ -167,7 +167,7 @@ def _why_it_waits(job: Job) -> str:
 
 
 def _signal(code: int | None) -> int | None:
-    """128 and more for a task that a signal ended, and less than 0 for the job's own shell."""
+    """Return the signal in an exit code: above 128 for a task, negative for the job's shell."""
     if code is None:
         return None
     return -code if code < 0 else code - 128 if 128 < code < 193 else None

@@ -1,4 +1,4 @@
-"""How a request is written on the command line of flux-submit(1)."""
+"""Writing a request as the command line of flux-submit(1)."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _RESERVED = {
     "watch": "reflow does not wait for a job",
 }
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")
-"""What a job gets of the environment of the process that submits it."""
+"""The variables of the submitting process that a job gets."""
 _NO_TEXT = re.compile("[\udc80-\udcff]")
 _UNSAFE = re.compile("[{}\udc80-\udcff]")
 _ESCAPED = re.compile("[\\\\%{}\udc80-\udcff]")
 
 
 def submit_options(request: JobRequest, executor: str, export_environment: bool) -> list[str]:
-    """Write the options of flux submit for a request that is filled in, but for positions.
+    """Write the options of flux submit for a request that is filled in, without positions.
 
-    In the name of an array's jobs stands `{cc}`, which flux submit fills in.
+    The name of an array's jobs holds `{cc}`, which flux submit replaces.
     """
     resources = request.resources
     name = request.token
@@ -60,7 +60,7 @@ def submit_options(request: JobRequest, executor: str, export_environment: bool)
     arguments = [f"--job-name={name}", f"--cores-per-task={resources.cpus}"]
     arguments += [f"--ntasks={resources.nodes}"]
     if resources.nodes > 1:
-        # Else the others would be ended soon after the first of them has.
+        # Otherwise the others would be ended soon after the first of them has ended.
         arguments += [f"--nodes={resources.nodes}", "--setopt=exit-timeout=none"]
     if resources.gpus:
         arguments.append(f"--gpus-per-task={resources.gpus}")
@@ -71,7 +71,7 @@ def submit_options(request: JobRequest, executor: str, export_environment: bool)
     if resources.account:
         arguments.append(f"--bank={resources.account}")
     if _NO_TEXT.search(str(request.working_directory)):
-        # Flux is told where it was asked, in JSON; the job finds its way by itself.
+        # Flux sends the directory in JSON, which cannot hold this one; the script changes to it.
         arguments.append("--cwd=/")
     if not export_environment:
         arguments += ["--env=-*", *(f"--env={variable}" for variable in _INHERITED)]
@@ -85,8 +85,8 @@ def submit_options(request: JobRequest, executor: str, export_environment: bool)
 def script_command(shell: str, script: Path) -> list[str]:
     """Write the command that a job is to run.
 
-    Braces stand for positions and for facts of the job there, and only UTF-8 can be said: a path
-    with more than that is put together again by the job.
+    Braces in it stand for positions and properties of the job, and it must be UTF-8: a path with
+    other characters is rebuilt by the job.
     """
     arguments, text = shlex.split(shell), str(script)
     if not _UNSAFE.search(text):
@@ -97,5 +97,5 @@ def script_command(shell: str, script: Path) -> list[str]:
 def _escape(found: re.Match[str]) -> str:
     letter = found[0]
     doubled: Mapping[str, str] = {"\\": "\\\\", "%": "%%"}
-    # What stands for a byte that is no UTF-8 has the byte in its last eight bits.
+    # A surrogate for a byte that is no UTF-8 has the byte in its last eight bits.
     return doubled.get(letter, f"\\{ord(letter) & 0xFF:03o}")

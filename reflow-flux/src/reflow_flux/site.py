@@ -1,4 +1,4 @@
-"""What Flux's commands see of the environment, and which instance they ask."""
+"""The environment of Flux's commands, and the instance that they talk to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 from reflow.plugin_api import Variables
 
 _INSTANCE = "REFLOW_FLUX_URI"
-"""In jobs: the `uri` by which they were submitted."""
+"""In jobs, the variable with the `uri` by which they were submitted."""
 
 VARIABLES = Variables(
-    # Those of the calling job, which would be handed on with export_environment, and those that
+    # Variables of the calling job, which export_environment would pass on, and those that
     # change what the commands print.
     dropped=(
         *("FLUX_JOB_", "FLUX_TASK_", "FLUX_KVS_NAMESPACE"),
@@ -24,16 +24,16 @@ VARIABLES = Variables(
 def instance() -> str | None:
     """Choose the `uri` where none is set: None for what FLUX_URI names, "" for the machine's own.
 
-    That is told apart because the second lasts: a run of it is not to be looked for, nor gone on
-    with, in whatever instance somebody is in later on.
+    The two are distinguished because the second lasts: a run in it must not be looked for, or
+    continued, in another instance in which a user may be later.
     """
     return None if "FLUX_URI" in os.environ else ""
 
 
 def variables(uri: str | None) -> Variables:
-    """For commands that ask an instance; but its own jobs know it by a name that is right there.
+    """Return the variables of commands for an instance; its own jobs keep their name for it.
 
-    `local:///tmp/flux-x/local-0` is there on the first of its nodes alone.
+    `local:///tmp/flux-x/local-0` exists only on the first of its nodes.
     """
     if uri is None or os.environ.get(_INSTANCE) == uri:
         return VARIABLES

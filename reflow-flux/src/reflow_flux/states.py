@@ -1,4 +1,4 @@
-"""What Flux's own words of jobs mean: states, and the exceptions that end them."""
+"""What the states of Flux's jobs, and the exceptions that end them, mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reflow.plugin_api import FailureCause, JobState, NativeState, StateTable
 STATES = StateTable(
     "Flux",
     (
-        # flux-jobs(1), "JOB STATUS": states of what is not over, results of what is.
+        # flux-jobs(1), "JOB STATUS": states of jobs that are not over, results of those that are.
         NativeState("N", "NEW", JobState.QUEUED),
         NativeState("D", "DEPEND", JobState.QUEUED),
         NativeState("P", "PRIORITY", JobState.QUEUED),
@@ -24,21 +24,21 @@ STATES = StateTable(
 )
 
 _NODE = re.compile(
-    # job-exec: a lost node, one that hangs or cannot start anything, an instance that came back.
+    # job-exec: a lost node, one that hangs or cannot start anything, a restarted instance.
     r"node.failure|lost contact|lost connection|start barrier timeout|job shell exec error"
     r"|service is not loaded on|failed to create guest ns"
-    # job-manager: the site's prolog, after which it takes the node out; libschedutil.
+    # job-manager: the site's prolog, after whose failure it drains the node; libschedutil.
     r"|^prolog |^scheduler-restart "
-    # Fluxion, when it was loaded again: it denies even what it could give.
+    # Fluxion, after it was reloaded: it denies even what it could allocate.
     r"|^alloc .*match error",
     re.IGNORECASE,
 )
 _NEVER_RAN = ("alloc", "dependency")
-"""Exceptions of jobs that could not be started: asked for too much, waited for the wrong job."""
+"""Exceptions of jobs that could not start: too large a request, or an unmet dependency."""
 
 
 def failure_cause(exception: str, note: str, ran: bool) -> FailureCause | None:
-    """Whose fault the end of a failed job was; None where its own exit code tells."""
+    """Find the cause of a failed job; None where its own exit code tells it."""
     if _NODE.search(f"{exception} {note}"):
         return FailureCause.NODE
     if exception in _NEVER_RAN or (exception and not ran):

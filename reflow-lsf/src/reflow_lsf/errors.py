@@ -1,4 +1,4 @@
-"""What LSF's commands complain of, and what that means."""
+"""The errors of LSF's commands, and what they mean."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from reflow.plugin_api import (
 )
 
 _RETRYING = re.compile(r"threshold reached|Retrying in \d+", re.IGNORECASE)
-"""What bsub says, and then tries on for ever, where a user has too many jobs waiting."""
+"""What bsub prints before it retries for ever, where a user has too many waiting jobs."""
 
 NOT_FOUND = re.compile(r"is not found|No (?:unfinished |matching )?job(?:s)? found")
-"""What bjobs and bhist say of jobs that they do not know."""
+"""What bjobs and bhist print of jobs that they do not know."""
 NO_JSON = re.compile(r"\boption\b|\bfield\b|^Usage", re.IGNORECASE | re.MULTILINE)
-"""What a bjobs without `-json`, or without a field, says: OpenLava's, LSF's before 10.1."""
+"""The error of a bjobs without `-json` or a field: OpenLava's, and LSF's before 10.1."""
 NO_EVENTS = re.compile(
     r"lsb\.events\S*: (?:No such file or directory|Permission denied|Not a regular file)"
 )
-"""What bhist says where it cannot read the log of events."""
+"""The error of bhist where it cannot read the event log."""
 
 TRANSIENT = (
     r"Failed in (?:send|receiv)ing",
@@ -79,8 +79,8 @@ ERRORS = ErrorTable(
         (r"illegal option|option (?:requires|cannot)", "See options= of the task and `bsub -h`"),
         (r"[Pp]roject", "Set account= to a project of yours"),
     ),
-    # What bkill says of jobs that are over, or unknown, and of what mbatchd will do later: of
-    # arrays as a whole, and where a host is away.
+    # What bkill prints of jobs that are over or unknown, and of what mbatchd will do later: with
+    # arrays as a whole, and where a host is down.
     over=(r"has already finished|No matching job found|is not found|Operation is in progress",),
 )
 
@@ -100,11 +100,11 @@ def submission_error(said: str, waits: bool) -> ExecutorError:
 
 
 class TriedInVainError(SubmissionDeferredError):
-    """Too many jobs wait, and bsub was ended while it tried again and again."""
+    """Too many jobs wait, and bsub was ended while it retried."""
 
 
 def full(said: str) -> TriedInVainError | None:
-    """Make the error of a bsub that did not end, where it had said that too many jobs wait."""
+    """Make the exception for a bsub that did not end, where it reported too many waiting jobs."""
     if _RETRYING.search(said) is None:
         return None
     return TriedInVainError(f"bsub: {' '.join(said.split())}")

@@ -1,4 +1,4 @@
-"""LSF behind reflow's executor contract."""
+"""The executor for LSF."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class LSFExecutor(BatchExecutor):
     bhosts: str = "bhosts"
     lshosts: str = "lshosts"
     json: bool | None = None
-    """Whether bjobs has `-json`; None finds out at the first question."""
+    """Whether bjobs has `-json`; None to find out at the first query."""
     memory_unit: str | None = None
-    """What memory is counted in: KB, MB, GB or TB; None to read LSF_UNIT_FOR_LIMITS in lsf.conf,
-    and, where that says nothing, KB for limits and MB for reservations."""
+    """The unit of memory: KB, MB, GB or TB; None to read LSF_UNIT_FOR_LIMITS in lsf.conf, by
+    default KB for limits and MB for reservations."""
     memory_limit_per: str | None = None
     """What `-M` limits: `job`, `process` or `slot`; None to read LSB_JOB_MEMLIMIT in lsf.conf.
     Only with `slot` is a task's memory divided by its cpus."""
     reserve_memory: bool = True
-    """Whether memory is asked for by `rusage[mem=]` too, so that a host has that much free."""
+    """Whether memory is also requested by `rusage[mem=]`, so that a host has that much free."""
     reserve_per_slot: bool = False
     """Whether `rusage[mem=]` counts for each slot (RESOURCE_RESERVE_PER_TASK) or each host."""
     account_option: str = "P"
@@ -74,7 +74,7 @@ class LSFExecutor(BatchExecutor):
     template: ClassVar[str] = "lsf.sh.j2"
     array: ClassVar[ArrayStyle] = ids.ARRAY
     states: ClassVar[StateTable] = STATES
-    # One word that is no id would spoil the whole answer.
+    # One word that is no id would make the whole query fail.
     native_id: ClassVar[str] = r"\d+(?:\[[\d,-]+\])?"
     submitted: ClassVar[str] = r"^Job <(\d+)> is submitted to "
     errors: ClassVar[ErrorTable] = ERRORS
@@ -90,12 +90,12 @@ class LSFExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
 
     def passed_variables(self) -> Variables:
-        """Choose by what jobs are to have: a job inherits all that bsub is given."""
+        """Choose by what jobs are to inherit: a job gets all variables that bsub has."""
         return environment.ALL if self.export_environment else environment.LITTLE
 
     # -- submitting ------------------------------------------------------------------------
     def script(self, request: JobRequest) -> str:
-        """As the base does, with nothing that bsub would take for an option."""
+        """Render as the base does, and check that bsub finds no option in the script's body."""
         text = super().script(replace(request, label=f"task {request.label or request.token}"))
         check_script(text)
         return text
@@ -113,7 +113,7 @@ class LSFExecutor(BatchExecutor):
         return {"directives": list(directives(request, own, rules))}
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
-        """As the base does; what was to wait for a job that LSF has forgotten need not wait."""
+        """Submit as the base does, without waiting for a job that LSF has forgotten."""
         try:
             return super().submit_one(request, after)
         except errors.ParentUnknownError:
@@ -139,15 +139,15 @@ class LSFExecutor(BatchExecutor):
         return submission.again(self.bsub, script, request.begin_in)
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        """For good, for now, or nobody knows: by what bsub says, which exits with 255 for all."""
+        """Classify bsub's error by its text, as it exits with 255 for all errors."""
         return errors.submission_error(result.said, waits="-w" in result.argv)
 
     def submission_timeout(self, text: str, said: str) -> ExecutorError:
-        """Where too many jobs wait, bsub says so and tries on for ever."""
+        """Recognise too many waiting jobs, for which bsub retries for ever; else uncertain."""
         return errors.full(said) or super().submission_timeout(text, said)
 
     def submit_directory(self, request: JobRequest) -> Path:
-        """As the base has it, where LSF can hold the name."""
+        """Return the base's directory, or another where LSF cannot handle its name."""
         return submission.directory(request.working_directory)
 
     # -- asking ----------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class LSFExecutor(BatchExecutor):
         )
 
     def poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
-        """As the base does; then jobs that would wait for ever are killed, as nothing ends them."""
+        """Poll as the base does, and kill jobs that wait for ever, as nothing else ends them."""
         found = super().poll(handles)
         doomed = [status for status in found if meaning.never_starts(status)]
         try:
@@ -174,35 +174,35 @@ class LSFExecutor(BatchExecutor):
         return [meaning.refused(status) if status in doomed else status for status in found]
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """In JSON, until it is known that bjobs has none."""
+        """Query bjobs in JSON, until it is known that bjobs has none."""
         return self._inquiry.queue(handles)
 
     def parse_queue(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Read what bjobs says, and what bhist and the hosts add to it."""
+        """Parse bjobs' answer, with what bhist and the hosts add to it."""
         result = self._inquiry.understood(result, handles)
         return self._inquiry.statuses(self._answered(result), handles)
 
     def accounting_command(self, handles: Sequence[JobHandle]) -> Command | None:
-        """All of LSF's logs of events, for what mbatchd has forgotten."""
+        """Query all of LSF's event logs for jobs that mbatchd has forgotten."""
         return self._inquiry.history([handle.native_id for handle in handles])
 
     def parse_accounting(
         self, result: CommandResult, handles: Sequence[JobHandle]
     ) -> Iterable[JobStatus]:
-        """Only ends count. Unknown ids are passed over, and alone are an error."""
+        """Parse the ends in bhist's answer. Unknown ids are left out, and alone are an error."""
         return self._inquiry.ends(self._answered(result), handles)
 
     def _answered(self, result: CommandResult) -> CommandResult:
-        """Return the same. Raises `SchedulerUnavailableError` where it is no answer."""
+        """Return the result. Raises `SchedulerUnavailableError` where it is no answer."""
         if not parse.answered(result):
             raise self.unavailable(result)
         return result
 
     # -- finding and cancelling ------------------------------------------------------------
     def find_commands(self, token: str) -> Sequence[Command]:
-        """Look in the queue, then in the logs of events."""
+        """Search the queue, then the event logs."""
         queue = Command((self.bjobs, "-a", "-w", "-J", token))
         return [queue, Command((self.bhist, "-a", "-n", "0", "-J", token))]
 
@@ -211,9 +211,9 @@ class LSFExecutor(BatchExecutor):
         return parse.found_ids(self._answered(result).stdout)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """As the base does, but arrays by their elements.
+        """Cancel as the base does, but arrays by their elements.
 
-        Of the end of a whole array mbatchd makes a note only, and what waits may start meanwhile.
+        To end a whole array mbatchd only makes a note, and waiting elements may start meanwhile.
         """
         super().cancel([handle for handle in handles if handle.size is None])
         for handle in handles:
@@ -225,12 +225,12 @@ class LSFExecutor(BatchExecutor):
         return Command((self.bkill, *native_ids))
 
     def element_ids(self, handle: JobHandle, positions: Sequence[int]) -> Sequence[str]:
-        """`24[1-3,7]`."""
+        """Write `24[1-3,7]`."""
         return ids.names(handle.native_id, positions)
 
     # -- limits ----------------------------------------------------------------------------
     def count_command(self) -> Command:
-        """One line for each job and each element of this user's that is not over."""
+        """Print one line for each job and each element of this user's that is not over."""
         return Command((self.bjobs, "-w"))
 
     def parse_count(self, result: CommandResult) -> int:
@@ -238,7 +238,7 @@ class LSFExecutor(BatchExecutor):
         return parse.jobs_listed(self._answered(result).stdout)
 
     def ask_limits(self) -> Limits:
-        """MAX_JOB_ARRAY_SIZE."""
+        """Query MAX_JOB_ARRAY_SIZE."""
         return Limits(max_array_size=self._largest_array)
 
     @cached_property

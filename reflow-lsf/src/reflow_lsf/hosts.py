@@ -1,4 +1,4 @@
-"""Whether any host could ever take a job that waits: LSF itself does not say."""
+"""Whether any host could ever run a waiting job, which LSF itself does not tell."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from reflow.plugin_api import Command, CommandResult, SchedulerUnavailableError,
 from reflow_lsf.rows import Row
 
 _ASK_AGAIN = 600.0
-"""Seconds for which what is known of the hosts is good."""
+"""Seconds for which data about the hosts is valid."""
 
 _ABOUT_HOSTS = re.compile(r"requirement|not enough|suitable host|host.based|candidate", re.I)
-"""Pending reasons that pass once a host has room, or never. IBM LSF tells but one of many in JSON,
-and sums up what the hosts say."""
+"""Pending reasons that pass once a host has room, or never. IBM LSF gives only one of many in
+JSON, and summarises those of the hosts."""
 _MEMORY = re.compile(r"rusage\[[^\]]*?\bmem=(\d+)(?:\.\d*)?(?=[:,\]])")
-"""Without a unit of its own."""
+"""A request for memory without a unit."""
 _ROUNDED = 1.05
-"""`15.4G` may be a little more."""
+"""The factor of rounding: `15.4G` may stand for a little more."""
 _TILE = re.compile(r"span\[ptile=(\d+)\]")
 
 
 class Hosts:
-    """What hosts have, asked for when a job waits for it."""
+    """The resources of hosts, queried when a job waits for them."""
 
     def __init__(
         self, ask: Callable[[Command], CommandResult], lshosts: str, bhosts: str, unit: int
@@ -37,7 +37,7 @@ class Hosts:
         self._known: dict[str, tuple[float, str]] = {}
 
     def judged(self, row: Row) -> Row:
-        """Return the same status, with a word about it where no host could ever take that job."""
+        """Return the row, with the reason where no host could ever run that job."""
         if row.state != "PEND" or not _ABOUT_HOSTS.search(row.reason):
             return row
         return replace(row, hopeless=self._too_much_memory(row) or self._too_many_slots(row))
@@ -64,7 +64,7 @@ class Hosts:
         return f"no host has the {wanted} slots that it wants on one: at most {most} (see `bhosts`)"
 
     def _said(self, command: str) -> str:
-        """Read what a command says of all hosts; nothing where that cannot be had."""
+        """Return what a command prints of all hosts; an empty text where it fails."""
         asked, said = self._known.get(command, (-_ASK_AGAIN, ""))
         if time.monotonic() - asked >= _ASK_AGAIN:
             try:
@@ -83,7 +83,7 @@ def _slots_on_one_host(row: Row) -> int:
 
 
 def _largest_memory(lshosts: str) -> int | None:
-    """In bytes; None where it is not known of every host that runs jobs."""
+    """Return the largest memory in bytes; None where that of a host that runs jobs is unknown."""
     sizes = []
     for line in lshosts.splitlines()[1:]:
         fields = line.split()
@@ -97,6 +97,6 @@ def _largest_memory(lshosts: str) -> int | None:
 
 
 def _most_slots(bhosts: str) -> int | None:
-    """None where a host has no limit."""
+    """Return the most slots of a host; None where a host has no limit."""
     slots = [line.split()[3] for line in bhosts.splitlines()[1:] if len(line.split()) > 3]
     return max(map(int, slots), default=None) if all(map(str.isdigit, slots)) else None

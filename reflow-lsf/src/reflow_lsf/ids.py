@@ -9,14 +9,14 @@ from reflow.plugin_api import ArrayStyle, JobStatus, index_list
 ARRAY = ArrayStyle(base=1, variable="LSB_JOBINDEX")
 
 _LONGEST = 400
-"""Characters of a word: LSF's commands copy it into a line of 512 (MAXLINELEN; 4096 in OpenLava
-4), and look at no length before."""
+"""The most characters of a word: LSF's commands copy it into a line of 512 (MAXLINELEN; 4096 in
+OpenLava 4) without checking its length."""
 _ENDED_AT_ONCE = 1000
-"""Elements that one bkill ends; each costs a few milliseconds."""
+"""The most elements that one bkill ends; each takes a few milliseconds."""
 
 
 def names(native_id: str, positions: Iterable[int]) -> Sequence[str]:
-    """`24[1-3,7]`, or several such words where one would be too long for LSF."""
+    """Write `24[1-3,7]`, or several such words where one would be too long for LSF."""
     found: list[str] = []
     for run in index_list(map(ARRAY.index, positions)).split(","):
         if found and len(found[-1]) + len(run) < _LONGEST:
@@ -27,13 +27,13 @@ def names(native_id: str, positions: Iterable[int]) -> Sequence[str]:
 
 
 def of(status: JobStatus) -> Sequence[str]:
-    """Name the job, or those elements of it, that a status is about."""
+    """Write the ids of the job, or of the elements, that a status is about."""
     if status.positions is None:
         return [status.native_id]
     return names(status.native_id, status.positions)
 
 
 def blocks(size: int) -> Iterator[range]:
-    """Yield the positions of an array of that size, as many as one bkill is to end."""
+    """Yield the positions of an array in ranges that one bkill is to end."""
     for start in range(0, size, _ENDED_AT_ONCE):
         yield range(start, min(start + _ENDED_AT_ONCE, size))

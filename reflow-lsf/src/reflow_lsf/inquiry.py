@@ -1,4 +1,4 @@
-"""Asking about jobs: bjobs, and whoever knows more about some of them."""
+"""Querying jobs: by bjobs, and by bhist and the hosts for what bjobs leaves out."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ logger = logging.getLogger("reflow.lsf")
 
 @dataclass(kw_only=True)
 class Inquiry:
-    """How bjobs is asked, and what it leaves out: who killed a job, and what no host has."""
+    """Queries by bjobs, and of what it leaves out: who killed a job, and what no host has."""
 
     ask: Callable[[Command], CommandResult]
     bjobs: str
     bhist: str
     hosts: Hosts
     memory_enforced: bool
-    """Whether the site ends jobs over their memory."""
+    """Whether the site ends jobs that exceed their memory limit."""
     json: bool | None = None
-    """Whether bjobs has `-json`; None until it has said so."""
+    """Whether bjobs has `-json`; None until its first answer."""
     _warned: bool = field(default=False, init=False)
 
     # -- the queue -------------------------------------------------------------------------
     def queue(self, handles: Sequence[JobHandle]) -> Command:
-        """Finished jobs too, for as long as mbatchd remembers them (CLEAN_PERIOD)."""
+        """Query the queue, with finished jobs as long as mbatchd remembers them (CLEAN_PERIOD)."""
         shown = ("-l",) if self.json is False else ("-json", "-o", parse.JSON_FIELDS)
         return self._queue(shown, handles)
 
@@ -47,9 +47,9 @@ class Inquiry:
         return Command((self.bjobs, "-a", *shown, *(handle.native_id for handle in handles)))
 
     def understood(self, result: CommandResult, handles: Sequence[JobHandle]) -> CommandResult:
-        """Return the same answer; where bjobs has no JSON, or spoils it, the one in text.
+        """Return the same answer, or one in text where bjobs has no JSON or prints invalid JSON.
 
-        IBM LSF may leave a quote in a value as it is.
+        IBM LSF may leave a quote in a value unescaped.
         """
         if "-json" not in result.argv or parse.is_json(result):
             return result
@@ -60,14 +60,14 @@ class Inquiry:
         return self.ask(self._queue(("-l",), handles))
 
     def statuses(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
-        """Read what bjobs said of these jobs, and what it does not say itself."""
+        """Parse bjobs' statuses of these jobs, and add what bjobs leaves out."""
         read = parse.json_rows if "-json" in result.argv else parse.long_rows
         rows = of_these(read(result.stdout) if result.stdout.strip() else (), handles)
         judged = [self.hosts.judged(row) for row in self._explained(rows)]
         return statuses(judged, {handle.native_id for handle in handles})
 
     def _explained(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Ask bhist about jobs that may have been killed by bkill: bjobs does not tell."""
+        """Query bhist about jobs that may have been killed by bkill: bjobs does not tell."""
         suspects = list(dict.fromkeys(row.job_id for row in rows if row.may_be_killed))
         if not suspects:
             return rows
@@ -80,20 +80,20 @@ class Inquiry:
         enforced = self.memory_enforced and result.exit_code == 0
         return [explained(row, past, enforced) for row in rows]
 
-    # -- the log of events -----------------------------------------------------------------
+    # -- the event log ---------------------------------------------------------------------
     def history(self, native_ids: Sequence[str]) -> Command:
-        """All of LSF's logs of events, for what mbatchd has forgotten."""
+        """Query all of LSF's event logs for jobs that mbatchd has forgotten."""
         return Command((self.bhist, "-l", "-n", "0", *native_ids))
 
     def ends(self, result: CommandResult, handles: Sequence[JobHandle]) -> Iterable[JobStatus]:
-        """Read what bhist said of the ends of these jobs; nothing where it cannot read its log."""
+        """Parse the ends of these jobs in bhist's answer; none where bhist cannot read its log."""
         if parse.without_events(result):
             self._warn(result)
         rows = of_these(parse.ended_rows(result.stdout), handles)
         return statuses(rows, {handle.native_id for handle in handles})
 
     def _warn(self, result: CommandResult) -> None:
-        """Once: it will not be readable next time either, and who waits for it waits for ever."""
+        """Warn once: the log will stay unreadable, so that waiting for it would never end."""
         if not self._warned:
             logger.warning("what LSF has forgotten cannot be looked up here: %s", result.said)
         self._warned = True

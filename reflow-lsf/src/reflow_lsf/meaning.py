@@ -1,4 +1,4 @@
-"""What becomes of a row: the state and the cause that reflow has words for."""
+"""The translation of rows into reflow's states and causes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reflow_lsf.states import (
 
 
 def statuses(rows: Iterable[Row], wanted: Collection[str]) -> Iterator[JobStatus]:
-    """Yield how jobs stand that were asked about: by the array's id, or an element's, `24[3]`."""
+    """Yield the statuses of polled jobs: by the array's id, or an element's, `24[3]`."""
     for row in rows:
         status = _status(row)
         element = f"{row.job_id}[{row.index}]"
@@ -33,12 +33,12 @@ def statuses(rows: Iterable[Row], wanted: Collection[str]) -> Iterator[JobStatus
 
 
 def never_starts(status: JobStatus) -> bool:
-    """Whether it waits for what can never be: LSF keeps such a job for ever."""
+    """Tell whether a job waits for what can never happen: LSF keeps such a job for ever."""
     return IMPOSSIBLE.search(status.reason) is not None
 
 
 def refused(status: JobStatus) -> JobStatus:
-    """Describe a job that will never run as one that was not taken at all."""
+    """Describe a job that will never run as one that was refused."""
     return replace(status, state=JobState.FAILED, cause=FailureCause.SUBMIT, impossible=False)
 
 
@@ -62,7 +62,7 @@ def _status(row: Row) -> JobStatus:
     if row.code is None and row.signal is None and not row.host:
         return _cancelled(status, "ended before it started")
     if row.index and row.may_be_killed and row.ended_by == KILL_SIGNALS[0]:
-        # Of an array that was killed as a whole, no element's history tells.
+        # Where an array was killed as a whole, no element's history tells.
         return _cancelled(status, "killed, as bkill does")
     signal = row.ended_by
     code = None if signal is not None else row.code

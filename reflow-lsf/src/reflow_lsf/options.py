@@ -1,7 +1,7 @@
-"""Writing `#BSUB` lines.
+"""Writing of `#BSUB` lines.
 
-bsub takes a line apart at blanks and keeps together what stands in quotes of one kind; there is
-no way to put both kinds into one word, and a word that begins with `#` ends the line. It looks for
+bsub splits a line at blanks and keeps together what is in quotes of one kind; there is no way to
+have both kinds in one word, and a word that begins with `#` ends the line. It looks for
 such lines in the whole script.
 """
 
@@ -16,7 +16,7 @@ from reflow.plugin_api import ParameterError, option_values
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _PLAIN = re.compile(r"[\w./:,=+@%\[\]*-]+")
 _TAKEN_FOR_OPTIONS = re.compile(r"^\s*#\s*BSUB|^_USER_SCRIPT_$|^#.*BSUB.*\\$", re.MULTILINE)
-"""Options, the end of the script, and a comment that bsub would join with the line below it."""
+"""Options, the end of the script, and comments that bsub would join with the next line."""
 _SECTION = re.compile(r"(\w+)\[([^\]]*)\]")
 _RESERVED = {
     "b": "it decides when a job starts",
@@ -51,17 +51,17 @@ _RESERVED = {
 
 
 def handed_on(options: Mapping[str, Any]) -> list[str]:
-    """Each option as the rest of a line: `{"app": "big", "x": True}` to `-app big`, `-x`.
+    """Write each option as the rest of a line: `{"app": "big", "x": True}` to `-app big`, `-x`.
 
-    A list gives the same option several times, False and None leave it out; `R` is not here.
-    Raises `ParameterError` for what is reflow's own, or no line can hold.
+    A list gives the same option several times, False and None leave it out; `R` is left out.
+    Raises `ParameterError` for reflow's own options, and for a value that no line can hold.
     """
     values = option_values("lsf", options, _RESERVED, lambda given: given.lstrip("-"), _NAME)
     return [f"-{name}" if value is True else f"-{name} {word(value)}" for name, value in values]
 
 
 def word(value: object) -> str:
-    """One word of a line. Raises `ParameterError` for a value that bsub could not read back."""
+    """Write one word of a line. Raises `ParameterError` for a value that bsub cannot read back."""
     text = str(value)
     if _PLAIN.fullmatch(text):
         return text
@@ -75,10 +75,10 @@ def word(value: object) -> str:
 
 
 def requirements(given: Sequence[str], own: Iterable[tuple[str, str]]) -> str:
-    """One string for `-R`, as not every bsub takes several: what a task asks for wins.
+    """Write one string for `-R`, as not every bsub takes several; a task's own take precedence.
 
-    `own` are sections by their names, `span` or `rusage`; those of one name become one. LSF wants
-    `select` before all others.
+    `own` are sections by their names, `span` or `rusage`; those of one name become one. LSF
+    requires `select` before all others.
     """
     asked = " ".join(given)
     merged: dict[str, list[str]] = {}
@@ -91,7 +91,7 @@ def requirements(given: Sequence[str], own: Iterable[tuple[str, str]]) -> str:
 
 
 def sections(requirement: str) -> list[tuple[str, str]]:
-    """`fast rusage[gpus=2]` taken apart: what has no name is a `select`."""
+    """Split `fast rusage[gpus=2]` into sections; one without a name is a `select`."""
     bare = _SECTION.sub("", requirement).strip()
     return [("select", bare)] * bool(bare) + _SECTION.findall(requirement)
 

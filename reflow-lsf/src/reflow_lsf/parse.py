@@ -1,4 +1,4 @@
-"""Reading what bjobs and bhist print."""
+"""Parsing of the output of bjobs and bhist."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ JSON_FIELDS = (
 
 _WRAP = re.compile(r"\n {21}")
 """Lines are broken after 79 columns, inside words too, and go on after 21 blanks. A blank at the
-very end of a line is lost: hence `Status ?<`, and the like."""
+end of a line is lost: hence `Status ?<`, and the like."""
 _RECORD = re.compile(r"^Job (?:Id )?<(?P<id>\d+)(?:\[(?P<index>\d+)\])?>", re.MULTILINE)
 _STATE = re.compile(r"Status ?<(\w+)>")
 _EVENT = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: *(.*)$", re.MULTILINE)
 _STARTED = re.compile(r"(?:\[\d+\] )?[Ss]tarted [^<]*<(?:\d+\*)?([^>]+)>|Dispatched[^<]*<([^>]+)>")
 _AGAIN = re.compile(r"Pending|.*requeued", re.IGNORECASE)
-"""bhist: what was said of an end before is that of an earlier run."""
+"""In bhist: an end recorded before this is that of an earlier run."""
 _EXITED = re.compile(r"Exited(?: with exit code (?P<code>\d+)| by signal (?P<signal>\d+))?")
 _TERMINATED = re.compile(r"(?:Completed <exit>; |.*?; )?(TERM_\w+: [^.;]*)")
 _ACTION = re.compile(r"((?:RUN|CPU|MEM|PROCESS)LIMIT|DEADLINE) termination action")
-"""bhist of OpenLava, where a queue has an action of its own for that."""
+"""In OpenLava's bhist, where a queue has an action of its own for a limit."""
 _PENDING = re.compile(r"PENDING REASONS:\n((?:[^\n]+\n)+)")
-"""A line for each reason, with how many hosts give it."""
+"""One line for each reason, with the number of hosts that give it."""
 _KILLED_BY = re.compile(r"Signal <KILL> requested by user or administrator ?<([^>]*)>")
 _NAME = re.compile(r"^Job[^>]*>, Job Name <([^>\[]*)")
 _SLOTS = re.compile(r", (\d+)(?:-\d+)? ?(?:Processors ?Requested|Task\(s\))")
@@ -41,11 +41,11 @@ _REQUIREMENTS = re.compile(r"Requested ?Resources ?<(.*?)>(?=[,;])")
 _MEMORY_LIMIT = re.compile(r"^ (?:MEM|SWAP)LIMIT", re.MULTILINE)
 
 
-# -- what was said at all ------------------------------------------------------------------
+# -- whether there was an answer -----------------------------------------------------------
 def answered(result: CommandResult) -> bool:
-    """Whether a command failed for nothing but jobs that it does not know, if it failed.
+    """Tell whether a command succeeded, or failed only because of jobs that it does not know.
 
-    By which exit code bjobs says so is the site's choice (LSB_BJOBS_CONSISTENT_EXIT_CODE).
+    The exit code of bjobs is then the site's choice (LSB_BJOBS_CONSISTENT_EXIT_CODE).
     """
     if result.exit_code == 0 or is_json(result) or without_events(result):
         return True
@@ -58,7 +58,7 @@ def _only(pattern: re.Pattern[str], said: str) -> bool:
 
 
 def is_json(result: CommandResult) -> bool:
-    """Whether bjobs answered in JSON, as it was asked to, and that can be read."""
+    """Tell whether bjobs answered in valid JSON, as requested."""
     if "-json" not in result.argv:
         return False
     try:
@@ -68,7 +68,7 @@ def is_json(result: CommandResult) -> bool:
 
 
 def without_events(result: CommandResult) -> bool:
-    """Whether bhist cannot read the log of events here: on many clusters only the master can."""
+    """Tell whether bhist cannot read the event log here: on many clusters only the master can."""
     return result.exit_code != 0 and NO_EVENTS.search(result.said) is not None
 
 
@@ -147,7 +147,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _joined(reasons: str) -> str:
-    """One line of them, which end in semicolons."""
+    """Join reasons, which end in semicolons, in one line."""
     parts = (part.strip() for part in reasons.replace("\n", ";").split(";"))
     return "; ".join(part for part in parts if part)
 
@@ -164,7 +164,7 @@ def json_rows(text: str) -> Iterator[Row]:
 
 
 def _read(text: str) -> Any:
-    """Whatever stands in names, unprintable too."""
+    """Parse JSON whose names may hold control characters."""
     return json.loads(text, strict=False)
 
 

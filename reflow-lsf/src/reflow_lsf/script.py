@@ -1,4 +1,4 @@
-"""What a request comes to in `#BSUB` lines, by the rules of a site."""
+"""Writing a request as `#BSUB` lines, by the rules of a site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reflow.plugin_api import JobRequest, Resources, in_units, whole_seconds
 from reflow_lsf import options, site
 
 _SOONEST = timedelta(seconds=30)
-"""bsub takes the minute it is called in, or one that is over, for tomorrow's or next year's."""
+"""bsub takes the current minute, or an earlier one, for tomorrow's or next year's."""
 
 BEGIN_TIME = "%m:%d:%H:%M"
 """The time format of bsub's `-b`."""
@@ -29,10 +29,10 @@ class Rules:
 
 
 def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Iterator[str]:
-    """Write the lines of a request; `own` are the options of its author's.
+    """Yield the lines of a request; `own` are the task's own options.
 
-    Names of several letters come last: to a bsub that has only short ones (OpenLava's) the line
-    ends there, and those after it.
+    Options with long names come last: a bsub that has only short ones (OpenLava's) ignores that
+    line and those after it.
     """
     resources = request.resources
     yield f"-J {_job_name(request)}"
@@ -67,22 +67,22 @@ def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Ite
 
 
 def is_long(line: str) -> bool:
-    """Whether a line gives an option that OpenLava's bsub does not have."""
+    """Tell whether a line has an option that OpenLava's bsub does not have."""
     name = line.split()[0].removeprefix("-")
     return len(name) > 1 and name != "sp"
 
 
 def begin_time(now: datetime, begin_in: timedelta) -> str:
-    """`-b`: `month:day:hour:minute`, no sooner than asked for and surely in the future.
+    """Write `-b`: `month:day:hour:minute`, not before the time asked for, and in the future.
 
-    In the time of this machine, which may be another by then: clocks are put forward.
+    In this machine's local time, whose offset may be another by then: clocks are put forward.
     """
     begin = now + max(begin_in, _SOONEST) + timedelta(seconds=59, milliseconds=999)
     return begin.astimezone().strftime(BEGIN_TIME)
 
 
 def _job_name(request: JobRequest) -> str:
-    """`TOKEN[1-10]%2`; without a limit behind it, any number of elements may run at once."""
+    """Write `TOKEN[1-10]%2`; without a limit at its end, any number of elements may run at once."""
     if request.size is None:
         return request.token
     limit = "" if request.throttle is None else f"%{request.throttle}"
@@ -90,7 +90,7 @@ def _job_name(request: JobRequest) -> str:
 
 
 def _sections(resources: Resources, rules: Rules) -> Iterator[tuple[str, str]]:
-    """Yield what `-R` asks for: all slots on one host, or the same number on each; memory."""
+    """Yield the sections of `-R`: all slots on one host, or the same number on each; memory."""
     if resources.nodes > 1:
         yield "span", f"ptile={resources.cpus}"
     elif resources.cpus > 1:

@@ -1,4 +1,4 @@
-"""Reading how a cluster is set up: lsf.conf, and what bparams prints."""
+"""The configuration of a cluster: lsf.conf, and the output of bparams."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class Memory:
     """How a cluster counts memory."""
 
     limit_unit: str = "KB"
-    """What a number after `-M` is in."""
+    """The unit of a number after `-M`."""
     reserve_unit: str = "MB"
-    """What a number in `rusage[mem=]` is in."""
+    """The unit of a number in `rusage[mem=]`."""
     per: str = "process"
     """What `-M` limits: each process of a job, or the job as a whole."""
     enforced: bool = False
-    """Whether LSF itself ends jobs over their limit."""
+    """Whether LSF itself ends jobs that exceed their limit."""
 
 
 def memory(text: str) -> Memory:
-    """Read what lsf.conf says.
+    """Parse how a cluster counts memory from the text of lsf.conf.
 
-    That is LSF_UNIT_FOR_LIMITS, LSB_JOB_MEMLIMIT for limits per job, and LSB_MEMLIMIT_ENFORCE for
-    those of processes that LSF is to enforce. Where it says nothing, LSF's own: KB for limits and
-    MB for reservations, per process.
+    It is set by LSF_UNIT_FOR_LIMITS, LSB_JOB_MEMLIMIT for limits per job, and LSB_MEMLIMIT_ENFORCE
+    for limits per process that LSF is to enforce. LSF's defaults are KB for limits and MB for
+    reservations, per process.
     """
     found, default = dict(_SETTING.findall(text)), Memory()
     unit = _unit(found.get("LSF_UNIT_FOR_LIMITS", ""))
@@ -50,9 +50,9 @@ def memory(text: str) -> Memory:
 
 
 def chosen(unit: str | None, per: str | None) -> Memory:
-    """How this site counts memory: by the settings, then by its lsf.conf.
+    """Choose how this site counts memory: by the settings, then by its lsf.conf.
 
-    Raises `ConfigError` for a unit that there is not.
+    Raises `ConfigError` for an unknown unit.
     """
     found = memory(read(os.environ.get("LSF_ENVDIR")))
     if unit is not None:
@@ -63,7 +63,7 @@ def chosen(unit: str | None, per: str | None) -> Memory:
 
 
 def read(folder: str | None) -> str:
-    """Read lsf.conf in LSF_ENVDIR; nothing where this machine has none."""
+    """Read lsf.conf in LSF_ENVDIR; an empty text where this machine has none."""
     path = Path(folder or "/etc") / "lsf.conf"
     try:
         return path.read_text(errors="replace")
@@ -72,7 +72,7 @@ def read(folder: str | None) -> str:
 
 
 def largest_array(text: str) -> int | None:
-    """Most elements of an array, in the answer of `bparams -l`."""
+    """Parse the most elements of an array in the answer of `bparams -l`."""
     found = _ARRAY_SIZE.search(text)
     return int(found[1]) if found else None
 
@@ -82,7 +82,7 @@ def _is_yes(word: str) -> bool:
 
 
 def _unit(word: str) -> str | None:
-    """`GB`, also written `G` or `gb`."""
+    """Parse a unit: `GB`, also written `G` or `gb`."""
     unit = word.strip().upper()
     unit = unit if unit.endswith("B") else f"{unit}B"
     return unit if unit in UNITS else None

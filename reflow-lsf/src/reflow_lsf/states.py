@@ -1,4 +1,4 @@
-"""What LSF's states and reasons mean."""
+"""What the states and reasons of LSF mean."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STATES = StateTable(
         NativeState("SSUSP", "suspended by the system", JobState.SUSPENDED),
         NativeState("DONE", "done", JobState.COMPLETED),
         NativeState("EXIT", "exited", JobState.FAILED),
-        # Nothing has been heard of the host; it is nobody's end yet.
+        # The host has not reported; the job may not have ended.
         NativeState("UNKWN", "unknown", JobState.UNKNOWN, FailureCause.NODE),
         NativeState("ZOMBI", "zombie", JobState.FAILED, FailureCause.NODE),
     ),
 )
 
 CANCELLED = re.compile(r"TERM_(?:FORCE_|REQUEUE_)?(?:OWNER|ADMIN)\b|TERM_BUCKET_KILL\b")
-"""Reasons of IBM LSF for jobs that somebody killed."""
+"""Reasons of IBM LSF for jobs that a user or an administrator killed."""
 CAUSES: tuple[tuple[str, FailureCause], ...] = (
     ("TERM_RUNLIMIT", FailureCause.WALLTIME),
     ("TERM_CPULIMIT", FailureCause.WALLTIME),
@@ -43,19 +43,19 @@ CAUSES: tuple[tuple[str, FailureCause], ...] = (
     ("TERM_PRE_EXEC_FAIL", FailureCause.SUBMIT),
     ("TERM_ORPHAN_SYSTEM", FailureCause.SUBMIT),
 )
-"""What IBM LSF says of an end, by the beginning of its reason; OpenLava says next to none of it."""
+"""Causes of ends, by the beginning of IBM LSF's reason; OpenLava gives hardly any reasons."""
 OVER_MEMORY = "over its limit on memory, as it seems: nobody has killed it"
 
 RUN_LIMIT_SIGNAL = 12
-"""SIGUSR2, the first that a job over its run limit is sent."""
+"""SIGUSR2, the first signal to a job that exceeds its run limit."""
 CPU_LIMIT_SIGNAL = 24
-"""SIGXCPU."""
+"""SIGXCPU, the signal to a job that exceeds its CPU limit."""
 MEMORY_SIGNAL = 3
 """SIGQUIT, by which OpenLava ends a job over its limit on swap."""
 KILL_SIGNALS = (2, 15, 9)
-"""What bkill sends, one after the other: whether it did is in bhist alone."""
+"""The signals that bkill sends, one after the other; only bhist tells whether it did."""
 HOST_LOST = re.compile(r"Execution host unavailable|unable to reach the execution host|kill ZOMBIE")
-"""How bhist words the end of a job whose host was not heard of."""
+"""What bhist prints of the end of a job whose host has not reported."""
 
 IMPOSSIBLE = re.compile(r"never satisfied|invalid or never")
 """Pending reasons that do not pass."""

@@ -1,4 +1,4 @@
-"""What is said to bsub on its command line, and what it answers."""
+"""The command line of bsub, and its answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PROJECT = re.compile(r"^#BSUB -P (.*)$", re.MULTILINE)
 def arguments(script: str, request: JobRequest, after: JobHandle | None) -> list[str]:
     """Return the options of one submission only: users may resubmit the script without them.
 
-    A project is in the script too, but to OpenLava's bsub a variable counts more than that.
+    A project is in the script too, but for OpenLava's bsub a variable takes precedence over that.
     """
     written: list[str] = []
     if request.begin_in is not None:
@@ -46,24 +46,24 @@ def arguments(script: str, request: JobRequest, after: JobHandle | None) -> list
 
 
 def again(bsub: str, script: Path, begin_in: timedelta) -> str:
-    """Write a line of shell that submits a script, to begin so much later than it is run."""
-    # Up to the next whole minute, and that not the one that has begun.
+    """Write a line of shell that submits a script, to begin `begin_in` after it is run."""
+    # Rounded up to a whole minute, which must not be the one that has begun.
     time = shell_time(begin_in + timedelta(minutes=1), BEGIN_TIME)
     return f"{shlex.quote(bsub)} -b {time} <{shlex.quote(str(script))}"
 
 
 def directory(wanted: Path) -> Path:
-    """Where bsub is to run: there, or where its name does no harm.
+    """Return where bsub is to run: in `wanted`, or in a folder whose name does no harm.
 
     OpenLava's bsub copies the name into 256 characters (MAXFILENAMELEN), whatever its length, and
-    a line of LSF's log of events ends at a newline.
+    a line of LSF's event log ends at a newline.
     """
     name = str(wanted)
     return wanted if name.isprintable() and len(os.fsencode(name)) < _LONGEST_NAME else Path("/")
 
 
 def is_openlava(version: CommandResult) -> bool:
-    """Whose bsub answered to `-V`."""
+    """Tell whether OpenLava's bsub answered to `-V`."""
     return "openlava" in f"{version.stdout}{version.stderr}".lower()
 
 
@@ -73,7 +73,10 @@ def long_options(script: str) -> list[str]:
 
 
 def not_in_openlava(option: str) -> SubmissionRefusedError:
-    """OpenLava's bsub would leave out the line, and those after it, without a word."""
+    """Make the error for an option by which OpenLava's bsub would silently drop lines.
+
+    It would ignore the line with the option, and those after it.
+    """
     return SubmissionRefusedError(
         f"OpenLava's bsub has no {option}: leave that option out, or, for GPUs, set gpu_option "
         "under [executor.lsf] to what asks for them here, such as -R 'rusage[gpu={gpus}]'"
@@ -83,9 +86,9 @@ def not_in_openlava(option: str) -> SubmissionRefusedError:
 def got_through(
     request: JobRequest, error: ExecutorError, find: Callable[[str], Sequence[JobHandle]]
 ) -> JobHandle:
-    """Find the job, if bsub got it in just as it was given up; else raise that error.
+    """Find the job, if bsub submitted it just as it timed out; else raise that error.
 
-    Raises `SubmissionUncertainError` where nobody can tell.
+    Raises `SubmissionUncertainError` where that is unknown.
     """
     try:
         found = find(request.token)

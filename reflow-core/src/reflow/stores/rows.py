@@ -193,7 +193,7 @@ def instance_record(task: str, row: Row) -> Instance:
 OUTCOME_COLUMNS = tuple(
     field.name for field in fields(Outcome) if field.name not in ("task", "index", "attempt")
 )
-"""What is recorded of an outcome; the rest says of which attempt it is."""
+"""The columns that record an outcome; the other fields tell of which attempt it is."""
 
 _OUTCOME_VALUES = attrgetter(*OUTCOME_COLUMNS, "index")
 

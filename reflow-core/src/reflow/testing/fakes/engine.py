@@ -301,7 +301,7 @@ class Engine:
             self.kill_run(run)
 
     def lose_node(self, task: Task, *, processes_survive: bool) -> None:
-        """End a run because its node is gone; its processes may go on where nobody sees them."""
+        """End a run because its node has failed; its processes may go on unobserved."""
         run = task.run
         if run is None or run.ended is not None:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -115,6 +117,29 @@ def test_a_network_mount_whose_locks_are_not_seen_elsewhere_is_found(option: str
     assert not finding.ok
     assert option in finding.text
     assert "REFLOW_STORE" in finding.text
+
+
+@pytest.mark.parametrize("kind", ["fuse.sshfs", "fuse.rclone", "davfs"])
+def test_a_remote_file_system_that_keeps_locks_to_itself_is_found(kind: str) -> None:
+    mount = Mount(Path("/home"), kind, frozenset({"rw"}))
+    finding = health.judge_mount(Path("/home/me/manifest.db"), mount)
+    assert not finding.ok
+    assert kind in finding.text
+    assert "REFLOW_STORE" in finding.text
+
+
+def test_a_run_directory_without_links_is_well_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_RUN_ROOT", str(tmp_path))
+    monkeypatch.setattr(os, "link", refuse_links)
+    finding = health.check_run_root()
+    assert finding.ok
+    assert "hard links" in finding.text
+
+
+def refuse_links(source: object, target: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from reflow.rundir.claims import Claim, claim, current_claim
+from reflow.rundir import claims
+from reflow.rundir.claims import BY_CREATION, BY_LINK, Claim, claim, current_claim
 from reflow.rundir.layout import WaveLayout
 
 
@@ -22,25 +23,41 @@ def job(native_id: str, incarnation: str = "0", pid: int = 1) -> Claim:
     return Claim(native_id=native_id, incarnation=incarnation, host="node01", pid=pid)
 
 
-def test_of_many_jobs_at_once_one_gets_the_position(layout: WaveLayout) -> None:
+either_way = pytest.mark.parametrize("way", [BY_LINK, BY_CREATION])
+
+
+@either_way
+def test_of_many_jobs_at_once_one_gets_the_position(layout: WaveLayout, way: str) -> None:
     jobs = [job(str(number), pid=number) for number in range(20)]
 
     with ThreadPoolExecutor(20) as pool:
-        got = list(pool.map(lambda mine: claim(layout, 3, mine), jobs))
+        got = list(pool.map(lambda mine: claim(layout, 3, mine, way), jobs))
 
     (winner,) = (mine for mine, has in zip(jobs, got, strict=True) if has)
     assert current_claim(layout, 3) == winner
 
 
+@either_way
 def test_a_later_life_of_the_same_job_takes_over_and_an_earlier_one_does_not(
-    layout: WaveLayout,
+    layout: WaveLayout, way: str
 ) -> None:
-    assert claim(layout, 0, job("24", "0"))
-    assert not claim(layout, 0, job("24", "0"))
-    assert claim(layout, 0, job("24", "2"))
-    assert not claim(layout, 0, job("24", "1"))
-    assert not claim(layout, 0, job("25", "3"))
+    assert claim(layout, 0, job("24", "0"), way)
+    assert not claim(layout, 0, job("24", "0"), way)
+    assert claim(layout, 0, job("24", "2"), way)
+    assert not claim(layout, 0, job("24", "1"), way)
+    assert not claim(layout, 0, job("25", "3"), way)
     assert current_claim(layout, 0) == job("24", "2")
+
+
+def test_a_job_that_died_while_it_claimed_by_creation_leaves_no_claim_and_no_second_holder(
+    layout: WaveLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "CLAIM_APPEARS_WITHIN", 0.05)
+    (layout.claims / "0").mkdir()
+    (layout.claims / "0" / ".0.0.taken").touch()
+
+    assert not claim(layout, 0, job("24"), BY_CREATION)
+    assert current_claim(layout, 0) is None
 
 
 def test_a_life_that_is_known_by_a_word_differs_from_any_other(layout: WaveLayout) -> None:

@@ -39,6 +39,18 @@ def pragma(store: SqlStore, name: str) -> object:
         return session.sql(f"PRAGMA {name}")[0][0]
 
 
+BLIND = Mount(Path("/data"), "fuse.sshfs", frozenset({"rw"}))
+
+
+def test_a_file_whose_locks_other_hosts_do_not_see_is_not_opened(
+    on: Callable[[Mount | None], None], store: SqlStore, tmp_path: Path
+) -> None:
+    on(BLIND)
+    with pytest.raises(StoreError, match=r"/data is fuse\.sshfs.*REFLOW_STORE"):
+        store.create_run(new_run(), [])
+    assert not (tmp_path / "m.db").exists()
+
+
 # -- the journal ---------------------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ class Reconcile:
         self._next_look = 0.0
         self._asked_at: float | None = None
         self._doomed: list[_Doomed] = []
-        self._surplus = Surplus(image, settings.layout, executor)
+        self._surplus = Surplus(image, settings, executor)
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""

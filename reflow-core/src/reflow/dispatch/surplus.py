@@ -17,16 +17,18 @@ from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import JobState
 from reflow.permissions import open_file
 from reflow.rundir.claims import Claim, claim, current_claim
-from reflow.rundir.layout import RunLayout, WaveLayout
+from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import HOST
+from reflow.rundir.run_settings import RunSettings
 
 
 class Surplus:
     """The jobs that a run has in the queue although other jobs do its work."""
 
-    def __init__(self, image: RunImage, layout: RunLayout, executor: Executor) -> None:
+    def __init__(self, image: RunImage, settings: RunSettings, executor: Executor) -> None:
         self._image = image
-        self._layout = layout
+        self._layout = settings.layout
+        self._claims = settings.claims
         self._executor = executor
         self._waves: set[int] = set()
         """Those that were submitted again."""
@@ -52,7 +54,7 @@ class Surplus:
         """Keep a position that has ended from beginning in a job that shows up late."""
         if wave.record.number in self._waves:
             ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
-            claim(self._layout.wave(wave.record.number), position, ours)
+            claim(self._layout.wave(wave.record.number), position, ours, self._claims)
 
     def _find(self, wave: WaveImage) -> None:
         known = wave.record

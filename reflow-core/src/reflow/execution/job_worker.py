@@ -51,7 +51,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     if settings.layout.cancelled.exists() or _succeeded(layout, position):
         return 0
     mine = _identity()
-    if not claim(layout, position, mine):
+    if not claim(layout, position, mine, settings.claims):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
     # After the claim: a dispatcher that calls the wave off looks at the claims after that.

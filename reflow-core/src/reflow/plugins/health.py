@@ -14,14 +14,13 @@ from reflow.errors import ReflowError, ReflowWarning
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
 from reflow.plugins.hookspecs import Finding, HealthCheck
 from reflow.plugins.registry import registry
-from reflow.stores.filesystem import Mount, mount_of
+from reflow.rundir.claims import BY_CREATION
+from reflow.rundir.probe import UnfitFileSystemError, probe
+from reflow.stores.filesystem import STORE_ELSEWHERE, Mount, mount_of
 from reflow.stores.url import SqliteUrl, parse_url
 from reflow.suggest import did_you_mean
 
-_UNSAFE_OPTIONS = frozenset(
-    # nfs(5) and mount.lustre(8): locks are then local to this machine; other hosts ignore them.
-    ("nolock", "local_lock=all", "local_lock=posix", "local_lock=flock", "localflock")
-)
+_OTHER = "go to another folder, give `--run-dir`, or set `run_root`"
 
 
 def builtin_health_checks() -> tuple[HealthCheck, ...]:
@@ -119,14 +118,8 @@ def judge_mount(path: Path, mount: Mount | None) -> Finding:
     """Judge whether several hosts may write an SQLite file on that mount."""
     if mount is None:
         return Finding(ok=True, text="this system does not say what kind it is")
-    unsafe = sorted(mount.options & _UNSAFE_OPTIONS)
-    if unsafe and not mount.local:
-        return Finding(
-            ok=False,
-            text=f"{mount.point} ({mount.kind}) is mounted with {', '.join(unsafe)}: locks are "
-            f"not seen by other hosts, and {path} would be damaged. Put the manifest elsewhere "
-            "(REFLOW_STORE, or `url` under [store]), for example into PostgreSQL",
-        )
+    if mount.blind_locks:
+        return Finding(ok=False, text=f"{path}: {mount.blind_locks}. {STORE_ELSEWHERE}")
     return Finding(ok=True, text=f"{mount.kind} at {mount.point}")
 
 
@@ -135,16 +128,20 @@ def check_run_root() -> Finding:
     wanted = Path(_quiet_config().run_root).expanduser().absolute()
     existing = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing) as probe:
-            probe.write(b"x" * 4096)
-            probe.flush()
-            os.fsync(probe.fileno())
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+        claims = probe(existing)
+    except UnfitFileSystemError as error:
+        return Finding(ok=False, text=f"{existing} cannot hold runs: {error.strerror}; {_OTHER}")
     except OSError as error:
         return Finding(
             ok=False,
-            text=f"{existing} cannot be written ({error.strerror}); go to another folder, give "
-            "`--run-dir`, or set `run_root`",
+            text=f"{existing} cannot be written ({error.strerror}); {_OTHER}",
         )
+    if claims == BY_CREATION:
+        return Finding(ok=True, text=f"{wanted}; hard links do not count there, and are not needed")
     return Finding(ok=True, text=f"{wanted}")
 
 

@@ -1,9 +1,14 @@
-"""Claims: which job runs a position, decided by a hard link.
+"""Claims: which job runs a position, decided by a hard link or by who creates a file.
 
 The scheduler may start two jobs for one position: after a lost answer, or when a node comes back.
 Only one may run the task. Each writes a private file and links it to the position's claim name.
 Linking fails if the name exists, on network file systems too, so exactly one job holds the claim
-and the others step back. A job that the scheduler has restarted finds the claim of its own earlier
+and the others step back. Where the file system has no links, or does not count them, each tries
+to create one more file beside the claim, which only one can, and puts its claim in place after
+that: readers see a whole claim or none. The run's settings say which way all of its jobs go, as two
+that went different ways would both hold the claim.
+
+A job that the scheduler has restarted finds the claim of its own earlier
 incarnation and takes the next level (`POSITION.1` after `POSITION.0`, and so on).
 """
 
@@ -12,12 +17,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reflow.permissions import FOLDER_MODE
+from reflow.permissions import FILE_MODE, FOLDER_MODE
 from reflow.rundir.files import read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
+
+BY_LINK, BY_CREATION = "link", "creation"
+"""The ways to make a claim, as a run's settings name them."""
+CLAIM_APPEARS_WITHIN = 10.0
+"""Seconds between the creation of the file that decides and the claim's own, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +42,13 @@ class Claim:
     pid: int
 
 
-def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
-    """Claim a position; return False where another job holds it.
+def claim(layout: WaveLayout, position: int, mine: Claim, way: str = BY_LINK) -> bool:
+    """Claim a position, in one of the ways; return False where another job holds it.
 
-    A later incarnation of the same job takes the next level. The link count of the private file
-    decides, never what `link` returned: an answer lost on the way reads as a failure.
+    A later incarnation of the same job takes the next level.
     Raises `OSError` where nothing can be written.
     """
+    take = _WAYS[way]
     block = layout.claim_block(position)
     block.mkdir(FOLDER_MODE, exist_ok=True)
     private = block / f".{position}.{mine.host}.{mine.pid}"
@@ -44,15 +56,53 @@ def claim(layout: WaveLayout, position: int, mine: Claim) -> bool:
     try:
         for level in range(_level(layout, position), 1_000_000):
             name = _path(layout, position, level)
-            with contextlib.suppress(FileExistsError):
-                os.link(private, name)
-            if private.stat().st_nlink >= 2:
+            if take(private, name):
                 return True
-            if not _follows(mine, read_claim(name)):
+            if not name.exists() or not _follows(mine, read_claim(name)):
                 return False
     finally:
         private.unlink(missing_ok=True)
     return False
+
+
+def _link(private: Path, name: Path) -> bool:
+    """Link a claim to its name; return whether that succeeded.
+
+    The link count of the private file decides, never what `link` returned: an answer lost on the
+    way reads as a failure.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.link(private, name)
+    return private.stat().st_nlink >= 2
+
+
+def _create(private: Path, name: Path) -> bool:
+    """Move a claim to its name if this process is the one that creates the file beside it.
+
+    A process that dies between the two leaves a position without a claim that nobody runs; its job
+    has ended without a result then, and the dispatcher submits the position again.
+    """
+    try:
+        descriptor = os.open(_decider(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    except FileExistsError:
+        _await(name)
+        return False
+    os.close(descriptor)
+    private.replace(name)
+    return True
+
+
+_WAYS: Mapping[str, Callable[[Path, Path], bool]] = {BY_LINK: _link, BY_CREATION: _create}
+
+
+def _decider(name: Path) -> Path:
+    return name.with_name(f".{name.name}.taken")
+
+
+def _await(name: Path) -> None:
+    end = time.monotonic() + CLAIM_APPEARS_WITHIN
+    while not name.exists() and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def current_claim(layout: WaveLayout, position: int) -> Claim | None:

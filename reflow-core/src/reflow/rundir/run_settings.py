@@ -11,6 +11,7 @@ from typing import Any
 from reflow.errors import DamagedRunError, NotFoundError
 from reflow.model.json import Json
 from reflow.model.tasks import FilesMode
+from reflow.rundir.claims import BY_LINK
 from reflow.rundir.files import read_bytes, write_whole
 from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.layout import RunLayout
@@ -57,6 +58,8 @@ class RunSettings:
     """The version that wrote what dispatchers and workers read; a retry writes it anew."""
     lineage: str = ""
     """The elements that the run was started by, as `reflow.model.lineage` writes them."""
+    claims: str = BY_LINK
+    """The way in which jobs claim positions: by what the run directory's file system can do."""
 
     @property
     def layout(self) -> RunLayout:
@@ -115,6 +118,7 @@ class RunSettings:
             "config": dict(self.config),
             "reflow": self.reflow,
             "lineage": self.lineage,
+            "claims": self.claims,
         }
         write_whole(self.layout.settings, json.dumps(data, indent=1).encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -27,6 +28,7 @@ from reflow.permissions import make_folder
 from reflow.rundir.files import server_time
 from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.layout import RunLayout
+from reflow.rundir.probe import UnfitFileSystemError, probe
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import (
     RunSource,
@@ -43,6 +45,8 @@ DISPATCH_JOBS = ("dispatch.follow_up", "dispatch.last_worker", "dispatch.watchdo
 """Settings by which a run's jobs dispatch."""
 TRIES = 100
 """Ids tried before giving up; with four hex digits a clash is rare."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def refuse_while_importing(what: str) -> None:
@@ -152,7 +156,7 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
         if settings.layout.root.exists():
             continue
         source = source or take_source(graph, settings)
-        _make_folder(settings, source)
+        settings = _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):
             tell_of_other_values(store, settings, source)
             return settings
@@ -184,28 +188,42 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
 
 
-def _make_folder(settings: RunSettings, source: RunSource) -> None:
+def _make_folder(settings: RunSettings, source: RunSource) -> RunSettings:
+    """Make the folder of a run; return its settings with what its file system can do."""
     layout = settings.layout
     try:
         for folder in (layout.root, layout.waves, layout.logs):
             make_folder(folder)
         server_time(layout.probe)
+        settings = replace(settings, claims=probe(layout.root))
         settings.write()
         with_copy(source, settings).write(layout)
         _point_to_newest(layout)
+    except UnfitFileSystemError as error:
+        raise ReflowError(
+            f"the run directory {settings.run_dir} cannot hold a run: {error.strerror}; choose "
+            "another, on a file system that all nodes share, with run_dir= or --run-dir"
+        ) from error
     except OSError as error:
         raise ReflowError(
             f"the run directory {settings.run_dir} cannot be written: {error.strerror}; "
             "choose another with run_dir= or --run-dir"
         ) from error
+    return settings
 
 
 def _point_to_newest(layout: RunLayout) -> None:
     link = layout.logs.parent / "latest"
     temporary = link.with_name(f".latest.{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(layout.logs.name)
-    temporary.replace(link)
+    try:
+        temporary.symlink_to(layout.logs.name)
+    except OSError as error:
+        # The link is a convenience, and some file systems have none.
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        temporary.replace(link)
 
 
 def _record(settings: RunSettings, graph: Graph) -> RunRecord:

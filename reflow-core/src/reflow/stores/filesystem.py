@@ -15,6 +15,23 @@ LOCAL_KINDS = frozenset(
 )
 """File systems that only one machine uses at a time, so that all processes can share memory."""
 
+BLIND_KINDS = frozenset(
+    {"davfs", "fuse.curlftpfs", "fuse.davfs", "fuse.gcsfuse", "fuse.goofys", "fuse.rclone"}
+    | {"fuse.s3fs", "fuse.sshfs"}
+)
+"""Remote file systems that keep locks to the machine that takes them, whatever their options."""
+
+BLIND_OPTIONS = frozenset(
+    # nfs(5), mount.lustre(8) and mount.cifs(8).
+    {"nolock", "local_lock=all", "local_lock=posix", "local_lock=flock", "localflock", "nobrl"}
+)
+"""Mount options by which a file system keeps locks to the machine that takes them."""
+
+STORE_ELSEWHERE = (
+    "Put the manifest elsewhere (REFLOW_STORE, or `url` under [store]): on a file system with "
+    "locks that all hosts see, on a disk of this machine if no other uses it, or into PostgreSQL"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -32,6 +49,18 @@ class Mount:
         An unknown kind counts as a network file system: that is slower, never wrong.
         """
         return self.kind in LOCAL_KINDS
+
+    @property
+    def blind_locks(self) -> str:
+        """Why other hosts do not see locks of files there; empty where they do, or none write."""
+        options = sorted(self.options & BLIND_OPTIONS)
+        if self.local or not (options or self.kind in BLIND_KINDS):
+            return ""
+        with_options = f" mounted with {', '.join(options)}" if options else ""
+        return (
+            f"{self.point} is {self.kind}{with_options}, where other hosts do not see locks: "
+            "an SQLite file would be damaged as soon as two hosts use it"
+        )
 
 
 def mount_of(path: Path, table: Path = MOUNT_TABLE) -> Mount | None:

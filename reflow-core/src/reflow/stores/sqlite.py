@@ -16,7 +16,7 @@ from reflow.permissions import make_folder
 from reflow.stores import orm
 from reflow.stores.bulk import Batch
 from reflow.stores.database import Dialect, Session
-from reflow.stores.filesystem import mount_of
+from reflow.stores.filesystem import STORE_ELSEWHERE, mount_of
 from reflow.stores.models import SCHEMA_TABLE
 from reflow.stores.orm import Handle, Query
 
@@ -45,6 +45,9 @@ class SqliteDialect(Dialect):
 
     def connect(self) -> Handle:
         """Open the file, creating it and its folder, with the journal its file system allows."""
+        mount = mount_of(self._path)
+        if mount is not None and mount.blind_locks:
+            raise StoreError(f"{self.shown} is not opened: {mount.blind_locks}. {STORE_ELSEWHERE}")
         try:
             make_folder(self._path.parent)
         except OSError as error:
@@ -55,7 +58,7 @@ class SqliteDialect(Dialect):
         handle = orm.sqlite_handle(str(self._path), PATIENCE)
         try:
             handle.connect()
-            self._set_up(handle)
+            self._set_up(handle, local=mount is not None and mount.local)
             # A commit that has returned must survive a crash of the machine.
             orm.run_sql(handle, "PRAGMA synchronous = FULL")
             orm.run_sql(handle, f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -130,14 +133,12 @@ class SqliteDialect(Dialect):
             return found.st_dev, found.st_ino
         return None
 
-    def _set_up(self, handle: Handle) -> None:
+    def _set_up(self, handle: Handle, *, local: bool) -> None:
         """Check that the file is a manifest, and choose the settings that stay in it for good.
 
         A write-ahead log needs memory that all writers share, so one host. An existing file is
         never changed to it: other hosts may use a file that is local here.
         """
-        mount = mount_of(self._path)
-        local = mount is not None and mount.local
         names = {row[0] for row in orm.run_sql(handle, "SELECT name FROM sqlite_master")}
         new = not names
         if names and SCHEMA_TABLE not in names:

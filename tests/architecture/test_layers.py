@@ -30,9 +30,9 @@ LAYERS = (
     ("config",),
     ("stores",),
     ("executors",),
-    # What plugins are given: beside the stack, for those outside it.
-    ("plugin_api", "plugins.health", "plugins.builtin"),
     ("rundir",),
+    # What plugins are given, and what `doctor` tries: beside the stack, for those outside it.
+    ("plugin_api", "plugins.health", "plugins.builtin"),
     ("execution",),
     ("dispatch",),
     ("runs",),

@@ -265,3 +265,37 @@ def test_jobs_of_earlier_waves_keep_their_source_and_what_they_give_is_named(
     assert run.retry(changed=True) == 2
     assert run.wait(timeout=60) == "SUCCESS"
     assert run.result("joined") == "new-0 new-1 new-2"
+
+
+REWIRED = """
+    wf = Workflow("rewired")
+
+    @wf.job()
+    def items() -> list[int]:
+        return [0, 1, 2]
+
+    @wf.job(array=True)
+    def work(x: Annotated[int, Result(step="items")]) -> int:
+        did(f"work-{x}")
+        if x:
+            wait_for("{here}/go")
+        return x
+
+    @wf.job()
+    def total() -> int:
+        return sum(xs)
+"""
+
+
+def test_what_is_wired_to_running_elements_by_an_edit_waits_for_all_of_them(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(REWIRED)
+    run = flow.load().submit(executor=LocalExecutor(slots=2))
+    until(lambda: flow.calls["work-1"] and counts(run, "total").get("FAILED"))
+    flow.replace("total()", 'total(xs: Annotated[list[int], Result(step="work")])')
+    assert run.retry() == 1
+    until(lambda: not run.store.requests(run.run_id))
+    (flow.folder / "go").touch()
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert run.result("total") == 3

@@ -236,6 +236,16 @@ def test_the_clock_is_read_only_where_something_waits_for_time() -> None:
     assert shown(planner.next()) == {"ready": {"a": [0, 1, 2]}}
 
 
+def test_a_task_that_a_retry_wires_to_another_waits_for_it_from_then_on() -> None:
+    image = image_of(task("a", "SR"), task("b"))
+    planner = Planner(image, lambda: NOW)
+    assert shown(planner.next()) == {"ready": {"b": [0]}}
+    image.take_graph(image_of(task("a", "SR"), task("b", "P", "a:gather")).graph)
+    assert shown(planner.next()) == {}
+    image.move(image.tasks["a"].instances[1], TaskState.SUCCESS)
+    assert shown(planner.next()) == {"ready": {"b": [0]}}
+
+
 WIRES = ("direct", "chain")
 MOVES = st.tuples(
     st.integers(0, 5),

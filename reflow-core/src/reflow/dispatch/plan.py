@@ -56,10 +56,6 @@ class Planner:
         self._image = image
         self._clock = clock
         self._order = {name: number for number, name in enumerate(image.tasks)}
-        self._after: dict[str, list[str]] = {}
-        for task in image.tasks.values():
-            for name in task.upstream:
-                self._after.setdefault(name, []).append(task.name)
         self._open: set[str] = set()
         self._unended: set[str] = set()
 
@@ -80,7 +76,7 @@ class Planner:
                 self._unended.discard(name)
             else:
                 self._unended.add(name)
-            self._open.update((name, *self._after.get(name, ())))
+            self._open.update((name, *self._image.successors[name]))
 
 
 class _Now:

@@ -70,7 +70,12 @@ class TaskImage:
     """All tasks that it waits for."""
 
     def __post_init__(self) -> None:
-        """Compute once what every plan asks of every task."""
+        """Derive from the edges what the task waits for."""
+        self.define(self.spec, self.edges)
+
+    def define(self, spec: TaskSpec, edges: tuple[Edge, ...]) -> None:
+        """Set what the flow says of the task; compute once what every plan asks of it."""
+        self.spec, self.edges = spec, edges
         by_argument: dict[str, list[Edge]] = {}
         for edge in self.edges:
             by_argument.setdefault(edge.argument, []).append(edge)
@@ -116,8 +121,11 @@ class RunImage:
         """Tasks by the state that they ended in before their elements were known."""
         self.changed_tasks: set[str] = set()
         """Tasks that have changed since a planner last looked."""
+        self.successors: dict[str, list[str]] = {}
+        """By task, those that wait for it."""
         self._forget_changes()
         self._load()
+        self._note_successors()
         self.changed_tasks.update(self.tasks)
 
     def _forget_changes(self) -> None:
@@ -167,11 +175,18 @@ class RunImage:
                     self.waves[instance.wave].members[instance.position] = instance
 
     def take_graph(self, graph: Graph) -> None:
-        """Use the graph of a retry, which may ask for other resources."""
+        """Use the graph of a retry, which may have other resources and other edges."""
         self.graph = graph
         for name, task in self.tasks.items():
-            task.spec, task.edges = graph.tasks[name], graph.edges[name]
+            task.define(graph.tasks[name], graph.edges[name])
+        self._note_successors()
         self.changed_tasks.update(self.tasks)
+
+    def _note_successors(self) -> None:
+        self.successors = {name: [] for name in self.tasks}
+        for task in self.tasks.values():
+            for name in task.upstream:
+                self.successors[name].append(task.name)
 
     # -- changes ---------------------------------------------------------------------------
     def _count(self, name: str, old: TaskState, new: TaskState, how_many: int = 1) -> None:

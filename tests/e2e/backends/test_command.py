@@ -85,6 +85,31 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> No
     until(lambda: not _runs(child))
 
 
+def test_once_a_command_has_hung_no_other_is_run(tmp_path: Path) -> None:
+    runner = CommandRunner(timeout=0.5)
+    with pytest.raises(CommandTimeoutError):
+        runner.run(Command(("/bin/sleep", "60")))
+
+    with pytest.raises(
+        SchedulerUnavailableError, match="sleep did not answer within 0.5 s"
+    ) as told:
+        runner.run(shell(f"touch {tmp_path}/begun"))
+
+    # A submission that was not tried is not an uncertain one.
+    assert not isinstance(told.value, CommandTimeoutError)
+    assert not (tmp_path / "begun").exists()
+
+
+def test_what_hangs_beside_commands_that_answer_is_left_out_alone(tmp_path: Path) -> None:
+    runner = CommandRunner(timeout=0.5)
+    runner.run(shell("exit 1"))
+    for error in (CommandTimeoutError, SchedulerUnavailableError):
+        with pytest.raises(error):
+            runner.run(Command(("/bin/sleep", "60")))
+
+    assert runner.run(shell("echo there")).stdout == "there\n"
+
+
 def _runs(pid: int) -> bool:
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()

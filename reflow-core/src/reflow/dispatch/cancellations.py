@@ -50,6 +50,8 @@ class Cancellations:
         self._next = 0.0
         self.trouble = ""
         """Why jobs are left that are to be cancelled; empty where there are none."""
+        self.silence = ""
+        """Why the scheduler cancelled nothing when it was last asked; empty when it did."""
 
     @property
     def look_again_in(self) -> float | None:
@@ -68,14 +70,15 @@ class Cancellations:
     def try_now(self) -> None:
         """Cancel the recorded jobs, and record which of them are gone."""
         records = list(self._image.cancelling.values())
-        self.trouble = ""
+        self.trouble = self.silence = ""
         if not records:
             return
         try:
             gone = end(self._image.store, self._settings, self._executor, records)
         except SchedulerUnavailableError as error:
             log.warning("could not cancel jobs: %s", error)
-            self.trouble, gone = str(error), []
+            self.trouble = self.silence = str(error)
+            gone = []
         for record in gone:
             self._image.set_submission(replace(record, state=SubmissionState.OVER))
         self._commit()

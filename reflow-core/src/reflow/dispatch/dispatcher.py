@@ -158,7 +158,8 @@ class Dispatcher:
     @property
     def trouble(self) -> str:
         """Why the scheduler could not be used; empty where it could."""
-        return self.silence or self._submitter.unavailable or self.unwatched
+        silence = self.silence or self._cancellations.silence
+        return silence or self._submitter.unavailable or self.unwatched
 
     @property
     def continues(self) -> bool:

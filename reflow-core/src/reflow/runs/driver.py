@@ -67,8 +67,11 @@ class Command:
         dispatcher.arm_watchdog()
 
     def pause(self, dispatcher: Dispatcher) -> float | None:
-        """Wait only for the end of earlier attempts, and not for long."""
-        wanted = dispatcher.held_back and time.monotonic() < self._until
+        """Wait only for the end of earlier attempts, and not for long.
+
+        A scheduler that cannot be used now does not tell of it either.
+        """
+        wanted = dispatcher.held_back and not dispatcher.trouble and time.monotonic() < self._until
         return _due_within(dispatcher, LONGEST_WAIT) if wanted else None
 
 

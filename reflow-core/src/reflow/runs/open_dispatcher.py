@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.events import observer
 from reflow.errors import FlowImportError
@@ -20,6 +23,9 @@ from reflow.stores.contract import Store
 FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
 """Executors of `run_local`, which end with the process that started the run."""
 
+OpensExecutor = Callable[[RunSettings], AbstractContextManager[Executor]]
+"""Opens a run's executor, with the settings that it had at submission, and closes it in the end."""
+
 
 def load_graph(settings: RunSettings) -> Graph:
     """Return the run's graph, its flow loaded from its place. Raises `FlowImportError`."""
@@ -34,6 +40,28 @@ def load_graph(settings: RunSettings) -> Graph:
 def executor_of(settings: RunSettings) -> Executor:
     """Return the run's executor, with the settings that it had at submission."""
     return registry().make_executor(settings.executor, settings.executor_settings)
+
+
+def opened_executor(settings: RunSettings) -> AbstractContextManager[Executor]:
+    """Open a run's executor."""
+    return closing(executor_of(settings))
+
+
+@contextmanager
+def executor_for_all() -> Iterator[OpensExecutor]:
+    """Yield what opens a run's executor once for several steps of one command.
+
+    A scheduler that did not answer in the first is then not waited for in the next.
+    """
+    with ExitStack() as stack:
+        opened: list[Executor] = []
+
+        def open_once(settings: RunSettings) -> AbstractContextManager[Executor]:
+            if not opened:
+                opened.append(stack.enter_context(opened_executor(settings)))
+            return nullcontext(opened[0])
+
+        yield open_once
 
 
 def open_dispatcher(

@@ -7,8 +7,6 @@ foreground run whose process was killed, and finishes cancellations.
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take, take_from, working_under
@@ -24,7 +22,12 @@ from reflow.rundir.process import boot_id, provably_dead
 from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import give_up
 from reflow.runs.driver import Command, drive
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, executor_of, open_dispatcher
+from reflow.runs.open_dispatcher import (
+    FOREGROUND_EXECUTORS,
+    OpensExecutor,
+    open_dispatcher,
+    opened_executor,
+)
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.unreadable import Tries
 from reflow.stores.contract import Store
@@ -33,10 +36,13 @@ LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
 ABANDONED = "the process that ran it ended before the run did"
 
 
-def heal(store: Store, record: RunRecord) -> list[str]:
+def heal(
+    store: Store, record: RunRecord, open_executor: OpensExecutor = opened_executor
+) -> list[str]:
     """Take a dispatch step for a run that has no living dispatcher; return notes for the user."""
+    care = _finish if record.state.final else _heal
     try:
-        return _finish(store, record) if record.state.final else _heal(store, record)
+        return care(store, record, open_executor)
     except ForeignRunError as error:
         return [str(error)]
     except (ReflowError, OSError) as error:
@@ -56,7 +62,7 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
     return store.run(record.run_id).state.final
 
 
-def _finish(store: Store, record: RunRecord) -> list[str]:
+def _finish(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list[str]:
     """Go on cancelling jobs that a run has left at its end; return why some are left."""
     left = [] if record.executor in FOREGROUND_EXECUTORS else to_be_cancelled(store, record.run_id)
     if not left:
@@ -67,28 +73,30 @@ def _finish(store: Store, record: RunRecord) -> list[str]:
         # Dispatch jobs do no harm, and are left for a moment at every run's end.
         of_elements = any(each.kind is SubmissionKind.WAVE for each in left)
         return [LEFT.format("a dispatcher is at it")] if of_elements else []
-    with working_under(store, lease), closing(executor_of(settings)) as executor:
+    with working_under(store, lease), open_executor(settings) as executor:
         trouble = finish_cancelling(store, settings, lease, executor)
         let_go(store, lease)
     return [LEFT.format(trouble)] if trouble else []
 
 
-def _heal(store: Store, record: RunRecord) -> list[str]:
+def _heal(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list[str]:
     try:
         settings = own_settings(record)
     except (NotFoundError, DamagedRunError) as error:
         return _without_settings(store, record, error)
     lease = take(store, record.run_id)
     if lease is None:
-        return [*_word_left(settings), *_replace_dead_job(store, settings)]
+        return [*_word_left(settings), *_replace_dead_job(store, settings, open_executor)]
     if settings.executor in FOREGROUND_EXECUTORS:
         give_up(store, lease, ABANDONED)
         return []
-    return _go_on(store, settings, lease)
+    return _go_on(store, settings, lease, open_executor)
 
 
-def _go_on(store: Store, settings: RunSettings, lease: Lease) -> list[str]:
-    with working_under(store, lease), closing(executor_of(settings)) as executor:
+def _go_on(
+    store: Store, settings: RunSettings, lease: Lease, open_executor: OpensExecutor
+) -> list[str]:
+    with working_under(store, lease), open_executor(settings) as executor:
         if executor.capabilities.volatile:
             let_go(store, lease)
             start_supervisor(store, settings)
@@ -122,7 +130,9 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     return notes
 
 
-def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
+def _replace_dead_job(
+    store: Store, settings: RunSettings, open_executor: OpensExecutor
+) -> list[str]:
     """Take over from a dispatch job on another machine that the scheduler says is over."""
     seen = store.lease(settings.run_id)
     owner = seen.owner or {}
@@ -131,7 +141,7 @@ def _replace_dead_job(store: Store, settings: RunSettings) -> list[str]:
         elsewhere = owner.get("boot") not in (None, boot_id())
         said = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
         return [f"{said}; if nothing moves, look there"] if elsewhere else []
-    with closing(executor_of(settings)) as executor:
+    with open_executor(settings) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])
         if any(status.state is JobState.UNKNOWN for status in statuses):
             said = f"it is dispatched by job {native_id}, which {executor.name} does not know"

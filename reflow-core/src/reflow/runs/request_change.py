@@ -36,7 +36,8 @@ from reflow.runs.driver import Command, drive
 from reflow.runs.launch import drive_here
 from reflow.runs.open_dispatcher import (
     FOREGROUND_EXECUTORS,
-    executor_of,
+    OpensExecutor,
+    executor_for_all,
     load_graph,
     open_dispatcher,
     recorded_graph,
@@ -76,39 +77,42 @@ def ask(
     """
     from reflow import __version__
 
-    heal(store, record)
-    count = _concerned(store, record, kind, task)
-    if count == 0 and not changed:
-        return 0
-    try:
-        settings = own_settings(record)
-    except (NotFoundError, DamagedRunError) as error:
-        if kind is RequestKind.RETRY or task is not None or not may_end(record):
-            raise
-        return _end_without_settings(store, record, count, str(error))
-    except ForeignRunError as error:
-        store.add_request(record.run_id, kind, task, uid=os.geteuid())
-        raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
-    options: dict[str, Json] = {}
-    if kind is RequestKind.RETRY:
-        source = retaken_source(settings, graph, [each.name for each in store.tasks(record.run_id)])
-        mixed = _mixed(store, settings, source, task)
-        if mixed and (decide is None or decide(mixed)):
-            options["changed"] = True
-            count += sum(mixed.values())
-        if count == 0:
+    with executor_for_all() as open_executor:
+        heal(store, record, open_executor)
+        count = _concerned(store, record, kind, task)
+        if count == 0 and not changed:
             return 0
-        settings = replace(settings, reflow=__version__)
-        settings.write()
-        source.write(settings.layout)
-    store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
-    if not holder_lives(store, record.run_id):
-        _dispatch(store, settings, graph, on_progress)
-    _await_heeding(store, record.run_id)
-    if kind is RequestKind.CANCEL and task is None:
-        # The dispatcher that carries it out records the end a moment later.
-        wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
-    return count
+        try:
+            settings = own_settings(record)
+        except (NotFoundError, DamagedRunError) as error:
+            if kind is RequestKind.RETRY or task is not None or not may_end(record):
+                raise
+            return _end_without_settings(store, record, count, str(error))
+        except ForeignRunError as error:
+            store.add_request(record.run_id, kind, task, uid=os.geteuid())
+            raise ForeignRunError(f"{error}. {WRITTEN_DOWN}") from None
+        options: dict[str, Json] = {}
+        if kind is RequestKind.RETRY:
+            source = retaken_source(
+                settings, graph, [each.name for each in store.tasks(record.run_id)]
+            )
+            mixed = _mixed(store, settings, source, task)
+            if mixed and (decide is None or decide(mixed)):
+                options["changed"] = True
+                count += sum(mixed.values())
+            if count == 0:
+                return 0
+            settings = replace(settings, reflow=__version__)
+            settings.write()
+            source.write(settings.layout)
+        store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
+        if not holder_lives(store, record.run_id):
+            _dispatch(store, settings, graph, on_progress, open_executor)
+        _await_heeding(store, record.run_id)
+        if kind is RequestKind.CANCEL and task is None:
+            # The dispatcher that carries it out records the end a moment later.
+            wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
+        return count
 
 
 def _mixed(
@@ -142,6 +146,7 @@ def _dispatch(
     settings: RunSettings,
     graph: Graph | None,
     on_progress: Callable[[Mapping[str, Any]], None] | None,
+    open_executor: OpensExecutor,
 ) -> None:
     """Arrange that a dispatcher carries the request out."""
     if settings.executor in FOREGROUND_EXECUTORS:
@@ -153,8 +158,7 @@ def _dispatch(
         if lease is not None:
             drive_here(store, settings, graph, lease, on_progress)
         return
-    executor = executor_of(settings)
-    try:
+    with open_executor(settings) as executor:
         if executor.capabilities.volatile:
             start_supervisor(store, settings)
             return
@@ -162,8 +166,6 @@ def _dispatch(
         if lease is not None:
             with working_under(store, lease):
                 _step(store, settings, lease, executor)
-    finally:
-        executor.close()
 
 
 def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> None:

@@ -321,6 +321,8 @@ def test_a_trouble_that_does_not_pass_is_told_in_the_schedulers_words(sleeps: li
         executor.poll([JobHandle(native_id="1")])
 
     assert runner.answers == []
+    with pytest.raises(SchedulerUnavailableError, match=said):
+        executor._silence.check("pondsub")
 
 
 def test_a_token_is_looked_for_until_one_command_finds_it() -> None:

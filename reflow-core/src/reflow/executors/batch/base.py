@@ -35,6 +35,7 @@ from reflow.executors.batch.command import (
 from reflow.executors.batch.coverage import Coverage
 from reflow.executors.batch.errors import ErrorTable
 from reflow.executors.batch.options import long_options
+from reflow.executors.batch.silence import Silence
 from reflow.executors.batch.states import StateTable
 from reflow.model.jobs import (
     AGAIN_NAME,
@@ -399,8 +400,12 @@ class BatchExecutor(ABC):
         self._cancel(self.element_ids(handle, positions))
 
     def wait(self, timeout: float) -> None:
-        """Wait `timeout` seconds: schedulers notify no one of changes."""
+        """Wait `timeout` seconds: schedulers notify no one of changes.
+
+        Commands that did not answer before are tried again after it.
+        """
         time.sleep(timeout)
+        self._silence.forget()
 
     def close(self) -> None:  # noqa: B027 - a backend may have something to let go of
         """Do nothing: no resources are held; jobs go on."""
@@ -410,15 +415,26 @@ class BatchExecutor(ABC):
     def runner(self) -> CommandRunner:
         """The runner of the scheduler's commands."""
         record = None if self.command_record is None else Path(self.command_record)
-        return CommandRunner(variables=self.passed_variables(), timeout=self.timeout, record=record)
+        return CommandRunner(
+            variables=self.passed_variables(),
+            timeout=self.timeout,
+            record=record,
+            silence=self._silence,
+        )
 
     def ask(self, command: Command) -> CommandResult:
-        """Run an idempotent command, and repeat it when it failed for a passing reason."""
-        for delay in (*_RETRY_DELAYS, None):
+        """Run an idempotent command, and repeat it when it failed for a passing reason.
+
+        Where it fails for that reason to the last, it counts as not answered for this step.
+        """
+        for delay in _RETRY_DELAYS:
             result = self.runner.run(command)
-            if delay is None or result.exit_code == 0 or not self._passing(result):
-                break
+            if result.exit_code == 0 or not self._passing(result):
+                return result
             time.sleep(delay)
+        result = self.runner.run(command)
+        if result.exit_code != 0 and self._passing(result):
+            self._silence.add(command.argv[0], str(self.unavailable(result)))
         return result
 
     def log(self, request: JobRequest) -> str:
@@ -445,6 +461,10 @@ class BatchExecutor(ABC):
         )
 
     # -- how it is done --------------------------------------------------------------------
+    @cached_property
+    def _silence(self) -> Silence:
+        return Silence()
+
     @cached_property
     def _templates(self) -> ScriptTemplates:
         from reflow.executors.batch.template import ScriptTemplates

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reflow.errors import SchedulerUnavailableError
+from reflow.executors.batch.silence import Silence
 from reflow.permissions import open_file
 
 logger = logging.getLogger("reflow.batch")
@@ -97,14 +98,17 @@ class CommandRunner:
     variables: Variables = Variables()
     timeout: float = 60.0
     record: Path | None = None
+    silence: Silence = field(default_factory=Silence)
 
     def run(self, command: Command) -> CommandResult:
         """Run a command to its end, whatever its exit code.
 
         Raises `CommandMissingError`, `CommandTimeoutError`, and `SchedulerUnavailableError` where
-        no process can be started now. The command gets a session of its
-        own, so that a Ctrl-C meant for reflow does not cut a submission in half.
+        no process can be started now, or the scheduler was silent a moment ago: then nothing is
+        run. The command gets a session of its own, so that a Ctrl-C meant for reflow does not cut
+        a submission in half.
         """
+        self.silence.check(command.argv[0])
         started = time.monotonic()
         directory = command.directory if _can_be_entered(command.directory) else _ANYWHERE
         try:
@@ -138,6 +142,7 @@ class CommandRunner:
             stderr=err.decode("utf-8", "replace"),
             seconds=time.monotonic() - started,
         )
+        self.silence.answered(command.argv[0])
         self._note(command, result.exit_code, result.seconds)
         return result
 
@@ -151,10 +156,10 @@ class CommandRunner:
         except subprocess.TimeoutExpired as expired:
             _end(process)
             self._note(command, None, self.timeout)
-            raise CommandTimeoutError(
-                f"{command.argv[0]} did not answer within {self.timeout:g} s",
-                (expired.stderr or b"").decode("utf-8", "replace"),
-            ) from expired
+            said = f"{command.argv[0]} did not answer within {self.timeout:g} s"
+            self.silence.add(command.argv[0], said)
+            words = (expired.stderr or b"").decode("utf-8", "replace")
+            raise CommandTimeoutError(said, words) from expired
         except BaseException:
             _end(process)
             raise

@@ -142,7 +142,7 @@ class Run:
 
     def _element(self, record: TaskRecord, index: int) -> Any:
         if record.size is not None and not 0 <= index < record.size:
-            raise NotFoundError(f"{record.name!r} has {record.size} elements; there is no {index}")
+            raise NotFoundError(_no_element(record, index))
         for place, value in self._values(record.name, index):
             if place == index:
                 return value
@@ -210,7 +210,7 @@ class Run:
 
         record = self._task(task)
         if record.size is not None and not 0 <= index < record.size:
-            raise NotFoundError(f"{task!r} has {record.size} elements; there is no {index}")
+            raise NotFoundError(_no_element(record, index))
         known = self._store.log_of(self.run_id, task, index)
         folder = RunLayout(self.run_dir, self.run_id).logs / task
         recorded = [self.run_dir / known] if known and _is_inside(known) else []
@@ -360,6 +360,12 @@ def _missing(record: TaskRecord, there: Collection[int]) -> str:
         return ""
     shown = ", ".join(map(str, missing[:_MOST_NAMED])) + ", ..." * (len(missing) > _MOST_NAMED)
     return f" of {len(missing)} of its {record.size} elements ({shown}); results() has the others"
+
+
+def _no_element(record: TaskRecord, index: int) -> str:
+    if not record.array:
+        return f"{record.name!r} is no array task: it has no element {index}"
+    return f"{record.name!r} has {record.size} elements; there is no {index}"
 
 
 def _is_inside(path: str) -> bool:

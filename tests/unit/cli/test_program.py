@@ -34,6 +34,18 @@ def test_a_mistake_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "error: config.toml, line 3: this is not TOML\n"
 
 
+def test_a_wrong_value_of_an_option_is_told_without_the_parsers_own_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def act() -> None:
+        raise typer.BadParameter("Value error, 'x' is not one of 'a', 'b'")
+
+    assert run(act) == 2
+    told = capsys.readouterr().err
+    assert "'x' is not one of 'a', 'b'" in told
+    assert "Value error" not in told
+
+
 def test_a_mistake_made_before_the_commands_exist_is_told_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -192,7 +192,10 @@ def test_retry_of_a_foreground_run_runs_it_and_shows_how_it_ended(
 def test_retry_with_wait_tells_how_the_run_ended(
     flow: CommandLine, squares: Workflow, bad: Run
 ) -> None:
-    assert flow(squares, "retry", bad.run_id, "--wait").code == 1
+    said = flow(squares, "retry", bad.run_id, "--wait")
+    assert said.code == 1
+    shown = [line for line in said.out.splitlines() if line.endswith("  square  FAILED  3/4")]
+    assert len(shown) == 1
 
 
 def test_retry_of_a_foreground_run_shows_its_progress(
@@ -276,7 +279,11 @@ def test_why_there_is_no_log_is_told(
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["squares"], "did you mean 'square'?"), (["square", "99"], "4 elements")],
+    [
+        (["squares"], "did you mean 'square'?"),
+        (["square", "99"], "4 elements"),
+        (["numbers[1]"], "'numbers' is no array task"),
+    ],
 )
 def test_a_log_that_cannot_be_is_exit_code_two(
     reflow: CommandLine, logged: Run, words: list[str], message: str

@@ -6,6 +6,8 @@ import subprocess
 from typing import Any
 
 import pytest
+from reflow.codecs.codecs import Codecs
+from reflow.errors import UnstorableValueError
 from reflow.execution.remote_error import exception_of
 from reflow.model.records import FailedInstance
 from reflow.model.states import FailureCause
@@ -98,3 +100,19 @@ def test_an_exception_is_made_anew_only_where_that_is_safe(
     made = exception_of(failed(error, traceback))
     assert type(made).__name__ == (kind.__name__ if kind else "TaskFailedError")
     assert error.partition(": ")[2] in str(made)
+
+
+def test_what_reflow_itself_refuses_is_told_without_its_own_frames() -> None:
+    with pytest.raises(UnstorableValueError) as caught:
+        Codecs().encode(object())
+    raised_inside = caught.value.with_traceback(caught.tb.tb_next)
+    assert failure_text(raised_inside, silent).traceback.count("\n") == 1
+
+
+def test_what_a_task_does_to_be_refused_keeps_the_tasks_frames() -> None:
+    def task() -> None:
+        Codecs().encode(object())
+
+    with pytest.raises(UnstorableValueError) as caught:
+        task()
+    assert ", in task" in failure_text(caught.value, silent).traceback

@@ -174,8 +174,8 @@ def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
     instance = next((each for each in instances if each.index == index), None)
     what = f"{task.name}[{index}]" if task.array else task.name
     if instance is None:
-        known = task.size is not None and task.array and index >= task.size
-        return "" if known else f"{what} has no log: it was not started"
+        beyond = task.size is not None and index >= task.size
+        return "" if beyond else f"{what} has no log: it was not started"
     if instance.source is not None:
         return f"{what} has no log in this run: its result came from the cache"
     return _REASONS.get(instance.state, "").format(what)

@@ -75,7 +75,8 @@ def _mistake(error: Any) -> str | None:
     # one of them another distribution's; these two members have stayed.
     if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
-    message: str = error.format_message().rstrip(".") + _how_to_list(error)
+    told = error.format_message().replace("Value error, ", "").rstrip(".")
+    message: str = told + _how_to_list(error)
     message += "" if message.endswith("?") else "."
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message} See '{context.command_path} --help'"

@@ -11,7 +11,7 @@ import typer
 from reflow.cli.layout import count
 from reflow.cli.listing import record_as_dict, runs_lines
 from reflow.cli.logs import logs
-from reflow.cli.program import interrupted_by
+from reflow.cli.program import OK, RUN_FAILED, interrupted_by
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
@@ -92,7 +92,7 @@ def _confirmed(runs: list[Run]) -> bool:
     if not sys.stdin.isatty():
         named = ", ".join(f"{run.run_id} ({run.state})" for run in runs)
         raise UsageError(
-            f"this would cancel {named}, which is asked about first, and there is no terminal: "
+            f"this would cancel {named}. It must be confirmed, and there is no terminal to ask on: "
             f"add --yes{' or name the run by its id' if len(runs) == 1 else ''}"
         )
     for run in runs:
@@ -148,13 +148,13 @@ def retry(
         console.say(f"{run.run_id}: nothing to retry; the run is {run.state}")
         return
     console.say(f"{run.run_id}: {count(instances, 'instance')} taken up again")
+    if run.state is not RunState.RUNNING:
+        # A run in the foreground has ended by the time retry returns, and was shown meanwhile.
+        print_status(run.status(as_dict=True), command=source.command)
+        raise typer.Exit(RUN_FAILED if wait and run.state is not RunState.SUCCESS else OK)
     if wait:
         raise typer.Exit(watch_run(run, console, source.command))
-    if run.state is RunState.RUNNING:
-        console.put(step_lines(steps_while_running(source.command, run.run_id)))
-    else:
-        # A run in the foreground has ended by the time retry returns.
-        print_status(run.status(as_dict=True), command=source.command)
+    console.put(step_lines(steps_while_running(source.command, run.run_id)))
 
 
 def _is_to_be_computed_anew(counts: Mapping[str, int]) -> bool:

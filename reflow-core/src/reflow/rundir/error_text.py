@@ -5,13 +5,15 @@ Where a program that the task ran is to blame, its last output says more than th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from reflow.errors import ReflowError
 
-_CALLER = str(Path(__file__).parents[1] / "execution" / "execute.py")
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_CALLER = str(Path(_PACKAGE) / "execution" / "execute.py")
 """Where tasks' functions are called from."""
 LONGEST_ERROR = 2_000
 LONGEST_TRACEBACK = 16_000
@@ -74,16 +76,21 @@ def summary(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback without reflow's own frames above the task's."""
+    """Return the traceback without reflow's own frames above the task's.
+
+    An error of reflow's own that no line of the task has raised keeps none of its frames: its
+    message is written for users.
+    """
     import traceback
 
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == _CALLER:
+    expected = isinstance(error, ReflowError)
+    left_out, frames = _PACKAGE if expected else _CALLER, error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(left_out):
         frames = frames.tb_next
+    if frames is None and not expected:
+        frames = error.__traceback__
     try:
-        return "".join(
-            traceback.format_exception(type(error), error, frames or error.__traceback__)
-        )
+        return "".join(traceback.format_exception(type(error), error, frames))
     except Exception:
         return summary(error)
 

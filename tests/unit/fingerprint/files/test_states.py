@@ -127,7 +127,7 @@ def test_what_is_unreadable_equals_not_even_itself() -> None:
         (file(size=3), file(), "1 byte fewer"),
         (State("/data/x", "stat", "missing"), file(), "nothing instead of a file"),
         (file(links=(("/data", "v2"),)), file(links=(("/data", "v1"),)), "/data leads to v2 inst"),
-        (file(newest=NOON - 10**10), file(), "newest "),
+        (file(newest=NOON - 10**10), file(), "modified "),
         (file(newest=LATE + 1), file(newest=LATE), "40.123456790 instead of"),
         (State("/d", "stat", "unreadable", reason="Permission denied"), file(), "Permission deni"),
     ],

@@ -283,11 +283,11 @@ def _other_links(now: Sequence[tuple[str, str]], before: Sequence[tuple[str, str
 
 def _other_time(now: int, before: int | None) -> str:
     if before is None:
-        return f"newest {_moment(now, True)}"
+        return f"modified {_moment(now, True)}"
     if now // 10**9 == before // 10**9:
-        return f"newest {_fraction(now)} instead of {_fraction(before)}"
+        return f"modified {_fraction(now)} instead of {_fraction(before)}"
     with_date = _moment(now, True)[:10] != _moment(before, True)[:10]
-    return f"newest {_moment(now, with_date)} instead of {_moment(before, with_date)}"
+    return f"modified {_moment(now, with_date)} instead of {_moment(before, with_date)}"
 
 
 def _fraction(nanoseconds: int) -> str:

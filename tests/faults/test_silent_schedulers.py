@@ -105,5 +105,4 @@ def test_whoever_looks_at_a_run_cancels_or_retries_it_waits_for_one_command_only
 
     cluster.clear_faults()
     (flow.folder / "go").touch()
-    run.wait(60)
-    assert run.state is RunState.SUCCESS
+    assert run.wait(60) is RunState.SUCCESS

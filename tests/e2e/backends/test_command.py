@@ -90,9 +90,7 @@ def test_once_a_command_has_hung_no_other_is_run(tmp_path: Path) -> None:
     with pytest.raises(CommandTimeoutError):
         runner.run(Command(("/bin/sleep", "60")))
 
-    with pytest.raises(
-        SchedulerUnavailableError, match="sleep did not answer within 0.5 s"
-    ) as told:
+    with pytest.raises(SchedulerUnavailableError, match="sleep did not answer") as told:
         runner.run(shell(f"touch {tmp_path}/begun"))
 
     # A submission that was not tried is not an uncertain one.

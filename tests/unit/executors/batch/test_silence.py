@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from reflow.errors import SchedulerUnavailableError, SubmissionUncertainError
+from reflow.errors import SchedulerUnavailableError
 from reflow.executors.batch.silence import Silence
 from reflow.model.jobs import JobHandle
 
@@ -11,8 +11,7 @@ from tests.unit.executors.batch.pond import PondExecutor
 def is_silent(silence: Silence, program: str) -> bool:
     try:
         silence.check(program)
-    except SchedulerUnavailableError as error:
-        assert not isinstance(error, SubmissionUncertainError)
+    except SchedulerUnavailableError:
         return True
     return False
 
@@ -22,7 +21,7 @@ def test_where_nothing_has_answered_nothing_is_asked_any_more() -> None:
 
     silence.add("pondstat", "pondstat did not answer")
 
-    with pytest.raises(SchedulerUnavailableError, match="^pondstat did not answer$"):
+    with pytest.raises(SchedulerUnavailableError, match="pondstat did not answer"):
         silence.check("pondsub")
 
 

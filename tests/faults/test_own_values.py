@@ -112,6 +112,29 @@ def test_attributes_of_classes_and_defaults_that_are_read_at_import_count(
     assert flow.calls == {"one": 3}
 
 
+@pytest.mark.filterwarnings("ignore::reflow.errors.ReflowWarning")
+@pytest.mark.parametrize(
+    ("made", "used"),
+    [
+        ("try:\n    class Own:\n        value = {made}\nfinally:\n    pass", "Own.value"),
+        ("if PLACE:\n    def own(value={made}):\n        return value", "own()"),
+        ("@wf.job()\ndef own(value: int = {made}) -> int:\n    return value", "own()"),
+    ],
+    ids=["class in a block", "function in a block", "task that another calls"],
+)
+def test_so_do_those_of_definitions_in_blocks_and_of_tasks_that_others_call(
+    flow_file: Flows, tmp_path: Path, made: str, used: str
+) -> None:
+    flow = flow_file('PLACE = "{here}/value"\nwf = Workflow("values")\n')
+    made = made.replace("{made}", "int(Path(PLACE).read_text())")
+    flow.path.write_text(
+        f"{flow.path.read_text()}\n{made}\n\n@wf.job()\ndef one() -> int:\n    return {used}\n"
+    )
+    for value in (2, 3, 2):
+        (tmp_path / "value").write_text(str(value))
+        assert flow.run().result("one") == value
+
+
 def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) -> None:
     flow = flow_file(FROM_A_FILE)
     (tmp_path / "settings.py").write_text("import os\nFACTOR = int(os.environ.get('FACTOR', 2))")

@@ -48,6 +48,7 @@ class Survey:
         The flow's trees are the directory trees of its file and of the functions' files.
         """
         tasks = [_innermost(function) for function in functions]
+        by_id = {id(task): task for task in tasks}
         files: dict[Path, Mapping[str, Any]] = {}
         for task in tasks:
             files.update(_file_of(task))
@@ -58,7 +59,7 @@ class Survey:
             self._pieces,
             UserCode(self._ownership),
             files,
-            lambda value: any(_innermost(value) is task for task in tasks),
+            lambda value: by_id.get(id(_innermost(value))),
         )
         self._written.live = self._live = LoadedValues(self._pieces, self._written)
 
@@ -95,7 +96,7 @@ class Survey:
         """
         root = self._live.value(function)
         self._pieces.complete()
-        walk = self._pieces.walk(root, ignore)
+        walk = self._pieces.walk(root, _innermost(function), ignore)
         return TaskSource(
             walk.digest,
             tuple(

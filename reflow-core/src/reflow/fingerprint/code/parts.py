@@ -35,6 +35,14 @@ def part_of(value: object, name: str) -> object:
     return {part.name: part.value for part in parts_of(value)}[name]
 
 
+def is_definition(value: object, module: object, name: str) -> bool:
+    """Tell whether a module's `def` or `class` of that name made a value, in a block or not."""
+    inner = _innermost(value)
+    is_one = type(inner) is FunctionType or issubclass(type(inner), type)
+    made = (getattr(inner, "__module__", None), getattr(inner, "__qualname__", None))
+    return is_one and made == (module, name)
+
+
 def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
     for name, value in _attributes(kind).items():
         yield Part(f"{prefix}{name}", value, False)

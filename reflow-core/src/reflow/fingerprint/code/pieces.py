@@ -48,6 +48,8 @@ class Piece:
     """Where the names lead that its functions change, and the attributes then taken from them."""
     parts: dict[str, Ref] = field(default_factory=dict)
     """Of a class or function, the values in it that were made at import."""
+    task: object = None
+    """The task's function that it is, inside all wrappers; None for anything else."""
 
 
 class Pieces:
@@ -72,16 +74,19 @@ class Pieces:
             piece, describe = self._waiting.pop(0)
             piece.description = describe(piece)
 
-    def walk(self, root: Json, ignored: Collection[str]) -> Walk:
-        """Walk the pieces reached from a description, except for the ignored names."""
-        return Walk(self._pieces, root, ignored)
+    def walk(self, root: Json, task: object, ignored: Collection[str]) -> Walk:
+        """Walk the pieces reached from a task's description, except for the ignored names."""
+        return Walk(self._pieces, root, task, ignored)
 
 
 class Walk:
     """The pieces that one task is made of, in an order that is the same in every process."""
 
-    def __init__(self, pieces: list[Piece], root: Json, ignored: Collection[str]) -> None:
+    def __init__(
+        self, pieces: list[Piece], root: Json, task: object, ignored: Collection[str]
+    ) -> None:
         self._pieces = pieces
+        self._task = task
         self._ignored = ignored
         self._memories = self._changed_on_the_way(_reached(root, self._by_statements))
         self._order = _reached(root, self._counted)
@@ -104,7 +109,7 @@ class Walk:
         for number in self._order:
             piece = self._pieces[number]
             if piece.label and self._by_value(number) is None and not self._is_ignored(piece):
-                yield piece.label, _own_digest(piece.description)
+                yield piece.label, _own_digest(self._by_statements(number))
 
     def values(self) -> Iterator[tuple[Label, PlainValue, str]]:
         """Yield label and value of pieces that enter by value, and a digest of their statements."""
@@ -117,6 +122,9 @@ class Walk:
         piece = self._pieces[number]
         if self._is_ignored(piece):
             return {"ignored": piece.label.name if piece.label else ""}
+        if piece.parts and piece.task is self._task and isinstance(piece.description, dict):
+            # Its defaults are defaults of parameters, and count as arguments.
+            return {key: each for key, each in piece.description.items() if key != "parts"}
         return piece.description
 
     def _by_value(self, number: int) -> PlainValue | None:

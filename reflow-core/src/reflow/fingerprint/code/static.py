@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
-from reflow.fingerprint.code.parts import parts_of
+from reflow.fingerprint.code.parts import is_definition, parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
 from reflow.fingerprint.code.source_file import SourceFile
@@ -68,9 +68,9 @@ class WrittenCode:
         pieces: Pieces,
         user_code: UserCode,
         known_globals: Mapping[Path, Mapping[str, Any]],
-        is_task: Callable[[object], bool],
+        task_of: Callable[[object], object],
     ) -> None:
-        self.is_task = is_task
+        self.task_of = task_of
         self.user_code = user_code
         self.edited: set[Path] = set()
         """Files of which something that was loaded differs from what they say now."""
@@ -153,9 +153,11 @@ class WrittenCode:
             file = found or file
         described = self.describe(file, file.source.statements(name), piece, own_name=name)
         holds: list[Json] = []
-        if not file.source.only_defines(name):
+        only_defines = file.source.only_defines(name)
+        if not only_defines:
             holds = [self.live.value(part) for part in _definitions_in(value)]
-        elif value is not None:
+        module = (file.loaded or {}).get("__name__")
+        if value is not None and (only_defines or is_definition(value, module, name)):
             self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))
         parts: dict[str, Json] = dict(piece.parts)
         return {**described, "holds": holds, **({"parts": parts} if parts else {})}
@@ -164,6 +166,7 @@ class WrittenCode:
         self, file: OwnFile, name: str, value: object, piece: Piece, statements: str
     ) -> None:
         """Record the plain values in a class or function that were made at import."""
+        piece.task = self.task_of(value)
         made = dict(self._values_in(file, name, value))
         changed = file.source.changed_by_methods(name) if made else set()
         for part, plain in made.items():
@@ -177,14 +180,10 @@ class WrittenCode:
     def _values_in(
         self, file: OwnFile, name: str, value: object
     ) -> Iterator[tuple[str, PlainValue]]:
-        """Yield values in a class or function that its statements do not tell.
-
-        Defaults of tasks are left out: they are defaults of parameters, and count as arguments.
-        """
+        """Yield values in a class or function that its statements do not tell."""
         literals = file.source.literals_in(name)
-        is_task = self.is_task(value)
         for part in parts_of(value):
-            if part.is_default and (is_task or part.name in literals):
+            if part.is_default and part.name in literals:
                 continue
             plain = look_at(part.value)
             if plain is None or (part.name in literals and look_at(literals[part.name]) == plain):

@@ -31,7 +31,9 @@ def test_a_file_system_that_creates_one_file_twice_is_unfit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = os.open
-    monkeypatch.setattr(os, "open", lambda path, flags, mode: create(path, flags & ~os.O_EXCL, mode))
+    monkeypatch.setattr(
+        os, "open", lambda path, flags, mode: create(path, flags & ~os.O_EXCL, mode)
+    )
     with pytest.raises(UnfitFileSystemError, match="two processes create one file"):
         probe(tmp_path)
     assert not list(tmp_path.iterdir())

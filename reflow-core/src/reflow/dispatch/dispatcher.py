@@ -13,7 +13,15 @@ from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.cancellations import Cancellations
-from reflow.dispatch.changes import DropsWaiting, cancel, cancel_jobs, carry_out, is_allowed, stop
+from reflow.dispatch.changes import (
+    DropsWaiting,
+    call_off,
+    cancel,
+    cancel_jobs,
+    carry_out,
+    is_allowed,
+    stop,
+)
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.lease import release
@@ -337,7 +345,13 @@ class Dispatcher:
         return wave is not None and not wave.record.native_ids
 
     def _recover(self) -> None:
-        """Put back what an earlier supervisor had not begun; what its workers began goes on."""
+        """Put back what an earlier supervisor had not begun; what its workers began goes on.
+
+        An earlier supervisor that was only stopped may wake up and start what it had queued: of its
+        waves nothing may begin any more.
+        """
+        for wave in self.image.waves.values():
+            call_off(self.settings.layout.wave(wave.record.number))
         ended = [
             (wave, position, instance)
             for wave, position, instance in self.image.members()

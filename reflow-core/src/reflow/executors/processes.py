@@ -25,7 +25,7 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-class _Process(NamedTuple):
+class Process(NamedTuple):
     """What the system tells about a process that has not ended."""
 
     pid: int
@@ -33,6 +33,10 @@ class _Process(NamedTuple):
     group: int
     start: int
     """Clock ticks since the machine's start, or seconds since 1970 where ps is used."""
+    stopped: bool
+    """Whether a signal has stopped it, or a debugger has."""
+    used: str
+    """The CPU time that it and its ended children have used, in the system's own form."""
 
 
 def start_of(pid: int) -> int | None:
@@ -40,8 +44,13 @@ def start_of(pid: int) -> int | None:
 
     A zombie, which waits for its parent, counts as gone.
     """
-    found = _from_proc(pid) if _has_proc() else next(_from_ps("-p", str(pid)), None)
+    found = process_of(pid)
     return found.start if found else None
+
+
+def process_of(pid: int) -> Process | None:
+    """Return what the system tells about a process; None if it is gone, or a zombie."""
+    return _from_proc(pid) if _has_proc() else next(_from_ps("-p", str(pid)), None)
 
 
 def descendants_in_group() -> set[int]:
@@ -81,7 +90,7 @@ def _has_proc() -> bool:
     return (PROC / "self" / "stat").exists()
 
 
-def _processes() -> Iterator[_Process]:
+def _processes() -> Iterator[Process]:
     if not _has_proc():
         yield from _from_ps("-A")
         return
@@ -90,7 +99,7 @@ def _processes() -> Iterator[_Process]:
             yield found
 
 
-def _from_proc(pid: int) -> _Process | None:
+def _from_proc(pid: int) -> Process | None:
     try:
         text = (PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -99,13 +108,20 @@ def _from_proc(pid: int) -> _Process | None:
     fields = text[text.rindex(")") + 2 :].split()
     if fields[0] in "ZX":
         return None
-    return _Process(pid, parent=int(fields[1]), group=int(fields[2]), start=int(fields[19]))
+    return Process(
+        pid,
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        start=int(fields[19]),
+        stopped=fields[0] in "Tt",
+        used=" ".join(fields[11:15]),
+    )
 
 
-def _from_ps(*which: str) -> Iterator[_Process]:
+def _from_ps(*which: str) -> Iterator[Process]:
     """Run ps, with options that macOS, the BSDs and Linux have."""
     said = subprocess.run(
-        ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,lstart="],
+        ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,time=,lstart="],
         env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -113,10 +129,10 @@ def _from_ps(*which: str) -> Iterator[_Process]:
         check=False,
     ).stdout
     for line in said.splitlines():
-        pid, parent, group, state, moment = line.split(maxsplit=4)
+        pid, parent, group, state, used, moment = line.split(maxsplit=5)
         if state[0] not in "ZX":
             start = calendar.timegm(time.strptime(moment.strip(), "%a %b %d %H:%M:%S %Y"))
-            yield _Process(int(pid), int(parent), int(group), start)
+            yield Process(int(pid), int(parent), int(group), start, state[0] == "T", used)
 
 
 def process_id() -> str:

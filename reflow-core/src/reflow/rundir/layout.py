@@ -160,6 +160,11 @@ class RunLayout:
         return self.root / "dispatch-trouble"
 
     @property
+    def signs_of_life(self) -> Path:
+        """What the last look has seen of the dispatcher; not written anew while that is so."""
+        return self.root / "signs-of-life"
+
+    @property
     def tries(self) -> Path:
         """When dispatchers could not read the run's data; absent once one could."""
         return self.root / "tries"

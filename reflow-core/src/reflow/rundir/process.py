@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from reflow.executors.processes import start_of
+from reflow.executors.processes import Process, process_of, start_of
 from reflow.model.json import Json
 
 
@@ -41,6 +41,17 @@ def owner_of(pid: int) -> dict[str, Json]:
 def this_process() -> dict[str, Json]:
     """Return a lease's description of this process."""
     return owner_of(os.getpid())
+
+
+def seen_here(owner: Mapping[str, Json]) -> Process | None:
+    """Return the living process that an owner names, where it is one of this machine's."""
+    boot, here = boot_id(), os.uname().nodename
+    same = owner.get("boot") == boot if boot else owner.get("host") == here
+    pid = owner.get("pid")
+    if not same or owner.get("pids") != pid_namespace() or not isinstance(pid, int):
+        return None
+    found = process_of(pid)
+    return found if found is not None and found.start == owner.get("start") else None
 
 
 def provably_dead(owner: Mapping[str, Json]) -> bool:

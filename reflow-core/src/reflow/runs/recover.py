@@ -28,6 +28,7 @@ from reflow.runs.open_dispatcher import (
     open_dispatcher,
     opened_executor,
 )
+from reflow.runs.silence import holder_of
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.unreadable import Tries
 from reflow.stores.contract import Store
@@ -86,11 +87,26 @@ def _heal(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list
         return _without_settings(store, record, error)
     lease = take(store, record.run_id)
     if lease is None:
-        return [*_word_left(settings), *_replace_dead_job(store, settings, open_executor)]
+        frozen = replace_frozen(store, settings, open_executor)
+        others = frozen or _replace_dead_job(store, settings, open_executor)
+        return [*_word_left(settings), *others]
     if settings.executor in FOREGROUND_EXECUTORS:
         give_up(store, lease, ABANDONED)
         return []
     return _go_on(store, settings, lease, open_executor)
+
+
+def replace_frozen(store: Store, settings: RunSettings, open_executor: OpensExecutor) -> list[str]:
+    """Take the run over from a process of this machine that shows no life; return notes."""
+    holder = holder_of(store, settings)
+    if holder is None:
+        return []
+    lease = holder.take_over(store)
+    if lease is None:
+        return [holder.note()] if holder.note() else []
+    said = f"process {holder.process.pid} had shown no life for {holder.silent:.0f} s"
+    notes = _go_on(store, settings, lease, open_executor)
+    return [f"{said}; the run was taken over from it", *notes]
 
 
 def _go_on(
@@ -100,7 +116,7 @@ def _go_on(
         if executor.capabilities.volatile:
             let_go(store, lease)
             start_supervisor(store, settings)
-            return ["its supervisor had ended; another one was started"]
+            return ["no supervisor was at work; another one was started"]
         dispatcher = open_dispatcher(store, settings, lease, executor)
         drive(dispatcher, Command())
         return _notes_of(dispatcher)

@@ -42,8 +42,9 @@ from reflow.runs.open_dispatcher import (
     open_dispatcher,
     recorded_graph,
 )
-from reflow.runs.recover import heal
+from reflow.runs.recover import heal, replace_frozen
 from reflow.runs.retake_source import retaken_source
+from reflow.runs.silence import holder_of, time_to_live
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.unreadable import Tries, Unreadable
 from reflow.runs.waiting import wait_until
@@ -108,7 +109,7 @@ def ask(
         store.add_request(record.run_id, kind, task, uid=os.geteuid(), options=options)
         if not holder_lives(store, record.run_id):
             _dispatch(store, settings, graph, on_progress, open_executor)
-        _await_heeding(store, record.run_id)
+        _await_heeding(store, settings, open_executor)
         if kind is RequestKind.CANCEL and task is None:
             # The dispatcher that carries it out records the end a moment later.
             wait_until(lambda: store.run(record.run_id).state.final, HEED_TIMEOUT, longest=0.5)
@@ -190,9 +191,20 @@ def _end_without_settings(store: Store, record: RunRecord, count: int, said: str
     return count
 
 
-def _await_heeding(store: Store, run_id: str) -> None:
-    if not wait_until(lambda: not store.requests(run_id), HEED_TIMEOUT, longest=0.5):
+def _await_heeding(store: Store, settings: RunSettings, open_executor: OpensExecutor) -> None:
+    """Wait until the request is carried out, by another dispatcher where this one is frozen."""
+
+    def heeded() -> bool:
+        if not store.requests(settings.run_id):
+            return True
+        replace_frozen(store, settings, open_executor)
+        return False
+
+    holder = holder_of(store, settings)
+    frozen = holder is not None and holder.process.stopped and holder.replaceable
+    patience = HEED_TIMEOUT + (time_to_live(settings) if frozen else 0)
+    if not wait_until(heeded, patience, longest=0.5):
         raise NotReadyError(
-            f"{run_id}: the dispatcher has not yet taken note; the wish is written down and will "
-            "be carried out. `status` tells how it stands"
+            f"{settings.run_id}: the dispatcher has not yet taken note; the wish is written down "
+            "and will be carried out. `status` tells how it stands"
         )

@@ -124,7 +124,7 @@ class Lease:
         return self
 
     def heartbeat(self) -> None:
-        """Show life. Raises `LeaseLostError` where somebody saw none of it for too long."""
+        """Show life. Raises `LeaseLostError` where another dispatcher has taken over."""
         if self._newest() != self._number:
             raise LeaseLostError
         self._beats += 1

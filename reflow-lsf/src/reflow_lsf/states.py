@@ -44,7 +44,7 @@ CAUSES: tuple[tuple[str, FailureCause], ...] = (
     ("TERM_ORPHAN_SYSTEM", FailureCause.SUBMIT),
 )
 """Causes of ends, by the beginning of IBM LSF's reason; OpenLava gives hardly any reasons."""
-OVER_MEMORY = "over its limit on memory, as it seems: nobody has killed it"
+OVER_MEMORY = "over its limit on memory, probably: no user has killed it"
 
 RUN_LIMIT_SIGNAL = 12
 """SIGUSR2, the first signal to a job that exceeds its run limit."""

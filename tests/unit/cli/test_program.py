@@ -46,6 +46,28 @@ def test_a_wrong_value_of_an_option_is_told_without_the_parsers_own_words(
     assert "Value error" not in told
 
 
+def test_a_working_directory_that_was_removed_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def act() -> None:
+        Path("runs").absolute()
+
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(act) == 2
+    assert "change to a folder that exists" in capsys.readouterr().err
+
+
+def test_a_file_that_is_missing_is_no_mistake_of_the_command_line() -> None:
+    def act() -> None:
+        Path("nowhere").read_text()
+
+    with pytest.raises(FileNotFoundError):
+        run(act)
+
+
 def test_a_mistake_made_before_the_commands_exist_is_told_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -82,7 +82,7 @@ SCRIPT = """\
 
 # What the job writes has the permissions that it has where it was submitted.
 umask 0027
-# Flux leaves a job's input open for whoever attaches to it: who reads it would wait for ever.
+# Flux keeps a job's input open for users who attach to it: a program that reads it would hang.
 exec </dev/null >>/scratch/run/.reflow/r1/waves/3/scheduler.log 2>&1 || exit 1
 # Of a job over several nodes each runs this script.
 [ "${FLUX_TASK_RANK:-0}" = 0 ] || exit 0

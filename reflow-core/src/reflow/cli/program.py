@@ -71,6 +71,8 @@ def _mistake(error: Any) -> str | None:
     """Return the message for a mistake of the user; None for a bug."""
     if isinstance(error, ReflowError):
         return str(error)
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return "the working directory has been removed: change to a folder that exists"
     # The parser's exceptions have had three base classes in the supported versions of typer,
     # one of them another distribution's; these two members have stayed.
     if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
@@ -80,6 +82,14 @@ def _mistake(error: Any) -> str | None:
     message += "" if message.endswith("?") else "."
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message} See '{context.command_path} --help'"
+
+
+def _is_somewhere() -> bool:
+    """Tell whether the working directory exists."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def _how_to_list(error: Any) -> str:

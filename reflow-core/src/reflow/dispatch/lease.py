@@ -115,7 +115,7 @@ def take_patiently(
 
     Leaves a mark first, so that a living holder goes round once more on our behalf. Compares no
     clocks: the holder counts as silent when (epoch, beat) has not changed for the whole time on
-    our own. None when `give_up` says so.
+    our own. None when `give_up` returns True.
     """
     lease = take(store, run_id)
     if lease is not None:

@@ -367,7 +367,7 @@ class PoolExecutor:
                 end_group(worker.process.pid, signal.SIGKILL)
 
     def _audit(self) -> None:
-        """Hand out again the elements that a dead worker had taken and nobody has reported.
+        """Hand out again the elements that a dead worker had taken and not reported.
 
         Such an element may have run without its result reaching the disk. An element that is lost
         time and again, or whose result cannot be written, fails.

@@ -61,7 +61,7 @@ def check_configuration() -> Finding:
     path = config_path()
     if path.exists():
         return Finding(ok=True, text=str(path))
-    return Finding(ok=True, text=f"none at {path}, so all is as by default")
+    return Finding(ok=True, text=f"none at {path}, so every setting has its default")
 
 
 def check_plugins() -> Finding:

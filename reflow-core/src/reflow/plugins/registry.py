@@ -118,7 +118,7 @@ class Registry:
                 )
             warnings.warn(
                 f"task {task!r} has options for {name!r}, an executor that no installed plugin "
-                "provides; nobody else reads them",
+                "provides; no other executor reads them",
                 ReflowWarning,
                 stacklevel=2,
             )

@@ -79,7 +79,7 @@ def _link(private: Path, name: Path) -> bool:
 def _create(private: Path, name: Path) -> bool:
     """Move a claim to its name if this process is the one that creates the file beside it.
 
-    A process that dies between the two leaves a position without a claim that nobody runs; its job
+    A process that dies between the two leaves a position that has no claim and is not run; its job
     has ended without a result then, and the dispatcher submits the position again.
     """
     try:

@@ -38,7 +38,7 @@ from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
-WHILE_LOOKED_AT = "The run goes on only while somebody looks at it"
+MOVED_BY_COMMANDS = "Only `reflow follow`, or each `reflow status`, moves the run on"
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. Users cannot be told through it.
         log.exception("the manifest database failed")
-        _leave_word(settings, f"the manifest: {error}. {WHILE_LOOKED_AT}")
+        _leave_word(settings, f"the manifest: {error}. {MOVED_BY_COMMANDS}")
         return 1
     finally:
         store.close()
@@ -137,7 +137,7 @@ def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor:
         dispatcher = open_dispatcher(store, settings, lease, executor)
         drive(dispatcher, DispatchJob(), cache(Tries(settings.layout).forget))
         if dispatcher.trouble:
-            _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {WHILE_LOOKED_AT}")
+            _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {MOVED_BY_COMMANDS}")
     except _Ended:
         let_go(store, lease)
         raise

@@ -83,7 +83,7 @@ def written(value: numpy.ndarray[Any, Any]) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is never there by half, whoever writes the same one at the same time."""
+    """Write a file that is never there by half, even if others write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     with own.open("xb") as file:

@@ -12,7 +12,7 @@ from reflow.plugin_api import WireMode, WireQuestion, fits
 class ArrayBroadcast:
     """A plain task's NumPy array reaches each element of an array task whole.
 
-    So a grid or a mask needs no `Result(broadcast=True)`: nobody wants it cut to pieces.
+    So a grid or a mask needs no `Result(broadcast=True)`: it is not meant to be cut to pieces.
     """
 
     name = "array-broadcast"

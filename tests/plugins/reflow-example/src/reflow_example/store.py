@@ -504,7 +504,7 @@ class LedgerStore:
         return Lease(run_id, epoch)
 
     def beat(self, lease: Lease) -> bool:
-        """Show life. True when somebody has left a mark."""
+        """Show life. True when a mark was left."""
         with self._writing() as opened:
             key, present = _held(opened, lease)
             opened.rows("UPDATE run SET beat = beat + 1 WHERE key = ?", key)

@@ -7,32 +7,31 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.stored_result import may_refer, seal
 from reflow.errors import FlowImportError, TaskInterrupted
 from reflow.execution.memory_failures import lacked_memory
 from reflow.execution.peak_memory import peak_memory, reset_peak
-from reflow.execution.witness import States, Witness, note_of
-from reflow.fingerprint.files.contents import Contents, OwnMemory
-from reflow.fingerprint.files.states import State
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
-from reflow.model.tasks import FilesMode, ParameterInput, ResultInput, RunDirInput, TaskSpec
+from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.rundir.error_text import failure_text, summary, traceback_text
-from reflow.rundir.file_states import Recorded, places_in
 from reflow.rundir.layout import WaveLayout
-from reflow.rundir.looks import RunLooks, mode_of
 from reflow.rundir.results import HOST, ResultRecord
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.shared_outputs import shared_outputs
 from reflow.rundir.source_record import RunSource, current_source, other_values
 from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
 from reflow.scratch import enter as enter_scratch
+
+if TYPE_CHECKING:
+    from reflow.execution.element_files import ElementFiles
+    from reflow.execution.witness import States
 
 _Ended = tuple[dict[str, Any], dict[str, Any]]
 """Fields of the outcome of a call, and of the result record around it."""
@@ -92,10 +91,6 @@ class Execution:
             for item in self._task.inputs
             if isinstance(item, RunDirInput)
         }
-        memory = OwnMemory()
-        self._witness = Witness(settings, memory)
-        self._looks = RunLooks(settings, opening=True, contents=Contents(memory))
-        self._mode = mode_of(self._task, settings)
         self._shared_outputs = shared_outputs(
             self._task, tasks.values(), spec.common, settings, codecs
         )
@@ -108,6 +103,12 @@ class Execution:
                 self._shared.append((name, data, annotation))
             else:
                 self._fixed[name] = codecs.decode(data, annotation)
+
+    @cached_property
+    def _files(self) -> ElementFiles:
+        from reflow.execution.element_files import ElementFiles
+
+        return ElementFiles(self.settings, self._task)
 
     def _annotation(self, argument: str) -> Any:
         return annotation_of(self._task, self._tasks, argument)
@@ -173,25 +174,19 @@ class Execution:
         """Compare the files of a stored result; return its fields if they are the same."""
         if not candidate:
             return None
-        before = Recorded.parse(candidate)
-        contents = Contents(OwnMemory())  # read here and now, without a memory of earlier reads
-        looks = RunLooks(self.settings, contents=contents)
-        now = replace(
-            before,
-            value=tuple(map(looks.now, before.value)),
-            outputs=tuple(map(looks.now, before.outputs)),
-        )
-        same = all(a.agrees_with(b) for a, b in zip(now.states, before.states, strict=True))
-        if not before.states or not same:
+        from reflow.execution.element_files import confirmed
+
+        paths = confirmed(self.settings, candidate)
+        if paths is None:
             return None
-        return {"state": TaskState.SUCCESS, "paths": now.text()}, {"confirmed": True}
+        return {"state": TaskState.SUCCESS, "paths": paths}, {"confirmed": True}
 
     def _called(self, record: InputRecord) -> _Ended:
         """Call the function, and find out what becomes of the files that it is given."""
         process = os.getpid()
         expected = self._expected(record)
         if expected:
-            self._witness.before(expected)
+            self._files.before(expected)
         arguments = dict(self._fixed)
         for name, data, annotation in self._shared:
             arguments[name] = self._codecs.decode(data, annotation)
@@ -203,7 +198,7 @@ class Execution:
             if os.getpid() != process:
                 # A fork that the function made, and that returned as well.
                 os._exit(0)
-        return self._sealed(value, record), self._changes() if expected else {}
+        return self._sealed(value, record), self._files.changes() if expected else {}
 
     def _expected(self, record: InputRecord) -> States:
         """Return the recorded states of files that only this element has, by argument."""
@@ -211,14 +206,6 @@ class Execution:
         if not self._task.array:
             own |= self.spec.states
         return {name: states for name, states in own.items() if states}
-
-    def _changes(self) -> dict[str, Any]:
-        """Return the result's fields about argument files that are not as recorded."""
-        notes = [note_of(self._task, change) for change in self._witness.changes()]
-        return {
-            "inputs_changed": bool(notes),
-            "notes": tuple({note.key: note.text for note in notes}.items()),
-        }
 
     def _sealed(self, value: Any, record: InputRecord) -> dict[str, Any]:
         sealed = seal(
@@ -239,22 +226,7 @@ class Execution:
         """Return the text to be recorded of files that were returned or written to."""
         own = self._written(record, self._task.outputs - self._shared_outputs)
         shared = self._written(record, self._shared_outputs)
-        paths = (*returned, *own, *shared)
-        if not paths:
-            return None
-        self._looks.forget()
-        execution = os.urandom(16).hex()
-        absolute = all(path.startswith("/") for path in paths)
-        return Recorded(
-            tuple(state.as_made(execution) for state in self._states(returned, self._mode)),
-            self._states(own, self._mode),
-            None if absolute else str(self.settings.working_directory),
-            self._states(shared, "exists"),
-        ).text()
-
-    def _states(self, paths: Sequence[str], mode: FilesMode) -> tuple[State, ...]:
-        places = places_in(paths, self.settings.working_directory)
-        return tuple(self._looks.state(place, mode) for place in places)
+        return self._files.recorded(returned, own, shared) if returned or own or shared else None
 
     def _written(self, record: InputRecord, arguments: Collection[str]) -> list[str]:
         """Return paths in arguments that the task writes to."""

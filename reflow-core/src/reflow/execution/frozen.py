@@ -14,7 +14,6 @@ import json
 import linecache
 import marshal
 import os
-import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -233,6 +232,8 @@ def use_copy(archive: Path) -> None:
 
 def other_python() -> str:
     """Describe how this Python differs from the one that made the copy in use; empty if not."""
+    import platform  # not for every worker
+
     here = platform.python_version()
     if not _active or _active[0].python == here:
         return ""

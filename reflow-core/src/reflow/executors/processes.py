@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    import subprocess
 
 PROC = Path("/proc")
 """Where Linux lists processes; macOS has nothing there, and `ps` is used."""
@@ -120,6 +121,9 @@ def _from_proc(pid: int) -> Process | None:
 
 def _from_ps(*which: str) -> Iterator[Process]:
     """Run ps, with options that macOS, the BSDs and Linux have."""
+    import calendar
+    import subprocess
+
     said = subprocess.run(
         ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,time=,lstart="],
         env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},

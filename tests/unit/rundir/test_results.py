@@ -65,12 +65,29 @@ WELL = replace(
         ("started_at", "yesterday"),
         ("peak_memory", "much"),
         ("log", ["a", "list"]),
+        ("state", TaskState.RUNNING),
     ],
 )
 def test_a_result_that_no_worker_has_written_so_is_none(field: str, value: Any) -> None:
     assert ResultRecord.parse(WELL.line()) == WELL
     foreign = replace(WELL, outcome=replace(WELL.outcome, **{field: value}))
-    with pytest.raises(ValueError, match=r"cannot be|without a value|Expecting"):
+    with pytest.raises(ValueError, match=r"cannot be|without a|Expecting"):
+        ResultRecord.parse(foreign.line())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("notes", (("three", "texts", "here"),)),
+        ("notes", (("a", 1),)),
+        ("notes", ("text",)),
+        ("interrupted", "no"),
+        ("confirmed", None),
+    ],
+)
+def test_what_no_worker_says_of_a_result_makes_it_none(field: str, value: Any) -> None:
+    foreign = replace(WELL, **{field: value})
+    with pytest.raises(ValueError, match="cannot be"):
         ResultRecord.parse(foreign.line())
 
 
@@ -94,6 +111,15 @@ def result(position: int, **changes: object) -> ResultRecord:
 
 def positions(reader: ResultReader) -> list[int]:
     return sorted(record.position for record in reader.new())
+
+
+def test_a_line_that_is_nested_too_deeply_to_be_read_counts_as_none(
+    layout: WaveLayout, writer: SegmentWriter
+) -> None:
+    writer.append(result(0, output="[" * 100_000))
+    writer.append(result(1))
+    writer.flush()
+    assert positions(ResultReader(layout)) == [1]
 
 
 def segment(layout: WaveLayout) -> Path:

@@ -86,9 +86,13 @@ class ResultRecord:
 
 def _check(record: Mapping[str, Any]) -> None:
     """Raise `ValueError` for what no worker has written so."""
-    for name, kinds in _KINDS.items():
-        if not isinstance(record[name], kinds):
-            raise ValueError(f"{name} of a result cannot be {record[name]!r}")
+    for name, value in record.items():
+        if not isinstance(value, _KINDS[name]):
+            raise ValueError(f"{name} of a result cannot be {value!r}")
+    if not record["state"].final:
+        raise ValueError("a result without an end")
+    if any(list(map(type, note)) != [str, str] for note in record["notes"]):
+        raise ValueError(f"notes of a result cannot be {record['notes']!r}")
     for text in (record["output"], record["paths"]):
         if text is not None:
             json.loads(text)
@@ -103,8 +107,12 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("task", "error", "traceback", "host", "native_id", "log"), (str,)),
     **dict.fromkeys(("started_at", "ended_at"), (int, float, NoneType)),
     **dict.fromkeys(("peak_memory", "cpu_time"), (int, float, NoneType)),
+    **dict.fromkeys(("inputs_changed", "interrupted", "other_values", "confirmed"), (bool,)),
+    "state": (TaskState,),
+    "cause": (FailureCause, NoneType),
+    "notes": (tuple,),
 }
-"""What may stand in the fields that each result has."""
+"""What may stand in each field."""
 _STATES = {str(state): state for state in TaskState}
 _OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "reusable")
 _OWN_FIELDS = tuple(
@@ -220,6 +228,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _parsed(line: bytes) -> Iterator[ResultRecord]:
     try:
         yield ResultRecord.parse(line)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         # Foreign or damaged: the position counts as one without a result.
         return

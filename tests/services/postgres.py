@@ -35,37 +35,60 @@ def binaries() -> Path | None:
     return ranked[-1].parent if ranked else None
 
 
-@contextmanager
-def postgres_server(programs: Path) -> Iterator[str]:
-    """A running server with an empty database; the URL of the database."""
-    # Not pytest's own folder: the path of a socket may have 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="reflow-pg-"))
-    data = folder / "data"
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, ACCOUNT, ACCOUNT)
-        initdb: list[str | Path] = [programs / "initdb", "-D", data, "--username=reflow"]
-        _run(*initdb, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-        command: list[str | Path] = [programs / "postgres", "-D", data, "-k", folder]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                _as_account(*command, "-c", "listen_addresses=", "-c", "fsync=off"),
+class Server:
+    """A server with an empty database in a folder of its own; it may be stopped in between."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://reflow@/postgres?host={quote(str(folder), safe='')}"
+        """The URL of the database."""
+        initdb: list[str | Path] = [programs / "initdb", "-D", folder / "data"]
+        _run(*initdb, "--username=reflow", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N")
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._folder / "data"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                _as_account(
+                    *command, "-k", self._folder, "-c", "listen_addresses=", "-c", "fsync=off"
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=_environment(),
             )
+        _wait_until_it_answers(self.url, self._process, self._folder / "log")
+
+    def stop(self) -> None:
+        """Have the server end all sessions, and end; what was committed stays."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.send_signal(signal.SIGINT)
         try:
-            url = f"postgresql://reflow@/postgres?host={quote(str(folder), safe='')}"
-            _wait_until_it_answers(url, server, folder / "log")
-            yield url
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+@contextmanager
+def postgres_server(programs: Path) -> Iterator[Server]:
+    """A running server."""
+    # Not pytest's own folder: the path of a socket may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="reflow-pg-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, ACCOUNT, ACCOUNT)
+        server = Server(programs, folder)
+        try:
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # The server ends open sessions first.
-            try:
-                server.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                raise
+            server.stop()
     finally:
         shutil.rmtree(folder)
 
@@ -103,15 +126,20 @@ def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path)
             return
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a database on a server that lives as long as the tests."""
+def programs_or_skip() -> Path:
+    """The folder of the server's programs; skips the test where there are none, or no driver."""
     programs = binaries()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     pytest.importorskip("psycopg", reason="psycopg is not installed (reflow-core[postgres])")
-    with postgres_server(programs) as url:
-        yield url
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a database on a server that lives as long as the tests."""
+    with postgres_server(programs_or_skip()) as server:
+        yield server.url
 
 
 @pytest.fixture

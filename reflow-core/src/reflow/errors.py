@@ -85,13 +85,25 @@ class WaitTimeoutError(ReflowError, TimeoutError):
 class StoreError(ReflowError):
     """The manifest database cannot be opened, read or written."""
 
+    lasting = False
+    """Whether trying again later is of no use, as this is no outage."""
+
+    def __init__(self, message: str = "", *, lasting: bool = False) -> None:
+        super().__init__(message)
+        if lasting:
+            self.lasting = True
+
 
 class StoreVersionError(StoreError):
     """The manifest database was written by a newer reflow."""
 
+    lasting = True
+
 
 class LeaseLostError(StoreError):
     """Another dispatcher has taken the run over; nothing was written."""
+
+    lasting = True
 
 
 class PluginError(ReflowError):

@@ -47,10 +47,14 @@ def test_a_server_that_hangs_up_inside_a_transaction_has_written_nothing(
     store.create_run(new_run(), plain_and_array())
     lease = store.acquire(RUN, {})
     assert lease is not None
-    with pytest.raises(StoreError, match="could not be used"), store.fenced(lease) as write:
+    with (
+        pytest.raises(StoreError, match="could not be used") as caught,
+        store.fenced(lease) as write,
+    ):
         write.set_task_size("work", 5)
         end_sessions_of(postgres)
         write.set_task_size("work", 6)
+    assert not caught.value.lasting
     assert store.tasks(RUN)[1].size is None
     assert store.beat(lease) is False
 

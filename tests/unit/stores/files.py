@@ -33,11 +33,15 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
     store.close()
 
 
-def refused(path: Path, *said: str) -> None:
-    """Using the file fails in one sentence that names it, and one that says what to do."""
+def refused(path: Path, *said: str, lasting: bool = False) -> None:
+    """Using the file fails in one sentence that names it, and one that says what to do.
+
+    `lasting` where waiting for it is of no use.
+    """
     store = SqlStore(str(path))
     with pytest.raises(StoreError) as caught:
         store.create_run(new_run(), [])
     store.close()
     for words in (str(path), *said):
         assert words in str(caught.value)
+    assert caught.value.lasting is lasting

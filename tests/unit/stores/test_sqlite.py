@@ -248,7 +248,7 @@ def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_text("dear diary\n" * 100)
-    refused(tmp_path / "m.db", "is no SQLite database", "REFLOW_STORE")
+    refused(tmp_path / "m.db", "is no SQLite database", "REFLOW_STORE", lasting=True)
     assert (tmp_path / "m.db").read_text().startswith("dear diary")
 
 
@@ -257,7 +257,7 @@ def test_the_database_of_another_program(tmp_path: Path) -> None:
     other.execute("CREATE TABLE photos (name)")
     other.close()
     before = (tmp_path / "m.db").read_bytes()
-    refused(tmp_path / "m.db", "another program", "photos", "REFLOW_STORE")
+    refused(tmp_path / "m.db", "another program", "photos", "REFLOW_STORE", lasting=True)
     assert (tmp_path / "m.db").read_bytes() == before
 
 
@@ -274,7 +274,7 @@ def test_a_damaged_file(store: SqlStore, tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     content = path.read_bytes()
     path.write_bytes(content[:100] + b"\xaa" * 4000 + content[4100:])
-    refused(path, "is damaged", "Restore it")
+    refused(path, "is damaged", "Restore it", lasting=True)
 
 
 def test_a_folder_in_its_place(tmp_path: Path) -> None:
@@ -294,8 +294,9 @@ def test_a_file_kept_locked(
     store.create_run(new_run(), [])
     other = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match=r"m\.db was kept locked by another process"):
+    with pytest.raises(StoreError, match=r"m\.db was kept locked by another process") as caught:
         store.leave_mark(RUN)
+    assert not caught.value.lasting
     assert store.run(RUN) == new_run()
     other.execute("ROLLBACK")
     other.close()

@@ -18,13 +18,14 @@ import typer
 from rich.text import Text
 
 from reflow.cli.screen import screen
-from reflow.errors import ReflowError, ReflowWarning, RunFailedError
+from reflow.errors import ReflowError, ReflowWarning, RunFailedError, StoreError
 from reflow.mistakes import DEBUG_VARIABLE
 
 OK = 0
 RUN_FAILED = 1
 WRONG_USAGE = 2
 _SIGNALS = 128
+GO_ON_TRYING = "Runs that are under way wait for it, and go on by themselves"
 INTERRUPTED = _SIGNALS + signal.SIGINT
 
 
@@ -69,6 +70,8 @@ def interrupted_by(interruption: KeyboardInterrupt) -> int:
 
 def _mistake(error: Any) -> str | None:
     """Return the message for a mistake of the user; None for a bug."""
+    if isinstance(error, StoreError) and not error.lasting:
+        return f"{error}. {GO_ON_TRYING}"
     if isinstance(error, ReflowError):
         return str(error)
     if isinstance(error, FileNotFoundError) and not _is_somewhere():

@@ -94,7 +94,8 @@ class Dispatcher:
         """Whether elements waited in the last step for the end of their earlier attempts."""
         self.on_retry: Callable[[], None] = lambda: None
         """Called once a retry has been recorded, before anything of it is planned."""
-        self._forgiven = 0
+        self.forgiven = 0
+        """Failures that do not stop a run that is to stop at the first."""
         self._ask_after_them: float | None = None
         self._due_in: float | None = None
         """Seconds until the next element is due that has to wait before it is tried again."""
@@ -246,7 +247,7 @@ class Dispatcher:
         retried = any(request.kind is RequestKind.RETRY for request in requests)
         if retried:
             # Earlier failures that are not tried again do not stop the run once more.
-            self._forgiven = self._failed()
+            self.forgiven = self._failed()
         self.commit()
         cancel_jobs(self.executor, ending)
         self._cancellations.try_again()
@@ -345,17 +346,19 @@ class Dispatcher:
         return wave is not None and not wave.record.native_ids
 
     def _recover(self) -> None:
-        """Put back what an earlier supervisor had not begun; what its workers began goes on.
+        """Put back what an earlier dispatcher had not begun; what its workers began goes on.
 
         An earlier supervisor that was only stopped may wake up and start what it had queued: of its
         waves nothing may begin any more.
         """
-        for wave in self.image.waves.values():
-            call_off(self.settings.layout.wave(wave.record.number))
+        kept = self._kept_waves()
+        for number in self.image.waves.keys() - kept:
+            call_off(self.settings.layout.wave(number))
         ended = [
             (wave, position, instance)
             for wave, position, instance in self.image.members()
-            if not self._reconcile.begun_and_alive(wave, position)
+            if wave.record.number not in kept
+            and not self._reconcile.begun_and_alive(wave, position)
         ]
         # A worker may have ended well since its results were last looked for.
         self._ingest.collect()
@@ -364,6 +367,16 @@ class Dispatcher:
                 self._ingest.put_back(instance)
         for wave in list(self.image.waves.values()):
             self._ingest.close_if_over(wave)
+
+    def _kept_waves(self) -> set[int]:
+        """Return the waves that this executor has from an earlier dispatcher of this process."""
+        kept = set()
+        for record in [wave.record for wave in self.image.waves.values()]:
+            for handle in self.executor.find(record.token):
+                known = self.image.add_native_id(record, handle.native_id)
+                self.image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
+                kept.add(record.number)
+        return kept
 
     # -- planning --------------------------------------------------------------------------
     def _plan(self) -> Plan:
@@ -471,7 +484,7 @@ class Dispatcher:
             self.image.settle(instance, outcome)
 
     def _stop_if_failed(self) -> None:
-        if self.settings.on_error == "stop" and self._failed() > self._forgiven:
+        if self.settings.on_error == "stop" and self._failed() > self.forgiven:
             assert isinstance(self.executor, DropsWaiting), "only runs of the foreground stop"
             stop(self.image, self.executor)
 

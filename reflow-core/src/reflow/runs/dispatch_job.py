@@ -17,7 +17,8 @@ from pathlib import Path
 
 from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
-from reflow.dispatch.lease import let_go, take_patiently, working_under
+from reflow.dispatch.continuation import is_watched
+from reflow.dispatch.lease import forget, let_go, take_patiently, working_under
 from reflow.errors import (
     DamagedRunError,
     LeaseLostError,
@@ -33,12 +34,14 @@ from reflow.rundir.files import write_whole
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.runs.driver import DispatchJob, drive
+from reflow.runs.driver import LONGEST_STAY, DispatchJob, drive
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
+from reflow.runs.outages import Outages
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
 MOVED_BY_COMMANDS = "Only `reflow follow`, or each `reflow status`, moves the run on"
+WATCHED = "The run's next watchdog tries again"
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -63,15 +66,18 @@ def main(arguments: list[str]) -> int:
     _look_for_commands_where_the_submitter_did(settings)
     store = registry().store_for(settings.store)
     signal.signal(signal.SIGTERM, _end)
+    outages = Outages(settings, _own_name(), LONGEST_STAY)
     try:
-        return dispatch_once(store, settings)
+        return outages.outlive(lambda: dispatch_once(store, settings, outages))
     except (LeaseLostError, _Ended) as ending:
         log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
-        return 0
+        # A watchdog that fails submits itself again: here it may have armed no other.
+        return int(outages.under_way)
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. Users cannot be told through it.
         log.exception("the manifest database failed")
-        _leave_word(settings, f"the manifest: {error}. {MOVED_BY_COMMANDS}")
+        goes_on = WATCHED if _is_watched(settings) else MOVED_BY_COMMANDS
+        _leave_word(settings, f"the manifest: {error}. {goes_on}")
         return 1
     finally:
         store.close()
@@ -84,7 +90,7 @@ def main(arguments: list[str]) -> int:
         )
 
 
-def dispatch_once(store: Store, settings: RunSettings) -> int:
+def dispatch_once(store: Store, settings: RunSettings, outages: Outages) -> int:
     """Take the run over, do what can be done, and release the lease."""
     lease = take_patiently(
         store,
@@ -94,18 +100,14 @@ def dispatch_once(store: Store, settings: RunSettings) -> int:
     )
     if lease is None:
         return 0
-    if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
-        # A job that comes late has nothing to change about what is over.
-        return _finish(store, settings, lease)
     try:
-        with closing(executor_of(settings)) as executor:
-            return _dispatch_under(store, settings, lease, executor)
-    except (StoreError, OSError):
-        raise
-    except Exception as error:
-        log.exception("the run cannot be dispatched")
-        give_up(store, lease, cannot_dispatch(settings, error))
-        return 1
+        if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
+            # A job that comes late has nothing to change about what is over.
+            return _finish(store, settings, lease)
+        return _dispatch(store, settings, lease, outages)
+    finally:
+        # After an outage this process takes the lease once more.
+        forget(lease)
 
 
 def _without_settings(layout: RunLayout) -> int:
@@ -132,10 +134,25 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
     return int(bool(trouble))
 
 
-def _dispatch_under(store: Store, settings: RunSettings, lease: Lease, executor: Executor) -> int:
+def _dispatch(store: Store, settings: RunSettings, lease: Lease, outages: Outages) -> int:
+    """Do what can be done; end a run that can never be dispatched."""
+    try:
+        with closing(executor_of(settings)) as executor:
+            return _dispatch_under(store, settings, lease, executor, outages)
+    except (StoreError, OSError):
+        raise
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
+        return 1
+
+
+def _dispatch_under(
+    store: Store, settings: RunSettings, lease: Lease, executor: Executor, outages: Outages
+) -> int:
     try:
         dispatcher = open_dispatcher(store, settings, lease, executor)
-        drive(dispatcher, DispatchJob(), cache(Tries(settings.layout).forget))
+        drive(dispatcher, DispatchJob(), outages.then(cache(Tries(settings.layout).forget)))
         if dispatcher.trouble:
             _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {MOVED_BY_COMMANDS}")
     except _Ended:
@@ -188,8 +205,18 @@ def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
 
 def _leave_word(settings: RunSettings, what: str) -> None:
     """Record for `status` what a dispatch job could not use. Raises `OSError`."""
-    said = f"a dispatch job on {os.uname().nodename} could not use {what}"
+    said = f"{_own_name()} could not use {what}"
     write_whole(settings.layout.dispatch_trouble, said.encode())
+
+
+def _own_name() -> str:
+    return f"a dispatch job on {os.uname().nodename}"
+
+
+def _is_watched(settings: RunSettings) -> bool:
+    """Tell whether watchdogs go on with the run when this job has failed."""
+    with closing(executor_of(settings)) as executor:
+        return is_watched(executor, Config.from_dict(settings.config).dispatch)
 
 
 def _end(number: int, frame: object) -> None:

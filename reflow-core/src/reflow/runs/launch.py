@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from reflow.config.schema import site_templates
@@ -11,7 +11,6 @@ from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.events import tell_run
 from reflow.dispatch.lease import take, working_under
 from reflow.errors import (
-    LeaseLostError,
     ParameterError,
     ReflowError,
     RunFailedError,
@@ -36,6 +35,7 @@ from reflow.runs.driver import Command, UntilEnd, drive
 from reflow.runs.locate_flow import locate
 from reflow.runs.look_progress import LookProgress
 from reflow.runs.open_dispatcher import open_dispatcher
+from reflow.runs.outages import Outages
 from reflow.runs.preview import Preview, make_preview
 from reflow.runs.status import status_of
 from reflow.runs.supervisor import start_supervisor
@@ -193,25 +193,14 @@ def _drive_here(
                 tell_run(settings, RunState.RUNNING)
                 on_start(settings.run_id)
             with closing(_executor_here(settings, graph, interruptions)) as executor:
-                dispatcher = open_dispatcher(store, settings, lease, executor, graph)
-                dispatcher.looks.progress = LookProgress()
-
-                def after_step() -> None:
-                    interruptions.check()
-                    _report(dispatcher, on_progress)
-
-                try:
-                    drive(dispatcher, UntilEnd(), after_step)
-                except KeyboardInterrupt:
-                    interruptions.end()
-                    dispatcher.cancel()
-                    drive(dispatcher, UntilEnd(), after_step)
-                    raise
-    except (LeaseLostError, StoreError):
+                _drive_to_end(store, settings, graph, lease, executor, interruptions, on_progress)
+    except StoreError:
         raise
     except KeyboardInterrupt:
         interruptions.end()
-        _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        # Without the database, the next look at the run records its end.
+        with suppress(StoreError):
+            _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
         raise
     except BaseException as error:
         said = cannot_dispatch(settings, error)
@@ -220,6 +209,43 @@ def _drive_here(
             raise RunFailedError(
                 f"run {settings.run_id} failed: {said}", settings.run_id
             ) from error
+        raise
+
+
+def _drive_to_end(
+    store: Store,
+    settings: RunSettings,
+    graph: Graph,
+    lease: Lease,
+    executor: Executor,
+    interruptions: Interruptions,
+    on_progress: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
+    """Take steps until the run has ended, or is interrupted, through outages of the database."""
+    dispatcher: Dispatcher | None = None
+
+    def after_step() -> None:
+        interruptions.check()
+        if on_progress is not None:
+            on_progress(status_of(store, settings.run_id)["tasks"])
+
+    def dispatch() -> None:
+        nonlocal dispatcher
+        forgiven = 0 if dispatcher is None else dispatcher.forgiven
+        dispatcher = open_dispatcher(store, settings, lease, executor, graph)
+        dispatcher.forgiven = max(forgiven, dispatcher.forgiven)
+        dispatcher.looks.progress = LookProgress()
+        drive(dispatcher, UntilEnd(), outages.then(after_step))
+
+    outages = Outages(settings, "its process")
+    try:
+        outages.outlive(dispatch)
+    except KeyboardInterrupt:
+        interruptions.end()
+        if dispatcher is not None:
+            with suppress(StoreError):
+                dispatcher.cancel()
+                drive(dispatcher, UntilEnd(), after_step)
         raise
 
 
@@ -240,13 +266,6 @@ def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: st
     lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
     if lease is not None:
         give_up(store, lease, said, state)
-
-
-def _report(
-    dispatcher: Dispatcher, on_progress: Callable[[Mapping[str, Any]], None] | None
-) -> None:
-    if on_progress is not None:
-        on_progress(status_of(dispatcher.store, dispatcher.settings.run_id)["tasks"])
 
 
 def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:

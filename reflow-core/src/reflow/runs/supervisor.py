@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from reflow.config.schema import Config, DispatchSettings
-from reflow.dispatch.lease import let_go, take, take_for
+from reflow.dispatch.lease import forget, let_go, take, take_for
 from reflow.errors import LeaseLostError, OtherSeriesError, StoreError
 from reflow.model.records import Lease
 from reflow.permissions import open_file
@@ -29,6 +29,7 @@ from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
 from reflow.runs.driver import LONGEST_WAIT, UntilEnd, drive
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
+from reflow.runs.outages import Outages
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
 from reflow.stores.contract import Store
 
@@ -78,45 +79,67 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     store = registry().store_for(settings.store)
-    lease = take(store, settings.run_id)
-    if lease is None:
-        log.info("pid %s: another supervisor is at work", os.getpid())
-        return 0
+    outages = Outages(settings, "its supervisor")
     try:
-        _supervise(store, settings, lease)
+        return outages.outlive(lambda: _take_and_supervise(store, settings, outages))
     except LeaseLostError:
         log.info("pid %s: another supervisor has taken over", os.getpid())
     except _EndedByPerson:
-        let_go(store, lease)
+        log.info("pid %s: told to end", os.getpid())
     except StoreError:
         # The database may be back for the next supervisor, which any command starts.
         log.exception("the manifest database failed")
-        return 1
-    except Exception as error:
-        log.exception("the run cannot be dispatched")
-        give_up(store, lease, cannot_dispatch(settings, error))
         return 1
     finally:
         store.close()
     return 0
 
 
-def _supervise(store: Store, settings: RunSettings, lease: Lease) -> None:
+def _take_and_supervise(store: Store, settings: RunSettings, outages: Outages) -> int:
+    lease = take(store, settings.run_id)
+    if lease is None:
+        log.info("pid %s: another supervisor is at work", os.getpid())
+        return 0
+    try:
+        _supervise(store, settings, lease, outages)
+    except StoreError:
+        raise
+    except _EndedByPerson:
+        with suppress(StoreError):
+            let_go(store, lease)
+        raise
+    except Exception as error:
+        log.exception("the run cannot be dispatched")
+        give_up(store, lease, cannot_dispatch(settings, error))
+        return 1
+    finally:
+        # After an outage this process takes the lease once more.
+        forget(lease)
+    return 0
+
+
+def _supervise(store: Store, settings: RunSettings, lease: Lease, outages: Outages) -> None:
     """Dispatch until the run has ended, and try again where its data cannot be read."""
     tries = Tries(settings.layout)
     for pause in _pauses(Config.from_dict(settings.config).dispatch):
-        if _has_ended(store, settings, lease, tries):
+        if _has_ended(store, settings, lease, tries, outages):
             return
         _wait(store, lease, pause)
 
 
-def _has_ended(store: Store, settings: RunSettings, lease: Lease, tries: Tries) -> bool:
+def _has_ended(
+    store: Store, settings: RunSettings, lease: Lease, tries: Tries, outages: Outages
+) -> bool:
     """Dispatch until the run has ended; False where its data cannot be read now."""
     with closing(executor_of(settings)) as executor:
-        try:
+
+        def dispatch() -> None:
             dispatcher = open_dispatcher(store, settings, lease, executor)
-            drive(dispatcher, UntilEnd(), cache(tries.forget))
-        except (LeaseLostError, StoreError):
+            drive(dispatcher, UntilEnd(), outages.then(cache(tries.forget)))
+
+        try:
+            outages.outlive(dispatch)
+        except StoreError:
             raise
         except Exception as error:
             if (

@@ -65,6 +65,10 @@ class Dialect(ABC):
         """Raise `StoreError` when writes would be lost."""
 
     @abstractmethod
+    def may_pass(self, error: BaseException) -> bool:
+        """Tell whether an error of the driver may be over when the same is tried again later."""
+
+    @abstractmethod
     def explain(self, error: BaseException) -> str:
         """Say in two sentences what went wrong with which database, and what to do."""
 
@@ -81,7 +85,8 @@ class Session:
         """The connection, for as long as the transaction lasts."""
         if self._open_handle is None:
             raise StoreError(
-                "This transaction is over; nothing more can be read or written through it"
+                "This transaction is over; nothing more can be read or written through it",
+                lasting=True,
             )
         return self._open_handle
 
@@ -170,7 +175,8 @@ class Database:
                     raise
                 except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
                     raise StoreError(
-                        f"{self._dialect.shown} holds something that reflow did not write: {error}"
+                        f"{self._dialect.shown} holds something that reflow did not write: {error}",
+                        lasting=True,
                     ) from error
 
     @contextmanager
@@ -181,7 +187,8 @@ class Database:
             if own.session is not None:
                 raise StoreError(
                     "Something was to be written to the manifest inside another transaction; "
-                    "write it before or after, or through the transaction's own writer"
+                    "write it before or after, or through the transaction's own writer",
+                    lasting=True,
                 )
             with self._transaction(own, self._dialect.begin_writing) as session:
                 self._dialect.check(session.handle)
@@ -192,7 +199,9 @@ class Database:
         own = self._own()
         with own.lock:
             if own.session is not None:
-                raise StoreError("The store cannot be closed inside one of its transactions")
+                raise StoreError(
+                    "The store cannot be closed inside one of its transactions", lasting=True
+                )
             self._discard(own)
 
     def _own(self) -> _Own:
@@ -216,7 +225,10 @@ class Database:
             finally:
                 self._end_session(own)
         except (orm.PeeweeError, *self._dialect.errors) as error:
-            raise StoreError(self._dialect.explain(orm.cause_of(error))) from error
+            cause = orm.cause_of(error)
+            raise StoreError(
+                self._dialect.explain(cause), lasting=not self._dialect.may_pass(cause)
+            ) from error
 
     def _begun(self, own: _Own, begin: str) -> Handle:
         handle = self._connected(own)

@@ -56,7 +56,8 @@ class PostgresDialect(Dialect):
             handle.close()
             raise StoreError(
                 f"{self.shown} has the encoding {encoding}, which cannot hold every text. Create "
-                f"a database with ENCODING 'UTF8' and name that one"
+                f"a database with ENCODING 'UTF8' and name that one",
+                lasting=True,
             )
         return handle
 
@@ -116,6 +117,12 @@ class PostgresDialect(Dialect):
 
     def check(self, handle: Handle) -> None:
         """Do nothing: a server reports writes that fail."""
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Tell whether the server was away, full or busy: what was asked is not at fault."""
+        return isinstance(
+            error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError
+        )
 
     def explain(self, error: BaseException) -> str:
         """Quote the server's own message, which never holds the password."""

@@ -149,7 +149,8 @@ class SqlStore:
                     raise StoreError(
                         f"Element {index} of task {task!r} in run {run_id} succeeded, but the "
                         f"store holds no output of it; submit the workflow again with "
-                        f"force_tasks=[{task!r}]"
+                        f"force_tasks=[{task!r}]",
+                        lasting=True,
                     )
                 yield index, plain(output), plain_or_none(paths)
             if len(page) < PAGE:

@@ -119,6 +119,11 @@ class SqliteDialect(Dialect):
                 f"start the command again"
             )
 
+    def may_pass(self, error: BaseException) -> bool:
+        """Tell whether the file was locked or away, or its disk full."""
+        name = str(getattr(error, "sqlite_errorname", ""))
+        return bool(name) and not name.startswith(_LASTING)
+
     def explain(self, error: BaseException) -> str:
         """Explain an error by SQLite's result code."""
         name = str(getattr(error, "sqlite_errorname", ""))
@@ -144,7 +149,8 @@ class SqliteDialect(Dialect):
         if names and SCHEMA_TABLE not in names:
             raise StoreError(
                 f"{self.shown} is the SQLite database of another program; it holds "
-                f"{min(names)!r}. Choose another store with REFLOW_STORE"
+                f"{min(names)!r}. Choose another store with REFLOW_STORE",
+                lasting=True,
             )
         present = orm.run_sql(handle, "PRAGMA journal_mode")[0][0]
         if new:
@@ -196,3 +202,15 @@ _SENTENCES = {
     "SQLITE_TOOBIG": "cannot hold a value that large. Write it to a file and return its path",
     "SQLITE_CONSTRAINT": "already holds a record of that name or number; nothing was written",
 }
+
+_LASTING = (
+    "SQLITE_ERROR",
+    "SQLITE_NOTADB",
+    "SQLITE_CORRUPT",
+    "SQLITE_TOOBIG",
+    "SQLITE_CONSTRAINT",
+    "SQLITE_MISMATCH",
+    "SQLITE_MISUSE",
+    "SQLITE_RANGE",
+)
+"""Errors that trying again does not end: what was asked, or the file, is at fault."""

@@ -86,7 +86,6 @@ def test_the_next_outage_is_waited_for_anew(clock: Clock, settings: RunSettings)
     assert waiting.under_way
     assert "it waits for the database: away" in word(settings)
     after_step()
-    assert not waiting.under_way
     assert not settings.layout.dispatch_trouble.exists()
     clock.pauses.clear()
     waiting.outlive(failing(1, StoreError("away")))

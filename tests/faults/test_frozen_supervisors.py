@@ -135,6 +135,29 @@ def test_retry_is_carried_out_though_the_supervisor_is_frozen(frozen: Frozen) ->
     assert frozen.run.result("each") == [0, 1, 2, 3]
 
 
+def test_a_run_in_the_foreground_that_was_suspended_is_named_and_never_taken_over(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_LEASE_SECONDS", "0.2")
+    flow = flow_file(SLOW)
+    command = [sys.executable, "-c", "import flow; flow.wf.run_local(max_workers=2)"]
+    process = subprocess.Popen(command, cwd=flow.folder)
+    until(lambda: flow.calls["begun-0"])
+    workflow = flow.load()
+    run = workflow.open_run(workflow.store.list_runs()[0].run_id)
+    process.send_signal(signal.SIGSTOP)
+    noted = f"it runs in process {process.pid}, which is stopped: `kill -CONT {process.pid}`"
+    until(lambda: any(noted in note for note in run.status(as_dict=True)["notes"]))
+    silent = time.monotonic() + 1
+    while time.monotonic() < silent:
+        run.status(as_dict=True)
+    assert run.state == "RUNNING"
+    process.send_signal(signal.SIGCONT)
+    (flow.folder / "go").touch()
+    assert process.wait(timeout=60) == 0
+    assert run.state == "SUCCESS"
+
+
 def test_a_supervisor_that_is_at_work_is_not_replaced(
     flow_file: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,27 @@ def a() -> int:
 
 wf.run_local()
 """
+INTERRUPTED_WHILE_LOADING = """
+import signal
+import sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == MODULE:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from reflow import Workflow
+
+wf = Workflow("w")
+
+@wf.job()
+def a() -> int:
+    return 1
+
+if __name__ == "__main__":
+    wf.cli()
+"""
 
 
 def run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
@@ -63,3 +84,19 @@ def test_a_variable_brings_the_traceback_back(
 ) -> None:
     monkeypatch.setenv("REFLOW_DEBUG", "1")
     assert "Traceback" in run(tmp_path, WRONG_OPTION).stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["reflow.workflow", "reflow.model.resources", "reflow.wiring.options", "reflow.cli.flow"],
+)
+def test_ctrl_c_while_reflow_is_loaded_ends_a_script_without_a_word(
+    tmp_path: Path, module: str
+) -> None:
+    ended = run(tmp_path, INTERRUPTED_WHILE_LOADING.replace("MODULE", repr(module)))
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_ctrl_c_in_the_users_own_code_keeps_its_traceback(tmp_path: Path) -> None:
+    source = "import signal\nimport reflow\nsignal.raise_signal(signal.SIGINT)\n"
+    assert "Traceback" in run(tmp_path, source).stderr

@@ -6,6 +6,8 @@ thousands of workers that do it.
 
 from __future__ import annotations
 
+from reflow.mistakes import tell_in_one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reflow.config.commented import ensure_config_exists as ensure_config_exists
@@ -78,6 +80,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 # Executors of other distributions are left out: `from reflow import *` must not fail where they
 # are not installed.
 __all__ = ["__version__", *sorted(_HOME_OF)]
+
+tell_in_one_line()
 
 if not TYPE_CHECKING:
 

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from reflow.errors import DefinitionError, NotFoundError, OptionError
-from reflow.mistakes import tell_in_one_line
 from reflow.wiring.names import RESERVED_PARAMETERS, check_name, suggestion
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ class Flow:
     """What error messages call it."""
 
     def __init__(self, name: str) -> None:
-        tell_in_one_line()
         self._name = check_name(self._kind, name)
         self._definitions: dict[str, _Definition] = {}
         self._included: list[tuple[Flow, str | None]] = []

@@ -1,4 +1,4 @@
-"""Mistakes in a flow that is run as a script: one line that says where, and no traceback."""
+"""What ends a flow that is run as a script: mistakes in one line, and Ctrl-C without a word."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 DEBUG_VARIABLE = "REFLOW_DEBUG"
 """Set to anything, it brings the tracebacks back."""
+INTERRUPTED = 130
+"""Exit code of a program that was ended by Ctrl-C."""
+_OWN = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib may not be loaded
+_DEFINING = tuple(f"{_OWN}{name}.py" for name in ("__init__", "flow"))
+"""Where names are imported at their first use, and tasks defined."""
 
 
 def tell_in_one_line() -> None:
     """Report in one line, without a traceback, exceptions of reflow's that end a script.
 
+    Nor does a Ctrl-C show one that comes before the script's command line has begun.
     Prompts, notebooks and programs that have an exception hook of their own are left alone.
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -24,6 +30,8 @@ def tell_in_one_line() -> None:
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if kind is KeyboardInterrupt and _was_loading(trace):
+        raise SystemExit(INTERRUPTED)
     from reflow.errors import ReflowError, RunFailedError
 
     if not isinstance(error, ReflowError) or os.environ.get(DEBUG_VARIABLE):
@@ -36,11 +44,21 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 def _place(trace: TracebackType | None) -> str:
     """Return the line of the user's own code that led here: the last one outside of reflow."""
-    own = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib may not be loaded
     found = ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(own):
+        if not file.startswith(_OWN):
             found = f"{file}, line {trace.tb_lineno}: "
         trace = trace.tb_next
     return found
+
+
+def _was_loading(trace: TracebackType | None) -> bool:
+    """Tell whether modules of reflow were being loaded, or tasks defined."""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        loading = code.co_name == "<module>" and code.co_filename.startswith(_OWN)
+        if loading or code.co_filename in _DEFINING:
+            return True
+        trace = trace.tb_next
+    return False

@@ -16,7 +16,7 @@ from reflow.codecs.builtin import builtin_codecs
 from reflow.codecs.contract import Codec
 from reflow.testing.codecs import CodecConformance
 
-from tests.unit.values.shapes import Colour, Level, Pair, Point, same
+from tests.unit.codecs.shapes import Colour, Level, Pair, Point, same
 
 HERE = dt.timezone(dt.timedelta(hours=1), "Here")
 # Of numbers, texts and dicts only those come to a codec that JSON would not bring back.

@@ -17,11 +17,11 @@ from reflow.testing.plugins import (
     write_distribution,
 )
 
-from tests.unit.values.projects import loaded, write
-from tests.unit.values.shapes import (
+from tests.unit.codecs.shapes import (
     Colour,
 )
-from tests.unit.values.test_source_digest import HELPERS, NAMES
+from tests.unit.fingerprint.code.projects import loaded, write
+from tests.unit.fingerprint.code.test_source_digest import HELPERS, NAMES
 
 
 def python(code: str) -> str:
@@ -133,7 +133,7 @@ FLOW = """
     from dataclasses import dataclass
     from enum import Enum
     import sys
-    from tests.unit.values.shapes import Colour as Other
+    from tests.unit.codecs.shapes import Colour as Other
 
     class Colour(Enum):
         RED = 1

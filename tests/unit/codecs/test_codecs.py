@@ -25,7 +25,7 @@ from reflow.errors import PluginError, StoredValueError, UnstorableValueError
 from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
 
-from tests.unit.values.shapes import (
+from tests.unit.codecs.shapes import (
     Box,
     Colour,
     Doubling,

@@ -35,7 +35,7 @@ from reflow.codecs.codecs import Codecs
 from reflow.errors import UnstorableValueError
 from reflow.model.canonical import dumps, loads
 
-from tests.unit.values.shapes import Colour, Level, Word, same
+from tests.unit.codecs.shapes import Colour, Level, Word, same
 
 T = TypeVar("T")
 Number = TypeVar("Number", bound=float)

@@ -40,8 +40,8 @@ from reflow.codecs.storable import unstorable
 from reflow.errors import DefinitionError
 from reflow.model.json import Json
 
-from tests.unit.values.shapes import Box, Colour, Old, Pair
-from tests.unit.values.shapes import Point as AnyPoint
+from tests.unit.codecs.shapes import Box, Colour, Old, Pair
+from tests.unit.codecs.shapes import Point as AnyPoint
 
 T = TypeVar("T")
 Bound = TypeVar("Bound", bound=numpy.ndarray)

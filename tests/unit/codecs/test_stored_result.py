@@ -20,7 +20,7 @@ from reflow.errors import StoredValueError, UnstorableValueError
 from reflow.model.canonical import digest, dumps, loads
 from reflow.model.json import Json
 
-from tests.unit.values.shapes import Point
+from tests.unit.codecs.shapes import Point
 
 codecs = Codecs()
 json_values = st.recursive(

@@ -10,7 +10,7 @@ from reflow.dispatch.tracked_run import RunImage, TaskImage
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
 
-from tests.unit.engine.tasks import image_of, task
+from tests.unit.dispatch.tasks import image_of, task
 
 NOW = 1000.0
 

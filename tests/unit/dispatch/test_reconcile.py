@@ -20,7 +20,7 @@ from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.claims import Claim, claim
 from reflow.rundir.run_settings import RunSettings
 
-from tests.unit.engine.tasks import image_of, task
+from tests.unit.dispatch.tasks import image_of, task
 
 GRACE = 60.0
 AWAY = SchedulerUnavailableError("it is away")

@@ -15,7 +15,7 @@ import pytest
 from reflow.fingerprint.code.digest import source_digest
 from reflow.fingerprint.code.ownership import Ownership
 
-from tests.unit.values.projects import loaded, write
+from tests.unit.fingerprint.code.projects import loaded, write
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from reflow.fingerprint.code.digest import Survey, source_digest
 
-from tests.unit.values.projects import Digests, loaded, write
+from tests.unit.fingerprint.code.projects import Digests, loaded, write
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
 from reflow.rundir.run_settings import RunSettings
 
-from tests.unit.engine.tasks import task
+from tests.unit.dispatch.tasks import task
 
 FAR_MORE = "P" * 1000
 

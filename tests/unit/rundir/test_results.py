@@ -148,6 +148,29 @@ def test_each_result_is_read_once_whether_it_has_a_file_of_its_own_or_a_line(
     assert positions(ResultReader(layout)) == [0, 1, 2, 3, 1500]
 
 
+def test_a_block_without_a_wanted_position_is_not_listed_again(
+    layout: WaveLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {0, 1, 1500}
+    reader = ResultReader(layout, wanted)
+    for position in (0, 1):
+        publish(layout, result(position), "0")
+        for record in reader.new():
+            wanted.discard(record.position)
+    listed: list[str] = []
+    scan = os.scandir
+
+    def scandir(path: str) -> Iterator[os.DirEntry[str]]:
+        listed.append(Path(path).name)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    publish(layout, result(1500), "0")
+
+    assert positions(reader) == [1500]
+    assert listed == ["results", "1"]
+
+
 def test_what_was_not_flushed_is_not_read(layout: WaveLayout, writer: SegmentWriter) -> None:
     writer.append(result(0))
     assert positions(ResultReader(layout)) == []

@@ -15,7 +15,7 @@ from reflow.model.states import FailureCause, TaskState
 from reflow.permissions import FILE_MODE, make_folder
 from reflow.rundir.error_text import LONGEST_TRACEBACK, bounded
 from reflow.rundir.files import read_bytes, write_whole
-from reflow.rundir.layout import WaveLayout
+from reflow.rundir.layout import BLOCK, WaveLayout
 
 HOST = os.uname().nodename
 
@@ -180,14 +180,18 @@ class ResultReader:
         self._results = str(layout.results)
         self._wanted = wanted
         self._offsets: dict[str, int] = {}
-        self._seen: set[str] = set()
+        self._seen: dict[str, set[str]] = {}
+        """By block, the names of files that need not be read any more."""
+        self._over: set[str] = set()
+        """Blocks without a wanted position: they are not listed again, however often `new` is
+        called while their wave goes on."""
 
     def new(self) -> Iterator[ResultRecord]:
         """Yield the results that were published since the last call."""
         for entry in _entries(self._results):
             if entry.name.endswith(".segment"):
                 yield from self._segment(entry.path, entry.stat().st_size)
-            elif entry.is_dir():
+            elif entry.name not in self._over and entry.is_dir():
                 yield from self._block(entry)
 
     def _segment(self, path: str, size: int) -> Iterator[ResultRecord]:
@@ -204,13 +208,22 @@ class ResultReader:
             yield from _parsed(line)
 
     def _block(self, block: os.DirEntry[str]) -> Iterator[ResultRecord]:
+        seen = self._seen.setdefault(block.name, set())
         for entry in _entries(block.path):
-            key = f"{block.name}/{entry.name}"
-            if not entry.name.endswith(".json") or entry.name[0] == "." or key in self._seen:
+            if not entry.name.endswith(".json") or entry.name[0] == "." or entry.name in seen:
                 continue
             if self._is_wanted(entry.name):
                 yield from _parsed(read_bytes(entry.path))
-            self._seen.add(key)
+            seen.add(entry.name)
+        if self._is_over(block.name):
+            self._over.add(block.name)
+            del self._seen[block.name]
+
+    def _is_over(self, block: str) -> bool:
+        if self._wanted is None or not block.isdigit():
+            return False
+        start = int(block) * BLOCK
+        return not any(position in self._wanted for position in range(start, start + BLOCK))
 
     def _is_wanted(self, name: str) -> bool:
         position = name.partition(".")[0]

@@ -118,9 +118,14 @@ def test_attributes_of_classes_and_defaults_that_are_read_at_import_count(
     [
         ("try:\n    class Own:\n        value = {made}\nfinally:\n    pass", "Own.value"),
         ("if PLACE:\n    def own(value={made}):\n        return value", "own()"),
+        (
+            "if {made} == 2:\n    def own():\n        return 2\n"
+            "else:\n    def own():\n        return 3",
+            "own()",
+        ),
         ("@wf.job()\ndef own(value: int = {made}) -> int:\n    return value", "own()"),
     ],
-    ids=["class in a block", "function in a block", "task that another calls"],
+    ids=["class in a block", "function in a block", "one of two functions", "task that another calls"],
 )
 def test_so_do_those_of_definitions_in_blocks_and_of_tasks_that_others_call(
     flow_file: Flows, tmp_path: Path, made: str, used: str
@@ -133,6 +138,25 @@ def test_so_do_those_of_definitions_in_blocks_and_of_tasks_that_others_call(
     for value in (2, 3, 2):
         (tmp_path / "value").write_text(str(value))
         assert flow.run().result("one") == value
+
+
+def test_an_object_that_raises_when_asked_for_an_attribute_can_be_used(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        class Proxy:
+            def __getattribute__(self, name):
+                raise RuntimeError("outside of its context")
+
+        current = Proxy()
+        wf = Workflow("proxies")
+
+        @wf.job()
+        def one() -> int:
+            current
+            return 1
+        """
+    )
+    assert flow.run().result("one") == 1
 
 
 def test_a_preview_tells_of_another_value_too(flow_file: Flows, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def parts_of(value: object) -> Iterator[Part]:
     if issubclass(type(value), type):
         yield from _in_class(value, "")
     else:
-        yield from _defaults(_innermost(value), "")
+        yield from _defaults(innermost(value), "")
 
 
 def part_of(value: object, name: str) -> object:
@@ -37,17 +37,17 @@ def part_of(value: object, name: str) -> object:
 
 def is_definition(value: object, module: object, name: str) -> bool:
     """Tell whether a module's `def` or `class` of that name made a value, in a block or not."""
-    inner = _innermost(value)
-    is_one = type(inner) is FunctionType or issubclass(type(inner), type)
-    made = (getattr(inner, "__module__", None), getattr(inner, "__qualname__", None))
-    return is_one and made == (module, name)
+    inner = innermost(value)
+    if type(inner) is not FunctionType and not issubclass(type(inner), type):
+        return False  # objects may raise anything when asked for an attribute
+    return (getattr(inner, "__module__", None), getattr(inner, "__qualname__", "")) == (module, name)
 
 
 def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
     for name, value in _attributes(kind).items():
         yield Part(f"{prefix}{name}", value, False)
     for name, member in vars(kind).items():
-        inner = _innermost(member)
+        inner = innermost(member)
         if getattr(inner, "__qualname__", None) != f"{kind.__qualname__}.{name}":
             continue  # made elsewhere
         if issubclass(type(inner), type):
@@ -85,7 +85,7 @@ def _defaults(function: object, prefix: str) -> Iterator[Part]:
         yield Part(f"{prefix}{name}", value, True)
 
 
-def _innermost(value: Any) -> object:
+def innermost(value: Any) -> object:
     """Return the function inside a method of any kind, a property, and wrappers."""
     for _ in range(_DEEPEST):
         if issubclass(type(value), classmethod | staticmethod):

@@ -159,6 +159,20 @@ class SourceFile:
         ]
         return found[0] if len(found) == 1 else None
 
+    def which(self, name: str, code: CodeType) -> int | None:
+        """Return which of several definitions a function was compiled from, as by `if` and `else`.
+
+        None where there is only one, or where it makes no difference.
+        """
+        nodes = [
+            node
+            for statement in self._bindings.get(name, [])
+            for node in ast.walk(statement)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+        ]
+        found = self.find(code) if len(nodes) > 1 else None
+        return nodes.index(found) if found in nodes else None
+
     def agrees(self, name: str, loaded: object) -> bool:
         """Tell whether a top-level value that was loaded is what the file says now.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
-from reflow.fingerprint.code.parts import is_definition, parts_of
+from reflow.fingerprint.code.parts import innermost, is_definition, parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
 from reflow.fingerprint.code.source_file import SourceFile
@@ -156,6 +156,10 @@ class WrittenCode:
         only_defines = file.source.only_defines(name)
         if not only_defines:
             holds = [self.live.value(part) for part in _definitions_in(value)]
+            function = innermost(value)
+            if type(function) is FunctionType:
+                which = file.source.which(name, function.__code__)
+                holds += [] if which is None else [which]
         module = (file.loaded or {}).get("__name__")
         if value is not None and (only_defines or is_definition(value, module, name)):
             self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))

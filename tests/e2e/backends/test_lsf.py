@@ -374,6 +374,7 @@ def test_commands_that_never_return_are_given_up(lsf: FakeScheduler, shell: Shel
 
     with pytest.raises(SchedulerUnavailableError, match=r"did not answer within 0\.5 s"):
         executor.poll([handle])
+    executor.wait(0)  # until the next step
     with pytest.raises(SubmissionUncertainError):
         executor.submit(shell("true", token="other-ab12-3"))
     lsf.come_up()

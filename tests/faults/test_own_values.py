@@ -125,7 +125,12 @@ def test_attributes_of_classes_and_defaults_that_are_read_at_import_count(
         ),
         ("@wf.job()\ndef own(value: int = {made}) -> int:\n    return value", "own()"),
     ],
-    ids=["class in a block", "function in a block", "one of two functions", "task that another calls"],
+    ids=[
+        "class in a block",
+        "function in a block",
+        "one of two functions",
+        "task that another calls",
+    ],
 )
 def test_so_do_those_of_definitions_in_blocks_and_of_tasks_that_others_call(
     flow_file: Flows, tmp_path: Path, made: str, used: str

@@ -40,7 +40,10 @@ def is_definition(value: object, module: object, name: str) -> bool:
     inner = innermost(value)
     if type(inner) is not FunctionType and not issubclass(type(inner), type):
         return False  # objects may raise anything when asked for an attribute
-    return (getattr(inner, "__module__", None), getattr(inner, "__qualname__", "")) == (module, name)
+    return (getattr(inner, "__module__", None), getattr(inner, "__qualname__", "")) == (
+        module,
+        name,
+    )
 
 
 def _in_class(kind: Any, prefix: str) -> Iterator[Part]:

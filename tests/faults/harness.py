@@ -225,7 +225,7 @@ class Case:
 
     def workflow(self) -> Any:
         workflow = importlib.import_module("kill_flow").wf
-        workflow._store = self.store()
+        workflow._store_given = self.store()
         return workflow
 
     def submit(self, executor: Any) -> None:

@@ -154,6 +154,24 @@ def test_a_run_waits_for_its_database_and_each_element_runs_once(
     assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
 
 
+@pytest.mark.parametrize("way", ["background", "pool"])
+def test_what_runs_and_what_waits_for_a_worker_stays_so_through_an_outage(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    flow, database = flow_file(FLOW), Sqlite(tmp_path, monkeypatch)
+    go_on(flow, "items")
+    with begun(flow, way) as run:
+        until(lambda: sum(flow.calls.values()) == 3)
+        with database.away():
+            until(word_of(run).exists)
+        until(lambda: not word_of(run).exists())
+        assert sum(flow.calls.values()) == 3
+        go_on(flow, "each")
+        until(lambda: run.state != "RUNNING")
+    assert flow.calls == ONCE
+    assert {item.attempt for item in run.store.instances(run.run_id)} == {1}
+
+
 def test_status_says_that_a_supervisor_waits_for_the_database(
     flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from reflow.cli.program import execute, new_app, typed_command
-from reflow.errors import ConfigError, ReflowWarning
+from reflow.errors import ConfigError, ReflowWarning, StoreError
 
 
 def app_that(does: Callable[[], None]) -> Callable[[], typer.Typer]:
@@ -32,6 +32,17 @@ def test_a_mistake_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[s
 
     assert run(act) == 2
     assert capsys.readouterr().err == "error: config.toml, line 3: this is not TOML\n"
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_database_that_is_away_needs_nobody_to_start_runs_again(
+    capsys: pytest.CaptureFixture[str], lasting: bool
+) -> None:
+    def act() -> None:
+        raise StoreError("The manifest m.db could not be used", lasting=lasting)
+
+    assert run(act) == 2
+    assert ("go on by themselves" in capsys.readouterr().err) is not lasting
 
 
 def test_a_wrong_value_of_an_option_is_told_without_the_parsers_own_words(

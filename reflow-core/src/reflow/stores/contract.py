@@ -95,7 +95,8 @@ class FencedWriter(Protocol):
 class Store(Protocol):
     """A manifest database for all of a user's runs. Safe in several processes at once.
 
-    Methods raise `StoreError` when the database cannot be reached, and `NotFoundError` for an
+    Methods raise `StoreError` when the database cannot be reached, with nothing written: then the
+    dispatcher tries again later, unless the error is `lasting`. `NotFoundError` is raised for an
     unknown run.
     """
 

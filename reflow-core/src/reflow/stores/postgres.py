@@ -21,8 +21,18 @@ except ImportError as error:
         "`pip install 'reflow-core[postgres]'`"
     ) from error
 
-DEFAULTS: dict[str, str | int] = {"connect_timeout": 20, "application_name": "reflow"}
+DEFAULTS: dict[str, str | int] = {
+    "connect_timeout": 20,
+    "application_name": "reflow",
+    # A network that is away breaks no connection: without these, a query waits for hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 """Settings of the connection, which the URL may override."""
+
+if psycopg.pq.version() >= 120_000:
+    DEFAULTS["tcp_user_timeout"] = 60_000  # milliseconds
 
 PATIENCE = 30
 """Seconds to wait for a row that another process has locked, and to hold a lock while idle."""

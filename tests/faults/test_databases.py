@@ -18,7 +18,7 @@ from reflow.executors.local import LocalExecutor
 from reflow.rundir.layout import RunLayout
 from reflow.runs import dispatch_job
 
-from tests.e2e.support import FlowFile, until
+from tests.e2e.support import FlowFile, processes_of, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
 from tests.services.postgres import postgres_server, programs_or_skip
 
@@ -109,9 +109,7 @@ def begun(flow: FlowFile, way: str) -> Iterator[Any]:
     if way == "background":
         yield flow.load().submit(executor=LocalExecutor(slots=2))
         return
-    command = [sys.executable, str(flow.path), "1" if way == "inline" else "2"]
-    with (flow.folder / "said").open("w") as said:
-        process = subprocess.Popen(command, cwd=flow.folder, stderr=said)
+    process = start(flow, 1 if way == "inline" else 2)
     try:
         workflow = flow.load()
         until(lambda: flow.calls)
@@ -120,6 +118,13 @@ def begun(flow: FlowFile, way: str) -> Iterator[Any]:
     finally:
         process.kill()
         process.wait()
+
+
+def start(flow: FlowFile, workers: int) -> subprocess.Popen[bytes]:
+    """Run a flow in a process of its own."""
+    with (flow.folder / "said").open("w") as said:
+        command = [sys.executable, str(flow.path), str(workers)]
+        return subprocess.Popen(command, cwd=flow.folder, stderr=said)
 
 
 def word_of(run: Any) -> Path:
@@ -185,6 +190,28 @@ def test_status_says_that_a_supervisor_waits_for_the_database(
             notes = run.status(as_dict=True)["notes"]
             assert "its supervisor waits for the database" in " ".join(notes)
         until(lambda: run.state == "SUCCESS")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_a_run_that_waits_for_its_database(
+    flow_file: Flows, server: Postgres, workers: int
+) -> None:
+    flow = flow_file(FLOW)
+    process = start(flow, workers)
+    until(lambda: flow.calls["items"])
+    workflow = flow.load()
+    run = workflow.open_run(workflow.store.list_runs()[0].run_id)
+    with server.away():
+        go_on(flow, "items")
+        until(word_of(run).exists)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) != 0
+        assert "KeyboardInterrupt" in (flow.folder / "said").read_text()
+        assert processes_of(flow.folder) == []
+    assert run.state == "FAILED"
+    go_on(flow, "each")
+    run.retry()
+    assert run.result("total") == 60
 
 
 def test_a_supervisor_that_waits_for_the_database_ends_when_told(

@@ -69,9 +69,12 @@ def main(arguments: list[str]) -> int:
     outages = Outages(settings, _own_name(), LONGEST_STAY)
     try:
         return outages.outlive(lambda: dispatch_once(store, settings, outages))
-    except (LeaseLostError, _Ended) as ending:
-        log.info("pid %s: %s", os.getpid(), str(ending) or "told to end")
-        # A watchdog that fails submits itself again: here it may have armed no other.
+    except LeaseLostError as error:
+        log.info("pid %s: %s", os.getpid(), error)
+        return 0
+    except _Ended:
+        log.info("pid %s: told to end", os.getpid())
+        # A watchdog that fails submits itself again: in an outage it may have armed no other.
         return int(outages.under_way)
     except (StoreError, NotFoundError) as error:
         # The manifest may be back for the next dispatch. Users cannot be told through it.

@@ -147,8 +147,9 @@ class PostgresDialect(Dialect):
                 f"{self.shown} was kept locked by another process for {PATIENCE} s. See which "
                 f"one holds it (the view pg_stat_activity lists them), then run the command again"
             )
+        end = "" if words.endswith((".", "?")) else "."
         return (
-            f"{self.shown} could not be used: {words}. See whether the server runs and lets you "
+            f"{self.shown} could not be used: {words}{end} See whether the server runs and lets you "
             f"in, or choose another store with REFLOW_STORE"
         )
 

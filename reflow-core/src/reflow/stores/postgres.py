@@ -149,8 +149,8 @@ class PostgresDialect(Dialect):
             )
         end = "" if words.endswith((".", "?")) else "."
         return (
-            f"{self.shown} could not be used: {words}{end} See whether the server runs and lets you "
-            f"in, or choose another store with REFLOW_STORE"
+            f"{self.shown} could not be used: {words}{end} See whether the server runs and lets "
+            f"you in, or choose another store with REFLOW_STORE"
         )
 
 

@@ -50,8 +50,17 @@ _RESERVED_ATTRIBUTES = {
 
 
 def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Options that users pass through. Raises `ParameterError` for what is reflow's own."""
+    """Options that users pass through.
+
+    Raises `ParameterError` for what is reflow's own, and for what is no letter.
+    """
     arguments = long_options("pbs", given, RESERVED)
+    for name in given:
+        if len(name) > 1:
+            raise ParameterError(
+                f"the pbs option {name!r}: options of qsub are one letter long. Request a resource "
+                f"with {{'l': '{name}=...'}}, and set an attribute with {{'W': '{name}=...'}}"
+            )
     for option in arguments:
         names = re.findall(r"(?:^|,)\s*(\w+)\s*=", option[-1]) if option[0] == "-W" else []
         for name in names:

@@ -155,6 +155,15 @@ def test_what_is_reflows_own_is_refused(request_for: MakeRequest, option: str) -
     assert runner.commands == []
 
 
+def test_a_resource_that_is_written_as_an_option_is_refused_and_said_how(
+    request_for: MakeRequest,
+) -> None:
+    executor, runner = pbs()
+    with pytest.raises(SubmissionRefusedError, match=r"{'l': 'select=...'}"):
+        executor.submit(request_for(resources=Resources(options={"pbs": {"select": "2"}})))
+    assert runner.commands == []
+
+
 @pytest.mark.parametrize("value", ["block=true", "group_list=a,depend=afterok:7", "interactive=t"])
 def test_attributes_that_are_reflows_own_are_refused(request_for: MakeRequest, value: str) -> None:
     executor, runner = pbs()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 from reflow.executors.local import LocalExecutor
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import read_settings
+from reflow.stores import sqlite
 
 from tests.e2e.support import FlowFile, failed, processes_of, until
 from tests.faults.test_leases import SLOW, everything, supervisor_of
@@ -30,8 +33,17 @@ class Frozen:
         self.run = flow.load().submit(executor=LocalExecutor(slots=2))
         until(lambda: sum(flow.calls[f"begun-{x}"] for x in range(4)) >= 2)
         self.supervisor = supervisor_of(self.run)
+        until(self._stop_between_transactions)
+
+    def _stop_between_transactions(self) -> bool:
         os.kill(self.supervisor, signal.SIGSTOP)
         until(lambda: "T (stopped)" in Path(f"/proc/{self.supervisor}/status").read_text())
+        try:
+            with locked(manifest_of(self.run)):
+                return True
+        except sqlite3.OperationalError:
+            os.kill(self.supervisor, signal.SIGCONT)
+            return False
 
     def wake(self) -> None:
         """Let the supervisor go on, and wait until it has ended."""
@@ -49,6 +61,18 @@ class Frozen:
         return str(path.read_text())
 
 
+def manifest_of(run: Any) -> str:
+    return str(run.store.url.partition("://")[2])
+
+
+@contextlib.contextmanager
+def locked(manifest: str) -> Iterator[None]:
+    """Keep others from writing to an SQLite manifest."""
+    with contextlib.closing(sqlite3.connect(manifest, timeout=0.2)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def _lives(pid: int) -> bool:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -64,6 +88,17 @@ def frozen(flow_file: Flows, monkeypatch: pytest.MonkeyPatch) -> Iterator[Frozen
     yield made
     if _lives(made.supervisor):
         os.kill(made.supervisor, signal.SIGKILL)
+
+
+def test_a_supervisor_that_was_stopped_in_a_transaction_is_named_beside_the_lock(
+    frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.2)
+    frozen.run.store.close()
+    with locked(manifest_of(frozen.run)):
+        until(lambda: "cannot be taken over" in frozen.notes)
+        assert f"kill -CONT {frozen.supervisor}" in frozen.notes
+        assert "locked by another process" in frozen.notes
 
 
 def last_wave(layout: RunLayout) -> int:

@@ -14,6 +14,8 @@ import pytest
 from reflow.execution import peak_memory as usage
 from reflow.executors import processes
 
+from tests.e2e.support import until
+
 LESS = """
 # Imported by every Python at its start: what macOS and older kernels lack is not there.
 import builtins, ctypes, fcntl, io, os
@@ -160,6 +162,8 @@ def test_without_proc_ps_says_when_a_process_started_and_that_it_ended(
     assert processes.process_id().endswith(f":{os.getpid()}:{processes.start_of(os.getpid())}")
     assert processes.claimed_process_lives(processes.process_id())
     assert child.pid in processes.descendants_in_group()
+    child.send_signal(signal.SIGSTOP)
+    until(lambda: (found := processes.process_of(child.pid)) is not None and found.stopped)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and waits for its parent
     assert processes.start_of(child.pid) is None

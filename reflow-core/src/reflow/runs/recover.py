@@ -10,7 +10,7 @@ from __future__ import annotations
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take, take_from, working_under
-from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError
+from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError, StoreError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
@@ -101,7 +101,11 @@ def replace_frozen(store: Store, settings: RunSettings, open_executor: OpensExec
     holder = holder_of(store, settings)
     if holder is None:
         return []
-    lease = holder.take_over(store)
+    try:
+        lease = holder.take_over(store)
+    except StoreError as error:
+        # It may have been stopped inside a transaction, so that nobody can write.
+        return [holder.note(), f"the run cannot be taken over from it: {error}"]
     if lease is None:
         return [holder.note()] if holder.note() else []
     said = f"process {holder.process.pid} had shown no life for {holder.silent:.0f} s"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from reflow.errors import SchedulerUnavailableError
-from reflow.executors.batch.silence import Silence
+from reflow.executors.batch.silence import HOLDS, Silence
 from reflow.model.jobs import JobHandle
 
 from tests.unit.executors.batch.pond import PondExecutor
@@ -56,3 +58,14 @@ def test_after_a_wait_everything_is_tried_again() -> None:
 
     assert not is_silent(silence, "pondstat")
     assert not is_silent(silence, "pondkill")
+
+
+def test_no_silence_lasts_where_nobody_ends_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = Silence()
+    silence.add("pondstat", "pondstat did not answer")
+    later = time.monotonic() + HOLDS
+
+    monkeypatch.setattr("reflow.executors.batch.silence.time.monotonic", lambda: later)
+
+    assert not is_silent(silence, "pondstat")
+    assert not is_silent(silence, "pondsub")

@@ -9,7 +9,13 @@ but the scheduler.
 
 from __future__ import annotations
 
+import time
+
 from reflow.errors import SchedulerUnavailableError
+
+HOLDS = 60.0
+"""Seconds after which a command is tried again though the step has not ended: an executor with a
+`wait` of its own may never say that it has."""
 
 
 class Silence:
@@ -19,9 +25,12 @@ class Silence:
         self._answered: set[str] = set()
         self._silent: dict[str, str] = {}
         self._everything = ""
+        self._until = 0.0
 
     def check(self, program: str) -> None:
         """Raise `SchedulerUnavailableError` for a command that would not answer either."""
+        if self._silent and time.monotonic() >= self._until:
+            self.forget()
         said = self._everything or self._silent.get(program)
         if said:
             raise SchedulerUnavailableError(said)
@@ -34,6 +43,7 @@ class Silence:
         """Note that a command has not answered; `said` is the message for those not run."""
         self._answered.discard(program)
         self._silent[program] = said
+        self._until = time.monotonic() + HOLDS
         if not self._answered:
             self._everything = said
 

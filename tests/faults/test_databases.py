@@ -255,7 +255,7 @@ def test_a_dispatch_job_leaves_a_longer_outage_to_the_next_watchdog(
 ) -> None:
     idle = Folder(tmp_path / "idle").make()
     run = flow_file(FLOW).load().submit(executor=ScriptedExecutor(folder=str(idle.path)))
-    monkeypatch.setattr(dispatch_job, "LONGEST_STAY", 0.1)
+    monkeypatch.setattr(dispatch_job, "LONGEST_OUTAGE", 0.1)
     # What belongs to the whole process stays as it is.
     monkeypatch.setattr(dispatch_job, "open_file", lambda *given: io.StringIO())
     monkeypatch.setattr(signal, "signal", lambda *given: None)

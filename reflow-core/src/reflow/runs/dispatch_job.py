@@ -34,7 +34,7 @@ from reflow.rundir.files import write_whole
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
-from reflow.runs.driver import LONGEST_STAY, DispatchJob, drive
+from reflow.runs.driver import DispatchJob, drive
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.outages import Outages
 from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
@@ -42,6 +42,8 @@ from reflow.stores.contract import Store
 
 MOVED_BY_COMMANDS = "Only `reflow follow`, or each `reflow status`, moves the run on"
 WATCHED = "The run's next watchdog tries again"
+LONGEST_OUTAGE = 2.0
+"""Seconds that a dispatch job waits for the database, which the next may reach from its node."""
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
     _look_for_commands_where_the_submitter_did(settings)
     store = registry().store_for(settings.store)
     signal.signal(signal.SIGTERM, _end)
-    outages = Outages(settings, _own_name(), LONGEST_STAY)
+    outages = Outages(settings, _own_name(), LONGEST_OUTAGE)
     try:
         return outages.outlive(lambda: dispatch_once(store, settings, outages))
     except LeaseLostError as error:

@@ -7,6 +7,8 @@ foreground run whose process was killed, and finishes cancellations.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import let_go, take, take_from, working_under
@@ -48,7 +50,10 @@ def heal(
         return [str(error)]
     except (ReflowError, OSError) as error:
         # A user who only wants to look at the run is to see it all the same.
-        return [f"the run cannot be dispatched from here: {error}"]
+        said = f"the run cannot be dispatched from here: {error}"
+        with suppress(OSError):
+            return [*_word_left(RunLayout(record.run_dir, record.run_id)), said]
+        return [said]
 
 
 def end_abandoned(store: Store, record: RunRecord) -> bool:
@@ -89,7 +94,7 @@ def _heal(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list
     if lease is None:
         frozen = replace_frozen(store, settings, open_executor)
         others = frozen or _replace_dead_job(store, settings, open_executor)
-        return [*_word_left(settings), *others]
+        return [*_word_left(settings.layout), *others]
     if settings.executor in FOREGROUND_EXECUTORS:
         give_up(store, lease, ABANDONED)
         return []
@@ -126,10 +131,10 @@ def _go_on(
         return _notes_of(dispatcher)
 
 
-def _word_left(settings: RunSettings) -> list[str]:
+def _word_left(layout: RunLayout) -> list[str]:
     """Return what the last dispatcher could not use. Raises `OSError`."""
     try:
-        return [read_bytes(settings.layout.dispatch_trouble).decode(errors="replace")]
+        return [read_bytes(layout.dispatch_trouble).decode(errors="replace")]
     except FileNotFoundError:
         return []
 
@@ -139,7 +144,7 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     notes = []
     if dispatcher.silence:
         notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
-    notes += _word_left(dispatcher.settings)
+    notes += _word_left(dispatcher.settings.layout)
     if dispatcher.uncancelled:
         notes.append(LEFT.format(dispatcher.uncancelled))
     if dispatcher.deferred:

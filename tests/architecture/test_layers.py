@@ -19,7 +19,7 @@ THIRD_PARTY = ROOT / "tests" / "plugins" / "reflow-example"
 # is named itself, that counts. What only type checkers import is free.
 LAYERS = (
     ("suggest", "plugins.distributions"),
-    ("errors", "mistakes", "permissions", "scratch"),
+    ("errors", "excepthook", "permissions", "scratch"),
     ("model",),
     # The contracts are interfaces without code, made of the words of the model.
     ("wiring.contract", "codecs.contract", "stores.contract", "executors.contract"),

@@ -240,7 +240,7 @@ class Case:
                 return str(state)
         return ""
 
-    def heal(self) -> None:
+    def recover(self) -> None:
         """What `status` does, in a process of its own."""
 
         def look() -> None:
@@ -310,7 +310,7 @@ def finish(case: Case) -> None:
     """Look at the run, as a person would, until it has ended."""
     end = time.monotonic() + LONGEST
     while case.state() == "RUNNING" and time.monotonic() < end:
-        case.heal()
+        case.recover()
         for _ in range(5):
             case.turn()
 
@@ -346,7 +346,7 @@ def batch(case: Case, victims: str) -> bool:
         while case.state() == "RUNNING" and time.monotonic() < end:
             if case.scheduler.idle:
                 # Nothing will happen any more by itself.
-                case.heal()
+                case.recover()
             case.turn()
         case.left = left_in_queue(case) if case.state() else []
     finally:

@@ -316,7 +316,7 @@ def test_a_queue_that_stays_full_is_tried_ever_more_seldom(
 
     pauses = [after - before for before, after in pairwise(tried)]
     assert pauses == [2, 4, 8, 16, 32, 60, 60]
-    assert dispatcher.let_go()
+    assert dispatcher.release()
 
 
 def test_a_queue_with_room_again_is_filled_with_few_arrays(batch: Batch) -> None:

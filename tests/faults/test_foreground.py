@@ -346,7 +346,7 @@ def test_a_second_ctrl_c_waits_for_nothing_that_does_not_listen(
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("where", ["create_run", "tell_run", "open_dispatcher"])
+@pytest.mark.parametrize("where", ["create_run", "emit", "open_dispatcher"])
 def test_ctrl_c_while_a_run_begins_leaves_none_that_seems_to_go_on(
     flow_file: Flows, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

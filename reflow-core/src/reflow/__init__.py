@@ -6,7 +6,7 @@ thousands of workers that do it.
 
 from __future__ import annotations
 
-from reflow.mistakes import tell_in_one_line
+from reflow.excepthook import install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 # are not installed.
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
-tell_in_one_line()
+install()
 
 if not TYPE_CHECKING:
 

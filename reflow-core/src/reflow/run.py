@@ -95,12 +95,12 @@ class Run:
         First takes in what has finished, asks the executor once about what is outstanding, and
         starts a dispatcher again that has died.
         """
-        from reflow.runs.recover import heal
+        from reflow.runs.recover import recover
         from reflow.runs.status import status_of
 
         if task is not None:
             self._task(task)
-        notes = heal(self._store, self._store.run(self.run_id))
+        notes = recover(self._store, self._store.run(self.run_id))
         mapping = status_of(self._store, self.run_id, notes, task)
         if not as_dict:
             from reflow.cli.show import print_status
@@ -167,7 +167,7 @@ class Run:
 
         Raises `WaitTimeoutError` after `timeout` seconds.
         """
-        from reflow.runs.recover import heal
+        from reflow.runs.recover import recover
         from reflow.runs.waiting import wait_until
 
         next_look = 0.0
@@ -177,7 +177,7 @@ class Run:
             record = self._store.run(self.run_id)
             if not record.state.final and time.monotonic() >= next_look:
                 # The scheduler is asked at times, not at every look at the database.
-                heal(self._store, record)
+                recover(self._store, record)
                 next_look = time.monotonic() + HEAL_EVERY
             return record.state.final
 

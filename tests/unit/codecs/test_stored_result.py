@@ -11,10 +11,10 @@ from reflow.codecs.codecs import Codecs
 from reflow.codecs.contract import CodecContext
 from reflow.codecs.stored_result import (
     NotAListError,
-    Sealed,
+    StoredResult,
+    encode_result,
     join,
     parts,
-    seal,
 )
 from reflow.errors import StoredValueError, UnstorableValueError
 from reflow.model.canonical import digest, dumps, loads
@@ -29,8 +29,8 @@ json_values = st.recursive(
 RUN = Path("/scratch/project/run")
 
 
-def sealed(value: Any, run_dir: Path = RUN, annotation: Any = Any) -> Sealed:
-    return seal(value, annotation, run_dir, codecs)
+def sealed(value: Any, run_dir: Path = RUN, annotation: Any = Any) -> StoredResult:
+    return encode_result(value, annotation, run_dir, codecs)
 
 
 # -- what a value counts by, and what it refers to -----------------------------------------------
@@ -255,7 +255,7 @@ def test_a_value_in_a_file_that_a_plugin_wrote_counts_by_what_the_plugin_says(
     counted = []
     for folder in (one, other):
         folder.mkdir()
-        result = seal([Blob("x")], Any, RUN, codecs, folder)
+        result = encode_result([Blob("x")], Any, RUN, codecs, folder)
         file = f"{folder}/{digest('x')}.blob"
         # The path that it keeps beside it is a part of its data, and a place as well.
         assert result.places == (file, file)
@@ -265,11 +265,11 @@ def test_a_value_in_a_file_that_a_plugin_wrote_counts_by_what_the_plugin_says(
 
 def test_a_file_of_a_plugin_in_the_run_directory_binds_the_value_to_it(tmp_path: Path) -> None:
     codecs = Codecs(lambda: [BlobCodec()])
-    assert seal(Blob("x"), Blob, tmp_path, codecs, tmp_path).bound_dir == str(tmp_path)
+    assert encode_result(Blob("x"), Blob, tmp_path, codecs, tmp_path).bound_dir == str(tmp_path)
 
 
 def test_without_the_plugin_its_value_counts_by_nothing(tmp_path: Path) -> None:
-    result = seal(Blob("x"), Blob, RUN, Codecs(lambda: [BlobCodec()]), tmp_path)
+    result = encode_result(Blob("x"), Blob, RUN, Codecs(lambda: [BlobCodec()]), tmp_path)
     with pytest.raises(StoredValueError, match="blob"):
         codecs.fingerprint(loads(result.output), {})
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import TaskState
@@ -37,29 +37,29 @@ def task(
     *wires: str,
     state: TaskState | None = None,
     **spec: Any,
-) -> TaskImage:
+) -> TrackedTask:
     """A task with one letter per element; with None, their number is not known yet."""
     edges = tuple(edge(text, name) for text in wires)
     given = TaskSpec(
         name=name, function=len, inputs=tuple(_inputs(edges)), array=elements != "P", **spec
     )
     if elements is None:
-        return TaskImage(given, edges, state=state)
+        return TrackedTask(given, edges, state=state)
     instances = [
         Instance(task=name, index=index, state=LETTERS[letter])
         for index, letter in enumerate(elements)
     ]
     tally = Counter(instance.state for instance in instances)
-    return TaskImage(given, edges, len(instances), state, instances, tally)
+    return TrackedTask(given, edges, len(instances), state, instances, tally)
 
 
 class _Recorded:
     """A store of one run, as far as its dispatcher reads it."""
 
-    def __init__(self, tasks: Iterable[TaskImage]) -> None:
+    def __init__(self, tasks: Iterable[TrackedTask]) -> None:
         self._tasks = list(tasks)
 
-    def tasks(self, run_id: str) -> list[TaskImage]:
+    def tasks(self, run_id: str) -> list[TrackedTask]:
         return self._tasks
 
     def instances(self, run_id: str) -> list[Instance]:
@@ -72,12 +72,12 @@ class _Recorded:
         return []
 
 
-def image_of(*tasks: TaskImage) -> RunImage:
+def image_of(*tasks: TrackedTask) -> TrackedRun:
     """The run that has these tasks."""
     store: Any = _Recorded(tasks)
     specs = {one.name: one.spec for one in tasks}
     edges = {one.name: one.edges for one in tasks}
-    return RunImage(store, "run", Graph(name="flow", tasks=specs, edges=edges, parameters={}))
+    return TrackedRun(store, "run", Graph(name="flow", tasks=specs, edges=edges, parameters={}))
 
 
 def _inputs(edges: Iterable[Edge]) -> Iterable[ResultInput]:

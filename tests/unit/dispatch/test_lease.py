@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from reflow.dispatch.lease import let_go, release, take, take_for, take_patiently, working_under
+from reflow.dispatch.lease import acquire, acquire_for, release, take, try_release, working_under
 from reflow.errors import LeaseLostError
 from reflow.model.json import Json
 from reflow.model.records import Lease, LeaseRecord
@@ -59,7 +59,7 @@ def holder(store: SqlStore) -> Lease:
 
 
 def wait(store: SqlStore, clock: Clock, at_most: float = 1000.0) -> Lease | None:
-    return take_patiently(
+    return acquire(
         store, RUN, TIME_TO_LIVE, lambda: clock.now > at_most, lambda: clock.now, clock.sleep
     )
 
@@ -100,7 +100,7 @@ def test_each_sign_of_life_begins_the_time_anew(
 def test_what_is_let_go_is_taken_at_the_next_look(
     store: SqlStore, clock: Clock, holder: Lease
 ) -> None:
-    clock.at(10, lambda: let_go(store, holder))
+    clock.at(10, lambda: release(store, holder))
     assert wait(store, clock) is not None
     assert 10 <= clock.now < 11
 
@@ -117,9 +117,9 @@ def test_who_waits_has_the_holder_go_round_once_more(
     store: SqlStore, clock: Clock, holder: Lease
 ) -> None:
     released = []
-    clock.at(5, lambda: released.append(release(store, holder)))
+    clock.at(5, lambda: released.append(try_release(store, holder)))
     clock.at(6, lambda: store.clear_mark(holder))
-    clock.at(7, lambda: released.append(release(store, holder)))
+    clock.at(7, lambda: released.append(try_release(store, holder)))
     assert wait(store, clock) is not None
     assert released == [False, True]
     assert 7 <= clock.now < 8
@@ -153,7 +153,7 @@ def test_a_process_of_this_machine_that_is_dead_is_not_waited_for(
 def test_a_lease_that_was_taken_for_this_process_is_its_own_and_taken_once(
     store: SqlStore,
 ) -> None:
-    take_for(store, RUN, os.getpid())
+    acquire_for(store, RUN, os.getpid())
     assert take(store, RUN) is not None
     assert take(store, RUN) is None
 

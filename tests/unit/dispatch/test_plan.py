@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reflow.dispatch.plan import Plan, Planner, plan_tasks
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
 
@@ -15,7 +15,7 @@ from tests.unit.dispatch.tasks import image_of, task
 NOW = 1000.0
 
 
-def plan(*tasks: TaskImage) -> Plan:
+def plan(*tasks: TrackedTask) -> Plan:
     return plan_tasks({one.name: one for one in tasks}, [one.name for one in tasks], lambda: NOW)
 
 
@@ -150,7 +150,7 @@ def test_a_skipped_array_has_what_is_chained_to_it_skipped() -> None:
     assert shown(plan(gone, task("b", None, "a:chain"))) == {"skip": ["b"]}
 
 
-def end_of(*tasks: TaskImage) -> RunState | None:
+def end_of(*tasks: TrackedTask) -> RunState | None:
     return Planner(image_of(*tasks), lambda: NOW).next().end
 
 
@@ -185,23 +185,23 @@ def test_a_run_does_not_end_while_there_is_something_to_do() -> None:
 # -- plan after plan -----------------------------------------------------------------------
 
 
-class Counted(dict[str, TaskImage]):
+class Counted(dict[str, TrackedTask]):
     """Tasks that count how often one of them is looked up."""
 
     looks = 0
 
-    def __getitem__(self, name: str) -> TaskImage:
+    def __getitem__(self, name: str) -> TrackedTask:
         self.looks += 1
         return super().__getitem__(name)
 
 
-def chain(length: int) -> RunImage:
+def chain(length: int) -> TrackedRun:
     tasks = [task("t0")]
     tasks += [task(f"t{i}", "P", f"t{i - 1}:direct") for i in range(1, length)]
     return image_of(*tasks)
 
 
-def looks_until_the_end(image: RunImage) -> int:
+def looks_until_the_end(image: TrackedRun) -> int:
     image.tasks = counted = Counted(image.tasks)
     planner = Planner(image, lambda: NOW)
     while plan := planner.next():

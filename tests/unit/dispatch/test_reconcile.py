@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from reflow.dispatch import reconcile
 from reflow.dispatch.reconcile import Reconcile
-from reflow.dispatch.tracked_run import WaveImage
+from reflow.dispatch.tracked_run import TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, JobHandle, JobStatus
 from reflow.model.outcomes import Outcome
@@ -58,7 +58,7 @@ class Scheduler:
 class Results:
     """Takes outcomes in; a result that was written since the answer is found once."""
 
-    def __init__(self, wave: WaveImage) -> None:
+    def __init__(self, wave: TrackedWave) -> None:
         self._wave = wave
         self.late: list[int] = []
         self.failed: list[Outcome] = []
@@ -67,14 +67,14 @@ class Results:
         for position in self.late:
             del self._wave.members[position]
 
-    def settle_interrupted(self, *_: object) -> bool:
+    def finish_interrupted(self, *_: object) -> bool:
         return False
 
     def fail(self, instance: Instance, outcome: Outcome) -> None:
         self.failed.append(outcome)
         del self._wave.members[instance.index]
 
-    def close_if_over(self, wave: WaveImage) -> None: ...
+    def close_if_over(self, wave: TrackedWave) -> None: ...
 
 
 class Scene:
@@ -104,7 +104,7 @@ class Scene:
             submitted_at=datetime.now(UTC),
         )
         members = dict(enumerate(self.image.tasks["each"].instances))
-        self.wave = self.image.waves[1] = WaveImage(record, members)
+        self.wave = self.image.waves[1] = TrackedWave(record, members)
         self.folder = settings.layout.wave(1)
         self.results = Results(self.wave)
         executor: Any = self.scheduler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reflow.dispatch.retry_policy import MOST_UNCOUNTED, Retry, retry_of
+from reflow.dispatch.retry_policy import MOST_UNCOUNTED, Retry, decide_retry
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause
 from reflow.model.tasks import TaskSpec
@@ -14,7 +14,7 @@ COUNTED = tuple(cause for cause in FailureCause if cause not in {*LOST, FailureC
 
 def decide(cause: FailureCause | None, retries: int = 0, **state: float) -> Retry | None:
     spec = TaskSpec(name="t", function=len, retries=retries, retry_mem=2.0, retry_time=1.5)
-    return retry_of(spec, Instance(task="t", index=0, **state), cause)  # type: ignore[arg-type]
+    return decide_retry(spec, Instance(task="t", index=0, **state), cause)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cause", [*COUNTED, None])
@@ -35,7 +35,7 @@ def test_only_what_was_too_little_grows(cause: FailureCause) -> None:
 
 def test_a_request_stays_as_it_is_where_the_task_names_no_factor() -> None:
     spec = TaskSpec(name="t", function=len, retries=1)
-    retry = retry_of(spec, Instance(task="t", index=0), FailureCause.MEMORY)
+    retry = decide_retry(spec, Instance(task="t", index=0), FailureCause.MEMORY)
     assert retry is not None
     assert (retry.mem_scale, retry.time_scale) == (1.0, 1.0)
 

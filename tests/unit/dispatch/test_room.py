@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reflow.dispatch.submit import Submitter, elements_that_fit
-from reflow.dispatch.tracked_run import TaskImage
+from reflow.dispatch.tracked_run import TrackedTask
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
 from reflow.rundir.run_settings import RunSettings
@@ -37,7 +37,7 @@ class Site:
 
 
 def submitter_at(
-    site: Site, tasks: list[TaskImage], waves: int = 0, most: int | None = None
+    site: Site, tasks: list[TrackedTask], waves: int = 0, most: int | None = None
 ) -> Submitter:
     image: Any = SimpleNamespace(
         outstanding=lambda: sum(one.active for one in tasks), waves=dict.fromkeys(range(waves))
@@ -58,7 +58,7 @@ def submitter_at(
     return Submitter(image, settings, site, nothing, lambda: None)  # type: ignore[arg-type]
 
 
-def room(limits: Limits | None, one: TaskImage, waves: int = 0, most: int | None = None) -> int:
+def room(limits: Limits | None, one: TrackedTask, waves: int = 0, most: int | None = None) -> int:
     return submitter_at(Site(limits), [one], waves, most)._room(one)
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from reflow.dispatch import continuation
 from reflow.dispatch.continuation import Watchdog
-from reflow.dispatch.tracked_run import RunImage
+from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SubmissionRefusedError
 from reflow.model.graph import Graph
 from reflow.model.jobs import Capabilities, JobHandle, JobRequest, Submission
@@ -65,7 +65,7 @@ class World:
         self._monkeypatch.setenv("REFLOW_NATIVE_ID", native_id or "another")
         lease = self._store.acquire(RUN, {"pid": 1})
         assert lease is not None
-        image = RunImage(self._store, RUN, Graph(name="tide", tasks={}, edges={}, parameters={}))
+        image = TrackedRun(self._store, RUN, Graph(name="tide", tasks={}, edges={}, parameters={}))
         world: object = self
         watchdog = Watchdog(image, self._settings, world, lambda: image.commit(lease))  # type: ignore[arg-type]
         watchdog.arm()

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from reflow.cli.screen import screen
 from reflow.errors import ReflowError, ReflowWarning, RunFailedError, StoreError
-from reflow.mistakes import DEBUG_VARIABLE
+from reflow.excepthook import DEBUG_VARIABLE
 
 OK = 0
 RUN_FAILED = 1

@@ -15,18 +15,18 @@ from reflow.model.canonical import dumps
 
 __all__ = [
     "NotAListError",
-    "Sealed",
+    "StoredResult",
+    "encode_result",
     "join",
     "may_refer",
     "parts",
-    "seal",
 ]
 
 _MARK = re.compile(r'\{"\$([^"]*)":')
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class StoredResult:
     """A return value, ready to be recorded."""
 
     output: str
@@ -35,9 +35,9 @@ class Sealed:
     bound_dir: str | None
 
 
-def seal(
+def encode_result(
     value: Any, annotation: Any, run_dir: Path, codecs: Codecs, directory: Path | None = None
-) -> Sealed:
+) -> StoredResult:
     """Encode a return value and record what its later use depends on.
 
     `annotation` is the function's return annotation, `directory` where codecs may put files.
@@ -48,7 +48,7 @@ def seal(
     within = run_directory(run_dir)
     places = tuple(codecs.places(data)) if may_refer(output) else ()
     bound = within.mentioned_in(output, data) or any(map(within.contains, places))
-    return Sealed(output, places, str(run_dir) if bound else None)
+    return StoredResult(output, places, str(run_dir) if bound else None)
 
 
 def may_refer(text: str) -> bool:

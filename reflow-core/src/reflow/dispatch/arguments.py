@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.lists import kind
 from reflow.codecs.stored_result import join, may_refer, parts
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.errors import DefinitionError
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import digest, dumps, loads
@@ -40,9 +40,9 @@ class TaskArguments:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
-        task: TaskImage,
+        task: TrackedTask,
         planned: PlannedCode,
         codecs: Codecs,
     ) -> None:

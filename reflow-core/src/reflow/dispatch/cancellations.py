@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reflow.dispatch.changes import handles_of
-from reflow.dispatch.tracked_run import RunImage
+from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
@@ -37,7 +37,7 @@ class Cancellations:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         commit: Callable[[], None],

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from reflow.config.schema import Config
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
-from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle
@@ -38,7 +38,7 @@ log = logging.getLogger("reflow.dispatch")
 
 
 def carry_out(
-    request: RequestRecord, image: RunImage, settings: RunSettings, executor: Executor
+    request: RequestRecord, image: TrackedRun, settings: RunSettings, executor: Executor
 ) -> list[JobHandle]:
     """Do what a user asked. The changes are written at the next commit.
 
@@ -58,7 +58,7 @@ def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
 
 
 def cancel(
-    image: RunImage, settings: RunSettings, executor: Executor, name: str | None = None
+    image: TrackedRun, settings: RunSettings, executor: Executor, name: str | None = None
 ) -> list[JobHandle]:
     """Record as cancelled whatever has not ended, of one task or of all.
 
@@ -84,7 +84,7 @@ class DropsWaiting(Protocol):
         ...
 
 
-def stop(image: RunImage, executor: DropsWaiting) -> None:
+def stop(image: TrackedRun, executor: DropsWaiting) -> None:
     """Begin no more elements after a failure under `on_error="stop"`; those that run go on."""
     waiting = [
         instance
@@ -98,11 +98,11 @@ def stop(image: RunImage, executor: DropsWaiting) -> None:
         waiting += [item for item in task.instances if item.state is TaskState.PENDING]
     for instance in waiting:
         said = "skipped because another task failed"
-        image.settle(instance, _ended(instance, TaskState.SKIPPED, said))
+        image.finish(instance, _ended(instance, TaskState.SKIPPED, said))
 
 
 def retry(
-    image: RunImage, settings: RunSettings, name: str | None = None, *, changed: bool = False
+    image: TrackedRun, settings: RunSettings, name: str | None = None, *, changed: bool = False
 ) -> int:
     """Make failed, cancelled or skipped elements wait to run again; return how many.
 
@@ -130,7 +130,7 @@ def retry(
 
 
 def _end_waves(
-    image: RunImage, layout: RunLayout, executor: Executor, waves: Sequence[WaveImage]
+    image: TrackedRun, layout: RunLayout, executor: Executor, waves: Sequence[TrackedWave]
 ) -> list[JobHandle]:
     """Record waves as to be cancelled; return handles of a supervisor's, to be ended by them.
 
@@ -200,7 +200,7 @@ def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
         log.warning("could not cancel jobs: %s", error)
 
 
-def _renew_of_other_source(image: RunImage, settings: RunSettings, chosen: set[str]) -> int:
+def _renew_of_other_source(image: TrackedRun, settings: RunSettings, chosen: set[str]) -> int:
     now = RunSource.read(settings.layout, current_source(settings.layout)).code
     found = of_other_source(image, settings.layout, now)
     first = {name: elements for name, elements in found.items() if name in chosen}
@@ -210,7 +210,7 @@ def _renew_of_other_source(image: RunImage, settings: RunSettings, chosen: set[s
     )
 
 
-def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:
+def _cancel_task(image: TrackedRun, task: TrackedTask, why: str) -> int:
     if task.size is None:
         if task.state is not None:
             return 0
@@ -218,7 +218,7 @@ def _cancel_task(image: RunImage, task: TaskImage, why: str) -> int:
         return 1
     unfinished = [instance for instance in task.instances if not instance.state.final]
     for instance in unfinished:
-        image.settle(instance, _ended(instance, TaskState.CANCELLED, why))
+        image.finish(instance, _ended(instance, TaskState.CANCELLED, why))
     return len(unfinished)
 
 
@@ -232,7 +232,7 @@ def _ended(instance: Instance, state: TaskState, why: str) -> Outcome:
     )
 
 
-def _descendants(image: RunImage, names: set[str]) -> set[str]:
+def _descendants(image: TrackedRun, names: set[str]) -> set[str]:
     found: set[str] = set()
     for task in image.tasks.values():
         if set(task.spec.upstream) & (names | found):
@@ -240,7 +240,7 @@ def _descendants(image: RunImage, names: set[str]) -> set[str]:
     return found
 
 
-def _reset(image: RunImage, task: TaskImage, states: frozenset[TaskState]) -> int:
+def _reset(image: TrackedRun, task: TrackedTask, states: frozenset[TaskState]) -> int:
     if task.state in states:
         image.end_task(task, None)
         return 1

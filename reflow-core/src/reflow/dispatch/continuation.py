@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from reflow.config.schema import Config, DispatchSettings
 from reflow.dispatch.job_requests import dispatch_request
-from reflow.dispatch.tracked_run import RunImage
+from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import ExecutorError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
@@ -62,7 +62,7 @@ class Watchdog:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         commit: Callable[[], None],

@@ -24,11 +24,11 @@ from reflow.dispatch.changes import (
 )
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
-from reflow.dispatch.lease import release
+from reflow.dispatch.lease import try_release
 from reflow.dispatch.plan import Plan, Planner
 from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.submit import Submitter
-from reflow.dispatch.tracked_run import Changes, RunImage, TaskImage
+from reflow.dispatch.tracked_run import Changes, TrackedRun, TrackedTask
 from reflow.errors import DefinitionError, SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
@@ -102,7 +102,7 @@ class Dispatcher:
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
         self._source: tuple[str, RunSource] | None = None
-        self.image = RunImage(store, settings.run_id, graph)
+        self.image = TrackedRun(store, settings.run_id, graph)
         self._planner = Planner(self.image, lambda: server_time(settings.layout.probe))
         config = Config.from_dict(settings.config).dispatch
         self.looks = RunLooks(settings)
@@ -125,7 +125,7 @@ class Dispatcher:
     def open(self) -> None:
         """Go on where an earlier dispatcher left off, and carry out what users have asked."""
         self._adopt()
-        self.heed()
+        self.handle_requests()
 
     @property
     def look_again_in(self) -> float | None:
@@ -202,7 +202,7 @@ class Dispatcher:
         """Do everything that can be done now; return True when the run has ended."""
         self.moved = self.held_back = False
         if self._beat():
-            self.heed()
+            self.handle_requests()
         self._ingest.collect()
         self.commit()
         if self._ask_after_them is not None and time.monotonic() >= self._ask_after_them:
@@ -233,7 +233,7 @@ class Dispatcher:
             self.store.clear_mark(self.lease)
         return marked
 
-    def heed(self) -> None:
+    def handle_requests(self) -> None:
         """Carry out what users have asked."""
         requests = self._allowed_requests()
         if requests:
@@ -275,12 +275,12 @@ class Dispatcher:
         cancel_jobs(self.executor, ending)
         self._cancellations.try_again()
 
-    def let_go(self) -> bool:
+    def release(self) -> bool:
         """Release the lease, unless a request came in the last moment; carry that out instead."""
-        if release(self.store, self.lease):
+        if try_release(self.store, self.lease):
             return True
         self.store.clear_mark(self.lease)
-        self.heed()
+        self.handle_requests()
         return False
 
     # -- taking over -----------------------------------------------------------------------
@@ -319,7 +319,7 @@ class Dispatcher:
                 self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             elif record.kind is SubmissionKind.WAVE:
                 touch(self.settings.layout.wave(record.number).submitted_again)
-                self._submitter.hand_over(WaveSpec.read(self.settings.layout.wave(record.number)))
+                self._submitter.submit_wave(WaveSpec.read(self.settings.layout.wave(record.number)))
             elif self._follows_a_known_wave(record):
                 self._submitter.follow(self.image.waves[record.follows or 0].record, record)
             elif not self._goes_with_a_wave(record):
@@ -364,7 +364,7 @@ class Dispatcher:
         self._ingest.collect()
         for wave, position, instance in ended:
             if wave.members.get(position) is instance:
-                self._ingest.put_back(instance)
+                self._ingest.requeue(instance)
         for wave in list(self.image.waves.values()):
             self._ingest.close_if_over(wave)
 
@@ -389,32 +389,32 @@ class Dispatcher:
         for task in plan.skip:
             self._skip(task)
         for instance in plan.skip_elements:
-            self.image.settle(instance, _skipped(instance))
+            self.image.finish(instance, _skipped(instance))
         moved = bool(plan.skip or plan.skip_elements)
         for task in plan.expand:
             moved |= self._expand(task)
         for name, ready in plan.ready.items():
-            moved |= self._take_up(self.image.tasks[name], ready)
+            moved |= self._schedule(self.image.tasks[name], ready)
         return moved
 
-    def _expand(self, task: TaskImage) -> bool:
+    def _expand(self, task: TrackedTask) -> bool:
         arguments = self._arguments_of(task)
         if arguments is not None:
             self.image.expand(task, arguments.size)
         return True
 
-    def _take_up(self, task: TaskImage, ready: list[Instance]) -> bool:
+    def _schedule(self, task: TrackedTask, ready: list[Instance]) -> bool:
         # Where an earlier attempt may still live, another would run beside it.
         free = [each for each in ready if not self._cancellations.concern(each)]
         self.held_back |= len(free) < len(ready)
         return bool(free) and self._submit_or_reuse(task, free)
 
-    def _submit_or_reuse(self, task: TaskImage, ready: list[Instance]) -> bool:
+    def _submit_or_reuse(self, task: TrackedTask, ready: list[Instance]) -> bool:
         arguments = self._arguments_of(task)
         if arguments is None:
             return True
         try:
-            return self._submitter.take_up(arguments, ready)
+            return self._submitter.schedule(arguments, ready)
         except OSError as error:
             # Leave out what the scheduler has by now, and what came from the cache.
             left = [each for each in ready if not each.state.final and not self._accepted(each)]
@@ -430,7 +430,7 @@ class Dispatcher:
         wave = self.image.waves.get(-1 if instance.wave is None else instance.wave)
         return wave is not None and bool(wave.record.native_ids)
 
-    def _arguments_of(self, task: TaskImage) -> TaskArguments | None:
+    def _arguments_of(self, task: TrackedTask) -> TaskArguments | None:
         """Return the arguments of a task's elements; None, ending the task, where impossible."""
         known = self._arguments.get(task.name)
         if known is not None and not task.chained:
@@ -453,7 +453,7 @@ class Dispatcher:
         self._arguments[task.name] = arguments
         return arguments
 
-    def _code_of(self, task: TaskImage) -> PlannedCode:
+    def _code_of(self, task: TrackedTask) -> PlannedCode:
         if self._source is None:
             name = current_source(self.settings.layout)
             self._source = (name, RunSource.read(self.settings.layout, name))
@@ -461,15 +461,15 @@ class Dispatcher:
         return PlannedCode(source.code[task.name], name)
 
     # -- ends ------------------------------------------------------------------------------
-    def _skip(self, task: TaskImage) -> None:
+    def _skip(self, task: TrackedTask) -> None:
         if task.size is None:
             self.image.end_task(task, TaskState.SKIPPED)
             return
         for instance in task.instances:
             if instance.state is TaskState.PENDING:
-                self.image.settle(instance, _skipped(instance))
+                self.image.finish(instance, _skipped(instance))
 
-    def _fail(self, task: TaskImage, instances: list[Instance], said: str) -> None:
+    def _fail(self, task: TrackedTask, instances: list[Instance], said: str) -> None:
         self._messages.append(said)
         if task.size is None:
             self.image.end_task(task, TaskState.FAILED)
@@ -481,7 +481,7 @@ class Dispatcher:
                 state=TaskState.FAILED,
                 error=said,
             )
-            self.image.settle(instance, outcome)
+            self.image.finish(instance, outcome)
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self.forgiven:

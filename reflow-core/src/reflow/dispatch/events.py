@@ -27,12 +27,12 @@ def observer(settings: RunSettings) -> Callable[[Changes], None]:
                 )
             )
         if changes.run_state is not None:
-            tell_run(settings, changes.run_state)
+            emit(settings, changes.run_state)
 
     return tell
 
 
-def tell_run(settings: RunSettings, state: RunState) -> None:
+def emit(settings: RunSettings, state: RunState) -> None:
     """Tell plugins that a run started or ended."""
     registry().emit(
         RunEvent(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reflow.dispatch.lost_hosts import note_loss
-from reflow.dispatch.retry_policy import retry_of
-from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.dispatch.retry_policy import decide_retry
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.execution.outcomes import outcome_of_result
 from reflow.execution.witness import Change, States, note_of
 from reflow.model.jobs import JobStatus
@@ -30,7 +30,7 @@ class Ingest:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
         commit: Callable[[], None],
         scheduler_knows_why: bool,
@@ -58,7 +58,7 @@ class Ingest:
             self.close_if_over(wave)
         return settled
 
-    def close_if_over(self, wave: WaveImage) -> None:
+    def close_if_over(self, wave: TrackedWave) -> None:
         """Mark a wave as over once every position of it is settled."""
         if not wave.members:
             self._look_at_shared(wave)
@@ -69,9 +69,9 @@ class Ingest:
     def fail(self, instance: Instance, outcome: Outcome) -> None:
         """Settle a failure, or put the instance back to be tried again."""
         spec = self._image.tasks[instance.task].spec
-        retry = retry_of(spec, instance, outcome.cause)
+        retry = decide_retry(spec, instance, outcome.cause)
         if outcome.state is not TaskState.FAILED or retry is None:
-            self._image.settle(instance, outcome)
+            self._image.finish(instance, outcome)
             return
         if outcome.cause is FailureCause.NODE and outcome.host:
             note_loss(self._settings.layout.lost_hosts, outcome.host)
@@ -81,16 +81,16 @@ class Ingest:
         instance.cause, instance.error = outcome.cause, outcome.error
         if retry.pause:
             instance.not_before = server_time(self._settings.layout.probe) + retry.pause
-        self.put_back(instance)
+        self.requeue(instance)
 
-    def put_back(self, instance: Instance) -> None:
+    def requeue(self, instance: Instance) -> None:
         """Make an instance wait to be submitted again."""
         self._image.detach(instance)
         instance.missing_since = None
         self._image.move(instance, TaskState.PENDING)
 
-    def settle_interrupted(
-        self, wave: WaveImage, position: int, instance: Instance, status: JobStatus
+    def finish_interrupted(
+        self, wave: TrackedWave, position: int, instance: Instance, status: JobStatus
     ) -> bool:
         """Settle an interrupted position now that the scheduler has said why."""
         record = self.interrupted.pop((wave.record.number, position), None)
@@ -114,12 +114,12 @@ class Ingest:
         elif (paths := record.outcome.paths) is not None:
             self._looks.note_changes(state.place for state in Recorded.parse(paths).states)
 
-    def _reuse(self, wave: WaveImage, spec: TaskSpec, record: ResultRecord) -> Reuse:
+    def _reuse(self, wave: TrackedWave, spec: TaskSpec, record: ResultRecord) -> Reuse:
         if not spec.cache or record.inputs_changed or record.other_values:
             return Reuse.NEVER
         return Reuse.LATER if self._shared_by(wave) else Reuse.NOW
 
-    def _shared_by(self, wave: WaveImage) -> States:
+    def _shared_by(self, wave: TrackedWave) -> States:
         """Return the recorded states of files that a wave's elements share; workers do not look."""
         number, task = wave.record.number, self._image.tasks[wave.record.task or ""]
         if not task.spec.array:
@@ -128,7 +128,7 @@ class Ingest:
             self._shared[number] = WaveSpec.read(self._settings.layout.wave(number)).states
         return self._shared[number]
 
-    def _look_at_shared(self, wave: WaveImage) -> None:
+    def _look_at_shared(self, wave: TrackedWave) -> None:
         """Make results reusable where the files that the elements share have not changed."""
         changes = [
             Change(argument, state, now, during=True)
@@ -142,13 +142,13 @@ class Ingest:
         if not changes and self._shared_by(wave):
             self._image.allow_reuse(wave.record.number)
 
-    def _reader(self, wave: WaveImage) -> ResultReader:
+    def _reader(self, wave: TrackedWave) -> ResultReader:
         number = wave.record.number
         if number not in self._readers:
             self._readers[number] = ResultReader(self._settings.layout.wave(number), wave.members)
         return self._readers[number]
 
-    def _take(self, wave: WaveImage, record: ResultRecord) -> bool:
+    def _take(self, wave: TrackedWave, record: ResultRecord) -> bool:
         instance = wave.members.get(record.position)
         if instance is None or instance.attempt != record.outcome.attempt:
             return False
@@ -167,7 +167,7 @@ class Ingest:
         reusable = self._reuse(wave, spec, record)
         outcome = outcome_of_result(instance, record, reusable)
         if outcome.state is TaskState.SUCCESS:
-            self._image.settle(instance, outcome)
+            self._image.finish(instance, outcome)
         else:
             self.fail(instance, outcome)
         return True

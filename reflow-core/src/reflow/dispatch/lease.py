@@ -33,7 +33,7 @@ def take(store: Store, run_id: str) -> Lease | None:
     """Take the lease if it is free, or its holder has provably ended; None where it is held.
 
     A lease in this process's name under which nothing here works may be taken: either another
-    process has taken it for this one (`take_for`), or a failure has left it over.
+    process has taken it for this one (`acquire_for`), or a failure has left it over.
     """
     # Twice, as the process that started this one may be taking the lease for it right now.
     for _ in range(2):
@@ -54,7 +54,7 @@ def take_from(store: Store, run_id: str, seen: LeaseRecord) -> Lease | None:
     return lease
 
 
-def take_for(store: Store, run_id: str, pid: int) -> None:
+def acquire_for(store: Store, run_id: str, pid: int) -> None:
     """Take the lease, if it is free, in the name of a process that was started just now."""
     owner, seen = owner_of(pid), store.lease(run_id)
     if owner["start"] is not None and (seen.owner is None or provably_dead(seen.owner)):
@@ -65,7 +65,7 @@ def _is_ours(run_id: str, seen: LeaseRecord) -> bool:
     return seen.owner == this_process() and (os.getpid(), run_id, seen.epoch) not in _held
 
 
-def release(store: Store, lease: Lease) -> bool:
+def try_release(store: Store, lease: Lease) -> bool:
     """Release the lease unless there is a mark; return False, keeping the lease, when there is."""
     released = store.release(lease)
     if released:
@@ -73,9 +73,9 @@ def release(store: Store, lease: Lease) -> bool:
     return released
 
 
-def let_go(store: Store, lease: Lease) -> None:
+def release(store: Store, lease: Lease) -> None:
     """Release the lease whatever marks there are: the next holder finds what was asked."""
-    while not release(store, lease):
+    while not try_release(store, lease):
         store.clear_mark(lease)
 
 
@@ -91,7 +91,7 @@ def working_under(store: Store, lease: Lease) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(StoreError):
-            let_go(store, lease)
+            release(store, lease)
         raise
     finally:
         forget(lease)
@@ -103,11 +103,11 @@ def holder_lives(store: Store, run_id: str) -> bool:
     return owner is not None and not provably_dead(owner)
 
 
-def take_patiently(
+def acquire(
     store: Store,
     run_id: str,
     time_to_live: float,
-    give_up: Callable[[], bool] = lambda: False,
+    unless: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Lease | None:
@@ -115,14 +115,14 @@ def take_patiently(
 
     Leaves a mark first, so that a living holder goes round once more on our behalf. Compares no
     clocks: the holder counts as silent when (epoch, beat) has not changed for the whole time on
-    our own. None when `give_up` returns True.
+    our own. None when `unless` returns True.
     """
     lease = take(store, run_id)
     if lease is not None:
         return lease
     store.leave_mark(run_id)
     seen, since = store.lease(run_id), clock()
-    while not give_up():
+    while not unless():
         lease = take(store, run_id)
         if lease is not None:
             return lease

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
 
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.records import Instance
 from reflow.model.states import ACTIVE_TASK_STATES, TaskState
 from reflow.rundir.layout import RunLayout
@@ -17,7 +17,7 @@ DONE = frozenset({TaskState.SUCCESS})
 
 
 def of_other_source(
-    image: RunImage,
+    image: TrackedRun,
     layout: RunLayout,
     now: Mapping[str, str],
     states: Collection[TaskState] = DONE,
@@ -43,7 +43,7 @@ def _code_of(layout: RunLayout, name: str) -> Mapping[str, str]:
 
 
 def _made_otherwise(
-    task: TaskImage, code: str, layout: RunLayout, states: Collection[TaskState]
+    task: TrackedTask, code: str, layout: RunLayout, states: Collection[TaskState]
 ) -> list[Instance]:
     @cache
     def planned_with(wave: int) -> str:
@@ -64,7 +64,7 @@ def _made_otherwise(
     ]
 
 
-def note_mix(image: RunImage, layout: RunLayout) -> None:
+def note_mix(image: TrackedRun, layout: RunLayout) -> None:
     """Note on each task results, present or to come, of a source other than the current."""
     now = RunSource.read(layout, current_source(layout)).code
     at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
 
@@ -24,9 +24,9 @@ none that waits long for the slowest."""
 class Plan:
     """The next actions, none of which waits for another."""
 
-    expand: list[TaskImage] = field(default_factory=list)
+    expand: list[TrackedTask] = field(default_factory=list)
     """Arrays whose number of elements can now be known."""
-    skip: list[TaskImage] = field(default_factory=list)
+    skip: list[TrackedTask] = field(default_factory=list)
     """Tasks that cannot run because something before them did not succeed."""
     skip_elements: list[Instance] = field(default_factory=list)
     ready: dict[str, list[Instance]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Plan:
 class Planner:
     """Makes the plans of one run, one after the other."""
 
-    def __init__(self, image: RunImage, clock: Callable[[], float]) -> None:
+    def __init__(self, image: TrackedRun, clock: Callable[[], float]) -> None:
         """Plan by a clock of the file server's, in seconds, that is read only where it matters."""
         self._image = image
         self._clock = clock
@@ -91,7 +91,7 @@ class _Now:
 
 
 def plan_tasks(
-    tasks: Mapping[str, TaskImage], names: Iterable[str], clock: Callable[[], float]
+    tasks: Mapping[str, TrackedTask], names: Iterable[str], clock: Callable[[], float]
 ) -> Plan:
     """Examine some tasks once each, in the order given."""
     plan, now = Plan(), _Now(clock)
@@ -101,7 +101,7 @@ def plan_tasks(
     return plan
 
 
-def end_state(tasks: Mapping[str, TaskImage]) -> RunState:
+def end_state(tasks: Mapping[str, TrackedTask]) -> RunState:
     """Return the final state of a run whose tasks have all ended."""
     failed = any(
         task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in tasks.values()
@@ -113,7 +113,7 @@ def end_state(tasks: Mapping[str, TaskImage]) -> RunState:
     return RunState.SUCCESS
 
 
-def _plan_task(plan: Plan, tasks: Mapping[str, TaskImage], task: TaskImage, now: _Now) -> None:
+def _plan_task(plan: Plan, tasks: Mapping[str, TrackedTask], task: TrackedTask, now: _Now) -> None:
     whole = [tasks[name] for name in task.whole_upstream]
     chains = [[tasks[edge.step] for edge in edges] for edges in task.chained]
     if any(upstream.broken for upstream in whole) or any(
@@ -132,7 +132,9 @@ def _plan_task(plan: Plan, tasks: Mapping[str, TaskImage], task: TaskImage, now:
         _plan_elements(plan, task, chains, now)
 
 
-def _plan_elements(plan: Plan, task: TaskImage, chains: list[list[TaskImage]], now: _Now) -> None:
+def _plan_elements(
+    plan: Plan, task: TrackedTask, chains: list[list[TrackedTask]], now: _Now
+) -> None:
     pending = [item for item in task.instances if item.state is TaskState.PENDING]
     sources = [[item for upstream in chain for item in upstream.instances] for chain in chains]
     ready, waiting = [], 0

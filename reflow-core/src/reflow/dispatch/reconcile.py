@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from reflow.dispatch.changes import handles_of
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.surplus import Surplus
-from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
 from reflow.executors.contract import Executor, PollsPositions
@@ -53,7 +53,7 @@ _PREFERENCE = {
 class _Gone:
     """A position whose job is over or unknown, and that has no result yet."""
 
-    wave: WaveImage
+    wave: TrackedWave
     position: int
     instance: Instance
     status: JobStatus
@@ -63,7 +63,7 @@ class _Gone:
 class _Doomed:
     """A position that fails once whatever may be left of its job is cancelled."""
 
-    wave: WaveImage
+    wave: TrackedWave
     position: int
     instance: Instance
     outcome: Outcome
@@ -74,7 +74,7 @@ class Reconcile:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         ingest: Ingest,
@@ -155,7 +155,7 @@ class Reconcile:
             for status in self._executor.poll_positions(handle, waves[handle.native_id].members)
         ]
 
-    def _waves_by_id(self) -> dict[str, WaveImage]:
+    def _waves_by_id(self) -> dict[str, TrackedWave]:
         return {
             native_id: wave
             for wave in self._image.waves.values()
@@ -188,14 +188,14 @@ class Reconcile:
                 self._alive(wave, position, status)
         return gone
 
-    def _positions(self, wave: WaveImage, status: JobStatus) -> list[int]:
+    def _positions(self, wave: TrackedWave, status: JobStatus) -> list[int]:
         if status.positions is None:
             return list(wave.members)
         if len(status.positions) < len(wave.members):
             return [position for position in status.positions if position in wave.members]
         return [position for position in wave.members if position in status.positions]
 
-    def _alive(self, wave: WaveImage, position: int, status: JobStatus) -> None:
+    def _alive(self, wave: TrackedWave, position: int, status: JobStatus) -> None:
         instance = wave.members[position]
         if status.impossible and self._impossible_for_too_long(instance):
             outcome = outcome_of_impossible(instance, status)
@@ -221,7 +221,7 @@ class Reconcile:
     def _decide(self, item: _Gone) -> None:
         """Settle a position that left no result, once it is certain enough that it left none."""
         instance, status = item.instance, item.status
-        if self._ingest.settle_interrupted(item.wave, item.position, instance, status):
+        if self._ingest.finish_interrupted(item.wave, item.position, instance, status):
             return
         definite = status.state in (JobState.FAILED, JobState.CANCELLED)
         if not definite and not self._grace_is_over(instance):
@@ -233,11 +233,11 @@ class Reconcile:
         else:
             self._fail(item.wave, item.position, instance, outcome)
 
-    def _fail(self, wave: WaveImage, position: int, instance: Instance, outcome: Outcome) -> None:
+    def _fail(self, wave: TrackedWave, position: int, instance: Instance, outcome: Outcome) -> None:
         self._surplus.close_off(wave, position)
         self._ingest.fail(instance, outcome)
 
-    def _log_of(self, instance: Instance, wave: WaveImage) -> str:
+    def _log_of(self, instance: Instance, wave: TrackedWave) -> str:
         """Return the element's log, or what its job printed where the worker never began."""
         layout = self._settings.layout
         known = (
@@ -302,7 +302,7 @@ class Reconcile:
         volatile = self._executor.capabilities.volatile
         return unknown and volatile and self.begun_and_alive(item.wave, item.position)
 
-    def begun_and_alive(self, wave: WaveImage, position: int) -> bool:
+    def begun_and_alive(self, wave: TrackedWave, position: int) -> bool:
         """Tell whether a worker that an earlier supervisor started still runs a position."""
         claim = current_claim(self._settings.layout.wave(wave.record.number), position)
         if claim is None or claim.native_id in wave.record.native_ids:

@@ -27,7 +27,7 @@ class Retry:
     """Seconds to wait before the next try."""
 
 
-def retry_of(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:
+def decide_retry(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:
     """Decide whether an instance is tried again after failing from `cause`."""
     # `counted` is how many retries have been spent.
     if cause in UNCOUNTED_CAUSES and instance.uncounted < MOST_UNCOUNTED:

@@ -30,7 +30,7 @@ from reflow.dispatch.continuation import is_watched, most_watchdogs
 from reflow.dispatch.job_requests import array_size, dispatch_request, wave_request
 from reflow.dispatch.lost_hosts import LOSSES, hosts_to_avoid
 from reflow.dispatch.plan import EARLY_SHARE
-from reflow.dispatch.tracked_run import RunImage, TaskImage, WaveImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import (
     ExecutorError,
     SchedulerUnavailableError,
@@ -84,7 +84,7 @@ class Submitter:
 
     def __init__(
         self,
-        image: RunImage,
+        image: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         cache: Cache,
@@ -148,7 +148,7 @@ class Submitter:
         self._try_again_at = time.monotonic() + self._pause
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
-    def take_up(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
+    def schedule(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
         """Settle or submit elements that are ready; return whether anything moved."""
         task = arguments.task
         room = self._room(task)
@@ -177,7 +177,7 @@ class Submitter:
             if self.deferred:
                 self._take_back(*self._intent(spec))
             else:
-                self.hand_over(spec)
+                self.submit_wave(spec)
         return bool(hits or waves)
 
     # -- results that exist already --------------------------------------------------------
@@ -221,7 +221,7 @@ class Submitter:
             )
 
     # -- waves -----------------------------------------------------------------------------
-    def _room(self, task: TaskImage) -> int:
+    def _room(self, task: TrackedTask) -> int:
         """Return how many elements of a task may be submitted now; see the module's docstring."""
         if self.deferred:
             return 0
@@ -270,7 +270,7 @@ class Submitter:
                 error=f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
                 "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
             )
-            self._image.settle(instance, outcome)
+            self._image.finish(instance, outcome)
         return True
 
     def _limit(self) -> Limits:
@@ -285,7 +285,7 @@ class Submitter:
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
 
-    def _chunks(self, task: TaskImage, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
+    def _chunks(self, task: TrackedTask, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
         """Split elements into groups that one job or array can take."""
         groups: dict[tuple[float, float, bool], list[_Ready]] = {}
         for item in chosen:
@@ -402,7 +402,7 @@ class Submitter:
         )
 
     # -- handing over ----------------------------------------------------------------------
-    def hand_over(self, spec: WaveSpec) -> None:
+    def submit_wave(self, spec: WaveSpec) -> None:
         """Submit a wave whose intent is committed."""
         wave, follow_up = self._intent(spec)
         try:
@@ -453,7 +453,7 @@ class Submitter:
             known = self._image.add_native_id(follow_up, handle.native_id)
             self._image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
 
-    def _intent(self, spec: WaveSpec) -> tuple[WaveImage, SubmissionRecord | None]:
+    def _intent(self, spec: WaveSpec) -> tuple[TrackedWave, SubmissionRecord | None]:
         """Return the records of a wave and of its follow-up, None where it has none."""
         follow_up = next(
             (item for item in self._image.dispatches.values() if item.follows == spec.number), None
@@ -461,7 +461,7 @@ class Submitter:
         return self._image.waves[spec.number], follow_up
 
     def _accept(
-        self, wave: WaveImage, follow_up: SubmissionRecord | None, submission: Submission
+        self, wave: TrackedWave, follow_up: SubmissionRecord | None, submission: Submission
     ) -> None:
         self._handed_over += (wave.record.size or 1) + (follow_up is not None)
         self._pause = FIRST_PAUSE
@@ -477,7 +477,7 @@ class Submitter:
         accepted = self._image.add_native_id(follow_up, submission.follow_up.native_id)
         self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
 
-    def _refuse(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+    def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
         for instance in list(wave.members.values()):
             outcome = Outcome(
                 task=instance.task,
@@ -487,10 +487,10 @@ class Submitter:
                 cause=FailureCause.SUBMIT,
                 error=said,
             )
-            self._image.settle(instance, outcome)
+            self._image.finish(instance, outcome)
         self._close(wave, follow_up)
 
-    def _put_off(self, wave: WaveImage, follow_up: SubmissionRecord | None, said: str) -> None:
+    def _put_off(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
         """Wait for room; where no job of the task will make any, try fewer elements at once."""
         self._take_back(wave, follow_up)
         size = wave.record.size or 1
@@ -502,7 +502,7 @@ class Submitter:
         else:
             self._defer(said)
 
-    def _take_back(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+    def _take_back(self, wave: TrackedWave, follow_up: SubmissionRecord | None) -> None:
         """Make elements wait again whose wave was certainly not accepted."""
         for instance in list(wave.members.values()):
             self._image.detach(instance)
@@ -510,7 +510,7 @@ class Submitter:
             self._image.move(instance, TaskState.PENDING)
         self._close(wave, follow_up)
 
-    def _close(self, wave: WaveImage, follow_up: SubmissionRecord | None) -> None:
+    def _close(self, wave: TrackedWave, follow_up: SubmissionRecord | None) -> None:
         # An earlier try may have been accepted without an answer, and show up later.
         call_off(self._settings.layout.wave(wave.record.number))
         self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from reflow.dispatch.changes import handles_of
-from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.states import JobState
@@ -25,7 +25,7 @@ from reflow.rundir.run_settings import RunSettings
 class Surplus:
     """The jobs that a run has in the queue although other jobs do its work."""
 
-    def __init__(self, image: RunImage, settings: RunSettings, executor: Executor) -> None:
+    def __init__(self, image: TrackedRun, settings: RunSettings, executor: Executor) -> None:
         self._image = image
         self._layout = settings.layout
         self._claims = settings.claims
@@ -50,20 +50,20 @@ class Surplus:
         """Tell whether a job was cancelled here, which is not the end of its elements."""
         return status.state is JobState.CANCELLED and status.native_id in self._cancelled
 
-    def close_off(self, wave: WaveImage, position: int) -> None:
+    def close_off(self, wave: TrackedWave, position: int) -> None:
         """Keep a position that has ended from beginning in a job that shows up late."""
         if wave.record.number in self._waves:
             ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
             claim(self._layout.wave(wave.record.number), position, ours, self._claims)
 
-    def _find(self, wave: WaveImage) -> None:
+    def _find(self, wave: TrackedWave) -> None:
         known = wave.record
         for handle in self._executor.find(known.token):
             known = self._image.add_native_id(known, handle.native_id)
         if known != wave.record:
             self._image.set_submission(known)
 
-    def _cancel(self, wave: WaveImage) -> None:
+    def _cancel(self, wave: TrackedWave) -> None:
         """Cancel jobs that have not begun, except the one that is known longest."""
         _, *others = handles_of(self._layout, [wave.record])
         surplus = [handle for handle in others if handle.native_id not in self._cancelled]

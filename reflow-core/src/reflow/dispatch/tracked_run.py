@@ -22,7 +22,7 @@ from reflow.stores.contract import Store
 
 
 @dataclass(slots=True)
-class TaskImage:
+class TrackedTask:
     """One task and its instances, those in order of their index."""
 
     spec: TaskSpec
@@ -94,7 +94,7 @@ class TaskImage:
 
 
 @dataclass(slots=True)
-class WaveImage:
+class TrackedWave:
     """A wave whose end has not been recorded."""
 
     record: SubmissionRecord
@@ -102,7 +102,7 @@ class WaveImage:
     """By position, those without an outcome."""
 
 
-class RunImage:
+class TrackedRun:
     """All that a dispatcher knows of its run, and what has changed since the last commit."""
 
     def __init__(self, store: Store, run_id: str, graph: Graph) -> None:
@@ -110,8 +110,8 @@ class RunImage:
         self.store = store
         self.run_id = run_id
         self.graph = graph
-        self.tasks: dict[str, TaskImage] = {}
-        self.waves: dict[int, WaveImage] = {}
+        self.tasks: dict[str, TrackedTask] = {}
+        self.waves: dict[int, TrackedWave] = {}
         self.dispatches: dict[int, SubmissionRecord] = {}
         self.cancelling: dict[int, SubmissionRecord] = {}
         """Submissions whose end the scheduler has not confirmed."""
@@ -150,7 +150,7 @@ class RunImage:
             if record is None:
                 # Added to the flow since the run was submitted, so not part of the run.
                 continue
-            self.tasks[name] = TaskImage(spec, self.graph.edges[name], record.size, record.state)
+            self.tasks[name] = TrackedTask(spec, self.graph.edges[name], record.size, record.state)
             self.ended_early[record.state] += 1
         for instance in self.store.instances(self.run_id):
             task = self.tasks[instance.task]
@@ -165,7 +165,7 @@ class RunImage:
             if submission.state is SubmissionState.CANCELLING:
                 self.cancelling[submission.number] = submission
             elif submission.kind is SubmissionKind.WAVE:
-                self.waves[submission.number] = WaveImage(submission)
+                self.waves[submission.number] = TrackedWave(submission)
             else:
                 self.dispatches[submission.number] = submission
         for task in self.tasks.values():
@@ -206,7 +206,7 @@ class RunImage:
         """Write the instance at the next commit."""
         self._changed[id(instance)] = instance
 
-    def expand(self, task: TaskImage, size: int) -> None:
+    def expand(self, task: TrackedTask, size: int) -> None:
         """Give a task its elements."""
         task.size = size
         self._sizes[task.name] = size
@@ -218,7 +218,7 @@ class RunImage:
         self.tally[TaskState.PENDING] += size
         self._added.extend(task.instances)
 
-    def renew(self, task: TaskImage, instances: Iterable[Instance]) -> int:
+    def renew(self, task: TrackedTask, instances: Iterable[Instance]) -> int:
         """Have elements that have succeeded computed anew; return how many.
 
         What they gave to other runs stays.
@@ -231,7 +231,7 @@ class RunImage:
         self._count(task.name, TaskState.SUCCESS, TaskState.PENDING, len(old))
         return len(old)
 
-    def end_task(self, task: TaskImage, state: TaskState | None) -> None:
+    def end_task(self, task: TrackedTask, state: TaskState | None) -> None:
         """Record that a task ended before its elements were known, or that it did not."""
         self.ended_early[task.state] -= 1
         self.ended_early[state] += 1
@@ -239,7 +239,7 @@ class RunImage:
         self._task_states[task.name] = state
         self.changed_tasks.add(task.name)
 
-    def settle(self, instance: Instance, outcome: Outcome) -> None:
+    def finish(self, instance: Instance, outcome: Outcome) -> None:
         """Record what an instance ended with."""
         self._count(instance.task, instance.state, outcome.state)
         instance.state = outcome.state
@@ -267,7 +267,7 @@ class RunImage:
         self._submissions[record.number] = record
         self._keep(record)
 
-    def close(self, wave: WaveImage) -> None:
+    def close(self, wave: TrackedWave) -> None:
         """Forget a wave without members; its jobs are over, or still to be cancelled."""
         if wave.record.number in self.cancelling:
             del self.waves[wave.record.number]
@@ -290,7 +290,7 @@ class RunImage:
         elif record.number in self.waves:
             self.waves[record.number].record = record
         else:
-            self.waves[record.number] = WaveImage(record)
+            self.waves[record.number] = TrackedWave(record)
 
     def add_native_id(self, record: SubmissionRecord, native_id: str) -> SubmissionRecord:
         """Write a job's id at once, outside of any transaction, as the protocol demands."""
@@ -387,7 +387,7 @@ class RunImage:
         """Return how many elements are with the executor."""
         return self.tally[TaskState.SUBMITTED] + self.tally[TaskState.RUNNING]
 
-    def members(self) -> Iterable[tuple[WaveImage, int, Instance]]:
+    def members(self) -> Iterable[tuple[TrackedWave, int, Instance]]:
         """Yield every element that is with the executor."""
         for wave in list(self.waves.values()):
             for position, instance in list(wave.members.items()):

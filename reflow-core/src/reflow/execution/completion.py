@@ -47,7 +47,7 @@ def is_last(layout: WaveLayout, position: int, size: int) -> bool:
     return True
 
 
-def announce(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:
+def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:
     """Count a result, and take a dispatch step in another process if it was the last."""
     if not is_last(layout, position, size):
         return

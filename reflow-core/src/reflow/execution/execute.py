@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.codecs.stored_result import may_refer, seal
+from reflow.codecs.stored_result import encode_result, may_refer
 from reflow.errors import FlowImportError, TaskInterrupted
 from reflow.execution.memory_failures import lacked_memory
 from reflow.execution.peak_memory import peak_memory, reset_peak
@@ -208,7 +208,7 @@ class Execution:
         return {name: states for name, states in own.items() if states}
 
     def _sealed(self, value: Any, record: InputRecord) -> dict[str, Any]:
-        sealed = seal(
+        sealed = encode_result(
             value,
             self._task.returns,
             self.settings.run_dir,

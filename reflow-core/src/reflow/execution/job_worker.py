@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.execution.capture import end_of, flush_streams, log_descriptor, print_to, write_all
-from reflow.execution.completion import announce
+from reflow.execution.completion import notify_if_last
 from reflow.execution.execute import (
     RESULT_NOT_WRITTEN,
     failure_of_all,
@@ -67,7 +67,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
         os.umask(mask)
         os.environ.clear()
         os.environ.update(environment)
-        announce(settings, layout, position, spec.size)
+        notify_if_last(settings, layout, position, spec.size)
     return 0 if result.outcome.state is TaskState.SUCCESS else 1
 
 

@@ -89,7 +89,7 @@ class PoolExecutor:
         self._waves: dict[int, _Wave] = {}
         self._workers: dict[int, _Worker] = {}
         self._audit_at: float | None = None
-        self._stillborn = 0
+        self._failed_starts = 0
         self._unwritten = False
         """Whether a worker could not write its results to the disk."""
         self._selector = selectors.DefaultSelector()
@@ -187,8 +187,8 @@ class PoolExecutor:
         for key, _ in self._selector.select(timeout):
             if key.fd == self._reports_read:
                 self._read_reports()
-        self._kill_the_stubborn()
-        self._bury_the_dead()
+        self._kill_overdue()
+        self._reap_workers()
         self._audit()
         self._feed()
 
@@ -268,7 +268,7 @@ class PoolExecutor:
     def _read_reports(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._reports_read, 1 << 16):
-                self._stillborn = 0
+                self._failed_starts = 0
                 for number, position in unpack(data):
                     self._waves[number].out.discard(position)
 
@@ -306,7 +306,7 @@ class PoolExecutor:
         self._selector.register(descriptor, selectors.EVENT_READ)
         return _Worker(number, process, descriptor)
 
-    def _bury_the_dead(self) -> None:
+    def _reap_workers(self) -> None:
         for worker in list(self._workers.values()):
             code = worker.process.poll()
             if code is None:
@@ -317,15 +317,15 @@ class PoolExecutor:
             # What the worker had reported before it died still counts.
             self._read_reports()
             self._unwritten |= code == RESULT_NOT_WRITTEN
-            if not self._blame(worker, code):
-                self._stillborn += 1
+            if not self._fail_current(worker, code):
+                self._failed_starts += 1
             self._audit_at = time.monotonic() + AUDIT_AFTER
-            if self._stillborn > MOST_STILLBORN:
+            if self._failed_starts > MOST_STILLBORN:
                 raise ExecutorError(
                     f"the worker processes end before they begin: the last one {_ended(code)}"
                 )
 
-    def _blame(self, worker: _Worker, code: int) -> bool:
+    def _fail_current(self, worker: _Worker, code: int) -> bool:
         """Fail the element that a dead worker was running; return whether there was one."""
         at = self._at(worker)
         self._slots.clear(worker.number)
@@ -355,7 +355,7 @@ class PoolExecutor:
             log = layout.log(WaveSpec.read(wave).task, record.index, record.attempt)
             publish_log(scratch, log)
 
-    def _kill_the_stubborn(self) -> None:
+    def _kill_overdue(self) -> None:
         now = time.monotonic()
         for worker in self._workers.values():
             if worker.told is None:

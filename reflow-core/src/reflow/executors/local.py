@@ -167,7 +167,7 @@ class LocalExecutor:
         """Start what fits, and wait until a process has ended, at most `timeout` seconds."""
         self._start_what_fits()
         ended = self._selector.select(timeout)
-        self._kill_the_stubborn()
+        self._kill_overdue()
         if ended:
             self._reap()
             self._start_what_fits()
@@ -176,7 +176,7 @@ class LocalExecutor:
         """Wait for cancelled processes to end; let other running processes go on."""
         while any(child.kill_at for job in self._jobs.values() for child in job.running.values()):
             self._selector.select(REAP_EVERY)
-            self._kill_the_stubborn()
+            self._kill_overdue()
             self._reap()
         self._selector.close()
         for job in self._jobs.values():
@@ -245,7 +245,7 @@ class LocalExecutor:
                     # Processes that it had started may have ignored SIGTERM.
                     end_group(child.process.pid, signal.SIGKILL)
 
-    def _kill_the_stubborn(self) -> None:
+    def _kill_overdue(self) -> None:
         now = time.monotonic()
         for job in self._jobs.values():
             for child in job.running.values():

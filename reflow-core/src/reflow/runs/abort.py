@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reflow.dispatch.changes import cancel_jobs, handles_of
-from reflow.dispatch.lease import let_go
+from reflow.dispatch.lease import release
 from reflow.errors import ReflowError
 from reflow.executors.contract import Executor
 from reflow.model.outcomes import Outcome
@@ -19,7 +19,7 @@ from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
 
 
-def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
+def abort(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
     """End a run that cannot go on; cancel what has not ended.
 
     `retry` takes all of that up again.
@@ -50,7 +50,7 @@ def give_up(store: Store, lease: Lease, said: str, state: RunState = RunState.FA
         for record in store.submissions(lease.run_id):
             write.update_submission(replace(record, state=SubmissionState.CANCELLING))
         write.set_run_state(state, said)
-    let_go(store, lease)
+    release(store, lease)
     with suppress(OSError):
         touch(RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.continuation import is_watched
-from reflow.dispatch.lease import forget, let_go, take_patiently, working_under
+from reflow.dispatch.lease import acquire, forget, release, working_under
 from reflow.errors import (
     DamagedRunError,
     LeaseLostError,
@@ -33,7 +33,7 @@ from reflow.plugins.registry import registry
 from reflow.rundir.files import write_whole
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.driver import DispatchJob, drive
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.outages import Outages
@@ -97,11 +97,11 @@ def main(arguments: list[str]) -> int:
 
 def dispatch_once(store: Store, settings: RunSettings, outages: Outages) -> int:
     """Take the run over, do what can be done, and release the lease."""
-    lease = take_patiently(
+    lease = acquire(
         store,
         settings.run_id,
         Config.from_dict(settings.config).dispatch.lease_seconds,
-        give_up=lambda: store.run(settings.run_id).state.final,
+        unless=lambda: store.run(settings.run_id).state.final,
     )
     if lease is None:
         return 0
@@ -135,7 +135,7 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
         if to_be_cancelled(store, settings.run_id):
             with closing(executor_of(settings)) as executor:
                 trouble = finish_cancelling(store, settings, lease, executor)
-        let_go(store, lease)
+        release(store, lease)
     return int(bool(trouble))
 
 
@@ -148,7 +148,7 @@ def _dispatch(store: Store, settings: RunSettings, lease: Lease, outages: Outage
         raise
     except Exception as error:
         log.exception("the run cannot be dispatched")
-        give_up(store, lease, cannot_dispatch(settings, error))
+        abort(store, lease, cannot_dispatch(settings, error))
         return 1
 
 
@@ -161,7 +161,7 @@ def _dispatch_under(
         if dispatcher.trouble:
             _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {MOVED_BY_COMMANDS}")
     except _Ended:
-        let_go(store, lease)
+        release(store, lease)
         raise
     except StoreError:
         raise
@@ -169,7 +169,7 @@ def _dispatch_under(
         return _leave_to_the_next(store, settings, lease, executor, error)
     except Exception as error:
         log.exception("the run cannot be dispatched")
-        give_up(store, lease, cannot_dispatch(settings, error))
+        abort(store, lease, cannot_dispatch(settings, error))
         # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
         end_jobs(store, settings, executor)
         return 1
@@ -196,7 +196,7 @@ def _leave_to_the_next(
         # Where nothing can be written, the watchdog's script submits it again.
         log.exception("the run directory cannot be used")
         watched = False
-    let_go(store, lease)
+    release(store, lease)
     return int(not watched)
 
 

@@ -105,7 +105,7 @@ def drive(
             continue
         if not ended:
             dispatcher.arrange_continuation()
-        if dispatcher.let_go():
+        if dispatcher.release():
             return
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from reflow.config.schema import Config
-from reflow.dispatch.lease import take_patiently, working_under
+from reflow.dispatch.lease import acquire, working_under
 from reflow.errors import NotReadyError
 from reflow.model.records import RunRecord
 from reflow.rundir.ownership import own_settings
@@ -32,7 +32,7 @@ def follow_run(
     with closing(executor_of(settings)) as executor:
         if executor.capabilities.volatile:
             raise NotReadyError(f"{record.run_id} has a supervisor of its own: use status --watch")
-        lease = take_patiently(store, record.run_id, time_to_live)
+        lease = acquire(store, record.run_id, time_to_live)
         assert lease is not None, "patience without an end ends with the lease"
         with working_under(store, lease):
             # Ctrl-C stops following; the run's jobs go on.

@@ -8,7 +8,7 @@ from typing import Any
 
 from reflow.config.schema import site_templates
 from reflow.dispatch.dispatcher import Dispatcher
-from reflow.dispatch.events import tell_run
+from reflow.dispatch.events import emit
 from reflow.dispatch.lease import take, working_under
 from reflow.errors import (
     ParameterError,
@@ -29,7 +29,7 @@ from reflow.model.records import Lease, SubmissionKind
 from reflow.model.states import RunState
 from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
 from reflow.runs.driver import Command, UntilEnd, drive
 from reflow.runs.locate_flow import locate
@@ -67,7 +67,7 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
             flow=lambda: locate(workflow),
         ),
     )
-    tell_run(settings, RunState.RUNNING)
+    emit(settings, RunState.RUNNING)
     if chosen.capabilities.volatile:
         chosen.close()
         start_supervisor(store, settings)
@@ -190,7 +190,7 @@ def _drive_here(
         with working_under(store, lease):
             interruptions.let_through()
             if on_start is not None:
-                tell_run(settings, RunState.RUNNING)
+                emit(settings, RunState.RUNNING)
                 on_start(settings.run_id)
             with closing(_executor_here(settings, graph, interruptions)) as executor:
                 _drive_to_end(store, settings, graph, lease, executor, interruptions, on_progress)
@@ -265,7 +265,7 @@ def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: st
     """Record the end of a run that its process no longer dispatches."""
     lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
     if lease is not None:
-        give_up(store, lease, said, state)
+        abort(store, lease, said, state)
 
 
 def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:

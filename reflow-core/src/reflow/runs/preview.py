@@ -13,7 +13,7 @@ from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.job_requests import wave_request
 from reflow.dispatch.plan import Planner
-from reflow.dispatch.tracked_run import RunImage, TaskImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.execution.execute import annotation_of
 from reflow.executors.contract import Executor
 from reflow.model.canonical import loads
@@ -120,7 +120,7 @@ def make_preview(
 ) -> Preview:
     """Plan a run as far as cached results allow, with the scripts `executor` would submit."""
     overlay: Any = _Overlay(store, graph)
-    image = RunImage(overlay, settings.run_id, graph)
+    image = TrackedRun(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
     source = take_source(graph, settings)
     tell_of_other_values(store, settings, source)
@@ -152,7 +152,7 @@ def make_preview(
 
 
 def _scripts(
-    tasks: Iterable[PreviewTask], image: RunImage, settings: RunSettings, executor: Executor
+    tasks: Iterable[PreviewTask], image: TrackedRun, settings: RunSettings, executor: Executor
 ) -> Iterator[tuple[str, str]]:
     defaults = Config.from_dict(settings.config).defaults
     for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
@@ -175,7 +175,7 @@ def _scripts(
 
 
 def _arguments(
-    image: RunImage, settings: RunSettings, task: TaskImage, source: RunSource, codecs: Codecs
+    image: TrackedRun, settings: RunSettings, task: TrackedTask, source: RunSource, codecs: Codecs
 ) -> TaskArguments:
     return TaskArguments(image, settings, task, PlannedCode(source.code[task.name]), codecs)
 
@@ -184,7 +184,7 @@ def _foresee(
     shown: PreviewTask,
     arguments: TaskArguments,
     ready: Sequence[Instance],
-    image: RunImage,
+    image: TrackedRun,
     cache: Cache,
     overlay: _Overlay,
     codecs: Codecs,
@@ -218,7 +218,7 @@ def _foresee(
 
 
 def _readable(
-    arguments: TaskArguments, instance: Instance, image: RunImage, codecs: Codecs
+    arguments: TaskArguments, instance: Instance, image: TrackedRun, codecs: Codecs
 ) -> dict[str, str]:
     """Return what an element would be given, as Python writes it."""
     task = arguments.task.spec
@@ -234,7 +234,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def _why(cache: Cache, task: TaskImage) -> str:
+def _why(cache: Cache, task: TrackedTask) -> str:
     if not task.spec.cache:
         return "cache=False"
     return "forced" if cache.bypassed(task.spec) else "no result yet for these inputs"

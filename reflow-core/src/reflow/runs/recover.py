@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
-from reflow.dispatch.lease import let_go, take, take_from, working_under
+from reflow.dispatch.lease import release, take, take_from, working_under
 from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError, StoreError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
@@ -22,7 +22,7 @@ from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.process import boot_id, provably_dead
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.abort import give_up
+from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
 from reflow.runs.open_dispatcher import (
     FOREGROUND_EXECUTORS,
@@ -39,7 +39,7 @@ LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
 ABANDONED = "the process that ran it ended before the run did"
 
 
-def heal(
+def recover(
     store: Store, record: RunRecord, open_executor: OpensExecutor = opened_executor
 ) -> list[str]:
     """Take a dispatch step for a run that has no living dispatcher; return notes for the user."""
@@ -64,7 +64,7 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
     # A run without an owner may have begun just now.
     if owner is None or not provably_dead(owner):
         return False
-    heal(store, record)
+    recover(store, record)
     return store.run(record.run_id).state.final
 
 
@@ -81,7 +81,7 @@ def _finish(store: Store, record: RunRecord, open_executor: OpensExecutor) -> li
         return [LEFT.format("a dispatcher is at it")] if of_elements else []
     with working_under(store, lease), open_executor(settings) as executor:
         trouble = finish_cancelling(store, settings, lease, executor)
-        let_go(store, lease)
+        release(store, lease)
     return [LEFT.format(trouble)] if trouble else []
 
 
@@ -96,7 +96,7 @@ def _heal(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list
         others = frozen or _replace_dead_job(store, settings, open_executor)
         return [*_word_left(settings.layout), *others]
     if settings.executor in FOREGROUND_EXECUTORS:
-        give_up(store, lease, ABANDONED)
+        abort(store, lease, ABANDONED)
         return []
     return _go_on(store, settings, lease, open_executor)
 
@@ -123,7 +123,7 @@ def _go_on(
 ) -> list[str]:
     with working_under(store, lease), open_executor(settings) as executor:
         if executor.capabilities.volatile:
-            let_go(store, lease)
+            release(store, lease)
             start_supervisor(store, settings)
             return ["no supervisor was at work; another one was started"]
         dispatcher = open_dispatcher(store, settings, lease, executor)
@@ -194,7 +194,7 @@ def _without_settings(
     lease = take(store, record.run_id) if over and may_end(record) else None
     if lease is None:
         return [str(error)]
-    give_up(store, lease, str(error))
+    abort(store, lease, str(error))
     return []
 
 

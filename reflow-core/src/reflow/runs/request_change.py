@@ -11,7 +11,7 @@ from typing import Any
 from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
 from reflow.dispatch.lease import holder_lives, take, working_under
 from reflow.dispatch.mixed_sources import of_other_source
-from reflow.dispatch.tracked_run import RunImage
+from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import (
     DamagedRunError,
     ForeignRunError,
@@ -31,7 +31,7 @@ from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource
-from reflow.runs.abort import give_up
+from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
 from reflow.runs.launch import drive_here
 from reflow.runs.open_dispatcher import (
@@ -42,7 +42,7 @@ from reflow.runs.open_dispatcher import (
     open_dispatcher,
     recorded_graph,
 )
-from reflow.runs.recover import heal, replace_frozen
+from reflow.runs.recover import recover, replace_frozen
 from reflow.runs.retake_source import retaken_source
 from reflow.runs.silence import holder_of, time_to_live
 from reflow.runs.supervisor import start_supervisor
@@ -79,7 +79,7 @@ def ask(
     from reflow import __version__
 
     with executor_for_all() as open_executor:
-        heal(store, record, open_executor)
+        recover(store, record, open_executor)
         count = _concerned(store, record, kind, task)
         if count == 0 and not changed:
             return 0
@@ -120,7 +120,7 @@ def _mixed(
     store: Store, settings: RunSettings, source: RunSource, task: str | None
 ) -> dict[str, int]:
     """Return, by task, how many results of another source a retry with a source would leave."""
-    image = RunImage(store, settings.run_id, graph_of_data(source.graph))
+    image = TrackedRun(store, settings.run_id, graph_of_data(source.graph))
     found = of_other_source(image, settings.layout, source.code)
     return {name: len(found[name]) for name in found if task in (None, name)}
 
@@ -185,7 +185,7 @@ def _end_without_settings(store: Store, record: RunRecord, count: int, said: str
     if lease is None:
         raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {said}")
     handles = handles_of(RunLayout(record.run_dir, record.run_id), store.submissions(record.run_id))
-    give_up(store, lease, f"cancelled; {said}", RunState.CANCELLED)
+    abort(store, lease, f"cancelled; {said}", RunState.CANCELLED)
     with suppress(ReflowError), closing(registry().make_executor(record.executor, {})) as executor:
         cancel_jobs(executor, handles)
     return count

@@ -19,14 +19,14 @@ from functools import cache
 from pathlib import Path
 
 from reflow.config.schema import Config, DispatchSettings
-from reflow.dispatch.lease import forget, let_go, take, take_for
+from reflow.dispatch.lease import acquire_for, forget, release, take
 from reflow.errors import LeaseLostError, OtherSeriesError, StoreError
 from reflow.model.records import Lease
 from reflow.permissions import open_file
 from reflow.plugins.registry import registry
 from reflow.rundir.files import write_whole
 from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.driver import LONGEST_WAIT, UntilEnd, drive
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.outages import Outages
@@ -36,7 +36,7 @@ from reflow.stores.contract import Store
 log = logging.getLogger("reflow.dispatch")
 
 
-class _EndedByPerson(BaseException):
+class _Terminated(BaseException):
     """Raised at SIGTERM: release the lease, and leave the workers to the next supervisor."""
 
 
@@ -61,7 +61,7 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
             stderr=out,
             start_new_session=True,
         )
-    take_for(store, settings.run_id, process.pid)
+    acquire_for(store, settings.run_id, process.pid)
     # Reap the supervisor if it ends before this process.
     threading.Thread(target=_await_end, args=(process.pid,), daemon=True).start()
     process.returncode = 0
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
         return outages.outlive(lambda: _take_and_supervise(store, settings, outages))
     except LeaseLostError:
         log.info("pid %s: another supervisor has taken over", os.getpid())
-    except _EndedByPerson:
+    except _Terminated:
         log.info("pid %s: told to end", os.getpid())
     except StoreError:
         # The database may be back for the next supervisor, which any command starts.
@@ -104,13 +104,13 @@ def _take_and_supervise(store: Store, settings: RunSettings, outages: Outages) -
         _supervise(store, settings, lease, outages)
     except StoreError:
         raise
-    except _EndedByPerson:
+    except _Terminated:
         with suppress(StoreError):
-            let_go(store, lease)
+            release(store, lease)
         raise
     except Exception as error:
         log.exception("the run cannot be dispatched")
-        give_up(store, lease, cannot_dispatch(settings, error))
+        abort(store, lease, cannot_dispatch(settings, error))
         return 1
     finally:
         # After an outage this process takes the lease once more.
@@ -180,7 +180,7 @@ def _wait(store: Store, lease: Lease, seconds: float) -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    raise _EndedByPerson
+    raise _Terminated
 
 
 if __name__ == "__main__":

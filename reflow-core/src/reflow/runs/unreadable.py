@@ -16,7 +16,7 @@ from reflow.dispatch.cancellations import jobs_alive
 from reflow.dispatch.changes import is_allowed
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.events import observer
-from reflow.dispatch.tracked_run import RunImage, WaveImage
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import OtherSeriesError, SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_result
 from reflow.executors.contract import Executor
@@ -31,7 +31,7 @@ from reflow.rundir.graph_data import graph_of_records
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.abort import cannot_dispatch, end_jobs, give_up
+from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.stores.contract import Store
 
 MOST_TRIES = 10
@@ -94,7 +94,7 @@ class Unreadable:
         self._tries = tries
         self._error = error
         graph = graph_of_records(store.run(settings.run_id), store.tasks(settings.run_id))
-        self._image = RunImage(store, settings.run_id, graph)
+        self._image = TrackedRun(store, settings.run_id, graph)
         self._watchdog = Watchdog(self._image, settings, executor, self._commit)
 
     def end_if_due(self) -> bool:
@@ -141,7 +141,7 @@ class Unreadable:
                 ):
                     continue
                 if record.outcome.state is TaskState.SUCCESS:
-                    self._image.settle(instance, outcome_of_result(instance, record, Reuse.NEVER))
+                    self._image.finish(instance, outcome_of_result(instance, record, Reuse.NEVER))
         self._commit()
 
     def _commit(self) -> None:
@@ -162,7 +162,7 @@ class Unreadable:
             log.warning("could not ask for the run's jobs: %s", error)
             return True
 
-    def _is_alive(self, wave: WaveImage, position: int) -> bool:
+    def _is_alive(self, wave: TrackedWave, position: int) -> bool:
         """Tell whether a worker that an earlier supervisor has started is alive."""
         try:
             claim = current_claim(self._settings.layout.wave(wave.record.number), position)
@@ -182,6 +182,6 @@ class Unreadable:
         with self._store.fenced(self._lease) as write:
             for request in self._store.requests(self._settings.run_id):
                 write.drop_request(request.key)
-        give_up(self._store, self._lease, said, state)
+        abort(self._store, self._lease, said, state)
         # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
         end_jobs(self._store, self._settings, self._executor)

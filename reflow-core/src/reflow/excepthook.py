@@ -18,7 +18,7 @@ _DEFINING = tuple(f"{_OWN}{name}.py" for name in ("__init__", "flow"))
 """Where names are imported at their first use, and tasks defined."""
 
 
-def tell_in_one_line() -> None:
+def install() -> None:
     """Report in one line, without a traceback, exceptions of reflow's that end a script.
 
     Nor does a Ctrl-C show one that comes before the script's command line has begun.

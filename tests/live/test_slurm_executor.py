@@ -159,6 +159,7 @@ def test_a_submission_whose_answer_is_lost_can_be_found(
     with pytest.raises(SubmissionUncertainError):
         executor.submit(request)
 
+    executor.wait(0)  # until the next step
     assert len(executor.find(request.token)) == 1
 
 

@@ -74,7 +74,7 @@ def killed_unseen(person: Person) -> LiveRun:
     run.until(lambda: person.calls == {"a": 1, "b": 1}, "the first elements")
     array = run.running("stay")[0].native_id.partition("_")[0]
     person.cluster.run("scancel", *(job.native_id for job in run.queue("dispatch")), f"{array}_3")
-    run.kills("worker", "0")
+    run.kills("reflow.execution.job_worker", "0")
     run.until(lambda: len(run.running("stay")) == 2 and person.calls["c"] == 1, "the third")
     person.touch("go")
     run.until(lambda: not run.queue(), "an empty queue")

@@ -216,6 +216,7 @@ def test_a_submission_whose_answer_is_lost_can_be_found(
     with pytest.raises(SubmissionUncertainError):
         executor.submit(request)
 
+    executor.wait(0)  # until the next step
     assert len(executor.find(request.token)) == 1
 
 
@@ -424,9 +425,10 @@ def test_running_out_of_memory_is_told_where_grid_engine_kills(
 def test_a_job_in_error_state_has_failed_and_is_deleted(
     client: SGECluster, executor: SGEExecutor, job: MakeJob
 ) -> None:
-    request = job("true", size=3, begin_in=timedelta(seconds=2))
-    submission = executor.submit(request, job("echo after"))
-    shutil.rmtree(request.directory)
+    request = job("true", size=3)
+    with client.closed():
+        submission = executor.submit(request, job("echo after"))
+        shutil.rmtree(request.directory)
     said: list[JobStatus] = []
 
     def all_over() -> bool:
@@ -443,11 +445,12 @@ def test_a_job_in_error_state_has_failed_and_is_deleted(
 
 
 def test_the_first_word_on_an_error_state_is_grid_engines_own(
-    executor: SGEExecutor, job: MakeJob
+    client: SGECluster, executor: SGEExecutor, job: MakeJob
 ) -> None:
-    request = job("true", begin_in=timedelta(seconds=2))
-    handle = executor.submit(request).job
-    shutil.rmtree(request.directory)
+    request = job("true")
+    with client.closed():
+        handle = executor.submit(request).job
+        shutil.rmtree(request.directory)
     said = []
 
     def failed() -> bool:

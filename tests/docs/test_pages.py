@@ -15,6 +15,8 @@ def named(page: Path) -> str:
     return str(page.relative_to(REPOSITORY))
 
 
+# A page has dozens of commands, each a process or a run of its own.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", pages(), ids=named)
 def test_every_block_of_the_page_works_as_shown(page: Path, tmp_path: Path, home: Path) -> None:
     # Who reads a page at the top of a clone has made `.venv` but not activated it.

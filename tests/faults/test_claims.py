@@ -59,25 +59,6 @@ def states(scheduler: Folder, native_id: str) -> Counter[str]:
     return Counter(item[0] for item in scheduler.standing().get(native_id, {}).values())
 
 
-def test_of_two_arrays_of_one_wave_what_has_not_begun_is_cancelled_in_one(
-    scheduler: Folder, flow_file: Flows, quick: None
-) -> None:
-    batch = Batch(scheduler, flow_file(GATE))
-    scheduler.arrange(Trouble("submit", "swallow", "each"), Trouble("find", "blind", "each"))
-    run = batch.start(follow=True, size=12)
-    follower = following(run)
-    until(lambda: len(batch.jobs("each")) == 2)
-    first, _ = (name for name, job in scheduler.submitted().items() if job["size"])
-
-    until(lambda: states(scheduler, first)["CANCELLED"] == 8)
-
-    (batch.flow.folder / "go").touch()
-    follower.join(timeout=60)
-    assert run.state == "SUCCESS", failed(run)
-    assert run.result("total") == sum(range(12)) * 10
-    assert set(batch.flow.calls.values()) == {1}
-
-
 def test_a_job_that_shows_up_after_cancel_and_retry_runs_nothing_beside_the_new_attempt(
     scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

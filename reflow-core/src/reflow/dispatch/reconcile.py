@@ -171,7 +171,7 @@ class Reconcile:
         speaking: dict[tuple[int, int], JobStatus] = {}
         for status in statuses:
             wave = waves.get(status.native_id)
-            if wave is None or self._surplus.says_nothing(status):
+            if wave is None:
                 continue
             for position in self._positions(wave, status):
                 key = (wave.record.number, position)

@@ -14,11 +14,10 @@ from reflow.config.schema import Config
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
+from reflow.execution.outcomes import outcome_without_job
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle
-from reflow.model.outcomes import Outcome
 from reflow.model.records import (
-    Instance,
     RequestKind,
     RequestRecord,
     SubmissionKind,
@@ -98,7 +97,7 @@ def stop(image: TrackedRun, executor: DropsWaiting) -> None:
         waiting += [item for item in task.instances if item.state is TaskState.PENDING]
     for instance in waiting:
         said = "skipped because another task failed"
-        image.finish(instance, _ended(instance, TaskState.SKIPPED, said))
+        image.finish(instance, outcome_without_job(instance, TaskState.SKIPPED, said))
 
 
 def retry(
@@ -218,18 +217,8 @@ def _cancel_task(image: TrackedRun, task: TrackedTask, why: str) -> int:
         return 1
     unfinished = [instance for instance in task.instances if not instance.state.final]
     for instance in unfinished:
-        image.finish(instance, _ended(instance, TaskState.CANCELLED, why))
+        image.finish(instance, outcome_without_job(instance, TaskState.CANCELLED, why))
     return len(unfinished)
-
-
-def _ended(instance: Instance, state: TaskState, why: str) -> Outcome:
-    return Outcome(
-        task=instance.task,
-        index=instance.index,
-        attempt=instance.attempt,
-        state=state,
-        error=why,
-    )
 
 
 def _descendants(image: TrackedRun, names: set[str]) -> set[str]:

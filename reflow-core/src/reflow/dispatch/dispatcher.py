@@ -30,6 +30,7 @@ from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.submit import Submitter
 from reflow.dispatch.tracked_run import Changes, TrackedRun, TrackedTask
 from reflow.errors import DefinitionError, SchedulerUnavailableError
+from reflow.execution.outcomes import outcome_without_job
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.outcomes import Outcome
@@ -474,14 +475,7 @@ class Dispatcher:
         if task.size is None:
             self.image.end_task(task, TaskState.FAILED)
         for instance in instances:
-            outcome = Outcome(
-                task=task.name,
-                index=instance.index,
-                attempt=instance.attempt,
-                state=TaskState.FAILED,
-                error=said,
-            )
-            self.image.finish(instance, outcome)
+            self.image.finish(instance, outcome_without_job(instance, TaskState.FAILED, said))
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self.forgiven:
@@ -525,10 +519,5 @@ class Dispatcher:
 
 
 def _skipped(instance: Instance) -> Outcome:
-    return Outcome(
-        task=instance.task,
-        index=instance.index,
-        attempt=instance.attempt,
-        state=TaskState.SKIPPED,
-        error="something before it did not succeed",
-    )
+    said = "something before it did not succeed"
+    return outcome_without_job(instance, TaskState.SKIPPED, said)

@@ -39,9 +39,9 @@ from reflow.errors import (
     SubmissionUncertainError,
 )
 from reflow.execution.completion import prepare_counters
+from reflow.execution.outcomes import outcome_without_job
 from reflow.executors.contract import Executor, FollowsLater
 from reflow.model.jobs import Limits, Submission
-from reflow.model.outcomes import Outcome
 from reflow.model.records import (
     Instance,
     StoredOutput,
@@ -261,14 +261,12 @@ class Submitter:
     def _refuse_all(self, ready: Sequence[Instance]) -> bool:
         most = self._most_places
         for instance in ready:
-            outcome = Outcome(
-                task=instance.task,
-                index=instance.index,
-                attempt=instance.attempt,
-                state=TaskState.FAILED,
-                cause=FailureCause.SUBMIT,
-                error=f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
+            outcome = outcome_without_job(
+                instance,
+                TaskState.FAILED,
+                f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
                 "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
+                FailureCause.SUBMIT,
             )
             self._image.finish(instance, outcome)
         return True
@@ -479,14 +477,7 @@ class Submitter:
 
     def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
         for instance in list(wave.members.values()):
-            outcome = Outcome(
-                task=instance.task,
-                index=instance.index,
-                attempt=instance.attempt,
-                state=TaskState.FAILED,
-                cause=FailureCause.SUBMIT,
-                error=said,
-            )
+            outcome = outcome_without_job(instance, TaskState.FAILED, said, FailureCause.SUBMIT)
             self._image.finish(instance, outcome)
         self._close(wave, follow_up)
 

@@ -30,6 +30,20 @@ def outcome_of_result(
     return ended
 
 
+def outcome_without_job(
+    instance: Instance, state: TaskState, error: str, cause: FailureCause | None = None
+) -> Outcome:
+    """Return the outcome of an instance that the run itself ends, whatever its job does."""
+    return Outcome(
+        task=instance.task,
+        index=instance.index,
+        attempt=instance.attempt,
+        state=state,
+        cause=cause,
+        error=error,
+    )
+
+
 def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcome:
     """Return the outcome of an instance whose job is over and left no result."""
     cancelled = _cancelled(status)

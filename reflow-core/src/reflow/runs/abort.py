@@ -8,8 +8,8 @@ from dataclasses import replace
 from reflow.dispatch.changes import cancel_jobs, handles_of
 from reflow.dispatch.lease import release
 from reflow.errors import ReflowError
+from reflow.execution.outcomes import outcome_without_job
 from reflow.executors.contract import Executor
-from reflow.model.outcomes import Outcome
 from reflow.model.records import Lease, SubmissionState
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import touch
@@ -26,16 +26,7 @@ def abort(store: Store, lease: Lease, said: str, state: RunState = RunState.FAIL
     """
     waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
     unfinished = store.instances(lease.run_id, states=[waiting, *running])
-    outcomes = [
-        Outcome(
-            task=instance.task,
-            index=instance.index,
-            attempt=instance.attempt,
-            state=TaskState.CANCELLED,
-            error=said,
-        )
-        for instance in unfinished
-    ]
+    outcomes = [outcome_without_job(each, TaskState.CANCELLED, said) for each in unfinished]
     counts = store.counts(lease.run_id)
     not_begun = [
         task.name

@@ -36,12 +36,13 @@ LAYERS = (
     ("execution",),
     ("dispatch",),
     ("runs",),
-    ("describe", "drawing", "flow", "run", "workflow"),
+    ("report",),
+    ("flow", "run", "workflow"),
     ("cli", "__main__"),
     ("testing",),
 )
-# The two ways down: methods that print or read the command line, and import it when called.
-DOORS = {("workflow", "cli.flow"), ("run", "cli.show")}
+# The one way down: a method that reads the command line, and imports it when called.
+DOORS = {("workflow", "cli.flow")}
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
 FOR_TYPE_CHECKERS = ("TYPE_CHECKING", "typing.TYPE_CHECKING")

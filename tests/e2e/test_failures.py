@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from reflow import NotFoundError, NotReadyError, RunFailedError, TaskFailedError
-from reflow.cli.show import print_status
 from reflow.model.states import RunState
+from reflow.report.status import print_status
 
 from tests.e2e.support import WAYS, FlowFile, failed, fake_scheduler, until
 

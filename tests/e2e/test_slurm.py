@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reflow.cli.show import print_status
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import JobHandle, JobRequest
 from reflow.model.states import RunState, TaskState
+from reflow.report.status import print_status
 from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import pytest
 from reflow import Result, Workflow
-from reflow.cli.preview import preview_lines
-from reflow.drawing import draw_dot, draw_mermaid, draw_text
+from reflow.report.drawing import draw_dot, draw_mermaid, draw_text
+from reflow.report.preview import preview_lines
 from reflow.runs.create import Wanted
 from reflow.workflow import preview
 

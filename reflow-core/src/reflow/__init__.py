@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from reflow.config.commented import ensure_config_exists as ensure_config_exists
     from reflow.config.schema import Config as Config
     from reflow.config.schema import load_config as load_config
-    from reflow.describe import WorkflowDescription as WorkflowDescription
     from reflow.errors import ConfigError as ConfigError
     from reflow.errors import DamagedRunError as DamagedRunError
     from reflow.errors import DefinitionError as DefinitionError
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from reflow.executors.local import LocalExecutor as LocalExecutor
     from reflow.flow import Flow as Flow
     from reflow.plugins.distributions import *  # noqa: F403
+    from reflow.report.describe import WorkflowDescription as WorkflowDescription
     from reflow.run import Run as Run
     from reflow.scratch import scratch_dir as scratch_dir
     from reflow.wiring.markers import Param as Param
@@ -58,7 +58,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "reflow.config.schema": "Config load_config",
     "reflow.config.commented": "ensure_config_exists",
-    "reflow.describe": "WorkflowDescription",
+    "reflow.report.describe": "WorkflowDescription",
     "reflow.errors": (
         "ConfigError DamagedRunError DefinitionError ExecutorError FlowImportError "
         "ForeignRunError LeaseLostError MissingExecutorError NotFoundError NotReadyError "

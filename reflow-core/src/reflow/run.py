@@ -103,7 +103,7 @@ class Run:
         notes = recover(self._store, self._store.run(self.run_id))
         mapping = status_of(self._store, self.run_id, notes, task)
         if not as_dict:
-            from reflow.cli.show import print_status
+            from reflow.report.status import print_status
 
             print_status(mapping, errors=errors)
         return mapping

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reflow.config.schema import Config
-    from reflow.describe import WorkflowDescription
     from reflow.executors.contract import Executor
     from reflow.model.graph import Graph
     from reflow.model.json import Json
     from reflow.model.tasks import FilesMode
+    from reflow.report.describe import WorkflowDescription
     from reflow.run import Run
     from reflow.runs.create import Wanted
     from reflow.runs.preview import Preview
@@ -108,7 +108,7 @@ class Workflow(Flow):
 
     def describe_typed(self) -> WorkflowDescription:
         """Return the workflow's structure, typed."""
-        from reflow.describe import describe
+        from reflow.report.describe import describe
 
         return describe(self.graph())
 

@@ -193,7 +193,7 @@ def test_a_bug_is_not_taken_for_a_mistake(
     def stumble(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("reflow.drawing.draw_text", stumble)
+    monkeypatch.setattr("reflow.report.drawing.draw_text", stumble)
     with pytest.raises(ZeroDivisionError):
         flow(squares, "dag")
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from reflow import Run
 from reflow.cli.progress import Progress, poll, watch
-from reflow.cli.screen import Screen
+from reflow.report.screen import Screen
 
-from tests.unit.cli.statuses import RUN_ID, status, task
+from tests.unit.report.statuses import RUN_ID, status, task
 
 
 class Asked:

@@ -1,1 +1,1 @@
-"""The command line. Nothing outside this package imports it, but for `Run.status()` printing."""
+"""The command line. Nothing outside this package imports it, but for `Workflow.cli`."""

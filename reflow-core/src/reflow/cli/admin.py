@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from reflow.cli.layout import GAP, columns, paragraph
 from reflow.cli.program import WRONG_USAGE, new_app
-from reflow.cli.screen import put_json, screen
 from reflow.cli.words import Json
+from reflow.report.layout import GAP, columns, paragraph
+from reflow.report.screen import put_json, screen
 
 if TYPE_CHECKING:
     from reflow.config.schema import Config

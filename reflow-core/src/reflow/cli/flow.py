@@ -12,9 +12,9 @@ from reflow.cli.launch import add_launch_commands
 from reflow.cli.options import literal
 from reflow.cli.program import OK, execute, new_app, program_name, typed_command
 from reflow.cli.runs import add_run_commands
-from reflow.cli.screen import put_json, screen
 from reflow.cli.source import Runs, runs_of
 from reflow.errors import DefinitionError, UsageError
+from reflow.report.screen import put_json, screen
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def dag(
     ] = "text",
 ) -> None:
     """Draw the workflow: its tasks, and what each is given by others."""
-    from reflow.drawing import draw_dot, draw_mermaid, draw_text
+    from reflow.report.drawing import draw_dot, draw_mermaid, draw_text
 
     graph, console = _workflow(context).graph(), screen()
     if format not in FORMATS:

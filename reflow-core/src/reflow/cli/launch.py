@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reflow.cli.layout import near
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import RUN_FAILED, interrupted_by
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped, watch
 from reflow.cli.progress import follow as follow_run
-from reflow.cli.results import last_results, steps_after_success, success_lines
-from reflow.cli.screen import screen
-from reflow.cli.show import status_lines, step_lines, steps_while_running
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import option, store_option, switch
 from reflow.executors.processes import usable_cpus
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
+from reflow.report.layout import near
+from reflow.report.results import last_results, steps_after_success, success_lines
+from reflow.report.screen import screen
+from reflow.report.status import status_lines, step_lines, steps_while_running
 from reflow.runs.create import Wanted
 from reflow.workflow import Workflow, preview, run_foreground
 
@@ -271,7 +271,7 @@ def _in_foreground(
 
 
 def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> None:
-    from reflow.cli.preview import preview_lines
+    from reflow.report.preview import preview_lines
 
     console = screen()
     previewed = preview(workflow, wanted, executor)

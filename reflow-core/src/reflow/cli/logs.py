@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflow.cli.layout import count
 from reflow.cli.program import INTERRUPTED
-from reflow.cli.screen import screen
-from reflow.cli.show import step_lines, typed
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import RunId, StoreOption, option, switch
 from reflow.errors import NotFoundError, UsageError
 from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.report.layout import count
+from reflow.report.screen import screen
+from reflow.report.status import step_lines, typed
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def logs(
 
     Without a task, list the logs of what failed.
     """
-    from reflow.cli.tail import copy_log
+    from reflow.report.tail import copy_log
 
     source = runs_of(context)
     run = source.open(run_id)
@@ -93,7 +93,7 @@ def _print_failed(
     run: Run, task: str | None, index: int | None, tail: int | None, more: bool
 ) -> None:
     """Print the logs of failed instances one after the other, each below its name."""
-    from reflow.cli.tail import copy_log
+    from reflow.report.tail import copy_log
 
     if index is not None or more:
         raise UsageError("--failed stands with a run, or with a task, and --tail")
@@ -114,7 +114,7 @@ def _print_failed(
 
 def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None:
     """Print the log of an element as it grows, until the element has ended."""
-    from reflow.cli.tail import follow_log
+    from reflow.report.tail import follow_log
 
     task, index = element
 

@@ -13,10 +13,10 @@ from reflow.cli.admin import add_admin_commands
 from reflow.cli.launch import launch_commands
 from reflow.cli.program import execute, new_app, typed_command
 from reflow.cli.runs import add_run_commands
-from reflow.cli.screen import screen
 from reflow.cli.source import Runs
 from reflow.cli.words import switch
 from reflow.errors import UsageError
+from reflow.report.screen import screen
 from reflow.workflow import Workflow
 
 NAME = "reflow"

@@ -17,9 +17,9 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from reflow.cli.screen import screen
 from reflow.errors import ReflowError, ReflowWarning, RunFailedError, StoreError
 from reflow.excepthook import DEBUG_VARIABLE
+from reflow.report.screen import screen
 
 OK = 0
 RUN_FAILED = 1

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
-from reflow.cli.layout import GAP, count, duration, near
 from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED
-from reflow.cli.screen import Screen, screen
-from reflow.cli.show import (
+from reflow.errors import NotReadyError
+from reflow.model.states import RunState, TaskState
+from reflow.report.layout import GAP, count, duration, near
+from reflow.report.screen import Screen, screen
+from reflow.report.status import (
     fitting,
     state_text,
     status_lines,
     task_lines,
     typed,
 )
-from reflow.errors import NotReadyError
-from reflow.model.states import RunState, TaskState
 
 if TYPE_CHECKING:
     from rich.live import Live

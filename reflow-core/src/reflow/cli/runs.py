@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reflow.cli.layout import count
-from reflow.cli.listing import record_as_dict, runs_lines
 from reflow.cli.logs import logs
 from reflow.cli.program import OK, RUN_FAILED, interrupted_by
 from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
 from reflow.cli.progress import follow as follow_run
 from reflow.cli.progress import watch as watch_run
-from reflow.cli.screen import put_json, screen
-from reflow.cli.show import print_status, step_lines, steps_while_running
 from reflow.cli.source import LATEST, runs_of
 from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, switch
 from reflow.errors import UsageError
 from reflow.model.states import RunState
+from reflow.report.layout import count
+from reflow.report.listing import record_as_dict, runs_lines
+from reflow.report.screen import put_json, screen
+from reflow.report.status import print_status, step_lines, steps_while_running
 
 if TYPE_CHECKING:
     from reflow.model.records import RunRecord

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from reflow.cli.preview import MOST_INSTANCES, WIDEST_ARGUMENT, preview_lines
+from reflow.report.preview import MOST_INSTANCES, WIDEST_ARGUMENT, preview_lines
 from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
 

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 from rich.text import Text
 
-from reflow.cli.layout import (
+from reflow.model.states import RunState, TaskState
+from reflow.report.layout import (
     GAP,
     block,
     columns,
@@ -24,8 +25,7 @@ from reflow.cli.layout import (
     ranges,
     shorten,
 )
-from reflow.cli.screen import screen
-from reflow.model.states import RunState, TaskState
+from reflow.report.screen import screen
 
 STYLES = {
     TaskState.PENDING: "dim",
@@ -262,7 +262,7 @@ def _one_failure(
 
 
 def _end_of(log: Path) -> list[Text]:
-    from reflow.cli.tail import last_lines
+    from reflow.report.tail import last_lines
 
     try:
         tail = last_lines(log, TAIL_LINES).decode(errors="replace")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.cli.show import (
+from reflow.report.status import (
     BAR_WIDTH,
     MOST_FAILURES,
     alike,
@@ -18,7 +18,7 @@ from reflow.cli.show import (
     status_lines,
 )
 
-from tests.unit.cli.statuses import RUN_ID, failed, status, task
+from tests.unit.report.statuses import RUN_ID, failed, status, task
 
 NOW = datetime(2026, 11, 22, 8, 0, 5, tzinfo=UTC)
 

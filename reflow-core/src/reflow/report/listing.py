@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from reflow.cli.layout import columns, duration, moment, near
-from reflow.cli.show import state_text
+from reflow.report.layout import columns, duration, moment, near
+from reflow.report.status import state_text
 
 if TYPE_CHECKING:
     from reflow.model.records import RunRecord

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from reflow.describe import WorkflowDescription, describe
 from reflow.flow import Flow
+from reflow.report.describe import WorkflowDescription, describe
 from reflow.wiring.graph import build_graph
 from reflow.wiring.markers import Param, Result, RunDir
 from reflow.wiring.rules import builtin_type_rules

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from reflow.cli.layout import (
+from reflow.report.layout import (
     columns,
     count,
     duration,

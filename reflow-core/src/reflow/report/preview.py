@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from reflow.cli.layout import GAP, block, columns, count, paragraph, shorten
+from reflow.report.layout import GAP, block, columns, count, paragraph, shorten
 
 if TYPE_CHECKING:
     from reflow.runs.preview import Preview, PreviewInstance, PreviewTask

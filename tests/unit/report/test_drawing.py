@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.drawing import draw_dot, draw_mermaid, draw_text
 from reflow.model.graph import Edge, Graph, WireMode
 from reflow.model.tasks import ResultInput, TaskSpec
+from reflow.report.drawing import draw_dot, draw_mermaid, draw_text
 
 Pairs = Sequence[tuple[str, str]]
 

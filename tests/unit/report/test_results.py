@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from reflow.cli.results import MOST_PARTS, WIDEST_VALUE, cache_line, result_lines
+from reflow.report.results import MOST_PARTS, WIDEST_VALUE, cache_line, result_lines
 
 
 class Point(NamedTuple):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from reflow.cli.layout import GAP, near, shorten
-from reflow.cli.show import Step, run_lines, task_lines, typed
 from reflow.errors import NotFoundError, ReflowError
 from reflow.model.states import TaskState
+from reflow.report.layout import GAP, near, shorten
+from reflow.report.status import Step, run_lines, task_lines, typed
 
 if TYPE_CHECKING:
     from reflow.model.graph import Graph

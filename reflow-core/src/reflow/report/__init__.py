@@ -1,0 +1,1 @@
+"""Status, results, previews and drawings of workflows and runs, as text."""

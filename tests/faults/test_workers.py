@@ -197,7 +197,7 @@ def pool_workers(folder: Path) -> list[int]:
     found = []
     for pid in processes_of(folder):
         with contextlib.suppress(OSError):
-            if b"reflow.execution.pool_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"reflow.execution.pool.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
     return found
 

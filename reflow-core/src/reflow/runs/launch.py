@@ -21,7 +21,7 @@ from reflow.execution.execute import plugin_codecs
 from reflow.execution.flow_loading import Workflow
 from reflow.execution.inline import InlineExecutor
 from reflow.execution.interruptions import Interruptions
-from reflow.execution.pool import PoolExecutor
+from reflow.execution.pool.executor import PoolExecutor
 from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.json import Json

@@ -1,6 +1,6 @@
 """A worker of the pool: runs many elements of one run, as long as there are tokens.
 
-`python -m reflow.execution.pool_worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS POOL TOKENS REPORTS
+`python -m reflow.execution.pool.worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS POOL TOKENS REPORTS
 SLOTS`, the last three being descriptors that it inherits, POOL the process of the pool, and FIRST a
 token that it has taken already.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from reflow.errors import NotFoundError, ReflowError
 from reflow.execution.capture import LogCapture
-from reflow.execution.equipment import Devices, Equipment
+from reflow.execution.pool.equipment import Devices, Equipment
 from reflow.execution.execute import (
     RESULT_NOT_WRITTEN,
     Execution,
@@ -31,7 +31,7 @@ from reflow.execution.execute import (
     load_into_worker,
     plugin_codecs,
 )
-from reflow.execution.pool_protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
+from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.execution.surroundings import Chance, Surroundings
 from reflow.executors.processes import leave
 from reflow.model.states import TaskState
@@ -240,7 +240,7 @@ def main(arguments: list[str]) -> int:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         words = [run_dir, run_id, names, token, *arguments[4:]]
-        command = [sys.executable, "-P", "-m", "reflow.execution.pool_worker", *words]
+        command = [sys.executable, "-P", "-m", "reflow.execution.pool.worker", *words]
         os.execve(sys.executable, command, environment)  # noqa: S606
 
     for descriptor in descriptors:

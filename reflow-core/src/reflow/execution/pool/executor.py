@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from reflow.errors import ExecutorError
 from reflow.execution.capture import publish_log
 from reflow.execution.execute import RESULT_NOT_WRITTEN
-from reflow.execution.pool_protocol import REPORTS_AT_ONCE, Slots, pack, unpack
+from reflow.execution.pool.protocol import REPORTS_AT_ONCE, Slots, pack, unpack
 from reflow.executors.processes import end_descriptor, end_group, usable_cpus
 from reflow.executors.seats import Seats, usable_gpus
 from reflow.model.jobs import (
@@ -288,7 +288,7 @@ class PoolExecutor:
                 self._run.python,
                 "-P",
                 "-m",
-                "reflow.execution.pool_worker",
+                "reflow.execution.pool.worker",
                 str(self._run.run_dir),
                 self._run.run_id,
                 ",".join(self._devices),

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from reflow.errors import NotFoundError, ReflowError
 from reflow.execution.capture import LogCapture
-from reflow.execution.pool.equipment import Devices, Equipment
 from reflow.execution.execute import (
     RESULT_NOT_WRITTEN,
     Execution,
@@ -31,6 +30,7 @@ from reflow.execution.execute import (
     load_into_worker,
     plugin_codecs,
 )
+from reflow.execution.pool.equipment import Devices, Equipment
 from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
 from reflow.execution.surroundings import Chance, Surroundings
 from reflow.executors.processes import leave

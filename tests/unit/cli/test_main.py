@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import typer
 from reflow import __version__
-from reflow.cli.admin import finding_lines
 from reflow.plugins.hookspecs import Finding, HealthCheck
 from reflow.testing.plugins import broken_plugin, hooks_plugin, plugin, using_plugins
 
@@ -192,13 +191,6 @@ def test_doctor_runs_the_checks_of_plugins_and_tells_what_is_bad(reflow: Command
         said = reflow("doctor")
     assert said.code == 2
     assert "bad  water\n     water was looked at" in said.out
-
-
-def test_a_finding_that_is_bad_is_told_in_full() -> None:
-    finding = Finding(ok=False, text="the store cannot be opened: " + "do this " * 20)
-    lines = finding_lines("store", finding, width=80)
-    assert len(lines) > 2
-    assert max(line.cell_len for line in lines) <= 80
 
 
 def test_plugins_add_commands_but_none_of_ours(reflow: CommandLine) -> None:

@@ -1,8 +1,11 @@
-"""Statuses as `Run.status(as_dict=True)` gives them."""
+"""Statuses as `Run.status(as_dict=True)` gives them, and a screen to show them on."""
 
 from __future__ import annotations
 
-from typing import Any
+import io
+from typing import Any, cast
+
+from reflow.report.screen import Screen
 
 RUN_ID = "weather-20261122-a1b2"
 
@@ -53,3 +56,17 @@ def status(
         "failed_instances": failures or [],
         "notes": [],
     }
+
+
+def at(done: int) -> dict[str, Any]:
+    state = "SUCCESS" if done == 4 else "RUNNING"
+    tasks = {"convert": task(state, 4, array=True, SUCCESS=done, RUNNING=4 - done)}
+    return status(state, tasks)
+
+
+def pipe() -> Screen:
+    return Screen(file=io.StringIO(), highlight=False)
+
+
+def written(console: Screen) -> str:
+    return cast(io.StringIO, console.file).getvalue()

@@ -10,15 +10,17 @@ import typer
 
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
 from reflow.cli.program import RUN_FAILED, interrupted_by
-from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped, watch
-from reflow.cli.progress import follow as follow_run
 from reflow.cli.source import Runs, runs_of
+from reflow.cli.success import last_results, steps_after_success
+from reflow.cli.watch import STOPS_THE_RUN, say_stopped, watch
+from reflow.cli.watch import follow as follow_run
 from reflow.cli.words import option, store_option, switch
 from reflow.executors.processes import usable_cpus
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
 from reflow.report.layout import near
-from reflow.report.results import last_results, steps_after_success, success_lines
+from reflow.report.progress import Progress
+from reflow.report.results import success_lines
 from reflow.report.screen import screen
 from reflow.report.status import status_lines, step_lines, steps_while_running
 from reflow.runs.create import Wanted

@@ -10,15 +10,16 @@ import typer
 
 from reflow.cli.logs import logs
 from reflow.cli.program import OK, RUN_FAILED, interrupted_by
-from reflow.cli.progress import STOPS_THE_RUN, Progress, say_stopped
-from reflow.cli.progress import follow as follow_run
-from reflow.cli.progress import watch as watch_run
 from reflow.cli.source import LATEST, runs_of
+from reflow.cli.watch import STOPS_THE_RUN, say_stopped
+from reflow.cli.watch import follow as follow_run
+from reflow.cli.watch import watch as watch_run
 from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, switch
 from reflow.errors import UsageError
 from reflow.model.states import RunState
 from reflow.report.layout import count
 from reflow.report.listing import record_as_dict, runs_lines
+from reflow.report.progress import Progress
 from reflow.report.screen import put_json, screen
 from reflow.report.status import print_status, step_lines, steps_while_running
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
-from reflow.errors import NotFoundError, ReflowError
 from reflow.model.states import TaskState
 from reflow.report.layout import GAP, near, shorten
-from reflow.report.status import Step, run_lines, task_lines, typed
-
-if TYPE_CHECKING:
-    from reflow.model.graph import Graph
-    from reflow.run import Run
+from reflow.report.status import run_lines, task_lines
 
 MOST_PARTS = 8
 """Named parts shown of one result."""
@@ -24,25 +19,6 @@ WIDEST_VALUE = 300
 
 Results = Mapping[str, Any]
 """By task."""
-
-
-def last_results(run: Run, graph: Graph) -> dict[str, Any]:
-    """Return the results of the last tasks of the graph, without those that returned None.
-
-    Array tasks are left out: their results may be many.
-    """
-    results = {}
-    for name, task in graph.tasks.items():
-        if task.array or graph.downstream(name):
-            continue
-        try:
-            value = run.result(name)
-        except ReflowError:
-            # The table above tells how the task ended.
-            continue
-        if value is not None:
-            results[name] = value
-    return results
 
 
 def success_lines(status: Mapping[str, Any], results: Results, *, width: int) -> list[Text]:
@@ -102,23 +78,3 @@ def _brief(value: Any) -> str:
         return near(value)
     text = value if isinstance(value, str) else repr(value)
     return shorten(" ".join(text.split("\n")), WIDEST_VALUE)
-
-
-def steps_after_success(run: Run, graph: Graph, command: str) -> list[Step]:
-    """Return the commands to type next after a run that succeeded."""
-    steps: list[Step] = [(typed(command, "status", run.run_id), "see this again")]
-    if name := _last_with_a_log(run, graph):
-        steps.append((typed(command, "logs", run.run_id, name), f"what {name} printed"))
-    return [*steps, (typed(command, "runs"), "all runs")]
-
-
-def _last_with_a_log(run: Run, graph: Graph) -> str | None:
-    """Return the last plain task that printed something in this run."""
-    for name, task in reversed(list(graph.tasks.items())):
-        if not task.array:
-            try:
-                run.log_path(name)
-            except NotFoundError:
-                continue
-            return name
-    return None

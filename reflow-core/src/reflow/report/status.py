@@ -26,6 +26,7 @@ from reflow.report.layout import (
     shorten,
 )
 from reflow.report.screen import screen
+from reflow.report.tail import last_lines
 
 STYLES = {
     TaskState.PENDING: "dim",
@@ -262,8 +263,6 @@ def _one_failure(
 
 
 def _end_of(log: Path) -> list[Text]:
-    from reflow.report.tail import last_lines
-
     try:
         tail = last_lines(log, TAIL_LINES).decode(errors="replace")
     except OSError as error:

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from reflow.report.progress import Progress
+from reflow.report.screen import Screen
+
+from tests.unit.report.statuses import at, pipe, task, written
+
+
+def terminal(height: int = 24) -> Screen:
+    return Screen(file=io.StringIO(), force_terminal=True, width=80, height=height, highlight=False)
+
+
+def test_without_a_terminal_each_change_is_a_line() -> None:
+    console = pipe()
+    with Progress(console, "Ctrl-C stops it") as progress:
+        for done in (0, 1, 2, 4, 4):
+            progress.show(at(done)["tasks"])
+    lines = [line.split("  ")[1:] for line in written(console).splitlines()]
+    assert lines == [["convert", "RUNNING"], ["convert", "SUCCESS", "4/4"]]
+
+
+def test_an_array_whose_size_was_never_known_ends_without_numbers() -> None:
+    console = pipe()
+    with Progress(console, "") as progress:
+        progress.show({"use": task("SKIPPED", None, array=True)})
+    assert written(console).endswith("use  SKIPPED\n")
+
+
+def test_on_a_terminal_the_table_keeps_itself_up_to_date() -> None:
+    console = terminal()
+    with Progress(console, "Ctrl-C stops it") as progress:
+        for done in (0, 1):
+            progress.show(at(done)["tasks"])
+    assert "0/4" in written(console)
+    assert "1/4" in written(console)
+    assert "0.0 s  Ctrl-C stops it" in written(console)
+
+
+@pytest.mark.parametrize("height", [6, 24])
+def test_the_table_is_never_higher_than_the_terminal(height: int) -> None:
+    console = terminal(height)
+    tasks = {f"step{place}": task("PENDING") for place in range(100)}
+    with Progress(console, "") as progress:
+        progress.show(tasks)
+        shown = written(console)
+    assert len(shown.splitlines()) < height
+    assert f"and {100 - shown.count('step')} more tasks" in shown

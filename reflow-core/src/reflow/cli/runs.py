@@ -18,10 +18,11 @@ from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, swi
 from reflow.errors import UsageError
 from reflow.model.states import RunState
 from reflow.report.layout import count
-from reflow.report.listing import record_as_dict, runs_lines
+from reflow.report.listing import runs_lines
 from reflow.report.progress import Progress
 from reflow.report.screen import put_json, screen
 from reflow.report.status import print_status, step_lines, steps_while_running
+from reflow.runs.status import run_as_dict
 
 if TYPE_CHECKING:
     from reflow.model.records import RunRecord
@@ -227,7 +228,7 @@ def runs(
         found = listed()
     shown = found if every else found[:last]
     if json:
-        put_json([record_as_dict(record) for record in shown])
+        put_json([_without_parameters(record) for record in shown])
         return
     if not shown:
         filtered = since or until or state
@@ -236,3 +237,8 @@ def runs(
     console.put(runs_lines(shown, width=console.width))
     if len(found) > len(shown):
         console.say(f"these are the newest {len(shown)}; --last N or --all shows more")
+
+
+def _without_parameters(record: RunRecord) -> dict[str, Any]:
+    """Convert a run to JSON as `status --json` does, without its parameters, which may be long."""
+    return {name: value for name, value in run_as_dict(record).items() if name != "parameters"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def runs_lines(
     records: Sequence[RunRecord], *, width: int, now: datetime | None = None
 ) -> list[Text]:
-    """One line per run."""
+    """Show one line per run."""
     rows = [[Text(word, "dim") for word in ("run", "state", "started", "took", "in")]]
     for record in records:
         took = (record.finished_at or now or datetime.now(UTC)) - record.created_at
@@ -36,17 +36,3 @@ def runs_lines(
         # Leave out the folder, the one column that `status` shows too.
         lines = columns([row[:-1] for row in rows], width=width, right=(3,))
     return lines
-
-
-def record_as_dict(record: RunRecord) -> dict[str, Any]:
-    """Convert a run to JSON, with the keys of `status --json`."""
-    return {
-        "run_id": record.run_id,
-        "workflow": record.workflow,
-        "status": str(record.state),
-        "run_dir": str(record.run_dir),
-        "created_at": record.created_at.isoformat(),
-        "finished_at": record.finished_at and record.finished_at.isoformat(),
-        "executor": record.executor,
-        "message": record.message,
-    }

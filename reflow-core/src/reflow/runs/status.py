@@ -25,7 +25,7 @@ def status_of(
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
-        "run": _run(record),
+        "run": run_as_dict(record),
         "tasks": {
             item.name: _task(item, counts.get(item.name, {}), reasons.get(item.name, {}))
             | {"cached": cached.get(item.name, 0), "retries": retried.get(item.name, 0)}
@@ -36,7 +36,8 @@ def status_of(
     }
 
 
-def _run(record: RunRecord) -> dict[str, Any]:
+def run_as_dict(record: RunRecord) -> dict[str, Any]:
+    """Convert a run to JSON."""
     finished = record.finished_at
     return {
         "run_id": record.run_id,

@@ -64,9 +64,9 @@ def child(folder: Path, code: str) -> float:
 
 def main() -> None:
     """Measure, and print a line each."""
+    from reflow.cli.named_flow import load_workflow
     from reflow.fingerprint.code.digest import Survey
     from reflow.rundir.source_archive import freeze, modules_by_place
-    from reflow.runs.named_flow import load_workflow
 
     folder = Path(tempfile.mkdtemp())
     workflow = load_workflow(make(folder))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from reflow import Workflow
-from reflow.runs.named_flow import load_workflow
+from reflow.cli.named_flow import load_workflow
 
 FLOW = '''
 import time

@@ -288,7 +288,7 @@ class Run:
 
     def failure(self) -> RunFailedError:
         """Return the exception for the run's failure, caused by that of the task."""
-        from reflow.execution.remote_error import exception_of
+        from reflow.rundir.remote_error import exception_of
 
         error = RunFailedError(self.failure_text(), self.run_id)
         error.run = self

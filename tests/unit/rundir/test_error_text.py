@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from reflow.codecs.codecs import Codecs
 from reflow.errors import UnstorableValueError
-from reflow.execution.remote_error import exception_of
 from reflow.model.records import FailedInstance
 from reflow.model.states import FailureCause
 from reflow.rundir.error_text import LONGEST_ERROR, bounded, failure_text, summary
+from reflow.rundir.remote_error import exception_of
 
 
 def silent() -> str:

@@ -12,12 +12,12 @@ from reflow.errors import StoredValueError
 from reflow.execution.witness import Change, Witness, note_of
 from reflow.fingerprint.files.contents import OwnMemory
 from reflow.fingerprint.files.look import MANY
+from reflow.fingerprint.files.look_progress import LookProgress
 from reflow.fingerprint.files.states import State
 from reflow.model.tasks import ParameterInput, ResultInput, TaskSpec
 from reflow.rundir.file_states import Recorded, places_in
 from reflow.rundir.looks import RunLooks
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.look_progress import LookProgress
 
 Make = Callable[..., RunSettings]
 

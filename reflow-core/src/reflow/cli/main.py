@@ -93,7 +93,7 @@ class FlowFileGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command for the workflow of a file. Raises `FlowImportError`."""
-        from reflow.runs.named_flow import load_named
+        from reflow.cli.named_flow import load_named
 
         workflow = load_named(cmd_name)
         assert isinstance(workflow, Workflow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reflow.codecs.stored_result import may_refer
 from reflow.execution.execute import plugin_codecs
 from reflow.fingerprint.files.contents import Contents, FolderMemory, Memory, OwnMemory
+from reflow.fingerprint.files.look_progress import LookProgress, bytes_read
 from reflow.fingerprint.files.states import Mode
 from reflow.model.canonical import loads
 from reflow.model.graph import Graph
@@ -12,7 +13,6 @@ from reflow.model.json import Json
 from reflow.rundir.file_states import places_in, states_as_json
 from reflow.rundir.looks import RunLooks, mode_of
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.look_progress import LookProgress, bytes_read
 
 
 def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[str, Json]]:

@@ -23,6 +23,7 @@ from reflow.execution.inline import InlineExecutor
 from reflow.execution.interruptions import Interruptions
 from reflow.execution.pool.executor import PoolExecutor
 from reflow.executors.contract import Executor
+from reflow.fingerprint.files.look_progress import LookProgress
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.records import Lease, SubmissionKind
@@ -33,7 +34,6 @@ from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
 from reflow.runs.driver import Command, UntilEnd, drive
 from reflow.runs.locate_flow import locate
-from reflow.runs.look_progress import LookProgress
 from reflow.runs.open_dispatcher import open_dispatcher
 from reflow.runs.outages import Outages
 from reflow.runs.preview import Preview, make_preview

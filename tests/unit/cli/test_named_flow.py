@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reflow.cli.named_flow import load_named
 from reflow.errors import FlowImportError
 from reflow.runs.locate_flow import locate
-from reflow.runs.named_flow import load_named
 
 FLOW = """
 from reflow import Workflow

@@ -1,4 +1,4 @@
-"""Who may import whom, what `import reflow` loads, and where schedulers may be named."""
+"""Imports between layers, sizes of folders, what `import reflow` loads, who names schedulers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,8 @@ LAYERS = (
 # The one way down: a method that reads the command line, and imports it when called.
 DOORS = {("workflow", "cli.flow")}
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+
+MOST_MODULES = 20
 
 FOR_TYPE_CHECKERS = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
@@ -275,3 +278,13 @@ def test_importing_reflow_loads_no_heavy_library(statement: str) -> None:
     assert ended.returncode == 0, ended.stderr
     heavy = {"typer", "rich", "peewee", "playhouse", "jinja2", "pluggy", "importlib_metadata"}
     assert not heavy & set(ended.stdout.split())
+
+
+def test_no_folder_has_more_modules_than_can_be_seen_at_a_glance() -> None:
+    found = Counter(
+        str(path.parent.relative_to(ROOT))
+        for package in ROOT.glob("reflow-*/src")
+        for path in sources(package)
+        if path.name != "__init__.py"
+    )
+    assert {folder: count for folder, count in found.items() if count > MOST_MODULES} == {}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reflow.execution import peak_memory as usage
+from reflow.execution import memory as usage
 from reflow.executors import processes
 
 from tests.e2e.support import until

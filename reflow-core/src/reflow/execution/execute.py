@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.stored_result import encode_result, may_refer
 from reflow.errors import FlowImportError, TaskInterrupted
-from reflow.execution.memory_failures import lacked_memory
-from reflow.execution.peak_memory import peak_memory, reset_peak
+from reflow.execution.memory import lacked_memory, peak_memory, reset_peak
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.outcomes import Outcome

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reflow.errors import ParameterError, ReflowError, UsageError
+from reflow.errors import ParameterError, ReflowError, ReflowWarning, UsageError
 from reflow.execution.execute import plugin_codecs
 from reflow.execution.flow_loading import Workflow, is_loading
 from reflow.model.canonical import dumps, loads
@@ -32,11 +33,12 @@ from reflow.rundir.probe import UnfitFileSystemError, probe
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import (
     RunSource,
+    current_source,
     take_source,
+    values_that_differ,
     with_copy,
 )
 from reflow.runs.input_files import look_at_parameters
-from reflow.runs.last_values import tell_of_other_values
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
 from reflow.wiring.parameters import bind_parameters, text_of
@@ -261,3 +263,22 @@ def _tasks(graph: Graph) -> list[TaskRecord]:
         )
         for ordinal, spec in enumerate(graph.tasks.values())
     ]
+
+
+def tell_of_other_values(store: Store, settings: RunSettings, source: RunSource) -> None:
+    """Warn where results are not reused only because a value differs from the last run's."""
+    if settings.force:
+        return
+    records = store.list_runs(graph_name=settings.workflow, limit=2)
+    last = [record for record in records if record.run_id != settings.run_id][:1]
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        for record in last:
+            layout = RunLayout(record.run_dir, record.run_id)
+            before = RunSource.read(layout, current_source(layout))
+            for text, tasks in values_that_differ(source, before).items():
+                names = ", ".join(map(repr, tasks))
+                warnings.warn(
+                    f"{text} in {record.run_id}: so {names} cannot use its results",
+                    ReflowWarning,
+                    stacklevel=3,
+                )

@@ -25,7 +25,7 @@ from reflow.rundir.names import token
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import PlannedCode, RunSource, take_source
 from reflow.rundir.wave_files import WaveSpec
-from reflow.runs.last_values import tell_of_other_values
+from reflow.runs.create import tell_of_other_values
 from reflow.stores.contract import Store
 
 SHOWN = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from reflow.execution.memory_failures import lacked_memory, tells_of_memory
+from reflow.execution.memory import lacked_memory, tells_of_memory
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,22 @@
-"""Whether an exception was caused by a lack of memory, whatever its class.
+"""The memory of one element: how much it took at most, and whether it failed for a lack of it.
+
+The peak of `getrusage` is never reset, and starts from the size of the process that started this
+one; so the peak is read, and reset, where the system keeps one for that.
 
 Where a scheduler limits what a process may map, the first to be refused is often not Python but the
-loader of a library, the start of a program, or C++.
+loader of a library, the start of a program, or C++. So an exception tells of a lack of memory by
+its text, whatever its class.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import re
+import resource
+import sys
+
+from reflow.rundir.files import read_bytes
 
 TELLING = re.compile(
     r"cannot allocate memory(?! in static TLS)"
@@ -23,6 +32,36 @@ TELLING = re.compile(
 """What the loader, the C library and C++ say. What a GPU lacks is not what a job asks for."""
 TELLERS = (OSError, ImportError, RuntimeError, SystemError)
 """Exceptions whose text comes from below Python; those of others may say anything."""
+_FIELD = b"VmHWM:"
+_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes per unit of `getrusage`: macOS reports bytes, other systems KiB."""
+
+
+def reset_peak() -> None:
+    """Reset this process's peak to its present size, where the system allows it."""
+    # Opened anew each time: a task may have closed a kept descriptor and reused its number.
+    try:
+        descriptor = os.open("/proc/self/clear_refs", os.O_WRONLY)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, b"5")
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def peak_memory() -> int:
+    """Return the largest resident size in bytes since the reset, or ever where there was none."""
+    try:
+        status = read_bytes("/proc/self/status")
+    except OSError:
+        status = b""
+    place = status.find(_FIELD)
+    if place >= 0:
+        return int(status[place + len(_FIELD) :].split(maxsplit=1)[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
 def tells_of_memory(text: str) -> bool:

@@ -63,11 +63,12 @@ def test_looking_plugins_up_does_not_import_importlib_metadata() -> None:
 
 
 POND = """
-from reflow.plugin_api import ExecutorPlugin, hookimpl
+from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
 
 @hookimpl
 def reflow_executors():
-    return [ExecutorPlugin(name="pond", target="pond_plugin:reflow_executors", api_version=1)]
+    pond = {"name": "pond", "target": "pond_plugin:reflow_executors"}
+    return [ExecutorPlugin(**pond, api_version=API_VERSION)]
 """
 
 

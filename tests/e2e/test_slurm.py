@@ -325,7 +325,7 @@ def test_a_node_that_dies_and_whose_processes_live_on_gives_one_result(
     until(lambda: run.state.final)
     assert run.state is RunState.SUCCESS
     (element,) = run.store.instances(run.run_id)
-    assert (element.attempt, element.counted, element.uncounted) == (2, 0, 1)
+    assert (element.attempt, element.retries_used, element.node_losses) == (2, 0, 1)
 
 
 def test_a_submission_that_slurm_puts_off_is_tried_again(

@@ -39,6 +39,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
+from reflow.executors.contract import API_VERSION
 from reflow.model.jobs import (
     Capabilities,
     JobHandle,
@@ -347,7 +348,9 @@ def _statuses(
 
 
 PLUGIN = ExecutorPlugin(
-    name="scripted", target="tests.faults.scripted_scheduler:ScriptedExecutor", api_version=1
+    name="scripted",
+    target="tests.faults.scripted_scheduler:ScriptedExecutor",
+    api_version=API_VERSION,
 )
 
 

@@ -66,4 +66,4 @@ def test_an_element_run_again_by_hand_lives_anew_and_the_attempt_is_not_counted(
     assert run.result("work") == "1"
     assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
-    assert (element.attempt, element.counted) == (1, 0)
+    assert (element.attempt, element.retries_used) == (1, 0)

@@ -28,7 +28,7 @@ def begun(person: Person) -> LiveRun:
 def attempts(run: LiveRun) -> tuple[int, int, int]:
     """Attempts of the only element: all, those counted as tries, those not counted."""
     (element,) = run.person.store.instances(run.run_id)
-    return element.attempt, element.counted, element.uncounted
+    return element.attempt, element.retries_used, element.node_losses
 
 
 def test_an_element_whose_host_died_is_tried_again_without_being_counted(

@@ -91,7 +91,7 @@ def test_an_element_requeued_by_hand_runs_again_and_the_attempt_is_not_counted(
     assert run.result("work") == "1"
     assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
-    assert (element.attempt, element.counted) == (1, 0)
+    assert (element.attempt, element.retries_used) == (1, 0)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def test_an_element_whose_node_died_is_tried_again_without_being_counted(person:
     run.ends()
     assert person.calls == {"life 0": 2, "done": 1}
     (element,) = person.store.instances(run.run_id)
-    assert (element.attempt, element.counted, element.uncounted) == (2, 0, 1)
+    assert (element.attempt, element.retries_used, element.node_losses) == (2, 0, 1)
 
 
 def test_an_element_that_slurm_requeues_when_its_node_died_runs_again_as_it_is(
@@ -135,4 +135,4 @@ def test_an_element_that_slurm_requeues_when_its_node_died_runs_again_as_it_is(
     run.ends()
     assert person.calls == {"life 0": 1, "life 1": 1, "done": 1}
     (element,) = person.store.instances(run.run_id)
-    assert (element.attempt, element.counted, element.uncounted) == (1, 0, 0)
+    assert (element.attempt, element.retries_used, element.node_losses) == (1, 0, 0)

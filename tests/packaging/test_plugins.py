@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.plugin_api import API_VERSION
 from reflow.testing.fakes import FakeScheduler
 from reflow.testing.plugins import write_distribution
 
@@ -234,8 +235,8 @@ def test_a_plugin_for_another_interface_is_told_and_harms_nothing(beside: Enviro
 
 
 def test_two_plugins_of_one_name_are_an_error_that_names_both(beside: Environment) -> None:
-    add(beside, "pond", "0.9", OFFER.replace("{version}", "1"))
-    add(beside, "puddle", "2.0", OFFER.replace("{version}", "1"))
+    add(beside, "pond", "0.9", OFFER.replace("{version}", str(API_VERSION)))
+    add(beside, "puddle", "2.0", OFFER.replace("{version}", str(API_VERSION)))
     ended = beside.python("from reflow import PondExecutor", check=False)
     assert "reflow-pond 0.9 and reflow-puddle 2.0" in ended.stderr
     for name in ("pond", "puddle"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from reflow.errors import StoreError, StoreVersionError
-from reflow.model.records import Look, RequestKind
+from reflow.model.records import Instance, Look, RequestKind
+from reflow.model.states import RunState
 from reflow.stores import orm
 from reflow.stores.database import Database, Session
 from reflow.stores.migrations import STEPS, Step, migrate
@@ -17,6 +18,8 @@ from reflow.stores.sql import SqlStore
 from reflow.stores.sqlite import SqliteDialect
 from reflow.stores.url import PostgresUrl, parse_url
 from reflow.testing.stores import RUN, new_run, plain_and_array, taker
+
+from tests.e2e.support import SECONDS, FlowFile
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -80,6 +83,22 @@ def indexes(database: Database) -> set[str]:
         return {index.name for index in session.handle.get_indexes("reflow_instance")}
 
 
+RENAMED = (
+    ("run", "beat", "heartbeat"),
+    ("run", "mark", "wakeup"),
+    ("instance", "counted", "retries_used"),
+    ("instance", "uncounted", "node_losses"),
+)
+"""What columns of tables were called in version 2, and are called since."""
+
+
+def make_version_2(session: Session) -> None:
+    """Give a database of the newest version the form that version 2 had."""
+    for table, old, new in RENAMED:
+        session.sql(f'ALTER TABLE "reflow_{table}" RENAME COLUMN "{new}" TO "{old}"')
+    session.execute(Schema.update(version=2))
+
+
 def test_an_older_version_is_brought_up_to_date_with_what_it_holds(
     url: str, versions: Versions
 ) -> None:
@@ -94,6 +113,7 @@ def test_an_older_version_is_brought_up_to_date_with_what_it_holds(
 
 def test_a_database_of_the_first_version_can_be_used(url: str, versions: Versions) -> None:
     with versions.database(*STEPS).writing() as session:
+        make_version_2(session)
         session.sql('DROP TABLE "reflow_note"')
         session.sql('ALTER TABLE "reflow_request" DROP COLUMN "uid"')
         session.sql('ALTER TABLE "reflow_request" DROP COLUMN "options"')
@@ -124,6 +144,62 @@ def test_a_database_of_the_first_version_can_be_used(url: str, versions: Version
     assert store.run(RUN) == new
     assert indexes(versions.database(*STEPS)) >= {"reflow_instance_reusable", "reflow_instance_had"}
     store.close()
+
+
+def test_a_database_of_the_second_version_keeps_leases_and_tries(
+    url: str, versions: Versions
+) -> None:
+    store = SqlStore(url)
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {"host": "h"})
+    assert lease is not None
+    store.heartbeat(lease)
+    store.request_wakeup(RUN)
+    with store.fenced(lease) as writer:
+        writer.add_instances([Instance(task="prepare", index=0, retries_used=2, node_losses=3)])
+    before = store.lease(RUN), store.instances(RUN)
+    store.close()
+    with versions.database(*STEPS).writing() as session:
+        make_version_2(session)
+
+    assert (store.lease(RUN), store.instances(RUN)) == before
+    assert store.heartbeat(lease) is True
+    assert version(versions.database(*STEPS)) == len(STEPS)
+    store.close()
+
+
+def test_a_run_in_a_database_of_the_second_version_can_be_continued(
+    url: str, versions: Versions, flow_file: Callable[..., FlowFile]
+) -> None:
+    flow = flow_file("""
+        wf = Workflow("tide")
+
+        @wf.job()
+        def first() -> int:
+            did("first")
+            return 1
+
+        @wf.job()
+        def second(x: Annotated[int, Result(step="first")]) -> int:
+            did("second")
+            if not os.path.exists("{here}/mended"):
+                raise ValueError("not yet")
+            return x + 1
+    """)
+    run = flow.run("background", store=url)
+    assert run.state is RunState.FAILED
+    run.store.close()
+    with versions.database(*STEPS).writing() as session:
+        make_version_2(session)
+    assert run.state is RunState.FAILED
+    (flow.folder / "mended").touch()
+
+    run.retry()
+    run.wait(timeout=SECONDS)
+
+    assert run.result("second") == 2
+    assert flow.calls == {"first": 1, "second": 2}
+    run.store.close()
 
 
 def test_a_version_in_between_gets_only_the_steps_it_lacks(versions: Versions) -> None:

@@ -37,8 +37,8 @@ def test_a_server_that_hung_up_is_called_again(store: SqlStore, postgres: str) -
     end_sessions_of(postgres)
     assert store.run(RUN) == new_run()
     end_sessions_of(postgres)
-    store.leave_mark(RUN)
-    assert store.lease(RUN).mark
+    store.request_wakeup(RUN)
+    assert store.lease(RUN).wakeup
 
 
 def test_a_server_that_hangs_up_inside_a_transaction_has_written_nothing(
@@ -56,7 +56,7 @@ def test_a_server_that_hangs_up_inside_a_transaction_has_written_nothing(
         write.set_task_size("work", 6)
     assert not caught.value.lasting
     assert store.tasks(RUN)[1].size is None
-    assert store.beat(lease) is False
+    assert store.heartbeat(lease) is False
 
 
 def test_a_row_kept_locked(
@@ -67,10 +67,10 @@ def test_a_row_kept_locked(
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM reflow_run FOR UPDATE")
         with pytest.raises(StoreError, match="kept locked by another process for 1 s"):
-            store.leave_mark(RUN)
+            store.request_wakeup(RUN)
         # Who only reads does not wait.
         assert store.run(RUN) == new_run()
-    store.leave_mark(RUN)
+    store.request_wakeup(RUN)
 
 
 def test_who_stops_inside_a_transaction_locks_nobody_out_for_ever(
@@ -86,7 +86,7 @@ def test_who_stops_inside_a_transaction_locks_nobody_out_for_ever(
         monkeypatch.setattr(module, "PATIENCE", 30)
         other = SqlStore(postgres_url)
         # Waits for the row until the server has given up on the one that does nothing.
-        other.leave_mark(RUN)
+        other.request_wakeup(RUN)
         other.close()
         write.set_task_size("work", 6)
     assert store.tasks(RUN)[1].size is None

@@ -22,6 +22,7 @@ from reflow.config.schema import (
     toml,
 )
 from reflow.errors import ConfigError, ReflowWarning
+from reflow.executors.contract import API_VERSION
 from reflow.model.resources import Resources
 from reflow.plugins.hookspecs import ExecutorPlugin
 from reflow.testing.plugins import plugin, using_plugins
@@ -51,8 +52,8 @@ class LakeExecutor:
     templates: str | None = None
 
 
-LAKE = ExecutorPlugin(name="lake", target=f"{__name__}:LakeExecutor", api_version=1)
-POND = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=1)
+LAKE = ExecutorPlugin(name="lake", target=f"{__name__}:LakeExecutor", api_version=API_VERSION)
+POND = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=API_VERSION)
 
 
 @pytest.fixture

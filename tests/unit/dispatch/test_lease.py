@@ -77,14 +77,14 @@ def test_a_holder_that_is_silent_is_replaced_after_its_time_and_not_before(
     assert lease.epoch > holder.epoch
     assert TIME_TO_LIVE <= clock.now < TIME_TO_LIVE + 1
     with pytest.raises(LeaseLostError):
-        store.beat(holder)
+        store.heartbeat(holder)
 
 
 def test_a_holder_that_shows_life_just_in_time_keeps_its_lease(
     store: SqlStore, clock: Clock, holder: Lease
 ) -> None:
     for number in range(1, 4):
-        clock.at(number * (TIME_TO_LIVE - 1), lambda: store.beat(holder))
+        clock.at(number * (TIME_TO_LIVE - 1), lambda: store.heartbeat(holder))
     assert wait(store, clock, at_most=3 * (TIME_TO_LIVE - 1)) is None
     assert store.lease(RUN).epoch == holder.epoch
 
@@ -92,7 +92,7 @@ def test_a_holder_that_shows_life_just_in_time_keeps_its_lease(
 def test_each_sign_of_life_begins_the_time_anew(
     store: SqlStore, clock: Clock, holder: Lease
 ) -> None:
-    clock.at(50, lambda: store.beat(holder))
+    clock.at(50, lambda: store.heartbeat(holder))
     assert wait(store, clock) is not None
     assert 50 + TIME_TO_LIVE <= clock.now < 50 + TIME_TO_LIVE + 1
 
@@ -118,7 +118,7 @@ def test_who_waits_has_the_holder_go_round_once_more(
 ) -> None:
     released = []
     clock.at(5, lambda: released.append(try_release(store, holder)))
-    clock.at(6, lambda: store.clear_mark(holder))
+    clock.at(6, lambda: store.clear_wakeup(holder))
     clock.at(7, lambda: released.append(try_release(store, holder)))
     assert wait(store, clock) is not None
     assert released == [False, True]
@@ -128,7 +128,7 @@ def test_who_waits_has_the_holder_go_round_once_more(
 def test_who_gives_up_waiting_leaves_the_mark(store: SqlStore, clock: Clock, holder: Lease) -> None:
     assert wait(store, clock, at_most=5) is None
     assert store.lease(RUN) == LeaseRecord(
-        epoch=holder.epoch, beat=store.lease(RUN).beat, mark=True, owner=ELSEWHERE
+        epoch=holder.epoch, heartbeat=store.lease(RUN).heartbeat, wakeup=True, owner=ELSEWHERE
     )
 
 
@@ -161,7 +161,7 @@ def test_a_lease_that_was_taken_for_this_process_is_its_own_and_taken_once(
 def test_a_failure_lets_the_lease_go(store: SqlStore) -> None:
     lease = take(store, RUN)
     assert lease is not None
-    store.leave_mark(RUN)
+    store.request_wakeup(RUN)
     with pytest.raises(RuntimeError), working_under(store, lease):
         raise RuntimeError
     assert store.lease(RUN).owner is None

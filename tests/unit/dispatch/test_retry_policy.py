@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reflow.dispatch.retry_policy import MOST_UNCOUNTED, Retry, decide_retry
+from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, Retry, decide_retry
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause
 from reflow.model.tasks import TaskSpec
@@ -20,17 +20,17 @@ def decide(cause: FailureCause | None, retries: int = 0, **state: float) -> Retr
 @pytest.mark.parametrize("cause", [*COUNTED, None])
 def test_as_often_as_the_task_allows_and_no_more(cause: FailureCause | None) -> None:
     assert decide(cause) is None
-    assert decide(cause, retries=2, counted=1) is not None
-    assert decide(cause, retries=2, counted=2) is None
+    assert decide(cause, retries=2, retries_used=1) is not None
+    assert decide(cause, retries=2, retries_used=2) is None
 
 
 @pytest.mark.parametrize("cause", COUNTED)
 def test_only_what_was_too_little_grows(cause: FailureCause) -> None:
-    retry = decide(cause, retries=3, counted=1, mem_scale=2.0, time_scale=1.5)
+    retry = decide(cause, retries=3, retries_used=1, mem_scale=2.0, time_scale=1.5)
     grown = {FailureCause.MEMORY: (4.0, 1.5), FailureCause.WALLTIME: (2.0, 2.25)}
     assert retry is not None
     assert (retry.mem_scale, retry.time_scale) == grown.get(cause, (2.0, 1.5))
-    assert (retry.counted, retry.pause) == (True, 0.0)
+    assert (retry.uses_retry, retry.pause) == (True, 0.0)
 
 
 def test_a_request_stays_as_it_is_where_the_task_names_no_factor() -> None:
@@ -44,8 +44,8 @@ def test_a_request_stays_as_it_is_where_the_task_names_no_factor() -> None:
 def test_a_lost_node_costs_no_retry_and_each_pause_is_longer_up_to_a_bound(
     cause: FailureCause,
 ) -> None:
-    tries = [decide(cause, uncounted=lost, mem_scale=4.0) for lost in range(MOST_UNCOUNTED)]
-    assert all(retry is not None and not retry.counted for retry in tries)
+    tries = [decide(cause, node_losses=lost, mem_scale=4.0) for lost in range(MOST_NODE_LOSSES)]
+    assert all(retry is not None and not retry.uses_retry for retry in tries)
     assert all(retry is not None and retry.mem_scale == 4.0 for retry in tries)
     pauses = [retry.pause for retry in tries if retry is not None]
     assert pauses == sorted(pauses)
@@ -55,10 +55,10 @@ def test_a_lost_node_costs_no_retry_and_each_pause_is_longer_up_to_a_bound(
 
 @pytest.mark.parametrize("cause", LOST)
 def test_a_node_that_is_lost_time_and_again_counts_in_the_end(cause: FailureCause) -> None:
-    assert decide(cause, uncounted=MOST_UNCOUNTED) is None
-    counted = decide(cause, retries=1, uncounted=MOST_UNCOUNTED)
-    assert counted is not None
-    assert counted.counted
+    assert decide(cause, node_losses=MOST_NODE_LOSSES) is None
+    used = decide(cause, retries=1, node_losses=MOST_NODE_LOSSES)
+    assert used is not None
+    assert used.uses_retry
 
 
 def test_what_the_scheduler_refuses_is_not_tried_again_however_many_retries_there_are() -> None:

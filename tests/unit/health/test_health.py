@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from reflow.errors import SchedulerUnavailableError
+from reflow.executors.contract import API_VERSION
 from reflow.plugins import health
 from reflow.plugins.hookspecs import ExecutorPlugin, Finding
 from reflow.plugins.registry import registry
@@ -81,7 +82,7 @@ def test_a_broken_plugin_is_found() -> None:
 def test_a_scheduler_that_does_not_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, __name__, sys.modules[DeafExecutor.__module__])
     monkeypatch.setenv("REFLOW_EXECUTOR", "deaf")
-    record = ExecutorPlugin(name="deaf", target=f"{__name__}:DeafExecutor", api_version=1)
+    record = ExecutorPlugin(name="deaf", target=f"{__name__}:DeafExecutor", api_version=API_VERSION)
     with using_plugins(plugin("deaf", executors=[record])):
         assert health.check_executor() == Finding(ok=False, text="deafstat did not answer")
 

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 import reflow
 from reflow import plugin_api
+from reflow.executors.contract import API_VERSION
 from reflow.plugins.hookspecs import ExecutorPlugin
 from reflow.testing.plugins import plugin, using_plugins
 
@@ -102,7 +103,7 @@ def test_the_executor_class_of_any_plugin_can_be_imported_from_reflow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-    record = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=1)
+    record = ExecutorPlugin(name="pond", target=f"{__name__}:PondExecutor", api_version=API_VERSION)
     with using_plugins(plugin("pond", executors=[record])):
         assert reflow.PondExecutor is PondExecutor  # type: ignore[attr-defined]
         assert "PondExecutor" in dir(reflow)

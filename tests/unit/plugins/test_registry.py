@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from reflow.errors import ConfigError, MissingExecutorError, PluginError, ReflowWarning
+from reflow.executors.contract import API_VERSION
 from reflow.plugins.hookspecs import (
     ExecutorPlugin,
     Finding,
@@ -74,7 +75,7 @@ def offer(
     name: str = "pond",
     target: str = f"{HERE}:PondExecutor",
     commands: tuple[str, ...] = (),
-    api_version: int = 1,
+    api_version: int = API_VERSION,
 ) -> ExecutorPlugin:
     return ExecutorPlugin(name=name, target=target, commands=commands, api_version=api_version)
 
@@ -145,7 +146,9 @@ def test_a_setting_from_the_environment_is_read_as_its_type() -> None:
 
 def test_an_executor_module_is_not_imported_before_it_is_used(tmp_path: Path) -> None:
     source = "from reflow.plugin_api import *\n\n@hookimpl\ndef reflow_executors():\n    "
-    source += "return [ExecutorPlugin(name='pond', target='pond_heavy:X', api_version=1)]\n"
+    source += (
+        "return [ExecutorPlugin(name='pond', target='pond_heavy:X', api_version=API_VERSION)]\n"
+    )
     heavy = "class X: pass\n"
     with installed(
         "reflow-pond", "1.0", {"pond": "pond_plugin"}, {"pond_plugin": source, "pond_heavy": heavy}
@@ -257,7 +260,7 @@ def test_a_broken_plugin_is_mentioned_when_the_local_executor_is_chosen(
 # -- stores ---------------------------------------------------------------------------------
 
 
-def pond_store(scheme: str = "pond", api_version: int = 1) -> StorePlugin:
+def pond_store(scheme: str = "pond", api_version: int = API_VERSION) -> StorePlugin:
     return StorePlugin(scheme=scheme, target=f"{HERE}:PondStore", api_version=api_version)
 
 
@@ -285,7 +288,7 @@ def test_two_plugins_with_one_scheme_are_an_error_that_names_both() -> None:
 
 
 def test_a_store_for_another_interface_is_refused() -> None:
-    found = Registry([plugin("pond", stores=[pond_store(api_version=2)])])
+    found = Registry([plugin("pond", stores=[pond_store(api_version=99)])])
     with pytest.raises(PluginError, match=r"the store 'pond' of reflow-pond 1.0 was written for"):
         found.store_for("pond://x")
 
@@ -530,11 +533,12 @@ def test_the_core_registers_its_own_parts_through_the_same_hooks() -> None:
 # -- discovery ------------------------------------------------------------------------------
 
 POND = """
-from reflow.plugin_api import ExecutorPlugin, hookimpl
+from reflow.plugin_api import API_VERSION, ExecutorPlugin, hookimpl
 
 @hookimpl
 def reflow_executors():
-    return [ExecutorPlugin(name="pond", target="pond_plugin:reflow_executors", api_version=1)]
+    pond = {"name": "pond", "target": "pond_plugin:reflow_executors"}
+    return [ExecutorPlugin(**pond, api_version=API_VERSION)]
 """
 
 

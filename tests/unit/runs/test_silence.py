@@ -61,7 +61,7 @@ def test_a_heartbeat_ends_the_silence(look: Look, run: tuple[Store, RunSettings]
     look(0)
     lease = take_from(store, settings.run_id, store.lease(settings.run_id))
     assert lease is not None
-    store.beat(lease)
+    store.heartbeat(lease)
     assert look(70).silent == 0
 
 

@@ -206,7 +206,7 @@ def test_writing_inside_a_transaction_is_refused_at_once(store: SqlStore) -> Non
         store.fenced(lease) as write,
     ):
         write.set_task_size("work", 5)
-        store.beat(lease)
+        store.heartbeat(lease)
     assert store.tasks(RUN)[1].size is None
 
 
@@ -217,7 +217,7 @@ def test_reading_inside_a_transaction_sees_what_it_wrote(store: SqlStore) -> Non
     with store.fenced(lease) as write:
         write.set_task_size("work", 5)
         assert store.tasks(RUN)[1].size == 5
-    assert store.beat(lease) is False
+    assert store.heartbeat(lease) is False
 
 
 def test_a_store_is_not_closed_inside_a_transaction(store: SqlStore) -> None:
@@ -226,7 +226,7 @@ def test_a_store_is_not_closed_inside_a_transaction(store: SqlStore) -> None:
     assert lease is not None
     with pytest.raises(StoreError, match="closed"), store.fenced(lease):
         store.close()
-    assert store.beat(lease) is False
+    assert store.heartbeat(lease) is False
 
 
 def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
@@ -295,22 +295,22 @@ def test_a_file_kept_locked(
     other = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match=r"m\.db was kept locked by another process") as caught:
-        store.leave_mark(RUN)
+        store.request_wakeup(RUN)
     assert not caught.value.lasting
     assert store.run(RUN) == new_run()
     other.execute("ROLLBACK")
     other.close()
-    store.leave_mark(RUN)
-    assert store.lease(RUN).mark
+    store.request_wakeup(RUN)
+    assert store.lease(RUN).wakeup
 
 
 def test_a_file_removed_under_way(store: SqlStore, tmp_path: Path) -> None:
     store.create_run(new_run(), [])
     (tmp_path / "m.db").rename(tmp_path / "gone.db")
     with pytest.raises(StoreError, match=r"m\.db was removed or replaced"):
-        store.leave_mark(RUN)
+        store.request_wakeup(RUN)
     (tmp_path / "gone.db").rename(tmp_path / "m.db")
-    store.leave_mark(RUN)
+    store.request_wakeup(RUN)
 
 
 def test_a_file_replaced_under_way(store: SqlStore, tmp_path: Path) -> None:

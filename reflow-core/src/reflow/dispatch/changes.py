@@ -235,7 +235,7 @@ def _reset(image: TrackedRun, task: TrackedTask, states: frozenset[TaskState]) -
         return 1
     chosen = [instance for instance in task.instances if instance.state in states]
     for instance in chosen:
-        instance.counted = instance.uncounted = 0
+        instance.retries_used = instance.node_losses = 0
         instance.cause, instance.error = None, ""
         instance.identity = instance.not_before = instance.missing_since = None
         image.move(instance, TaskState.PENDING)

@@ -229,9 +229,9 @@ class Dispatcher:
         if time.monotonic() - self._beaten < BEAT_EVERY:
             return False
         self._beaten = time.monotonic()
-        marked = self.store.beat(self.lease)
+        marked = self.store.heartbeat(self.lease)
         if marked:
-            self.store.clear_mark(self.lease)
+            self.store.clear_wakeup(self.lease)
         return marked
 
     def handle_requests(self) -> None:
@@ -280,7 +280,7 @@ class Dispatcher:
         """Release the lease, unless a request came in the last moment; carry that out instead."""
         if try_release(self.store, self.lease):
             return True
-        self.store.clear_mark(self.lease)
+        self.store.clear_wakeup(self.lease)
         self.handle_requests()
         return False
 

@@ -75,8 +75,8 @@ class Ingest:
             return
         if outcome.cause is FailureCause.NODE and outcome.host:
             note_loss(self._settings.layout.lost_hosts, outcome.host)
-        instance.counted += retry.counted
-        instance.uncounted += not retry.counted
+        instance.retries_used += retry.uses_retry
+        instance.node_losses += not retry.uses_retry
         instance.mem_scale, instance.time_scale = retry.mem_scale, retry.time_scale
         instance.cause, instance.error = outcome.cause, outcome.error
         if retry.pause:

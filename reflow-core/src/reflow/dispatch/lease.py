@@ -3,10 +3,10 @@
 A run has at most one dispatcher, the holder of its lease. Every write of the dispatcher is fenced
 by the lease's epoch, which grows whenever the lease changes hands, so a dispatcher that has lost
 the lease without knowing it can write nothing. A lease that is free, or whose holder has provably
-ended on this machine, is taken at once. Any other holder is overtaken once its beat has not changed
-for `time_to_live` seconds. A process that finds the lease held leaves a mark. The holder cannot
-release a marked lease and takes one more step instead, so nothing that was asked or published in
-the last moment is lost.
+ended on this machine, is taken at once. Any other holder is overtaken once its heartbeat has not
+changed for `time_to_live` seconds. A process that finds the lease held requests a wakeup. The
+holder cannot release a lease with a wakeup and takes one more step instead, so nothing that was
+asked or published in the last moment is lost.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _is_ours(run_id: str, seen: LeaseRecord) -> bool:
 
 
 def try_release(store: Store, lease: Lease) -> bool:
-    """Release the lease unless there is a mark; return False, keeping the lease, when there is."""
+    """Release the lease unless a wakeup was requested: then keep it and return False."""
     released = store.release(lease)
     if released:
         forget(lease)
@@ -76,7 +76,7 @@ def try_release(store: Store, lease: Lease) -> bool:
 def release(store: Store, lease: Lease) -> None:
     """Release the lease whatever marks there are: the next holder finds what was asked."""
     while not try_release(store, lease):
-        store.clear_mark(lease)
+        store.clear_wakeup(lease)
 
 
 def forget(lease: Lease) -> None:
@@ -113,14 +113,14 @@ def acquire(
 ) -> Lease | None:
     """Take the lease, waiting until its holder lets go or has been silent for `time_to_live`.
 
-    Leaves a mark first, so that a living holder goes round once more on our behalf. Compares no
-    clocks: the holder counts as silent when (epoch, beat) has not changed for the whole time on
-    our own. None when `unless` returns True.
+    Requests a wakeup first, so that a living holder goes round once more on our behalf. Compares no
+    clocks: the holder counts as silent when (epoch, heartbeat) has not changed for the whole time
+    on our own. None when `unless` returns True.
     """
     lease = take(store, run_id)
     if lease is not None:
         return lease
-    store.leave_mark(run_id)
+    store.request_wakeup(run_id)
     seen, since = store.lease(run_id), clock()
     while not unless():
         lease = take(store, run_id)
@@ -139,4 +139,4 @@ def acquire(
 
 
 def _moved(before: LeaseRecord, now: LeaseRecord) -> bool:
-    return (before.epoch, before.beat) != (now.epoch, now.beat)
+    return (before.epoch, before.heartbeat) != (now.epoch, now.heartbeat)

@@ -8,8 +8,8 @@ from reflow.model.records import Instance
 from reflow.model.states import FailureCause
 from reflow.model.tasks import TaskSpec
 
-UNCOUNTED_CAUSES = frozenset({FailureCause.NODE, FailureCause.PREEMPTED})
-MOST_UNCOUNTED = 10
+NODE_LOSS_CAUSES = frozenset({FailureCause.NODE, FailureCause.PREEMPTED})
+MOST_NODE_LOSSES = 10
 """How often an instance may lose its node before that counts."""
 FIRST_PAUSE = 5.0
 """Seconds before an instance that lost its node is tried again; doubled each time."""
@@ -20,7 +20,8 @@ LONGEST_PAUSE = 600.0
 class Retry:
     """How an instance is to be tried again."""
 
-    counted: bool
+    uses_retry: bool
+    """Whether it is one of the retries that the task allows."""
     mem_scale: float
     time_scale: float
     pause: float
@@ -29,21 +30,20 @@ class Retry:
 
 def decide_retry(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:
     """Decide whether an instance is tried again after failing from `cause`."""
-    # `counted` is how many retries have been spent.
-    if cause in UNCOUNTED_CAUSES and instance.uncounted < MOST_UNCOUNTED:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**instance.uncounted)
+    if cause in NODE_LOSS_CAUSES and instance.node_losses < MOST_NODE_LOSSES:
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**instance.node_losses)
         return Retry(
-            counted=False,
+            uses_retry=False,
             mem_scale=instance.mem_scale,
             time_scale=instance.time_scale,
             pause=pause,
         )
-    if cause is FailureCause.SUBMIT or instance.counted >= spec.retries:
+    if cause is FailureCause.SUBMIT or instance.retries_used >= spec.retries:
         return None
     more_mem = spec.retry_mem if cause is FailureCause.MEMORY else None
     more_time = spec.retry_time if cause is FailureCause.WALLTIME else None
     return Retry(
-        counted=True,
+        uses_retry=True,
         mem_scale=instance.mem_scale * (more_mem or 1.0),
         time_scale=instance.time_scale * (more_time or 1.0),
         pause=0.0,

@@ -302,7 +302,7 @@ class Submitter:
 
     def _is_choosy(self, instance: Instance) -> bool:
         """Tell whether an element met enough bad hosts to be kept from them."""
-        return self._excludes and instance.uncounted >= LOSSES
+        return self._excludes and instance.node_losses >= LOSSES
 
     def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
         """Write a wave's files and record its intent, to be committed before it is handed over."""

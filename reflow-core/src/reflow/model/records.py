@@ -61,9 +61,9 @@ class Instance:
     state: TaskState = TaskState.PENDING
     attempt: int = 0
     """Number of tries submitted; the first is 1."""
-    counted: int = 0
+    retries_used: int = 0
     """Retries spent of those that the task allows."""
-    uncounted: int = 0
+    node_losses: int = 0
     """Tries lost to NODE or PREEMPTED since the last retry by hand."""
     wave: int | None = None
     """Number of the wave it was last submitted with."""
@@ -204,8 +204,8 @@ class LeaseRecord:
     """The dispatcher of a run, as any process can read it."""
 
     epoch: int
-    beat: int
-    mark: bool
+    heartbeat: int
+    wakeup: bool
     owner: Mapping[str, Json] | None
     """None when the lease is free."""
 

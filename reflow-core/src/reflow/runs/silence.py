@@ -85,7 +85,9 @@ def holder_of(store: Store, settings: RunSettings) -> Holder | None:
     silent = 0.0
     # Where nothing can be written, a silent dispatcher is not told from a living one.
     with suppress(OSError):
-        silent = _silent_for(settings, json.dumps([seen.epoch, seen.beat, process.used]).encode())
+        silent = _silent_for(
+            settings, json.dumps([seen.epoch, seen.heartbeat, process.used]).encode()
+        )
     return Holder(settings, seen, process, silent)
 
 

@@ -173,8 +173,8 @@ def _wait(store: Store, lease: Lease, seconds: float) -> None:
     """Wait until the next try is due, or a user requests something of the run."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if store.beat(lease):
-            store.clear_mark(lease)
+        if store.heartbeat(lease):
+            store.clear_wakeup(lease)
             return
         time.sleep(min(LONGEST_WAIT, seconds))
 

@@ -228,26 +228,26 @@ class Store(Protocol):
     def acquire(
         self, run_id: str, owner: Mapping[str, Json], seen: LeaseRecord | None = None
     ) -> Lease | None:
-        """Take the lease if it is free, or, with `seen`, if (epoch, beat) is still as seen.
+        """Take the lease if it is free, or, with `seen`, if (epoch, heartbeat) is still as seen.
 
         Taking it raises the epoch. Returns None where the lease is held.
         """
         ...
 
-    def beat(self, lease: Lease) -> bool:
-        """Write a heartbeat; return True where a mark has been left. Raises `LeaseLostError`."""
+    def heartbeat(self, lease: Lease) -> bool:
+        """Write a heartbeat; return True where a wakeup was requested. Raises `LeaseLostError`."""
         ...
 
-    def leave_mark(self, run_id: str) -> None:
-        """Leave a mark: ask the holder of the lease to take another dispatch step."""
+    def request_wakeup(self, run_id: str) -> None:
+        """Request a wakeup: ask the holder of the lease to take another dispatch step."""
         ...
 
-    def clear_mark(self, lease: Lease) -> None:
-        """Clear the mark, before the step that answers it."""
+    def clear_wakeup(self, lease: Lease) -> None:
+        """Clear the wakeup, before the step that answers it."""
         ...
 
     def release(self, lease: Lease) -> bool:
-        """Release the lease, unless there is a mark: then keep it and return False."""
+        """Release the lease, unless a wakeup was requested: then keep it and return False."""
         ...
 
     def fenced(self, lease: Lease) -> AbstractContextManager[FencedWriter]:
@@ -281,7 +281,7 @@ class Store(Protocol):
         uid: int | None = None,
         options: Mapping[str, Json] | None = None,
     ) -> None:
-        """Leave a request and a mark for the holder of the lease, in one transaction."""
+        """Leave a request for the holder of the lease, and a wakeup, in one transaction."""
         ...
 
     def requests(self, run_id: str) -> list[RequestRecord]:

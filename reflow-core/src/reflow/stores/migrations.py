@@ -37,7 +37,18 @@ def _to_2(session: Session) -> None:
         session.execute(index)
 
 
-STEPS: Sequence[Step] = (_create_tables, _to_2)
+def _to_3(session: Session) -> None:
+    """Give columns the words that the code and the documentation use."""
+    for table, old, new in (
+        ("reflow_run", "beat", "heartbeat"),
+        ("reflow_run", "mark", "wakeup"),
+        ("reflow_instance", "counted", "retries_used"),
+        ("reflow_instance", "uncounted", "node_losses"),
+    ):
+        session.sql(f'ALTER TABLE "{table}" RENAME COLUMN "{old}" TO "{new}"')
+
+
+STEPS: Sequence[Step] = (_create_tables, _to_2, _to_3)
 """Step n makes version n + 1 out of version n; step 0 makes the newest version in an empty
 database. A released step never changes."""
 

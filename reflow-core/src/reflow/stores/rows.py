@@ -137,8 +137,8 @@ def task_record(row: Row) -> TaskRecord:
 INSTANCE_COLUMNS = (
     "state",
     "attempt",
-    "counted",
-    "uncounted",
+    "retries_used",
+    "node_losses",
     "wave",
     "position",
     "identity",
@@ -174,8 +174,8 @@ def instance_record(task: str, row: Row) -> Instance:
         index=row[0],
         state=TASK_STATES[row[1]],
         attempt=row[2],
-        counted=row[3],
-        uncounted=row[4],
+        retries_used=row[3],
+        node_losses=row[4],
         wave=row[5],
         position=row[6],
         identity=plain_or_none(row[7]),
@@ -272,14 +272,17 @@ def stored_output(row: Row) -> StoredOutput:
     )
 
 
-LEASE_COLUMNS = ("epoch", "beat", "mark", "owner")
+LEASE_COLUMNS = ("epoch", "heartbeat", "wakeup", "owner")
 
 
 def lease_record(row: Row) -> LeaseRecord:
     """Convert from a row in the order of `LEASE_COLUMNS`."""
-    epoch, beat, mark, owner = row
+    epoch, heartbeat, wakeup, owner = row
     return LeaseRecord(
-        epoch=epoch, beat=beat, mark=bool(mark), owner=None if owner is None else json.loads(owner)
+        epoch=epoch,
+        heartbeat=heartbeat,
+        wakeup=bool(wakeup),
+        owner=None if owner is None else json.loads(owner),
     )
 
 

@@ -42,7 +42,7 @@ _RECENT = 1_000
 def create(session: Session, run: RunRecord, tasks: Sequence[TaskRecord]) -> bool:
     """Insert a run and its tasks; return False, with nothing written, when the id is taken."""
     values = dict(zip(RUN_COLUMNS, run_row(run), strict=True))
-    lease = {"epoch": 0, "beat": 0, "mark": 0}
+    lease = {"epoch": 0, "heartbeat": 0, "wakeup": 0}
     if not session.execute(Run.insert(**values, **lease).on_conflict_ignore()):
         return False
     key = key_of(session, run.run_id)
@@ -154,9 +154,9 @@ def acquire(
     """Take the lease if it is free, or still as seen."""
     to_be_had = Run.owner.is_null()
     if seen is not None:
-        to_be_had |= (Run.epoch == seen.epoch) & (Run.beat == seen.beat)
+        to_be_had |= (Run.epoch == seen.epoch) & (Run.heartbeat == seen.heartbeat)
     taken = session.execute(
-        Run.update(epoch=Run.epoch + 1, beat=0, owner=to_json(dict(owner))).where(
+        Run.update(epoch=Run.epoch + 1, heartbeat=0, owner=to_json(dict(owner))).where(
             (Run.run_id == stored(run_id)) & to_be_had
         )
     )
@@ -172,24 +172,24 @@ def held(session: Session, held_lease: Lease) -> int:
     return key
 
 
-def beat(session: Session, held_lease: Lease) -> bool:
-    """Write a heartbeat; return whether there is a mark."""
+def heartbeat(session: Session, held_lease: Lease) -> bool:
+    """Write a heartbeat; return whether a wakeup was requested."""
     key = held(session, held_lease)
-    session.execute(Run.update(beat=Run.beat + 1).where(Run.id == key))
-    return lease(session, held_lease.run_id).mark
+    session.execute(Run.update(heartbeat=Run.heartbeat + 1).where(Run.id == key))
+    return lease(session, held_lease.run_id).wakeup
 
 
-def set_mark(session: Session, key: int, mark: bool) -> None:
-    """Leave or clear the mark."""
-    session.execute(Run.update(mark=int(mark)).where(Run.id == key))
+def set_wakeup(session: Session, key: int, wakeup: bool) -> None:
+    """Request or clear a wakeup."""
+    session.execute(Run.update(wakeup=int(wakeup)).where(Run.id == key))
 
 
 def release(session: Session, held_lease: Lease) -> bool:
-    """Release the lease unless there is a mark. Releasing it twice does no harm."""
+    """Release the lease unless a wakeup was requested. Releasing it twice does no harm."""
     key, present = _kept(session, held_lease.run_id)
     if present.epoch != held_lease.epoch:
         raise _lost(held_lease)
-    if present.mark and present.owner is not None:
+    if present.wakeup and present.owner is not None:
         return False
     session.execute(Run.update(owner=None).where(Run.id == key))
     return True

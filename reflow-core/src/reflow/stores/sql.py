@@ -205,27 +205,27 @@ class SqlStore:
     def acquire(
         self, run_id: str, owner: Mapping[str, Json], seen: LeaseRecord | None = None
     ) -> Lease | None:
-        """Take the lease if it is free, or, with `seen`, if (epoch, beat) is still as seen."""
+        """Take the lease if it is free, or, with `seen`, if (epoch, heartbeat) is still as seen."""
         with self._database.writing() as session:
             return runs.acquire(session, run_id, owner, seen)
 
-    def beat(self, lease: Lease) -> bool:
-        """Write a heartbeat; return True where a mark has been left. Raises `LeaseLostError`."""
+    def heartbeat(self, lease: Lease) -> bool:
+        """Write a heartbeat; return True where a wakeup was requested. Raises `LeaseLostError`."""
         with self._database.writing() as session:
-            return runs.beat(session, lease)
+            return runs.heartbeat(session, lease)
 
-    def leave_mark(self, run_id: str) -> None:
-        """Leave a mark: ask the holder of the lease to take another dispatch step."""
+    def request_wakeup(self, run_id: str) -> None:
+        """Request a wakeup: ask the holder of the lease to take another dispatch step."""
         with self._database.writing() as session:
-            runs.set_mark(session, runs.key_of(session, run_id), True)
+            runs.set_wakeup(session, runs.key_of(session, run_id), True)
 
-    def clear_mark(self, lease: Lease) -> None:
-        """Clear the mark, before the step that answers it. Raises `LeaseLostError`."""
+    def clear_wakeup(self, lease: Lease) -> None:
+        """Clear the wakeup, before the step that answers it. Raises `LeaseLostError`."""
         with self._database.writing() as session:
-            runs.set_mark(session, runs.held(session, lease), False)
+            runs.set_wakeup(session, runs.held(session, lease), False)
 
     def release(self, lease: Lease) -> bool:
-        """Release the lease, unless there is a mark: then keep it and return False."""
+        """Release the lease, unless a wakeup was requested: then keep it and return False."""
         with self._database.writing() as session:
             return runs.release(session, lease)
 
@@ -261,7 +261,7 @@ class SqlStore:
         uid: int | None = None,
         options: Mapping[str, Json] | None = None,
     ) -> None:
-        """Leave a request and a mark for the holder of the lease, in one transaction."""
+        """Leave a request for the holder of the lease, and a wakeup, in one transaction."""
         with self._database.writing() as session:
             request = RequestRecord(key=0, kind=kind, task=task, uid=uid, options=options or {})
             submissions.ask(session, run_id, request)

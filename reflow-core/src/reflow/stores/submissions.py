@@ -57,9 +57,9 @@ def add_native_id(session: Session, run_id: str, token: str, native_id: str) -> 
 
 
 def ask(session: Session, run_id: str, request: RequestRecord) -> None:
-    """Leave a request and a mark; the key of the record is ignored."""
+    """Leave a request and a wakeup; the key of the record is ignored."""
     key = runs.key_of(session, run_id)
-    runs.set_mark(session, key, True)
+    runs.set_wakeup(session, key, True)
     session.execute(
         Request.insert(
             run=key,

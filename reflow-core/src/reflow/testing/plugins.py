@@ -4,7 +4,9 @@ There are two kinds of helpers. `plugin`, `hooks_plugin` and `broken_plugin` mak
 in memory, for a `Registry` of a test's own or, with `using_plugins`, for the whole process::
 
     def test_the_pond_is_offered():
-        pond = ExecutorPlugin(name="pond", target="reflow_pond:PondExecutor", api_version=1)
+        pond = ExecutorPlugin(
+            name="pond", target="reflow_pond:PondExecutor", api_version=API_VERSION
+        )
         with using_plugins(plugin("pond", executors=[pond])):
             assert "pond" in registry().executors()
 

@@ -49,20 +49,20 @@ def create(store: Store, run_id: str) -> None:
 
 
 def dispatch(store: Store, run_id: str, first: str, number: str) -> None:
-    """Add instances one by one, each under a lease of its own, and take a step for every mark."""
+    """Add instances one by one, each under a lease of its own, and take a step for every wakeup."""
     for index in range(int(first), int(first) + int(number)):
         lease = _lease(store, run_id)
         with store.fenced(lease) as write:
             write.add_instances([Instance(task=TASK, index=index)])
         while not store.release(lease):
-            store.clear_mark(lease)
+            store.clear_wakeup(lease)
     tell("done")
 
 
 def _lease(store: Store, run_id: str) -> Lease:
     lease = store.acquire(run_id, {"pid": os.getpid()})
     if lease is None:
-        store.leave_mark(run_id)
+        store.request_wakeup(run_id)
     while lease is None:
         time.sleep(0.005)
         lease = store.acquire(run_id, {"pid": os.getpid()})

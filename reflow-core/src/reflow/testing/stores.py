@@ -319,9 +319,9 @@ class StoreConformance:
             lambda store, run: store.log_of(run, TASK, 0),
             lambda store, run: store.lease(run),
             lambda store, run: store.acquire(run, {}),
-            lambda store, run: store.beat(Lease(run, 1)),
-            lambda store, run: store.leave_mark(run),
-            lambda store, run: store.clear_mark(Lease(run, 1)),
+            lambda store, run: store.heartbeat(Lease(run, 1)),
+            lambda store, run: store.request_wakeup(run),
+            lambda store, run: store.clear_wakeup(Lease(run, 1)),
             lambda store, run: store.release(Lease(run, 1)),
             lambda store, run: store.fenced(Lease(run, 1)).__enter__(),
             lambda store, run: store.submissions(run),
@@ -497,8 +497,8 @@ class StoreConformance:
                 index=index,
                 state=TaskState.FAILED,
                 attempt=3,
-                counted=2,
-                uncounted=1,
+                retries_used=2,
+                node_losses=1,
                 wave=4,
                 position=number - index,
                 identity="d" * 64,
@@ -539,7 +539,7 @@ class StoreConformance:
         instances = self.with_elements(store, lease, 20)
         for one in instances[5:]:
             one.state = TaskState.SUBMITTED
-            one.attempt, one.counted, one.uncounted = 1, 2, 3
+            one.attempt, one.retries_used, one.node_losses = 1, 2, 3
             one.wave, one.position = 7, one.index
             one.identity, one.source = f"{one.index:064x}", 5
             one.cause, one.error = FailureCause.NODE, "n1"
@@ -1109,7 +1109,7 @@ class StoreConformance:
     def test_a_new_run_is_dispatched_by_nobody(self, store: Store) -> None:
         store.create_run(new_run(), [])
         lease = store.lease(RUN)
-        assert (lease.mark, lease.owner) == (False, None)
+        assert (lease.wakeup, lease.owner) == (False, None)
 
     def test_taking_the_lease_raises_the_epoch_and_names_the_owner(self, store: Store) -> None:
         store.create_run(new_run(), [])
@@ -1134,9 +1134,9 @@ class StoreConformance:
         self, store: Store, lease: Lease
     ) -> None:
         seen = store.lease(RUN)
-        store.beat(lease)
+        store.heartbeat(lease)
         assert store.acquire(RUN, {}, seen) is None
-        store.beat(lease)
+        store.heartbeat(lease)
 
     def test_a_lease_that_changed_hands_since_cannot_be_taken_over(
         self, store: Store, lease: Lease
@@ -1148,7 +1148,7 @@ class StoreConformance:
 
     def test_a_free_lease_can_be_had_whatever_was_seen(self, store: Store, lease: Lease) -> None:
         seen = store.lease(RUN)
-        store.beat(lease)
+        store.heartbeat(lease)
         store.release(lease)
         assert store.acquire(RUN, {}, seen) is not None
 
@@ -1170,26 +1170,26 @@ class StoreConformance:
     def test_a_beat_can_be_seen(self, store: Store, lease: Lease) -> None:
         seen = [store.lease(RUN)]
         for _ in range(3):
-            store.beat(lease)
+            store.heartbeat(lease)
             seen.append(store.lease(RUN))
-        assert len({(one.epoch, one.beat) for one in seen}) == 4
+        assert len({(one.epoch, one.heartbeat) for one in seen}) == 4
 
     def test_a_mark_is_told_by_the_beat_until_it_is_cleared(
         self, store: Store, lease: Lease
     ) -> None:
-        assert store.beat(lease) is False
-        store.leave_mark(RUN)
-        assert store.lease(RUN).mark
-        assert store.beat(lease) is True
-        assert store.beat(lease) is True
-        store.clear_mark(lease)
-        assert store.beat(lease) is False
+        assert store.heartbeat(lease) is False
+        store.request_wakeup(RUN)
+        assert store.lease(RUN).wakeup
+        assert store.heartbeat(lease) is True
+        assert store.heartbeat(lease) is True
+        store.clear_wakeup(lease)
+        assert store.heartbeat(lease) is False
 
     def test_a_marked_lease_is_kept_at_release(self, store: Store, lease: Lease) -> None:
-        store.leave_mark(RUN)
+        store.request_wakeup(RUN)
         assert store.release(lease) is False
         assert store.acquire(RUN, {}) is None
-        store.clear_mark(lease)
+        store.clear_wakeup(lease)
         assert store.release(lease) is True
         assert store.lease(RUN).owner is None
         assert store.acquire(RUN, {}) is not None
@@ -1199,29 +1199,29 @@ class StoreConformance:
         assert store.release(lease) is True
 
     def test_a_mark_outlives_a_killed_holder(self, store: Store, lease: Lease) -> None:
-        store.leave_mark(RUN)
-        assert store.beat(self.taken(store, store.lease(RUN))) is True
+        store.request_wakeup(RUN)
+        assert store.heartbeat(self.taken(store, store.lease(RUN))) is True
 
     @pytest.mark.parametrize(
         "use",
         [
-            lambda store, lease: store.beat(lease),
-            lambda store, lease: store.clear_mark(lease),
+            lambda store, lease: store.heartbeat(lease),
+            lambda store, lease: store.clear_wakeup(lease),
             lambda store, lease: store.release(lease),
             lambda store, lease: store.fenced(lease).__enter__(),
         ],
-        ids=["beat", "clear_mark", "release", "fenced"],
+        ids=["heartbeat", "clear_wakeup", "release", "fenced"],
     )
     def test_a_lost_lease_does_nothing_any_more(
         self, store: Store, lease: Lease, use: Callable[[Store, Lease], object]
     ) -> None:
         taken = self.taken(store, store.lease(RUN))
-        store.leave_mark(RUN)
+        store.request_wakeup(RUN)
         present = store.lease(RUN)
         with pytest.raises(LeaseLostError, match=RUN):
             use(store, lease)
         assert store.lease(RUN) == present
-        store.clear_mark(taken)
+        store.clear_wakeup(taken)
 
     def test_a_released_lease_writes_nothing(self, store: Store, lease: Lease) -> None:
         store.release(lease)
@@ -1234,8 +1234,8 @@ class StoreConformance:
     ) -> None:
         store.create_run(new_run("other"), [])
         other = self.taken(store, run_id="other")
-        store.leave_mark("other")
-        assert store.beat(lease) is False
+        store.request_wakeup("other")
+        assert store.heartbeat(lease) is False
         assert store.release(other) is False
         assert store.release(lease) is True
 
@@ -1293,7 +1293,7 @@ class StoreConformance:
         holder.say()
         assert holder.hear() == "lost"
         assert store.instances(RUN) == []
-        assert store.beat(taken) is False
+        assert store.heartbeat(taken) is False
 
     def test_a_process_killed_inside_a_transaction_leaves_nothing_behind(
         self, store: Store, process: Callable[..., StoreProcess]
@@ -1458,7 +1458,7 @@ class StoreConformance:
         assert (first.uid, first.options, second.uid, second.options) == (None, {}, 1000, said)
         assert (first.kind, first.task) == (RequestKind.CANCEL, None)
         assert (second.kind, second.task) == (RequestKind.RETRY, TASK)
-        assert store.beat(lease) is True
+        assert store.heartbeat(lease) is True
         self.written(store, lease, lambda write: write.drop_request(first.key))
         self.written(store, lease, lambda write: write.drop_request(first.key))
         assert store.requests(RUN) == [second]
@@ -1466,7 +1466,7 @@ class StoreConformance:
     def test_a_wish_can_be_left_where_nobody_dispatches(self, store: Store) -> None:
         store.create_run(new_run(), [])
         store.add_request(RUN, RequestKind.RETRY)
-        assert store.lease(RUN).mark
+        assert store.lease(RUN).wakeup
         assert len(store.requests(RUN)) == 1
 
     # -- size ------------------------------------------------------------------------------

@@ -54,17 +54,17 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, run_id UNIQUE, workflow, state, run_dir, created_at, finished_at,
-    executor, parameters, message, uid, lineage, place, epoch DEFAULT 0, beat DEFAULT 0,
-    mark DEFAULT 0, owner
+    executor, parameters, message, uid, lineage, place, epoch DEFAULT 0, heartbeat DEFAULT 0,
+    wakeup DEFAULT 0, owner
 );
 CREATE TABLE task (
     key INTEGER PRIMARY KEY, run, name, ordinal, array, size, state, UNIQUE (run, name)
 );
 CREATE TABLE instance (
-    key INTEGER PRIMARY KEY, task, "index", state, attempt, counted, uncounted, wave, position,
-    identity, source, cause, error, native_id, mem_scale, time_scale, missing_since, not_before,
-    output, paths, bound_dir, reusable DEFAULT 0, traceback, host, log, started_at, ended_at,
-    peak_memory, cpu_time, recorded_at, UNIQUE (task, "index")
+    key INTEGER PRIMARY KEY, task, "index", state, attempt, retries_used, node_losses, wave,
+    position, identity, source, cause, error, native_id, mem_scale, time_scale, missing_since,
+    not_before, output, paths, bound_dir, reusable DEFAULT 0, traceback, host, log, started_at,
+    ended_at, peak_memory, cpu_time, recorded_at, UNIQUE (task, "index")
 );
 CREATE INDEX reusable ON instance (identity, task DESC, "index") WHERE reusable = 1;
 CREATE INDEX had ON instance (identity, "index", task DESC)
@@ -492,44 +492,47 @@ class LedgerStore:
     def acquire(
         self, run_id: str, owner: Mapping[str, Json], seen: LeaseRecord | None = None
     ) -> Lease | None:
-        """Take the lease if it is free, or, with `seen`, if (epoch, beat) is still as seen."""
+        """Take the lease if it is free, or, with `seen`, if (epoch, heartbeat) is still as seen."""
         with self._writing() as opened:
             key, present = _lease(opened, run_id)
-            still = seen is not None and (seen.epoch, seen.beat) == (present.epoch, present.beat)
+            still = seen is not None and (seen.epoch, seen.heartbeat) == (
+                present.epoch,
+                present.heartbeat,
+            )
             if present.owner is not None and not still:
                 return None
             epoch = present.epoch + 1
-            taken = "UPDATE run SET epoch = ?, beat = 0, owner = ? WHERE key = ?"
+            taken = "UPDATE run SET epoch = ?, heartbeat = 0, owner = ? WHERE key = ?"
             opened.rows(taken, epoch, json.dumps(owner), key)
         return Lease(run_id, epoch)
 
-    def beat(self, lease: Lease) -> bool:
-        """Show life. True when a mark was left."""
+    def heartbeat(self, lease: Lease) -> bool:
+        """Write a heartbeat; return True where a wakeup was requested."""
         with self._writing() as opened:
             key, present = _held(opened, lease)
-            opened.rows("UPDATE run SET beat = beat + 1 WHERE key = ?", key)
-        return present.mark
+            opened.rows("UPDATE run SET heartbeat = heartbeat + 1 WHERE key = ?", key)
+        return present.wakeup
 
-    def leave_mark(self, run_id: str) -> None:
+    def request_wakeup(self, run_id: str) -> None:
         """Ask the holder to go round once more."""
         with self._writing() as opened:
-            opened.rows("UPDATE run SET mark = 1 WHERE key = ?", _run_key(opened, run_id))
+            opened.rows("UPDATE run SET wakeup = 1 WHERE key = ?", _run_key(opened, run_id))
 
-    def clear_mark(self, lease: Lease) -> None:
-        """Take note of the mark, before going round."""
+    def clear_wakeup(self, lease: Lease) -> None:
+        """Clear the wakeup, before the step that answers it."""
         with self._writing() as opened:
-            opened.rows("UPDATE run SET mark = 0 WHERE key = ?", _held(opened, lease)[0])
+            opened.rows("UPDATE run SET wakeup = 0 WHERE key = ?", _held(opened, lease)[0])
 
     def release(self, lease: Lease) -> bool:
-        """Let go unless there is a mark; False when there is one, and the lease is kept."""
+        """Release the lease, unless a wakeup was requested: then keep it and return False."""
         with self._writing() as opened:
             key, present = _lease(opened, lease.run_id)
             if present == replace(present, epoch=lease.epoch, owner=None):
                 return True
             key, present = _held(opened, lease)
-            if not present.mark:
+            if not present.wakeup:
                 opened.rows("UPDATE run SET owner = NULL WHERE key = ?", key)
-        return not present.mark
+        return not present.wakeup
 
     # [end:lease]
     # [start:fenced]
@@ -583,13 +586,13 @@ class LedgerStore:
         uid: int | None = None,
         options: Mapping[str, Json] | None = None,
     ) -> None:
-        """Leave a wish and a mark for the holder of the lease, in one transaction."""
+        """Leave a request for the holder of the lease, and a wakeup, in one transaction."""
         request = RequestRecord(key=0, kind=kind, task=task, uid=uid, options=options or {})
         cells = {name: value for name, value in _cells(request).items() if name != "key"}
         with self._writing() as opened:
             key = _run_key(opened, run_id)
             opened.insert("request", run=key, **cells)
-            opened.rows("UPDATE run SET mark = 1 WHERE key = ?", key)
+            opened.rows("UPDATE run SET wakeup = 1 WHERE key = ?", key)
 
     def notes(self, run_id: str) -> list[Note]:
         """The notes on a run, in the order in which they were written."""
@@ -791,11 +794,11 @@ def _task_keys(opened: Session, run_id: str, task: str | None) -> str:
 
 def _lease(opened: Session, run_id: str) -> tuple[int, LeaseRecord]:
     key = _run_key(opened, run_id)
-    [(epoch, beat, mark, owner)] = opened.rows(
-        "SELECT epoch, beat, mark, owner FROM run WHERE key = ?", key
+    [(epoch, heartbeat, wakeup, owner)] = opened.rows(
+        "SELECT epoch, heartbeat, wakeup, owner FROM run WHERE key = ?", key
     )
     holder = None if owner is None else json.loads(owner)
-    return key, LeaseRecord(epoch=epoch, beat=beat, mark=bool(mark), owner=holder)
+    return key, LeaseRecord(epoch=epoch, heartbeat=heartbeat, wakeup=bool(wakeup), owner=holder)
 
 
 def _held(opened: Session, lease: Lease) -> tuple[int, LeaseRecord]:

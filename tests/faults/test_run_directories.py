@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 from reflow.errors import RunFailedError
+from reflow.executors.local import LocalExecutor
 from reflow.model.states import RunState
+from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.testing.fakes import FakeScheduler
 
 from tests.e2e.fixtures import flow_file
-from tests.e2e.support import WAYS, FlowFile, fake_scheduler, until
+from tests.e2e.support import SECONDS, WAYS, FlowFile, fake_scheduler, until
 
 __all__ = ["flow_file"]
 
@@ -109,3 +112,51 @@ def test_a_run_whose_task_removes_the_run_directory_fails(
 
     assert run.state is RunState.FAILED
     assert not place.exists()
+
+
+TWO = """
+wf = Workflow("two")
+
+
+@wf.job()
+def first() -> int:
+    did("first")
+    wait_for("{here}/go")
+    return 1
+
+
+@wf.job()
+def other() -> int:
+    did("other")
+    return 2
+
+
+@wf.job()
+def total(x: Annotated[int, Result(step="first")], y: Annotated[int, Result(step="other")]) -> int:
+    return x + y
+"""
+
+
+def make_as_reflow_0_1(wave: WaveLayout) -> None:
+    """Give the files of a wave the names and words that they had in 0.1."""
+    data = json.loads(wave.spec.read_text())
+    del data["notify"]
+    wave.spec.write_text(json.dumps({**data, "announce": True}))
+    (wave.directory / "done").mkdir()
+    (wave.directory / "done" / "counter").touch()
+
+
+def test_a_run_whose_directory_is_of_reflow_0_1_goes_on(flow_file: MakeFlow) -> None:
+    flow = flow_file(TWO)
+    run = flow.load().submit(run_dir="run", executor=LocalExecutor(slots=1))
+    waves = [RunLayout(run.run_dir, run.run_id).wave(number) for number in (1, 2)]
+    # With one slot, the second job waits for the first.
+    until(lambda: flow.calls and all(wave.inputs.exists() for wave in waves))
+    for wave in waves:
+        make_as_reflow_0_1(wave)
+    (flow.folder / "go").touch()
+
+    run.wait(timeout=SECONDS)
+
+    assert run.result("total") == 3
+    assert flow.calls == {"first": 1, "other": 1}

@@ -114,7 +114,7 @@ def test_a_run_goes_on_after_its_database_was_away_for_several_watchdogs(person:
     run = person.submits()
     settings = read_settings(run.run_dir, run.run_id)
     replace(settings, store="sqlite:///proc/nowhere/manifest.db").write()
-    mark = settings.layout.watchdog_mark(1)
+    mark = settings.layout.watchdog_again(1)
     run.until(mark.exists, "a watchdog that submits itself again")
 
     settings.write()

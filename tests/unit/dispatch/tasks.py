@@ -72,7 +72,7 @@ class _Recorded:
         return []
 
 
-def image_of(*tasks: TrackedTask) -> TrackedRun:
+def tracked_run_of(*tasks: TrackedTask) -> TrackedRun:
     """The run that has these tasks."""
     store: Any = _Recorded(tasks)
     specs = {one.name: one.spec for one in tasks}

@@ -10,7 +10,7 @@ from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
 
-from tests.unit.dispatch.tasks import image_of, task
+from tests.unit.dispatch.tasks import task, tracked_run_of
 
 NOW = 1000.0
 
@@ -151,7 +151,7 @@ def test_a_skipped_array_has_what_is_chained_to_it_skipped() -> None:
 
 
 def end_of(*tasks: TrackedTask) -> RunState | None:
-    return Planner(image_of(*tasks), lambda: NOW).next().end
+    return Planner(tracked_run_of(*tasks), lambda: NOW).next().end
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,16 @@ class Counted(dict[str, TrackedTask]):
 def chain(length: int) -> TrackedRun:
     tasks = [task("t0")]
     tasks += [task(f"t{i}", "P", f"t{i - 1}:direct") for i in range(1, length)]
-    return image_of(*tasks)
+    return tracked_run_of(*tasks)
 
 
-def looks_until_the_end(image: TrackedRun) -> int:
-    image.tasks = counted = Counted(image.tasks)
-    planner = Planner(image, lambda: NOW)
+def looks_until_the_end(tracked: TrackedRun) -> int:
+    tracked.tasks = counted = Counted(tracked.tasks)
+    planner = Planner(tracked, lambda: NOW)
     while plan := planner.next():
         for instances in plan.ready.values():
             for instance in instances:
-                image.move(instance, TaskState.SUCCESS)
+                tracked.move(instance, TaskState.SUCCESS)
     assert plan.end is RunState.SUCCESS
     return counted.looks
 
@@ -217,7 +217,7 @@ def test_planning_a_chain_of_stages_costs_as_much_per_stage_however_long_it_is()
 
 
 def test_what_could_not_be_submitted_is_planned_again_though_nothing_changed() -> None:
-    planner = Planner(image_of(task("a", "PP")), lambda: NOW)
+    planner = Planner(tracked_run_of(task("a", "PP")), lambda: NOW)
     assert shown(planner.next()) == shown(planner.next()) == {"ready": {"a": [0, 1]}}
 
 
@@ -225,24 +225,24 @@ def test_what_waits_for_time_is_planned_when_it_is_due_though_nothing_changed() 
     waits = task("a")
     waits.instances[0].not_before = NOW + 5
     times = iter([NOW, NOW + 5])
-    planner = Planner(image_of(waits), lambda: next(times))
+    planner = Planner(tracked_run_of(waits), lambda: next(times))
     first = planner.next()
     assert (shown(first), first.due) == ({}, {"a": 5.0})
     assert shown(planner.next()) == {"ready": {"a": [0]}}
 
 
 def test_the_clock_is_read_only_where_something_waits_for_time() -> None:
-    planner = Planner(image_of(task("a", "PPP")), lambda: pytest.fail("the clock was read"))
+    planner = Planner(tracked_run_of(task("a", "PPP")), lambda: pytest.fail("the clock was read"))
     assert shown(planner.next()) == {"ready": {"a": [0, 1, 2]}}
 
 
 def test_a_task_that_a_retry_wires_to_another_waits_for_it_from_then_on() -> None:
-    image = image_of(task("a", "SR"), task("b"))
-    planner = Planner(image, lambda: NOW)
+    tracked = tracked_run_of(task("a", "SR"), task("b"))
+    planner = Planner(tracked, lambda: NOW)
     assert shown(planner.next()) == {"ready": {"b": [0]}}
-    image.take_graph(image_of(task("a", "SR"), task("b", "P", "a:gather")).graph)
+    tracked.take_graph(tracked_run_of(task("a", "SR"), task("b", "P", "a:gather")).graph)
     assert shown(planner.next()) == {}
-    image.move(image.tasks["a"].instances[1], TaskState.SUCCESS)
+    tracked.move(tracked.tasks["a"].instances[1], TaskState.SUCCESS)
     assert shown(planner.next()) == {"ready": {"b": [0]}}
 
 
@@ -266,9 +266,9 @@ def test_a_plan_of_what_has_changed_is_a_plan_of_everything(
         task(f"t{number}", "PPP", f"t{before % number}:{wire}")
         for number, (before, wire) in enumerate(wires, start=1)
     ]
-    image = image_of(*tasks)
-    planner = Planner(image, lambda: NOW)
+    tracked = tracked_run_of(*tasks)
+    planner = Planner(tracked, lambda: NOW)
     for moves in steps:
         for number, index, state in moves:
-            image.move(tasks[number].instances[index], state)
-        assert shown(planner.next()) == shown(plan(*image.tasks.values()))
+            tracked.move(tasks[number].instances[index], state)
+        assert shown(planner.next()) == shown(plan(*tracked.tasks.values()))

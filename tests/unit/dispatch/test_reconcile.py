@@ -20,7 +20,7 @@ from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.claims import Claim, claim
 from reflow.rundir.run_settings import RunSettings
 
-from tests.unit.dispatch.tasks import image_of, task
+from tests.unit.dispatch.tasks import task, tracked_run_of
 
 GRACE = 60.0
 AWAY = SchedulerUnavailableError("it is away")
@@ -94,7 +94,7 @@ class Scene:
             flow=None,
             parameters={},
         )
-        self.image = image_of(task("each", "QQ"))
+        self.tracked = tracked_run_of(task("each", "QQ"))
         record = SubmissionRecord(
             number=1,
             kind=SubmissionKind.WAVE,
@@ -103,13 +103,15 @@ class Scene:
             native_ids=tuple(ids),
             submitted_at=datetime.now(UTC),
         )
-        members = dict(enumerate(self.image.tasks["each"].instances))
-        self.wave = self.image.waves[1] = TrackedWave(record, members)
+        members = dict(enumerate(self.tracked.tasks["each"].instances))
+        self.wave = self.tracked.waves[1] = TrackedWave(record, members)
         self.folder = settings.layout.wave(1)
         self.results = Results(self.wave)
         executor: Any = self.scheduler
         results: Any = self.results
-        self.reconcile = Reconcile(self.image, settings, executor, results, GRACE, impossible_after)
+        self.reconcile = Reconcile(
+            self.tracked, settings, executor, results, GRACE, impossible_after
+        )
 
     def look(self, *answer: JobStatus, after: float = 100.0) -> list[tuple[int, TaskState]]:
         """Let time pass and the scheduler answer; what was settled in all."""
@@ -206,7 +208,7 @@ def test_of_two_jobs_for_an_element_the_livelier_speaks(scene: Make, order: int)
     this = scene(ids="78")
     told = [says(JobState.FAILED, "7"), says(JobState.RUNNING, "8")][::order]
     assert this.look(*told) == []
-    assert this.image.tally[TaskState.RUNNING] == 2
+    assert this.tracked.tally[TaskState.RUNNING] == 2
 
 
 def test_an_answer_about_some_positions_leaves_the_others_alone(scene: Make) -> None:

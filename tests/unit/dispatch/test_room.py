@@ -39,7 +39,7 @@ class Site:
 def submitter_at(
     site: Site, tasks: list[TrackedTask], waves: int = 0, most: int | None = None
 ) -> Submitter:
-    image: Any = SimpleNamespace(
+    tracked: Any = SimpleNamespace(
         outstanding=lambda: sum(one.active for one in tasks), waves=dict.fromkeys(range(waves))
     )
     settings = RunSettings(
@@ -55,7 +55,7 @@ def submitter_at(
         config={} if most is None else {"max_submit_jobs": most},
     )
     nothing: Any = None
-    return Submitter(image, settings, site, nothing, lambda: None)  # type: ignore[arg-type]
+    return Submitter(tracked, settings, site, nothing, lambda: None)  # type: ignore[arg-type]
 
 
 def room(limits: Limits | None, one: TrackedTask, waves: int = 0, most: int | None = None) -> int:

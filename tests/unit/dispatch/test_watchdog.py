@@ -65,9 +65,11 @@ class World:
         self._monkeypatch.setenv("REFLOW_NATIVE_ID", native_id or "another")
         lease = self._store.acquire(RUN, {"pid": 1})
         assert lease is not None
-        image = TrackedRun(self._store, RUN, Graph(name="tide", tasks={}, edges={}, parameters={}))
+        tracked = TrackedRun(
+            self._store, RUN, Graph(name="tide", tasks={}, edges={}, parameters={})
+        )
         world: object = self
-        watchdog = Watchdog(image, self._settings, world, lambda: image.commit(lease))  # type: ignore[arg-type]
+        watchdog = Watchdog(tracked, self._settings, world, lambda: tracked.commit(lease))  # type: ignore[arg-type]
         watchdog.arm()
         watchdog.arm_farther(lambda: most)
         assert self._store.release(lease)

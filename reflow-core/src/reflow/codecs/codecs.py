@@ -12,7 +12,7 @@ from reflow.codecs.contract import Codec
 from reflow.codecs.decoding import Decoder
 from reflow.codecs.encoding import Encoder, too_deep
 from reflow.codecs.promises import Promises
-from reflow.codecs.registry import SELF_CONTAINED, Registry, close_mark, mark_of, open_mark
+from reflow.codecs.registry import SELF_CONTAINED, Registry, tag_of, unwrap, wrap
 from reflow.errors import StoredValueError
 from reflow.model.json import Json
 
@@ -76,15 +76,15 @@ class Codecs:
             return [self.fingerprint(item, files) for item in data]
         if not isinstance(data, dict):
             return data
-        name = mark_of(data)
+        name = tag_of(data)
         if name is None or name in SELF_CONTAINED:
             return {key: self.fingerprint(part, files) for key, part in data.items()}
-        tag, content = open_mark(name, data)
+        tag, content = unwrap(name, data)
         codec = self._registry.named(name)
         counted = codec.fingerprint(content)
         if counted is None:
-            return close_mark(name, tag, [content, *map(files.get, codec.places(content))])
-        return close_mark(name, tag, self.fingerprint(counted, files))
+            return wrap(name, tag, [content, *map(files.get, codec.places(content))])
+        return wrap(name, tag, self.fingerprint(counted, files))
 
     def references(self, data: Json) -> Iterator[Reference]:
         """Yield the parts of encoded data that may refer to files, always in the same order."""
@@ -92,9 +92,9 @@ class Codecs:
             for item in data:
                 yield from self.references(item)
         elif isinstance(data, dict):
-            name = mark_of(data)
+            name = tag_of(data)
             if name is not None and name not in SELF_CONTAINED:
-                yield Reference(self._registry.named(name), open_mark(name, data)[1])
+                yield Reference(self._registry.named(name), unwrap(name, data)[1])
             for key in sorted(data):
                 if isinstance(data[key], dict | list):
                     yield from self.references(data[key])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.codecs.contract import CodecContext
-from reflow.codecs.registry import NEED_CLASS, Registry, mark_of, open_mark
+from reflow.codecs.registry import NEED_CLASS, Registry, tag_of, unwrap
 from reflow.errors import ReflowError, StoredValueError
 from reflow.model.json import Json
 
@@ -32,12 +32,12 @@ class Decoder:
             return [self.decode(item) for item in data]
         if not isinstance(data, dict):
             return data
-        name = mark_of(data)
+        name = tag_of(data)
         if name is None:
             return {key: self.decode(part) for key, part in data.items()}
-        return self._decode_mark(name, *open_mark(name, data))
+        return self._decode_wrapped(name, *unwrap(name, data))
 
-    def _decode_mark(self, name: str, tag: str | None, content: Json) -> Any:
+    def _decode_wrapped(self, name: str, tag: str | None, content: Json) -> Any:
         codec = self._registry.named(name)
         kind = object if tag is None else self._class(name, tag)
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from reflow.codecs.builtin import splits_in_json
 from reflow.codecs.contract import Codec, CodecContext
 from reflow.codecs.instead import of_value
-from reflow.codecs.registry import BUILTIN, NEED_CLASS, Registry, close_mark, has_class_tag
+from reflow.codecs.registry import BUILTIN, NEED_CLASS, Registry, has_class_tag, wrap
 from reflow.codecs.unstorable import UnstorablePartError, step, type_name
 from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
@@ -52,13 +52,13 @@ class Encoder:
         return write(value)
 
     def _int(self, value: int) -> Json:
-        return value if value.bit_length() <= _INT_BITS else self._mark(BUILTIN["int"], None, value)
+        return value if value.bit_length() <= _INT_BITS else self._wrap(BUILTIN["int"], None, value)
 
     def _float(self, value: float) -> Json:
-        return value if math.isfinite(value) else self._mark(BUILTIN["float"], None, value)
+        return value if math.isfinite(value) else self._wrap(BUILTIN["float"], None, value)
 
     def _str(self, value: str) -> Json:
-        return self._mark(BUILTIN["str"], None, value) if splits_in_json(value) else value
+        return self._wrap(BUILTIN["str"], None, value) if splits_in_json(value) else value
 
     def _list(self, value: list[Any]) -> Json:
         encoded: list[Json] = []
@@ -74,7 +74,7 @@ class Encoder:
 
     def _dict(self, value: dict[Any, Any]) -> Json:
         if not _is_plain(value):
-            return self._mark(BUILTIN["dict"], None, value)
+            return self._wrap(BUILTIN["dict"], None, value)
         encoded: dict[str, Json] = {}
         key = None
         self._enter()
@@ -93,7 +93,7 @@ class Encoder:
         if codec is None:
             raise UnstorablePartError(f"a value of type {type_name(kind)}", of_value(kind))
         if not has_class_tag(codec.name):
-            return partial(self._mark, codec, None)
+            return partial(self._wrap, codec, None)
         tag = self._registry.classes(self._annotation).tag(kind)
         if tag is None and codec.name in NEED_CLASS:
             raise UnstorablePartError(
@@ -101,9 +101,9 @@ class Encoder:
                 f"such a value can be read back only where the annotation names its class: "
                 f"write {kind.__qualname__} into it, instead of {_shown(self._annotation)}",
             )
-        return partial(self._mark, codec, tag)
+        return partial(self._wrap, codec, tag)
 
-    def _mark(self, codec: Codec, tag: str | None, value: Any) -> Json:
+    def _wrap(self, codec: Codec, tag: str | None, value: Any) -> Json:
         self._enter()
         try:
             data = codec.encode(value, self._context)
@@ -118,7 +118,7 @@ class Encoder:
             ) from error
         finally:
             self._depth -= 1
-        return close_mark(codec.name, tag, data)
+        return wrap(codec.name, tag, data)
 
     def _enter(self) -> None:
         self._depth += 1

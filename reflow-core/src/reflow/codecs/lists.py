@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from reflow.codecs.registry import mark_of
+from reflow.codecs.registry import tag_of
 from reflow.errors import StoredValueError
 from reflow.model.canonical import loads
 from reflow.model.json import Json
@@ -42,5 +42,5 @@ def join(texts: Iterable[str]) -> str:
 def kind(text: str) -> str:
     """Return the kind of a stored value, in users' words: `tuple`, `dict`, `dataclass`."""
     data: Json = loads(text)
-    mark = mark_of(data) if isinstance(data, dict) else None
-    return mark or _KINDS.get(type(data), "list")
+    tag = tag_of(data) if isinstance(data, dict) else None
+    return tag or _KINDS.get(type(data), "list")

@@ -1,9 +1,9 @@
-"""Which codec serves which class, and the marks that codecs leave in stored data.
+"""Which codec serves which class, and the tags that codecs leave in stored data.
 
-A value that JSON returns equal, type included, is stored as it is. Everything else is a *mark*: an
-object with the single key `$name`, where the name is the codec's. Values of users' classes and of
-plugins carry the tag of their class too: `{"$enum":["Colour","RED"]}`. A dict with a key that
-begins with `$` is itself stored as a mark, so in canonical text `{"$` stands for nothing else.
+A value that JSON returns equal, type included, is stored as it is. Everything else is *wrapped*: an
+object with the single key `$name`, the codec's tag. Values of users' classes and of plugins carry
+the tag of their class too: `{"$enum":["Colour","RED"]}`. A dict with a key that begins with `$` is
+itself wrapped, so in canonical text `{"$` stands for nothing else.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SELF_CONTAINED = frozenset(BUILTIN) - {"path"}
 """Codecs that refer to nothing outside the data."""
 
 
-def mark_of(data: dict[str, Json]) -> str | None:
-    """Return the name of the codec that left this mark; None for an ordinary object."""
+def tag_of(data: dict[str, Json]) -> str | None:
+    """Return the name of the codec that wrapped a value; None for an ordinary object."""
     if len(data) != 1:
         return None
     (key,) = data
@@ -33,12 +33,12 @@ def mark_of(data: dict[str, Json]) -> str | None:
 
 
 def has_class_tag(name: str) -> bool:
-    """Tell whether a codec's marks carry a class tag before the content."""
+    """Tell whether a codec's values carry a class tag before the content."""
     return name in NEED_CLASS or name not in BUILTIN
 
 
-def open_mark(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
-    """Return class tag and content of a mark. Raises `StoredValueError` for any other object."""
+def unwrap(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
+    """Return class tag and content of a wrapped value. Raises `StoredValueError` for others."""
     payload = data[f"${name}"]
     if not has_class_tag(name):
         return None, payload
@@ -49,8 +49,8 @@ def open_mark(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
     raise StoredValueError(f"stored data is damaged, or not reflow's: {str(data)[:80]}")
 
 
-def close_mark(name: str, tag: str | None, content: Json) -> Json:
-    """Return a mark: the reverse of `open_mark`."""
+def wrap(name: str, tag: str | None, content: Json) -> Json:
+    """Return the stored form of a codec's content: the reverse of `unwrap`."""
     return {f"${name}": [tag, content] if has_class_tag(name) else content}
 
 
@@ -74,7 +74,7 @@ class Registry:
         return self._by_type[kind]
 
     def named(self, name: str) -> Codec:
-        """Return the codec that a mark names. Raises `StoredValueError` if none is installed."""
+        """Return the codec of that name. Raises `StoredValueError` if none is installed."""
         codec = BUILTIN.get(name) or self._plugins().get(name)
         if codec is None:
             raise StoredValueError(

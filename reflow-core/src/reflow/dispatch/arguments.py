@@ -40,14 +40,14 @@ class TaskArguments:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         task: TrackedTask,
         planned: PlannedCode,
         codecs: Codecs,
     ) -> None:
         """Read the task's wired inputs. Raises `DefinitionError` for unequal lengths."""
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self.task = task
         self.planned = planned
@@ -143,8 +143,8 @@ class TaskArguments:
 
     def _outputs_of(self, step: str) -> list[Part]:
         """Return the output of each element of a step, by index."""
-        found: list[Part] = [None] * (self._image.tasks[step].size or 0)
-        for index, text, paths in self._image.store.outputs(self._settings.run_id, step):
+        found: list[Part] = [None] * (self._tracked.tasks[step].size or 0)
+        for index, text, paths in self._tracked.store.outputs(self._settings.run_id, step):
             found[index] = Wired(text, Recorded.parse(paths).value) if paths else Wired(text)
         return found
 
@@ -208,7 +208,7 @@ class TaskArguments:
     def _common_identity(self) -> str:
         counted: Json = {name: self._count(name, value) for name, value in self._common.items()}
         after: Json = [
-            [name, *self._image.store.output_keys(self._image.run_id, name)]
+            [name, *self._tracked.store.output_keys(self._tracked.run_id, name)]
             for name in self.task.spec.after
         ]
         return digest(dumps([self.task.name, self.planned.code, counted, after]))

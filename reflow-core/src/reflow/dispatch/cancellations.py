@@ -37,12 +37,12 @@ class Cancellations:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         commit: Callable[[], None],
     ) -> None:
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self._executor = executor
         self._commit = commit
@@ -56,33 +56,33 @@ class Cancellations:
     @property
     def look_again_in(self) -> float | None:
         """Seconds until the next try is due; None when there is nothing to cancel."""
-        return max(0.0, self._next - time.monotonic()) if self._image.cancelling else None
+        return max(0.0, self._next - time.monotonic()) if self._tracked.cancelling else None
 
     def concern(self, instance: Instance) -> bool:
         """Tell whether the job of an element's last attempt may still live."""
-        return instance.wave in self._image.cancelling
+        return instance.wave in self._tracked.cancelling
 
     def try_again(self) -> None:
         """Cancel the recorded jobs, unless that was tried a moment ago."""
-        if self._image.cancelling and time.monotonic() >= self._next:
+        if self._tracked.cancelling and time.monotonic() >= self._next:
             self.try_now()
 
     def try_now(self) -> None:
         """Cancel the recorded jobs, and record which of them are gone."""
-        records = list(self._image.cancelling.values())
+        records = list(self._tracked.cancelling.values())
         self.trouble = self.silence = ""
         if not records:
             return
         try:
-            gone = end(self._image.store, self._settings, self._executor, records)
+            gone = end(self._tracked.store, self._settings, self._executor, records)
         except SchedulerUnavailableError as error:
             log.warning("could not cancel jobs: %s", error)
             self.trouble = self.silence = str(error)
             gone = []
         for record in gone:
-            self._image.set_submission(replace(record, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(record, state=SubmissionState.OVER))
         self._commit()
-        if self._image.cancelling:
+        if self._tracked.cancelling:
             self.trouble = self.trouble or STILL_THERE
             self._next = time.monotonic() + self._pause
             self._pause = min(LONGEST_PAUSE, 2 * self._pause)
@@ -156,7 +156,7 @@ def _over(statuses: Sequence[JobStatus]) -> bool:
 def _again_mark(layout: RunLayout, record: SubmissionRecord) -> Path:
     if record.kind is SubmissionKind.WAVE:
         return layout.wave(record.number).submitted_again
-    return layout.watchdog_mark(record.number)
+    return layout.watchdog_again(record.number)
 
 
 def _looked_up(

@@ -37,16 +37,16 @@ log = logging.getLogger("reflow.dispatch")
 
 
 def carry_out(
-    request: RequestRecord, image: TrackedRun, settings: RunSettings, executor: Executor
+    request: RequestRecord, tracked: TrackedRun, settings: RunSettings, executor: Executor
 ) -> list[JobHandle]:
     """Do what a user asked. The changes are written at the next commit.
 
     Returns jobs of a supervisor's that are to be ended after that.
     """
-    image.request_done(request.key)
+    tracked.request_done(request.key)
     if request.kind is RequestKind.CANCEL:
-        return cancel(image, settings, executor, request.task)
-    retry(image, settings, request.task, changed=bool(request.options.get("changed")))
+        return cancel(tracked, settings, executor, request.task)
+    retry(tracked, settings, request.task, changed=bool(request.options.get("changed")))
     return []
 
 
@@ -57,16 +57,16 @@ def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
 
 
 def cancel(
-    image: TrackedRun, settings: RunSettings, executor: Executor, name: str | None = None
+    tracked: TrackedRun, settings: RunSettings, executor: Executor, name: str | None = None
 ) -> list[JobHandle]:
     """Record as cancelled whatever has not ended, of one task or of all.
 
     A scheduler's jobs are recorded as to be cancelled; a supervisor's are returned.
     """
-    chosen = [task for task in image.tasks.values() if name in (None, task.name)]
-    waves = [wave for wave in image.waves.values() if name in (None, wave.record.task)]
-    handles = _end_waves(image, settings.layout, executor, waves)
-    count = sum(_cancel_task(image, task, "cancelled") for task in chosen)
+    chosen = [task for task in tracked.tasks.values() if name in (None, task.name)]
+    waves = [wave for wave in tracked.waves.values() if name in (None, wave.record.task)]
+    handles = _end_waves(tracked, settings.layout, executor, waves)
+    count = sum(_cancel_task(tracked, task, "cancelled") for task in chosen)
     if count and name is None:
         # Workers that are about to start look for this before they claim anything.
         with contextlib.suppress(FileNotFoundError):
@@ -83,25 +83,25 @@ class DropsWaiting(Protocol):
         ...
 
 
-def stop(image: TrackedRun, executor: DropsWaiting) -> None:
+def stop(tracked: TrackedRun, executor: DropsWaiting) -> None:
     """Begin no more elements after a failure under `on_error="stop"`; those that run go on."""
     waiting = [
         instance
         for number, positions in executor.drop_waiting().items()
         for position in positions
-        if number in image.waves and (instance := image.waves[number].members.get(position))
+        if number in tracked.waves and (instance := tracked.waves[number].members.get(position))
     ]
-    for task in image.tasks.values():
+    for task in tracked.tasks.values():
         if task.size is None and task.state is None:
-            image.end_task(task, TaskState.SKIPPED)
+            tracked.end_task(task, TaskState.SKIPPED)
         waiting += [item for item in task.instances if item.state is TaskState.PENDING]
     for instance in waiting:
         said = "skipped because another task failed"
-        image.finish(instance, outcome_without_job(instance, TaskState.SKIPPED, said))
+        tracked.finish(instance, outcome_without_job(instance, TaskState.SKIPPED, said))
 
 
 def retry(
-    image: TrackedRun, settings: RunSettings, name: str | None = None, *, changed: bool = False
+    tracked: TrackedRun, settings: RunSettings, name: str | None = None, *, changed: bool = False
 ) -> int:
     """Make failed, cancelled or skipped elements wait to run again; return how many.
 
@@ -109,27 +109,27 @@ def retry(
     has succeeded with another source than the present one, and all that comes after it. A note
     says what stays of another source, and what is still at work with it.
     """
-    chosen = set(image.tasks) if name is None else {name}
-    behind = _descendants(image, chosen)
+    chosen = set(tracked.tasks) if name is None else {name}
+    behind = _descendants(tracked, chosen)
     count = 0
     if changed:
-        count = _renew_of_other_source(image, settings, chosen)
-    note_mix(image, settings.layout)
-    for task in image.tasks.values():
+        count = _renew_of_other_source(tracked, settings, chosen)
+    note_mix(tracked, settings.layout)
+    for task in tracked.tasks.values():
         if task.name in chosen:
-            count += _reset(image, task, RETRIED)
+            count += _reset(tracked, task, RETRIED)
         elif task.name in behind:
-            count += _reset(image, task, frozenset({TaskState.SKIPPED}))
+            count += _reset(tracked, task, frozenset({TaskState.SKIPPED}))
     if count:
         settings.layout.cancelled.unlink(missing_ok=True)
         settings.layout.ended.unlink(missing_ok=True)
         settings.layout.tries.unlink(missing_ok=True)
-        image.set_run_state(RunState.RUNNING)
+        tracked.set_run_state(RunState.RUNNING)
     return count
 
 
 def _end_waves(
-    image: TrackedRun, layout: RunLayout, executor: Executor, waves: Sequence[TrackedWave]
+    tracked: TrackedRun, layout: RunLayout, executor: Executor, waves: Sequence[TrackedWave]
 ) -> list[JobHandle]:
     """Record waves as to be cancelled; return handles of a supervisor's, to be ended by them.
 
@@ -138,7 +138,7 @@ def _end_waves(
     if not executor.capabilities.volatile:
         for wave in waves:
             call_off(layout.wave(wave.record.number))
-            image.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
+            tracked.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
         return []
     handles = handles_of(layout, (wave.record for wave in waves))
     for wave in waves:
@@ -199,44 +199,45 @@ def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:
         log.warning("could not cancel jobs: %s", error)
 
 
-def _renew_of_other_source(image: TrackedRun, settings: RunSettings, chosen: set[str]) -> int:
+def _renew_of_other_source(tracked: TrackedRun, settings: RunSettings, chosen: set[str]) -> int:
     now = RunSource.read(settings.layout, current_source(settings.layout)).code
-    found = of_other_source(image, settings.layout, now)
+    found = of_other_source(tracked, settings.layout, now)
     first = {name: elements for name, elements in found.items() if name in chosen}
-    after = {name: image.tasks[name].instances for name in _descendants(image, set(first))}
+    after = {name: tracked.tasks[name].instances for name in _descendants(tracked, set(first))}
     return sum(
-        image.renew(image.tasks[name], list(elements)) for name, elements in (first | after).items()
+        tracked.renew(tracked.tasks[name], list(elements))
+        for name, elements in (first | after).items()
     )
 
 
-def _cancel_task(image: TrackedRun, task: TrackedTask, why: str) -> int:
+def _cancel_task(tracked: TrackedRun, task: TrackedTask, why: str) -> int:
     if task.size is None:
         if task.state is not None:
             return 0
-        image.end_task(task, TaskState.CANCELLED)
+        tracked.end_task(task, TaskState.CANCELLED)
         return 1
     unfinished = [instance for instance in task.instances if not instance.state.final]
     for instance in unfinished:
-        image.finish(instance, outcome_without_job(instance, TaskState.CANCELLED, why))
+        tracked.finish(instance, outcome_without_job(instance, TaskState.CANCELLED, why))
     return len(unfinished)
 
 
-def _descendants(image: TrackedRun, names: set[str]) -> set[str]:
+def _descendants(tracked: TrackedRun, names: set[str]) -> set[str]:
     found: set[str] = set()
-    for task in image.tasks.values():
+    for task in tracked.tasks.values():
         if set(task.spec.upstream) & (names | found):
             found.add(task.name)
     return found
 
 
-def _reset(image: TrackedRun, task: TrackedTask, states: frozenset[TaskState]) -> int:
+def _reset(tracked: TrackedRun, task: TrackedTask, states: frozenset[TaskState]) -> int:
     if task.state in states:
-        image.end_task(task, None)
+        tracked.end_task(task, None)
         return 1
     chosen = [instance for instance in task.instances if instance.state in states]
     for instance in chosen:
         instance.retries_used = instance.node_losses = 0
         instance.cause, instance.error = None, ""
         instance.identity = instance.not_before = instance.missing_since = None
-        image.move(instance, TaskState.PENDING)
+        tracked.move(instance, TaskState.PENDING)
     return len(chosen)

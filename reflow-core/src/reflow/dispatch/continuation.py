@@ -62,12 +62,12 @@ class Watchdog:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         commit: Callable[[], None],
     ) -> None:
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self._executor = executor
         self._commit = commit
@@ -117,7 +117,7 @@ class Watchdog:
         limit = datetime.now(UTC) + self._longest
         farther = [item for item in self._ahead if item.begins_at and item.begins_at > limit]
         for record in farther:
-            self._image.set_submission(replace(record, state=SubmissionState.CANCELLING))
+            self._tracked.set_submission(replace(record, state=SubmissionState.CANCELLING))
 
     def end(self) -> None:
         """Let no watchdog submit itself again."""
@@ -132,7 +132,7 @@ class Watchdog:
 
     @property
     def _all(self) -> list[SubmissionRecord]:
-        dispatches = self._image.dispatches.values()
+        dispatches = self._tracked.dispatches.values()
         return [item for item in dispatches if item.kind is SubmissionKind.WATCHDOG]
 
     @property
@@ -157,7 +157,7 @@ class Watchdog:
         It has begun, and those before it, however early that is by the clock of this machine.
         """
         own = os.environ.get("REFLOW_NATIVE_ID")
-        lives = (item for item in self._image.dispatches.values() if own in item.native_ids)
+        lives = (item for item in self._tracked.dispatches.values() if own in item.native_ids)
         return next((item.begins_at for item in lives), None)
 
     def _keep(self, distance: _Distance) -> bool:
@@ -174,7 +174,7 @@ class Watchdog:
         return any(item.begins_at and nearest < item.begins_at <= farthest for item in self._ahead)
 
     def _submit(self, begins_at: datetime, pause: timedelta) -> bool:
-        number = self._image.number
+        number = self._tracked.number
         record = SubmissionRecord(
             number=number,
             kind=SubmissionKind.WATCHDOG,
@@ -183,7 +183,7 @@ class Watchdog:
             begins_at=begins_at,
         )
         make_folder(self._settings.layout.dispatch_job(number), within=self._settings.layout.root)
-        self._image.add_submission(record)
+        self._tracked.add_submission(record)
         self._submitted_here.add(number)
         self._commit()
         accepted = False
@@ -194,10 +194,10 @@ class Watchdog:
         except ExecutorError as error:
             log.warning("no watchdog could be submitted: %s", error)
             self.trouble = str(error)
-            self._image.set_submission(replace(record, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(record, state=SubmissionState.OVER))
         else:
-            record = self._image.add_native_id(record, submission.job.native_id)
-            self._image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+            record = self._tracked.add_native_id(record, submission.job.native_id)
+            self._tracked.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             accepted, self.trouble = True, ""
         self._commit()
         return accepted

@@ -103,25 +103,25 @@ class Dispatcher:
         self._messages: list[str] = []
         self._arguments: dict[str, TaskArguments] = {}
         self._source: tuple[str, RunSource] | None = None
-        self.image = TrackedRun(store, settings.run_id, graph)
-        self._planner = Planner(self.image, lambda: server_time(settings.layout.probe))
+        self.tracked = TrackedRun(store, settings.run_id, graph)
+        self._planner = Planner(self.tracked, lambda: server_time(settings.layout.clock))
         config = Config.from_dict(settings.config).dispatch
         self.looks = RunLooks(settings)
         self._ingest = Ingest(
-            self.image, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
+            self.tracked, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
         )
         self._reconcile = Reconcile(
-            self.image,
+            self.tracked,
             settings,
             executor,
             self._ingest,
             grace=config.grace_seconds,
             impossible_after=config.impossible_minutes * 60,
         )
-        self._cancellations = Cancellations(self.image, settings, executor, self.commit)
-        self._watchdog = Watchdog(self.image, settings, executor, self.commit)
+        self._cancellations = Cancellations(self.tracked, settings, executor, self.commit)
+        self._watchdog = Watchdog(self.tracked, settings, executor, self.commit)
         cache = Cache(store, settings, codecs, self.looks)
-        self._submitter = Submitter(self.image, settings, executor, cache, self.commit)
+        self._submitter = Submitter(self.tracked, settings, executor, cache, self.commit)
 
     def open(self) -> None:
         """Go on where an earlier dispatcher left off, and carry out what users have asked."""
@@ -174,7 +174,7 @@ class Dispatcher:
     @property
     def continues(self) -> bool:
         """Whether a dispatch job is in the queue."""
-        kinds = (record.kind for record in self.image.dispatches.values())
+        kinds = (record.kind for record in self.tracked.dispatches.values())
         return self._watchdog.lies_ahead or SubmissionKind.FOLLOW_UP in kinds
 
     def arm_watchdog(self) -> None:
@@ -187,7 +187,7 @@ class Dispatcher:
     def arrange_continuation(self) -> None:
         """Arrange, after a step that was not the last, that the run goes on whatever is lost."""
         self.arm_watchdog()
-        if self.deferred and not self.image.outstanding():
+        if self.deferred and not self.tracked.outstanding():
             self._watchdog.make_room()
             self._cancellations.try_now()
         elif not self.deferred:
@@ -195,9 +195,9 @@ class Dispatcher:
 
     def commit(self) -> None:
         """Write all changes in one transaction. Raises `LeaseLostError`."""
-        if self.image.dirty:
+        if self.tracked.dirty:
             self.moved = True
-            self._on_changes(self.image.commit(self.lease))
+            self._on_changes(self.tracked.commit(self.lease))
 
     def step(self) -> bool:
         """Do everything that can be done now; return True when the run has ended."""
@@ -243,7 +243,7 @@ class Dispatcher:
         ending = [
             handle
             for request in requests
-            for handle in carry_out(request, self.image, self.settings, self.executor)
+            for handle in carry_out(request, self.tracked, self.settings, self.executor)
         ]
         retried = any(request.kind is RequestKind.RETRY for request in requests)
         if retried:
@@ -265,13 +265,13 @@ class Dispatcher:
         for request in asked:
             if request not in allowed:
                 log.warning("user %s asked to %s the run: not allowed", request.uid, request.kind)
-                self.image.request_done(request.key)
+                self.tracked.request_done(request.key)
         return allowed
 
     def cancel(self) -> None:
         """End the run early: cancel whatever has not ended."""
         self._ingest.collect()
-        ending = cancel(self.image, self.settings, self.executor)
+        ending = cancel(self.tracked, self.settings, self.executor)
         self.commit()
         cancel_jobs(self.executor, ending)
         self._cancellations.try_again()
@@ -299,9 +299,11 @@ class Dispatcher:
         """Submissions of which it is unknown whether the scheduler has them."""
         if self.executor.capabilities.volatile:
             return []
-        waves = [wave.record for wave in self.image.waves.values()]
+        waves = [wave.record for wave in self.tracked.waves.values()]
         return [
-            record for record in (*waves, *self.image.dispatches.values()) if not record.native_ids
+            record
+            for record in (*waves, *self.tracked.dispatches.values())
+            if not record.native_ids
         ]
 
     def _look_up_unanswered(self) -> None:
@@ -315,27 +317,27 @@ class Dispatcher:
                 log.warning("could not look for %s: %s", record.token, error)
                 continue
             for handle in handles:
-                record = self.image.add_native_id(record, handle.native_id)
+                record = self.tracked.add_native_id(record, handle.native_id)
             if handles:
-                self.image.set_submission(replace(record, state=SubmissionState.ACCEPTED))
+                self.tracked.set_submission(replace(record, state=SubmissionState.ACCEPTED))
             elif record.kind is SubmissionKind.WAVE:
                 touch(self.settings.layout.wave(record.number).submitted_again)
                 self._submitter.submit_wave(WaveSpec.read(self.settings.layout.wave(record.number)))
             elif self._follows_a_known_wave(record):
-                self._submitter.follow(self.image.waves[record.follows or 0].record, record)
+                self._submitter.follow(self.tracked.waves[record.follows or 0].record, record)
             elif not self._goes_with_a_wave(record):
-                self.image.set_submission(replace(record, state=SubmissionState.OVER))
+                self.tracked.set_submission(replace(record, state=SubmissionState.OVER))
             self.commit()
         self._ask_after_them = None
 
     def _is_answered(self, record: SubmissionRecord) -> bool:
         """Whether a dispatch job was settled by handing its wave over once more."""
-        known = self.image.dispatches.get(record.number)
+        known = self.tracked.dispatches.get(record.number)
         return record.kind is not SubmissionKind.WAVE and (known is None or bool(known.native_ids))
 
     def _follows_a_known_wave(self, record: SubmissionRecord) -> bool:
         """Whether the wave of a follow-up that is nowhere was accepted."""
-        wave = self.image.waves.get(record.follows or 0)
+        wave = self.tracked.waves.get(record.follows or 0)
         return wave is not None and bool(wave.record.native_ids)
 
     def _goes_with_a_wave(self, follow_up: SubmissionRecord) -> bool:
@@ -343,7 +345,7 @@ class Dispatcher:
 
         A watchdog is submitted anew.
         """
-        wave = self.image.waves.get(follow_up.follows or 0)
+        wave = self.tracked.waves.get(follow_up.follows or 0)
         return wave is not None and not wave.record.native_ids
 
     def _recover(self) -> None:
@@ -353,11 +355,11 @@ class Dispatcher:
         waves nothing may begin any more.
         """
         kept = self._kept_waves()
-        for number in self.image.waves.keys() - kept:
+        for number in self.tracked.waves.keys() - kept:
             call_off(self.settings.layout.wave(number))
         ended = [
             (wave, position, instance)
-            for wave, position, instance in self.image.members()
+            for wave, position, instance in self.tracked.members()
             if wave.record.number not in kept
             and not self._reconcile.begun_and_alive(wave, position)
         ]
@@ -366,16 +368,16 @@ class Dispatcher:
         for wave, position, instance in ended:
             if wave.members.get(position) is instance:
                 self._ingest.requeue(instance)
-        for wave in list(self.image.waves.values()):
+        for wave in list(self.tracked.waves.values()):
             self._ingest.close_if_over(wave)
 
     def _kept_waves(self) -> set[int]:
         """Return the waves that this executor has from an earlier dispatcher of this process."""
         kept = set()
-        for record in [wave.record for wave in self.image.waves.values()]:
+        for record in [wave.record for wave in self.tracked.waves.values()]:
             for handle in self.executor.find(record.token):
-                known = self.image.add_native_id(record, handle.native_id)
-                self.image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
+                known = self.tracked.add_native_id(record, handle.native_id)
+                self.tracked.set_submission(replace(known, state=SubmissionState.ACCEPTED))
                 kept.add(record.number)
         return kept
 
@@ -390,18 +392,18 @@ class Dispatcher:
         for task in plan.skip:
             self._skip(task)
         for instance in plan.skip_elements:
-            self.image.finish(instance, _skipped(instance))
+            self.tracked.finish(instance, _skipped(instance))
         moved = bool(plan.skip or plan.skip_elements)
         for task in plan.expand:
             moved |= self._expand(task)
         for name, ready in plan.ready.items():
-            moved |= self._schedule(self.image.tasks[name], ready)
+            moved |= self._schedule(self.tracked.tasks[name], ready)
         return moved
 
     def _expand(self, task: TrackedTask) -> bool:
         arguments = self._arguments_of(task)
         if arguments is not None:
-            self.image.expand(task, arguments.size)
+            self.tracked.expand(task, arguments.size)
         return True
 
     def _schedule(self, task: TrackedTask, ready: list[Instance]) -> bool:
@@ -428,7 +430,7 @@ class Dispatcher:
 
     def _accepted(self, instance: Instance) -> bool:
         """Tell whether the scheduler has accepted a job for an instance."""
-        wave = self.image.waves.get(-1 if instance.wave is None else instance.wave)
+        wave = self.tracked.waves.get(-1 if instance.wave is None else instance.wave)
         return wave is not None and bool(wave.record.native_ids)
 
     def _arguments_of(self, task: TrackedTask) -> TaskArguments | None:
@@ -438,7 +440,7 @@ class Dispatcher:
             return known
         try:
             arguments = TaskArguments(
-                self.image, self.settings, task, self._code_of(task), self._codecs
+                self.tracked, self.settings, task, self._code_of(task), self._codecs
             )
         except DefinitionError as error:
             self._fail(task, [i for i in task.instances if not i.state.final], str(error))
@@ -464,30 +466,30 @@ class Dispatcher:
     # -- ends ------------------------------------------------------------------------------
     def _skip(self, task: TrackedTask) -> None:
         if task.size is None:
-            self.image.end_task(task, TaskState.SKIPPED)
+            self.tracked.end_task(task, TaskState.SKIPPED)
             return
         for instance in task.instances:
             if instance.state is TaskState.PENDING:
-                self.image.finish(instance, _skipped(instance))
+                self.tracked.finish(instance, _skipped(instance))
 
     def _fail(self, task: TrackedTask, instances: list[Instance], said: str) -> None:
         self._messages.append(said)
         if task.size is None:
-            self.image.end_task(task, TaskState.FAILED)
+            self.tracked.end_task(task, TaskState.FAILED)
         for instance in instances:
-            self.image.finish(instance, outcome_without_job(instance, TaskState.FAILED, said))
+            self.tracked.finish(instance, outcome_without_job(instance, TaskState.FAILED, said))
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self.forgiven:
             assert isinstance(self.executor, DropsWaiting), "only runs of the foreground stop"
-            stop(self.image, self.executor)
+            stop(self.tracked, self.executor)
 
     def _failed(self) -> int:
-        return self.image.tally[TaskState.FAILED] + self.image.ended_early[TaskState.FAILED]
+        return self.tracked.tally[TaskState.FAILED] + self.tracked.ended_early[TaskState.FAILED]
 
     def _dead_end(self, plan: Plan) -> RunState | None:
         """Fail a run in which nothing can be done and nothing is awaited, instead of waiting."""
-        if plan or self.image.tally[TaskState.PENDING] or self.image.outstanding():
+        if plan or self.tracked.tally[TaskState.PENDING] or self.tracked.outstanding():
             return None
         self._messages.append("the run can neither go on nor end; please report this")
         return RunState.FAILED
@@ -498,21 +500,21 @@ class Dispatcher:
             # What had failed before a user cancelled the rest.
             state = RunState.CANCELLED
         self._watchdog.end()
-        for record in list(self.image.dispatches.values()):
-            self.image.set_submission(replace(record, state=SubmissionState.CANCELLING))
-        self.image.set_run_state(state, "; ".join(self._messages) or self._summary())
+        for record in list(self.tracked.dispatches.values()):
+            self.tracked.set_submission(replace(record, state=SubmissionState.CANCELLING))
+        self.tracked.set_run_state(state, "; ".join(self._messages) or self._summary())
         self.commit()
         self._cancellations.try_now()
 
     def _summary(self) -> str:
         failed: Mapping[str, int] = {
             task.name: task.tally[TaskState.FAILED]
-            for task in self.image.tasks.values()
+            for task in self.tracked.tasks.values()
             if task.tally[TaskState.FAILED]
         }
         return ", ".join(
-            f"{count} of {self.image.tasks[name].size} in {name!r} failed"
-            if self.image.tasks[name].spec.array
+            f"{count} of {self.tracked.tasks[name].size} in {name!r} failed"
+            if self.tracked.tasks[name].spec.array
             else f"{name!r} failed"
             for name, count in failed.items()
         )

@@ -30,13 +30,13 @@ class Ingest:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         commit: Callable[[], None],
         scheduler_knows_why: bool,
         looks: RunLooks,
     ) -> None:
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self._commit = commit
         self._scheduler_knows_why = scheduler_knows_why
@@ -50,7 +50,7 @@ class Ingest:
     def collect(self) -> int:
         """Settle every instance that has a new result; return how many."""
         settled = 0
-        for wave in list(self._image.waves.values()):
+        for wave in list(self._tracked.waves.values()):
             for record in self._reader(wave).new():
                 settled += self._take(wave, record)
                 if settled and settled % COMMIT_EVERY == 0:
@@ -62,16 +62,16 @@ class Ingest:
         """Mark a wave as over once every position of it is settled."""
         if not wave.members:
             self._look_at_shared(wave)
-            self._image.close(wave)
+            self._tracked.close(wave)
             self._readers.pop(wave.record.number, None)
             self._shared.pop(wave.record.number, None)
 
     def fail(self, instance: Instance, outcome: Outcome) -> None:
         """Settle a failure, or put the instance back to be tried again."""
-        spec = self._image.tasks[instance.task].spec
+        spec = self._tracked.tasks[instance.task].spec
         retry = decide_retry(spec, instance, outcome.cause)
         if outcome.state is not TaskState.FAILED or retry is None:
-            self._image.finish(instance, outcome)
+            self._tracked.finish(instance, outcome)
             return
         if outcome.cause is FailureCause.NODE and outcome.host:
             note_loss(self._settings.layout.lost_hosts, outcome.host)
@@ -80,14 +80,14 @@ class Ingest:
         instance.mem_scale, instance.time_scale = retry.mem_scale, retry.time_scale
         instance.cause, instance.error = outcome.cause, outcome.error
         if retry.pause:
-            instance.not_before = server_time(self._settings.layout.probe) + retry.pause
+            instance.not_before = server_time(self._settings.layout.clock) + retry.pause
         self.requeue(instance)
 
     def requeue(self, instance: Instance) -> None:
         """Make an instance wait to be submitted again."""
-        self._image.detach(instance)
+        self._tracked.detach(instance)
         instance.missing_since = None
-        self._image.move(instance, TaskState.PENDING)
+        self._tracked.move(instance, TaskState.PENDING)
 
     def finish_interrupted(
         self, wave: TrackedWave, position: int, instance: Instance, status: JobStatus
@@ -101,10 +101,10 @@ class Ingest:
 
     def _confirm(self, instance: Instance, source: int, paths: str) -> None:
         """Let a stored result serve whose files were touched and have the same contents."""
-        self._image.refresh_paths(source, paths)
+        self._tracked.refresh_paths(source, paths)
         instance.cause, instance.error = None, ""
-        self._image.move(instance, TaskState.SUCCESS)
-        self._image.detach(instance)
+        self._tracked.move(instance, TaskState.SUCCESS)
+        self._tracked.detach(instance)
 
     # -- files -----------------------------------------------------------------------------
     def _note_files(self, record: ResultRecord) -> None:
@@ -121,7 +121,7 @@ class Ingest:
 
     def _shared_by(self, wave: TrackedWave) -> States:
         """Return the recorded states of files that a wave's elements share; workers do not look."""
-        number, task = wave.record.number, self._image.tasks[wave.record.task or ""]
+        number, task = wave.record.number, self._tracked.tasks[wave.record.task or ""]
         if not task.spec.array:
             return {}
         if number not in self._shared:
@@ -136,11 +136,11 @@ class Ingest:
             for state in states
             if not (now := self._looks.now(state)).agrees_with(state)
         ]
-        spec = self._image.tasks[wave.record.task or ""].spec
+        spec = self._tracked.tasks[wave.record.task or ""].spec
         for note in (note_of(spec, change) for change in changes):
-            self._image.note(note.task, note.key, note.text)
+            self._tracked.note(note.task, note.key, note.text)
         if not changes and self._shared_by(wave):
-            self._image.allow_reuse(wave.record.number)
+            self._tracked.allow_reuse(wave.record.number)
 
     def _reader(self, wave: TrackedWave) -> ResultReader:
         number = wave.record.number
@@ -156,18 +156,18 @@ class Ingest:
             self.interrupted[wave.record.number, record.position] = record
             return False
         for key, text in record.notes:
-            self._image.note(instance.task, key, text)
+            self._tracked.note(instance.task, key, text)
         paths = record.outcome.paths
         if record.confirmed and instance.source is not None and paths is not None:
             self._confirm(instance, instance.source, paths)
             return True
         instance.source = None
-        spec = self._image.tasks[instance.task].spec
+        spec = self._tracked.tasks[instance.task].spec
         self._note_files(record)
         reusable = self._reuse(wave, spec, record)
         outcome = outcome_of_result(instance, record, reusable)
         if outcome.state is TaskState.SUCCESS:
-            self._image.finish(instance, outcome)
+            self._tracked.finish(instance, outcome)
         else:
             self.fail(instance, outcome)
         return True

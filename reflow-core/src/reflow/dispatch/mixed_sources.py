@@ -17,7 +17,7 @@ DONE = frozenset({TaskState.SUCCESS})
 
 
 def of_other_source(
-    image: TrackedRun,
+    tracked: TrackedRun,
     layout: RunLayout,
     now: Mapping[str, str],
     states: Collection[TaskState] = DONE,
@@ -27,9 +27,11 @@ def of_other_source(
     A result that came from the cache may be one of them, where its task has changed at all.
     """
     former = [_code_of(layout, name) for name in layout.source_records()]
-    changed = [name for name in image.tasks if any(code.get(name) != now[name] for code in former)]
+    changed = [
+        name for name in tracked.tasks if any(code.get(name) != now[name] for code in former)
+    ]
     found = {
-        name: _made_otherwise(image.tasks[name], now[name], layout, states) for name in changed
+        name: _made_otherwise(tracked.tasks[name], now[name], layout, states) for name in changed
     }
     return {name: elements for name, elements in found.items() if elements}
 
@@ -64,16 +66,16 @@ def _made_otherwise(
     ]
 
 
-def note_mix(image: TrackedRun, layout: RunLayout) -> None:
+def note_mix(tracked: TrackedRun, layout: RunLayout) -> None:
     """Note on each task results, present or to come, of a source other than the current."""
     now = RunSource.read(layout, current_source(layout)).code
     at = f"{datetime.fromtimestamp(layout.source.stat().st_mtime):%H:%M}"
-    for name, elements in of_other_source(image, layout, now, DONE | ACTIVE_TASK_STATES).items():
-        size = len(image.tasks[name].instances)
+    for name, elements in of_other_source(tracked, layout, now, DONE | ACTIVE_TASK_STATES).items():
+        size = len(tracked.tasks[name].instances)
         have = "have" if all(each.state in DONE for each in elements) else "have, or will have,"
-        image.note(
+        tracked.note(
             name,
             f"source before {at}",
             f"{len(elements)} of {size} {have} results of the source before {at}. To compute them "
-            f"with the present source, type: reflow retry {image.run_id} --changed",
+            f"with the present source, type: reflow retry {tracked.run_id} --changed",
         )

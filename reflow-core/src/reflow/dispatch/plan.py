@@ -1,4 +1,4 @@
-"""What is to be done next: from the image of a run to a plan.
+"""What is to be done next: from a tracked run to a plan.
 
 A task is examined when the task itself or a task before it has changed, when part of its last plan
 could not be carried out, or when it waits for a time. So a step costs what has changed, however
@@ -51,32 +51,32 @@ class Plan:
 class Planner:
     """Makes the plans of one run, one after the other."""
 
-    def __init__(self, image: TrackedRun, clock: Callable[[], float]) -> None:
+    def __init__(self, tracked: TrackedRun, clock: Callable[[], float]) -> None:
         """Plan by a clock of the file server's, in seconds, that is read only where it matters."""
-        self._image = image
+        self._tracked = tracked
         self._clock = clock
-        self._order = {name: number for number, name in enumerate(image.tasks)}
+        self._order = {name: number for number, name in enumerate(tracked.tasks)}
         self._open: set[str] = set()
         self._unended: set[str] = set()
 
     def next(self) -> Plan:
         """Return what can be done now."""
-        changed, self._image.changed_tasks = self._image.changed_tasks, set()
+        changed, self._tracked.changed_tasks = self._tracked.changed_tasks, set()
         self._take_in(changed)
         names = sorted(self._open, key=self._order.__getitem__)
-        plan = plan_tasks(self._image.tasks, names, self._clock)
+        plan = plan_tasks(self._tracked.tasks, names, self._clock)
         self._open = plan.unfinished
         if not plan and not self._unended:
-            plan.end = end_state(self._image.tasks)
+            plan.end = end_state(self._tracked.tasks)
         return plan
 
     def _take_in(self, changed: Iterable[str]) -> None:
         for name in changed:
-            if self._image.tasks[name].ended:
+            if self._tracked.tasks[name].ended:
                 self._unended.discard(name)
             else:
                 self._unended.add(name)
-            self._open.update((name, *self._image.successors[name]))
+            self._open.update((name, *self._tracked.successors[name]))
 
 
 class _Now:

@@ -74,14 +74,14 @@ class Reconcile:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         ingest: Ingest,
         grace: float,
         impossible_after: float | None,
     ) -> None:
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self._executor = executor
         self._ingest = ingest
@@ -91,7 +91,7 @@ class Reconcile:
         self._next_look = 0.0
         self._asked_at: float | None = None
         self._doomed: list[_Doomed] = []
-        self._surplus = Surplus(image, settings, executor)
+        self._surplus = Surplus(tracked, settings, executor)
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""
@@ -141,7 +141,7 @@ class Reconcile:
     def _now(self) -> float:
         """The file server's time of these answers in seconds, read at most once for all of them."""
         if self._asked_at is None:
-            self._asked_at = server_time(self._settings.layout.probe)
+            self._asked_at = server_time(self._settings.layout.clock)
         return self._asked_at
 
     def _poll(self, handles: Sequence[JobHandle]) -> Sequence[JobStatus]:
@@ -158,12 +158,12 @@ class Reconcile:
     def _waves_by_id(self) -> dict[str, TrackedWave]:
         return {
             native_id: wave
-            for wave in self._image.waves.values()
+            for wave in self._tracked.waves.values()
             for native_id in wave.record.native_ids
         }
 
     def _handles(self) -> list[JobHandle]:
-        open_waves = (wave.record for wave in self._image.waves.values() if wave.members)
+        open_waves = (wave.record for wave in self._tracked.waves.values() if wave.members)
         return handles_of(self._settings.layout, open_waves)
 
     def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
@@ -180,7 +180,7 @@ class Reconcile:
                     speaking[key] = status
         gone = []
         for (number, position), status in speaking.items():
-            wave = self._image.waves[number]
+            wave = self._tracked.waves[number]
             instance = wave.members[position]
             if status.state.over or status.state is JobState.UNKNOWN:
                 gone.append(_Gone(wave, position, instance, status))
@@ -208,14 +208,14 @@ class Reconcile:
             instance.missing_since = None
         if state is not instance.state or reason != instance.error:
             instance.error = reason
-            self._image.move(instance, state)
+            self._tracked.move(instance, state)
 
     def _impossible_for_too_long(self, instance: Instance) -> bool:
         if self._impossible_after is None:
             return False
         if instance.missing_since is None:
             instance.missing_since = self._now
-            self._image.touch(instance)
+            self._tracked.touch(instance)
         return self._now - instance.missing_since >= self._impossible_after
 
     def _decide(self, item: _Gone) -> None:
@@ -251,7 +251,7 @@ class Reconcile:
         now = self._now
         if instance.missing_since is None:
             instance.missing_since = now
-            self._image.touch(instance)
+            self._tracked.touch(instance)
         left = instance.missing_since + self._grace - now
         if left <= 0:
             return True

@@ -84,20 +84,20 @@ class Submitter:
 
     def __init__(
         self,
-        image: TrackedRun,
+        tracked: TrackedRun,
         settings: RunSettings,
         executor: Executor,
         cache: Cache,
         commit: Callable[[], None],
     ) -> None:
-        self._image = image
+        self._tracked = tracked
         self._settings = settings
         self._executor = executor
         self._cache = cache
         self._commit = commit
         config = Config.from_dict(settings.config)
         continues = executor.capabilities.dispatch_jobs
-        self._announces = continues and config.dispatch.last_worker
+        self._notifies = continues and config.dispatch.last_worker
         self._follows = continues and config.dispatch.follow_up
         self._throttles = executor.capabilities.throttle
         self._excludes = executor.capabilities.exclude_hosts
@@ -125,7 +125,7 @@ class Submitter:
         Limits are kept for a while, as `reflow follow` takes a step every few seconds: at worst,
         outdated limits leave too little room.
         """
-        if time.monotonic() >= self._ask_again_at or not self._image.outstanding():
+        if time.monotonic() >= self._ask_again_at or not self._tracked.outstanding():
             self._limits = None
             self._handed_over = 0
         if time.monotonic() >= self._try_again_at:
@@ -205,7 +205,7 @@ class Submitter:
                 missed.append(_Ready(instance, own, hit.paths or ""))
                 continue
             instance.cause, instance.error = None, ""
-            self._image.move(instance, TaskState.SUCCESS)
+            self._tracked.move(instance, TaskState.SUCCESS)
         return len(ready) - len(missed), missed
 
     def _note_unread(self, spec: TaskSpec, found: Iterable[StoredOutput]) -> None:
@@ -213,7 +213,7 @@ class Submitter:
         if not self._settings.verify or mode_of(spec, self._settings) != "stat":
             return
         if any(output.paths for output in found):
-            self._image.note(
+            self._tracked.note(
                 spec.name,
                 "verified by size and time",
                 f"files that {spec.name!r} returned were verified by size and time only: their "
@@ -233,13 +233,13 @@ class Submitter:
             return len(task.instances)
         # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
         # moment at which it was asked.
-        ours = self._image.outstanding() + len(self._image.waves)
+        ours = self._tracked.outstanding() + len(self._tracked.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
         places = most - taken
         # Places stay free for the watchdogs, and one for the follow-up of each wave.
         free = max(0, places - most_watchdogs(most))
         room = elements_that_fit(free, self._limit().max_array_size)
-        outstanding = self._image.outstanding()
+        outstanding = self._tracked.outstanding()
         if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
             # More places come free while these elements run: better few waves than many.
             return 0
@@ -268,7 +268,7 @@ class Submitter:
                 "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
                 FailureCause.SUBMIT,
             )
-            self._image.finish(instance, outcome)
+            self._tracked.finish(instance, outcome)
         return True
 
     def _limit(self) -> Limits:
@@ -331,12 +331,12 @@ class Submitter:
             excluded_hosts=hosts_to_avoid(self._settings.layout.lost_hosts)
             if self._is_choosy(first)
             else (),
-            announce=self._announces and (roomy or alone),
+            notify=self._notifies and (roomy or alone),
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):
             make_folder(folder, exist_ok=False, within=layout.directory)
-        if spec.announce:
+        if spec.notify:
             prepare_counters(layout, spec.size)
         spec.write(layout)
         write_inputs(
@@ -360,17 +360,17 @@ class Submitter:
             size=array_size(spec),
             submitted_at=datetime.now(UTC),
         )
-        self._image.add_submission(record)
-        wave = self._image.waves[number]
+        self._tracked.add_submission(record)
+        wave = self._tracked.waves[number]
         for position, item in enumerate(members):
             instance = item.instance
             instance.attempt += 1
             instance.wave, instance.position = number, position
             instance.not_before = instance.missing_since = None
             wave.members[position] = instance
-            self._image.move(instance, TaskState.SUBMITTED)
+            self._tracked.move(instance, TaskState.SUBMITTED)
         if self._follows:
-            self._image.add_submission(self._follow_up(number))
+            self._tracked.add_submission(self._follow_up(number))
         return spec
 
     def _new_folder(self) -> int:
@@ -380,16 +380,16 @@ class Submitter:
         """
         layout = self._settings.layout
         while True:
-            number = self._image.number
+            number = self._tracked.number
             try:
                 make_folder(layout.wave(number).directory, exist_ok=False, within=layout.root)
             except FileExistsError:
-                self._image.number += 1
+                self._tracked.number += 1
             else:
                 return number
 
     def _follow_up(self, wave: int) -> SubmissionRecord:
-        number = self._image.number
+        number = self._tracked.number
         make_folder(self._settings.layout.dispatch_job(number), within=self._settings.layout.root)
         return SubmissionRecord(
             number=number,
@@ -436,7 +436,7 @@ class Submitter:
         """
         handles = handles_of(self._settings.layout, [wave])
         if self._watched or not handles or not isinstance(self._executor, FollowsLater):
-            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
             return
         try:
             handle = self._executor.submit_after(
@@ -446,17 +446,18 @@ class Submitter:
             log.warning("no answer to the submission of %s: %s", follow_up.token, error)
         except ExecutorError as error:
             log.warning("%s was not submitted: %s", follow_up.token, error)
-            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
         else:
-            known = self._image.add_native_id(follow_up, handle.native_id)
-            self._image.set_submission(replace(known, state=SubmissionState.ACCEPTED))
+            known = self._tracked.add_native_id(follow_up, handle.native_id)
+            self._tracked.set_submission(replace(known, state=SubmissionState.ACCEPTED))
 
     def _intent(self, spec: WaveSpec) -> tuple[TrackedWave, SubmissionRecord | None]:
         """Return the records of a wave and of its follow-up, None where it has none."""
         follow_up = next(
-            (item for item in self._image.dispatches.values() if item.follows == spec.number), None
+            (item for item in self._tracked.dispatches.values() if item.follows == spec.number),
+            None,
         )
-        return self._image.waves[spec.number], follow_up
+        return self._tracked.waves[spec.number], follow_up
 
     def _accept(
         self, wave: TrackedWave, follow_up: SubmissionRecord | None, submission: Submission
@@ -465,27 +466,27 @@ class Submitter:
         self._pause = FIRST_PAUSE
         if wave.record.task in self._takeable:
             self._takeable[wave.record.task] *= 2
-        accepted = self._image.add_native_id(wave.record, submission.job.native_id)
-        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+        accepted = self._tracked.add_native_id(wave.record, submission.job.native_id)
+        self._tracked.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
         if follow_up is None:
             return
         if submission.follow_up is None:
-            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
             return
-        accepted = self._image.add_native_id(follow_up, submission.follow_up.native_id)
-        self._image.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
+        accepted = self._tracked.add_native_id(follow_up, submission.follow_up.native_id)
+        self._tracked.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
 
     def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
         for instance in list(wave.members.values()):
             outcome = outcome_without_job(instance, TaskState.FAILED, said, FailureCause.SUBMIT)
-            self._image.finish(instance, outcome)
+            self._tracked.finish(instance, outcome)
         self._close(wave, follow_up)
 
     def _put_off(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
         """Wait for room; where no job of the task will make any, try fewer elements at once."""
         self._take_back(wave, follow_up)
         size = wave.record.size or 1
-        others = (item.record for item in self._image.waves.values())
+        others = (item.record for item in self._tracked.waves.values())
         accepted = any(item.native_ids for item in others if item.task == wave.record.task)
         if size > 1 and not accepted:
             # There may be a limit that the scheduler does not report, such as one of a queue.
@@ -496,17 +497,17 @@ class Submitter:
     def _take_back(self, wave: TrackedWave, follow_up: SubmissionRecord | None) -> None:
         """Make elements wait again whose wave was certainly not accepted."""
         for instance in list(wave.members.values()):
-            self._image.detach(instance)
+            self._tracked.detach(instance)
             instance.attempt -= 1
-            self._image.move(instance, TaskState.PENDING)
+            self._tracked.move(instance, TaskState.PENDING)
         self._close(wave, follow_up)
 
     def _close(self, wave: TrackedWave, follow_up: SubmissionRecord | None) -> None:
         # An earlier try may have been accepted without an answer, and show up later.
         call_off(self._settings.layout.wave(wave.record.number))
-        self._image.set_submission(replace(wave.record, state=SubmissionState.OVER))
+        self._tracked.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
-            self._image.set_submission(replace(follow_up, state=SubmissionState.OVER))
+            self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
 
 
 def elements_that_fit(places: int, largest: int | None) -> int:

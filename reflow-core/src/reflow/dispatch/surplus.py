@@ -21,8 +21,8 @@ from reflow.rundir.run_settings import RunSettings
 class Surplus:
     """The jobs that a run has in the queue although other jobs do its work."""
 
-    def __init__(self, image: TrackedRun, settings: RunSettings, executor: Executor) -> None:
-        self._image = image
+    def __init__(self, tracked: TrackedRun, settings: RunSettings, executor: Executor) -> None:
+        self._tracked = tracked
         self._layout = settings.layout
         self._claims = settings.claims
         self._executor = executor
@@ -33,7 +33,7 @@ class Surplus:
         """Find duplicate jobs. Raises `SchedulerUnavailableError`."""
         if self._executor.capabilities.volatile:
             return
-        for wave in self._image.waves.values():
+        for wave in self._tracked.waves.values():
             mark = self._layout.wave(wave.record.number).submitted_again
             if wave.members and wave.record.native_ids and mark.exists():
                 self._waves.add(wave.record.number)
@@ -48,6 +48,6 @@ class Surplus:
     def _find(self, wave: TrackedWave) -> None:
         known = wave.record
         for handle in self._executor.find(known.token):
-            known = self._image.add_native_id(known, handle.native_id)
+            known = self._tracked.add_native_id(known, handle.native_id)
         if known != wave.record:
-            self._image.set_submission(known)
+            self._tracked.set_submission(known)

@@ -1,9 +1,9 @@
 """A run as its dispatcher sees it: in memory, changed there, and written in few transactions.
 
-The image is read from the store once, when the dispatcher takes the lease. The dispatcher changes
-it in memory, which marks the changed records; `commit` writes them all in one transaction that is
-fenced by the lease's epoch, so that a dispatcher that has been overtaken writes nothing. Only
-native ids are written at once: they must survive a crash that comes before the next commit.
+A tracked run is read from the store once, when the dispatcher takes the lease. The dispatcher
+changes it in memory, which marks the changed records; `commit` writes them all in one transaction
+that is fenced by the lease's epoch, so that a dispatcher that has been overtaken writes nothing.
+Only native ids are written at once: they must survive a crash that comes before the next commit.
 """
 
 from __future__ import annotations

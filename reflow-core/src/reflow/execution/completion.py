@@ -27,7 +27,7 @@ def prepare_counters(layout: WaveLayout, size: int) -> None:
     touch(layout.counters / _COUNTER)
 
 
-def is_last(layout: WaveLayout, position: int, size: int) -> bool:
+def count_result(layout: WaveLayout, position: int, size: int) -> bool:
     """Count a position's result; return True to exactly one caller, once all are counted.
 
     Where the file system has no links, or the run directory is gone, no caller is the last: the
@@ -49,7 +49,7 @@ def is_last(layout: WaveLayout, position: int, size: int) -> bool:
 
 def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:
     """Count a result, and take a dispatch step in another process if it was the last."""
-    if not is_last(layout, position, size):
+    if not count_result(layout, position, size):
         return
     # Imported here, as one worker of a thousand needs it.
     import subprocess

@@ -128,7 +128,7 @@ class InlineExecutor:
                     try:
                         result = self._run_one(execution, positions.popleft())
                     finally:
-                        surroundings.put_back()
+                        surroundings.restore()
                     writer.append(result)
                     if result.outcome.state is TaskState.FAILED and self._run.on_error == "stop":
                         break

@@ -62,7 +62,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     result = _run(settings, layout, position, mine)
     publish(layout, result, _safe(mine))
     spec = WaveSpec.read(layout)
-    if spec.announce:
+    if spec.notify:
         # The dispatcher, and the jobs that it submits, inherit nothing of the element's.
         os.umask(mask)
         os.environ.clear()

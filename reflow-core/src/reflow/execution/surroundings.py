@@ -45,7 +45,7 @@ class Surroundings:
             if (handler := getsignal(number := int(signal.Signals[name]))) is not None
         }
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Undo an element's changes."""
         os.umask(self._umask)
         self._go_home()

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BLOCK = 1000
 SOURCE_INDEX = "index.json"
 """The entry of a source archive that lists its contents."""
+BLOCK = 1000
 """Positions whose claims share a folder, and so their results: file servers are slow where
 thousands of hosts write to the same one."""
 
@@ -68,7 +68,7 @@ class WaveLayout:
     @property
     def counters(self) -> Path:
         """The folder of counters, whose link counts tell when the last result is there."""
-        return self.directory / "done"
+        return self.directory / "counters"
 
     def claim_block(self, position: int) -> Path:
         """Return the folder of a position's claims."""
@@ -135,7 +135,7 @@ class RunLayout:
         return self.root / "ended"
 
     @property
-    def probe(self) -> Path:
+    def clock(self) -> Path:
         """Touched to read the file server's clock."""
         return self.root / "clock"
 
@@ -182,8 +182,8 @@ class RunLayout:
         """Return the folder of a dispatch job's script."""
         return self.root / "dispatch" / str(number)
 
-    def watchdog_mark(self, number: int) -> Path:
-        """Return the mark that exists once that watchdog has submitted itself again."""
+    def watchdog_again(self, number: int) -> Path:
+        """Return the file that exists once that watchdog has submitted itself again."""
         from reflow.model.jobs import AGAIN_NAME
 
         return self.dispatch_job(number) / AGAIN_NAME

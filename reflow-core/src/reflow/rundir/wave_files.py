@@ -42,7 +42,7 @@ class WaveSpec:
     excluded_hosts: tuple[str, ...] = ()
     states: Mapping[str, tuple[State, ...]] = field(default_factory=dict)
     """Recorded states of files that shared arguments refer to, by argument."""
-    announce: bool = False
+    notify: bool = False
     """Whether the last worker starts a dispatch step."""
 
     def write(self, layout: WaveLayout) -> None:
@@ -71,7 +71,7 @@ class WaveSpec:
             "throttle": self.throttle,
             "excluded_hosts": list(self.excluded_hosts),
             "states": {name: states_as_json(states) for name, states in self.states.items()},
-            "announce": self.announce,
+            "notify": self.notify,
         }
         write_whole(layout.spec, json.dumps(data, indent=1).encode())
 
@@ -89,6 +89,8 @@ class WaveSpec:
         resources = data["resources"]
         if resources["time"] is not None:
             resources["time"] = timedelta(seconds=resources["time"])
+        if "announce" in data:  # What reflow 0.1 called it; a run of its may go on with this one.
+            data["notify"] = data.pop("announce")
         return cls(
             **{
                 **data,

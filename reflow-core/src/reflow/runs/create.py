@@ -196,7 +196,7 @@ def _make_folder(settings: RunSettings, source: RunSource) -> RunSettings:
     try:
         for folder in (layout.root, layout.waves, layout.logs):
             make_folder(folder)
-        server_time(layout.probe)
+        server_time(layout.clock)
         settings = replace(settings, claims=probe(layout.root))
         settings.write()
         with_copy(source, settings).write(layout)

@@ -93,7 +93,7 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
             dispatcher = open_dispatcher(store, settings, lease, executor, graph)
             dispatcher.looks.progress = LookProgress()
             drive(dispatcher, Command())
-        if dispatcher.missing and not dispatcher.image.outstanding():
+        if dispatcher.missing and not dispatcher.tracked.outstanding():
             # Better to fail now than to leave a run that waits for what never comes.
             _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
             raise SchedulerUnavailableError(dispatcher.missing)

@@ -88,7 +88,7 @@ def open_dispatcher(
         observer(settings),
     )
     if graph is None:
-        dispatcher.on_retry = lambda: dispatcher.image.take_graph(recorded_graph(settings))
+        dispatcher.on_retry = lambda: dispatcher.tracked.take_graph(recorded_graph(settings))
     dispatcher.open()
     return dispatcher
 

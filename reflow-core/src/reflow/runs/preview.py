@@ -120,7 +120,7 @@ def make_preview(
 ) -> Preview:
     """Plan a run as far as cached results allow, with the scripts `executor` would submit."""
     overlay: Any = _Overlay(store, graph)
-    image = TrackedRun(overlay, settings.run_id, graph)
+    tracked = TrackedRun(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
     source = take_source(graph, settings)
     tell_of_other_values(store, settings, source)
@@ -128,31 +128,31 @@ def make_preview(
         spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
         for spec in graph.tasks.values()
     }
-    planner = Planner(image, time.time)
+    planner = Planner(tracked, time.time)
     while plan := planner.next():
         for task in plan.expand:
-            image.expand(task, _arguments(image, settings, task, source, codecs).size)
+            tracked.expand(task, _arguments(tracked, settings, task, source, codecs).size)
         for name, ready in plan.ready.items():
-            arguments = _arguments(image, settings, image.tasks[name], source, codecs)
-            _foresee(tasks[name], arguments, ready, image, cache, overlay, codecs)
+            arguments = _arguments(tracked, settings, tracked.tasks[name], source, codecs)
+            _foresee(tasks[name], arguments, ready, tracked, cache, overlay, codecs)
     for shown in tasks.values():
-        size = image.tasks[shown.name].size
+        size = tracked.tasks[shown.name].size
         shown.size = size
         if shown.unknown and size != 0:
             waits = ", ".join(
                 repr(step)
                 for step in graph.tasks[shown.name].upstream
-                if not image.tasks[step].succeeded
+                if not tracked.tasks[step].succeeded
             )
             shown.reason = f"waits for {waits}"
         elif size == 0:
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
-    scripts = list(_scripts(tasks.values(), image, settings, executor))
+    scripts = list(_scripts(tasks.values(), tracked, settings, executor))
     return Preview(tasks=list(tasks.values()), scripts=scripts)
 
 
 def _scripts(
-    tasks: Iterable[PreviewTask], image: TrackedRun, settings: RunSettings, executor: Executor
+    tasks: Iterable[PreviewTask], tracked: TrackedRun, settings: RunSettings, executor: Executor
 ) -> Iterator[tuple[str, str]]:
     defaults = Config.from_dict(settings.config).defaults
     for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
@@ -166,8 +166,8 @@ def _scripts(
             code="",
             common={},
             each=(),
-            resources=defaults.fill(image.tasks[shown.name].spec.resources),
-            throttle=image.tasks[shown.name].spec.array_parallelism,
+            resources=defaults.fill(tracked.tasks[shown.name].spec.resources),
+            throttle=tracked.tasks[shown.name].spec.array_parallelism,
         )
         text = executor.script(wave_request(settings, spec))
         if text:
@@ -175,16 +175,16 @@ def _scripts(
 
 
 def _arguments(
-    image: TrackedRun, settings: RunSettings, task: TrackedTask, source: RunSource, codecs: Codecs
+    tracked: TrackedRun, settings: RunSettings, task: TrackedTask, source: RunSource, codecs: Codecs
 ) -> TaskArguments:
-    return TaskArguments(image, settings, task, PlannedCode(source.code[task.name]), codecs)
+    return TaskArguments(tracked, settings, task, PlannedCode(source.code[task.name]), codecs)
 
 
 def _foresee(
     shown: PreviewTask,
     arguments: TaskArguments,
     ready: Sequence[Instance],
-    image: TrackedRun,
+    tracked: TrackedRun,
     cache: Cache,
     overlay: _Overlay,
     codecs: Codecs,
@@ -208,21 +208,21 @@ def _foresee(
             PreviewInstance(
                 index=instance.index,
                 action="run" if hit is None else "cached",
-                arguments=_readable(arguments, instance, image, codecs),
+                arguments=_readable(arguments, instance, tracked, codecs),
                 why=why if hit is None else f"from {hit.run_id}",
             )
         )
-        image.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
+        tracked.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
         if hit is not None:
             overlay.hits[shown.name][instance.index] = hit
 
 
 def _readable(
-    arguments: TaskArguments, instance: Instance, image: TrackedRun, codecs: Codecs
+    arguments: TaskArguments, instance: Instance, tracked: TrackedRun, codecs: Codecs
 ) -> dict[str, str]:
     """Return what an element would be given, as Python writes it."""
     task = arguments.task.spec
-    specs = image.graph.tasks
+    specs = tracked.graph.tasks
     return {
         name: _shown(codecs.decode(loads(text), annotation_of(task, specs, name)))
         for name, text in arguments.shown(instance.index).items()

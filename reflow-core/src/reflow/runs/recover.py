@@ -149,7 +149,7 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
         notes.append(LEFT.format(dispatcher.uncancelled))
     if dispatcher.deferred:
         notes.append(f"nothing more is submitted for now: {dispatcher.deferred}")
-    if dispatcher.image.outstanding() and not dispatcher.continues:
+    if dispatcher.tracked.outstanding() and not dispatcher.continues:
         run_id = dispatcher.settings.run_id
         notes.append(f"no dispatch job is queued. To go on, type: reflow follow {run_id}")
     return notes

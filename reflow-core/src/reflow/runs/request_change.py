@@ -120,8 +120,8 @@ def _mixed(
     store: Store, settings: RunSettings, source: RunSource, task: str | None
 ) -> dict[str, int]:
     """Return, by task, how many results of another source a retry with a source would leave."""
-    image = TrackedRun(store, settings.run_id, graph_of_data(source.graph))
-    found = of_other_source(image, settings.layout, source.code)
+    tracked = TrackedRun(store, settings.run_id, graph_of_data(source.graph))
+    found = of_other_source(tracked, settings.layout, source.code)
     return {name: len(found[name]) for name in found if task in (None, name)}
 
 

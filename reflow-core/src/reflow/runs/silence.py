@@ -93,7 +93,7 @@ def holder_of(store: Store, settings: RunSettings) -> Holder | None:
 
 def _silent_for(settings: RunSettings, signs: bytes) -> float:
     """Return for how long these signs of life have been the last. Raises `OSError`."""
-    now, path = server_time(settings.layout.probe), settings.layout.signs_of_life
+    now, path = server_time(settings.layout.clock), settings.layout.signs_of_life
     with suppress(FileNotFoundError):
         if read_bytes(path) == signs:
             return max(0.0, now - path.stat().st_mtime)

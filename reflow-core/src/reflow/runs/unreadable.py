@@ -94,8 +94,8 @@ class Unreadable:
         self._tries = tries
         self._error = error
         graph = graph_of_records(store.run(settings.run_id), store.tasks(settings.run_id))
-        self._image = TrackedRun(store, settings.run_id, graph)
-        self._watchdog = Watchdog(self._image, settings, executor, self._commit)
+        self._tracked = TrackedRun(store, settings.run_id, graph)
+        self._watchdog = Watchdog(self._tracked, settings, executor, self._commit)
 
     def end_if_due(self) -> bool:
         """Take in results; end a run that was cancelled or tried often enough. Return whether."""
@@ -130,7 +130,7 @@ class Unreadable:
 
     def _take_in(self) -> None:
         """Record what has succeeded; whether failures are tried again is not known here."""
-        for wave in list(self._image.waves.values()):
+        for wave in list(self._tracked.waves.values()):
             layout = self._settings.layout.wave(wave.record.number)
             for record in ResultReader(layout, wave.members).new():
                 instance = wave.members.get(record.position)
@@ -141,21 +141,21 @@ class Unreadable:
                 ):
                     continue
                 if record.outcome.state is TaskState.SUCCESS:
-                    self._image.finish(instance, outcome_of_result(instance, record, Reuse.NEVER))
+                    self._tracked.finish(instance, outcome_of_result(instance, record, Reuse.NEVER))
         self._commit()
 
     def _commit(self) -> None:
-        if self._image.dirty:
-            observer(self._settings)(self._image.commit(self._lease))
+        if self._tracked.dirty:
+            observer(self._settings)(self._tracked.commit(self._lease))
 
     def _jobs_alive(self) -> bool:
         """Tell whether a job of an element may wait or run."""
         if self._executor.capabilities.volatile:
             return any(
-                self._is_alive(wave, position) for wave, position, _ in self._image.members()
+                self._is_alive(wave, position) for wave, position, _ in self._tracked.members()
             )
-        waves = [wave.record for wave in self._image.waves.values()]
-        waves += self._image.cancelling.values()
+        waves = [wave.record for wave in self._tracked.waves.values()]
+        waves += self._tracked.cancelling.values()
         try:
             return bool(jobs_alive(self._executor, self._settings.layout, waves))
         except SchedulerUnavailableError as error:

@@ -1247,7 +1247,7 @@ class StoreConformance:
         instances = self.with_elements(store, lease, 2)
         intent = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t1")
         store.add_request(RUN, RequestKind.RETRY)
-        wishes = store.requests(RUN)
+        requests = store.requests(RUN)
         instances[1].attempt = 5
         writes: list[Callable[[FencedWriter], None]] = [
             lambda write: write.set_run_state(RunState.FAILED, "no"),
@@ -1257,7 +1257,7 @@ class StoreConformance:
             lambda write: write.update_instances(instances),
             lambda write: write.record_outcomes([success()]),
             lambda write: write.add_submission(intent),
-            lambda write: write.drop_request(wishes[0].key),
+            lambda write: write.drop_request(requests[0].key),
         ]
 
         def fail(_: FencedWriter) -> None:
@@ -1269,7 +1269,7 @@ class StoreConformance:
         assert store.tasks(RUN) == plain_and_array()
         assert store.instances(RUN) == [Instance(task=TASK, index=index) for index in range(2)]
         assert store.submissions(RUN) == []
-        assert store.requests(RUN) == wishes
+        assert store.requests(RUN) == requests
         self.written(store, lease, *writes)
         assert store.run(RUN).state is RunState.FAILED
         assert store.counts(RUN)[TASK] == {TaskState.PENDING: 2, TaskState.SUCCESS: 1}

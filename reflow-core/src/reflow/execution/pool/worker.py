@@ -177,7 +177,7 @@ class PoolWorker:
         self._at = None
         self._equipment.take_back()
         if self._surroundings is not None:
-            self._surroundings.put_back()
+            self._surroundings.restore()
         if result.outcome.traceback:
             self._capture.write(result.outcome.traceback)
         result = result.bounded()

@@ -19,7 +19,7 @@ from threading import Event
 from typing import Protocol
 
 from reflow.errors import StoredValueError
-from reflow.fingerprint.files.stamps import mark_of
+from reflow.fingerprint.files.stamps import status_stamp
 from reflow.model.canonical import dumps, loads
 
 _PIECE = 2**20
@@ -165,7 +165,7 @@ def _pieces(path: str, flags: int) -> Iterator[memoryview]:
         while done <= before.st_size and (count := os.readv(descriptor, [view])):
             yield view[:count]
             done += count
-        if mark_of(os.fstat(descriptor)) != mark_of(before):
+        if status_stamp(os.fstat(descriptor)) != status_stamp(before):
             raise OSError(errno.EBUSY, "it changes while it is read", path)
     finally:
         os.close(descriptor)

@@ -18,7 +18,7 @@ from reflow.errors import (
 )
 from reflow.model.records import RequestKind, RunRecord, TaskRecord
 from reflow.model.states import RunState, TaskState
-from reflow.stores.contract import Store
+from reflow.stores.contract import Store, find_instance
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ class Run:
         for place, value in self._values(record.name, index):
             if place == index:
                 return value
-        found = {item.index: item for item in self._store.instances(self.run_id, record.name)}
-        stands = f"{found[index].state} {found[index].error}" if index in found else "not begun"
+        found = find_instance(self._store, self.run_id, record.name, index)
+        stands = "not begun" if found is None else f"{found.state} {found.error}"
         raise NotReadyError(
             f"{record.name}[{index}] of {self.run_id} has no result: {stands.strip()}"
         )

@@ -5,6 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from reflow import Run, Workflow
+from reflow.model.records import Instance
+from reflow.stores import instances
+from reflow.stores.orm import Row
+from reflow.stores.rows import instance_record
 
 from tests.unit.cli.conftest import CommandLine
 
@@ -275,6 +279,22 @@ def test_why_there_is_no_log_is_told(
     assert "was skipped" in reflow("logs", bad.run_id, "total").err
     again = squares.run_local("good")
     assert "came from the cache" in reflow("logs", again.run_id, "total").err
+
+
+def test_why_an_element_has_no_log_is_read_from_its_own_row(
+    reflow: CommandLine, good: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(task: str, row: Row) -> Instance:
+        instance = instance_record(task, row)
+        read.append(instance.index)
+        return instance
+
+    monkeypatch.setattr(instances, "instance_record", counted)
+    assert "square[2] has no log: it printed nothing" in reflow("logs", "latest", "square", "2").err
+    assert "it printed nothing" in reflow("logs", "latest", "square", "3", "--follow").err
+    assert set(read) == {2, 3}
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from reflow.cli.program import INTERRUPTED
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import RunId, StoreOption, option, switch
 from reflow.errors import NotFoundError, UsageError
-from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.model.states import TaskState
 from reflow.report.layout import count
 from reflow.report.screen import screen
 from reflow.report.status import step_lines, typed
+from reflow.stores.contract import find_instance
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None
             return None
 
     def ended() -> bool:
-        over = run.store.instances(run.run_id, task=task.name, states=FINAL_TASK_STATES)
-        return any(each.index == index for each in over) or run.state.final
+        instance = find_instance(run.store, run.run_id, task.name, index)
+        return (instance is not None and instance.state.final) or run.state.final
 
     try:
         if not follow_log(find, ended, tail):
@@ -170,8 +171,7 @@ def _which_element(run: Run, task: TaskRecord, command: str) -> str:
 
 def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:
     """Return why an instance has no log; an empty text where it should have one."""
-    instances = run.store.instances(run.run_id, task=task.name)
-    instance = next((each for each in instances if each.index == index), None)
+    instance = find_instance(run.store, run.run_id, task.name, index)
     what = f"{task.name}[{index}]" if task.array else task.name
     if instance is None:
         beyond = task.size is not None and index >= task.size

@@ -287,3 +287,19 @@ class Store(Protocol):
     def requests(self, run_id: str) -> list[RequestRecord]:
         """Return requests not yet carried out, oldest first."""
         ...
+
+
+@runtime_checkable
+class FindsInstance(Protocol):
+    """A store that reads one instance without the others of its task."""
+
+    def instance(self, run_id: str, task: str, index: int) -> Instance | None:
+        """Return an instance; None where the task has none of that index yet."""
+        ...
+
+
+def find_instance(store: Store, run_id: str, task: str, index: int) -> Instance | None:
+    """Return an instance, from one row where the store can read it alone; None without it."""
+    if isinstance(store, FindsInstance):
+        return store.instance(run_id, task, index)
+    return next((each for each in store.instances(run_id, task) if each.index == index), None)

@@ -102,6 +102,13 @@ def instances(
     return found
 
 
+def instance(session: Session, task: int, name: str, index: int) -> Instance | None:
+    """Return an instance of a task by its key and name; None where there is none of that index."""
+    query = Table.select(*_INSTANCE).where((Table.task == task) & (Table.idx == index))
+    row = session.first(query)
+    return None if row is None else instance_record(name, row)
+
+
 def _chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, TaskRecord]]:
     if task is None:
         return runs.tasks(session, run_id)

@@ -132,6 +132,12 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.instances(session, run_id, task, states)
 
+    def instance(self, run_id: str, task: str, index: int) -> Instance | None:
+        """Return an instance; None where the task has none of that index yet."""
+        with self._database.reading() as session:
+            key, _ = runs.task(session, run_id, task)
+            return instances.instance(session, key, task, index)
+
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
         """Yield (index, output, paths) of every SUCCESS instance, in index order."""
         with self._database.reading() as session:

@@ -57,7 +57,7 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import FailureCause, RunState, TaskState
-from reflow.stores.contract import FencedWriter, Store
+from reflow.stores.contract import FencedWriter, Store, find_instance
 from reflow.testing.store_process import TASK
 
 RUN = "tide-20261122-a1b2"
@@ -344,6 +344,7 @@ class StoreConformance:
             lambda store: store.instances(RUN, task="wark"),
             lambda store: store.outputs(RUN, "wark"),
             lambda store: store.log_of(RUN, "wark", 0),
+            lambda store: find_instance(store, RUN, "wark", 0),
         ],
     )
     def test_an_unknown_task_is_an_error_that_names_the_nearest(
@@ -534,6 +535,17 @@ class StoreConformance:
         assert store.instances(RUN, states=[]) == []
         some = store.instances(RUN, TASK, iter((TaskState.PENDING, TaskState.RUNNING)))
         assert [one.index for one in some] == [0, 2, 3]
+
+    def test_one_instance_is_found_by_its_index(self, store: Store, lease: Lease) -> None:
+        instances = [
+            Instance(task=TASK, index=index, state=TaskState.RUNNING, attempt=index + 1)
+            for index in range(3)
+        ]
+        instances.append(Instance(task="prepare", index=0))
+        self.written(store, lease, lambda write: write.add_instances(instances))
+        assert find_instance(store, RUN, TASK, 2) == instances[2]
+        assert find_instance(store, RUN, "prepare", 0) == instances[3]
+        assert find_instance(store, RUN, TASK, 3) is None
 
     def test_an_update_writes_every_field(self, store: Store, lease: Lease) -> None:
         instances = self.with_elements(store, lease, 20)

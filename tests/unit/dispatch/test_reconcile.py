@@ -33,6 +33,7 @@ def says(state: JobState, native_id: str = "7", **more: Any) -> JobStatus:
 class Scheduler:
     """Says what it is told to, and keeps what it was asked to cancel."""
 
+    name = "scheduler"
     capabilities = Capabilities()
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reflow.dispatch.changes import handles_of
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
@@ -116,7 +117,7 @@ def end(
     For dispatch jobs it is enough that the scheduler accepted the cancellation: they do no harm.
     The job that this process runs in ends by itself.
     """
-    if executor.capabilities.volatile:
+    if not mode_of(executor).asks_a_scheduler:
         return list(records)
     known = [_looked_up(store, settings, executor, record) for record in records]
     handles = _others(settings.layout, known)

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from reflow.config.schema import Config
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_without_job
@@ -135,7 +136,7 @@ def _end_waves(
 
     Among those are the workers that outlived an earlier supervisor.
     """
-    if not executor.capabilities.volatile:
+    if not mode_of(executor).knows_own_jobs_only:
         for wave in waves:
             call_off(layout.wave(wave.record.number))
             tracked.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))

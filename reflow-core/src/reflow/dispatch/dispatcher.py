@@ -25,6 +25,7 @@ from reflow.dispatch.changes import (
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.lease import try_release
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import Plan, Planner
 from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.submit import Submitter
@@ -84,6 +85,7 @@ class Dispatcher:
         self.store = store
         self.settings = settings
         self.executor = executor
+        self._mode = mode_of(executor)
         self.lease = lease
         self._graph = graph
         self._codecs = codecs
@@ -288,7 +290,7 @@ class Dispatcher:
     def _adopt(self) -> None:
         """Find out what became of submissions that an earlier dispatcher left open."""
         self._ingest.collect()
-        if self.executor.capabilities.volatile:
+        if self._mode.knows_own_jobs_only:
             self._recover()
         self.commit()
         # Submissions that are over by now need not be looked up.
@@ -297,7 +299,7 @@ class Dispatcher:
     @property
     def _unanswered(self) -> list[SubmissionRecord]:
         """Submissions of which it is unknown whether the scheduler has them."""
-        if self.executor.capabilities.volatile:
+        if not self._mode.answers_get_lost:
             return []
         waves = [wave.record for wave in self.tracked.waves.values()]
         return [

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from reflow.dispatch.changes import handles_of
 from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.surplus import Surplus
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import SchedulerUnavailableError
@@ -85,7 +86,8 @@ class Reconcile:
         self._settings = settings
         self._executor = executor
         self._ingest = ingest
-        self._grace = 0.0 if executor.capabilities.volatile else grace
+        self._mode = mode_of(executor)
+        self._grace = self._mode.grace(grace)
         self._impossible_after = impossible_after
         self._pause = FIRST_PAUSE
         self._next_look = 0.0
@@ -106,7 +108,7 @@ class Reconcile:
         if time.monotonic() < self._next_look:
             return
         self._ask()
-        if not self._executor.capabilities.volatile:
+        if self._mode.asks_a_scheduler:
             self._next_look = time.monotonic() + min(
                 self._pause, self.look_again_in or LONGEST_PAUSE
             )
@@ -267,7 +269,7 @@ class Reconcile:
         jobs submitted in its place then find their positions claimed, step back, and end without
         a result.
         """
-        claims = {} if self._executor.capabilities.volatile else self._claims_of(gone)
+        claims = self._claims_of(gone) if self._mode.answers_get_lost else {}
         if not claims:
             return list(gone)
         try:
@@ -299,8 +301,8 @@ class Reconcile:
     def _goes_on(self, item: _Gone) -> bool:
         """Tell whether a position unknown to the executor still runs under a former supervisor."""
         unknown = item.status.state is JobState.UNKNOWN
-        volatile = self._executor.capabilities.volatile
-        return unknown and volatile and self.begun_and_alive(item.wave, item.position)
+        may_live = unknown and self._mode.knows_own_jobs_only
+        return may_live and self.begun_and_alive(item.wave, item.position)
 
     def begun_and_alive(self, wave: TrackedWave, position: int) -> bool:
         """Tell whether a worker that an earlier supervisor started still runs a position."""

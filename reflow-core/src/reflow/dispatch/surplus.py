@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.executors.contract import Executor
 from reflow.rundir.claims import Claim, claim
@@ -31,7 +32,7 @@ class Surplus:
 
     def look(self) -> None:
         """Find duplicate jobs. Raises `SchedulerUnavailableError`."""
-        if self._executor.capabilities.volatile:
+        if not mode_of(self._executor).answers_get_lost:
             return
         for wave in self._tracked.waves.values():
             mark = self._layout.wave(wave.record.number).submitted_again

@@ -8,11 +8,12 @@ from typing import Any
 
 from reflow.config.schema import Config
 from reflow.dispatch.lease import acquire, working_under
+from reflow.dispatch.modes import mode_named
 from reflow.errors import NotReadyError
 from reflow.model.records import RunRecord
 from reflow.rundir.ownership import own_settings
 from reflow.runs.driver import Following, drive
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS, executor_of, open_dispatcher
+from reflow.runs.open_dispatcher import executor_of, open_dispatcher
 from reflow.runs.outages import Outages
 from reflow.runs.status import status_of
 from reflow.stores.contract import Store
@@ -26,12 +27,11 @@ def follow_run(
     Raises `NotReadyError` for a run that cannot be followed, `ForeignRunError` for another user's.
     """
     settings = own_settings(record)
-    if settings.executor in FOREGROUND_EXECUTORS:
-        raise NotReadyError(f"{record.run_id} runs in the process that started it")
+    refusal = mode_named(settings.executor).why_not_followed(record.run_id)
+    if refusal:
+        raise NotReadyError(refusal)
     time_to_live = Config.from_dict(settings.config).dispatch.lease_seconds
     with closing(executor_of(settings)) as executor:
-        if executor.capabilities.volatile:
-            raise NotReadyError(f"{record.run_id} has a supervisor of its own: use status --watch")
         lease = acquire(store, record.run_id, time_to_live)
         assert lease is not None, "patience without an end ends with the lease"
         with working_under(store, lease):

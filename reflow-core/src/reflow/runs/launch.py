@@ -10,6 +10,7 @@ from reflow.config.schema import site_templates
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.events import emit
 from reflow.dispatch.lease import take, working_under
+from reflow.dispatch.modes import Keeper, mode_of
 from reflow.errors import (
     ParameterError,
     ReflowError,
@@ -68,7 +69,7 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
         ),
     )
     emit(settings, RunState.RUNNING)
-    if chosen.capabilities.volatile:
+    if mode_of(chosen).keeper is Keeper.SUPERVISOR:
         chosen.close()
         start_supervisor(store, settings)
     else:

@@ -20,9 +20,6 @@ from reflow.rundir.series import check_series
 from reflow.rundir.source_record import RunSource, current_source
 from reflow.stores.contract import Store
 
-FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
-"""Executors of `run_local`, which end with the process that started the run."""
-
 OpensExecutor = Callable[[RunSettings], AbstractContextManager[Executor]]
 """Opens a run's executor, with the settings that it had at submission, and closes it in the end."""
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import release, take, take_from, working_under
+from reflow.dispatch.modes import Keeper, mode_named, mode_of
 from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError, StoreError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
-from reflow.plugins.registry import registry
 from reflow.rundir.files import read_bytes
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
@@ -25,7 +25,6 @@ from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
 from reflow.runs.open_dispatcher import (
-    FOREGROUND_EXECUTORS,
     OpensExecutor,
     open_dispatcher,
     opened_executor,
@@ -58,7 +57,7 @@ def recover(
 
 def end_abandoned(store: Store, record: RunRecord) -> bool:
     """Record the end of a foreground run whose process was killed; return whether it has ended."""
-    if record.state.final or record.executor not in FOREGROUND_EXECUTORS:
+    if record.state.final or not mode_named(record.executor).ends_with_process:
         return False
     owner = store.lease(record.run_id).owner
     # A run without an owner may have begun just now.
@@ -70,8 +69,8 @@ def end_abandoned(store: Store, record: RunRecord) -> bool:
 
 def _finish(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list[str]:
     """Go on cancelling jobs that a run has left at its end; return why some are left."""
-    left = [] if record.executor in FOREGROUND_EXECUTORS else to_be_cancelled(store, record.run_id)
-    if not left:
+    left = to_be_cancelled(store, record.run_id)
+    if not left or mode_named(record.executor).ends_with_process:
         return []
     settings = own_settings(record)
     lease = take(store, record.run_id)
@@ -95,7 +94,7 @@ def _heal(store: Store, record: RunRecord, open_executor: OpensExecutor) -> list
         frozen = replace_frozen(store, settings, open_executor)
         others = frozen or _replace_dead_job(store, settings, open_executor)
         return [*_word_left(settings.layout), *others]
-    if settings.executor in FOREGROUND_EXECUTORS:
+    if mode_named(settings.executor).ends_with_process:
         abort(store, lease, ABANDONED)
         return []
     return _go_on(store, settings, lease, open_executor)
@@ -122,7 +121,7 @@ def _go_on(
     store: Store, settings: RunSettings, lease: Lease, open_executor: OpensExecutor
 ) -> list[str]:
     with working_under(store, lease), open_executor(settings) as executor:
-        if executor.capabilities.volatile:
+        if mode_of(executor).keeper is Keeper.SUPERVISOR:
             release(store, lease)
             start_supervisor(store, settings)
             return ["no supervisor was at work; another one was started"]
@@ -188,16 +187,10 @@ def _without_settings(
     Other runs are left alone: a cluster's run may have its folder elsewhere, and damaged settings
     may be restored.
     """
-    local = record.executor in FOREGROUND_EXECUTORS or _dies_with_supervisor(record.executor)
-    over = local and isinstance(error, NotFoundError)
+    over = mode_named(record.executor).on_this_machine and isinstance(error, NotFoundError)
     over = over or Tries(RunLayout(record.run_dir, record.run_id)).used_up
     lease = take(store, record.run_id) if over and may_end(record) else None
     if lease is None:
         return [str(error)]
     abort(store, lease, str(error))
     return []
-
-
-def _dies_with_supervisor(executor: str) -> bool:
-    capabilities = getattr(registry().executor_class(executor), "capabilities", None)
-    return bool(getattr(capabilities, "volatile", False))

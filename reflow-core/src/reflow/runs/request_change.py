@@ -11,6 +11,7 @@ from typing import Any
 from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
 from reflow.dispatch.lease import holder_lives, take, working_under
 from reflow.dispatch.mixed_sources import of_other_source
+from reflow.dispatch.modes import Keeper, mode_named, mode_of
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import (
     DamagedRunError,
@@ -35,7 +36,6 @@ from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
 from reflow.runs.launch import drive_here
 from reflow.runs.open_dispatcher import (
-    FOREGROUND_EXECUTORS,
     OpensExecutor,
     executor_for_all,
     load_graph,
@@ -150,7 +150,7 @@ def _dispatch(
     open_executor: OpensExecutor,
 ) -> None:
     """Arrange that a dispatcher carries the request out."""
-    if settings.executor in FOREGROUND_EXECUTORS:
+    if mode_named(settings.executor).keeper is Keeper.PROCESS:
         if settings.executor == "inline":
             graph = graph or load_graph(settings)
         else:
@@ -160,7 +160,7 @@ def _dispatch(
             drive_here(store, settings, graph, lease, on_progress)
         return
     with open_executor(settings) as executor:
-        if executor.capabilities.volatile:
+        if mode_of(executor).keeper is Keeper.SUPERVISOR:
             start_supervisor(store, settings)
             return
         lease = take(store, settings.run_id)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from reflow.config.schema import Config
 from reflow.dispatch.lease import take_from
+from reflow.dispatch.modes import mode_named
 from reflow.executors.processes import Process
 from reflow.model.records import Lease, LeaseRecord
 from reflow.permissions import open_file
 from reflow.rundir.files import read_bytes, server_time
 from reflow.rundir.process import seen_here
 from reflow.rundir.run_settings import RunSettings
-from reflow.runs.open_dispatcher import FOREGROUND_EXECUTORS
 from reflow.stores.contract import Store
 
 WORTH_A_WORD = 10.0
@@ -40,13 +40,12 @@ class Holder:
     @property
     def named(self) -> str:
         """The process, as users know it."""
-        here = self.settings.executor in FOREGROUND_EXECUTORS
-        return f"{'it runs in' if here else 'it is dispatched by'} process {self.process.pid}"
+        return mode_named(self.settings.executor).dispatcher_named(self.process.pid)
 
     @property
     def replaceable(self) -> bool:
         """Whether another may take the run over: never from a user's own foreground process."""
-        return self.settings.executor not in FOREGROUND_EXECUTORS
+        return not mode_named(self.settings.executor).ends_with_process
 
     def note(self) -> str:
         """Return what users need to know; empty where the process shows life."""

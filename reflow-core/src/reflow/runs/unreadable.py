@@ -16,6 +16,7 @@ from reflow.dispatch.cancellations import jobs_alive
 from reflow.dispatch.changes import is_allowed
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.events import observer
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import OtherSeriesError, SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_result
@@ -150,7 +151,7 @@ class Unreadable:
 
     def _jobs_alive(self) -> bool:
         """Tell whether a job of an element may wait or run."""
-        if self._executor.capabilities.volatile:
+        if mode_of(self._executor).knows_own_jobs_only:
             return any(
                 self._is_alive(wave, position) for wave, position, _ in self._tracked.members()
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from reflow.model.fields import as_json
 from reflow.model.graph import Graph, RunParameter
 from reflow.model.json import Json
 from reflow.model.resources import Resources
@@ -30,16 +31,7 @@ class InputDescription:
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form, with only what applies to the source."""
-        described: dict[str, Json] = {
-            "argument": self.argument,
-            "source": self.source,
-            "type": self.type,
-        }
-        if self.parameter is not None:
-            described["parameter"] = self.parameter
-        if self.steps:
-            described["steps"] = list(self.steps)
-        return described
+        return {name: value for name, value in as_json(self).items() if value not in (None, [])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +45,7 @@ class EdgeDescription:
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form."""
-        return {
-            "step": self.step,
-            "argument": self.argument,
-            "mode": self.mode,
-            "rule": self.rule,
-        }
+        return dict(as_json(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +77,9 @@ class TaskDescription:
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form; `time` as `D-HH:MM:SS`, `mem` in bytes."""
         return {
-            "name": self.name,
-            "function": self.function,
-            "summary": self.summary,
-            "array": self.array,
-            "array_parallelism": self.array_parallelism,
+            **as_json(self),
             "inputs": [item.as_dict() for item in self.inputs],
-            "returns": self.returns,
-            "edges": [edge.as_dict() for edge in self.edges],
-            "zipped": list(self.zipped),
-            "after": list(self.after),
             "resources": _resources(self.resources),
-            "version": self.version,
-            "cache": self.cache,
-            "verify": self.verify,
-            "files": self.files,
-            "retries": self.retries,
-            "retry_mem": self.retry_mem,
-            "retry_time": self.retry_time,
         }
 
 
@@ -129,18 +101,7 @@ class ParameterDescription:
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form."""
-        return {
-            "name": self.name,
-            "flag": self.flag,
-            "short": self.short,
-            "type": self.type,
-            "choices": list(self.choices),
-            "required": self.required,
-            "default": self.default,
-            "help": self.help,
-            "namespace": self.namespace,
-            "tasks": list(self.tasks),
-        }
+        return dict(as_json(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,16 +209,8 @@ def _json(value: Any) -> Json:
 
 
 def _resources(resources: Resources) -> dict[str, Json]:
-    return {
-        "cpus": resources.cpus,
-        "time": None if resources.time is None else _clock(resources.time),
-        "mem": resources.mem,
-        "gpus": resources.gpus,
-        "nodes": resources.nodes,
-        "queue": resources.queue,
-        "account": resources.account,
-        "options": {name: dict(extra) for name, extra in resources.options.items()},
-    }
+    time = None if resources.time is None else _clock(resources.time)
+    return {**as_json(resources), "time": time}
 
 
 def _clock(duration: timedelta) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +24,3 @@ class FlowRef:
     def file(self) -> Path:
         """The file that defines the workflow."""
         return Path(self.source)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON-safe form."""
-        return asdict(self) | {"sys_path": list(self.sys_path)}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> FlowRef:
-        """Read `as_dict` back."""
-        return cls(**{**data, "sys_path": tuple(data["sys_path"])})

@@ -6,15 +6,12 @@ Functions, annotations and defaults are left out: only the flow itself has them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, replace
-from datetime import timedelta
 from typing import Any
 
-from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.fields import as_json, from_json
+from reflow.model.graph import Edge, Graph
 from reflow.model.records import RunRecord, TaskRecord
-from reflow.model.resources import Resources
 from reflow.model.tasks import (
-    Namespace,
     ParameterInput,
     ResultInput,
     RunDirInput,
@@ -32,7 +29,7 @@ def graph_as_data(graph: Graph) -> dict[str, Any]:
     return {
         "name": graph.name,
         "tasks": [_task_as_data(spec) for spec in graph.tasks.values()],
-        "edges": {name: [asdict(edge) for edge in edges] for name, edges in graph.edges.items()},
+        "edges": {name: as_json(edges) for name, edges in graph.edges.items()},
     }
 
 
@@ -43,7 +40,7 @@ def graph_of_data(data: Mapping[str, Any]) -> Graph:
         name=data["name"],
         tasks={spec.name: spec for spec in tasks},
         edges={
-            name: tuple(Edge(**{**edge, "mode": WireMode(edge["mode"])}) for edge in edges)
+            name: tuple(from_json(Edge, edge) for edge in edges)
             for name, edges in data["edges"].items()
         },
         parameters={},
@@ -65,50 +62,23 @@ def is_loaded(spec: TaskSpec) -> bool:
 
 
 def _task_as_data(spec: TaskSpec) -> dict[str, Any]:
-    resources = spec.resources
-    return {
-        **_plain_fields(spec),
-        "inputs": [{"kind": _KINDS[type(each)], **_plain_fields(each)} for each in spec.inputs],
-        "resources": {
-            **_plain_fields(resources),
-            "time": None if resources.time is None else resources.time.total_seconds(),
-            "options": {name: dict(given) for name, given in resources.options.items()},
-        },
-        "verify": spec.verify is not None,
-    }
-
-
-def _plain_fields(record: Any) -> dict[str, Any]:
-    return {
-        each.name: getattr(record, each.name)
-        for each in fields(record)
-        if each.name not in _OF_THE_FLOW
-    }
+    kinds = [{"kind": _KINDS[type(each)]} for each in spec.inputs]
+    data = as_json(spec, _OF_THE_FLOW)
+    inputs = [kind | each for kind, each in zip(kinds, data["inputs"], strict=True)]
+    return {**data, "inputs": inputs, "verify": spec.verify is not None}
 
 
 def _task_of_data(data: Mapping[str, Any]) -> TaskSpec:
-    resources = Resources(**data["resources"])
-    if resources.time is not None:
-        resources = replace(resources, time=timedelta(seconds=data["resources"]["time"]))
-    given = {
-        **data,
-        "inputs": tuple(map(_input_of_data, data["inputs"])),
-        "resources": resources,
-        "verify": _not_loaded if data["verify"] else None,
-    }
-    lists = {name: tuple(given[name]) for name in ("after", "ignore")}
-    return TaskSpec(**{**given, **lists}, function=_not_loaded)
+    of_the_flow = {"function": _not_loaded, "verify": _not_loaded if data["verify"] else None}
+    inputs = tuple(map(_input_of_data, data["inputs"]))
+    return from_json(TaskSpec, {**data, "inputs": inputs, **of_the_flow})
 
 
 def _input_of_data(data: Mapping[str, Any]) -> TaskInput:
-    given = {name: value for name, value in data.items() if name != "kind"}
     kind = _INPUTS[data["kind"]]
-    if kind is RunDirInput:
-        return RunDirInput(**given)
-    if kind is ResultInput:
-        return ResultInput(**{**given, "steps": tuple(data["steps"])}, annotation=None)
-    namespace = Namespace(data["namespace"])
-    return ParameterInput(**{**given, "namespace": namespace}, annotation=None)
+    given = {name: value for name, value in data.items() if name != "kind"}
+    of_the_flow = {} if kind is RunDirInput else {"annotation": None}
+    return from_json(kind, given | of_the_flow)
 
 
 def _not_loaded(*given: Any, **named: Any) -> bool:

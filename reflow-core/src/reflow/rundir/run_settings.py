@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.errors import DamagedRunError, NotFoundError
+from reflow.model.fields import as_json, from_json
 from reflow.model.json import Json
 from reflow.model.tasks import FilesMode
 from reflow.rundir.claims import BY_LINK
@@ -94,32 +95,7 @@ class RunSettings:
 
     def write(self) -> None:
         """Put the settings into the run directory."""
-        data = {
-            "format": FORMAT,
-            "run_id": self.run_id,
-            "workflow": self.workflow,
-            "run_dir": str(self.run_dir),
-            "store": self.store,
-            "executor": self.executor,
-            "executor_settings": dict(self.executor_settings),
-            "python": self.python,
-            "working_directory": str(self.working_directory),
-            "flow": None if self.flow is None else self.flow.as_dict(),
-            "parameters": dict(self.parameters),
-            "parameter_states": {
-                mode: dict(states) for mode, states in self.parameter_states.items()
-            },
-            "home": self.home,
-            "command_path": self.command_path,
-            "force": self.force,
-            "force_tasks": list(self.force_tasks),
-            "verify": self.verify,
-            "on_error": self.on_error,
-            "config": dict(self.config),
-            "reflow": self.reflow,
-            "lineage": self.lineage,
-            "claims": self.claims,
-        }
+        data = {"format": FORMAT, **as_json(self)}
         write_whole(self.layout.settings, json.dumps(data, indent=1).encode())
 
 
@@ -155,14 +131,6 @@ def parse_settings(path: Path, content: bytes) -> RunSettings:
     if version != FORMAT:
         raise DamagedRunError(f"{path} was written by another version of reflow")
     try:
-        return RunSettings(
-            **{
-                **data,
-                "run_dir": Path(data["run_dir"]),
-                "working_directory": Path(data["working_directory"]),
-                "flow": None if data["flow"] is None else FlowRef.from_dict(data["flow"]),
-                "force_tasks": tuple(data["force_tasks"]),
-            }
-        )
+        return from_json(RunSettings, data)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedRunError(f"{path} is damaged: {error}") from error

@@ -6,12 +6,11 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from reflow.errors import ReflowError
 from reflow.fingerprint.files.states import State
+from reflow.model.fields import as_json, from_json
 from reflow.model.resources import Resources
 from reflow.rundir.file_states import states_as_json, states_from_json
 from reflow.rundir.files import damaged, read_bytes, write_whole
@@ -47,59 +46,19 @@ class WaveSpec:
 
     def write(self, layout: WaveLayout) -> None:
         """Write the specification into the wave's folder."""
-        resources = self.resources
-        data = {
-            "run_id": self.run_id,
-            "task": self.task,
-            "number": self.number,
-            "token": self.token,
-            "size": self.size,
-            "code": self.code,
-            "source": self.source,
-            "common": dict(self.common),
-            "each": list(self.each),
-            "resources": {
-                "cpus": resources.cpus,
-                "time": None if resources.time is None else resources.time.total_seconds(),
-                "mem": resources.mem,
-                "gpus": resources.gpus,
-                "nodes": resources.nodes,
-                "queue": resources.queue,
-                "account": resources.account,
-                "options": {name: dict(given) for name, given in resources.options.items()},
-            },
-            "throttle": self.throttle,
-            "excluded_hosts": list(self.excluded_hosts),
-            "states": {name: states_as_json(states) for name, states in self.states.items()},
-            "notify": self.notify,
-        }
-        write_whole(layout.spec, json.dumps(data, indent=1).encode())
+        write_whole(layout.spec, json.dumps(as_json(self), indent=1).encode())
 
     @classmethod
     def read(cls, layout: WaveLayout) -> WaveSpec:
         """Read back what `write` wrote. Raises `OSError`, for damaged data too."""
         content = read_bytes(layout.spec)
         try:
-            return cls._of_data(json.loads(content))
+            data = json.loads(content)
+            if "announce" in data:  # What reflow 0.1 called it; its runs may go on with this one.
+                data["notify"] = data.pop("announce")
+            return from_json(cls, data)
         except (ValueError, LookupError, TypeError, ReflowError) as error:
             raise damaged(layout.spec) from error
-
-    @classmethod
-    def _of_data(cls, data: dict[str, Any]) -> WaveSpec:
-        resources = data["resources"]
-        if resources["time"] is not None:
-            resources["time"] = timedelta(seconds=resources["time"])
-        if "announce" in data:  # What reflow 0.1 called it; a run of its may go on with this one.
-            data["notify"] = data.pop("announce")
-        return cls(
-            **{
-                **data,
-                "resources": Resources(**resources),
-                "each": tuple(data["each"]),
-                "excluded_hosts": tuple(data["excluded_hosts"]),
-                "states": {name: states_from_json(each) for name, each in data["states"].items()},
-            }
-        )
 
 
 @dataclass(frozen=True, slots=True)

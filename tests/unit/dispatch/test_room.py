@@ -52,7 +52,7 @@ def submitter_at(
         working_directory=Path("/scratch"),
         flow=None,
         parameters={},
-        config={} if most is None else {"max_submit_jobs": most},
+        config_data={} if most is None else {"max_submit_jobs": most},
     )
     nothing: Any = None
     return Submitter(tracked, settings, site, nothing, lambda: None)  # type: ignore[arg-type]

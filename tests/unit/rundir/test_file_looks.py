@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Make:
             flow=None,
             parameters={},
             home=str(tmp_path),
-            config={"files": files},
+            config_data={"files": files},
         )
 
     return make

@@ -46,7 +46,7 @@ def settings(tmp_path: Path) -> RunSettings:
         working_directory=tmp_path,
         flow=None,
         parameters={},
-        config={"dispatch": {"outage_hours": 1}},
+        config_data={"dispatch": {"outage_hours": 1}},
     )
     settings.layout.root.mkdir(parents=True)
     return settings

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.config.schema import Config
 from reflow.dispatch.choice import deal
 from reflow.errors import StoredValueError
 from reflow.execution.execute import load_tasks
@@ -138,7 +137,7 @@ class Cache:
 
 def _taker(settings: RunSettings) -> Taker:
     """Return the run as a `Taker`, which looks for results to reuse."""
-    everybody = Config.from_dict(settings.config).store.share == "all"
+    everybody = settings.config.store.share == "all"
     return Taker(
         workflow=settings.workflow,
         place=place_of(settings.lineage),

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from reflow.config.schema import Config
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
@@ -53,7 +52,7 @@ def carry_out(
 
 def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
     """Tell whether a request comes from the run's owner, or from others whom the owner allows."""
-    everybody = Config.from_dict(settings.config).store.requests == "all"
+    everybody = settings.config.store.requests == "all"
     return everybody or request.uid in (None, os.geteuid())
 
 

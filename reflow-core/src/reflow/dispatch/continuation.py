@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from reflow.config.schema import Config, DispatchSettings
+from reflow.config.schema import DispatchSettings
 from reflow.dispatch.job_requests import dispatch_request
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import ExecutorError, SubmissionUncertainError
@@ -71,7 +71,7 @@ class Watchdog:
         self._settings = settings
         self._executor = executor
         self._commit = commit
-        config = Config.from_dict(settings.config).dispatch
+        config = settings.config.dispatch
         self._wanted = is_watched(executor, config)
         self._first = timedelta(minutes=config.watchdog_minutes)
         outage = timedelta(hours=config.outage_hours)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reflow.codecs.codecs import Codecs
-from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.cancellations import Cancellations
@@ -107,7 +106,7 @@ class Dispatcher:
         self._source: tuple[str, RunSource] | None = None
         self.tracked = TrackedRun(store, settings.run_id, graph)
         self._planner = Planner(self.tracked, lambda: server_time(settings.layout.clock))
-        config = Config.from_dict(settings.config).dispatch
+        config = settings.config.dispatch
         self.looks = RunLooks(settings)
         self._ingest = Ingest(
             self.tracked, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reflow.config.schema import Config
 from reflow.model.jobs import JobRequest
 from reflow.model.records import SubmissionRecord
 from reflow.rundir.run_settings import RunSettings
@@ -54,7 +53,7 @@ def dispatch_request(
         ),
         directory=settings.layout.dispatch_job(record.number),
         working_directory=settings.working_directory,
-        resources=Config.from_dict(settings.config).dispatch.resources,
+        resources=settings.config.dispatch.resources,
         begin_in=begin_in,
         again_unless=None if begin_in is None else settings.layout.ended,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",

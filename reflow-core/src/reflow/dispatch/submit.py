@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.changes import call_off, handles_of
@@ -95,7 +94,7 @@ class Submitter:
         self._executor = executor
         self._cache = cache
         self._commit = commit
-        config = Config.from_dict(settings.config)
+        config = settings.config
         continues = executor.capabilities.dispatch_jobs
         self._notifies = continues and config.dispatch.last_worker
         self._follows = continues and config.dispatch.follow_up

@@ -179,9 +179,8 @@ def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
     specs = list(specs)
     by_source = [spec for spec in specs if spec.version is None]
     flow_file = None if settings.flow is None else settings.flow.file
-    survey = Survey(
-        [spec.function for spec in by_source], flow_file, **settings.config.get("source", {})
-    )
+    whose = settings.config.source
+    survey = Survey([spec.function for spec in by_source], flow_file, whose.own, whose.foreign)
     tasks = {spec.name: survey.look_at(spec.function, spec.ignore) for spec in by_source}
     code = {
         # Two workflows may well have a task "prepare" of version "1".

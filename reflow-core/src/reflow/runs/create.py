@@ -130,7 +130,7 @@ def draft(
         force_tasks=forced,
         verify=wanted.verify or config.cache.verify,
         on_error=on_error,
-        config=config.as_dict(),
+        config_data=config.as_dict(),
         reflow=__version__,
         lineage=os.environ.get(VARIABLE, ""),
     )

@@ -15,7 +15,6 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from reflow.config.schema import Config
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.continuation import is_watched
 from reflow.dispatch.lease import acquire, forget, release, working_under
@@ -100,7 +99,7 @@ def dispatch_once(store: Store, settings: RunSettings, outages: Outages) -> int:
     lease = acquire(
         store,
         settings.run_id,
-        Config.from_dict(settings.config).dispatch.lease_seconds,
+        settings.config.dispatch.lease_seconds,
         unless=lambda: store.run(settings.run_id).state.final,
     )
     if lease is None:
@@ -221,7 +220,7 @@ def _own_name() -> str:
 def _is_watched(settings: RunSettings) -> bool:
     """Tell whether watchdogs go on with the run when this job has failed."""
     with closing(executor_of(settings)) as executor:
-        return is_watched(executor, Config.from_dict(settings.config).dispatch)
+        return is_watched(executor, settings.config.dispatch)
 
 
 def _end(number: int, frame: object) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from reflow.config.schema import Config
 from reflow.dispatch.lease import acquire, working_under
 from reflow.dispatch.modes import mode_named
 from reflow.errors import NotReadyError
@@ -30,7 +29,7 @@ def follow_run(
     refusal = mode_named(settings.executor).why_not_followed(record.run_id)
     if refusal:
         raise NotReadyError(refusal)
-    time_to_live = Config.from_dict(settings.config).dispatch.lease_seconds
+    time_to_live = settings.config.dispatch.lease_seconds
     with closing(executor_of(settings)) as executor:
         lease = acquire(store, record.run_id, time_to_live)
         assert lease is not None, "patience without an end ends with the lease"

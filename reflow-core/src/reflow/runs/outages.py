@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from reflow.config.schema import Config
 from reflow.errors import StoreError
 from reflow.rundir.files import write_whole
 from reflow.rundir.run_settings import RunSettings
@@ -34,7 +33,7 @@ class Outages:
 
         `who` names the dispatcher for `status`.
         """
-        config = Config.from_dict(settings.config).dispatch
+        config = settings.config.dispatch
         self._longest = config.outage_hours * 3600 if longest is None else longest
         self._word = settings.layout.dispatch_trouble
         self._who = who

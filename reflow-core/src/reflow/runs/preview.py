@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.config.schema import Config
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.job_requests import wave_request
@@ -154,7 +153,7 @@ def make_preview(
 def _scripts(
     tasks: Iterable[PreviewTask], tracked: TrackedRun, settings: RunSettings, executor: Executor
 ) -> Iterator[tuple[str, str]]:
-    defaults = Config.from_dict(settings.config).defaults
+    defaults = settings.config.defaults
     for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
         size = shown.to_run or 1
         spec = WaveSpec(

@@ -12,7 +12,6 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 
-from reflow.config.schema import Config
 from reflow.dispatch.lease import take_from
 from reflow.dispatch.modes import mode_named
 from reflow.executors.processes import Process
@@ -72,7 +71,7 @@ class Holder:
 
 def time_to_live(settings: RunSettings) -> float:
     """Return the seconds without a sign of life after which a dispatcher is replaced."""
-    return Config.from_dict(settings.config).dispatch.lease_seconds
+    return settings.config.dispatch.lease_seconds
 
 
 def holder_of(store: Store, settings: RunSettings) -> Holder | None:

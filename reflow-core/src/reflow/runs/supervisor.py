@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from reflow.config.schema import Config, DispatchSettings
+from reflow.config.schema import DispatchSettings
 from reflow.dispatch.lease import acquire_for, forget, release, take
 from reflow.errors import LeaseLostError, OtherSeriesError, StoreError
 from reflow.model.records import Lease
@@ -121,7 +121,7 @@ def _take_and_supervise(store: Store, settings: RunSettings, outages: Outages) -
 def _supervise(store: Store, settings: RunSettings, lease: Lease, outages: Outages) -> None:
     """Dispatch until the run has ended, and try again where its data cannot be read."""
     tries = Tries(settings.layout)
-    for pause in _pauses(Config.from_dict(settings.config).dispatch):
+    for pause in _pauses(settings.config.dispatch):
         if _has_ended(store, settings, lease, tries, outages):
             return
         _wait(store, lease, pause)

@@ -132,7 +132,7 @@ class Final(SlurmExecutor):
     """Takes a lost answer for a refusal."""
 
     def submission_error(self, result: Any) -> ExecutorError:
-        return SubmissionRefusedError(result.said)
+        return SubmissionRefusedError(result.message)
 
 
 class Impatient(SlurmExecutor):

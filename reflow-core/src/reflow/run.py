@@ -328,9 +328,9 @@ class Run:
         counts = self._store.counts(self.run_id).get(record.name, {})
         lost = {state: counts[state] for state in RETRIED if counts.get(state)}
         if lost:
-            said = ", ".join(f"{number} {state}" for state, number in lost.items())
+            states = ", ".join(f"{number} {state}" for state, number in lost.items())
             which = _missing(record, there)
-            return f"{record.name!r} of {self.run_id} has no result{which}: {said}. Type: retry"
+            return f"{record.name!r} of {self.run_id} has no result{which}: {states}. Type: retry"
         size = "an unknown number" if record.size is None else record.size
         return (
             f"{record.name!r} of {self.run_id} has no result yet: {len(there)} of {size} are there"

@@ -93,19 +93,19 @@ def complaint(stderr: str) -> str:
     return " ".join(dict.fromkeys(filter(None, lines)))
 
 
-def half_way(said: str) -> ExecutorError:
+def half_way(message: str) -> ExecutorError:
     """Make the exception for an array of which some elements were accepted, now or before."""
-    return SubmissionUncertainError(f"flux submit stopped half-way: {ERRORS.advised(said)}")
+    return SubmissionUncertainError(f"flux submit stopped half-way: {ERRORS.advised(message)}")
 
 
-def submission_error(said: str, waits: bool) -> ExecutorError:
+def submission_error(message: str, waits: bool) -> ExecutorError:
     """Classify flux submit's error as refused, deferred or uncertain, with what to do about it.
 
     `waits` tells whether the job was to wait for another one.
     """
-    kind = ERRORS.kind(said)
+    kind = ERRORS.kind(message)
     if kind is not SubmissionRefusedError:
-        return kind(f"flux submit: {ERRORS.advised(said)}")
-    if waits and _PARENT.search(said):
-        return ParentUnknownError(f"flux submit: {said}")
-    return ERRORS.submission_error("Flux", "flux submit", said)
+        return kind(f"flux submit: {ERRORS.advised(message)}")
+    if waits and _PARENT.search(message):
+        return ParentUnknownError(f"flux submit: {message}")
+    return ERRORS.submission_error("Flux", "flux submit", message)

@@ -150,11 +150,11 @@ class FluxExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """Classify the error; elements that were accepted, now or before, make it uncertain."""
-        said = errors.complaint(result.stderr) or result.said
+        message = errors.complaint(result.stderr) or result.message
         if self._present or any(printed_ids(result.stdout)):
-            return errors.half_way(said)
+            return errors.half_way(message)
         waits = any(word.startswith("--dependency=") for word in result.argv)
-        return errors.submission_error(said, waits)
+        return errors.submission_error(message, waits)
 
     # -- asking ----------------------------------------------------------------------------
     def is_native_id(self, native_id: str) -> bool:
@@ -229,7 +229,7 @@ class FluxExecutor(BatchExecutor):
         result = self.ask(self._command("getattr", "instance-level"))
         if result.exit_code != 0:
             raise SchedulerUnavailableError(
-                f"there is no Flux instance here: {result.said}. Name one by FLUX_URI or by uri "
+                f"there is no Flux instance here: {result.message}. Name one by FLUX_URI or by uri "
                 "under [executor.flux], or start one with `flux start`"
             )
         return Limits()

@@ -89,22 +89,22 @@ class ParentUnknownError(SubmissionRefusedError):
     """The job that another one is to wait for is over, and the scheduler has forgotten it."""
 
 
-def submission_error(said: str, waits: bool) -> ExecutorError:
+def submission_error(message: str, waits: bool) -> ExecutorError:
     """Classify bsub's error as refused, deferred or uncertain, with what to do about it.
 
     `waits` tells whether the job was to wait for another one.
     """
-    if waits and _PARENT.search(said) and ERRORS.kind(said) is SubmissionRefusedError:
-        return ParentUnknownError(f"bsub: {said}")
-    return ERRORS.submission_error("LSF", "bsub", said)
+    if waits and _PARENT.search(message) and ERRORS.kind(message) is SubmissionRefusedError:
+        return ParentUnknownError(f"bsub: {message}")
+    return ERRORS.submission_error("LSF", "bsub", message)
 
 
 class TriedInVainError(SubmissionDeferredError):
     """Too many jobs wait, and bsub was ended while it retried."""
 
 
-def full(said: str) -> TriedInVainError | None:
+def full(message: str) -> TriedInVainError | None:
     """Make the exception for a bsub that did not end, where it reported too many waiting jobs."""
-    if _RETRYING.search(said) is None:
+    if _RETRYING.search(message) is None:
         return None
-    return TriedInVainError(f"bsub: {' '.join(said.split())}")
+    return TriedInVainError(f"bsub: {' '.join(message.split())}")

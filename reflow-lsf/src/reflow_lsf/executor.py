@@ -140,11 +140,11 @@ class LSFExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """Classify bsub's error by its text, as it exits with 255 for all errors."""
-        return errors.submission_error(result.said, waits="-w" in result.argv)
+        return errors.submission_error(result.message, waits="-w" in result.argv)
 
-    def submission_timeout(self, text: str, said: str) -> ExecutorError:
+    def submission_timeout(self, text: str, message: str) -> ExecutorError:
         """Recognise too many waiting jobs, for which bsub retries for ever; else uncertain."""
-        return errors.full(said) or super().submission_timeout(text, said)
+        return errors.full(message) or super().submission_timeout(text, message)
 
     def submit_directory(self, request: JobRequest) -> Path:
         """Return the base's directory, or another where LSF cannot handle its name."""

@@ -65,14 +65,14 @@ class Hosts:
 
     def _said(self, command: str) -> str:
         """Return what a command prints of all hosts; an empty text where it fails."""
-        asked, said = self._known.get(command, (-_ASK_AGAIN, ""))
+        asked, answer = self._known.get(command, (-_ASK_AGAIN, ""))
         if time.monotonic() - asked >= _ASK_AGAIN:
             try:
-                said = self._ask(Command((command, "-w"))).stdout
+                answer = self._ask(Command((command, "-w"))).stdout
             except SchedulerUnavailableError:
-                said = ""
-            self._known[command] = (time.monotonic(), said)
-        return said
+                answer = ""
+            self._known[command] = (time.monotonic(), answer)
+        return answer
 
 
 def _slots_on_one_host(row: Row) -> int:

@@ -52,8 +52,8 @@ def answered(result: CommandResult) -> bool:
     return _only(NOT_FOUND, result.stderr.strip() or result.stdout.strip())
 
 
-def _only(pattern: re.Pattern[str], said: str) -> bool:
-    lines = said.splitlines()
+def _only(pattern: re.Pattern[str], message: str) -> bool:
+    lines = message.splitlines()
     return bool(lines) and all(pattern.search(line) for line in lines)
 
 
@@ -69,7 +69,7 @@ def is_json(result: CommandResult) -> bool:
 
 def without_events(result: CommandResult) -> bool:
     """Tell whether bhist cannot read the event log here: on many clusters only the master can."""
-    return result.exit_code != 0 and NO_EVENTS.search(result.said) is not None
+    return result.exit_code != 0 and NO_EVENTS.search(result.message) is not None
 
 
 # -- long text -----------------------------------------------------------------------------

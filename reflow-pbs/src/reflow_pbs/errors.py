@@ -94,18 +94,18 @@ def is_own_limit(error: SubmissionDeferredError) -> bool:
     return _OWN_LIMIT.search(str(error)) is not None
 
 
-def submission_error(said: str) -> ExecutorError:
+def submission_error(message: str) -> ExecutorError:
     """Classify qsub's error as refused, deferred or uncertain, with what to do about it.
 
     Its exit code is the server's error number modulo 256, so it tells nothing for sure.
     """
-    said = said.partition(" usage: ")[0]
-    if _NOT_FROM_HERE.search(said):
+    message = message.partition(" usage: ")[0]
+    if _NOT_FROM_HERE.search(message):
         return SchedulerUnavailableError(
-            f"PBS takes no jobs of yours from this machine: {said}. Submit from one that may, with "
-            "--follow where the nodes may not; root must be allowed on purpose"
+            f"PBS takes no jobs of yours from this machine: {message}. Submit from one that may, "
+            "with --follow where the nodes may not; root must be allowed on purpose"
         )
-    return ERRORS.submission_error("PBS", "qsub", said or "qsub said nothing")
+    return ERRORS.submission_error("PBS", "qsub", message or "qsub said nothing")
 
 
 class NoRoomToComeError(SubmissionRefusedError):

@@ -144,7 +144,7 @@ class PBSExecutor(BatchExecutor):
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """Classify qsub's error as refused, deferred or uncertain."""
-        return errors.submission_error(result.said)
+        return errors.submission_error(result.message)
 
     # -- asking ----------------------------------------------------------------------------
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:

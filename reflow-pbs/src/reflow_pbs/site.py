@@ -45,10 +45,12 @@ def find_installation(qstat: str, run: Callable[[Command], CommandResult]) -> In
     others = []
     for command, folder in _places(qstat):
         result = run(Command((command, "--version")))
-        said = f"{result.stdout}\n{result.stderr}"
-        if match := _VERSION.search(said):
+        printed = f"{result.stdout}\n{result.stderr}"
+        if match := _VERSION.search(printed):
             return Installation(int(match["major"]), folder)
-        others.append((command, "Torque's" if _TORQUE.search(said) else "another batch system's"))
+        others.append(
+            (command, "Torque's" if _TORQUE.search(printed) else "another batch system's")
+        )
     if not others:
         # Scripts can be shown where PBS is not installed.
         return Installation(_FIRST_DELIMITED)

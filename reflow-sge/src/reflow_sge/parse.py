@@ -180,7 +180,7 @@ def _ended(record: Mapping[str, str]) -> JobStatus:
             return replace(status, state=JobState.COMPLETED)
         cause = FailureCause.WALLTIME if _warned(record) else FailureCause.EXIT_CODE
         return replace(status, cause=cause, exit_code=exit_status)
-    said = " ".join(record["failed"].split())
+    failed_text = " ".join(record["failed"].split())
     limit = _limit_reached(record, enforced=failed == OVER_LIMIT)
     if failed in (KILLED, OVER_LIMIT):
         if limit is None and exit_status in _TOLD_TO_END and _warned(record):
@@ -189,9 +189,11 @@ def _ended(record: Mapping[str, str]) -> JobStatus:
             status,
             cause=limit or FailureCause.SIGNAL,
             signal=exit_status - 128 if exit_status > 128 else None,
-            reason=f"failed {said}" if limit else "qdel looks the same" * (exit_status == 137),
+            reason=f"failed {failed_text}"
+            if limit
+            else "qdel looks the same" * (exit_status == 137),
         )
-    return replace(status, cause=CAUSES.get(failed), reason=f"failed {said}")
+    return replace(status, cause=CAUSES.get(failed), reason=f"failed {failed_text}")
 
 
 def _limit_reached(record: Mapping[str, str], enforced: bool) -> FailureCause | None:

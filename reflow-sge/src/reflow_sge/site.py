@@ -101,7 +101,7 @@ def on_one_host(environment: str) -> bool:
 
 
 def _unavailable(result: CommandResult) -> SchedulerUnavailableError:
-    return SchedulerUnavailableError(f"Grid Engine did not answer: qconf: {result.said}")
+    return SchedulerUnavailableError(f"Grid Engine did not answer: qconf: {result.message}")
 
 
 # -- where the commands are: PBS has a qsub, a qstat and a qdel of its own ------------------

@@ -44,12 +44,12 @@ class Verification:
             asked, _ = self._verdicts.get(native_id, (-_ASK_AGAIN, ""))
             if time.monotonic() - asked >= _ASK_AGAIN:
                 result = self._ask(native_id)
-                said = verdict(f"{result.stdout}\n{result.stderr}")
-                self._verdicts[native_id] = (time.monotonic(), said)
+                reason = verdict(f"{result.stdout}\n{result.stderr}")
+                self._verdicts[native_id] = (time.monotonic(), reason)
         return [
-            replace(status, reason=said, impossible=True)
+            replace(status, reason=reason, impossible=True)
             if status.native_id in waiting
-            and (said := self._verdicts.get(status.native_id, (0.0, ""))[1])
+            and (reason := self._verdicts.get(status.native_id, (0.0, ""))[1])
             else status
             for status in statuses
         ]
@@ -57,10 +57,10 @@ class Verification:
 
 def verdict(text: str) -> str:
     """Return why no queue could run a job even in an empty cluster; empty where one could."""
-    said, refused, _ = text.strip().partition("verification: no suitable queues")
+    message, refused, _ = text.strip().partition("verification: no suitable queues")
     if not refused:
         return ""
-    reasons = said.strip().splitlines()
+    reasons = message.strip().splitlines()
     # One line for each queue and host: those of queues not requested explain nothing.
     telling = [line for line in reasons if _NOT_ASKED_FOR not in line]
     first = (telling or reasons or ["no queue is suitable"])[0]

@@ -37,7 +37,7 @@ class Site:
             result = self._run(Command((*self._scontrol, "show", "config")))
             if result.exit_code != 0:
                 raise SchedulerUnavailableError(
-                    f"Slurm did not answer: {result.argv[0]}: {result.said}"
+                    f"Slurm did not answer: {result.argv[0]}: {result.message}"
                 )
             self._config = limits.configuration(result.stdout)
         largest = limits.largest_array(self._config)

@@ -27,11 +27,11 @@ def test_an_answer_has_everything_that_was_said() -> None:
     result = CommandRunner().run(shell('cat; echo "$1" >&2; exit 3', "sh", "it's wrong", stdin="ä"))
 
     assert (result.exit_code, result.stdout, result.stderr) == (3, "ä", "it's wrong\n")
-    assert result.said == "it's wrong"
+    assert result.message == "it's wrong"
 
 
 def test_a_silent_failure_still_says_something() -> None:
-    assert "exit code 4" in CommandRunner().run(shell("exit 4")).said
+    assert "exit code 4" in CommandRunner().run(shell("exit 4")).message
 
 
 def test_a_command_runs_where_it_is_to_and_elsewhere_if_that_is_gone(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> No
         runner.run(shell(f"echo waiting >&2; sleep 60 & echo $! > {tmp_path}/pid; wait"))
 
     assert time.monotonic() - started < 20
-    assert caught.value.said == "waiting\n"
+    assert caught.value.message == "waiting\n"
     child = int((tmp_path / "pid").read_text())
     until(lambda: not _runs(child))
 

@@ -63,7 +63,7 @@ def test_an_exception_of_the_tasks_own_says_nothing_of_the_log() -> None:
         raise AssertionError("the log was read")
 
     text = failure_text(ValueError("mine"), never)
-    assert (text.error, text.said) == ("ValueError: mine", "")
+    assert (text.error, text.last_output) == ("ValueError: mine", "")
 
 
 def test_a_program_that_said_nothing_adds_nothing() -> None:

@@ -120,10 +120,10 @@ def _option(
     flags = [parameter.flag, *([declared.short] if declared.short else [])]
     if kind.switch:
         flags[0] += f"/{parameter.negative_flag}"
-    said = "required" if declared.default is REQUIRED else _default(text_of(declared.default))
+    shown = "required" if declared.default is REQUIRED else _default(text_of(declared.default))
     information = option(
         *flags,
-        help=_help(declared.help, "" if required else said),
+        help=_help(declared.help, "" if required else shown),
         metavar=_metavar(kind),
         autocompletion=(lambda: list(kind.choices)) if kind.choices else None,
         rich_help_panel=PARAMETERS_PANEL,

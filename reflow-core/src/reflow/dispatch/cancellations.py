@@ -138,10 +138,10 @@ def jobs_alive(
     handles = _others(layout, waves)
     if not handles:
         return set()
-    said: dict[str, list[JobStatus]] = {handle.native_id: [] for handle in handles}
+    answers: dict[str, list[JobStatus]] = {handle.native_id: [] for handle in handles}
     for status in executor.poll(handles):
-        said.setdefault(status.native_id, []).append(status)
-    return {native_id for native_id, statuses in said.items() if not _over(statuses)}
+        answers.setdefault(status.native_id, []).append(status)
+    return {native_id for native_id, statuses in answers.items() if not _over(statuses)}
 
 
 def _others(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:

@@ -96,8 +96,8 @@ def stop(tracked: TrackedRun, executor: DropsWaiting) -> None:
             tracked.end_task(task, TaskState.SKIPPED)
         waiting += [item for item in task.instances if item.state is TaskState.PENDING]
     for instance in waiting:
-        said = "skipped because another task failed"
-        tracked.finish(instance, outcome_without_job(instance, TaskState.SKIPPED, said))
+        message = "skipped because another task failed"
+        tracked.finish(instance, outcome_without_job(instance, TaskState.SKIPPED, message))
 
 
 def retry(

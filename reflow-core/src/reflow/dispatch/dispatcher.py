@@ -448,11 +448,11 @@ class Dispatcher:
             return None
         if task.size not in (None, arguments.size):
             now = f"has {arguments.size} elements now, and had {task.size}"
-            said = (
+            message = (
                 f"the list that {task.name!r} goes through {now}, and the elements of a run are "
                 "numbered once: start a new run, which takes from the cache what is the same"
             )
-            self._fail(task, [i for i in task.instances if not i.state.final], said)
+            self._fail(task, [i for i in task.instances if not i.state.final], message)
             return None
         self._arguments[task.name] = arguments
         return arguments
@@ -473,12 +473,12 @@ class Dispatcher:
             if instance.state is TaskState.PENDING:
                 self.tracked.finish(instance, _skipped(instance))
 
-    def _fail(self, task: TrackedTask, instances: list[Instance], said: str) -> None:
-        self._messages.append(said)
+    def _fail(self, task: TrackedTask, instances: list[Instance], message: str) -> None:
+        self._messages.append(message)
         if task.size is None:
             self.tracked.end_task(task, TaskState.FAILED)
         for instance in instances:
-            self.tracked.finish(instance, outcome_without_job(instance, TaskState.FAILED, said))
+            self.tracked.finish(instance, outcome_without_job(instance, TaskState.FAILED, message))
 
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self.forgiven:
@@ -522,5 +522,5 @@ class Dispatcher:
 
 
 def _skipped(instance: Instance) -> Outcome:
-    said = "something before it did not succeed"
-    return outcome_without_job(instance, TaskState.SKIPPED, said)
+    message = "something before it did not succeed"
+    return outcome_without_job(instance, TaskState.SKIPPED, message)

@@ -246,8 +246,8 @@ class Reconcile:
             layout.log(instance.task, instance.index, instance.attempt),
             layout.wave(wave.record.number).scheduler_log,
         )
-        said = (path for path in known if path.exists() and path.stat().st_size)
-        return next((str(path.relative_to(self._settings.run_dir)) for path in said), "")
+        written = (path for path in known if path.exists() and path.stat().st_size)
+        return next((str(path.relative_to(self._settings.run_dir)) for path in written), "")
 
     def _grace_is_over(self, instance: Instance) -> bool:
         now = self._now

@@ -141,9 +141,9 @@ class Submitter:
         known = (self._limit().max_submit_jobs, self._max_submit_jobs)
         return min((limit for limit in known if limit is not None), default=None)
 
-    def _defer(self, said: str) -> None:
+    def _defer(self, message: str) -> None:
         """Submit nothing more for a while, a longer one each time."""
-        self.deferred = said
+        self.deferred = message
         self._try_again_at = time.monotonic() + self._pause
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
@@ -475,13 +475,13 @@ class Submitter:
         accepted = self._tracked.add_native_id(follow_up, submission.follow_up.native_id)
         self._tracked.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
 
-    def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
+    def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, message: str) -> None:
         for instance in list(wave.members.values()):
-            outcome = outcome_without_job(instance, TaskState.FAILED, said, FailureCause.SUBMIT)
+            outcome = outcome_without_job(instance, TaskState.FAILED, message, FailureCause.SUBMIT)
             self._tracked.finish(instance, outcome)
         self._close(wave, follow_up)
 
-    def _put_off(self, wave: TrackedWave, follow_up: SubmissionRecord | None, said: str) -> None:
+    def _put_off(self, wave: TrackedWave, follow_up: SubmissionRecord | None, message: str) -> None:
         """Wait for room; where no job of the task will make any, try fewer elements at once."""
         self._take_back(wave, follow_up)
         size = wave.record.size or 1
@@ -491,7 +491,7 @@ class Submitter:
             # There may be a limit that the scheduler does not report, such as one of a queue.
             self._takeable[wave.record.task] = size // 2
         else:
-            self._defer(said)
+            self._defer(message)
 
     def _take_back(self, wave: TrackedWave, follow_up: SubmissionRecord | None) -> None:
         """Make elements wait again whose wave was certainly not accepted."""

@@ -291,7 +291,10 @@ def _failed(error: BaseException, printed: Callable[[], str]) -> _Ended:
         "error": text.error,
         "traceback": text.traceback,
     }
-    return outcome, {"said": text.said, "interrupted": isinstance(error, TaskInterrupted)}
+    return outcome, {
+        "last_output": text.last_output,
+        "interrupted": isinstance(error, TaskInterrupted),
+    }
 
 
 def failure_of_all(

@@ -90,12 +90,12 @@ def _cause(status: JobStatus) -> FailureCause:
 def _reason(status: JobStatus) -> str:
     """Describe in one line what the scheduler says happened."""
     if _cancelled(status):
-        said = "cancelled outside of reflow"
+        message = "cancelled outside of reflow"
     elif status.exit_code == RESULT_NOT_WRITTEN:
-        said = "the result could not be written: is the disk full or the run directory gone?"
+        message = "the result could not be written: is the disk full or the run directory gone?"
     else:
-        said = _SAID.get(_cause(status), "") or _ended(status)
-    return bounded(f"{said} [{status.reason}]") if status.reason else said
+        message = _SAID.get(_cause(status), "") or _ended(status)
+    return bounded(f"{message} [{status.reason}]") if status.reason else message
 
 
 _SAID = {

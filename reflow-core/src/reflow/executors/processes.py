@@ -124,7 +124,7 @@ def _from_ps(*which: str) -> Iterator[Process]:
     import calendar
     import subprocess
 
-    said = subprocess.run(
+    listing = subprocess.run(
         ["ps", *which, "-o", "pid=,ppid=,pgid=,stat=,time=,lstart="],
         env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
         stdout=subprocess.PIPE,
@@ -132,7 +132,7 @@ def _from_ps(*which: str) -> Iterator[Process]:
         text=True,
         check=False,
     ).stdout
-    for line in said.splitlines():
+    for line in listing.splitlines():
         pid, parent, group, state, used, moment = line.split(maxsplit=5)
         if state[0] not in "ZX":
             start = calendar.timegm(time.strptime(moment.strip(), "%a %b %d %H:%M:%S %Y"))

@@ -58,9 +58,9 @@ def usable_gpus(configured: int | None = None) -> list[str]:
 
     They are those of the environment, else those configured, else those found.
     """
-    said = os.environ.get(DEVICES_VARIABLE)
-    if said is not None:
-        return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
+    devices = os.environ.get(DEVICES_VARIABLE)
+    if devices is not None:
+        return [name.strip() for name in devices.split(",") if name.strip() not in ("", "-1")]
     if configured is None:
         configured = len(list(_DEVICES.glob("*")))
     return [str(number) for number in range(configured)]

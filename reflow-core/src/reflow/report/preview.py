@@ -47,8 +47,8 @@ def _task(task: PreviewTask, width: int, every_instance: bool) -> list[Text]:
         lines += paragraph(task.reason, width=width, indent=GAP)
     if task.zipped:
         lists = " and ".join(task.zipped)
-        said = f"zip: {lists} are taken side by side, item by item, not in every combination"
-        lines += paragraph(said, width=width, indent=GAP)
+        message = f"zip: {lists} are taken side by side, item by item, not in every combination"
+        lines += paragraph(message, width=width, indent=GAP)
     shown = task.instances if every_instance else task.instances[:MOST_INSTANCES]
     for instance in shown:
         lines += _instance(task, instance)

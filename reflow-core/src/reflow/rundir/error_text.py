@@ -31,7 +31,7 @@ class FailureText:
     """In one line."""
     traceback: str
     """Unbounded, with all program output that the exception holds: for the log."""
-    said: str
+    last_output: str
     """The last lines that a program printed, where the log alone has them."""
 
 

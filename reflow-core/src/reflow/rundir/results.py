@@ -37,22 +37,22 @@ class ResultRecord:
     """Values made at import that are in the fingerprint differ from the submitting process's."""
     confirmed: bool = False
     """The stored result that was its candidate serves: the function was not called."""
-    said: str = ""
+    last_output: str = ""
     """The last lines of a program that made the task fail, where the traceback lacks them."""
 
     def bounded(self) -> ResultRecord:
         """Cut long texts to what is published; the log has all of them."""
         ended = self.outcome
-        if not (ended.error or ended.traceback or self.said):
+        if not (ended.error or ended.traceback or self.last_output):
             return self
         return replace(
             self,
             outcome=replace(
                 ended,
                 error=bounded(ended.error),
-                traceback=bounded(ended.traceback, LONGEST_TRACEBACK) + self.said,
+                traceback=bounded(ended.traceback, LONGEST_TRACEBACK) + self.last_output,
             ),
-            said="",
+            last_output="",
         )
 
     def with_log(self, log: Path, run_dir: Path) -> ResultRecord:
@@ -116,7 +116,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 _STATES = {str(state): state for state in TaskState}
 _OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "reusable")
 _OWN_FIELDS = tuple(
-    field.name for field in fields(ResultRecord) if field.name not in ("outcome", "said")
+    field.name for field in fields(ResultRecord) if field.name not in ("outcome", "last_output")
 )
 # Fields of the first version; later ones are added at the end and have defaults.
 _OLDEST_OUTCOME = _OUTCOME_FIELDS.index("cpu_time") + 1

@@ -19,14 +19,14 @@ from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
 
 
-def abort(store: Store, lease: Lease, said: str, state: RunState = RunState.FAILED) -> None:
+def abort(store: Store, lease: Lease, message: str, state: RunState = RunState.FAILED) -> None:
     """End a run that cannot go on; cancel what has not ended.
 
     `retry` takes all of that up again.
     """
     waiting, running = TaskState.PENDING, (TaskState.SUBMITTED, TaskState.RUNNING)
     unfinished = store.instances(lease.run_id, states=[waiting, *running])
-    outcomes = [outcome_without_job(each, TaskState.CANCELLED, said) for each in unfinished]
+    outcomes = [outcome_without_job(each, TaskState.CANCELLED, message) for each in unfinished]
     counts = store.counts(lease.run_id)
     not_begun = [
         task.name
@@ -40,7 +40,7 @@ def abort(store: Store, lease: Lease, said: str, state: RunState = RunState.FAIL
             write.set_task_state(name, TaskState.CANCELLED)
         for record in store.submissions(lease.run_id):
             write.update_submission(replace(record, state=SubmissionState.CANCELLING))
-        write.set_run_state(state, said)
+        write.set_run_state(state, message)
     release(store, lease)
     with suppress(OSError):
         touch(RunLayout(store.run(lease.run_id).run_dir, lease.run_id).ended)
@@ -56,6 +56,6 @@ def end_jobs(store: Store, settings: RunSettings, executor: Executor) -> None:
 
 def cannot_dispatch(settings: RunSettings, error: BaseException) -> str:
     """Return what a run's record says when its dispatcher failed."""
-    said = f"the run cannot be dispatched: {summary(error)}"
+    message = f"the run cannot be dispatched: {summary(error)}"
     log = settings.layout.dispatch_log
-    return f"{said} (more in {log})" if log.exists() else said
+    return f"{message} (more in {log})" if log.exists() else message

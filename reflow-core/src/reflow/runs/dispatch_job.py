@@ -209,8 +209,8 @@ def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
 
 def _leave_word(settings: RunSettings, what: str) -> None:
     """Record for `status` what a dispatch job could not use. Raises `OSError`."""
-    said = f"{_own_name()} could not use {what}"
-    write_whole(settings.layout.dispatch_trouble, said.encode())
+    message = f"{_own_name()} could not use {what}"
+    write_whole(settings.layout.dispatch_trouble, message.encode())
 
 
 def _own_name() -> str:

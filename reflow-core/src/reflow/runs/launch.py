@@ -204,11 +204,11 @@ def _drive_here(
             _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
         raise
     except BaseException as error:
-        said = cannot_dispatch(settings, error)
-        _end_for_good(store, settings, RunState.FAILED, said)
+        message = cannot_dispatch(settings, error)
+        _end_for_good(store, settings, RunState.FAILED, message)
         if isinstance(error, OSError):
             raise RunFailedError(
-                f"run {settings.run_id} failed: {said}", settings.run_id
+                f"run {settings.run_id} failed: {message}", settings.run_id
             ) from error
         raise
 
@@ -262,11 +262,11 @@ def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interrupt
     return executor
 
 
-def _end_for_good(store: Store, settings: RunSettings, state: RunState, said: str) -> None:
+def _end_for_good(store: Store, settings: RunSettings, state: RunState, message: str) -> None:
     """Record the end of a run that its process no longer dispatches."""
     lease = None if store.run(settings.run_id).state.final else take(store, settings.run_id)
     if lease is not None:
-        abort(store, lease, said, state)
+        abort(store, lease, message, state)
 
 
 def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:

@@ -88,6 +88,6 @@ class Outages:
 
     def _leave_word(self, error: StoreError) -> None:
         """Record for `status` what the run waits for, if that can be written."""
-        said = f"{self._who} waits for the database: {error}. It is tried again"
+        message = f"{self._who} waits for the database: {error}. It is tried again"
         with suppress(OSError):
-            write_whole(self._word, said.encode())
+            write_whole(self._word, message.encode())

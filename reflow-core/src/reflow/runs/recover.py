@@ -49,10 +49,10 @@ def recover(
         return [str(error)]
     except (ReflowError, OSError) as error:
         # A user who only wants to look at the run is to see it all the same.
-        said = f"the run cannot be dispatched from here: {error}"
+        message = f"the run cannot be dispatched from here: {error}"
         with suppress(OSError):
-            return [*_word_left(RunLayout(record.run_dir, record.run_id)), said]
-        return [said]
+            return [*_word_left(RunLayout(record.run_dir, record.run_id)), message]
+        return [message]
 
 
 def end_abandoned(store: Store, record: RunRecord) -> bool:
@@ -112,9 +112,9 @@ def replace_frozen(store: Store, settings: RunSettings, open_executor: OpensExec
         return [holder.note(), f"the run cannot be taken over from it: {error}"]
     if lease is None:
         return [holder.note()] if holder.note() else []
-    said = f"process {holder.process.pid} had shown no life for {holder.silent:.0f} s"
+    message = f"process {holder.process.pid} had shown no life for {holder.silent:.0f} s"
     notes = _go_on(store, settings, lease, open_executor)
-    return [f"{said}; the run was taken over from it", *notes]
+    return [f"{message}; the run was taken over from it", *notes]
 
 
 def _go_on(
@@ -163,13 +163,13 @@ def _replace_dead_job(
     native_id = owner.get("native_id")
     if not isinstance(native_id, str) or not native_id:
         elsewhere = owner.get("boot") not in (None, boot_id())
-        said = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
-        return [f"{said}; if nothing moves, look there"] if elsewhere else []
+        message = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
+        return [f"{message}; if nothing moves, look there"] if elsewhere else []
     with open_executor(settings) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])
         if any(status.state is JobState.UNKNOWN for status in statuses):
-            said = f"it is dispatched by job {native_id}, which {executor.name} does not know"
-            return [f"{said}; if nothing moves, type: reflow follow {settings.run_id}"]
+            message = f"it is dispatched by job {native_id}, which {executor.name} does not know"
+            return [f"{message}; if nothing moves, type: reflow follow {settings.run_id}"]
         if not all(status.state.over for status in statuses):
             return []
         lease = take_from(store, settings.run_id, seen)

@@ -179,13 +179,13 @@ def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor)
             raise
 
 
-def _end_without_settings(store: Store, record: RunRecord, count: int, said: str) -> int:
+def _end_without_settings(store: Store, record: RunRecord, count: int, message: str) -> int:
     """Record a run as cancelled that cannot be dispatched any more, and end its jobs."""
     lease = take(store, record.run_id)
     if lease is None:
-        raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {said}")
+        raise NotReadyError(f"{record.run_id} is dispatched elsewhere, and {message}")
     handles = handles_of(RunLayout(record.run_dir, record.run_id), store.submissions(record.run_id))
-    abort(store, lease, f"cancelled; {said}", RunState.CANCELLED)
+    abort(store, lease, f"cancelled; {message}", RunState.CANCELLED)
     with suppress(ReflowError), closing(registry().make_executor(record.executor, {})) as executor:
         cancel_jobs(executor, handles)
     return count

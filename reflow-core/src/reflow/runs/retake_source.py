@@ -74,8 +74,8 @@ def _taken_elsewhere(settings: RunSettings) -> RunSource:
             check=False,
         )
         if ended.returncode:
-            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-            raise FlowImportError(said[-1])
+            lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise FlowImportError(lines[-1])
         return RunSource.read_draft(draft)
     finally:
         draft.unlink(missing_ok=True)

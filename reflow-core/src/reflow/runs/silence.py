@@ -52,8 +52,8 @@ class Holder:
             ways = f"`kill -CONT {self.process.pid}` lets it go on"
             return f"{self.named}, which is stopped: {ways}{self._otherwise()}"
         if self.silent >= WORTH_A_WORD:
-            said = f"{self.named}, which has shown no life for {self.silent:.0f} s"
-            return f"{said}{self._otherwise()}"
+            message = f"{self.named}, which has shown no life for {self.silent:.0f} s"
+            return f"{message}{self._otherwise()}"
         return ""
 
     def take_over(self, store: Store) -> Lease | None:

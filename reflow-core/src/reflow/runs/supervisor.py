@@ -156,9 +156,9 @@ def _has_ended(
 
 def _leave_word(settings: RunSettings, error: Exception) -> None:
     """Record for `status` what the supervisor waits for, if that can be written."""
-    said = f"its supervisor cannot use the run's data: {error}. {TRIED_AGAIN}"
+    message = f"its supervisor cannot use the run's data: {error}. {TRIED_AGAIN}"
     with suppress(OSError):
-        write_whole(settings.layout.dispatch_trouble, said.encode())
+        write_whole(settings.layout.dispatch_trouble, message.encode())
 
 
 def _pauses(config: DispatchSettings) -> Iterator[float]:

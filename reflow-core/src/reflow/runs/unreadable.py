@@ -179,10 +179,10 @@ class Unreadable:
             for request in self._store.requests(self._settings.run_id)
         )
 
-    def _end(self, state: RunState, said: str) -> None:
+    def _end(self, state: RunState, message: str) -> None:
         with self._store.fenced(self._lease) as write:
             for request in self._store.requests(self._settings.run_id):
                 write.drop_request(request.key)
-        abort(self._store, self._lease, said, state)
+        abort(self._store, self._lease, message, state)
         # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
         end_jobs(self._store, self._settings, self._executor)

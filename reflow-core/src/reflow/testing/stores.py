@@ -469,7 +469,7 @@ class StoreConformance:
         ]
 
     @pytest.mark.parametrize(
-        ("filters", "said"),
+        ("filters", "message"),
         [
             ({"status": "FIALED"}, "FIALED.*'FAILED'"),
             ({"status": "PENDING"}, "PENDING.*RUNNING"),
@@ -482,9 +482,9 @@ class StoreConformance:
         ],
     )
     def test_a_filter_that_makes_no_sense_is_an_error(
-        self, store: Store, filters: dict[str, Any], said: str
+        self, store: Store, filters: dict[str, Any], message: str
     ) -> None:
-        with pytest.raises(ParameterError, match=said):
+        with pytest.raises(ParameterError, match=message):
             store.list_runs(**filters)
 
     # -- instances -------------------------------------------------------------------------
@@ -1464,10 +1464,10 @@ class StoreConformance:
         self, store: Store, lease: Lease
     ) -> None:
         store.add_request(RUN, RequestKind.CANCEL)
-        said: dict[str, Json] = {"changed": True, "source": "\u00e9"}
-        store.add_request(RUN, RequestKind.RETRY, TASK, uid=1000, options=said)
+        options: dict[str, Json] = {"changed": True, "source": "\u00e9"}
+        store.add_request(RUN, RequestKind.RETRY, TASK, uid=1000, options=options)
         first, second = store.requests(RUN)
-        assert (first.uid, first.options, second.uid, second.options) == (None, {}, 1000, said)
+        assert (first.uid, first.options, second.uid, second.options) == (None, {}, 1000, options)
         assert (first.kind, first.task) == (RequestKind.CANCEL, None)
         assert (second.kind, second.task) == (RequestKind.RETRY, TASK)
         assert store.heartbeat(lease) is True

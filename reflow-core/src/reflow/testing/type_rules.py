@@ -127,8 +127,8 @@ class TypeRuleConformance:
     def test_it_answers_as_its_author_says(
         self, rule: TypeRule, answers: Sequence[tuple[WireQuestion, WireMode | None]]
     ) -> None:
-        said = [(asked, rule.decide(asked)) for asked, _ in answers]
-        assert said == list(answers)
+        decided = [(asked, rule.decide(asked)) for asked, _ in answers]
+        assert decided == list(answers)
 
     def test_it_says_the_same_when_asked_again(
         self, rule: TypeRule, answers: Sequence[tuple[WireQuestion, WireMode | None]]

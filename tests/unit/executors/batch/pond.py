@@ -62,8 +62,8 @@ class PondExecutor(BatchExecutor):
         return result.stdout.strip() or None
 
     def submission_error(self, result: CommandResult) -> ExecutorError:
-        kind = SubmissionDeferredError if "full" in result.said else SubmissionRefusedError
-        return kind(result.said)
+        kind = SubmissionDeferredError if "full" in result.message else SubmissionRefusedError
+        return kind(result.message)
 
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         return Command(("pondstat", *(handle.native_id for handle in handles)))

@@ -198,10 +198,12 @@ class BatchExecutor(ABC):
     def submission_error(self, result: CommandResult) -> ExecutorError:
         """Make the exception for a failed submit command, by the table `errors`."""
         command = Path(result.argv[0]).name
-        return self.errors.submission_error(self.scheduler, command, result.said, result.exit_code)
+        return self.errors.submission_error(
+            self.scheduler, command, result.message, result.exit_code
+        )
 
-    def submission_timeout(self, text: str, said: str) -> ExecutorError:
-        """Make the exception for a submit command that timed out, having printed `said`."""
+    def submission_timeout(self, text: str, message: str) -> ExecutorError:
+        """Make the exception for a submit command that timed out, having printed `message`."""
         return SubmissionUncertainError(text)
 
     def submit_directory(self, request: JobRequest) -> Path:
@@ -338,17 +340,17 @@ class BatchExecutor(ABC):
             command = self.submit_command(script, request, after)
             result = self.runner.run(replace(command, directory=self.submit_directory(request)))
         except CommandTimeoutError as error:
-            raise self.submission_timeout(str(error), error.said) from error
+            raise self.submission_timeout(str(error), error.message) from error
         if result.exit_code < 0:
             raise SubmissionUncertainError(
-                f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.said}"
+                f"{result.argv[0]} was ended by signal {-result.exit_code}: {result.message}"
             )
         if result.exit_code != 0:
             raise self.submission_error(result)
         native_id = self.parse_submission(result)
         if native_id is None:
             raise SubmissionUncertainError(
-                f"{result.argv[0]} printed no job id that reflow understands: {result.said}"
+                f"{result.argv[0]} printed no job id that reflow understands: {result.message}"
             )
         return JobHandle(
             native_id=native_id,
@@ -457,7 +459,7 @@ class BatchExecutor(ABC):
     def unavailable(self, result: CommandResult) -> SchedulerUnavailableError:
         """Make the exception for a command that failed without an answer."""
         return SchedulerUnavailableError(
-            f"{self.scheduler} did not answer: {result.argv[0]}: {result.said}"
+            f"{self.scheduler} did not answer: {result.argv[0]}: {result.message}"
         )
 
     # -- how it is done --------------------------------------------------------------------

@@ -33,11 +33,11 @@ class CommandMissingError(SchedulerUnavailableError):
 
 
 class CommandTimeoutError(SchedulerUnavailableError):
-    """A scheduler's command did not end in time; `said` is what it had printed on stderr."""
+    """A scheduler's command did not end in time; `message` is what it had printed on stderr."""
 
-    def __init__(self, text: str, said: str = "") -> None:
+    def __init__(self, text: str, message: str = "") -> None:
         super().__init__(text)
-        self.said = said
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class CommandResult:
     seconds: float = 0.0
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """What it printed on standard error, on one line; for error messages."""
         words = " ".join((self.stderr.strip() or self.stdout.strip()).split())
         return words or f"exit code {self.exit_code}, without a word"
@@ -156,10 +156,10 @@ class CommandRunner:
         except subprocess.TimeoutExpired as expired:
             _end(process)
             self._note(command, None, self.timeout)
-            said = f"{command.argv[0]} did not answer within {self.timeout:g} s"
-            self.silence.add(command.argv[0], said)
+            message = f"{command.argv[0]} did not answer within {self.timeout:g} s"
+            self.silence.add(command.argv[0], message)
             words = (expired.stderr or b"").decode("utf-8", "replace")
-            raise CommandTimeoutError(said, words) from expired
+            raise CommandTimeoutError(message, words) from expired
         except BaseException:
             _end(process)
             raise

@@ -22,28 +22,28 @@ class ErrorTable:
     over: Sequence[int | str] = ()
     """Errors about jobs that are over or unknown, which leave nothing to be done."""
 
-    def kind(self, said: str, exit_code: int | None = None) -> type[ExecutorError]:
+    def kind(self, message: str, exit_code: int | None = None) -> type[ExecutorError]:
         """Tell whether a submission was refused, deferred, or is uncertain."""
         for sign, kind in self.submission:
-            if exit_code == sign or (isinstance(sign, str) and re.search(sign, said)):
+            if exit_code == sign or (isinstance(sign, str) and re.search(sign, message)):
                 return kind
         return SubmissionRefusedError
 
-    def advised(self, said: str) -> str:
+    def advised(self, message: str) -> str:
         """Add advice to an error message, where the table has any."""
         for pattern, advice in self.advice:
-            if re.search(pattern, said):
-                return f"{said.rstrip('.')}. {advice}"
-        return said
+            if re.search(pattern, message):
+                return f"{message.rstrip('.')}. {advice}"
+        return message
 
     def submission_error(
-        self, scheduler: str, command: str, said: str, exit_code: int | None = None
+        self, scheduler: str, command: str, message: str, exit_code: int | None = None
     ) -> ExecutorError:
         """Make the exception for a failed submit command, with the scheduler's own message."""
-        kind = self.kind(said, exit_code)
+        kind = self.kind(message, exit_code)
         if kind is SubmissionRefusedError:
-            return kind(f"{scheduler} refused the job: {self.advised(said)}")
-        return kind(f"{command}: {said.removeprefix(f'{command}: ')}")
+            return kind(f"{scheduler} refused the job: {self.advised(message)}")
+        return kind(f"{command}: {message.removeprefix(f'{command}: ')}")
 
     def is_done(self, result: CommandResult) -> bool:
         """Tell whether a command succeeded, apart from jobs that are over or unknown."""

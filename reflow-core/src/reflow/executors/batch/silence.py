@@ -31,21 +31,21 @@ class Silence:
         """Raise `SchedulerUnavailableError` for a command that would not answer either."""
         if self._silent and time.monotonic() >= self._until:
             self.forget()
-        said = self._everything or self._silent.get(program)
-        if said:
-            raise SchedulerUnavailableError(said)
+        message = self._everything or self._silent.get(program)
+        if message:
+            raise SchedulerUnavailableError(message)
 
     def answered(self, program: str) -> None:
         """Note that a command has answered."""
         self._answered.add(program)
 
-    def add(self, program: str, said: str) -> None:
-        """Note that a command has not answered; `said` is the message for those not run."""
+    def add(self, program: str, message: str) -> None:
+        """Note that a command has not answered; `message` is for those not run."""
         self._answered.discard(program)
-        self._silent[program] = said
+        self._silent[program] = message
         self._until = time.monotonic() + HOLDS
         if not self._answered:
-            self._everything = said
+            self._everything = message
 
     def forget(self) -> None:
         """Begin a new step, in which everything is tried again."""

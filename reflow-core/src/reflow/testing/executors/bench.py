@@ -77,12 +77,12 @@ class Bench:
 
     def by_position(self, handle: JobHandle) -> dict[int, JobStatus]:
         """Ask how each element of an array stands. Fails where two statuses speak of one."""
-        said: dict[int, JobStatus] = {}
+        statuses: dict[int, JobStatus] = {}
         for position, status in self._spoken_of(handle, self.executor.poll([handle])):
-            assert position not in said, f"{said[position]} and {status} are both said"
-            said[position] = status
-        assert sorted(said) == list(range(handle.size or 1)), "every position is spoken of"
-        return said
+            assert position not in statuses, f"{statuses[position]} and {status} are both said"
+            statuses[position] = status
+        assert sorted(statuses) == list(range(handle.size or 1)), "every position is spoken of"
+        return statuses
 
     def states(self, handle: JobHandle) -> list[JobState]:
         """Ask for the state of each element, in order."""
@@ -113,8 +113,8 @@ class Bench:
         """Wait until the scheduler reports that these elements have ended."""
 
         def over() -> bool:
-            said = self.by_position(handle)
-            return all(said[position].state.over for position in positions)
+            statuses = self.by_position(handle)
+            return all(statuses[position].state.over for position in positions)
 
         self.until("the end of elements", over)
 

@@ -40,10 +40,10 @@ class EndScenarios(OnSite):
 
         bench.until_over(handle)
 
-        said = bench.by_position(handle)
-        assert said[0].state is JobState.COMPLETED
-        assert [said[position].exit_code for position in (1, 2, 3)] == [3, 70, 126]
-        assert all(failed_for(said[place], FailureCause.EXIT_CODE) for place in (1, 2, 3))
+        statuses = bench.by_position(handle)
+        assert statuses[0].state is JobState.COMPLETED
+        assert [statuses[position].exit_code for position in (1, 2, 3)] == [3, 70, 126]
+        assert all(failed_for(statuses[place], FailureCause.EXIT_CODE) for place in (1, 2, 3))
 
     @pytest.mark.parametrize("code", [1, 99, 100, 255])
     def test_a_failure_is_one_whatever_its_code_and_is_not_run_again(
@@ -168,5 +168,5 @@ class EndScenarios(OnSite):
     def is_hopeless(self, bench: Bench, handle: JobHandle) -> bool:
         """Tell whether the executor reports that a job will never run."""
         status = bench.status(handle)
-        said = status.impossible or status.state is JobState.FAILED
-        return said and bool(status.reason)
+        over = status.impossible or status.state is JobState.FAILED
+        return over and bool(status.reason)

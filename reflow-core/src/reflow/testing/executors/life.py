@@ -59,8 +59,8 @@ class LifeScenarios(OnSite):
 
         bench.until_over(handle)
 
-        said = bench.by_position(handle).values()
-        assert [status for status in said if status.state is not JobState.COMPLETED] == []
+        statuses = bench.by_position(handle).values()
+        assert [status for status in statuses if status.state is not JobState.COMPLETED] == []
         ran = sorted(map(int, bench.file("seen").read_text().split()))
         assert ran == list(range(size))
 
@@ -149,12 +149,12 @@ class LifeScenarios(OnSite):
         bench.until_over(array, *plain)
         bench.until_running(stays)
 
-        said = bench.executor.poll([*plain, array, stays])
+        statuses = bench.executor.poll([*plain, array, stays])
 
-        assert {status.native_id for status in said} == {
+        assert {status.native_id for status in statuses} == {
             handle.native_id for handle in (*plain, array, stays)
         }
-        by_id = {status.native_id: status for status in said}
+        by_id = {status.native_id: status for status in statuses}
         assert [by_id[handle.native_id].exit_code or 0 for handle in plain] == [0, 3, 4]
         assert by_id[stays.native_id].state is JobState.RUNNING
 
@@ -163,9 +163,9 @@ class LifeScenarios(OnSite):
         bench.until_running(stays)
         by_hand = JobHandle(native_id="host:0d3a:4711:99", token="tide-each-0-ffffff")
 
-        said = {one.native_id: one.state for one in bench.executor.poll([by_hand, stays])}
+        statuses = {one.native_id: one.state for one in bench.executor.poll([by_hand, stays])}
 
-        assert said == {by_hand.native_id: JobState.UNKNOWN, stays.native_id: JobState.RUNNING}
+        assert statuses == {by_hand.native_id: JobState.UNKNOWN, stays.native_id: JobState.RUNNING}
 
     def test_asking_about_nothing_says_nothing(self, bench: Bench) -> None:
         assert list(bench.executor.poll([])) == []
@@ -310,9 +310,11 @@ class LifeScenarios(OnSite):
 
         bench.file("go").touch()
         bench.until_elements_over(handle, 0, 2, 4)
-        said = bench.by_position(handle)
-        assert [said[position].state for position in (0, 2, 4)] == [JobState.COMPLETED] * 3
-        assert [said[position] for position in (1, 3) if not never_ran(said[position])] == []
+        statuses = bench.by_position(handle)
+        assert [statuses[position].state for position in (0, 2, 4)] == [JobState.COMPLETED] * 3
+        assert [
+            statuses[position] for position in (1, 3) if not never_ran(statuses[position])
+        ] == []
         assert sorted(bench.file("done").read_text().split()) == ["0", "2", "4"]
 
     def test_cancelling_no_elements_does_nothing(self, bench: Bench) -> None:

@@ -104,10 +104,12 @@ class OutageScenarios(OnSite):
 
         bench.site.forget()
 
-        said = {status.native_id: status for status in bench.executor.poll([well, badly, stays])}
-        assert said[well.native_id].state in (JobState.COMPLETED, JobState.UNKNOWN)
-        assert said[badly.native_id].state in (JobState.FAILED, JobState.UNKNOWN)
-        assert said[stays.native_id].state is JobState.RUNNING
+        statuses = {
+            status.native_id: status for status in bench.executor.poll([well, badly, stays])
+        }
+        assert statuses[well.native_id].state in (JobState.COMPLETED, JobState.UNKNOWN)
+        assert statuses[badly.native_id].state in (JobState.FAILED, JobState.UNKNOWN)
+        assert statuses[stays.native_id].state is JobState.RUNNING
         assert set(bench.states(array)) in ({JobState.COMPLETED}, {JobState.UNKNOWN})
 
     def test_ids_that_nobody_remembers_are_unknown_and_spoil_nothing(self, bench: Bench) -> None:
@@ -118,8 +120,8 @@ class OutageScenarios(OnSite):
 
         bench.site.forget_for_good()
 
-        said = {status.native_id: status for status in bench.executor.poll([gone, stays])}
-        assert said[gone.native_id].state is JobState.UNKNOWN
-        assert said[stays.native_id].state is JobState.RUNNING
+        statuses = {status.native_id: status for status in bench.executor.poll([gone, stays])}
+        assert statuses[gone.native_id].state is JobState.UNKNOWN
+        assert statuses[stays.native_id].state is JobState.RUNNING
         assert bench.states(array) == [JobState.UNKNOWN, JobState.UNKNOWN]
         bench.executor.cancel([gone, array])

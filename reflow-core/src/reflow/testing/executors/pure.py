@@ -283,9 +283,9 @@ class PureConformance(ExecutorKit):
         ran = self.run_script(batch, request)
 
         assert ran.returncode == 0, ran.stderr
-        said = json.loads(seen.read_text())
-        assert said["words"] == list(HOSTILE)
-        assert said["given"] == "\n".join(HOSTILE)
+        received = json.loads(seen.read_text())
+        assert received["words"] == list(HOSTILE)
+        assert received["given"] == "\n".join(HOSTILE)
         assert not list(tmp_path.rglob("pwned"))
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -438,12 +438,12 @@ class PureConformance(ExecutorKit):
         self, batch: BatchExecutor, recorder: Recorder, tmp_path: Path
     ) -> None:
         assert self.complaints, "give a complaint at least"
-        for (code, said), kind in self.complaints.items():
-            recorder.stderr, recorder.exit_code = said, code
+        for (code, message), kind in self.complaints.items():
+            recorder.stderr, recorder.exit_code = message, code
             with pytest.raises(ExecutorError) as caught:
                 batch.submit(self.new_request(tmp_path))
-            assert isinstance(caught.value, kind), said
-            assert " ".join(said.split()) in str(caught.value)
+            assert isinstance(caught.value, kind), message
+            assert " ".join(message.split()) in str(caught.value)
 
     def test_a_submit_command_that_is_killed_may_have_got_through(
         self, batch: BatchExecutor, recorder: Recorder, tmp_path: Path

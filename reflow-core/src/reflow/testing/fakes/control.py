@@ -323,12 +323,12 @@ class FakeScheduler:
             link.connect(str(self._folder / "socket"))
             link.sendall(b"%10d" % len(request) + request)
             with link.makefile("rb") as answers:
-                said = {b"o": b"", b"e": b""}
+                printed = {b"o": b"", b"e": b""}
                 while (kind := answers.read(1)) != b"x":
                     if not kind:
                         raise ConnectionResetError
-                    said[kind] += answers.read(int(answers.read(10)))
-                return int(answers.read(int(answers.read(10)))), said[b"o"], said[b"e"]
+                    printed[kind] += answers.read(int(answers.read(10)))
+                return int(answers.read(int(answers.read(10)))), printed[b"o"], printed[b"e"]
 
     def _last_words(self) -> str:
         """Read the end of the fake's log, where its traceback is."""

@@ -18,13 +18,7 @@ def array_size(spec: WaveSpec) -> int | None:
 def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
     """Return the job that runs a wave's workers, the same for every submission of the wave."""
     layout = settings.layout.wave(spec.number)
-    command = (
-        *_python(settings),
-        "reflow.execution.job_worker",
-        str(settings.run_dir),
-        settings.run_id,
-        str(spec.number),
-    )
+    command = settings.command("reflow.execution.job_worker", str(spec.number))
     size = array_size(spec)
     return JobRequest(
         token=spec.token,
@@ -45,12 +39,7 @@ def dispatch_request(
     """Return the job that takes one dispatch step."""
     return JobRequest(
         token=record.token,
-        command=(
-            *_python(settings),
-            "reflow.runs.dispatch_job",
-            str(settings.run_dir),
-            settings.run_id,
-        ),
+        command=settings.command("reflow.runs.dispatch_job"),
         directory=settings.layout.dispatch_job(record.number),
         working_directory=settings.working_directory,
         resources=settings.config.dispatch.resources,
@@ -58,8 +47,3 @@ def dispatch_request(
         again_unless=None if begin_in is None else settings.layout.ended,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",
     )
-
-
-def _python(settings: RunSettings) -> tuple[str, ...]:
-    # -P keeps files in the working directory from shadowing reflow's modules.
-    return (settings.python, "-P", "-m")

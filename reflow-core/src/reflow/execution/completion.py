@@ -56,14 +56,7 @@ def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, siz
 
     with open_file(settings.layout.dispatch_log, "ab") as out:
         subprocess.run(
-            [
-                settings.python,
-                "-P",
-                "-m",
-                "reflow.runs.dispatch_job",
-                str(settings.run_dir),
-                settings.run_id,
-            ],
+            settings.command("reflow.runs.dispatch_job"),
             cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=out,

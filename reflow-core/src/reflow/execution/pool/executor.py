@@ -284,20 +284,15 @@ class PoolExecutor:
         self._slots.clear(number)
         self._slots.tell(number, None)
         process = subprocess.Popen(
-            [
-                self._run.python,
-                "-P",
-                "-m",
+            self._run.command(
                 "reflow.execution.pool.worker",
-                str(self._run.run_dir),
-                self._run.run_id,
                 ",".join(self._devices),
                 "",
                 str(number),
                 str(self._size),
                 str(os.getpid()),
                 *map(str, descriptors),
-            ],
+            ),
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from reflow.plugins.registry import set_registry
+from reflow.testing.fakes import FakeScheduler
 
 from tests.e2e.support import WAYS, FlowFile, fake_scheduler, nothing_left, run_by_jobs
 
@@ -37,6 +38,20 @@ def flow_file(
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+def on_fakes(*schedulers: str) -> Any:
+    """Make a fixture, a fake scheduler: each of those named in turn."""
+
+    @pytest.fixture(params=schedulers if len(schedulers) > 1 else None)
+    def cluster(
+        request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[FakeScheduler]:
+        name = getattr(request, "param", schedulers[0])
+        with fake_scheduler(name, tmp_path, monkeypatch) as fake:
+            yield fake
+
+    return cluster
 
 
 @pytest.fixture(params=[*WAYS, "jobs"])

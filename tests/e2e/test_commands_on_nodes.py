@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from reflow.plugins.registry import registry
 from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeScheduler
 
+from tests.e2e.fixtures import on_fakes
 from tests.e2e.support import FlowFile, fake_scheduler, until
 
 MakeFlow = Callable[..., FlowFile]
@@ -32,12 +33,7 @@ def second(number: Annotated[int, Result(step="first")]) -> int:
 """
 
 
-@pytest.fixture(params=["slurm", "sge", "pbs", "lsf", "flux"])
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes("slurm", "sge", "pbs", "lsf", "flux")
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.support import FlowFile, counts, fake_scheduler, until
+from tests.e2e.fixtures import on_fakes
+from tests.e2e.support import FlowFile, counts, until
 
 STAGES = """
 wf = Workflow("stages")
@@ -33,12 +32,7 @@ REFUSALS = {
 }
 
 
-@pytest.fixture(params=list(REFUSALS))
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes(*REFUSALS)
 
 
 def test_a_node_that_may_not_submit_leaves_the_rest_to_a_machine_that_may(

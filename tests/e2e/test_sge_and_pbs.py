@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
+from tests.e2e.fixtures import on_fakes
+from tests.e2e.support import FlowFile, counts, failed, until
 from tests.fakes import fake_of
 
 MakeFlow = Callable[..., FlowFile]
@@ -67,12 +68,7 @@ def each(number: Annotated[int, Result(step="numbers")]) -> int:
 """
 
 
-@pytest.fixture(params=["sge", "pbs"])
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes("sge", "pbs")
 
 
 def test_a_run_goes_from_stage_to_stage_by_itself(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeScheduler
 from reflow_slurm.executor import SlurmExecutor
 
-from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
+from tests.e2e.fixtures import on_fakes
+from tests.e2e.support import FlowFile, counts, failed, until
 from tests.fakes import fake_of
 
 MakeFlow = Callable[..., FlowFile]
@@ -41,10 +42,7 @@ def gather(words: Annotated[list[str], Result(step="each")]) -> str:
 """
 
 
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    with fake_scheduler("slurm", tmp_path, monkeypatch) as fake:
-        yield fake
+slurm = on_fakes("slurm")
 
 
 def test_what_a_job_printed_before_the_worker_began_is_its_log(

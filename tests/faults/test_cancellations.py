@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from reflow.model.records import SubmissionState
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.fixtures import flow_file
-from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
+from tests.e2e.fixtures import flow_file, on_fakes
+from tests.e2e.support import FlowFile, counts, failed, until
 
 __all__ = ["flow_file"]
 
@@ -35,18 +34,10 @@ def stay(word: Annotated[str, Result(step="words")]) -> str:
 BEGUN = {"a": 1, "b": 1, "c": 1}
 
 
-@pytest.fixture(params=["slurm", "sge", "pbs", "flux"])
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes("slurm", "sge", "pbs", "flux")
 
 
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    with fake_scheduler("slurm", tmp_path, monkeypatch) as fake:
-        yield fake
+slurm = on_fakes("slurm")
 
 
 def test_jobs_of_a_run_cancelled_while_the_scheduler_is_away_are_ended_by_the_next_look(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from reflow.model.states import RunState
 from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.fixtures import flow_file
-from tests.e2e.support import SECONDS, WAYS, FlowFile, fake_scheduler, until
+from tests.e2e.fixtures import flow_file, on_fakes
+from tests.e2e.support import SECONDS, WAYS, FlowFile, until
 
 __all__ = ["flow_file"]
 
@@ -42,12 +42,7 @@ def stay(word: Annotated[str, Result(step="words")]) -> str:
 BEGUN = {"a": 1, "b": 1, "c": 1}
 
 
-@pytest.fixture(params=["slurm", "sge"])
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes("slurm", "sge")
 
 
 @pytest.fixture

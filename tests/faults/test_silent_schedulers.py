@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ from reflow.dispatch.lease import holder_lives
 from reflow.model.states import RunState
 from reflow.testing.fakes import FakeScheduler
 
-from tests.e2e.fixtures import flow_file
-from tests.e2e.support import FlowFile, fake_scheduler, until
+from tests.e2e.fixtures import flow_file, on_fakes
+from tests.e2e.support import FlowFile, until
 
 __all__ = ["flow_file"]
 
@@ -63,12 +63,7 @@ class Commands:
         return sum(json.loads(line)["exit_code"] is None for line in new)
 
 
-@pytest.fixture(params=["slurm", "pbs"])
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeScheduler]:
-    with fake_scheduler(request.param, tmp_path, monkeypatch) as fake:
-        yield fake
+cluster = on_fakes("slurm", "pbs")
 
 
 @pytest.fixture

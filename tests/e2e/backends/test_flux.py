@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +21,8 @@ from reflow_flux.executor import FluxExecutor
 from tests.e2e.backends.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
 from tests.e2e.backends.on_a_fake import shell as shell
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import fake_scheduler, until
+from tests.e2e.fixtures import on_fakes
+from tests.e2e.support import until
 from tests.fakes import fake_of
 from tests.unit.executors.batch.pond import ScriptedRunner
 
@@ -47,20 +45,7 @@ def each(number: Annotated[int, Result(step="prepare")]) -> int:
 """
 
 
-@pytest.fixture
-def flux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    with fake_scheduler("flux", tmp_path, monkeypatch) as fake:
-        yield fake
-
-
-def test_a_run_goes_from_stage_to_stage_by_itself(flux: FakeScheduler, flow_file: MakeFlow) -> None:
-    run = flow_file(STAGES).load().submit(run_dir="run", executor="flux")
-
-    until(lambda: run.state.final)
-
-    assert run.state is RunState.SUCCESS
-    assert run.result("gather") == "abc"
-    flux.wait_until_idle()
+flux = on_fakes("flux")
 
 
 def test_no_more_elements_run_at_once_than_are_allowed(
@@ -77,17 +62,6 @@ def test_no_more_elements_run_at_once_than_are_allowed(
         most = max(most, running)
     assert run.state is RunState.SUCCESS
     assert most <= 2
-
-
-def test_a_run_in_a_folder_with_a_difficult_name(
-    flux: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
-) -> None:
-    name = "a 'b' \"c\" %J $HOME {x} \\n é"
-    run = flow_file(STAGES).load().submit(run_dir=tmp_path / name, executor="flux")
-
-    until(lambda: run.state.final)
-
-    assert run.state is RunState.SUCCESS
 
 
 def test_elements_are_told_their_positions_and_ids(
@@ -116,40 +90,6 @@ def test_a_job_knows_itself_by_the_id_of_its_handle(
     assert (tmp_path / "got").read_text().strip() == handle.native_id
 
 
-@pytest.mark.parametrize(
-    ("text", "cause", "code", "number"),
-    [
-        ("exit 3", FailureCause.EXIT_CODE, 3, None),
-        ("kill -9 $$", FailureCause.SIGNAL, None, 9),
-        ("kill -SEGV $$", FailureCause.SIGNAL, None, signal.SIGSEGV),
-    ],
-)
-def test_why_a_job_failed(
-    flux: FakeScheduler,
-    shell: Shell,
-    text: str,
-    cause: FailureCause,
-    code: int | None,
-    number: int | None,
-) -> None:
-    executor = FluxExecutor()
-
-    status = end_of(executor, executor.submit(shell(text)).job)
-
-    assert (status.state, status.cause) == (JobState.FAILED, cause)
-    assert (status.exit_code, status.signal) == (code, number)
-
-
-def test_the_log_has_what_the_setup_says(flux: FakeScheduler, shell: Shell) -> None:
-    executor = FluxExecutor(setup=("echo no such module", "exit 7"))
-    request = shell("true")
-
-    status = end_of(executor, executor.submit(request).job)
-
-    assert status.exit_code == 7
-    assert (request.directory / "scheduler.log").read_text() == "no such module\n"
-
-
 def test_a_job_has_nothing_to_read(flux: FakeScheduler, shell: Shell) -> None:
     # 1 is the end of the input, and more than 128 that none came in time.
     executor = FluxExecutor(setup=("read -t 20 line; [ $? = 1 ] || exit 7",))
@@ -157,21 +97,6 @@ def test_a_job_has_nothing_to_read(flux: FakeScheduler, shell: Shell) -> None:
     status = end_of(executor, executor.submit(shell("read line && exit 8; true")).job)
 
     assert status.state is JobState.COMPLETED
-
-
-def test_work_over_its_time_is_told_by_sigterm(
-    flux: FakeScheduler, shell: Shell, tmp_path: Path
-) -> None:
-    executor = FluxExecutor()
-    told = "trap 'echo told > told; exit 9' TERM; : > began; while :; do sleep 0.05; done"
-    request = shell(told, resources=Resources(time=timedelta(minutes=1)))
-
-    handle = executor.submit(request).job
-    until(lambda: (tmp_path / "began").exists())
-    flux.advance(70)
-
-    assert end_of(executor, handle).cause is FailureCause.WALLTIME
-    assert (tmp_path / "told").read_text() == "told\n"
 
 
 def test_a_request_that_can_never_be_met_failed_at_submission(
@@ -183,61 +108,6 @@ def test_a_request_that_can_never_be_met_failed_at_submission(
 
     assert (status.state, status.cause) == (JobState.FAILED, FailureCause.SUBMIT)
     assert "unsatisfiable" in status.reason
-
-
-def test_a_job_that_somebody_killed_was_cancelled(
-    flux: FakeScheduler, shell: Shell, tmp_path: Path
-) -> None:
-    executor = FluxExecutor()
-    handle = executor.submit(shell(": > began; exec sleep 60")).job
-    until(lambda: (tmp_path / "began").exists())
-
-    executor.cancel([handle])
-
-    assert end_of(executor, handle).state is JobState.CANCELLED
-
-
-def test_some_elements_are_cancelled(flux: FakeScheduler, shell: Shell) -> None:
-    executor = FluxExecutor()
-    later = timedelta(hours=1)
-    handle = executor.submit(shell("true", size=5, begin_in=later)).job
-
-    executor.cancel_positions(handle, [0, 2, 3])
-
-    def found() -> dict[int, JobState]:
-        return {
-            position: status.state
-            for status in executor.poll([handle])
-            for position in status.positions or ()
-        }
-
-    until(lambda: list(found().values()).count(JobState.CANCELLED) == 3)
-    assert [found()[position] for position in (1, 4)] == [JobState.QUEUED] * 2
-    executor.cancel([handle])
-    executor.cancel([handle, JobHandle(native_id="f12345"), JobHandle(native_id="host:1:2")])
-
-
-def test_a_follow_up_waits_for_a_failure(flux: FakeScheduler, shell: Shell, tmp_path: Path) -> None:
-    executor = FluxExecutor()
-    work = shell("while [ ! -e go ]; do sleep 0.05; done; exit $1", size=2)
-    follow_up = shell(": > followed", token="dispatch-ab12-4")
-
-    submission = executor.submit(work, follow_up)
-
-    assert submission.follow_up is not None
-    assert states(executor, submission.follow_up) == [JobState.QUEUED]
-    (tmp_path / "go").touch()
-    assert end_of(executor, submission.follow_up).state is JobState.COMPLETED
-    assert (tmp_path / "followed").exists()
-
-
-def test_a_follow_up_of_a_forgotten_job_does_not_wait(flux: FakeScheduler, shell: Shell) -> None:
-    executor = FluxExecutor()
-    gone = JobHandle(native_id="f12345")
-
-    handle = executor.submit_one(shell("true"), gone)
-
-    assert end_of(executor, handle).state is JobState.COMPLETED
 
 
 def test_a_job_that_flux_has_purged_is_unknown(flux: FakeScheduler, shell: Shell) -> None:
@@ -351,15 +221,6 @@ def test_without_an_instance_no_run_is_written_down(
 
     assert not (tmp_path / "run").exists()
     flux.come_up()
-
-
-def test_places_in_the_queue_are_counted_by_elements(flux: FakeScheduler, shell: Shell) -> None:
-    executor = FluxExecutor(max_submit_jobs=100)
-    assert executor.limits().queued_jobs == 0
-    handle = executor.submit(shell("true", size=5, begin_in=timedelta(hours=1))).job
-
-    assert executor.limits().queued_jobs == 5
-    executor.cancel([handle])
 
 
 def test_jobs_inherit_little(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,15 @@ from reflow.errors import (
 )
 from reflow.model.jobs import JobHandle
 from reflow.model.resources import Resources
-from reflow.model.states import FailureCause, JobState, RunState
+from reflow.model.states import FailureCause, JobState
 from reflow.testing.fakes import FakeScheduler
 from reflow_lsf.executor import LSFExecutor
 
-from tests.e2e.backends.on_a_fake import STAGES, MakeFlow, Shell, end_of, states
+from tests.e2e.backends.on_a_fake import MakeFlow, Shell, end_of, states
 from tests.e2e.backends.on_a_fake import shell as shell
 from tests.e2e.fixtures import flow_file as flow_file
-from tests.e2e.support import counts, fake_scheduler, until
+from tests.e2e.fixtures import on_fakes
+from tests.e2e.support import counts, until
 from tests.fakes import fake_of
 
 SLOW = """
@@ -42,31 +41,7 @@ def slow() -> str:
 """
 
 
-@pytest.fixture
-def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScheduler]:
-    with fake_scheduler("lsf", tmp_path, monkeypatch) as fake:
-        yield fake
-
-
-def test_a_run_goes_from_stage_to_stage_by_itself(lsf: FakeScheduler, flow_file: MakeFlow) -> None:
-    run = flow_file(STAGES).load().submit(run_dir="run", executor="lsf")
-
-    until(lambda: run.state.final)
-
-    assert run.state is RunState.SUCCESS
-    assert run.result("gather") == "abc"
-    lsf.wait_until_idle()
-
-
-def test_a_run_in_a_folder_with_a_difficult_name(
-    lsf: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
-) -> None:
-    name = "a 'b' \"c\" %J $HOME {x} \\n é"
-    run = flow_file(STAGES).load().submit(run_dir=tmp_path / name, executor="lsf")
-
-    until(lambda: run.state.final)
-
-    assert run.state is RunState.SUCCESS
+lsf = on_fakes("lsf")
 
 
 @pytest.mark.parametrize("name", ["/".join(["long" * 20] * 4), "two\nlines", "plain"])
@@ -98,67 +73,6 @@ def test_elements_are_told_their_positions_and_ids(
 
     got = [(tmp_path / f"got-{position}").read_text().strip() for position in range(3)]
     assert got == [f"{handle.native_id}[{index}]" for index in (1, 2, 3)]
-
-
-@pytest.mark.parametrize(
-    ("text", "cause", "code", "number"),
-    [
-        ("exit 3", FailureCause.EXIT_CODE, 3, None),
-        ("kill -9 $$", FailureCause.SIGNAL, None, 9),
-        ("kill -SEGV $$", FailureCause.SIGNAL, None, signal.SIGSEGV),
-    ],
-)
-def test_why_a_job_failed(
-    lsf: FakeScheduler,
-    shell: Shell,
-    text: str,
-    cause: FailureCause,
-    code: int | None,
-    number: int | None,
-) -> None:
-    executor = LSFExecutor()
-
-    status = end_of(executor, executor.submit(shell(text)).job)
-
-    assert (status.state, status.cause) == (JobState.FAILED, cause)
-    assert (status.exit_code, status.signal) == (code, number)
-
-
-def test_the_log_has_what_the_setup_says(lsf: FakeScheduler, shell: Shell) -> None:
-    executor = LSFExecutor(setup=("echo no such module", "exit 7"))
-    request = shell("true")
-
-    status = end_of(executor, executor.submit(request).job)
-
-    assert status.exit_code == 7
-    assert (request.directory / "scheduler.log").read_text() == "no such module\n"
-
-
-def test_work_over_its_time_is_told_by_sigterm(
-    lsf: FakeScheduler, shell: Shell, tmp_path: Path
-) -> None:
-    executor = LSFExecutor()
-    told = "trap 'echo told > told; exit 9' TERM; : > began; while :; do sleep 0.05; done"
-    request = shell(told, resources=Resources(time=timedelta(minutes=1)))
-
-    handle = executor.submit(request).job
-    until(lambda: (tmp_path / "began").exists())
-    lsf.advance(70)
-
-    assert end_of(executor, handle).cause is FailureCause.WALLTIME
-    assert (tmp_path / "told").read_text() == "told\n"
-
-
-def test_a_job_that_somebody_killed_was_cancelled(
-    lsf: FakeScheduler, shell: Shell, tmp_path: Path
-) -> None:
-    executor = LSFExecutor()
-    handle = executor.submit(shell(": > began; exec sleep 60")).job
-    until(lambda: (tmp_path / "began").exists())
-
-    executor.cancel([handle])
-
-    assert end_of(executor, handle).state is JobState.CANCELLED
 
 
 def test_work_that_was_killed_and_ends_as_it_likes_was_cancelled(
@@ -299,49 +213,6 @@ def test_every_second_element_of_a_large_array_is_cancelled(tmp_path: Path, shel
         executor.cancel([handle])
 
 
-def test_some_elements_are_cancelled(lsf: FakeScheduler, shell: Shell) -> None:
-    executor = LSFExecutor()
-    later = timedelta(hours=1)
-    handle = executor.submit(shell("true", size=5, begin_in=later)).job
-
-    executor.cancel_positions(handle, [0, 2, 3])
-
-    def found() -> dict[int, JobState]:
-        return {
-            position: status.state
-            for status in executor.poll([handle])
-            for position in status.positions or ()
-        }
-
-    until(lambda: list(found().values()).count(JobState.CANCELLED) == 3)
-    assert [found()[position] for position in (1, 4)] == [JobState.QUEUED] * 2
-    executor.cancel([handle])
-    executor.cancel([handle, JobHandle(native_id="999999"), JobHandle(native_id="host:1:2")])
-
-
-def test_a_follow_up_waits_for_a_failure(lsf: FakeScheduler, shell: Shell, tmp_path: Path) -> None:
-    executor = LSFExecutor()
-    work = shell("while [ ! -e go ]; do sleep 0.05; done; exit $1", size=2)
-    follow_up = shell(": > followed", token="dispatch-ab12-4")
-
-    submission = executor.submit(work, follow_up)
-
-    assert submission.follow_up is not None
-    assert states(executor, submission.follow_up) == [JobState.QUEUED]
-    (tmp_path / "go").touch()
-    assert end_of(executor, submission.follow_up).state is JobState.COMPLETED
-    assert (tmp_path / "followed").exists()
-
-
-def test_a_follow_up_of_a_forgotten_job_does_not_wait(lsf: FakeScheduler, shell: Shell) -> None:
-    executor = LSFExecutor()
-    gone = JobHandle(native_id="999999")
-
-    handle = executor.submit_one(shell("true"), gone)
-
-    assert end_of(executor, handle).state is JobState.COMPLETED
-
-
 def test_a_job_that_lsf_has_forgotten_is_in_its_history(lsf: FakeScheduler, shell: Shell) -> None:
     executor = LSFExecutor()
     handle = executor.submit(shell("exit 3")).job
@@ -382,15 +253,6 @@ def test_commands_that_never_return_are_given_up(lsf: FakeScheduler, shell: Shel
 
 def test_limits_come_from_bparams(lsf: FakeScheduler) -> None:
     assert LSFExecutor().limits().max_array_size == 1000
-
-
-def test_places_in_the_queue_are_counted_by_elements(lsf: FakeScheduler, shell: Shell) -> None:
-    executor = LSFExecutor(max_submit_jobs=100)
-    assert executor.limits().queued_jobs == 0
-    handle = executor.submit(shell("true", size=5, begin_in=timedelta(hours=1))).job
-
-    assert executor.limits().queued_jobs == 5
-    executor.cancel([handle])
 
 
 def test_jobs_inherit_little(

@@ -15,7 +15,7 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.jobs import JobHandle
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
 from reflow_flux.errors import submission_error
@@ -23,12 +23,11 @@ from reflow_flux.executor import FluxExecutor
 from reflow_flux.ids import element_name
 
 from tests.unit.executors.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.requests import TOKEN, Answer, MakeRequest
+from tests.unit.executors.batch.requests import request_for as request_for
 from tests.unit.flux.recordings import Step, all_steps, step
 from tests.unit.umask import umask
 
-Answer = tuple[int, str, str] | Exception
-MakeRequest = Callable[..., JobRequest]
-TOKEN = "convert-ab12-3"
 ENVIRONMENT = [
     "--env=-*",
     *(f"--env={name}" for name in ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER")),
@@ -39,21 +38,6 @@ def flux(*answers: Answer, **settings: Any) -> tuple[FluxExecutor, ScriptedRunne
     executor, runner = FluxExecutor(**settings), ScriptedRunner(list(answers))
     executor.runner = runner  # type: ignore[assignment]
     return executor, runner
-
-
-@pytest.fixture
-def request_for(tmp_path: Path) -> MakeRequest:
-    def make(**fields: Any) -> JobRequest:
-        given: dict[str, Any] = {
-            "token": TOKEN,
-            "command": ("/usr/bin/python3", "-m", "work"),
-            "directory": tmp_path,
-            "working_directory": Path("/data"),
-            **fields,
-        }
-        return JobRequest(**given)
-
-    return make
 
 
 def listed(*jobs: tuple[int, str, str]) -> Answer:

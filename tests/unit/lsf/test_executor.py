@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,11 @@ from reflow_lsf.states import STATES
 
 from tests.docs.pages import REPOSITORY
 from tests.unit.executors.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.requests import Answer, MakeRequest
+from tests.unit.executors.batch.requests import request_for as request_for
 from tests.unit.lsf.recordings import recording, recordings
 from tests.unit.umask import umask
 
-Answer = tuple[int, str, str] | Exception
-MakeRequest = Callable[..., JobRequest]
 NO_JSON = recording("bjobs-json-unsupported").answer
 
 
@@ -48,21 +47,6 @@ def lsf(*answers: Answer, **settings: Any) -> tuple[LSFExecutor, ScriptedRunner]
 def lsf_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LSF_ENVDIR", str(tmp_path))
     return tmp_path / "lsf.conf"
-
-
-@pytest.fixture
-def request_for(tmp_path: Path) -> MakeRequest:
-    def make(**fields: Any) -> JobRequest:
-        given: dict[str, Any] = {
-            "token": "convert-ab12-3",
-            "command": ("/usr/bin/python3", "-m", "work"),
-            "directory": tmp_path,
-            "working_directory": Path("/data"),
-            **fields,
-        }
-        return JobRequest(**given)
-
-    return make
 
 
 def lines(executor: LSFExecutor, request: JobRequest) -> list[str]:

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import pwd
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,11 @@ from reflow_pbs.site import Installation
 
 from tests.docs.pages import REPOSITORY
 from tests.unit.executors.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.requests import Answer, MakeRequest
+from tests.unit.executors.batch.requests import request_for as request_for
 from tests.unit.pbs.recordings import recorded
 from tests.unit.umask import umask
 
-Answer = tuple[int, str, str] | Exception
 DOWN = (255, "{}", "Connection refused\nqstat: cannot connect to server node01 (errno=15010)\n")
 UNKNOWN = (153, "", "qstat: Unknown Job Id 24.x\n")
 FINISHED = (35, "", "qstat: 24.x Job has finished, use -x or -H to obtain historical job ...\n")
@@ -40,24 +40,6 @@ def pbs(*answers: Answer, **settings: Any) -> tuple[PBSExecutor, ScriptedRunner]
     executor.runner = runner  # type: ignore[assignment]
     executor._installation = Installation(23)
     return executor, runner
-
-
-@pytest.fixture
-def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**fields: Any) -> JobRequest:
-        given: dict[str, Any] = {
-            "token": "convert-ab12-3",
-            "command": ("/usr/bin/python3", "-m", "work"),
-            "directory": tmp_path,
-            "working_directory": Path("/data"),
-            **fields,
-        }
-        return JobRequest(**given)
-
-    return make
-
-
-MakeRequest = Callable[..., JobRequest]
 
 
 def asked(executor: PBSExecutor, request: JobRequest) -> list[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from reflow_sge.verification import verdict
 
 from tests.docs.pages import REPOSITORY
 from tests.unit.executors.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.requests import Answer, MakeRequest
+from tests.unit.executors.batch.requests import request_for as request_for
 from tests.unit.umask import umask
 
-Answer = tuple[int, str, str] | Exception
 DOWN = (1, "", "error: commlib error: got select error (Connection refused)\n")
 EMPTY = "<?xml version='1.0'?><job_info><queue_info></queue_info><job_info></job_info></job_info>"
 
@@ -41,24 +41,6 @@ def waiting(job_id: str, state: str = "qw", tasks: str = "") -> str:
         f"<JB_name>convert-ab12-3</JB_name><state>{state}</state><tasks>{tasks}</tasks>"
         "</job_list>",
     )
-
-
-@pytest.fixture
-def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**fields: Any) -> JobRequest:
-        given: dict[str, Any] = {
-            "token": "convert-ab12-3",
-            "command": ("/usr/bin/python3", "-m", "work"),
-            "directory": tmp_path,
-            "working_directory": Path("/data"),
-            **fields,
-        }
-        return JobRequest(**given)
-
-    return make
-
-
-MakeRequest = Callable[..., JobRequest]
 
 
 def asked(executor: SGEExecutor, request: JobRequest) -> list[str]:

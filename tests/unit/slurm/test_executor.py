@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.model.jobs import JobHandle, JobRequest, Limits
+from reflow.model.jobs import JobHandle, Limits
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_slurm.executor import SlurmExecutor
 
 from tests.unit.executors.batch.pond import ScriptedRunner
+from tests.unit.executors.batch.requests import Answer, MakeRequest
+from tests.unit.executors.batch.requests import request_for as request_for
 from tests.unit.umask import umask
 
-Answer = tuple[int, str, str] | Exception
 UNKNOWN_ID = (1, "", "slurm_load_jobs error: Invalid job id specified\n")
 NO_CONTROLLER = (
     1,
@@ -34,24 +34,6 @@ def slurm(*answers: Answer, **settings: Any) -> tuple[SlurmExecutor, ScriptedRun
     executor, runner = SlurmExecutor(**settings), ScriptedRunner(list(answers))
     executor.runner = runner  # type: ignore[assignment]
     return executor, runner
-
-
-@pytest.fixture
-def request_for(tmp_path: Path) -> Callable[..., JobRequest]:
-    def make(**fields: Any) -> JobRequest:
-        given: dict[str, Any] = {
-            "token": "convert-ab12-3",
-            "command": ("/usr/bin/python3", "-m", "work"),
-            "directory": tmp_path,
-            "working_directory": Path("/data"),
-            **fields,
-        }
-        return JobRequest(**given)
-
-    return make
-
-
-MakeRequest = Callable[..., JobRequest]
 
 
 def directives(script: str) -> list[str]:

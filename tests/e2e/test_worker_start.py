@@ -24,3 +24,23 @@ def test_a_worker_loads_what_starts_programs_and_looks_at_files_only_where_it_do
     looking = {f"reflow.fingerprint.files.{name}" for name in ("look", "trees", "contents")}
     not_needed = looking | {"subprocess", "calendar", "platform", "reflow.execution.witness"}
     assert loaded & not_needed == set()
+
+
+def test_a_worker_is_told_what_it_needs_of_the_configuration_without_loading_that() -> None:
+    code = """
+import sys
+from pathlib import Path
+from reflow.rundir.run_settings import RunSettings
+
+here = Path()
+settings = RunSettings(
+    run_id="r", workflow="w", run_dir=here, store="", executor="", python="",
+    working_directory=here, flow=None, parameters={},
+    config_data={"cache": {"files": "content", "ignore": ["x"]}, "files": {"latency": 5}},
+)
+print(settings.files_mode, settings.ignored_files, settings.latency)
+print("reflow.config.schema" in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, check=True, text=True, capture_output=True).stdout
+    assert told == "content ('x',) 5.0\nFalse\n"

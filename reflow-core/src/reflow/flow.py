@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from reflow.model.tasks import TaskOptions, TaskSpec
-    from reflow.wiring.options import ArrayJobOptions, JobOptions
+    from reflow.model.tasks import TaskSpec
+    from reflow.wiring.options import ArrayJobOptions, JobOptions, TaskOptions
     from reflow.wiring.signature import Signature
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -56,15 +56,16 @@ class Flow:
         """Turn the decorated function into a task; the function itself stays as it is.
 
         `name` is the function's own unless given. `array=True` runs it once per element, at most
-        `array_parallelism` at a time. Resources of each instance: `cpus`, `time` (`HH:MM:SS`,
-        `D-HH:MM:SS`, minutes as int, or a timedelta), `mem` (`4G`, `512M`, `1.5GiB`, or bytes as
-        int; binary), `gpus`, `nodes`, `queue` (or `partition`), `account`, and
-        `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to wait for.
-        `version` stands for the source in the cache's key, `cache=False` always runs, `verify`
-        is asked about a cached result under `verify=True`, `files` is how files count (`"stat"`,
-        `"content"` or `"exists"`). `ignore` names top-level variables that the source does not
-        count by. `retries` counts further tries, which `retry_mem` and `retry_time` give more of
-        what ran out.
+        `array_parallelism` at a time. `per_job` elements share a job, or as many as their durations
+        suggest (`"auto"`), of which `at_once` run at the same time. Resources of each instance:
+        `cpus`, `time` (`HH:MM:SS`, `D-HH:MM:SS`, minutes as int, or a timedelta), `mem` (`4G`,
+        `512M`, `1.5GiB`, or bytes as int; binary), `gpus`, `nodes`, `queue` (or `partition`),
+        `account`, and `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to
+        wait for. `version` stands for the source in the cache's key, `cache=False` always runs,
+        `verify` is asked about a cached result under `verify=True`, `files` is how files count
+        (`"stat"`, `"content"` or `"exists"`). `ignore` names top-level variables that the source
+        does not count by. `retries` counts further tries, which `retry_mem` and `retry_time` give
+        more of what ran out.
 
         Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
         used, `DefinitionError` for a name that is taken or cannot be one.
@@ -240,16 +241,13 @@ class _Entry:
 
     def spec(self) -> TaskSpec:
         """Return the task under its full name, with its references to other tasks renamed."""
-        from dataclasses import fields, replace
+        from dataclasses import replace
 
-        from reflow.model.tasks import ResultInput, TaskOptions, TaskSpec
+        from reflow.model.tasks import ResultInput, TaskSpec
 
         options = self.definition.options
-        given = {each.name: getattr(options, each.name) for each in fields(TaskOptions)}
-        given["after"] = tuple(map(self._renamed, options.after))
         signature = self.definition.signature()
         return TaskSpec(
-            **given,
             name=self._renamed(self.definition.name),
             function=self.definition.function,
             inputs=tuple(
@@ -259,6 +257,20 @@ class _Entry:
                 for item in signature.inputs
             ),
             returns=signature.returns,
+            array=options.array,
+            array_parallelism=options.array_parallelism,
+            per_job=options.per_job,
+            at_once=options.at_once,
+            resources=options.resources,
+            after=tuple(map(self._renamed, options.after)),
+            version=options.version,
+            cache=options.cache,
+            verify=options.verify,
+            files=options.files,
+            ignore=options.ignore,
+            retries=options.retries,
+            retry_mem=options.retry_mem,
+            retry_time=options.retry_time,
         )
 
     def _renamed(self, step: str) -> str:

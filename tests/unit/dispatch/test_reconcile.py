@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from reflow.dispatch import reconcile
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.tracked_run import TrackedWave
 from reflow.errors import SchedulerUnavailableError
@@ -111,7 +112,13 @@ class Scene:
         executor: Any = self.scheduler
         results: Any = self.results
         self.reconcile = Reconcile(
-            self.tracked, settings, executor, results, GRACE, impossible_after
+            self.tracked,
+            settings,
+            executor,
+            results,
+            Hosts(self.tracked, settings.layout),
+            GRACE,
+            impossible_after,
         )
 
     def look(self, *answer: JobStatus, after: float = 100.0) -> list[tuple[int, TaskState]]:

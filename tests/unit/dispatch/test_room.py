@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.dispatch.submit import Submitter, elements_that_fit
+from reflow.dispatch.submit import Submitter, jobs_that_fit
 from reflow.dispatch.tracked_run import TrackedTask
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
@@ -23,6 +23,7 @@ FAR_MORE = "P" * 1000
 class Site:
     """A scheduler that only tells its limits."""
 
+    name = "site"
     capabilities = Capabilities()
 
     def __init__(self, limits: Limits | None) -> None:
@@ -39,8 +40,11 @@ class Site:
 def submitter_at(
     site: Site, tasks: list[TrackedTask], waves: int = 0, most: int | None = None
 ) -> Submitter:
+    def active() -> int:
+        return sum(one.active for one in tasks)
+
     tracked: Any = SimpleNamespace(
-        outstanding=lambda: sum(one.active for one in tasks), waves=dict.fromkeys(range(waves))
+        outstanding=active, jobs=active, waves=dict.fromkeys(range(waves)), store=None
     )
     settings = RunSettings(
         run_id="tide-20261122-a1b2",
@@ -69,7 +73,7 @@ def test_elements_and_the_follow_ups_of_their_arrays_fill_the_places_and_no_more
     def taken(elements: int) -> int:
         return elements + -(-elements // (largest or max(elements, 1)))
 
-    fit = elements_that_fit(places, largest)
+    fit = jobs_that_fit(places, largest)
     assert fit == 0 or taken(fit) <= places
     assert taken(fit + 1) > places
 
@@ -119,6 +123,13 @@ def test_one_element_goes_where_nothing_else_would_go_on(
 ) -> None:
     limits = Limits(max_submit_jobs=limit, queued_jobs=queued)
     assert room(limits, task("t", FAR_MORE)) == expected
+
+
+def test_places_are_for_jobs_however_many_elements_share_them() -> None:
+    limits = Limits(max_submit_jobs=10)
+    assert room(limits, task("t", FAR_MORE, per_job=50)) == 10 - 2 - 1
+    waiting = task("t", "Q" * 5 + FAR_MORE, per_job=1000)
+    assert room(limits, waiting, waves=1) == 10 - 5 - 1 - 2 - 1
 
 
 def test_a_full_queue_is_said_and_tried_again() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from reflow.errors import DefinitionError, OptionError, ParameterError, ReflowError
 from reflow.model.resources import Resources
-from reflow.model.tasks import TaskOptions
-from reflow.wiring.options import JobOptions, read_options
+from reflow.wiring.options import JobOptions, TaskOptions, read_options
 
 
 def test_nothing_said_is_one_cpu_and_no_retries() -> None:
@@ -86,6 +85,8 @@ BAD: dict[str, list[Any]] = {
     "cpus": [0, -1, 1.5, "4", True, None],
     "gpus": [-1, "1", True],
     "nodes": [0, "2"],
+    "per_job": [0, -1, 1.5, "many", "4", True],
+    "at_once": [0, -1, "2", True],
     "time": ["10:00", "soon", 0, -5, 1.5, True],
     "mem": ["4X", "", 0, -1, 1.5, True],
     "after": [3, [3], {"a": 1}, print],

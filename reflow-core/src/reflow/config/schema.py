@@ -23,7 +23,7 @@ from reflow.config.values import accepts, expected, from_text
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
 from reflow.model.resources import Resources, parse_memory, parse_time
-from reflow.model.tasks import FilesMode
+from reflow.model.tasks import FilesMode, PerJob
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ def _one_of(*words: str) -> Callable[[str], None]:
 def _positive(value: float) -> None:
     if value <= 0:
         raise ParameterError(f"{value!r} is not more than nothing")
+
+
+def _auto_or_positive(value: PerJob) -> None:
+    if value != "auto":
+        _positive(value)
 
 
 def _memory_or_none(value: str | int) -> int | None:
@@ -139,6 +144,17 @@ class ResourceDefaults:
         "Memory per node: `4G`, `512M` or bytes.",
         example="4G",
         check=parse_memory,
+    )
+
+    per_job: PerJob | None = _key(  # noqa: RUF009
+        None,
+        "How many elements of an array share a job: a number, or `auto` for what their durations "
+        "suggest. Without it, each has a job of its own.",
+        example="auto",
+        check=_auto_or_positive,
+    )
+    at_once: int = _key(
+        1, "How many elements that share a job run in it at the same time.", check=_positive
     )
 
     def fill(self, resources: Resources) -> Resources:

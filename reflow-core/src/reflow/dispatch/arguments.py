@@ -18,7 +18,7 @@ from reflow.model.graph import Edge, WireMode
 from reflow.model.json import Json
 from reflow.model.tasks import ResultInput
 from reflow.rundir.file_states import Recorded, places_in, states_from_json
-from reflow.rundir.looks import mode_of
+from reflow.rundir.looks import files_mode
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import PlannedCode
 
@@ -127,7 +127,7 @@ class TaskArguments:
     # -- reading ---------------------------------------------------------------------------
     def _parameters(self) -> dict[str, Wired]:
         spec, settings = self.task.spec, self._settings
-        states = settings.parameter_states.get(mode_of(spec, settings), {})
+        states = settings.parameter_states.get(files_mode(spec, settings), {})
         found = {}
         for item in spec.parameters:
             keyword = item.keyword(spec.name)

@@ -24,7 +24,7 @@ from reflow.model.records import StoredOutput, Taker
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.file_states import Recorded
 from reflow.rundir.graph_data import is_loaded
-from reflow.rundir.looks import RunLooks, mode_of
+from reflow.rundir.looks import RunLooks, files_mode
 from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
 
@@ -94,7 +94,7 @@ class Cache:
         if recorded.working_directory not in (None, here):
             # Relative paths mean other places in this process.
             return False
-        mode = mode_of(spec, self._settings)
+        mode = files_mode(spec, self._settings)
         if any(state.mode != mode for state in recorded.states):
             return False
         if not all(map(self._looks.is_still, recorded.shared)):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reflow.dispatch.changes import handles_of
+from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SchedulerUnavailableError

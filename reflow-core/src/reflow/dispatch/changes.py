@@ -7,9 +7,10 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
@@ -20,13 +21,10 @@ from reflow.model.jobs import JobHandle
 from reflow.model.records import (
     RequestKind,
     RequestRecord,
-    SubmissionKind,
-    SubmissionRecord,
     SubmissionState,
 )
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import touch
-from reflow.rundir.claims import current_claim
 from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource, current_source
@@ -140,14 +138,18 @@ def _end_waves(
             call_off(layout.wave(wave.record.number))
             tracked.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
         return []
-    handles = handles_of(layout, (wave.record for wave in waves))
-    for wave in waves:
-        for position, instance in wave.members.items():
-            if instance.state is TaskState.RUNNING:
-                claim = current_claim(layout.wave(wave.record.number), position)
-                if claim is not None:
-                    handles.append(JobHandle(native_id=claim.native_id))
-    return handles
+    hosts = Hosts(tracked, layout)
+    claims = (
+        hosts.claim_of(wave, position)
+        for wave in waves
+        for position, instance in wave.members.items()
+        if instance.state is TaskState.RUNNING
+    )
+    known = dict.fromkeys(claim.native_id for claim in claims if claim is not None)
+    return [
+        *handles_of(layout, (wave.record for wave in waves)),
+        *(JobHandle(native_id=native_id) for native_id in known),
+    ]
 
 
 def call_off(layout: WaveLayout) -> None:
@@ -157,36 +159,6 @@ def call_off(layout: WaveLayout) -> None:
     """
     with contextlib.suppress(OSError):
         touch(layout.called_off)
-
-
-def handles_of(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobHandle]:
-    """Return handles of every job id that submissions are known by."""
-    return [
-        JobHandle(
-            native_id=native_id,
-            token=record.token,
-            size=record.size,
-            submitted_at=record.submitted_at,
-            directory=_directory(layout, record),
-        )
-        for record in records
-        for native_id in record.native_ids
-        if _may_be_an_id(native_id)
-    ]
-
-
-def _may_be_an_id(text: str) -> bool:
-    """Tell whether a scheduler's command would read a text as a job id and not as an option.
-
-    Ids come from a database that several users write to, and are put on command lines.
-    """
-    return text.isprintable() and not text.startswith("-") and not any(map(str.isspace, text))
-
-
-def _directory(layout: RunLayout, record: SubmissionRecord) -> Path:
-    if record.kind is SubmissionKind.WAVE:
-        return layout.wave(record.number).directory
-    return layout.dispatch_job(record.number)
 
 
 def cancel_jobs(executor: Executor, handles: list[JobHandle]) -> None:

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from reflow.config.schema import DispatchSettings
-from reflow.dispatch.job_requests import dispatch_request
+from reflow.dispatch.jobs.names import token
+from reflow.dispatch.jobs.requests import dispatch_request
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import ExecutorError, SubmissionUncertainError
 from reflow.executors.contract import Executor
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.permissions import make_folder, touch
-from reflow.rundir.names import token
 from reflow.rundir.run_settings import RunSettings
 
 MOST_DOUBLED = 16

@@ -23,6 +23,7 @@ from reflow.dispatch.changes import (
 )
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.lease import try_release
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import Plan, Planner
@@ -111,11 +112,13 @@ class Dispatcher:
         self._ingest = Ingest(
             self.tracked, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
         )
+        self._hosts = Hosts(self.tracked, settings.layout)
         self._reconcile = Reconcile(
             self.tracked,
             settings,
             executor,
             self._ingest,
+            self._hosts,
             grace=config.grace_seconds,
             impossible_after=config.impossible_minutes * 60,
         )
@@ -211,6 +214,8 @@ class Dispatcher:
             self._look_up_unanswered()
         self._cancellations.try_again()
         self._reconcile.look()
+        for wave in self._ingest.closed():
+            self._hosts.cancel_waiting(self.executor, wave)
         self._stop_if_failed()
         self.commit()
         self._submitter.new_step()

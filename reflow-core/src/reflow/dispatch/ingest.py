@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from reflow.dispatch.lost_hosts import note_loss
-from reflow.dispatch.retry_policy import decide_retry
+from reflow.dispatch.jobs.lost_hosts import note_loss
+from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.execution.outcomes import outcome_of_result
 from reflow.execution.witness import Change, States, note_of
@@ -44,6 +45,7 @@ class Ingest:
         self._readers: dict[int, ResultReader] = {}
         self._shared: dict[int, States] = {}
         """By wave, the recorded states of the files that its elements share."""
+        self._closed: list[TrackedWave] = []
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
         """Results of interrupted positions whose cause only the scheduler knows."""
 
@@ -61,10 +63,16 @@ class Ingest:
     def close_if_over(self, wave: TrackedWave) -> None:
         """Mark a wave as over once every position of it is settled."""
         if not wave.members:
+            self._closed.append(wave)
             self._look_at_shared(wave)
             self._tracked.close(wave)
             self._readers.pop(wave.record.number, None)
             self._shared.pop(wave.record.number, None)
+
+    def closed(self) -> list[TrackedWave]:
+        """Return the waves that were closed since the last call."""
+        closed, self._closed = self._closed, []
+        return closed
 
     def fail(self, instance: Instance, outcome: Outcome) -> None:
         """Settle a failure, or put the instance back to be tried again."""
@@ -83,6 +91,20 @@ class Ingest:
             instance.not_before = server_time(self._settings.layout.clock) + retry.pause
         self.requeue(instance)
 
+    def put_back(self, instance: Instance, outcome: Outcome, *, suspected: bool = False) -> None:
+        """Have an element run again that is not to blame for the end of the job it shared.
+
+        Where that happens time and again it fails, with the last job's cause. One that is
+        `suspected` is to run alone.
+        """
+        if instance.node_losses >= MOST_NODE_LOSSES:
+            self._tracked.finish(instance, replace(outcome, state=TaskState.FAILED))
+            return
+        instance.node_losses += 1
+        instance.cause = outcome.cause if suspected else None
+        instance.error = outcome.error
+        self.requeue(instance)
+
     def requeue(self, instance: Instance) -> None:
         """Make an instance wait to be submitted again."""
         self._tracked.detach(instance)
@@ -90,13 +112,25 @@ class Ingest:
         self._tracked.move(instance, TaskState.PENDING)
 
     def finish_interrupted(
-        self, wave: TrackedWave, position: int, instance: Instance, status: JobStatus
+        self,
+        wave: TrackedWave,
+        position: int,
+        instance: Instance,
+        status: JobStatus,
+        shares: bool,
     ) -> bool:
-        """Settle an interrupted position now that the scheduler has said why."""
+        """Settle an interrupted position now that the scheduler has said why.
+
+        One that `shares` its job with others runs again, unless somebody has cancelled the job.
+        """
         record = self.interrupted.pop((wave.record.number, position), None)
         if record is None:
             return False
-        self.fail(instance, outcome_of_result(instance, record, Reuse.NEVER, status))
+        outcome = outcome_of_result(instance, record, Reuse.NEVER, status)
+        if shares and outcome.state is not TaskState.CANCELLED:
+            self.put_back(instance, outcome)
+        else:
+            self.fail(instance, outcome)
         return True
 
     def _confirm(self, instance: Instance, source: int, paths: str) -> None:

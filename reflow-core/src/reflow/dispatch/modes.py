@@ -16,6 +16,7 @@ from typing import ClassVar
 from reflow.errors import PluginError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import Capabilities
+from reflow.model.tasks import PerJob
 
 _FOREGROUND_EXECUTORS = frozenset({"pool", "inline"})
 """Executors of `run_local`."""
@@ -47,6 +48,13 @@ class RunMode:
     asks_a_scheduler: ClassVar[bool]
     """Asking is a burden on others, and a cancellation is done when the scheduler says so."""
 
+    jobs_share_elements: ClassVar[bool]
+    """Elements may share jobs: these are processes of their own."""
+    per_job: ClassVar[PerJob | None] = None
+    """How many elements share a job where the user does not say; None for one."""
+    limits_elements: ClassVar[bool]
+    """An element that has more time or memory than it asked for is ended."""
+
     def grace(self, configured: float) -> float:
         """Return the seconds that the result of a job that is gone has to appear."""
         raise NotImplementedError
@@ -67,6 +75,8 @@ class _OneMachine(RunMode):
     knows_own_jobs_only = True
     answers_get_lost = False
     asks_a_scheduler = False
+    # What fits a cluster's node says little about this machine.
+    limits_elements = False
 
     def grace(self, configured: float) -> float:
         """Return no seconds: a file that was written here is seen here."""
@@ -78,6 +88,8 @@ class Foreground(_OneMachine):
 
     keeper = Keeper.PROCESS
     ends_with_process = True
+    # Workers share elements here, of all waves alike.
+    jobs_share_elements = False
 
     def dispatcher_named(self, pid: int) -> str:
         """Name the user's own process."""
@@ -93,6 +105,8 @@ class Supervised(_OneMachine):
 
     keeper = Keeper.SUPERVISOR
     ends_with_process = False
+    jobs_share_elements = True
+    per_job = "auto"
 
     def why_not_followed(self, run_id: str) -> str:
         """Return what to type instead."""
@@ -108,6 +122,8 @@ class ByDispatchJobs(RunMode):
     knows_own_jobs_only = False
     answers_get_lost = True
     asks_a_scheduler = True
+    limits_elements = True
+    jobs_share_elements = True
 
     def grace(self, configured: float) -> float:
         """Return the configured seconds: files of other hosts appear late."""

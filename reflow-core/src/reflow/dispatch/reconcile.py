@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reflow.dispatch.changes import handles_of
 from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.hosts import Blame, Fate, Hosts
+from reflow.dispatch.jobs.surplus import Surplus
 from reflow.dispatch.modes import mode_of
-from reflow.dispatch.surplus import Surplus
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
@@ -29,7 +30,6 @@ from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.outcomes import Outcome
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
-from reflow.rundir.claims import current_claim
 from reflow.rundir.files import server_time
 from reflow.rundir.run_settings import RunSettings
 
@@ -58,15 +58,17 @@ class _Gone:
     position: int
     instance: Instance
     status: JobStatus
+    job: int | None
+    """By what number the executor knows the job: the position, or the host that had it. None where
+    no host had it, so that each of the wave's may have been meant to."""
+    blame: Blame = Blame.OWN
 
 
 @dataclass(slots=True)
 class _Doomed:
     """A position that fails once whatever may be left of its job is cancelled."""
 
-    wave: TrackedWave
-    position: int
-    instance: Instance
+    item: _Gone
     outcome: Outcome
 
 
@@ -79,6 +81,7 @@ class Reconcile:
         settings: RunSettings,
         executor: Executor,
         ingest: Ingest,
+        hosts: Hosts,
         grace: float,
         impossible_after: float | None,
     ) -> None:
@@ -93,7 +96,8 @@ class Reconcile:
         self._next_look = 0.0
         self._asked_at: float | None = None
         self._doomed: list[_Doomed] = []
-        self._surplus = Surplus(tracked, settings, executor)
+        self._hosts = hosts
+        self._surplus = Surplus(tracked, settings, executor, hosts)
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""
@@ -154,8 +158,16 @@ class Reconcile:
         return [
             status
             for handle in handles
-            for status in self._executor.poll_positions(handle, waves[handle.native_id].members)
+            for status in self._executor.poll_positions(
+                handle, self._wanted(waves[handle.native_id])
+            )
         ]
+
+    def _wanted(self, wave: TrackedWave) -> Container[int]:
+        """Return the numbers of the jobs whose states matter still."""
+        if self._hosts.pack_of(wave) is None:
+            return wave.members
+        return range(wave.record.size or 1)
 
     def _waves_by_id(self) -> dict[str, TrackedWave]:
         return {
@@ -170,25 +182,37 @@ class Reconcile:
 
     def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
         waves = self._waves_by_id()
-        speaking: dict[tuple[int, int], JobStatus] = {}
+        said: dict[int, dict[int, JobStatus]] = {}
         for status in statuses:
             wave = waves.get(status.native_id)
             if wave is None:
                 continue
-            for position in self._positions(wave, status):
-                key = (wave.record.number, position)
-                other = speaking.get(key)
+            speaking = said.setdefault(wave.record.number, {})
+            for job in self._jobs(wave, status):
+                other = speaking.get(job)
                 if other is None or _PREFERENCE[status.state] > _PREFERENCE[other.state]:
-                    speaking[key] = status
+                    speaking[job] = status
         gone = []
-        for (number, position), status in speaking.items():
+        for number, speaking in said.items():
             wave = self._tracked.waves[number]
-            instance = wave.members[position]
-            if status.state.over or status.state is JobState.UNKNOWN:
-                gone.append(_Gone(wave, position, instance, status))
-            else:
-                self._alive(wave, position, status)
+            for fate in self._fates(wave, speaking):
+                status, instance = fate.status, wave.members[fate.position]
+                if status.state.over or status.state is JobState.UNKNOWN:
+                    gone.append(_Gone(wave, fate.position, instance, status, fate.job, fate.blame))
+                else:
+                    self._alive(wave, fate.position, status, fate.job)
         return gone
+
+    def _fates(self, wave: TrackedWave, by_job: Mapping[int, JobStatus]) -> Iterable[Fate]:
+        if self._hosts.pack_of(wave) is not None:
+            return self._hosts.fates(wave, by_job)
+        return [Fate(position, status, position) for position, status in by_job.items()]
+
+    def _jobs(self, wave: TrackedWave, status: JobStatus) -> Iterable[int]:
+        """Return the numbers of those jobs of a wave that a status is about."""
+        if self._hosts.pack_of(wave) is None:
+            return self._positions(wave, status)
+        return status.positions or range(wave.record.size or 1)
 
     def _positions(self, wave: TrackedWave, status: JobStatus) -> list[int]:
         if status.positions is None:
@@ -197,11 +221,11 @@ class Reconcile:
             return [position for position in status.positions if position in wave.members]
         return [position for position in wave.members if position in status.positions]
 
-    def _alive(self, wave: TrackedWave, position: int, status: JobStatus) -> None:
+    def _alive(self, wave: TrackedWave, position: int, status: JobStatus, job: int | None) -> None:
         instance = wave.members[position]
         if status.impossible and self._impossible_for_too_long(instance):
             outcome = outcome_of_impossible(instance, status)
-            self._doomed.append(_Doomed(wave, position, instance, outcome))
+            self._doomed.append(_Doomed(_Gone(wave, position, instance, status, job), outcome))
             return
         running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
         state = TaskState.RUNNING if running else TaskState.SUBMITTED
@@ -223,7 +247,8 @@ class Reconcile:
     def _decide(self, item: _Gone) -> None:
         """Settle a position that left no result, once it is certain enough that it left none."""
         instance, status = item.instance, item.status
-        if self._ingest.finish_interrupted(item.wave, item.position, instance, status):
+        shares = self._hosts.pack_of(item.wave) is not None
+        if self._ingest.finish_interrupted(item.wave, item.position, instance, status, shares):
             return
         definite = status.state in (JobState.FAILED, JobState.CANCELLED)
         if not definite and not self._grace_is_over(instance):
@@ -231,13 +256,17 @@ class Reconcile:
         outcome = outcome_of_status(instance, status, self._log_of(instance, item.wave))
         if outcome.cause in (FailureCause.LOST, FailureCause.NODE):
             # Whatever may still run under the ids we know must not outlive the new attempt.
-            self._doomed.append(_Doomed(item.wave, item.position, instance, outcome))
+            self._doomed.append(_Doomed(item, outcome))
         else:
-            self._fail(item.wave, item.position, instance, outcome)
+            self._fail(item, outcome)
 
-    def _fail(self, wave: TrackedWave, position: int, instance: Instance, outcome: Outcome) -> None:
-        self._surplus.close_off(wave, position)
-        self._ingest.fail(instance, outcome)
+    def _fail(self, item: _Gone, outcome: Outcome) -> None:
+        self._surplus.close_off(item.wave, item.position)
+        if item.blame is Blame.OWN:
+            self._ingest.fail(item.instance, outcome)
+        else:
+            suspected = item.blame is Blame.SUSPECT
+            self._ingest.put_back(item.instance, outcome, suspected=suspected)
 
     def _log_of(self, instance: Instance, wave: TrackedWave) -> str:
         """Return the element's log, or what its job printed where the worker never began."""
@@ -284,7 +313,7 @@ class Reconcile:
             if status is None or status.state.over or status.state is JobState.UNKNOWN:
                 left.append(item)
             else:
-                self._alive(item.wave, item.position, status)
+                self._alive(item.wave, item.position, status, item.job)
         return left
 
     def _claims_of(self, gone: Sequence[_Gone]) -> dict[tuple[int, int], str]:
@@ -293,7 +322,7 @@ class Reconcile:
         for item in gone:
             if item.status.state in (JobState.COMPLETED, JobState.UNKNOWN):
                 number = item.wave.record.number
-                claim = current_claim(self._settings.layout.wave(number), item.position)
+                claim = self._hosts.claim_of(item.wave, item.position)
                 if claim is not None:
                     found[number, item.position] = claim.native_id
         return found
@@ -306,12 +335,12 @@ class Reconcile:
 
     def begun_and_alive(self, wave: TrackedWave, position: int) -> bool:
         """Tell whether a worker that an earlier supervisor started still runs a position."""
-        claim = current_claim(self._settings.layout.wave(wave.record.number), position)
+        claim = self._hosts.claim_of(wave, position)
         if claim is None or claim.native_id in wave.record.native_ids:
             return False
         (status,) = self._executor.poll([JobHandle(native_id=claim.native_id)])
         if status.state is JobState.RUNNING:
-            self._alive(wave, position, status)
+            self._alive(wave, position, status, position)
             return True
         return False
 
@@ -321,18 +350,20 @@ class Reconcile:
         While the scheduler cancels nothing they stay as they are, and are decided on later.
         """
         doomed, self._doomed = self._doomed, []
-        positions: dict[int, list[int]] = {}
-        for item in doomed:
-            positions.setdefault(item.wave.record.number, []).append(item.position)
-        waves = {item.wave.record.number: item.wave for item in doomed}
+        jobs: dict[int, set[int]] = {}
+        waves = {item.wave.record.number: item.wave for item in (each.item for each in doomed)}
+        for item in (each.item for each in doomed):
+            every = range(item.wave.record.size or 1)
+            chosen = every if item.job is None else (item.job,)
+            jobs.setdefault(item.wave.record.number, set()).update(chosen)
         try:
-            for number, chosen in positions.items():
+            for number, numbers in jobs.items():
                 for handle in handles_of(self._settings.layout, [waves[number].record]):
-                    self._executor.cancel_positions(handle, chosen)
+                    self._executor.cancel_positions(handle, sorted(numbers))
         except SchedulerUnavailableError as error:
             log.warning("could not cancel what may be left of lost jobs: %s", error)
             self.silence = str(error)
             self.look_again_in = min(self.look_again_in or LONGEST_PAUSE, LONGEST_PAUSE)
             return
-        for item in doomed:
-            self._fail(item.wave, item.position, item.instance, item.outcome)
+        for each in doomed:
+            self._fail(each.item, each.outcome)

@@ -24,10 +24,14 @@ from datetime import UTC, datetime
 
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
-from reflow.dispatch.changes import call_off, handles_of
+from reflow.dispatch.changes import call_off
 from reflow.dispatch.continuation import is_watched, most_watchdogs
-from reflow.dispatch.job_requests import array_size, dispatch_request, wave_request
-from reflow.dispatch.lost_hosts import LOSSES, hosts_to_avoid
+from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
+from reflow.dispatch.jobs.names import token
+from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources
+from reflow.dispatch.jobs.requests import array_size, dispatch_request, wave_request
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import EARLY_SHARE
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import (
@@ -52,8 +56,8 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.permissions import make_folder
-from reflow.rundir.looks import mode_of
-from reflow.rundir.names import token
+from reflow.rundir.looks import files_mode
+from reflow.rundir.packs import Pack
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import InputRecord, WaveSpec, write_inputs
 
@@ -107,8 +111,10 @@ class Submitter:
         self._ask_again_at = 0.0
         self._handed_over = 0
         self._never_room = False
+        self._packings: dict[str, Packing] = {}
+        """By task, as far as known since the last look at the scheduler's limits."""
         self._takeable: dict[str | None, int] = {}
-        """By task, how many elements to try at once where the scheduler has put off more."""
+        """By task, how many jobs to try at once where the scheduler has put off more."""
         self._pause = FIRST_PAUSE
         self._try_again_at = 0.0
         self.deferred = ""
@@ -127,6 +133,7 @@ class Submitter:
         if time.monotonic() >= self._ask_again_at or not self._tracked.outstanding():
             self._limits = None
             self._handed_over = 0
+            self._packings.clear()
         if time.monotonic() >= self._try_again_at:
             self.deferred = self.unavailable = ""
 
@@ -150,7 +157,8 @@ class Submitter:
     def schedule(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
         """Settle or submit elements that are ready; return whether anything moved."""
         task = arguments.task
-        room = self._room(task)
+        jobs = self._room(task)
+        room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
         if self._never_room:
             return self._refuse_all(ready)
         waiting: list[_Ready] = []
@@ -169,7 +177,10 @@ class Submitter:
             if len(waiting) >= room:
                 break
         chosen = waiting[:room]
-        waves = [self._prepare(arguments, chunk) for chunk in self._chunks(task, chosen)]
+        waves = [
+            self._prepare(arguments, chunk, pack)
+            for chunk, pack in self._chunks(task, chosen, jobs)
+        ]
         if waves or hits:
             self._commit()
         for spec in waves:
@@ -209,7 +220,7 @@ class Submitter:
 
     def _note_unread(self, spec: TaskSpec, found: Iterable[StoredOutput]) -> None:
         """Note, where results are to be verified, files known only by size and time."""
-        if not self._settings.verify or mode_of(spec, self._settings) != "stat":
+        if not self._settings.verify or files_mode(spec, self._settings) != "stat":
             return
         if any(output.paths for output in found):
             self._tracked.note(
@@ -221,7 +232,7 @@ class Submitter:
 
     # -- waves -----------------------------------------------------------------------------
     def _room(self, task: TrackedTask) -> int:
-        """Return how many elements of a task may be submitted now; see the module's docstring."""
+        """Return how many jobs of a task may be submitted now; see the module's docstring."""
         if self.deferred:
             return 0
         if task.spec.array_parallelism is not None and task.active:
@@ -232,17 +243,17 @@ class Submitter:
             return len(task.instances)
         # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
         # moment at which it was asked.
-        ours = self._tracked.outstanding() + len(self._tracked.waves)
+        jobs = self._tracked.jobs()
+        ours = jobs + len(self._tracked.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
         places = most - taken
         # Places stay free for the watchdogs, and one for the follow-up of each wave.
         free = max(0, places - most_watchdogs(most))
-        room = elements_that_fit(free, self._limit().max_array_size)
-        outstanding = self._tracked.outstanding()
-        if room * EARLY_SHARE < outstanding and room < task.tally[TaskState.PENDING]:
-            # More places come free while these elements run: better few waves than many.
+        room = jobs_that_fit(free, self._limit().max_array_size)
+        if room * EARLY_SHARE < jobs and room < self._jobs_for(task):
+            # More places come free while these jobs run: better few waves than many.
             return 0
-        if room or outstanding:
+        if room or jobs:
             return room
         if places > 0:
             # Nothing would go on by itself: that matters more than what is kept free.
@@ -251,6 +262,10 @@ class Submitter:
             self._defer(f"{taken} of {most} places in the queue are taken")
             self._never_room = most <= self._dispatch_jobs
         return 0
+
+    def _jobs_for(self, task: TrackedTask) -> int:
+        """Return how many jobs the elements of a task that wait are likely to take."""
+        return self._packing_of(task.spec).jobs_for(task.tally[TaskState.PENDING])
 
     @property
     def _dispatch_jobs(self) -> int:
@@ -282,36 +297,58 @@ class Submitter:
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
 
-    def _chunks(self, task: TrackedTask, chosen: Sequence[_Ready]) -> Iterator[list[_Ready]]:
-        """Split elements into groups that one job or array can take."""
-        groups: dict[tuple[float, float, bool], list[_Ready]] = {}
+    def _chunks(
+        self, task: TrackedTask, chosen: Sequence[_Ready], jobs: int
+    ) -> Iterator[tuple[list[_Ready], Pack | None]]:
+        """Split elements into groups that one job or array can take, with how they share jobs."""
+        groups: dict[tuple[float, float, bool, bool], list[_Ready]] = {}
         for item in chosen:
             instance = item.instance
-            key = (instance.mem_scale, instance.time_scale, self._is_choosy(instance))
+            alone = is_suspect(instance)
+            key = (instance.mem_scale, instance.time_scale, self._is_choosy(instance), alone)
             groups.setdefault(key, []).append(item)
+        spec, packing = task.spec, self._packing_of(task.spec)
         largest = self._limit().max_array_size if chosen else None
-        for group in groups.values():
-            step = min(largest or len(group), self._takeable.get(task.name, len(group)))
-            if task.spec.array_parallelism is not None and not self._throttles:
-                step = min(step, task.spec.array_parallelism)
+        most = min(largest or jobs, self._takeable.get(task.name, jobs), jobs)
+        held_back = spec.array_parallelism is not None and not self._throttles
+        if held_back:
+            most = min(most, packing.jobs_at_once)
+        for (*_, alone), group in groups.items():
+            step = most if alone else packing.elements_in(most)
+            time = self._resources_of(spec, group[0].instance).time
             for start in range(0, len(group), step):
-                yield group[start : start + step]
-                if task.spec.array_parallelism is not None or task.name in self._takeable:
+                chunk = group[start : start + step]
+                yield chunk, None if alone else packing.pack(len(chunk), most, time)
+                if spec.array_parallelism is not None or task.name in self._takeable:
                     return
+
+    def _packing_of(self, spec: TaskSpec) -> Packing:
+        if spec.name not in self._packings:
+            mode, cpus = mode_of(self._executor), self._limit().cpus
+            workflow, store = self._settings.workflow, self._tracked.store
+            self._packings[spec.name] = Packing(
+                spec, self._defaults, mode, cpus, lambda: store.durations(workflow, spec.name)
+            )
+        return self._packings[spec.name]
+
+    def _resources_of(self, spec: TaskSpec, instance: Instance) -> Resources:
+        filled = self._defaults.fill(spec.resources)
+        return scaled(filled, instance.mem_scale, instance.time_scale)
 
     def _is_choosy(self, instance: Instance) -> bool:
         """Tell whether an element met enough bad hosts to be kept from them."""
         return self._excludes and instance.node_losses >= LOSSES
 
-    def _prepare(self, arguments: TaskArguments, members: list[_Ready]) -> WaveSpec:
+    def _prepare(
+        self, arguments: TaskArguments, members: list[_Ready], pack: Pack | None
+    ) -> WaveSpec:
         """Write a wave's files and record its intent, to be committed before it is handed over."""
         task = arguments.task
         number = self._new_folder()
         first = members[0].instance
-        resources = scaled(
-            self._defaults.fill(task.spec.resources), first.mem_scale, first.time_scale
-        )
-        roomy = resources.mem is None or resources.mem >= DISPATCH_MEMORY
+        resources = self._resources_of(task.spec, first)
+        memory = (resources if pack is None else job_resources(resources, pack)).mem
+        roomy = memory is None or memory >= DISPATCH_MEMORY
         # A dispatcher that may be too large for its job is better than none: follow-ups get lost.
         alone = not self._watched
         spec = WaveSpec(
@@ -331,12 +368,13 @@ class Submitter:
             if self._is_choosy(first)
             else (),
             notify=self._notifies and (roomy or alone),
+            pack=pack,
         )
         layout = self._settings.layout.wave(number)
         for folder in (layout.claims, layout.results):
             make_folder(folder, exist_ok=False, within=layout.directory)
         if spec.notify:
-            prepare_counters(layout, spec.size)
+            prepare_counters(layout, spec.claims)
         spec.write(layout)
         write_inputs(
             layout.inputs,
@@ -509,8 +547,8 @@ class Submitter:
             self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
 
 
-def elements_that_fit(places: int, largest: int | None) -> int:
-    """Return how many elements fit into places of the queue, with a follow-up for each array."""
+def jobs_that_fit(places: int, largest: int | None) -> int:
+    """Return how many jobs fit into places of the queue, with a follow-up for each array."""
     array = largest or max(places, 1)
     full, rest = divmod(places, array + 1)
     return full * array + max(0, rest - 1)

@@ -387,6 +387,10 @@ class TrackedRun:
         """Return how many elements are with the executor."""
         return self.tally[TaskState.SUBMITTED] + self.tally[TaskState.RUNNING]
 
+    def jobs(self) -> int:
+        """Return how many jobs, at most, the elements that are with the executor take."""
+        return sum(min(wave.record.size or 1, len(wave.members)) for wave in self.waves.values())
+
     def members(self) -> Iterable[tuple[TrackedWave, int, Instance]]:
         """Yield every element that is with the executor."""
         for wave in list(self.waves.values()):

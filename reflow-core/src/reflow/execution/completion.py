@@ -48,15 +48,26 @@ def count_result(layout: WaveLayout, position: int, size: int) -> bool:
 
 
 def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:
-    """Count a result, and take a dispatch step in another process if it was the last."""
-    if not count_result(layout, position, size):
-        return
+    """Count a result, and take a dispatch step if it was the last."""
+    if count_result(layout, position, size):
+        dispatch_now(settings)
+
+
+def dispatch_now(settings: RunSettings) -> None:
+    """Take a dispatch step in another process, and wait for its end."""
     # Imported here, as one worker of a thousand needs it.
     import subprocess
 
     with open_file(settings.layout.dispatch_log, "ab") as out:
         subprocess.run(
-            settings.command("reflow.runs.dispatch_job"),
+            [
+                settings.python,
+                "-P",
+                "-m",
+                "reflow.runs.dispatch_job",
+                str(settings.run_dir),
+                settings.run_id,
+            ],
             cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -16,7 +16,7 @@ from reflow.fingerprint.files.contents import Contents, OwnMemory
 from reflow.fingerprint.files.states import State
 from reflow.model.tasks import FilesMode, TaskSpec
 from reflow.rundir.file_states import Recorded, places_in
-from reflow.rundir.looks import RunLooks, mode_of
+from reflow.rundir.looks import RunLooks, files_mode
 from reflow.rundir.run_settings import RunSettings
 
 
@@ -43,7 +43,7 @@ class ElementFiles:
         self._task = task
         self._witness = Witness(settings, memory)
         self._looks = RunLooks(settings, opening=True, contents=Contents(memory))
-        self._mode = mode_of(task, settings)
+        self._mode = files_mode(task, settings)
 
     def before(self, expected: States) -> None:
         """Look at the files that the element is given, before its function is called."""

@@ -22,12 +22,12 @@ from reflow.execution.execute import (
     load_execution,
     plugin_codecs,
 )
-from reflow.executors.processes import leave, process_id
+from reflow.executors.processes import leave
 from reflow.executors.seats import thread_variables
 from reflow.model.states import TaskState
-from reflow.rundir.claims import Claim, claim
+from reflow.rundir.claims import Claim, claim, own_claim
 from reflow.rundir.layout import WaveLayout
-from reflow.rundir.results import HOST, ResultRecord, publish
+from reflow.rundir.results import ResultRecord, publish
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import InputReader, WaveSpec
 
@@ -50,7 +50,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     """Claim a position, run it, and publish its result. Raises `OSError`."""
     if settings.layout.cancelled.exists() or _succeeded(layout, position):
         return 0
-    mine = _identity()
+    mine = own_claim()
     if not claim(layout, position, mine, settings.claims):
         print(f"position {position} is being run by another job", file=sys.stderr)
         return 0
@@ -60,7 +60,7 @@ def _work(settings: RunSettings, layout: WaveLayout, position: int) -> int:
     environment, mask = dict(os.environ), os.umask(0o022)
     os.umask(mask)
     result = _run(settings, layout, position, mine)
-    publish(layout, result, _safe(mine))
+    publish(layout, result, mine.file_name)
     spec = WaveSpec.read(layout)
     if spec.notify:
         # The dispatcher, and the jobs that it submits, inherit nothing of the element's.
@@ -93,21 +93,6 @@ def _run(settings: RunSettings, layout: WaveLayout, position: int, mine: Claim) 
     flush_streams()
     write_all(printed, result.outcome.traceback)
     return result.bounded()
-
-
-def _identity() -> Claim:
-    """Return the claim of this process: by the job script's variables, or the process itself."""
-    return Claim(
-        native_id=os.environ.get("REFLOW_NATIVE_ID") or process_id(),
-        incarnation=os.environ.get("REFLOW_INCARNATION") or "0",
-        host=HOST,
-        pid=os.getpid(),
-    )
-
-
-def _safe(mine: Claim) -> str:
-    text = f"{mine.native_id}-{mine.incarnation}"
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
 
 
 def _succeeded(layout: WaveLayout, position: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+import time
 from dataclasses import replace
 
 from reflow.execution.execute import RESULT_NOT_WRITTEN
@@ -11,7 +12,8 @@ from reflow.model.outcomes import Outcome, Reuse
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.error_text import bounded
-from reflow.rundir.results import ResultRecord
+from reflow.rundir.results import HOST, ResultRecord
+from reflow.rundir.wave_files import InputRecord
 
 
 def outcome_of_result(
@@ -58,6 +60,37 @@ def outcome_of_status(instance: Instance, status: JobStatus, log: str) -> Outcom
         host=status.host,
         log=log,
     )
+
+
+def record_of_death(
+    task: str,
+    position: int,
+    record: InputRecord,
+    status: JobStatus,
+    *,
+    native_id: str,
+    log: str,
+    interrupted: bool,
+) -> ResultRecord:
+    """Return the result of an element whose worker died, as the worker's host publishes it.
+
+    It is `interrupted` where the host itself was ending: the element is not to blame.
+    """
+    now = time.time()
+    outcome = Outcome(
+        task=task,
+        index=record.index,
+        attempt=record.attempt,
+        state=TaskState.FAILED,
+        cause=_cause(status),
+        error=_reason(status),
+        started_at=now,
+        ended_at=now,
+        native_id=native_id,
+        host=HOST,
+        log=log,
+    )
+    return ResultRecord(position=position, outcome=outcome, interrupted=interrupted)
 
 
 def outcome_of_impossible(instance: Instance, status: JobStatus) -> Outcome:

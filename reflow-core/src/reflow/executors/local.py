@@ -101,8 +101,8 @@ class LocalExecutor:
         return self._settings
 
     def limits(self) -> Limits:
-        """Return no limits: jobs that do not fit wait in this object."""
-        return Limits()
+        """Return no limits but the CPUs: jobs that do not fit wait in this object."""
+        return Limits(cpus=self._seats.cpus)
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Queue a job; processes are started by `wait`."""

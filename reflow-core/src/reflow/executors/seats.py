@@ -25,16 +25,16 @@ class Seats:
     """Counts CPUs and GPUs. An element that asks for more than there are takes all of them."""
 
     def __init__(self, cpus: int, gpus: int) -> None:
-        self._cpus = cpus
+        self.cpus = cpus
         self._gpus = gpus
 
     def needs(self, resources: Resources) -> tuple[int, int]:
         """Return the numbers of CPUs and GPUs that an element takes."""
-        return min(resources.cpus, self._cpus), min(resources.gpus, self._gpus)
+        return min(resources.cpus, self.cpus), min(resources.gpus, self._gpus)
 
     def room(self, resources: Resources, taken: Iterable[tuple[Resources, int]]) -> int:
         """Return how many more elements fit beside those that are running."""
-        free_cpus, free_gpus = self._cpus, self._gpus
+        free_cpus, free_gpus = self.cpus, self._gpus
         for held, number in taken:
             cpus, gpus = self.needs(held)
             free_cpus -= cpus * number

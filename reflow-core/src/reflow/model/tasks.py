@@ -11,6 +11,8 @@ from reflow.model.resources import Resources
 
 FilesMode: TypeAlias = Literal["stat", "content", "exists"]
 """Whether files count by size and time, by content, or by being there."""
+PerJob: TypeAlias = int | Literal["auto"]
+"""How many elements share a job: so many, or as many as their durations suggest."""
 FILES_MODES: tuple[FilesMode, ...] = get_args(FilesMode)
 
 
@@ -80,11 +82,21 @@ TaskInput = ParameterInput | ResultInput | RunDirInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """What a task's decorator says of it, checked."""
+class TaskSpec:
+    """A task: the function, what it takes and gives, what it asks for."""
 
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[TaskInput, ...] = ()
+    returns: Any = None
+    """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
+    that does not say."""
     array: bool = False
     array_parallelism: int | None = None
+    per_job: PerJob | None = None
+    """None where the user's defaults decide."""
+    at_once: int | None = None
+    """How many of the elements that share a job run at the same time in it."""
     resources: Resources = field(default_factory=Resources)
     after: tuple[str, ...] = ()
     version: str | None = None
@@ -100,18 +112,6 @@ class TaskOptions:
     """Factor on `mem` for each retry after running out of memory."""
     retry_time: float | None = None
     """Factor on `time` for each retry after running out of time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSpec(TaskOptions):
-    """A task: the function, what it takes and gives, what it asks for."""
-
-    name: str
-    function: Callable[..., Any]
-    inputs: tuple[TaskInput, ...] = ()
-    returns: Any = None
-    """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
-    that does not say."""
 
     @property
     def parameters(self) -> tuple[ParameterInput, ...]:

@@ -59,6 +59,8 @@ class TaskDescription:
     """First line of the function's docstring."""
     array: bool
     array_parallelism: int | None
+    per_job: int | str | None
+    at_once: int | None
     inputs: tuple[InputDescription, ...]
     returns: str
     edges: tuple[EdgeDescription, ...]
@@ -141,6 +143,8 @@ def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
         summary=lines[0] if lines else "",
         array=spec.array,
         array_parallelism=spec.array_parallelism,
+        per_job=spec.per_job,
+        at_once=spec.at_once,
         inputs=tuple(_input(spec, item) for item in spec.inputs),
         returns=show(spec.returns),
         edges=tuple(

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from reflow.executors.processes import process_id
 from reflow.permissions import FILE_MODE, FOLDER_MODE
 from reflow.rundir.files import read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
@@ -40,6 +41,25 @@ class Claim:
     incarnation: str
     host: str
     pid: int
+    element: int | None = None
+    """The number of the job in the wave's array, where elements share jobs."""
+
+    @property
+    def file_name(self) -> str:
+        """A name for files that this job, in this incarnation, writes."""
+        text = f"{self.native_id}-{self.incarnation}"
+        return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
+def own_claim(element: int | None = None) -> Claim:
+    """Return the claim of this process: by the job script's variables, or the process itself."""
+    return Claim(
+        native_id=os.environ.get("REFLOW_NATIVE_ID") or process_id(),
+        incarnation=os.environ.get("REFLOW_INCARNATION") or "0",
+        host=os.uname().nodename,
+        pid=os.getpid(),
+        element=element,
+    )
 
 
 def claim(layout: WaveLayout, position: int, mine: Claim, way: str = BY_LINK) -> bool:

@@ -66,6 +66,16 @@ class WaveLayout:
         return self.directory / "submitted-again"
 
     @property
+    def hosts(self) -> Path:
+        """The folder in which hosts record what they are at, where elements share jobs."""
+        return self.directory / "hosts"
+
+    @property
+    def stops(self) -> Path:
+        """The list of positions that hosts are to end, a line each."""
+        return self.directory / "stops"
+
+    @property
     def counters(self) -> Path:
         """The folder of counters, whose link counts tell when the last result is there."""
         return self.directory / "counters"
@@ -73,6 +83,10 @@ class WaveLayout:
     def claim_block(self, position: int) -> Path:
         """Return the folder of a position's claims."""
         return self.claims / str(position // BLOCK)
+
+    def has_claim(self, position: int) -> bool:
+        """Tell whether somebody has claimed a position."""
+        return (self.claim_block(position) / f"{position}.0").exists()
 
     def result_block(self, position: int) -> Path:
         """Return the folder of a position's result file."""
@@ -188,7 +202,7 @@ class RunLayout:
 
         return self.dispatch_job(number) / AGAIN_NAME
 
-    def pool_log(self, worker: int) -> Path:
+    def pool_log(self, worker: str) -> Path:
         """Return where a pool's worker prints until it is known for which element."""
         return self.root / "pool" / f"{worker}.log"
 

@@ -91,6 +91,6 @@ class RunLooks:
         return looks
 
 
-def mode_of(spec: TaskSpec, settings: RunSettings) -> Mode:
+def files_mode(spec: TaskSpec, settings: RunSettings) -> Mode:
     """Return how files count that a task returns or is given as parameters."""
     return spec.files or settings.files_mode

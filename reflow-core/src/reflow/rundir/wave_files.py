@@ -15,6 +15,7 @@ from reflow.model.resources import Resources
 from reflow.rundir.file_states import states_as_json, states_from_json
 from reflow.rundir.files import damaged, read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
+from reflow.rundir.packs import Pack
 
 _OFFSET = struct.Struct("<Q")
 
@@ -43,6 +44,17 @@ class WaveSpec:
     """Recorded states of files that shared arguments refer to, by argument."""
     notify: bool = False
     """Whether the last worker starts a dispatch step."""
+    pack: Pack | None = None
+    """How the elements share jobs; None where each has a job of its own."""
+
+    @property
+    def claims(self) -> int:
+        """How many claims the wave has: one per element, or per block where they share jobs."""
+        return self.size if self.pack is None else self.pack.blocks(self.size)
+
+    def claim_of(self, position: int) -> int:
+        """Return the number of the claim that covers a position."""
+        return position if self.pack is None else self.pack.block_of(position)
 
     def write(self, layout: WaveLayout) -> None:
         """Write the specification into the wave's folder."""

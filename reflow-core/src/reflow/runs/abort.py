@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from reflow.dispatch.changes import cancel_jobs, handles_of
+from reflow.dispatch.changes import cancel_jobs
+from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.lease import release
 from reflow.errors import ReflowError
 from reflow.execution.outcomes import outcome_without_job

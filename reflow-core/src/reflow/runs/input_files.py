@@ -11,7 +11,7 @@ from reflow.model.canonical import loads
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.rundir.file_states import places_in, states_as_json
-from reflow.rundir.looks import RunLooks, mode_of
+from reflow.rundir.looks import RunLooks, files_mode
 from reflow.rundir.run_settings import RunSettings
 
 
@@ -33,7 +33,7 @@ def look_at_parameters(graph: Graph, settings: RunSettings) -> dict[str, dict[st
 def _wanted(graph: Graph, settings: RunSettings) -> dict[tuple[Mode, str], None]:
     """Return mode and keyword of parameters that may name files, other than to write to them."""
     return {
-        (mode_of(spec, settings), keyword): None
+        (files_mode(spec, settings), keyword): None
         for spec in graph.tasks.values()
         for item in spec.parameters
         if not item.output and may_refer(settings.parameters[keyword := item.keyword(spec.name)])

@@ -5,22 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
-from reflow.dispatch.job_requests import wave_request
+from reflow.dispatch.jobs.names import token
+from reflow.dispatch.jobs.packing import Packing
+from reflow.dispatch.jobs.requests import wave_request
+from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import Planner
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.execution.execute import annotation_of
 from reflow.executors.contract import Executor
 from reflow.model.canonical import loads
+from reflow.model.durations import Durations
 from reflow.model.graph import Graph
 from reflow.model.records import Instance, Look, StoredOutput, SubmissionRecord, Taker, TaskRecord
 from reflow.model.states import TaskState
 from reflow.rundir.looks import RunLooks
-from reflow.rundir.names import token
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import PlannedCode, RunSource, take_source
 from reflow.rundir.wave_files import WaveSpec
@@ -102,6 +106,9 @@ class _Overlay:
     def taken_by_kin(self, taker: Taker) -> set[int]:
         return self._store.taken_by_kin(taker)
 
+    def durations(self, workflow: str, task: str) -> Durations | None:
+        return self._store.durations(workflow, task)
+
     def previous_outputs(
         self, taker: Taker, wanted: Sequence[tuple[int, str]]
     ) -> dict[int, StoredOutput]:
@@ -155,7 +162,10 @@ def _scripts(
 ) -> Iterator[tuple[str, str]]:
     defaults = settings.config.defaults
     for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
-        size = shown.to_run or 1
+        size, task = shown.to_run or 1, tracked.tasks[shown.name].spec
+        durations = partial(tracked.store.durations, settings.workflow, task.name)
+        resources = defaults.fill(task.resources)
+        packing = Packing(task, defaults, mode_of(executor), None, durations)
         spec = WaveSpec(
             run_id=settings.run_id,
             task=shown.name,
@@ -165,12 +175,20 @@ def _scripts(
             code="",
             common={},
             each=(),
-            resources=defaults.fill(tracked.tasks[shown.name].spec.resources),
-            throttle=tracked.tasks[shown.name].spec.array_parallelism,
+            resources=resources,
+            throttle=task.array_parallelism,
+            pack=packing.pack(size, size, resources.time),
         )
         text = executor.script(wave_request(settings, spec))
         if text:
-            yield f"{shown.name}: {size} element{'s' if size > 1 else ''}", text
+            yield f"{shown.name}: {_size(spec)}", text
+
+
+def _size(spec: WaveSpec) -> str:
+    elements = f"{spec.size} element{'s' if spec.size > 1 else ''}"
+    if spec.pack is None:
+        return elements
+    return f"{elements} in {spec.pack.hosts} job{'s' if spec.pack.hosts > 1 else ''}"
 
 
 def _arguments(

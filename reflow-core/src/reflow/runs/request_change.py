@@ -8,7 +8,8 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
-from reflow.dispatch.changes import RETRIED, cancel_jobs, handles_of
+from reflow.dispatch.changes import RETRIED, cancel_jobs
+from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.lease import holder_lives, take, working_under
 from reflow.dispatch.mixed_sources import of_other_source
 from reflow.dispatch.modes import Keeper, mode_named, mode_of

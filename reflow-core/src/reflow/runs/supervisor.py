@@ -47,7 +47,14 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
     """
     with open_file(settings.layout.dispatch_log, "ab") as out:
         process = subprocess.Popen(
-            settings.command("reflow.runs.supervisor"),
+            [
+                settings.python,
+                "-P",
+                "-m",
+                "reflow.runs.supervisor",
+                str(settings.run_dir),
+                settings.run_id,
+            ],
             cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -16,6 +16,7 @@ from reflow.dispatch.cancellations import jobs_alive
 from reflow.dispatch.changes import is_allowed
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.events import observer
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import OtherSeriesError, SchedulerUnavailableError
@@ -26,7 +27,6 @@ from reflow.model.outcomes import Reuse
 from reflow.model.records import Lease, RequestKind
 from reflow.model.states import RunState, TaskState
 from reflow.permissions import open_file
-from reflow.rundir.claims import current_claim
 from reflow.rundir.files import open_regular
 from reflow.rundir.graph_data import graph_of_records
 from reflow.rundir.layout import RunLayout
@@ -96,6 +96,7 @@ class Unreadable:
         self._error = error
         graph = graph_of_records(store.run(settings.run_id), store.tasks(settings.run_id))
         self._tracked = TrackedRun(store, settings.run_id, graph)
+        self._hosts = Hosts(self._tracked, settings.layout)
         self._watchdog = Watchdog(self._tracked, settings, executor, self._commit)
 
     def end_if_due(self) -> bool:
@@ -166,7 +167,7 @@ class Unreadable:
     def _is_alive(self, wave: TrackedWave, position: int) -> bool:
         """Tell whether a worker that an earlier supervisor has started is alive."""
         try:
-            claim = current_claim(self._settings.layout.wave(wave.record.number), position)
+            claim = self._hosts.claim_of(wave, position)
         except (OSError, ValueError, TypeError):
             return False
         return claim is not None and claimed_process_lives(claim.native_id)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
 from reflow.model.outcomes import Outcome
@@ -181,6 +182,10 @@ class Store(Protocol):
 
     def log_of(self, run_id: str, task: str, index: int) -> str | None:
         """Return the log of an instance's last attempt, relative to the run directory."""
+        ...
+
+    def durations(self, workflow: str, task: str) -> Durations | None:
+        """Return how long elements took that succeeded in the newest runs; None if none did."""
         ...
 
     def notes(self, run_id: str) -> list[Note]:

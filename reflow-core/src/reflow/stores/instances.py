@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reflow.errors import NotFoundError
+from reflow.model.durations import Durations
 from reflow.model.records import FailedInstance, Instance, TaskRecord
 from reflow.model.states import TaskState
 from reflow.stores import runs
 from reflow.stores.database import Session
 from reflow.stores.models import Instance as Table
+from reflow.stores.models import Run, Task
 from reflow.stores.orm import LEFT, Row, fn
 from reflow.stores.rows import (
     FAILURE_COLUMNS,
@@ -20,6 +22,8 @@ from reflow.stores.rows import (
 )
 from reflow.stores.text import plain
 
+_RUNS, _ELEMENTS = 5, 1000
+"""From how many runs and elements durations are told, at most."""
 _INSTANCE = [getattr(Table, column) for column in ("idx", *INSTANCE_COLUMNS)]
 _FAILURE = [getattr(Table, column) for column in FAILURE_COLUMNS]
 
@@ -134,6 +138,25 @@ def outputs(session: Session, task: int, after: int, size: int) -> list[Row]:
             .limit(size)
         )
     )
+
+
+def durations(session: Session, workflow: str, task: str) -> Durations | None:
+    """Return how long elements of a task took in its newest runs; None where none is known."""
+    newest = (
+        Task.select(Task.id)
+        .join(Run, on=(Run.id == Task.run))
+        .where((Run.workflow == workflow) & (Task.name == task))
+        .order_by(Task.id.desc())
+        .limit(_RUNS)
+    )
+    query = Table.select(Table.started_at, Table.ended_at).where(
+        Table.task.in_([row[0] for row in session.rows(newest)])
+        & (Table.state == "SUCCESS")
+        & Table.started_at.is_null(False)
+        & Table.ended_at.is_null(False)
+    )
+    seconds = [max(0.0, end - start) for start, end in session.rows(query.limit(_ELEMENTS))]
+    return Durations(sum(seconds) / len(seconds), max(seconds)) if seconds else None
 
 
 def log_of(session: Session, task: int, index: int) -> str | None:

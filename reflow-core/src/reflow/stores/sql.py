@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from reflow.errors import StoreError
+from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
 from reflow.model.records import (
@@ -168,6 +169,11 @@ class SqlStore:
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
             return instances.log_of(session, key, index)
+
+    def durations(self, workflow: str, task: str) -> Durations | None:
+        """Return how long elements took that succeeded in the newest runs; None if none did."""
+        with self._database.reading() as session:
+            return instances.durations(session, workflow, task)
 
     def notes(self, run_id: str) -> list[Note]:
         """Return the notes on a run, in the order in which they were written."""

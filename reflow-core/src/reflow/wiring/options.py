@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
 from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_memory, parse_time
-from reflow.model.tasks import FILES_MODES, FilesMode, TaskOptions
+from reflow.model.tasks import FILES_MODES, FilesMode, PerJob
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
 
@@ -20,6 +21,8 @@ class ArrayJobOptions(TypedDict, total=False):
 
     name: str
     array_parallelism: int | None
+    per_job: PerJob | None
+    at_once: int | None
     cpus: int
     time: str | int | timedelta | None
     mem: str | int | None
@@ -46,6 +49,26 @@ class JobOptions(ArrayJobOptions, total=False):
     array: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """The options of a task that its decorator gives, checked."""
+
+    array: bool = False
+    array_parallelism: int | None = None
+    per_job: PerJob | None = None
+    at_once: int | None = None
+    resources: Resources = field(default_factory=Resources)
+    after: tuple[str, ...] = ()
+    version: str | None = None
+    cache: bool = True
+    verify: Callable[[Any], bool] | None = None
+    files: FilesMode | None = None
+    ignore: tuple[str, ...] = ()
+    retries: int = 0
+    retry_mem: float | None = None
+    retry_time: float | None = None
+
+
 def read_options(given: Mapping[str, Any]) -> TaskOptions:
     """Check the keywords of a decorator, except `name`.
 
@@ -59,11 +82,24 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
     options = dict(given)
     array = _truth("array", options.get("array", False))
     parallelism = _optional(_whole, "array_parallelism", options.get("array_parallelism"), least=1)
-    if parallelism is not None and not array:
-        raise DefinitionError("array_parallelism is for array tasks: add array=True")
+    per_job = _optional(_per_job, "per_job", options.get("per_job"))
+    at_once = _optional(_whole, "at_once", options.get("at_once"), least=1)
+    shared = {"array_parallelism": parallelism, "per_job": per_job, "at_once": at_once}
+    for keyword, value in shared.items():
+        if value is not None and not array:
+            raise DefinitionError(f"{keyword} is for array tasks: add array=True")
+    if isinstance(per_job, int) and (at_once or 1) > per_job:
+        raise DefinitionError(
+            f"at_once={at_once} elements cannot run in a job of per_job={per_job}: "
+            f"write per_job={at_once} or more"
+        )
+    if (per_job or at_once) and options.get("nodes", 1) != 1:
+        raise DefinitionError("elements of several nodes cannot share a job: leave out per_job")
     return TaskOptions(
         array=array,
         array_parallelism=parallelism,
+        per_job=per_job,
+        at_once=at_once,
         resources=_resources(options),
         after=_task_names(options.get("after", ())),
         version=_version(options.get("version")),
@@ -85,6 +121,9 @@ _OTHER_WORDS = {
     "timeout": "time",
     "time_limit": "time",
     "gpu": "gpus",
+    "chunksize": "per_job",
+    "batch_size": "per_job",
+    "group_size": "per_job",
     "cores": "cpus",
     "ncpus": "cpus",
     "threads": "cpus",
@@ -135,6 +174,14 @@ def _whole(keyword: str, value: object, *, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ParameterError(f"{keyword}={value!r}: write a whole number of at least {least}")
     return value
+
+
+def _per_job(keyword: str, value: object) -> PerJob:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str):
+        raise ParameterError(f"{keyword}={value!r}: write 'auto' or a whole number of at least 1")
+    return _whole(keyword, value, least=1)
 
 
 def _factor(keyword: str, value: object) -> float:

@@ -1,20 +1,48 @@
-"""The protocol of the pool and its workers, in records of fixed size.
+"""The protocol of a pool and its workers, in records of fixed size.
 
 Tokens name positions. All workers read them from one pipe, a token at a time: the kernel hands each
 to exactly one worker, so that nothing waits behind a long element. Reports name positions whose
-results are on the disk. Slots, in memory that all share, record which element each worker runs.
+results are on the disk. Slots, in a file that all have open, record which element each worker runs.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
 
 TOKEN = struct.Struct("<II")
 """Number of the wave, position in it."""
+_BEGUN = struct.Struct("<IId")
+"""A token, and the time at which its element was begun."""
+_TOLD = struct.Struct("<III")
+"""A token, and why its element is to end."""
+_SLOT_BYTES = 32
+_TOLD_AT = _BEGUN.size
 REPORTS_AT_ONCE = 512
 """So many tokens are written to a pipe in one piece (PIPE_BUF is 4096 bytes)."""
+
+
+class Why(IntEnum):
+    """Why a worker was told to end its element."""
+
+    CANCELLED = 1
+    WALLTIME = 2
+    """The element has had all the time that it asked for."""
+    MEMORY = 3
+    """The element has more memory than it asked for."""
+    LEAVING = 4
+    """The job that runs the pool ends; the element is to be run again elsewhere."""
+
+
+class Begun(NamedTuple):
+    """The element that a worker runs."""
+
+    at: tuple[int, int]
+    time: float
+    """Seconds since 1970."""
 
 
 def pack(tokens: list[tuple[int, int]]) -> bytes:
@@ -28,39 +56,53 @@ def unpack(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 class Slots:
-    """The element that each worker runs, and the one it was told to end: two tokens per worker.
+    """The element that each worker runs, and the one it was told to end.
 
-    The slots are in a file that the pool and all workers have mapped.
+    They are written to a file and not to shared memory: where the file lies in a run directory, it
+    tells others which elements a pool that was killed had begun.
     """
 
-    def __init__(self, descriptor: int, workers: int) -> None:
-        self._map = mmap.mmap(descriptor, self.size_for(workers))
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     @staticmethod
     def size_for(workers: int) -> int:
         """Return how large the file must be, in bytes."""
-        return 2 * workers * TOKEN.size
+        return workers * _SLOT_BYTES
 
-    def set(self, worker: int, wave: int, position: int) -> None:
+    def set(self, worker: int, wave: int, position: int, time: float = 0.0) -> None:
         """Record the position that a worker runs. Waves count from 1, so that 0 means none."""
-        TOKEN.pack_into(self._map, 2 * worker * TOKEN.size, wave, position)
+        os.pwrite(self._descriptor, _BEGUN.pack(wave, position, time), worker * _SLOT_BYTES)
 
     def clear(self, worker: int) -> None:
         """Record that a worker runs nothing."""
         self.set(worker, 0, 0)
 
-    def get(self, worker: int) -> tuple[int, int] | None:
+    def get(self, worker: int) -> Begun | None:
         """Return the element that a worker runs."""
-        return self._token(2 * worker)
+        data = os.pread(self._descriptor, _BEGUN.size, worker * _SLOT_BYTES)
+        return _begun(data)
 
-    def tell(self, worker: int, at: tuple[int, int] | None) -> None:
+    def tell(self, worker: int, at: tuple[int, int] | None, why: Why = Why.CANCELLED) -> None:
         """Record what a worker is told to end, by a signal that may reach it too late."""
-        TOKEN.pack_into(self._map, (2 * worker + 1) * TOKEN.size, *(at or (0, 0)))
+        data = _TOLD.pack(*(at or (0, 0)), why)
+        os.pwrite(self._descriptor, data, worker * _SLOT_BYTES + _TOLD_AT)
 
-    def told(self, worker: int) -> tuple[int, int] | None:
-        """Return the element that a worker was told to end."""
-        return self._token(2 * worker + 1)
+    def told(self, worker: int) -> tuple[tuple[int, int], Why] | None:
+        """Return the element that a worker was told to end, and why."""
+        data = os.pread(self._descriptor, _TOLD.size, worker * _SLOT_BYTES + _TOLD_AT)
+        wave, position, why = _TOLD.unpack(data)
+        return ((wave, position), Why(why)) if wave else None
 
-    def _token(self, place: int) -> tuple[int, int] | None:
-        wave, position = TOKEN.unpack_from(self._map, place * TOKEN.size)
-        return (wave, position) if wave else None
+
+def begun_elements(data: bytes) -> Iterator[Begun]:
+    """Yield the elements that the slots in a file's content name."""
+    for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES):
+        begun = _begun(data[start : start + _BEGUN.size])
+        if begun is not None:
+            yield begun
+
+
+def _begun(data: bytes) -> Begun | None:
+    wave, position, time = _BEGUN.unpack(data)
+    return Begun((wave, position), time) if wave else None

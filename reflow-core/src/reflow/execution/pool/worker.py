@@ -1,8 +1,8 @@
 """A worker of the pool: runs many elements of one run, as long as there are tokens.
 
-`python -m reflow.execution.pool.worker RUN_DIR RUN_ID GPUS FIRST NUMBER WORKERS POOL TOKENS REPORTS
-SLOTS`, the last three being descriptors that it inherits, POOL the process of the pool, and FIRST a
-token that it has taken already.
+`python -m reflow.execution.pool.worker RUN_DIR RUN_ID GPUS FIRST NAME NUMBER POOL TOKENS REPORTS
+SLOTS`, the last three being descriptors that it inherits, POOL the process of the pool, NAME that
+of the files it writes, and FIRST a token that it has taken already.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,10 +32,11 @@ from reflow.execution.execute import (
     plugin_codecs,
 )
 from reflow.execution.pool.equipment import Devices, Equipment
-from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, pack
+from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, Why, pack
 from reflow.execution.surroundings import Chance, Surroundings
 from reflow.executors.processes import leave
-from reflow.model.states import TaskState
+from reflow.model.states import FailureCause, TaskState
+from reflow.rundir.claims import own_claim
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.results import ResultRecord, SegmentWriter
 from reflow.rundir.run_settings import RunSettings, read_settings
@@ -52,9 +54,9 @@ class Reporter:
     It uses a thread because the next element may take hours.
     """
 
-    def __init__(self, layout: RunLayout, worker: int, reports: int) -> None:
+    def __init__(self, layout: RunLayout, name: str, reports: int) -> None:
         self._layout = layout
-        self._name = f"pool-{os.getpid()}-{worker}"
+        self._name = f"{name}-{os.getpid()}"
         self._reports = reports
         self._lock = threading.Lock()
         self._filled = threading.Event()
@@ -104,6 +106,7 @@ class PoolWorker:
     def __init__(
         self,
         settings: RunSettings,
+        name: str,
         number: int,
         tokens: int,
         reports: int,
@@ -116,9 +119,10 @@ class PoolWorker:
         self._tokens = tokens
         self._slots = slots
         self._layout = settings.layout
-        self._reporter = Reporter(self._layout, number, reports)
-        self._capture = LogCapture(self._layout.pool_log(number))
+        self._reporter = Reporter(self._layout, name, reports)
+        self._capture = LogCapture(self._layout.pool_log(name))
         self._codecs = plugin_codecs()
+        self._job = own_claim().native_id
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
         self._equipment = Equipment(devices, self._replace)
@@ -142,7 +146,7 @@ class PoolWorker:
                 return
             wave, position = TOKEN.unpack(token)
             # The slot keeps this element until the next, or its report, as the suspect in a crash.
-            self._slots.set(self._number, wave, position)
+            self._slots.set(self._number, wave, position, time.time())
             result = self._run(wave, position)
             if result.outcome.state is TaskState.FAILED and self._settings.on_error == "stop":
                 # Nothing more may be begun, unless the pool wants it: it starts another worker.
@@ -173,8 +177,11 @@ class PoolWorker:
         if self._chance is not None:
             self._chance.begin()
         self._at = (wave, position)
-        result = execution.run(position, record, printed=self._capture.last_printed)
+        native_id = self._job if self._specs[wave].pack else ""
+        printed = self._capture.last_printed
+        result = execution.run(position, record, native_id=native_id, printed=printed)
         self._at = None
+        result = self._with_reason(result)
         self._equipment.take_back()
         if self._surroundings is not None:
             self._surroundings.restore()
@@ -189,7 +196,19 @@ class PoolWorker:
     def _is_meant(self) -> bool:
         """Tell whether a signal that comes now is for the element that runs, if one does."""
         told = self._slots.told(self._number)
-        return self._at is not None and told in (None, self._at)
+        return self._at is not None and (told is None or told[0] == self._at)
+
+    def _with_reason(self, result: ResultRecord) -> ResultRecord:
+        """Say of an interrupted element that it had used up its time, where that is so."""
+        told = self._slots.told(self._number) if result.interrupted else None
+        if told is None or told[1] is not Why.WALLTIME:
+            return result
+        ended = replace(
+            result.outcome,
+            cause=FailureCause.WALLTIME,
+            error=f"ran out of time ({result.outcome.error})",
+        )
+        return replace(result, outcome=ended, interrupted=False)
 
     def _load(self, wave: int) -> Execution | _Broken:
         layout, spec = self._layout.wave(wave), self._specs[wave]
@@ -225,15 +244,15 @@ class _Broken:
         return self._reader.read(position)
 
     def run(
-        self, position: int, record: InputRecord, *, printed: Callable[[], str]
+        self, position: int, record: InputRecord, *, native_id: str, printed: Callable[[], str]
     ) -> ResultRecord:
-        return failure_of_all(self.spec.task, record, position, self._error, "", "")
+        return failure_of_all(self.spec.task, record, position, self._error, native_id, "")
 
 
 def main(arguments: list[str]) -> int:
     """Serve one pool until it ends."""
-    run_dir, run_id, names, first = arguments[:4]
-    number, workers, pool, *descriptors = map(int, arguments[4:])
+    run_dir, run_id, names, first, name = arguments[:5]
+    number, pool, *descriptors = map(int, arguments[5:])
     _end_with_parent(pool)
 
     def begin_anew(environment: Mapping[str, str], token: str) -> None:
@@ -251,7 +270,7 @@ def main(arguments: list[str]) -> int:
         os.chdir(settings.working_directory)
         devices = Devices(slots, names.split(",") if names else [])
         worker = PoolWorker(
-            settings, number, tokens, reports, Slots(slots, workers), devices, begin_anew
+            settings, name, number, tokens, reports, Slots(slots), devices, begin_anew
         )
         worker.serve(TOKEN.pack(*map(int, first.split(":"))) if first else b"")
     except BrokenPipeError:

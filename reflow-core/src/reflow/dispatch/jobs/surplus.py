@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.executors.contract import Executor
@@ -22,11 +23,14 @@ from reflow.rundir.run_settings import RunSettings
 class Surplus:
     """The jobs that a run has in the queue although other jobs do its work."""
 
-    def __init__(self, tracked: TrackedRun, settings: RunSettings, executor: Executor) -> None:
+    def __init__(
+        self, tracked: TrackedRun, settings: RunSettings, executor: Executor, hosts: Hosts
+    ) -> None:
         self._tracked = tracked
         self._layout = settings.layout
         self._claims = settings.claims
         self._executor = executor
+        self._hosts = hosts
         self._waves: set[int] = set()
         """Those that were submitted again."""
 
@@ -44,7 +48,9 @@ class Surplus:
         """Keep a position that has ended from beginning in a job that shows up late."""
         if wave.record.number in self._waves:
             ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
-            claim(self._layout.wave(wave.record.number), position, ours, self._claims)
+            spec = self._hosts.spec(wave)
+            number = position if spec is None else spec.claim_of(position)
+            claim(self._layout.wave(wave.record.number), number, ours, self._claims)
 
     def _find(self, wave: TrackedWave) -> None:
         known = wave.record

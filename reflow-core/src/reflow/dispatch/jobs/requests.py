@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from reflow.dispatch.jobs.packing import job_resources
 from reflow.model.jobs import JobRequest
 from reflow.model.records import SubmissionRecord
 from reflow.rundir.run_settings import RunSettings
@@ -11,26 +12,41 @@ from reflow.rundir.wave_files import WaveSpec
 
 
 def array_size(spec: WaveSpec) -> int | None:
-    """Return the size of the wave's array; None where one element makes it a plain job."""
-    return spec.size if spec.size > 1 else None
+    """Return the size of the wave's array; None where it is a plain job."""
+    jobs = spec.size if spec.pack is None else spec.pack.hosts
+    return jobs if jobs > 1 else None
 
 
 def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
     """Return the job that runs a wave's workers, the same for every submission of the wave."""
     layout = settings.layout.wave(spec.number)
-    command = settings.command("reflow.execution.job_worker", str(spec.number))
+    pack = spec.pack
+    command = (
+        *_python(settings),
+        "reflow.execution.job_worker" if pack is None else "reflow.execution.pool.host",
+        str(settings.run_dir),
+        settings.run_id,
+        str(spec.number),
+    )
     size = array_size(spec)
     return JobRequest(
         token=spec.token,
         command=command if size is not None else (*command, "0"),
         directory=layout.directory,
         working_directory=settings.working_directory,
-        resources=spec.resources,
+        resources=spec.resources if pack is None else job_resources(spec.resources, pack),
         size=size,
-        throttle=spec.throttle if size is not None else None,
+        throttle=_throttle(spec) if size is not None else None,
         excluded_hosts=spec.excluded_hosts,
         label=f"{settings.workflow} / {settings.run_id} / {spec.task}",
     )
+
+
+def _throttle(spec: WaveSpec) -> int | None:
+    """Return how many jobs of a wave may run at once."""
+    if spec.throttle is None or spec.pack is None:
+        return spec.throttle
+    return max(1, spec.throttle // spec.pack.at_once)
 
 
 def dispatch_request(
@@ -39,7 +55,12 @@ def dispatch_request(
     """Return the job that takes one dispatch step."""
     return JobRequest(
         token=record.token,
-        command=settings.command("reflow.runs.dispatch_job"),
+        command=(
+            *_python(settings),
+            "reflow.runs.dispatch_job",
+            str(settings.run_dir),
+            settings.run_id,
+        ),
         directory=settings.layout.dispatch_job(record.number),
         working_directory=settings.working_directory,
         resources=settings.config.dispatch.resources,
@@ -47,3 +68,8 @@ def dispatch_request(
         again_unless=None if begin_in is None else settings.layout.ended,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",
     )
+
+
+def _python(settings: RunSettings) -> tuple[str, ...]:
+    # -P keeps files in the working directory from shadowing reflow's modules.
+    return (settings.python, "-P", "-m")

@@ -1,0 +1,213 @@
+"""What a scheduler's words about jobs mean for the elements that share them.
+
+The scheduler knows hosts, and nothing of the elements in them. Which host has an element is told by
+the claim of its block. Where the host lives, the element goes on. Where it is over, its cause says
+who is to blame: a node that failed, or a job that was preempted, is nobody's fault. For a process
+that was killed, or had too much memory, the elements that the host was at are suspects. One that is
+the only suspect has failed. Of several none has: each is tried again in a job of its own. What no
+host has claimed waits for as long as there is a host that may take it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.packing import SUSPECTED
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
+from reflow.errors import SchedulerUnavailableError
+from reflow.execution.pool.protocol import Begun, begun_elements
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobStatus
+from reflow.model.states import FailureCause, JobState
+from reflow.rundir.claims import Claim, current_claim
+from reflow.rundir.files import read_bytes
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.packs import Pack, begun_at, slots_files
+from reflow.rundir.wave_files import WaveSpec
+
+CLOCK_TOLERANCE = 5.0
+"""Seconds by which the clocks of two machines may differ, and a scheduler be early."""
+
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class Blame(Enum):
+    """What the end of a host means for an element that it has left without a result."""
+
+    OWN = "own"
+    """The host's cause is the element's."""
+    SUSPECT = "suspect"
+    """It may have ended the host, as others may; it is to run alone."""
+    NONE = "none"
+    """It is to run again as if nothing had happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What the hosts of a wave mean for one of its positions."""
+
+    position: int
+    status: JobStatus
+    job: int | None
+    """The number of the host that has it; None where none has claimed it."""
+    blame: Blame = Blame.OWN
+
+
+class Hosts:
+    """The hosts of a run's waves."""
+
+    def __init__(self, tracked: TrackedRun, layout: RunLayout) -> None:
+        self._tracked = tracked
+        self._layout = layout
+        self._specs: dict[int, WaveSpec] = {}
+
+    def spec(self, wave: TrackedWave) -> WaveSpec | None:
+        """Return a wave's specification, read once; None where it cannot be read."""
+        number = wave.record.number
+        if number not in self._specs:
+            # Those of waves that are over are not needed again.
+            self._specs = {n: each for n, each in self._specs.items() if n in self._tracked.waves}
+            with suppress(OSError):
+                self._specs[number] = WaveSpec.read(self._layout.wave(number))
+        return self._specs.get(number)
+
+    def pack_of(self, wave: TrackedWave) -> Pack | None:
+        """Return how a wave's elements share jobs; None where each has its own."""
+        spec = self.spec(wave)
+        return None if spec is None else spec.pack
+
+    def claim_of(self, wave: TrackedWave, position: int) -> Claim | None:
+        """Return who has claimed a position; None where nobody has."""
+        spec = self.spec(wave)
+        number = position if spec is None else spec.claim_of(position)
+        return current_claim(self._layout.wave(wave.record.number), number)
+
+    def cancel_waiting(self, executor: Executor, wave: TrackedWave) -> None:
+        """Cancel hosts of a wave that is over which wait in the queue still.
+
+        Where that fails they find nothing to do when they start.
+        """
+        pack = self.pack_of(wave)
+        if pack is None or len(list(self._folder(wave).glob("*.slots"))) >= pack.hosts:
+            return
+        try:
+            for handle in handles_of(self._layout, [wave.record]):
+                waiting = {
+                    position
+                    for status in executor.poll([handle])
+                    if status.state is JobState.QUEUED
+                    for position in status.positions or range(pack.hosts)
+                }
+                if waiting:
+                    executor.cancel_positions(handle, sorted(waiting))
+        except SchedulerUnavailableError as error:
+            log.warning("could not cancel jobs that have nothing to do: %s", error)
+
+    def _folder(self, wave: TrackedWave) -> Path:
+        return self._layout.wave(wave.record.number).hosts
+
+    def fates(self, wave: TrackedWave, by_host: Mapping[int, JobStatus]) -> Iterator[Fate]:
+        """Yield what becomes of the outstanding positions of a wave whose elements share jobs."""
+        spec = self.spec(wave)
+        assert spec is not None and spec.pack is not None  # noqa: PT018
+        for block, positions in _by_block(wave, spec.pack).items():
+            claim = current_claim(self._layout.wave(spec.number), block)
+            host = None if claim is None else claim.element
+            if claim is None or host is None or host not in by_host:
+                yield from self._unclaimed(wave, spec, positions, by_host)
+                continue
+            status = by_host[host]
+            blames = self._blames(wave, spec, claim, status, positions)
+            for position in positions:
+                yield Fate(position, status, host, blames[position])
+
+    def _unclaimed(
+        self,
+        wave: TrackedWave,
+        spec: WaveSpec,
+        positions: list[int],
+        by_host: Mapping[int, JobStatus],
+    ) -> Iterator[Fate]:
+        """Yield the fates of what no host has taken: it waits for one, or for none any more."""
+        coming = [item for item in by_host.values() if not _is_gone(item)]
+        if coming:
+            queued = [item for item in coming if item.state is JobState.QUEUED]
+            status = JobStatus(
+                native_id=coming[0].native_id,
+                state=JobState.QUEUED,
+                reason=queued[0].reason if queued else "",
+                impossible=all(item.impossible for item in coming),
+            )
+            blame = Blame.NONE
+        else:
+            # Hosts that have run something end for reasons that are not those of the rest.
+            begun = len(wave.members) < spec.size or self._any_host_has_begun(wave)
+            status = min(by_host.values(), key=lambda item: _SERIOUS.index(item.state))
+            blame = Blame.NONE if begun or status.state is JobState.COMPLETED else Blame.OWN
+        for position in positions:
+            yield Fate(position, status, None, blame)
+
+    def _any_host_has_begun(self, wave: TrackedWave) -> bool:
+        return any(self._folder(wave).glob("*.slots"))
+
+    def _blames(
+        self,
+        wave: TrackedWave,
+        spec: WaveSpec,
+        claim: Claim,
+        status: JobStatus,
+        positions: list[int],
+    ) -> Mapping[int, Blame]:
+        """Tell which of a host's positions are to blame for its end."""
+        blames = dict.fromkeys(positions, Blame.NONE)
+        if not _is_gone(status):
+            return blames
+        if status.state is JobState.CANCELLED and status.cause is None:
+            # Somebody has cancelled the job by the scheduler's own command.
+            return dict.fromkeys(positions, Blame.OWN)
+        if status.state is not JobState.FAILED:
+            return blames
+        suspects = {
+            begun.at[1]: _had_its_time(spec, path, begun)
+            for path in slots_files(self._layout.wave(spec.number), claim)
+            for begun in begun_elements(read_bytes(path))
+            if begun.at[0] == spec.number and begun.at[1] in wave.members
+        }
+        if status.cause is FailureCause.WALLTIME:
+            guilty = {position: Blame.OWN for position, over in suspects.items() if over}
+        elif status.cause is None or status.cause in SUSPECTED:
+            guilty = dict.fromkeys(suspects, Blame.OWN if len(suspects) == 1 else Blame.SUSPECT)
+        else:
+            guilty = {}
+        return blames | {each: blame for each, blame in guilty.items() if each in blames}
+
+
+_SERIOUS = (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN, JobState.COMPLETED)
+"""Of several hosts that took nothing, the state that tells most about why."""
+
+
+def _had_its_time(spec: WaveSpec, slots: Path, begun: Begun) -> bool:
+    """Tell whether an element had all its time before that of its host was over."""
+    need, given = spec.resources.time, spec.pack.time if spec.pack else None
+    if need is None or given is None:
+        return False
+    end = begun_at(slots) / 1e9 + given
+    return end - begun.time >= need.total_seconds() - CLOCK_TOLERANCE
+
+
+def _by_block(wave: TrackedWave, pack: Pack) -> dict[int, list[int]]:
+    blocks: dict[int, list[int]] = {}
+    for position in wave.members:
+        blocks.setdefault(pack.block_of(position), []).append(position)
+    return blocks
+
+
+def _is_gone(status: JobStatus) -> bool:
+    return status.state.over or status.state is JobState.UNKNOWN

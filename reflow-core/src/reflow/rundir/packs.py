@@ -1,0 +1,87 @@
+"""Waves whose elements share jobs: what each job, called a host, takes, and what it leaves.
+
+The positions of such a wave are cut into blocks. A host claims a block as other workers claim a
+position, and runs its elements in processes of its own. While it does, a file with a record for
+each of its processes says what they are at. That file is all that is left of a host that is killed
+at once, and by it the dispatcher tells the element that may be to blame from those that only shared
+its host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reflow.rundir.claims import Claim
+from reflow.rundir.layout import WaveLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """How a wave's elements share jobs."""
+
+    hosts: int
+    """The number of jobs."""
+    at_once: int
+    """How many elements run at the same time in each."""
+    block: int
+    """How many elements are claimed together."""
+    time: float | None = None
+    """Seconds that each job has asked for; None where that is left to the site."""
+    limited: bool = True
+    """Whether an element ends that has more time or memory than it asked for."""
+
+    def blocks(self, size: int) -> int:
+        """Return the number of blocks in a wave of so many elements."""
+        return -(-size // self.block)
+
+    def block_of(self, position: int) -> int:
+        """Return the block that a position is in."""
+        return position // self.block
+
+    def positions(self, block: int, size: int) -> range:
+        """Return the positions of a block in a wave of so many elements."""
+        return range(block * self.block, min(size, (block + 1) * self.block))
+
+    def share(self, host: int, size: int) -> range:
+        """Return the blocks that a host takes before it looks for others."""
+        blocks = self.blocks(size)
+        return range(host * blocks // self.hosts, (host + 1) * blocks // self.hosts)
+
+
+def new_slots_file(layout: WaveLayout, host: Claim) -> Path:
+    """Name the file in which a host that begins now records the elements its workers are at."""
+    return layout.hosts / f"{host.file_name}.{time.time_ns()}.slots"
+
+
+def slots_files(layout: WaveLayout, host: Claim) -> list[Path]:
+    """Return the file of a host, in a list that is empty where it has none."""
+    return list(layout.hosts.glob(f"{host.file_name}.*.slots"))
+
+
+def other_slots_files(layout: WaveLayout, host: Claim, own: Path) -> list[Path]:
+    """Return the files of other incarnations of a host's job."""
+    all_of_it = replace(host, incarnation="").file_name
+    return [path for path in layout.hosts.glob(f"{all_of_it}*.slots") if path != own]
+
+
+def begun_at(slots: Path) -> int:
+    """Return when the host of a file has begun, in nanoseconds since 1970."""
+    return int(slots.name.split(".")[-2])
+
+
+def read_stops(layout: WaveLayout) -> frozenset[int]:
+    """Return the positions that are to be ended, whichever host runs them."""
+    try:
+        text = layout.stops.read_text()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(int(line) for line in text.splitlines() if line.isdigit())
+
+
+def add_stops(layout: WaveLayout, positions: Iterable[int]) -> None:
+    """Have hosts end positions, at their next look. Raises `OSError`."""
+    with layout.stops.open("a") as file:
+        file.write("".join(f"{position}\n" for position in positions))

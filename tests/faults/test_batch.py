@@ -17,8 +17,9 @@ from reflow.dispatch.lease import take
 from reflow.model.jobs import Limits
 from reflow.rundir.run_settings import read_settings
 from reflow.runs import dispatch_job, driver
+from reflow.runs.failure_policy import Role
 from reflow.runs.open_dispatcher import open_dispatcher
-from reflow.runs.outages import Outages
+from reflow.runs.troubles import Troubles
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
@@ -389,7 +390,8 @@ def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
     monkeypatch.setattr(driver, "LONGEST_STAY", 0.0)
     settings = read_settings(Path(run.run_dir), run.run_id)
 
-    assert dispatch_job.dispatch_once(run.store, settings, Outages(settings, "a test")) == 0
+    troubles = Troubles(settings, Role.DISPATCH_JOB)
+    assert dispatch_job.dispatch_once(run.store, settings, troubles) == 0
 
     assert [item.kind for item in run.store.submissions(run.run_id) if not item.native_ids] == []
     (flow.folder / "go").touch()
@@ -411,7 +413,8 @@ def test_a_full_disk_in_a_dispatch_job_is_left_to_the_next(
         patched.setattr(Dispatcher, "step", full)
         settings = read_settings(Path(run.run_dir), run.run_id)
         # A watchdog lies ahead, so this job need not submit itself again.
-        assert dispatch_job.dispatch_once(run.store, settings, Outages(settings, "a test")) == 0
+        troubles = Troubles(settings, Role.DISPATCH_JOB)
+        assert dispatch_job.dispatch_once(run.store, settings, troubles) == 0
     assert run.state == "RUNNING"
     (flow.folder / "go").touch()
     until(lambda: run.state != "RUNNING")

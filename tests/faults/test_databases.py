@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from reflow.executors.local import LocalExecutor
 from reflow.rundir.layout import RunLayout
-from reflow.runs import dispatch_job
+from reflow.runs import dispatch_job, failure_policy
 
 from tests.e2e.support import FlowFile, processes_of, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor
@@ -255,7 +255,7 @@ def test_a_dispatch_job_leaves_a_longer_outage_to_the_next_watchdog(
 ) -> None:
     idle = Folder(tmp_path / "idle").make()
     run = flow_file(FLOW).load().submit(executor=ScriptedExecutor(folder=str(idle.path)))
-    monkeypatch.setattr(dispatch_job, "LONGEST_OUTAGE", 0.1)
+    monkeypatch.setattr(failure_policy, "LONGEST_OUTAGE_IN_A_JOB", 0.1)
     # What belongs to the whole process stays as it is.
     monkeypatch.setattr(dispatch_job, "open_file", lambda *given: io.StringIO())
     monkeypatch.setattr(signal, "signal", lambda *given: None)

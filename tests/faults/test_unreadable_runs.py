@@ -19,7 +19,7 @@ from reflow.rundir.run_settings import read_settings
 from reflow.rundir.series import series_of
 from reflow.rundir.source_record import current_source
 from reflow.runs import dispatch_job
-from reflow.runs.unreadable import MOST_TRIES
+from reflow.runs.failure_policy import MOST_TRIES
 
 from tests.e2e.support import FlowFile, counts, failed, until
 from tests.faults.scripted_scheduler import Folder, ScriptedExecutor

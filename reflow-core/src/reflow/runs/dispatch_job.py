@@ -11,44 +11,38 @@ import logging
 import os
 import signal
 import sys
-from contextlib import closing
-from functools import cache
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.continuation import is_watched
 from reflow.dispatch.lease import acquire, forget, release, working_under
-from reflow.errors import (
-    DamagedRunError,
-    LeaseLostError,
-    NotFoundError,
-    OtherSeriesError,
-    StoreError,
-)
+from reflow.dispatch.modes import BY_DISPATCH_JOBS
+from reflow.errors import DamagedRunError, NotFoundError, StoreError
 from reflow.executors.contract import Executor
 from reflow.model.records import Lease
 from reflow.permissions import open_file, touch
 from reflow.plugins.registry import registry
-from reflow.rundir.files import write_whole
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.driver import DispatchJob, drive
+from reflow.runs.failure_policy import (
+    DATA_ERRORS,
+    Action,
+    Role,
+    ToldToEndError,
+    end_at_signal,
+    gives_up,
+    word_of_manifest,
+    word_of_scheduler,
+)
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
-from reflow.runs.outages import Outages
-from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
+from reflow.runs.troubles import Tries, Troubles, Word
+from reflow.runs.unreadable import Unreadable
 from reflow.stores.contract import Store
 
-MOVED_BY_COMMANDS = "Only `reflow follow`, or each `reflow status`, moves the run on"
-WATCHED = "The run's next watchdog tries again"
-LONGEST_OUTAGE = 2.0
-"""Seconds that a dispatch job waits for the database, which the next may reach from its node."""
-
 log = logging.getLogger("reflow.dispatch")
-
-
-class _Ended(BaseException):
-    """Raised at SIGTERM: what was decided is committed; the watchdog goes on from there."""
 
 
 def main(arguments: list[str]) -> int:
@@ -58,7 +52,7 @@ def main(arguments: list[str]) -> int:
         settings = read_settings(run_dir, run_id)
     except (DamagedRunError, NotFoundError) as error:
         print(error, file=sys.stderr)
-        return _without_settings(RunLayout(run_dir, run_id))
+        return _without_settings(RunLayout(run_dir, run_id), error)
     logging.basicConfig(
         stream=open_file(settings.layout.dispatch_log, "a"),
         format="%(asctime)s %(levelname)s %(message)s",
@@ -66,22 +60,22 @@ def main(arguments: list[str]) -> int:
     )
     _look_for_commands_where_the_submitter_did(settings)
     store = registry().store_for(settings.store)
-    signal.signal(signal.SIGTERM, _end)
-    outages = Outages(settings, _own_name(), LONGEST_OUTAGE)
+    signal.signal(signal.SIGTERM, end_at_signal)
+    troubles = Troubles(settings, Role.DISPATCH_JOB)
     try:
-        return outages.outlive(lambda: dispatch_once(store, settings, outages))
-    except LeaseLostError as error:
+        return troubles.outlive(lambda: dispatch_once(store, settings, troubles))
+    except ToldToEndError as error:
         log.info("pid %s: %s", os.getpid(), error)
-        return 0
-    except _Ended:
-        log.info("pid %s: told to end", os.getpid())
         # A watchdog that fails submits itself again: in an outage it may have armed no other.
-        return int(outages.under_way)
+        return int(troubles.in_outage)
     except (StoreError, NotFoundError) as error:
+        if troubles.decide(error).action is Action.STEP_BACK:
+            log.info("pid %s: %s", os.getpid(), error)
+            return 0
         # The manifest may be back for the next dispatch. Users cannot be told through it.
         log.exception("the manifest database failed")
-        goes_on = WATCHED if _is_watched(settings) else MOVED_BY_COMMANDS
-        _leave_word(settings, f"the manifest: {error}. {goes_on}")
+        watched = _is_watched(settings)
+        troubles.word.leave(word_of_manifest(error, troubles.role, watched=watched))
         return 1
     finally:
         store.close()
@@ -94,7 +88,7 @@ def main(arguments: list[str]) -> int:
         )
 
 
-def dispatch_once(store: Store, settings: RunSettings, outages: Outages) -> int:
+def dispatch_once(store: Store, settings: RunSettings, troubles: Troubles) -> int:
     """Take the run over, do what can be done, and release the lease."""
     lease = acquire(
         store,
@@ -108,20 +102,20 @@ def dispatch_once(store: Store, settings: RunSettings, outages: Outages) -> int:
         if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
             # A job that comes late has nothing to change about what is over.
             return _finish(store, settings, lease)
-        return _dispatch(store, settings, lease, outages)
+        return _dispatch(store, settings, lease, troubles)
     finally:
         # After an outage this process takes the lease once more.
         forget(lease)
 
 
-def _without_settings(layout: RunLayout) -> int:
+def _without_settings(layout: RunLayout, error: DamagedRunError | NotFoundError) -> int:
     """Leave a run without settings to the next watchdog, for a bounded number of tries.
 
     Without settings the place of the manifest is unknown, so nothing can be recorded there.
     """
     tries = Tries(layout)
     tries.add()
-    if not tries.used_up:
+    if not gives_up(error, BY_DISPATCH_JOBS, tries_used_up=tries.used_up):
         return 1
     touch(layout.ended)
     return 0
@@ -138,56 +132,50 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
     return int(bool(trouble))
 
 
-def _dispatch(store: Store, settings: RunSettings, lease: Lease, outages: Outages) -> int:
-    """Do what can be done; end a run that can never be dispatched."""
-    try:
-        with closing(executor_of(settings)) as executor:
-            return _dispatch_under(store, settings, lease, executor, outages)
-    except (StoreError, OSError):
-        raise
-    except Exception as error:
-        log.exception("the run cannot be dispatched")
-        abort(store, lease, cannot_dispatch(settings, error))
-        return 1
+def _dispatch(store: Store, settings: RunSettings, lease: Lease, troubles: Troubles) -> int:
+    """Do what can be done; where something is in the way, do what the failure policy says."""
+    with ExitStack() as stack:
+        executor = None
+        try:
+            executor = stack.enter_context(closing(executor_of(settings)))
+            return _drive(store, settings, lease, executor, troubles)
+        except ToldToEndError:
+            release(store, lease)
+            raise
+        except Exception as error:
+            decision = troubles.decide(error)
+            if decision.action is Action.ABORT:
+                log.exception("the run cannot be dispatched")
+                abort(store, lease, cannot_dispatch(settings, error))
+                if executor is not None:
+                    # Last of all: a worker that dispatches lives in one of these jobs, and ends
+                    # with it.
+                    end_jobs(store, settings, executor)
+                return 1
+            if not isinstance(error, DATA_ERRORS) or executor is None:
+                raise
+            log.exception("the run's data cannot be used")
+            unreadable = Unreadable(store, settings, lease, executor, troubles.tries, error)
+            return _look_after(unreadable, troubles.word, decision.word, store, lease)
 
 
-def _dispatch_under(
-    store: Store, settings: RunSettings, lease: Lease, executor: Executor, outages: Outages
+def _drive(
+    store: Store, settings: RunSettings, lease: Lease, executor: Executor, troubles: Troubles
 ) -> int:
-    try:
-        dispatcher = open_dispatcher(store, settings, lease, executor)
-        drive(dispatcher, DispatchJob(), outages.then(cache(Tries(settings.layout).forget)))
-        if dispatcher.trouble:
-            _leave_word(settings, f"the scheduler: {dispatcher.trouble}. {MOVED_BY_COMMANDS}")
-    except _Ended:
-        release(store, lease)
-        raise
-    except StoreError:
-        raise
-    except (OSError, OtherSeriesError) as error:
-        return _leave_to_the_next(store, settings, lease, executor, error)
-    except Exception as error:
-        log.exception("the run cannot be dispatched")
-        abort(store, lease, cannot_dispatch(settings, error))
-        # Last of all: a worker that dispatches lives in one of these jobs, and ends with it.
-        end_jobs(store, settings, executor)
-        return 1
+    dispatcher = open_dispatcher(store, settings, lease, executor)
+    drive(dispatcher, DispatchJob(), troubles.then())
+    if dispatcher.trouble:
+        troubles.word.leave(word_of_scheduler(dispatcher.trouble, troubles.role))
     # A watchdog that could not arm the next one submits itself again.
     return int(bool(dispatcher.unwatched))
 
 
-def _leave_to_the_next(
-    store: Store,
-    settings: RunSettings,
-    lease: Lease,
-    executor: Executor,
-    error: OSError | OtherSeriesError,
+def _look_after(
+    unreadable: Unreadable, word: Word, message: str, store: Store, lease: Lease
 ) -> int:
     """Do what can be done without the run's data, and arrange another try."""
-    log.exception("the run's data cannot be used")
-    unreadable = Unreadable(store, settings, lease, executor, Tries(settings.layout), error)
     try:
-        _leave_word(settings, f"the run's data: {error}. {TRIED_AGAIN}")
+        word.leave(message)
         if unreadable.end_if_due():
             return 1
         watched = unreadable.watch()
@@ -207,24 +195,10 @@ def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
     os.environ["PATH"] = os.pathsep.join([*known, *more])
 
 
-def _leave_word(settings: RunSettings, what: str) -> None:
-    """Record for `status` what a dispatch job could not use. Raises `OSError`."""
-    message = f"{_own_name()} could not use {what}"
-    write_whole(settings.layout.dispatch_trouble, message.encode())
-
-
-def _own_name() -> str:
-    return f"a dispatch job on {os.uname().nodename}"
-
-
 def _is_watched(settings: RunSettings) -> bool:
     """Tell whether watchdogs go on with the run when this job has failed."""
     with closing(executor_of(settings)) as executor:
         return is_watched(executor, settings.config.dispatch)
-
-
-def _end(number: int, frame: object) -> None:
-    raise _Ended
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""Taking the dispatch steps of a run, in each of the modes in which it can be dispatched."""
+"""The driver: takes the dispatch steps of a run until it has ended, or is left to another.
+
+There is one loop, `drive`. How long it stays, and how often it looks, is a small class for each way
+of dispatching. What ends the loop before that is an exception, for which the failure policy has the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two looks of `reflow follow`: right after something happened, and at most."""
 
 
-class Mode(Protocol):
+class PausePolicy(Protocol):
     """How long a dispatcher stays, and what it arranges before it may be lost."""
 
     def prepare(self, dispatcher: Dispatcher) -> None:
@@ -92,14 +97,14 @@ class DispatchJob:
 
 
 def drive(
-    dispatcher: Dispatcher, mode: Mode, after_step: Callable[[], None] = lambda: None
+    dispatcher: Dispatcher, pauses: PausePolicy, after_step: Callable[[], None] = lambda: None
 ) -> None:
-    """Take steps until the run has ended, or the mode leaves it; then let go of the lease."""
+    """Take steps until the run has ended, or the policy leaves it; then release the lease."""
     while True:
-        mode.prepare(dispatcher)
+        pauses.prepare(dispatcher)
         ended = dispatcher.step()
         after_step()
-        pause = None if ended else mode.pause(dispatcher)
+        pause = None if ended else pauses.pause(dispatcher)
         if pause is not None:
             dispatcher.executor.wait(pause)
             continue

@@ -12,9 +12,10 @@ from reflow.errors import NotReadyError
 from reflow.model.records import RunRecord
 from reflow.rundir.ownership import own_settings
 from reflow.runs.driver import Following, drive
+from reflow.runs.failure_policy import Role
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
-from reflow.runs.outages import Outages
 from reflow.runs.status import status_of
+from reflow.runs.troubles import Troubles
 from reflow.stores.contract import Store
 
 
@@ -35,9 +36,11 @@ def follow_run(
         assert lease is not None, "patience without an end ends with the lease"
         with working_under(store, lease):
             # Ctrl-C stops following; the run's jobs go on.
-            outages = Outages(settings, "who follows it")
-            after_step = outages.then(lambda: on_progress(status_of(store, record.run_id)["tasks"]))
-            outages.outlive(
+            troubles = Troubles(settings, Role.FOLLOWER)
+            after_step = troubles.then(
+                lambda: on_progress(status_of(store, record.run_id)["tasks"])
+            )
+            troubles.outlive(
                 lambda: drive(
                     open_dispatcher(store, settings, lease, executor), Following(), after_step
                 )

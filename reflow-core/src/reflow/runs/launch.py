@@ -34,12 +34,13 @@ from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
 from reflow.runs.driver import Command, UntilEnd, drive
+from reflow.runs.failure_policy import Action, Role
 from reflow.runs.locate_flow import locate
 from reflow.runs.open_dispatcher import open_dispatcher
-from reflow.runs.outages import Outages
 from reflow.runs.preview import Preview, make_preview
 from reflow.runs.status import status_of
 from reflow.runs.supervisor import start_supervisor
+from reflow.runs.troubles import Troubles
 from reflow.stores.contract import Store
 
 ON_ERROR = ("stop", "continue")
@@ -187,6 +188,7 @@ def _drive_here(
     on_start: Callable[[str], None] | None,
     on_progress: Callable[[Mapping[str, Any]], None] | None,
 ) -> None:
+    troubles = Troubles(settings, Role.PROCESS)
     try:
         with working_under(store, lease):
             interruptions.let_through()
@@ -194,22 +196,23 @@ def _drive_here(
                 emit(settings, RunState.RUNNING)
                 on_start(settings.run_id)
             with closing(_executor_here(settings, graph, interruptions)) as executor:
-                _drive_to_end(store, settings, graph, lease, executor, interruptions, on_progress)
-    except StoreError:
-        raise
-    except KeyboardInterrupt:
-        interruptions.end()
-        # Without the database, the next look at the run records its end.
-        with suppress(StoreError):
-            _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
-        raise
+                _drive_to_end(
+                    store, settings, graph, lease, executor, interruptions, troubles, on_progress
+                )
     except BaseException as error:
-        message = cannot_dispatch(settings, error)
-        _end_for_good(store, settings, RunState.FAILED, message)
-        if isinstance(error, OSError):
-            raise RunFailedError(
-                f"run {settings.run_id} failed: {message}", settings.run_id
-            ) from error
+        action = troubles.decide(error).action
+        if action is Action.CANCEL:
+            interruptions.end()
+            # Without the database, the next look at the run records its end.
+            with suppress(StoreError):
+                _end_for_good(store, settings, RunState.CANCELLED, "interrupted")
+        elif action is Action.ABORT:
+            message = cannot_dispatch(settings, error)
+            _end_for_good(store, settings, RunState.FAILED, message)
+            if isinstance(error, OSError):
+                raise RunFailedError(
+                    f"run {settings.run_id} failed: {message}", settings.run_id
+                ) from error
         raise
 
 
@@ -220,6 +223,7 @@ def _drive_to_end(
     lease: Lease,
     executor: Executor,
     interruptions: Interruptions,
+    troubles: Troubles,
     on_progress: Callable[[Mapping[str, Any]], None] | None,
 ) -> None:
     """Take steps until the run has ended, or is interrupted, through outages of the database."""
@@ -236,11 +240,10 @@ def _drive_to_end(
         dispatcher = open_dispatcher(store, settings, lease, executor, graph)
         dispatcher.forgiven = max(forgiven, dispatcher.forgiven)
         dispatcher.looks.progress = LookProgress()
-        drive(dispatcher, UntilEnd(), outages.then(after_step))
+        drive(dispatcher, UntilEnd(), troubles.then(after_step))
 
-    outages = Outages(settings, "its process")
     try:
-        outages.outlive(dispatch)
+        troubles.outlive(dispatch)
     except KeyboardInterrupt:
         interruptions.end()
         if dispatcher is not None:

@@ -13,17 +13,17 @@ from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import release, take, take_from, working_under
 from reflow.dispatch.modes import Keeper, mode_named, mode_of
-from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, ReflowError, StoreError
+from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError, StoreError
 from reflow.model.jobs import JobHandle
 from reflow.model.records import Lease, RunRecord, SubmissionKind
 from reflow.model.states import JobState
-from reflow.rundir.files import read_bytes
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import may_end, own_settings
 from reflow.rundir.process import boot_id, provably_dead
 from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
+from reflow.runs.failure_policy import Action, Role, decide, gives_up
 from reflow.runs.open_dispatcher import (
     OpensExecutor,
     open_dispatcher,
@@ -31,7 +31,7 @@ from reflow.runs.open_dispatcher import (
 )
 from reflow.runs.silence import holder_of
 from reflow.runs.supervisor import start_supervisor
-from reflow.runs.unreadable import Tries
+from reflow.runs.troubles import Tries, Word
 from reflow.stores.contract import Store
 
 LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
@@ -47,8 +47,10 @@ def recover(
         return care(store, record, open_executor)
     except ForeignRunError as error:
         return [str(error)]
-    except (ReflowError, OSError) as error:
+    except Exception as error:
         # A user who only wants to look at the run is to see it all the same.
+        if decide(error, Role.COMMAND).action is not Action.TELL:
+            raise
         message = f"the run cannot be dispatched from here: {error}"
         with suppress(OSError):
             return [*_word_left(RunLayout(record.run_dir, record.run_id)), message]
@@ -132,10 +134,8 @@ def _go_on(
 
 def _word_left(layout: RunLayout) -> list[str]:
     """Return what the last dispatcher could not use. Raises `OSError`."""
-    try:
-        return [read_bytes(layout.dispatch_trouble).decode(errors="replace")]
-    except FileNotFoundError:
-        return []
+    word = Word(layout).read()
+    return [word] if word else []
 
 
 def _notes_of(dispatcher: Dispatcher) -> list[str]:
@@ -187,8 +187,8 @@ def _without_settings(
     Other runs are left alone: a cluster's run may have its folder elsewhere, and damaged settings
     may be restored.
     """
-    over = mode_named(record.executor).on_this_machine and isinstance(error, NotFoundError)
-    over = over or Tries(RunLayout(record.run_dir, record.run_id)).used_up
+    tries = Tries(RunLayout(record.run_dir, record.run_id))
+    over = gives_up(error, mode_named(record.executor), tries_used_up=tries.used_up)
     lease = take(store, record.run_id) if over and may_end(record) else None
     if lease is None:
         return [str(error)]

@@ -19,7 +19,6 @@ from reflow.errors import (
     ForeignRunError,
     NotFoundError,
     NotReadyError,
-    OtherSeriesError,
     ReflowError,
 )
 from reflow.executors.contract import Executor
@@ -35,6 +34,7 @@ from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource
 from reflow.runs.abort import abort
 from reflow.runs.driver import Command, drive
+from reflow.runs.failure_policy import DATA_ERRORS
 from reflow.runs.launch import drive_here
 from reflow.runs.open_dispatcher import (
     OpensExecutor,
@@ -47,7 +47,8 @@ from reflow.runs.recover import recover, replace_frozen
 from reflow.runs.retake_source import retaken_source
 from reflow.runs.silence import holder_of, time_to_live
 from reflow.runs.supervisor import start_supervisor
-from reflow.runs.unreadable import Tries, Unreadable
+from reflow.runs.troubles import Tries
+from reflow.runs.unreadable import Unreadable
 from reflow.runs.waiting import wait_until
 from reflow.stores.contract import Store
 
@@ -174,7 +175,7 @@ def _step(store: Store, settings: RunSettings, lease: Lease, executor: Executor)
     """Take a dispatch step; where the run's data cannot be used, only cancellations are heeded."""
     try:
         drive(open_dispatcher(store, settings, lease, executor), Command())
-    except (OSError, OtherSeriesError) as error:
+    except DATA_ERRORS as error:
         tries = Tries(settings.layout)
         if not Unreadable(store, settings, lease, executor, tries, error).end_if_cancelled():
             raise

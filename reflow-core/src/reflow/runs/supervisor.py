@@ -13,31 +13,31 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
-from functools import cache
 from pathlib import Path
 
-from reflow.config.schema import DispatchSettings
 from reflow.dispatch.lease import acquire_for, forget, release, take
-from reflow.errors import LeaseLostError, OtherSeriesError, StoreError
+from reflow.errors import StoreError
 from reflow.model.records import Lease
 from reflow.permissions import open_file
 from reflow.plugins.registry import registry
-from reflow.rundir.files import write_whole
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.driver import LONGEST_WAIT, UntilEnd, drive
+from reflow.runs.failure_policy import (
+    DATA_ERRORS,
+    Action,
+    Role,
+    ToldToEndError,
+    end_at_signal,
+    pauses_between_tries,
+)
 from reflow.runs.open_dispatcher import executor_of, open_dispatcher
-from reflow.runs.outages import Outages
-from reflow.runs.unreadable import TRIED_AGAIN, Tries, Unreadable
+from reflow.runs.troubles import Troubles
+from reflow.runs.unreadable import Unreadable
 from reflow.stores.contract import Store
 
 log = logging.getLogger("reflow.dispatch")
-
-
-class _Terminated(BaseException):
-    """Raised at SIGTERM: release the lease, and leave the workers to the next supervisor."""
 
 
 def start_supervisor(store: Store, settings: RunSettings) -> None:
@@ -76,35 +76,36 @@ def main(arguments: list[str]) -> int:
     """Supervise one run until it has ended."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     settings = read_settings(Path(arguments[0]), arguments[1])
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, end_at_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     store = registry().store_for(settings.store)
-    outages = Outages(settings, "its supervisor")
+    troubles = Troubles(settings, Role.SUPERVISOR)
     try:
-        return outages.outlive(lambda: _take_and_supervise(store, settings, outages))
-    except LeaseLostError:
+        return troubles.outlive(lambda: _take_and_supervise(store, settings, troubles))
+    except ToldToEndError as error:
+        log.info("pid %s: %s", os.getpid(), error)
+    except StoreError as error:
+        if troubles.decide(error).action is not Action.STEP_BACK:
+            # The database may be back for the next supervisor, which any command starts.
+            log.exception("the manifest database failed")
+            return 1
         log.info("pid %s: another supervisor has taken over", os.getpid())
-    except _Terminated:
-        log.info("pid %s: told to end", os.getpid())
-    except StoreError:
-        # The database may be back for the next supervisor, which any command starts.
-        log.exception("the manifest database failed")
-        return 1
     finally:
         store.close()
     return 0
 
 
-def _take_and_supervise(store: Store, settings: RunSettings, outages: Outages) -> int:
+def _take_and_supervise(store: Store, settings: RunSettings, troubles: Troubles) -> int:
     lease = take(store, settings.run_id)
     if lease is None:
         log.info("pid %s: another supervisor is at work", os.getpid())
         return 0
     try:
-        _supervise(store, settings, lease, outages)
+        _supervise(store, settings, lease, troubles)
     except StoreError:
         raise
-    except _Terminated:
+    except ToldToEndError:
+        # Its workers go on, and are left to the next supervisor.
         with suppress(StoreError):
             release(store, lease)
         raise
@@ -118,55 +119,38 @@ def _take_and_supervise(store: Store, settings: RunSettings, outages: Outages) -
     return 0
 
 
-def _supervise(store: Store, settings: RunSettings, lease: Lease, outages: Outages) -> None:
+def _supervise(store: Store, settings: RunSettings, lease: Lease, troubles: Troubles) -> None:
     """Dispatch until the run has ended, and try again where its data cannot be read."""
-    tries = Tries(settings.layout)
-    for pause in _pauses(settings.config.dispatch):
-        if _has_ended(store, settings, lease, tries, outages):
+    for pause in pauses_between_tries(settings.config.dispatch):
+        if _has_ended(store, settings, lease, troubles):
             return
         _wait(store, lease, pause)
 
 
-def _has_ended(
-    store: Store, settings: RunSettings, lease: Lease, tries: Tries, outages: Outages
-) -> bool:
-    """Dispatch until the run has ended; False where its data cannot be read now."""
+def _has_ended(store: Store, settings: RunSettings, lease: Lease, troubles: Troubles) -> bool:
+    """Dispatch until the run has ended; False where its data cannot be read now.
+
+    Raises what the run is to be aborted for, when its jobs have been ended.
+    """
     with closing(executor_of(settings)) as executor:
 
         def dispatch() -> None:
             dispatcher = open_dispatcher(store, settings, lease, executor)
-            drive(dispatcher, UntilEnd(), outages.then(cache(tries.forget)))
+            drive(dispatcher, UntilEnd(), troubles.then())
 
         try:
-            outages.outlive(dispatch)
-        except StoreError:
-            raise
+            troubles.outlive(dispatch)
         except Exception as error:
-            if (
-                not isinstance(error, OSError | OtherSeriesError)
-                or not settings.layout.root.is_dir()
-            ):
+            decision = troubles.decide(error)
+            if decision.action is Action.ABORT:
                 end_jobs(store, settings, executor)
+            if not isinstance(error, DATA_ERRORS) or decision.action is not Action.LOOK_AFTER:
                 raise
             log.exception("the run's data cannot be used")
-            _leave_word(settings, error)
-            return Unreadable(store, settings, lease, executor, tries, error).end_if_due()
+            with suppress(OSError):
+                troubles.word.leave(decision.word)
+            return Unreadable(store, settings, lease, executor, troubles.tries, error).end_if_due()
     return True
-
-
-def _leave_word(settings: RunSettings, error: Exception) -> None:
-    """Record for `status` what the supervisor waits for, if that can be written."""
-    message = f"its supervisor cannot use the run's data: {error}. {TRIED_AGAIN}"
-    with suppress(OSError):
-        write_whole(settings.layout.dispatch_trouble, message.encode())
-
-
-def _pauses(config: DispatchSettings) -> Iterator[float]:
-    """Yield the seconds until each next try: ten of them take as long as an outage may."""
-    pause, longest = 6 * config.watchdog_minutes, config.outage_hours * 600
-    while True:
-        yield min(pause, longest)
-        pause *= 4
 
 
 def _wait(store: Store, lease: Lease, seconds: float) -> None:
@@ -177,10 +161,6 @@ def _wait(store: Store, lease: Lease, seconds: float) -> None:
             store.clear_wakeup(lease)
             return
         time.sleep(min(LONGEST_WAIT, seconds))
-
-
-def _end(number: int, frame: object) -> None:
-    raise _Terminated
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ of it live, and after that for a bounded number of tries. Then it fails, and `re
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import suppress
 
 from reflow.dispatch.cancellations import jobs_alive
@@ -26,53 +25,15 @@ from reflow.executors.processes import claimed_process_lives
 from reflow.model.outcomes import Reuse
 from reflow.model.records import Lease, RequestKind
 from reflow.model.states import RunState, TaskState
-from reflow.permissions import open_file
-from reflow.rundir.files import open_regular
 from reflow.rundir.graph_data import graph_of_records
-from reflow.rundir.layout import RunLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import RunSettings
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
+from reflow.runs.failure_policy import gives_up
+from reflow.runs.troubles import Tries
 from reflow.stores.contract import Store
 
-MOST_TRIES = 10
-LONGEST = 24 * 3600.0
-"""Tries, and seconds, that a run has after the last of its jobs has ended."""
-
-TRIED_AGAIN = "What has finished is taken in, and nothing is submitted; it is tried again"
-
 log = logging.getLogger("reflow.dispatch")
-
-
-class Tries:
-    """The tries since the last job of a run ended, recorded in a file with a line for each."""
-
-    def __init__(self, layout: RunLayout) -> None:
-        """Read the tries of other dispatchers."""
-        self._file = layout.tries
-        self._word = layout.dispatch_trouble
-        self._times: list[float] = []
-        # The file may be damaged, or not be a file at all.
-        with suppress(OSError, ValueError), open_regular(self._file) as file:
-            self._times = [float(line) for line in file]
-
-    def add(self) -> None:
-        """Count one more try, for other dispatchers too where that can be written."""
-        self._times.append(time.time())
-        with suppress(OSError), open_file(self._file, "a") as file:
-            file.write(f"{self._times[-1]}\n")
-
-    def forget(self) -> None:
-        """Begin anew, and withdraw what `status` says, once a step was taken. Raises `OSError`."""
-        self._times.clear()
-        self._file.unlink(missing_ok=True)
-        self._word.unlink(missing_ok=True)
-
-    @property
-    def used_up(self) -> bool:
-        """Whether all tries are used up."""
-        times = self._times
-        return len(times) >= MOST_TRIES or (bool(times) and times[-1] - times[0] >= LONGEST)
 
 
 class Unreadable:
@@ -92,6 +53,7 @@ class Unreadable:
         self._settings = settings
         self._lease = lease
         self._executor = executor
+        self._mode = mode_of(executor)
         self._tries = tries
         self._error = error
         graph = graph_of_records(store.run(settings.run_id), store.tasks(settings.run_id))
@@ -107,8 +69,7 @@ class Unreadable:
         if alive:
             return False
         self._tries.add()
-        # A run of another version does not become readable by itself.
-        if not isinstance(self._error, OtherSeriesError) and not self._tries.used_up:
+        if not gives_up(self._error, self._mode, tries_used_up=self._tries.used_up):
             return False
         self._end(RunState.FAILED, cannot_dispatch(self._settings, self._error))
         return True
@@ -152,7 +113,7 @@ class Unreadable:
 
     def _jobs_alive(self) -> bool:
         """Tell whether a job of an element may wait or run."""
-        if mode_of(self._executor).knows_own_jobs_only:
+        if self._mode.knows_own_jobs_only:
             return any(
                 self._is_alive(wave, position) for wave, position, _ in self._tracked.members()
             )

@@ -97,5 +97,5 @@ def test_once_a_spoilt_reading_is_mended_retry_runs_what_is_missing(
     retried = subprocess.run(
         [*words, "retry", "latest"], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "3 instances taken up again" in retried.stdout
+    assert "3 instances to be run again" in retried.stdout
     assert len((place / "temperatures.csv").read_text().splitlines()) == 1 + 24

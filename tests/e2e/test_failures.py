@@ -71,9 +71,9 @@ def test_a_programs_own_words_stand_beside_its_failure(
 ) -> None:
     run = flow_file(TOOL).run(way)
     errors = {task: error for (task, _), (_, error) in failed(run).items()}
-    assert errors["loud"].endswith("exit status 3; it said: cannot find index")
-    assert errors["quiet"].endswith("exit status 3; it said: cannot read genome")
-    assert errors["wrapped"] == "RuntimeError: align failed; it said: no licence"
+    assert errors["loud"].endswith("exit status 3; its last output: cannot find index")
+    assert errors["quiet"].endswith("exit status 3; its last output: cannot read genome")
+    assert errors["wrapped"] == "RuntimeError: align failed; its last output: no licence"
     capsys.readouterr()
     run.status(errors=True)
     shown = capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_jobs_of_a_scheduler_show_a_programs_own_words(
     with fake_scheduler("slurm", tmp_path, monkeypatch):
         run = flow_file(TOOL).load().submit(run_dir="run", executor="slurm")
         until(lambda: run.state is not RunState.RUNNING)
-        assert failed(run)["loud", None][1].endswith("; it said: cannot find index")
+        assert failed(run)["loud", None][1].endswith("; its last output: cannot find index")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -211,7 +211,7 @@ def test_status_says_why_nothing_moves(slurm: FakeScheduler, flow_file: MakeFlow
 
     said = run.status(as_dict=True)["notes"]
 
-    assert "how its jobs stand is not known: Slurm did not answer" in said[0]
+    assert "the states of its jobs are not known: Slurm did not answer" in said[0]
     slurm.clear_faults()
     slurm.wait_until_idle()
     slurm.fail("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit", times=None)

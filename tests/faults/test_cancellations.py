@@ -52,7 +52,7 @@ def test_jobs_of_a_run_cancelled_while_the_scheduler_is_away_are_ended_by_the_ne
 
     assert run.state is RunState.CANCELLED
     (note,) = run.status(as_dict=True)["notes"]
-    assert "still to be cancelled" in note
+    assert "some jobs are not cancelled yet" in note
     cluster.come_up()
     until(lambda: run.status(as_dict=True)["notes"] == [])
     cluster.wait_until_idle()

@@ -106,7 +106,7 @@ def test_a_run_whose_process_was_killed_is_recorded_and_can_be_retried(
     run = only_run(flow)
     status = run.status(as_dict=True)
     assert status["run"]["status"] == "FAILED"
-    assert "ended before the run did" in status["run"]["message"]
+    assert "ended before the run was finished" in status["run"]["message"]
     until(lambda: not [pid for pid in processes_of(tmp_path) if b"pool_worker" in command(pid)])
     (tmp_path / "go").touch()
     assert run.retry() > 0

@@ -280,7 +280,7 @@ def test_workers_that_cannot_begin_end_the_run_with_a_reason(
     broken.mkdir()
     (broken / "sitecustomize.py").write_text("import os\nos._exit(7)\n")
     monkeypatch.setenv("PYTHONPATH", str(broken))
-    with pytest.raises(ReflowError, match=r"end before they begin.*status 7"):
+    with pytest.raises(ReflowError, match=r"end before they run a task.*status 7"):
         workflow.run_local(max_workers=2)
     (record,) = workflow.store.list_runs()
     assert record.state == "FAILED"

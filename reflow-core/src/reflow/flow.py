@@ -311,7 +311,7 @@ def _check_returns_at_once(task: str, function: object) -> None:
         raise DefinitionError(f"task {task!r} is an async function; write a plain one")
     if flags & _GENERATOR:
         raise DefinitionError(
-            f"task {task!r} yields, and a result must be whole: return a list instead"
+            f"task {task!r} uses yield, but must return its whole result: return a list"
         )
 
 

@@ -49,7 +49,7 @@ ERRORS = ErrorTable(
         (
             # Without a message: the server went down during the submission.
             r"timed? ?out|Premature end of message|End of File|Protocol \(ASN\.1\) error"
-            r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|without a word",
+            r"|Batch protocol error|Connection reset|Error \(\d+\) submitting job|and no message",
             SubmissionUncertainError,
         ),
         (f"{_LIMIT}|{_TOO_LARGE}|{_WORSE_FOR_NOW}", SubmissionDeferredError),

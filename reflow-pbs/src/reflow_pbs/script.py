@@ -22,7 +22,7 @@ RESERVED = {
     "C": "the script's directives begin with #PBS",
     "e": "logs are in the run directory",
     "f": "a submission has to end",
-    "h": "nobody would release the job",
+    "h": "no user would release the job",
     "I": "reflow's jobs are not interactive",
     "j": "logs are in the run directory",
     "J": "it follows from the number of elements; see array_parallelism= for its limit",

@@ -140,7 +140,7 @@ def test_the_configuration_is_shown_with_the_origin_of_each_value(
 ) -> None:
     path = reflow("config", "path").out.strip()
     assert f"wrote {path}" in reflow("config", "init").out
-    assert "as it was" in reflow("config", "init").out
+    assert "exists already and was not changed" in reflow("config", "init").out
     Path(path).write_text('run_root = "elsewhere"\n')
     monkeypatch.setenv("REFLOW_MAX_SUBMIT_JOBS", "7")
     rows = [line.split(None, 2) for line in reflow("config", "show").out.splitlines()]

@@ -189,7 +189,7 @@ def test_retry_of_a_foreground_run_runs_it_and_shows_how_it_ended(
 ) -> None:
     said = flow(squares, "retry", bad.run_id)
     assert said.code == 0
-    assert "taken up again" in said.out
+    assert "to be run again" in said.out
     assert f"{bad.run_id}  FAILED" in said.out
 
 

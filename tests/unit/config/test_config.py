@@ -259,7 +259,7 @@ def test_an_executor_named_beside_tables_is_told_the_other_way(file: Path) -> No
         ("setup = [1]", "setup must be a list of texts"),
         ("[defaults]\ntime = '10:00'", "defaults.time: time '10:00' is ambiguous"),
         ("[defaults]\nmem = 'much'", "defaults.mem: mem 'much' is not a size"),
-        ("[dispatch]\nlease_seconds = 0", "dispatch.lease_seconds: 0 is not more than nothing"),
+        ("[dispatch]\nlease_seconds = 0", "dispatch.lease_seconds: 0 is not greater than zero"),
         ("dispatch = 3", "dispatch must be a table"),
         ("[executor]\nname = 3", "executor.name must be text"),
     ],

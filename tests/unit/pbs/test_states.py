@@ -74,7 +74,7 @@ def test_there_are_refusals_of_each_kind() -> None:
         ("qsub: Array job exceeds server or queue size limit", SubmissionDeferredError),
         # The server went away while qsub talked to it.
         ("qsub: Error (15031) submitting job", SubmissionUncertainError),
-        ("exit code 167, without a word", SubmissionUncertainError),
+        ("exit code 167 and no message", SubmissionUncertainError),
         # What a site's hook says is for good, whatever its words.
         ("qsub: your job would exceed the allocation of project x", SubmissionRefusedError),
     ],

@@ -55,7 +55,7 @@ class ShError(Exception):
 def test_a_programs_last_words_stand_beside_its_failure(
     error: Exception, printed: str, said: str
 ) -> None:
-    assert failure_text(error, lambda: printed).error.endswith(f"; it said: {said}")
+    assert failure_text(error, lambda: printed).error.endswith(f"; its last output: {said}")
 
 
 def test_an_exception_of_the_tasks_own_says_nothing_of_the_log() -> None:

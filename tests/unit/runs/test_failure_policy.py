@@ -122,7 +122,9 @@ def test_a_dispatch_job_says_who_goes_on_after_it() -> None:
     said = word_of_manifest(AWAY, Role.DISPATCH_JOB, watched=True)
     assert "could not use the manifest: away. The run's next watchdog tries again" in said
     said = word_of_manifest(AWAY, Role.DISPATCH_JOB, watched=False)
-    assert said.endswith("away. Only `reflow follow`, or each `reflow status`, moves the run on")
+    assert said.endswith(
+        "away. The run continues only while `reflow follow` runs, or when `reflow status` is typed"
+    )
     said = word_of_scheduler("no sbatch", Role.DISPATCH_JOB)
     assert "could not use the scheduler: no sbatch. Only `reflow follow`" in said
 

@@ -73,7 +73,7 @@ def test_a_step_without_heartbeats_that_uses_the_cpu_is_not_silent(look: Look) -
 def test_it_is_mentioned_when_it_is_stopped_or_silent_for_long(look: Look) -> None:
     assert look(0).note() == ""
     assert look(5).note() == ""
-    assert "has shown no life for 20 s" in look(20).note()
+    assert "has given no sign of life for 20 s" in look(20).note()
     assert "is stopped" in look(1, stopped=True).note()
 
 

@@ -49,7 +49,7 @@ def init() -> None:
 
     there = config_path().exists()
     file = ensure_config_exists()
-    screen().say(f"{file} was there already; it is as it was" if there else f"wrote {file}")
+    screen().say(f"{file} exists already and was not changed" if there else f"wrote {file}")
 
 
 def _show_without_a_command(context: typer.Context) -> None:

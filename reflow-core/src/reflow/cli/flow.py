@@ -46,7 +46,7 @@ def build_app(workflow: Workflow, words: Sequence[str]) -> typer.Typer:
 
     Raises `DefinitionError` for an invalid workflow, except where the command needs no graph.
     """
-    app = new_app(f"Start runs of the workflow {literal(workflow.name)}, and look after them.")
+    app = new_app(f"Start and manage runs of the workflow {literal(workflow.name)}.")
     try:
         graph = workflow.graph()
     except DefinitionError:

@@ -66,34 +66,34 @@ ForceTasks = Annotated[
     ),
 ]
 Verify = Annotated[
-    bool, _switch("--verify", help="Ask the tasks' own checks before using cached results.")
+    bool, _switch("--verify", help="Run the tasks' own checks before using cached results.")
 ]
 Files = Annotated[
     FilesMode | None,
     _option(
         "--files",
         metavar="stat|content|exists",
-        help="How files count: by size and time, content, or being there."
+        help="How files are compared: by size and time, content, or existence."
         " [dim]\\[default: stat][/dim]",
     ),
 ]
 StoreOption = Annotated[str | None, store_option(rich_help_panel=OPTIONS_PANEL)]
 DryRun = Annotated[
-    bool, _switch("--dry-run", help="Show what would be run and why; write nothing.")
+    bool, _switch("--dry-run", help="Show what would be run, and why; write nothing.")
 ]
 Executor = Annotated[
     str | None,
     _option(
         "--executor",
         metavar="NAME",
-        help="Who runs the tasks: local, or an installed scheduler's name.",
+        help="Where the tasks run: local, or the name of an installed scheduler.",
         autocompletion=_executor_names,
     ),
 ]
 Wait = Annotated[bool, _switch("--wait", help="Show the progress, and end when the run has ended.")]
 Follow = Annotated[
     bool,
-    _switch("--follow", help="Wait, and dispatch from here: for where jobs may not submit jobs."),
+    _switch("--follow", help="Wait, and submit jobs from here, where jobs may not submit jobs."),
 ]
 MaxWorkers = Annotated[
     int | None,

@@ -45,7 +45,7 @@ def logs(
     ] = None,
     path: Annotated[bool, switch("--path", help="Print where the log is.")] = False,
     failed: Annotated[
-        bool, switch("--failed", help="Of all that failed: of the task, or of the run.")
+        bool, switch("--failed", help="Show the logs of all that failed, in a task or in the run.")
     ] = False,
     follow: Annotated[
         bool, switch("--follow", "-f", help="Go on printing until the element has ended.")
@@ -97,7 +97,7 @@ def _print_failed(
     from reflow.report.tail import copy_log
 
     if index is not None or more:
-        raise UsageError("--failed stands with a run, or with a task, and --tail")
+        raise UsageError("--failed takes a run or a task, and no other option than --tail")
     if task is not None:
         _task(run, task)
     arrays = {record.name for record in run.store.tasks(run.run_id) if record.array}
@@ -186,6 +186,6 @@ _REASONS = {
     TaskState.SUBMITTED: "{} has no log yet: it waits to be run",
     TaskState.RUNNING: "{} has no log yet: it is running and has not printed a line",
     TaskState.SUCCESS: "{} has no log: it printed nothing",
-    TaskState.SKIPPED: "{} has no log: it was skipped, because something before it failed",
+    TaskState.SKIPPED: "{} has no log: it was skipped, because a task before it failed",
     TaskState.CANCELLED: "{} has no log: it was cancelled before it began",
 }

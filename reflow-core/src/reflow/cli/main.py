@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def build_app() -> typer.Typer:
     """Build the command line, with the commands of plugins."""
-    app = new_app("Start runs of workflows, and look after them.", cls=RootGroup)
+    app = new_app("Start and manage runs of workflows.", cls=RootGroup)
     app.callback()(_root)
     for name, about in (
         ("run", "Run the workflow of a flow file here, now, and show its progress."),

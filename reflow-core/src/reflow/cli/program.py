@@ -25,7 +25,7 @@ OK = 0
 RUN_FAILED = 1
 WRONG_USAGE = 2
 _SIGNALS = 128
-GO_ON_TRYING = "Runs that are under way wait for it, and go on by themselves"
+GO_ON_TRYING = "Runs that have begun wait for it, and continue by themselves"
 INTERRUPTED = _SIGNALS + signal.SIGINT
 
 

@@ -114,10 +114,10 @@ def retry(
     task: Annotated[str | None, _task("Retry this task only.")] = None,
     changed: Annotated[
         bool,
-        switch("--changed", help="Also what succeeded with another source than the present one."),
+        switch("--changed", help="Also retry what succeeded with another source than now."),
     ] = False,
     keep: Annotated[
-        bool, switch("--keep", help="Keep such results beside new ones, without asking.")
+        bool, switch("--keep", help="Keep results of another source, without asking.")
     ] = False,
     wait: Wait = False,
     store: StoreOption = None,
@@ -129,7 +129,7 @@ def retry(
     """
     source, console = runs_of(context), screen()
     if changed and keep:
-        raise UsageError("--changed and --keep say the opposite: give one of them")
+        raise UsageError("--changed and --keep contradict each other: give one of them")
     run = source.open(run_id)
     try:
         with Progress(console, STOPS_THE_RUN) as progress:
@@ -149,7 +149,7 @@ def retry(
     if not instances:
         console.say(f"{run.run_id}: nothing to retry; the run is {run.state}")
         return
-    console.say(f"{run.run_id}: {count(instances, 'instance')} taken up again")
+    console.say(f"{run.run_id}: {count(instances, 'instance')} to be run again")
     if run.state is not RunState.RUNNING:
         # A run in the foreground has ended by the time retry returns, and was shown meanwhile.
         print_status(run.status(as_dict=True), command=source.command)

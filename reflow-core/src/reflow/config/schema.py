@@ -61,7 +61,7 @@ def _key(
 
 def _not_negative(value: float) -> None:
     if value < 0:
-        raise ParameterError(f"{value!r} is less than nothing")
+        raise ParameterError(f"{value!r} is negative")
 
 
 def _one_of(*words: str) -> Callable[[str], None]:
@@ -74,7 +74,7 @@ def _one_of(*words: str) -> Callable[[str], None]:
 
 def _positive(value: float) -> None:
     if value <= 0:
-        raise ParameterError(f"{value!r} is not more than nothing")
+        raise ParameterError(f"{value!r} is not greater than zero")
 
 
 def _auto_or_positive(value: PerJob) -> None:
@@ -207,7 +207,7 @@ class DispatchSettings:
         check=_memory_or_none,
     )
     lease_seconds: float = _key(
-        60, "A dispatcher that shows no life for so long is replaced.", check=_positive
+        60, "A dispatcher that gives no sign of life for so long is replaced.", check=_positive
     )
     grace_seconds: float = _key(
         90,

@@ -455,7 +455,7 @@ class Dispatcher:
             now = f"has {arguments.size} elements now, and had {task.size}"
             message = (
                 f"the list that {task.name!r} goes through {now}, and the elements of a run are "
-                "numbered once: start a new run, which takes from the cache what is the same"
+                "numbered once: start a new run, which takes unchanged results from the cache"
             )
             self._fail(task, [i for i in task.instances if not i.state.final], message)
             return None
@@ -527,5 +527,5 @@ class Dispatcher:
 
 
 def _skipped(instance: Instance) -> Outcome:
-    message = "something before it did not succeed"
+    message = "a task before it did not succeed"
     return outcome_without_job(instance, TaskState.SKIPPED, message)

@@ -74,5 +74,5 @@ def parse_memory(value: str | int) -> int:
             f"mem {value!r} is not a size: write '4G', '512M', '1.5GiB' or bytes as a whole number"
         )
     if size <= 0:
-        raise ParameterError(f"mem {value!r} must be more than nothing")
+        raise ParameterError(f"mem {value!r} must be greater than zero")
     return size

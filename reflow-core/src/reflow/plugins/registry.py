@@ -181,7 +181,7 @@ class Registry:
         for plugin in self._failed():
             if plugin.source.disabled:
                 continue
-            logger.warning("%s; if it is to run your jobs, mend it", _failure(plugin))
+            logger.warning("%s; if it is to run your jobs, repair it", _failure(plugin))
         return LOCAL
 
     def executor_class_called(self, class_name: str) -> Callable[..., Executor] | None:

@@ -19,7 +19,7 @@ _STYLES = {"run": "cyan", "cached": "green", "waits": "dim"}
 
 def preview_lines(preview: Preview, *, width: int, every_instance: bool) -> list[Text]:
     """Show what would run, what would come from the cache, and each instance's arguments."""
-    lines = [Text("this is what would be done; nothing has been"), Text("")]
+    lines = [Text("this is what would be done; nothing has been done"), Text("")]
     lines += _summary(preview.tasks, width)
     for task in preview.tasks:
         lines += [Text(""), *_task(task, width, every_instance)]

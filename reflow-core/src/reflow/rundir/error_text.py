@@ -45,11 +45,13 @@ def failure_text(error: BaseException, printed: Callable[[], str]) -> FailureTex
     last = shown.rstrip().rpartition("\n")[2].strip()
     traceback = traceback_text(error)
     if held:
-        traceback += f"\nIt said:\n{held.rstrip()}\n"
+        traceback += f"\nIts output:\n{held.rstrip()}\n"
     return FailureText(
-        f"{summary(error).rstrip('.')}; it said: {last[:LONGEST_LINE]}" if last else summary(error),
+        f"{summary(error).rstrip('.')}; its last output: {last[:LONGEST_LINE]}"
+        if last
+        else summary(error),
         traceback,
-        "" if held or not shown else f"\nIt said:\n{shown.rstrip()}\n",
+        "" if held or not shown else f"\nIts output:\n{shown.rstrip()}\n",
     )
 
 

@@ -161,7 +161,7 @@ def decide(
         return Decision(
             action,
             word=f"{role.named} {verb} use the run's data: {error}. "
-            "What has finished is taken in, and nothing is submitted; it is tried again",
+            "Finished results are recorded, and nothing is submitted; it is tried again",
         )
     return Decision(action)
 
@@ -225,4 +225,4 @@ def word_of_scheduler(trouble: str, role: Role) -> str:
 def _goes_on(watched: bool) -> str:
     if watched:
         return "The run's next watchdog tries again"
-    return "Only `reflow follow`, or each `reflow status`, moves the run on"
+    return "The run continues only while `reflow follow` runs, or when `reflow status` is typed"

@@ -217,7 +217,7 @@ def _foresee(
         instance.identity = identity
         hit, why = found.get(instance.index), missed
         if hit is not None and cache.is_touched(hit):
-            why = f"the files of the result of {hit.run_id} were touched: to be read"
+            why = f"files of the result of {hit.run_id} have other times: contents decide"
             hit = None
         shown.to_run += hit is None
         shown.cached += hit is not None

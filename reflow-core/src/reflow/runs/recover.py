@@ -34,8 +34,8 @@ from reflow.runs.supervisor import start_supervisor
 from reflow.runs.troubles import Tries, Word
 from reflow.stores.contract import Store
 
-LEFT = "jobs are left that are still to be cancelled, which is tried again: {}"
-ABANDONED = "the process that ran it ended before the run did"
+LEFT = "some jobs are not cancelled yet, and reflow tries again: {}"
+ABANDONED = "the process that ran it ended before the run was finished"
 
 
 def recover(
@@ -114,7 +114,7 @@ def replace_frozen(store: Store, settings: RunSettings, open_executor: OpensExec
         return [holder.note(), f"the run cannot be taken over from it: {error}"]
     if lease is None:
         return [holder.note()] if holder.note() else []
-    message = f"process {holder.process.pid} had shown no life for {holder.silent:.0f} s"
+    message = f"process {holder.process.pid} had given no sign of life for {holder.silent:.0f} s"
     notes = _go_on(store, settings, lease, open_executor)
     return [f"{message}; the run was taken over from it", *notes]
 
@@ -126,7 +126,7 @@ def _go_on(
         if mode_of(executor).keeper is Keeper.SUPERVISOR:
             release(store, lease)
             start_supervisor(store, settings)
-            return ["no supervisor was at work; another one was started"]
+            return ["its supervisor had ended; a new one was started"]
         dispatcher = open_dispatcher(store, settings, lease, executor)
         drive(dispatcher, Command())
         return _notes_of(dispatcher)
@@ -142,7 +142,7 @@ def _notes_of(dispatcher: Dispatcher) -> list[str]:
     """Return why a run that goes on may seem to stand still."""
     notes = []
     if dispatcher.silence:
-        notes.append(f"how its jobs stand is not known: {dispatcher.silence}")
+        notes.append(f"the states of its jobs are not known: {dispatcher.silence}")
     notes += _word_left(dispatcher.settings.layout)
     if dispatcher.uncancelled:
         notes.append(LEFT.format(dispatcher.uncancelled))
@@ -164,12 +164,13 @@ def _replace_dead_job(
     if not isinstance(native_id, str) or not native_id:
         elsewhere = owner.get("boot") not in (None, boot_id())
         message = f"it is dispatched by process {owner.get('pid')} on {owner.get('host')}"
-        return [f"{message}; if nothing moves, look there"] if elsewhere else []
+        return [f"{message}; if the run makes no progress, look there"] if elsewhere else []
     with open_executor(settings) as executor:
         statuses = executor.poll([JobHandle(native_id=native_id)])
         if any(status.state is JobState.UNKNOWN for status in statuses):
             message = f"it is dispatched by job {native_id}, which {executor.name} does not know"
-            return [f"{message}; if nothing moves, type: reflow follow {settings.run_id}"]
+            advice = f"if the run makes no progress, type: reflow follow {settings.run_id}"
+            return [f"{message}; {advice}"]
         if not all(status.state.over for status in statuses):
             return []
         lease = take_from(store, settings.run_id, seen)

@@ -55,7 +55,7 @@ from reflow.stores.contract import Store
 HEED_TIMEOUT = 30.0
 """Seconds that a dispatcher has to carry out a request."""
 WRITTEN_DOWN = (
-    "What you ask is written down; it is carried out if its owner's configuration has "
+    "Your request is recorded; it is carried out if the configuration of the run's owner has "
     '[store] requests = "all"'
 )
 
@@ -207,6 +207,6 @@ def _await_heeding(store: Store, settings: RunSettings, open_executor: OpensExec
     patience = HEED_TIMEOUT + (time_to_live(settings) if frozen else 0)
     if not wait_until(heeded, patience, longest=0.5):
         raise NotReadyError(
-            f"{settings.run_id}: the dispatcher has not yet taken note; the wish is written down "
+            f"{settings.run_id}: the dispatcher has not answered yet; your request is recorded "
             "and will be carried out. `status` tells how it stands"
         )

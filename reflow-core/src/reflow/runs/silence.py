@@ -52,7 +52,7 @@ class Holder:
             ways = f"`kill -CONT {self.process.pid}` lets it go on"
             return f"{self.named}, which is stopped: {ways}{self._otherwise()}"
         if self.silent >= WORTH_A_WORD:
-            message = f"{self.named}, which has shown no life for {self.silent:.0f} s"
+            message = f"{self.named}, which has given no sign of life for {self.silent:.0f} s"
             return f"{message}{self._otherwise()}"
         return ""
 
@@ -66,7 +66,7 @@ class Holder:
         if not self.replaceable:
             return ""
         seconds = time_to_live(self.settings)
-        return f"; who looks {seconds:g} s later, or waits, has it replaced"
+        return f"; `reflow status`, {seconds:g} s from now or later, replaces it"
 
 
 def time_to_live(settings: RunSettings) -> float:

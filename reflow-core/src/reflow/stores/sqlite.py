@@ -52,8 +52,8 @@ class SqliteDialect(Dialect):
             make_folder(self._path.parent)
         except OSError as error:
             raise StoreError(
-                f"{self.shown} cannot be created: {error.strerror}: {error.filename}. Mend that, "
-                f"or choose another place with REFLOW_STORE"
+                f"{self.shown} cannot be created: {error.strerror}: {error.filename}. "
+                "Change the permissions of its folder, or choose another place with REFLOW_STORE"
             ) from error
         handle = orm.sqlite_handle(str(self._path), PATIENCE)
         try:
@@ -186,10 +186,10 @@ _SENTENCES = {
     "SQLITE_FULL": "cannot be written: the disk is full. Free some space, then run the command "
     "again",
     "SQLITE_READONLY": "cannot be written by you, or lies on a file system that is read-only. "
-    "Mend that, or choose another store with REFLOW_STORE",
+    "Change its permissions, or choose another store with REFLOW_STORE",
     "SQLITE_CANTOPEN": "cannot be opened or created. See whether its folder exists and is yours "
     "to write, or choose another store with REFLOW_STORE",
-    "SQLITE_PERM": "may not be opened by you. Mend its permissions, or choose another store with "
+    "SQLITE_PERM": "may not be opened by you. Change its permissions, or choose another store with "
     "REFLOW_STORE",
     "SQLITE_BUSY": f"was kept locked by another process for {PATIENCE:.0f} s. See which process "
     "holds it (`fuser` lists them), then run the command again",

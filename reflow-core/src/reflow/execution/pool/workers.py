@@ -336,7 +336,7 @@ class WorkerPool:
             self._audit_at = time.monotonic() + AUDIT_AFTER
             if self._failed_starts > MOST_FAILED_STARTS:
                 raise ExecutorError(
-                    f"the worker processes end before they begin: the last one {_ended(code)}"
+                    f"the worker processes end before they run a task: the last one {_ended(code)}"
                 )
 
     def _fail_current(self, worker: _Worker, code: int) -> bool:
@@ -438,4 +438,4 @@ class WorkerPool:
 def _ended(code: int) -> str:
     if code < 0:
         return f"was killed by signal {-code}"
-    return f"exited with status {code}; what it said stands above"
+    return f"exited with status {code}; its output is above"

@@ -64,7 +64,7 @@ class CommandResult:
     def message(self) -> str:
         """What it printed on standard error, on one line; for error messages."""
         words = " ".join((self.stderr.strip() or self.stdout.strip()).split())
-        return words or f"exit code {self.exit_code}, without a word"
+        return words or f"exit code {self.exit_code} and no message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ def test_a_database_that_is_away_needs_nobody_to_start_runs_again(
         raise StoreError("The manifest m.db could not be used", lasting=lasting)
 
     assert run(act) == 2
-    assert ("go on by themselves" in capsys.readouterr().err) is not lasting
+    assert ("continue by themselves" in capsys.readouterr().err) is not lasting
 
 
 def test_a_wrong_value_of_an_option_is_told_without_the_parsers_own_words(

@@ -103,10 +103,10 @@ def test_what_is_waited_for_or_tried_again_is_told_to_those_who_look() -> None:
         "its process waits for the database: away. It is tried again"
     )
     said = decide(OSError("no such device"), Role.SUPERVISOR).word
-    assert said.startswith("its supervisor cannot use the run's data: no such device. What has")
+    assert said.startswith("its supervisor cannot use the run's data: no such device. Finished")
     said = decide(OSError("no such device"), Role.DISPATCH_JOB).word
     assert said.startswith("a dispatch job on ")
-    assert "could not use the run's data: no such device. What has" in said
+    assert "could not use the run's data: no such device. Finished results" in said
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,10 @@ def test_a_dispatch_job_says_who_goes_on_after_it() -> None:
         "away. The run continues only while `reflow follow` runs, or when `reflow status` is typed"
     )
     said = word_of_scheduler("no sbatch", Role.DISPATCH_JOB)
-    assert "could not use the scheduler: no sbatch. Only `reflow follow`" in said
+    assert (
+        "could not use the scheduler: no sbatch. The run continues only while `reflow follow`"
+        in said
+    )
 
 
 def test_only_a_dispatch_job_is_impatient() -> None:

@@ -157,7 +157,8 @@ def test_a_run_goes_on_after_its_folder_was_away(
     cluster.vanish(job.id)
     cluster.unpause()
     cluster.advance(5)
-    until(lambda: len(tried(cluster)) == 2)
+    # All but the farthest: two, and on a slow machine one more, armed while the run was submitted.
+    until(lambda: len(tried(cluster)) == len(watchdogs(cluster)) - 1 > 1)
 
     (tmp_path / "elsewhere").rename(tmp_path / "run")
     cluster.advance(19)

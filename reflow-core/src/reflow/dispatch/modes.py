@@ -1,8 +1,8 @@
-"""The three modes of a run: who keeps it going, and what that means for those who look after it.
+"""The three modes of a run: who keeps it going, and what that means for users and commands.
 
 A run of `run_local` is dispatched by the process that started it, and ends with that process. A run
-on one machine is dispatched by a supervisor in the background; whoever finds the run without one
-starts the next. A run on a cluster is dispatched by its own dispatch jobs, and by every command
+on one machine is dispatched by a supervisor in the background; a command that finds the run without
+one starts the next. A run on a cluster is dispatched by its own dispatch jobs, and by every command
 that looks at it. The executor gives the mode, once and for all: nothing else asks for
 `Capabilities.volatile`.
 """
@@ -33,7 +33,7 @@ class Keeper(Enum):
 
 
 class RunMode:
-    """What those who look after a run ask about its mode."""
+    """What commands ask about the mode of a run."""
 
     keeper: ClassVar[Keeper]
     ends_with_process: ClassVar[bool]

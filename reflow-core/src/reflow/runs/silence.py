@@ -1,4 +1,4 @@
-"""How long the dispatcher of a run has shown no life, remembered from one look to the next.
+"""How long the dispatcher of a run has given no sign of life, remembered from one look to the next.
 
 A look lasts a moment and a lease a minute. So a look leaves a note of what it has seen of the
 lease's holder: the heartbeat, and the CPU time used, as a dispatcher may be at work for long

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from reflow.errors import SchedulerUnavailableError
@@ -123,6 +125,101 @@ def test_without_a_scheduler_that_answers_nothing_is_written_down(
 
     assert not (tmp_path / "run").exists()
     assert list(workflow.store.list_runs()) == []
+
+
+def test_a_run_that_comes_from_the_cache_asks_nothing_and_submits_nothing(
+    slurm: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    flow = flow_file(STAGES)
+    first = flow.load().submit(run_dir="run", executor="slurm")
+    until(lambda: first.state.final)
+    slurm.wait_until_idle()
+    jobs = len(slurm.jobs())
+
+    record = tmp_path / "commands"
+    executor = SlurmExecutor(command_record=str(record))
+    again = flow.load().submit(run_dir="run", executor=executor)
+
+    assert again.state is RunState.SUCCESS
+    assert again.result("gather") == "ab"
+    assert not record.exists()
+    assert len(slurm.jobs()) == jobs
+
+
+def test_a_run_whose_first_task_alone_comes_from_the_cache_has_its_watchdog_before_its_work(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    flow = flow_file(STAGES)
+    first = flow.load().submit(run_dir="run", executor="slurm")
+    until(lambda: first.state.final)
+    slurm.wait_until_idle()
+    before = len(slurm.jobs())
+    flow.replace("did(word)", "did(word + word)")
+
+    again = flow.load().submit(run_dir="run", executor="slurm")
+
+    names = [job.name.partition("-")[0] for job in slurm.jobs()[before:]]
+    assert names.index("watchdog") < names.index("each")
+    until(lambda: again.state.final)
+    assert flow.calls == {"a": 1, "b": 1, "aa": 1, "bb": 1}
+
+
+def test_a_scheduler_that_is_away_when_its_first_job_is_due_ends_the_run(
+    slurm: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    flow = flow_file(STAGES)
+    first = flow.load().submit(run_dir="run", executor="slurm")
+    until(lambda: first.state.final)
+    flow.replace("did(word)", "did(word + word)")
+    nowhere = str(tmp_path / "nowhere")
+
+    with pytest.raises(SchedulerUnavailableError, match="Is this a machine of the cluster"):
+        flow.load().submit(run_dir="run", executor=SlurmExecutor(scontrol=nowhere, sbatch=nowhere))
+
+    ended = flow.load().store.list_runs()[0]
+    assert ended.state is RunState.FAILED
+    assert "Is this a machine of the cluster" in ended.message
+
+
+def test_what_accounting_tells_of_limits_is_asked_once_in_a_run(
+    slurm: FakeScheduler, flow_file: MakeFlow, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    scontrol = _command(
+        tmp_path / "limited-scontrol",
+        f"""
+        case "$*" in
+        *"show config"*) echo "MaxArraySize = 1001"; echo "AccountingStorageEnforce = limits" ;;
+        *assoc_mgr*) echo "Account=lab UserName=$(id -un)($(id -u)) DefAssoc=Yes" ;;
+        *) exec {shutil.which("scontrol")} "$@" ;;
+        esac
+        """,
+    )
+    sacctmgr = _command(
+        tmp_path / "slow-sacctmgr",
+        f"""
+        echo "$*" >>{asked}
+        case "$*" in
+        *"show assoc"*) echo "lab|normal|" ;;
+        *) echo 100 ;;
+        esac
+        """,
+    )
+    executor = SlurmExecutor(scontrol=scontrol, sacctmgr=sacctmgr)
+
+    run = flow_file(STAGES).load().submit(run_dir="run", executor=executor)
+    until(lambda: run.state.final)
+
+    assert run.state is RunState.SUCCESS
+    words = [line.split()[3] for line in asked.read_text().splitlines()]
+    assert words == ["assoc", "qos"]
+
+
+def _command(path: Path, script: str) -> str:
+    """A command of the site's; its path."""
+    path.write_text("#!/bin/sh\n" + dedent(script))
+    path.chmod(0o755)
+    return str(path)
 
 
 def test_submit_says_at_once_that_the_first_job_is_refused(

@@ -203,7 +203,7 @@ class SlurmExecutor(BatchExecutor):
         """Query MaxArraySize, and the tightest visible limit on submitted jobs."""
         if self._site is None:
             scontrol = (self.scontrol, *self._clusters())
-            self._site = Site(self.ask, scontrol, (self.sacctmgr,))
+            self._site = Site(self.ask, scontrol, (self.sacctmgr,), self.answers)
         return self._site.ask(self.account, (self.options or {}).get("qos"))
 
     # -- commands --------------------------------------------------------------------------

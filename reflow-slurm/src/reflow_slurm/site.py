@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 from collections.abc import Callable, Iterator
 
 from reflow.plugin_api import Command, CommandResult, Limits, SchedulerUnavailableError
@@ -19,11 +20,17 @@ class Site:
         run: Callable[[Command], CommandResult],
         scontrol: tuple[str, ...],
         sacctmgr: tuple[str, ...],
+        answers: dict[str, str],
     ) -> None:
-        """Keep `scontrol` and `sacctmgr`, the words with which their commands begin."""
+        """Keep `scontrol` and `sacctmgr`, the words with which their commands begin.
+
+        What sacctmgr answers is kept in `answers`, and what is there is not asked: slurmdbd is
+        slow, and what it tells hardly ever changes while a run lasts.
+        """
         self._run = run
         self._scontrol = scontrol
         self._sacctmgr = sacctmgr
+        self._answers = answers
         self._config: dict[str, str] | None = None
         self._members: list[limits.Membership] | None = None
 
@@ -91,8 +98,13 @@ class Site:
     def _recorded(self, *arguments: str) -> str:
         """Return what sacctmgr shows; an empty text without permission or accounting."""
         arguments = (*self._sacctmgr, "--noheader", "--parsable2", "show", *arguments)
-        try:
-            result = self._run(Command(arguments))
-        except SchedulerUnavailableError:
-            return ""
-        return result.stdout if result.exit_code == 0 else ""
+        question = shlex.join(arguments)
+        if question not in self._answers:
+            try:
+                result = self._run(Command(arguments))
+            except SchedulerUnavailableError:
+                return ""
+            if result.exit_code != 0:
+                return ""
+            self._answers[question] = result.stdout
+        return self._answers[question]

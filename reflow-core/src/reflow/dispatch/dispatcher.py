@@ -170,10 +170,15 @@ class Dispatcher:
         return self._submitter.missing
 
     @property
+    def unavailable(self) -> str:
+        """Why the scheduler could not be asked to take anything; empty where it could."""
+        return self._submitter.unavailable
+
+    @property
     def trouble(self) -> str:
         """Why the scheduler could not be used; empty where it could."""
         silence = self.silence or self._cancellations.silence
-        return silence or self._submitter.unavailable or self.unwatched
+        return silence or self.unavailable or self.unwatched
 
     @property
     def continues(self) -> bool:
@@ -187,6 +192,18 @@ class Dispatcher:
         if self.deferred:
             pause = SOON
         self._watchdog.arm(None if pause is None else timedelta(seconds=max(SOON, pause)))
+
+    def arm_before_jobs(self) -> None:
+        """See that a dispatch job lies ahead as soon as there are jobs.
+
+        Where the run has none, that is before its first wave is submitted: a run that comes from
+        the cache altogether submits nothing. The command that takes this step tells its user where
+        it is ended before that.
+        """
+        if self.tracked.waves or self.tracked.dispatches:
+            self.arm_watchdog()
+        else:
+            self._submitter.before_first_wave(self.arm_watchdog)
 
     def arrange_continuation(self) -> None:
         """Arrange, after a step that was not the last, that the run goes on whatever is lost."""

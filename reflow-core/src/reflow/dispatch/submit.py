@@ -26,6 +26,7 @@ from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.changes import call_off
 from reflow.dispatch.continuation import is_watched, most_watchdogs
+from reflow.dispatch.jobs.answers import keep_answers, read_answers
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
 from reflow.dispatch.jobs.names import token
@@ -43,7 +44,7 @@ from reflow.errors import (
 )
 from reflow.execution.completion import prepare_counters
 from reflow.execution.outcomes import outcome_without_job
-from reflow.executors.contract import Executor, FollowsLater
+from reflow.executors.contract import Executor, FollowsLater, RemembersAnswers
 from reflow.model.jobs import Limits, Submission
 from reflow.model.records import (
     Instance,
@@ -107,6 +108,7 @@ class Submitter:
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
         self._watched = is_watched(executor, config.dispatch)
+        self._before_first: Callable[[], None] | None = None
         self._limits: Limits | None = None
         self._ask_again_at = 0.0
         self._handed_over = 0
@@ -137,6 +139,10 @@ class Submitter:
         if time.monotonic() >= self._try_again_at:
             self.deferred = self.unavailable = ""
 
+    def before_first_wave(self, action: Callable[[], None]) -> None:
+        """Have an action carried out before the next wave is made: it submits a watchdog."""
+        self._before_first = action
+
     @property
     def most_watchdogs(self) -> int:
         """How many watchdogs the queue has places for."""
@@ -157,10 +163,8 @@ class Submitter:
     def schedule(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
         """Settle or submit elements that are ready; return whether anything moved."""
         task = arguments.task
-        jobs = self._room(task)
-        room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
-        if self._never_room:
-            return self._refuse_all(ready)
+        jobs: int | None = None
+        room = 0
         waiting: list[_Ready] = []
         used = {
             item.source
@@ -174,12 +178,20 @@ class Submitter:
             found, missed = self._look_up(arguments, share, used, passed)
             hits += found
             waiting.extend(missed)
-            if len(waiting) >= room:
+            if missed and jobs is None:
+                # Not before: a run that comes from the cache altogether asks the scheduler nothing.
+                jobs = self._room(task)
+                room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
+            if jobs is not None and len(waiting) >= room:
                 break
+        if waiting and self._never_room:
+            return self._refuse_all([item.instance for item in waiting])
         chosen = waiting[:room]
+        if chosen:
+            self._prepare_first()
         waves = [
             self._prepare(arguments, chunk, pack)
-            for chunk, pack in self._chunks(task, chosen, jobs)
+            for chunk, pack in self._chunks(task, chosen, jobs or 0)
         ]
         if waves or hits:
             self._commit()
@@ -246,7 +258,7 @@ class Submitter:
         jobs = self._tracked.jobs()
         ours = jobs + len(self._tracked.waves)
         taken = max(self._limit().queued_jobs + self._handed_over, ours)
-        places = most - taken
+        places = most - taken - (self._watched and self._before_first is not None)
         # Places stay free for the watchdogs, and one for the follow-up of each wave.
         free = max(0, places - most_watchdogs(most))
         room = jobs_that_fit(free, self._limit().max_array_size)
@@ -272,6 +284,12 @@ class Submitter:
         """How many places the run's own dispatch jobs take whenever one of them dispatches."""
         return int(self._watched) + bool(os.environ.get("REFLOW_NATIVE_ID"))
 
+    def _prepare_first(self) -> None:
+        """Do what is to be done before the run's first wave, once."""
+        before_first, self._before_first = self._before_first, None
+        if before_first is not None:
+            before_first()
+
     def _refuse_all(self, ready: Sequence[Instance]) -> bool:
         most = self._most_places
         for instance in ready:
@@ -288,7 +306,7 @@ class Submitter:
     def _limit(self) -> Limits:
         if self._limits is None:
             try:
-                self._limits = self._executor.limits()
+                self._limits = self._ask_limits()
                 self._ask_again_at = time.monotonic() + LIMITS_HOLD
             except SchedulerUnavailableError as error:
                 log.warning("the scheduler did not tell its limits: %s", error)
@@ -296,6 +314,21 @@ class Submitter:
                 self.unavailable = str(error)
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
+
+    def _ask_limits(self) -> Limits:
+        """Ask for the limits; what an earlier dispatcher of the run has learnt is not asked again.
+
+        Raises `SchedulerUnavailableError`.
+        """
+        if not isinstance(self._executor, RemembersAnswers):
+            return self._executor.limits()
+        kept = read_answers(self._settings.layout.answers)
+        self._executor.answers.update(kept)
+        try:
+            return self._executor.limits()
+        finally:
+            if self._executor.answers != kept:
+                keep_answers(self._settings.layout.answers, self._executor.answers)
 
     def _chunks(
         self, task: TrackedTask, chosen: Sequence[_Ready], jobs: int

@@ -114,3 +114,13 @@ class PollsPositions(Protocol):
         the cost depends on what has changed and not on what was submitted.
         """
         ...
+
+
+@runtime_checkable
+class RemembersAnswers(Protocol):
+    """An executor that asks its scheduler slow questions whose answers hold as long as a run."""
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The answers by question. Dispatchers keep them with the run, and fill them in again."""
+        ...

@@ -154,6 +154,11 @@ class RunLayout:
         return self.root / "clock"
 
     @property
+    def answers(self) -> Path:
+        """What the scheduler has answered and need not be asked again."""
+        return self.root / "answers.json"
+
+    @property
     def lost_hosts(self) -> Path:
         """The list of hosts with which an element was lost, a host per line."""
         return self.root / "lost-hosts"

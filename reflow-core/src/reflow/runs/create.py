@@ -146,10 +146,16 @@ def _current_folder() -> Path:
     return Path.cwd()
 
 
-def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> RunSettings:
+def create_run(
+    store: Store,
+    graph: Graph,
+    draft: Callable[[], RunSettings],
+    check: Callable[[RunSettings, RunSource], None] = lambda settings, source: None,
+) -> RunSettings:
     """Create a run's folder and settings, and its record in the store.
 
-    `draft` returns the settings, under another id at each call. Raises `ReflowError` where the run
+    `draft` returns the settings, under another id at each call. `check` is called before anything
+    is written, and may raise. Raises `ReflowError` where the run
     directory cannot be created.
     """
     source: RunSource | None = None
@@ -157,7 +163,9 @@ def create_run(store: Store, graph: Graph, draft: Callable[[], RunSettings]) -> 
         settings = draft()
         if settings.layout.root.exists():
             continue
-        source = source or take_source(graph, settings)
+        if source is None:
+            source = take_source(graph, settings)
+            check(settings, source)
         settings = _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):
             tell_of_other_values(store, settings, source)

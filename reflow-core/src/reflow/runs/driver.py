@@ -68,8 +68,8 @@ class Command:
         self._until = time.monotonic() + LONGEST_HOLD
 
     def prepare(self, dispatcher: Dispatcher) -> None:
-        """See that a watchdog lies ahead."""
-        dispatcher.arm_watchdog()
+        """See that a watchdog lies ahead as soon as the run has jobs."""
+        dispatcher.arm_before_jobs()
 
     def pause(self, dispatcher: Dispatcher) -> float | None:
         """Wait only for the end of earlier attempts, and not for long.

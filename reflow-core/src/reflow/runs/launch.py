@@ -31,13 +31,14 @@ from reflow.model.records import Lease, SubmissionKind
 from reflow.model.states import RunState
 from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.run_settings import RunSettings
+from reflow.rundir.source_record import RunSource
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.create import Wanted, create_run, draft, refuse_while_importing
 from reflow.runs.driver import Command, UntilEnd, drive
 from reflow.runs.failure_policy import Action, Role
 from reflow.runs.locate_flow import locate
 from reflow.runs.open_dispatcher import open_dispatcher
-from reflow.runs.preview import Preview, make_preview
+from reflow.runs.preview import Preview, begins_cached, make_preview
 from reflow.runs.status import status_of
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.troubles import Troubles
@@ -54,21 +55,24 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
     refuse_while_importing("submit()")
     graph = workflow.graph()
     chosen = _chosen(workflow, executor)
-    # Better to fail now than to leave a run that waits unseen for a scheduler.
-    chosen.limits()
     store = wanted.store_for(workflow)
-    settings = create_run(
-        store,
-        graph,
-        lambda: draft(
+
+    def drafted() -> RunSettings:
+        return draft(
             workflow,
             graph,
             wanted,
             executor=chosen.name,
             executor_settings=chosen.settings,
             flow=lambda: locate(workflow),
-        ),
-    )
+        )
+
+    def ask_first(settings: RunSettings, source: RunSource) -> None:
+        # Better to fail now than to leave a run that waits unseen for a scheduler.
+        if not begins_cached(store, graph, settings, source, plugin_codecs()):
+            chosen.limits()
+
+    settings = create_run(store, graph, drafted, ask_first)
     emit(settings, RunState.RUNNING)
     if mode_of(chosen).keeper is Keeper.SUPERVISOR:
         chosen.close()
@@ -95,10 +99,11 @@ def _first_step(store: Store, settings: RunSettings, graph: Graph, executor: Exe
             dispatcher = open_dispatcher(store, settings, lease, executor, graph)
             dispatcher.looks.progress = LookProgress()
             drive(dispatcher, Command())
-        if dispatcher.missing and not dispatcher.tracked.outstanding():
-            # Better to fail now than to leave a run that waits for what never comes.
-            _end_for_good(store, settings, RunState.FAILED, dispatcher.missing)
-            raise SchedulerUnavailableError(dispatcher.missing)
+        trouble = dispatcher.missing or dispatcher.unavailable
+        if trouble and not dispatcher.tracked.outstanding() and not dispatcher.continues:
+            # Better to fail now than to leave a run that waits unseen for a scheduler.
+            _end_for_good(store, settings, RunState.FAILED, trouble)
+            raise SchedulerUnavailableError(trouble)
     except KeyboardInterrupt:
         submitted = store.submissions(settings.run_id, open_only=False)
         if not any(item.kind is SubmissionKind.WAVE for item in submitted):

@@ -17,6 +17,7 @@ from reflow.dispatch.jobs.requests import wave_request
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import Planner
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
+from reflow.errors import DefinitionError
 from reflow.execution.execute import annotation_of
 from reflow.executors.contract import Executor
 from reflow.model.canonical import loads
@@ -155,6 +156,28 @@ def make_preview(
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
     scripts = list(_scripts(tasks.values(), tracked, settings, executor))
     return Preview(tasks=list(tasks.values()), scripts=scripts)
+
+
+def begins_cached(
+    store: Store, graph: Graph, settings: RunSettings, source: RunSource, codecs: Codecs
+) -> bool:
+    """Tell whether all tasks that wait for no other come from the cache."""
+    overlay: Any = _Overlay(store, graph)
+    tracked = TrackedRun(overlay, settings.run_id, graph)
+    cache = Cache(overlay, settings, codecs, RunLooks(settings))
+    for task in (each for each in tracked.tasks.values() if not each.upstream):
+        try:
+            arguments = _arguments(tracked, settings, task, source, codecs)
+        except DefinitionError:
+            # It fails without a job, and what the run says of that is said there.
+            continue
+        wanted = [
+            (index, arguments.identity(arguments.values(index))) for index in range(arguments.size)
+        ]
+        found = cache.find(task.spec, wanted, set())
+        if len(found) < len(wanted) or any(map(cache.is_touched, found.values())):
+            return False
+    return True
 
 
 def _scripts(

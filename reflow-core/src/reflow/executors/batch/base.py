@@ -9,7 +9,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,9 @@ class BatchExecutor(ABC):
     """Folder of the site's own templates; the configuration gives `templates` beside its file."""
     command_record: str | None = None
     """A file that gets one line of JSON for each scheduler command."""
+
+    answers: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    """Answers of the scheduler, by question, that need not be asked for again within a run."""
 
     name: ClassVar[str]
     """What users write: `executor="pond"`."""

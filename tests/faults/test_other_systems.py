@@ -179,7 +179,40 @@ def test_the_peak_memory_is_that_of_all_time_where_linux_does_not_tell(
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(usage, "read_bytes", absent)
-    assert usage.peak_memory() > 1_000_000
+    monkeypatch.setattr(usage, "_INHERITED", 0)
+    assert (usage.peak_memory() or 0) > 1_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_peak_memory_of_a_worker_is_never_that_of_the_dispatcher() -> None:
+    worker = """if True:
+        from reflow.execution import memory
+        print(memory.peak_memory())
+        def absent(path): raise FileNotFoundError(path)
+        memory.read_bytes = absent
+        print(memory.peak_memory())
+    """
+    dispatcher = """if True:
+        import subprocess, sys
+        large = b"x" * (300 << 20)
+        subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+    """
+    command = [sys.executable, "-c", dispatcher, worker]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert 1 << 20 < int(told[0]) < 200 << 20
+    assert told[1] == "None"
+
+
+def test_the_peak_memory_is_not_reset_where_that_is_not_permitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", denied)
+    usage.reset_peak()
+    monkeypatch.undo()
+    assert (usage.peak_memory() or 0) > 1_000_000
 
 
 def test_a_group_of_what_has_ended_may_not_be_signalled_on_macos(

@@ -37,6 +37,11 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of `getrusage`: macOS reports bytes, other systems KiB."""
 
 
+_INHERITED = 0 if sys.platform == "darwin" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""The peak of `getrusage` when this process began, which on Linux is that of its parent's, if that
+was larger: it survives fork and exec."""
+
+
 def reset_peak() -> None:
     """Reset this process's peak to its present size, where the system allows it."""
     # Opened anew each time: a task may have closed a kept descriptor and reused its number.
@@ -52,8 +57,11 @@ def reset_peak() -> None:
         os.close(descriptor)
 
 
-def peak_memory() -> int:
-    """Return the largest resident size in bytes since the reset, or ever where there was none."""
+def peak_memory() -> int | None:
+    """Return the largest resident size in bytes since the reset, or ever where there was none.
+
+    None where the system tells only that it was less than that of the process which started this.
+    """
     try:
         status = read_bytes("/proc/self/status")
     except OSError:
@@ -61,7 +69,8 @@ def peak_memory() -> int:
     place = status.find(_FIELD)
     if place >= 0:
         return int(status[place + len(_FIELD) :].split(maxsplit=1)[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * _UNIT if peak > _INHERITED else None
 
 
 def tells_of_memory(text: str) -> bool:

@@ -140,6 +140,8 @@ class Dispatcher:
             self._due_in,
             self._cancellations.look_again_in,
         ]
+        if self._submitter.has_more:
+            waits.append(0.0)
         if self._ask_after_them is not None:
             waits.append(max(0.0, self._ask_after_them - time.monotonic()))
         return min((seconds for seconds in waits if seconds is not None), default=None)
@@ -237,7 +239,7 @@ class Dispatcher:
         self.commit()
         self._submitter.new_step()
         while plan := self._plan():
-            if not self._perform(plan):
+            if not self._perform(plan) or self._submitter.has_more:
                 break
         self.commit()
         if self._ask_after_them is None and self._unanswered:

@@ -48,6 +48,9 @@ class RunMode:
     asks_a_scheduler: ClassVar[bool]
     """Asking is a burden on others, and a cancellation is done when the scheduler says so."""
 
+    begins_at_once: ClassVar[bool] = False
+    """Elements begin as soon as they are handed over, so that a large array is worth beginning
+    before all of it is prepared, for one more wave."""
     jobs_share_elements: ClassVar[bool]
     """Elements may share jobs: these are processes of their own."""
     per_job: ClassVar[PerJob | None] = None
@@ -88,6 +91,7 @@ class Foreground(_OneMachine):
 
     keeper = Keeper.PROCESS
     ends_with_process = True
+    begins_at_once = True
     # Workers share elements here, of all waves alike.
     jobs_share_elements = False
 

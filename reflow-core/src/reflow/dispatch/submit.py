@@ -72,6 +72,9 @@ of 100,000 elements holds some 160 MB (benchmarks), and shares them with what th
 SLICE = 10_000
 """Elements that are looked up in the cache at once."""
 
+FIRST_SHARE = 1_000
+"""Elements of a large array that are handed over before the others are prepared."""
+
 log = logging.getLogger("reflow.dispatch")
 
 
@@ -104,6 +107,7 @@ class Submitter:
         self._notifies = continues and config.dispatch.last_worker
         self._follows = continues and config.dispatch.follow_up
         self._throttles = executor.capabilities.throttle
+        self._begins_at_once = mode_of(executor).begins_at_once
         self._excludes = executor.capabilities.exclude_hosts
         self._max_submit_jobs = config.max_submit_jobs
         self._defaults = config.defaults
@@ -119,6 +123,8 @@ class Submitter:
         """By task, how many jobs to try at once where the scheduler has put off more."""
         self._pause = FIRST_PAUSE
         self._try_again_at = 0.0
+        self.has_more = False
+        """Whether elements are left to the next step, so that those handed over can begin."""
         self.deferred = ""
         """Why the scheduler took nothing more for now; empty when it did."""
         self.missing = ""
@@ -132,6 +138,7 @@ class Submitter:
         Limits are kept for a while, as `reflow follow` takes a step every few seconds: at worst,
         outdated limits leave too little room.
         """
+        self.has_more = False
         if time.monotonic() >= self._ask_again_at or not self._tracked.outstanding():
             self._limits = None
             self._handed_over = 0
@@ -163,6 +170,7 @@ class Submitter:
     def schedule(self, arguments: TaskArguments, ready: Sequence[Instance]) -> bool:
         """Settle or submit elements that are ready; return whether anything moved."""
         task = arguments.task
+        early = self._is_to_begin_early(task)
         jobs: int | None = None
         room = 0
         waiting: list[_Ready] = []
@@ -173,8 +181,7 @@ class Submitter:
         }
         passed: dict[str, StoredOutput] = {}
         hits = 0
-        for start in range(0, len(ready), SLICE):
-            share = ready[start : start + SLICE]
+        for share in _shares(ready, early):
             found, missed = self._look_up(arguments, share, used, passed)
             hits += found
             waiting.extend(missed)
@@ -182,17 +189,18 @@ class Submitter:
                 # Not before: a run that comes from the cache altogether asks the scheduler nothing.
                 jobs = self._room(task)
                 room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
+                room = min(room, FIRST_SHARE) if early else room
             if jobs is not None and len(waiting) >= room:
                 break
         if waiting and self._never_room:
             return self._refuse_all([item.instance for item in waiting])
         chosen = waiting[:room]
+        self.has_more |= early and len(chosen) == FIRST_SHARE
+        waves = []
         if chosen:
             self._prepare_first()
-        waves = [
-            self._prepare(arguments, chunk, pack)
-            for chunk, pack in self._chunks(task, chosen, jobs or 0)
-        ]
+            chunks = self._chunks(task, chosen, jobs or 0)
+            waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
         if waves or hits:
             self._commit()
         for spec in waves:
@@ -201,6 +209,11 @@ class Submitter:
             else:
                 self.submit_wave(spec)
         return bool(hits or waves)
+
+    def _is_to_begin_early(self, task: TrackedTask) -> bool:
+        """Tell whether the first elements of an array are to run while the others are prepared."""
+        none_begun = task.tally[TaskState.PENDING] == task.size
+        return self._begins_at_once and none_begun and task.spec.array_parallelism is None
 
     # -- results that exist already --------------------------------------------------------
     def _look_up(
@@ -578,6 +591,14 @@ class Submitter:
         self._tracked.set_submission(replace(wave.record, state=SubmissionState.OVER))
         if follow_up is not None:
             self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
+
+
+def _shares(ready: Sequence[Instance], early: bool) -> Iterator[Sequence[Instance]]:
+    """Split elements into those that are looked up in the cache at once."""
+    first = FIRST_SHARE if early else SLICE
+    yield ready[:first]
+    for start in range(first, len(ready), SLICE):
+        yield ready[start : start + SLICE]
 
 
 def jobs_that_fit(places: int, largest: int | None) -> int:

@@ -109,10 +109,15 @@ class Dispatcher:
         self._planner = Planner(self.tracked, lambda: server_time(settings.layout.clock))
         config = settings.config.dispatch
         self.looks = RunLooks(settings)
-        self._ingest = Ingest(
-            self.tracked, settings, self.commit, executor.capabilities.dispatch_jobs, self.looks
-        )
         self._hosts = Hosts(self.tracked, settings.layout)
+        self._ingest = Ingest(
+            self.tracked,
+            settings,
+            self.commit,
+            executor.capabilities.dispatch_jobs,
+            self.looks,
+            self._hosts,
+        )
         self._reconcile = Reconcile(
             self.tracked,
             settings,

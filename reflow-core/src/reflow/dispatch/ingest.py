@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.lost_hosts import note_loss
 from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
@@ -36,12 +37,14 @@ class Ingest:
         commit: Callable[[], None],
         scheduler_knows_why: bool,
         looks: RunLooks,
+        hosts: Hosts,
     ) -> None:
         self._tracked = tracked
         self._settings = settings
         self._commit = commit
         self._scheduler_knows_why = scheduler_knows_why
         self._looks = looks
+        self._hosts = hosts
         self._readers: dict[int, ResultReader] = {}
         self._shared: dict[int, States] = {}
         """By wave, the recorded states of the files that its elements share."""
@@ -186,7 +189,7 @@ class Ingest:
         instance = wave.members.get(record.position)
         if instance is None or instance.attempt != record.outcome.attempt:
             return False
-        if record.interrupted and self._scheduler_knows_why:
+        if record.interrupted and (self._scheduler_knows_why or self._hosts.pack_of(wave)):
             self.interrupted[wave.record.number, record.position] = record
             return False
         for key, text in record.notes:

@@ -71,7 +71,7 @@ class Host:
         self._slots = new_slots_file(layout, me)
         self._returns = bool(other_slots_files(layout, me, self._slots))
         self._known = self._results_before() if self._returns else frozenset()
-        self._blocks = self._free_blocks()
+        self._blocks: Iterator[int] = self._free_blocks()
         self._left: dict[int, set[int]] = {}
         """By claimed block, the positions whose results are not on the disk yet."""
         self._done = 0
@@ -234,9 +234,12 @@ class Host:
     def _look(self) -> None:
         """Find out whether there is a reason to end the job, or elements of it."""
         layout = self._layout
-        called_off = layout.called_off.exists() or self._settings.layout.cancelled.exists()
+        if layout.called_off.exists():
+            # What was claimed is this host's to end; a successor of the dispatcher counts on it.
+            self._blocks = iter(())
+        cancelled = self._settings.layout.cancelled.exists()
         nearly_over = self._end is not None and self._end - time.monotonic() < LEAVE_BEFORE
-        if called_off or nearly_over or self._has_successor():
+        if cancelled or nearly_over or self._has_successor():
             self.leave()
         stops = read_stops(layout)
         if stops:

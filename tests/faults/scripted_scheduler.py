@@ -633,14 +633,15 @@ class ForkedPopen:
     """`subprocess.Popen` for commands of reflow's own, by a fork; others are started as ever.
 
     A process that has SQLite open must not fork what will open it too. Supervisors are therefore
-    forked by the process that `ask` writes to.
+    forked by the process that `ask` writes to. Workers of a pool inherit descriptors, and are
+    started as ever too.
     """
 
     real = subprocess.Popen
     ask: Callable[[list[str], str, str], int] | None = None
 
     def __new__(cls, command: Sequence[str], **given: Any) -> Any:
-        if list(command[1:3]) != ["-P", "-m"]:
+        if list(command[1:3]) != ["-P", "-m"] or command[3] == "reflow.execution.pool.worker":
             return cls.real(command, **given)
         return object.__new__(cls)
 

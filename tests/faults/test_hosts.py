@@ -56,7 +56,7 @@ def wave_of(batch: Batch, run: Any) -> WaveLayout:
     return read_settings(run.run_dir, run.run_id).layout.wave(number)
 
 
-def causes(run: Any) -> dict[int, str]:
+def causes(run: Any) -> dict[int | None, str | None]:
     return {index: cause for (task, index), (cause, _) in failed(run).items() if task == "each"}
 
 

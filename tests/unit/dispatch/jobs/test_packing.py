@@ -93,12 +93,19 @@ def test_on_one_machine_elements_share_jobs_unless_the_user_says_else() -> None:
 
 @pytest.mark.parametrize(
     ("mean", "size", "hosts"),
-    [(0.05, 2000, 20), (0.001, 1000, 1), (1.0, 1000, MOST_JOBS), (50.0, 10_000, 834)],
+    [
+        (0.05, 2000, 20),
+        (0.001, 1000, 8),
+        (0.001, 4, 4),
+        (1.0, 1000, MOST_JOBS),
+        (50.0, 10_000, 834),
+    ],
 )
 def test_short_elements_share_as_few_jobs_as_their_work_is_worth(
     mean: float, size: int, hosts: int
 ) -> None:
-    assert pack(task(per_job="auto"), size, mean=mean).hosts == hosts
+    found = packing(task(per_job="auto"), mean=mean).pack(size, 10_000, MINUTE)
+    assert (size if found is None else found.hosts) == hosts
 
 
 def test_long_elements_lose_no_parallelism() -> None:

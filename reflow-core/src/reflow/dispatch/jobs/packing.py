@@ -30,6 +30,8 @@ SHARES = 8
 """Blocks of each worker, where durations are unknown: so many chances to share work evenly."""
 BLOCK_SECONDS = 2.0
 """What the elements of a block take together, where durations are known."""
+FEWEST_JOBS = 8
+"""Jobs that share elements, at least: what took no time before may take some with other inputs."""
 WORTH_A_JOB = 5.0
 """Seconds of work for which it pays to start one more job."""
 LONG = 60.0
@@ -151,7 +153,8 @@ def _hosts(size: int, at_once: int, durations: Durations | None) -> int:
     if durations.mean >= LONG:
         return math.ceil(size / at_once)
     work = size * durations.mean / at_once
-    return min(math.ceil(work / WORTH_A_JOB), max(MOST_JOBS, math.ceil(work / LONGEST_JOB)))
+    worth = max(FEWEST_JOBS, math.ceil(work / WORTH_A_JOB))
+    return min(worth, max(MOST_JOBS, math.ceil(work / LONGEST_JOB)), math.ceil(size / at_once))
 
 
 def _block(size: int, workers: int, durations: Durations | None) -> int:

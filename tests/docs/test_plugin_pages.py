@@ -84,6 +84,16 @@ def test_the_reference_tells_the_version_of_the_interface() -> None:
     assert f"api_version = {plugin_api.API_VERSION}`" in text
 
 
+@pytest.mark.parametrize(
+    "source",
+    [*sorted(PLUGIN_PAGES.glob("*.md")), Path(str(hookspecs.__file__))],
+    ids=lambda p: p.name,
+)
+def test_every_version_that_is_written_as_a_number_is_that_of_the_interface(source: Path) -> None:
+    numbers = re.findall(r"api_version ?= ?(\d+)", source.read_text())
+    assert set(numbers) <= {str(plugin_api.API_VERSION)}
+
+
 def test_the_table_of_what_each_scheduler_supports_is_that_of_the_code() -> None:
     # Elsewhere, since plugins that another test has loaded might be in the way here.
     code = "from scripts.support_table import page; print(page(), end='')"

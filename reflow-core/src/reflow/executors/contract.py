@@ -15,7 +15,7 @@ from reflow.model.jobs import (
 )
 from reflow.model.json import Json
 
-API_VERSION = 2
+API_VERSION = 1
 """The version of everything that `reflow.plugin_api` exports."""
 
 

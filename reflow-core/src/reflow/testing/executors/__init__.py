@@ -45,7 +45,7 @@ import pytest
 
 _MODULES = (
     "bench conformance ends fake_site flows follow_ups kit life live_site on_site outages pure "
-    "running site workflows"
+    "running shared_jobs site workflows"
 )
 # Before the modules are imported, so that a failed test shows what it compared.
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES.split()))

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from reflow.testing.executors.bench import Bench
-from reflow.testing.executors.flows import Flows, WithFlows
+from reflow.testing.executors.flows import Flows
+from reflow.testing.executors.shared_jobs import SharedJobScenarios
 
 GETTING_STARTED = """
 wf = Workflow("experiment")
@@ -112,7 +113,7 @@ def stay() -> str:
 """
 
 
-class WorkflowConformance(WithFlows):
+class WorkflowConformance(SharedJobScenarios):
     """What whole runs must do. The executor must be offered by an installed plugin, by name."""
 
     def test_the_workflow_of_the_first_page_runs_from_stage_to_stage_by_itself(

@@ -92,8 +92,8 @@ class ExecutorSettings:
 
     name: str | None = _key(
         None,
-        "The executor to use where none is named. Without it: the one whose commands are found, "
-        "else `local`.",
+        "The executor to use if none is named. Without it: the one whose commands are found, else"
+        " `local`.",
         env="REFLOW_EXECUTOR",
         example="local",
     )
@@ -115,14 +115,14 @@ class StoreSettings:
     )
     requests: str = _key(
         "own",
-        "Where several users share a database: who may cancel and retry your runs, `own` for "
-        "yourself alone or `all`.",
+        "Where several users share a database: who may cancel and retry your runs, `own` (you "
+        "alone) or `all`.",
         check=_one_of("own", "all"),
     )
     share: str = _key(
         "own",
-        "Where several users share a database: whose results your runs use again, `own` for "
-        "yours alone or `all`.",
+        "Where several users share a database: whose results your runs use again, `own` (yours "
+        "alone) or `all`.",
         check=_one_of("own", "all"),
     )
 
@@ -186,12 +186,12 @@ class DispatchSettings:
     )
     watchdog_minutes: float = _key(
         10,
-        "How far ahead the first watchdog starts; doubles up to a sixth of outage_hours.",
+        "Minutes until the first watchdog starts; doubles up to a sixth of outage_hours.",
         check=_positive,
     )
     outage_hours: float = _key(
         6,
-        "An outage of so long is survived: further watchdogs start later than that.",
+        "Hours of outage that a run survives: further watchdogs start later than that.",
         check=_positive,
     )
     queue: str | None = _key(
@@ -207,16 +207,17 @@ class DispatchSettings:
         check=_memory_or_none,
     )
     lease_seconds: float = _key(
-        60, "A dispatcher that gives no sign of life for so long is replaced.", check=_positive
+        60, "Seconds without a heartbeat after which a dispatcher is replaced.", check=_positive
     )
     grace_seconds: float = _key(
         90,
-        "A job that the scheduler no longer knows is lost if no result appears for so long.",
+        "Seconds for which reflow waits for the result of a job that the scheduler no longer "
+        "knows, before the job is lost.",
         check=_not_negative,
     )
     impossible_minutes: float = _key(
         1440,
-        "A job that can never start, as the scheduler says, fails after so long.",
+        "Minutes after which a job fails that can never start, as the scheduler says.",
         check=_not_negative,
     )
 
@@ -236,15 +237,15 @@ class CacheSettings:
     """Reuse of results."""
 
     reuse: bool = _key(True, "Reuse results; false is `--force` always.")
-    verify: bool = _key(False, "Ask the tasks' own checks of reused results: `--verify`.")
+    verify: bool = _key(False, "Ask the tasks' own checks before results are reused: `--verify`.")
     files: FilesMode = _key(  # noqa: RUF009
         "stat",
-        "How files and folders count: `stat` by size and modification time, `content` by what is "
-        "in them, `exists` by being there: `--files`.",
+        "How files and folders count: `stat` by size and modification time, `content` by content,"
+        " `exists` by existence: `--files`.",
     )
     ignore: tuple[str, ...] = _key(
         (),
-        "What does not count in folders: patterns of names, or, with a slash, of paths in them.",
+        "What does not count inside folders: patterns of names or, with a slash, of paths.",
         example=["*.lock", "tmp/*"],
     )
 
@@ -255,7 +256,8 @@ class FilesSettings:
 
     latency: float = _key(
         5,
-        "Seconds that a worker waits for a file which its host does not see yet, or not as it is.",
+        "Seconds that a worker waits for a file that its host does not see yet, or sees in an "
+        "older state.",
         check=_not_negative,
     )
 
@@ -266,13 +268,13 @@ class SourceSettings:
 
     own: tuple[str, ...] = _key(
         (),
-        "Folders whose modules count as your own code, wherever they lie.",
+        "Folders whose modules count as your own code, wherever they are.",
         example=["/shared/group/lib"],
     )
     foreign: tuple[str, ...] = _key(
         (),
-        "Folders whose modules do not, such as the site's software in a folder that you may write "
-        "to. Of folders in each other the innermost decides.",
+        "Folders whose modules do not count as your own code, such as the site's software in a "
+        "folder that you may write to. Of nested folders the innermost decides.",
         example=["~/opt"],
     )
 
@@ -281,16 +283,17 @@ class SourceSettings:
 class Config:
     """The effective settings. `load_config()` reads them; `Config()` is all defaults."""
 
-    run_root: str = _key("runs", "Folder for runs that are given no run directory.")
+    run_root: str = _key("runs", "Folder for runs that are started without a run directory.")
     setup: tuple[str, ...] = _key(
         (),
-        "Shell lines that jobs run before the work: module loads, activation of an environment.",
+        "Shell lines that jobs run before the work, such as `module load` or the activation of an"
+        " environment.",
         example=["module load python"],
     )
     max_submit_jobs: int | None = _key(
         None,
-        "Most jobs of yours in the queue at once, each array element counted. Without it: what "
-        "the scheduler says.",
+        "Most jobs of yours in the queue at once; each array element counts. Without it: the "
+        "scheduler's limit.",
         example=300,
         check=_positive,
     )

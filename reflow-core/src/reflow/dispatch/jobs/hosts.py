@@ -11,7 +11,7 @@ host has claimed waits for as long as there is a host that may take it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -67,13 +67,17 @@ class Hosts:
         self._tracked = tracked
         self._layout = layout
         self._specs: dict[int, WaveSpec] = {}
+        self._claims: dict[int, dict[int, Claim]] = {}
+        """By wave and block, the claims read so far: there may be a thousand times a thousand."""
 
     def spec(self, wave: TrackedWave) -> WaveSpec | None:
         """Return a wave's specification, read once; None where it cannot be read."""
         number = wave.record.number
         if number not in self._specs:
             # Those of waves that are over are not needed again.
-            self._specs = {n: each for n, each in self._specs.items() if n in self._tracked.waves}
+            for kept in (self._specs, self._claims):
+                for over in kept.keys() - self._tracked.waves.keys():
+                    del kept[over]
             with suppress(OSError):
                 self._specs[number] = WaveSpec.read(self._layout.wave(number))
         return self._specs.get(number)
@@ -117,16 +121,45 @@ class Hosts:
         """Yield what becomes of the outstanding positions of a wave whose elements share jobs."""
         spec = self.spec(wave)
         assert spec is not None and spec.pack is not None  # noqa: PT018
-        for block, positions in _by_block(wave, spec.pack).items():
-            claim = current_claim(self._layout.wave(spec.number), block)
-            host = None if claim is None else claim.element
-            if claim is None or host is None or host not in by_host:
+        blocks = _by_block(wave, spec.pack)
+        claims = self._claims_of(spec.number, blocks, by_host)
+        suspects: dict[Claim, Mapping[int, Blame]] = {}
+        for block, positions in blocks.items():
+            claim = claims.get(block)
+            if claim is None or claim.element is None or claim.element not in by_host:
                 yield from self._unclaimed(wave, spec, positions, by_host)
                 continue
-            status = by_host[host]
-            blames = self._blames(wave, spec, claim, status, positions)
+            status = by_host[claim.element]
+            if claim not in suspects:
+                suspects[claim] = self._suspects(wave, spec, claim, status)
+            rest = Blame.OWN if _is_cancelled(status) else Blame.NONE
             for position in positions:
-                yield Fate(position, status, host, blames[position])
+                blame = suspects[claim].get(position, rest)
+                yield Fate(position, status, claim.element, blame)
+
+    def _claims_of(
+        self, number: int, blocks: Iterable[int], by_host: Mapping[int, JobStatus]
+    ) -> Mapping[int, Claim]:
+        """Return the claims of blocks. Only those of hosts that are gone are read once more.
+
+        Of the others each is read once, and those that are not there are not looked for singly.
+        """
+        layout = self._layout.wave(number)
+        known = self._claims.setdefault(number, {})
+        unsure = [
+            block
+            for block in blocks
+            if block not in known or _is_gone_or_unknown(by_host.get(known[block].element or 0))
+        ]
+        there: set[str] = set()
+        for folder in {layout.claim_block(block) for block in unsure}:
+            with suppress(FileNotFoundError):
+                there.update(each.name for each in folder.iterdir())
+        for block in unsure:
+            claim = current_claim(layout, block) if f"{block}.0" in there else None
+            if claim is not None:
+                known[block] = claim
+        return known
 
     def _unclaimed(
         self,
@@ -157,36 +190,23 @@ class Hosts:
     def _any_host_has_begun(self, wave: TrackedWave) -> bool:
         return any(self._folder(wave).glob("*.slots"))
 
-    def _blames(
-        self,
-        wave: TrackedWave,
-        spec: WaveSpec,
-        claim: Claim,
-        status: JobStatus,
-        positions: list[int],
+    def _suspects(
+        self, wave: TrackedWave, spec: WaveSpec, claim: Claim, status: JobStatus
     ) -> Mapping[int, Blame]:
-        """Tell which of a host's positions are to blame for its end."""
-        blames = dict.fromkeys(positions, Blame.NONE)
-        if not _is_gone(status):
-            return blames
-        if status.state is JobState.CANCELLED and status.cause is None:
-            # Somebody has cancelled the job by the scheduler's own command.
-            return dict.fromkeys(positions, Blame.OWN)
+        """Tell which of the positions that a host was at are to blame for its end."""
         if status.state is not JobState.FAILED:
-            return blames
-        suspects = {
+            return {}
+        begun_here = {
             begun.at[1]: _had_its_time(spec, path, begun)
             for path in slots_files(self._layout.wave(spec.number), claim)
             for begun in begun_elements(read_bytes(path))
             if begun.at[0] == spec.number and begun.at[1] in wave.members
         }
         if status.cause is FailureCause.WALLTIME:
-            guilty = {position: Blame.OWN for position, over in suspects.items() if over}
-        elif status.cause is None or status.cause in SUSPECTED:
-            guilty = dict.fromkeys(suspects, Blame.OWN if len(suspects) == 1 else Blame.SUSPECT)
-        else:
-            guilty = {}
-        return blames | {each: blame for each, blame in guilty.items() if each in blames}
+            return {position: Blame.OWN for position, over in begun_here.items() if over}
+        if status.cause is None or status.cause in SUSPECTED:
+            return dict.fromkeys(begun_here, Blame.OWN if len(begun_here) == 1 else Blame.SUSPECT)
+        return {}
 
 
 _SERIOUS = (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN, JobState.COMPLETED)
@@ -211,3 +231,12 @@ def _by_block(wave: TrackedWave, pack: Pack) -> dict[int, list[int]]:
 
 def _is_gone(status: JobStatus) -> bool:
     return status.state.over or status.state is JobState.UNKNOWN
+
+
+def _is_gone_or_unknown(status: JobStatus | None) -> bool:
+    return status is None or _is_gone(status)
+
+
+def _is_cancelled(status: JobStatus) -> bool:
+    """Tell whether somebody has cancelled a job by the scheduler's own command."""
+    return status.state is JobState.CANCELLED and status.cause is None

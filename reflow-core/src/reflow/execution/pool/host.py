@@ -170,8 +170,12 @@ class Host:
         return claim(self._layout, block, self._me, self._settings.claims)
 
     def _results_before(self) -> frozenset[int]:
-        """Return the positions that have a result, of this job's earlier incarnations too."""
-        return frozenset(record.position for record in ResultReader(self._layout).new())
+        """Return the positions that have a result, of this job's earlier incarnations too.
+
+        What was interrupted when the job was put back into the queue has none: it is this one's.
+        """
+        there = ResultReader(self._layout).new()
+        return frozenset(record.position for record in there if not record.interrupted)
 
     # -- results ---------------------------------------------------------------------------
     def _reported(self, wave: int, position: int) -> None:

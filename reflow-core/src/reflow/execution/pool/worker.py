@@ -46,6 +46,11 @@ from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
 BATCH_SECONDS = 0.1
 """How long results are kept before they are put on the disk together and reported."""
 PR_SET_PDEATHSIG = 1
+_USED_UP = {
+    Why.WALLTIME: (FailureCause.WALLTIME, "time"),
+    Why.MEMORY: (FailureCause.MEMORY, "memory"),
+}
+"""The cause of an element that was told to end for what it had used, and what that was."""
 
 
 class Reporter:
@@ -199,14 +204,13 @@ class PoolWorker:
         return self._at is not None and (told is None or told[0] == self._at)
 
     def _with_reason(self, result: ResultRecord) -> ResultRecord:
-        """Say of an interrupted element that it had used up its time, where that is so."""
+        """Say of an interrupted element that it had used up its time or memory, where it had."""
         told = self._slots.told(self._number) if result.interrupted else None
-        if told is None or told[1] is not Why.WALLTIME:
+        if told is None or told[1] not in _USED_UP:
             return result
+        cause, what = _USED_UP[told[1]]
         ended = replace(
-            result.outcome,
-            cause=FailureCause.WALLTIME,
-            error=f"ran out of time ({result.outcome.error})",
+            result.outcome, cause=cause, error=f"ran out of {what} ({result.outcome.error})"
         )
         return replace(result, outcome=ended, interrupted=False)
 

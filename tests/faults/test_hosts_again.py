@@ -1,0 +1,44 @@
+"""Jobs that elements share: told to end, or started once more by the scheduler."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from reflow.rundir.layout import WaveLayout
+from reflow.rundir.results import ResultReader
+
+from tests.e2e.support import until
+from tests.faults.scripted_scheduler import Folder
+from tests.faults.test_batch import Batch, Flows
+from tests.faults.test_batch import quick as quick
+from tests.faults.test_hosts import causes, host, once, shared
+from tests.faults.test_hosts import held as held
+
+Held = tuple[Batch, Any, WaveLayout]
+
+
+def test_what_was_interrupted_when_a_job_was_put_back_runs_in_its_next_life(held: Held) -> None:
+    batch, run, wave = held
+    first = host(wave, run, 0, "70_0", "0")
+    until(lambda: batch.flow.calls.get("each-0") == 1)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    (batch.flow.folder / "go").touch()
+
+    assert host(wave, run, 0, "70_0", "1").wait(60) == 0
+
+    done = [each.position for each in ResultReader(wave).new() if not each.interrupted]
+    assert sorted(done) == list(range(12))
+    assert batch.flow.calls == {**once(), "each-0": 2}
+
+
+def test_an_element_that_can_tell_of_its_end_when_over_its_memory_has_that_cause(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    # It sleeps with little more than it may have, and is interrupted in that.
+    body = "x == 5 and (held := bytearray(os.urandom(1024)) * 600_000) and time.sleep(15)"
+    batch = shared(scheduler, flow_file, body, per_job=12)
+    run = batch.follow()
+    assert causes(run) == {5: "MEMORY"}
+    assert batch.flow.calls["each-5"] == 1

@@ -13,6 +13,7 @@ made or removed, a process started or sent a signal, a transaction begun or comm
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -67,6 +68,11 @@ def each(x: Annotated[int, Result(step="items")], run_dir: RunDir = RunDir()) ->
     return x * 10
 
 """
+
+SHARED = FLOW.replace("[1, 2]", "[1, 2, 3, 4]").replace(
+    "array=True", "array=True, per_job=2, at_once=2, retries=1"
+)
+"""Elements of which two share a job; where one of them alone may have ended it, that counts."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = {
@@ -315,12 +321,19 @@ def finish(case: Case) -> None:
             case.turn()
 
 
-def batch(case: Case, victims: str) -> bool:
-    """Dispatch jobs (`jobs`), or the submitter (`submitter`), on a batch scheduler are killed."""
+VICTIMS = {"jobs": "reflow.runs.dispatch_job", "hosts": "reflow.execution.pool.host"}
+
+
+def batch(case: Case, victims: str, cause: str | None = None) -> bool:
+    """Dispatch jobs, or the submitter, or jobs that elements share, on a scheduler are killed.
+
+    `cause` is what the scheduler says of a job that was; None for its signal.
+    """
     case.scheduler = ScriptedScheduler(case.folder / "scripted")
+    case.scheduler.cause_of_kills = cause
 
     def watch_dispatchers(command: list[str]) -> None:
-        if command[3] == "reflow.runs.dispatch_job" and victims == "jobs":
+        if command[3] == VICTIMS.get(victims):
             case.steps.watch()
 
     case.scheduler.in_child = watch_dispatchers
@@ -369,12 +382,17 @@ KINDS: dict[str, Callable[[Case], bool]] = {
     "submission": submission,
     "batch-jobs": lambda case: batch(case, "jobs"),
     "batch-submitter": lambda case: batch(case, "submitter"),
+    "hosts-kill": lambda case: batch(case, "hosts"),
+    "hosts-node": lambda case: batch(case, "hosts", "NODE"),
+    "hosts-without-links": lambda case: batch(case, "hosts", "NODE"),
 }
 
 
-def prepare(folder: Path, config: str) -> None:
+def prepare(kind: str, folder: Path, config: str) -> None:
     """What all cases share: the flow, an empty store, settings, plugins."""
-    (folder / "kill_flow.py").write_text(FLOW)
+    (folder / "kill_flow.py").write_text(SHARED if kind.startswith("hosts") else FLOW)
+    if kind == "hosts-without-links":
+        refuse_links()
     (folder / "config.toml").write_text(config)
     os.environ["REFLOW_CONFIG"] = str(folder / "config.toml")
     sys.path.insert(0, str(folder))
@@ -389,9 +407,18 @@ def prepare(folder: Path, config: str) -> None:
         store.list_runs()
 
 
+def refuse_links() -> None:
+    """Have this process, and its forks, use a file system that has no hard links."""
+
+    def link(*given: object, **named: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    setattr(os, "link", link)  # noqa: B010
+
+
 def cases(kind: str, folder: Path, first: int, stride: int, config: str = "") -> Iterator[Any]:
     """For each N, what happened."""
-    prepare(folder, config)
+    prepare(kind, folder, config)
     steps, server = Steps(), ForkServer()
     # Forks share what is there now, and do not look for garbage in it.
     gc.collect()

@@ -401,6 +401,8 @@ class ScriptedScheduler:
         self.wake = os.open(self.folder.wake, os.O_RDWR | os.O_NONBLOCK)
         self.in_child: Callable[[list[str]], None] = lambda command: None
         """Called in each child before its work."""
+        self.cause_of_kills: str | None = None
+        """What is said of a child that somebody else has killed; its signal where that is None."""
 
     @property
     def told_to_close(self) -> bool:
@@ -525,7 +527,9 @@ class ScriptedScheduler:
                 self._tell(child.job, child.position, "COMPLETED", exit_code=0)
             else:
                 exit_code, number = (code, None) if code > 0 else (None, -code)
-                self._tell(child.job, child.position, "FAILED", exit_code=exit_code, number=number)
+                cause = self.cause_of_kills if number == signal.SIGKILL else None
+                at = (child.job, child.position)
+                self._tell(*at, "FAILED", cause=cause, exit_code=exit_code, number=number)
 
     def _cancel(self) -> None:
         for path in list(self.folder.cancelled.iterdir()):
@@ -691,6 +695,7 @@ def warm_up() -> None:
     wiring = ("decide", "graph", "markers", "options", "rules", "signature")
     for name in (
         "reflow.execution.job_worker",
+        "reflow.execution.pool.host",
         *(f"reflow.runs.{module}" for module in runs),
         *(f"reflow.wiring.{module}" for module in wiring),
         "reflow.stores.sql",

@@ -1,0 +1,50 @@
+"""Elements that share jobs on a real Grid Engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.live.people import LiveRun, Person
+from tests.live.scenes.hosts import *  # noqa: F403 - tests
+from tests.live.scenes.hosts import GATED, ONCE, OUT_OF_TIME, SIZE, elements, host, waves
+from tests.live.scenes.mishaps import IMPATIENT
+from tests.live.sge_cluster import Options, SGECluster, running
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SGECluster]:
+    with running(Options(slots=24)) as cell:
+        yield cell
+
+
+@pytest.fixture
+def left_by_a_cancelled_host() -> Mapping[str, int]:
+    # Grid Engine tells nobody of a signal whose it was: what was at work runs again.
+    return {"SUCCESS": SIZE}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def out_of_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
+    """A run whose jobs have time for a part of the work."""
+    folder = tmp_path_factory.mktemp("out-of-time")
+    person = Person(cluster=cluster, folder=folder, settings=dict(IMPATIENT))
+    return person.write(OUT_OF_TIME).submits()
+
+
+def test_a_job_run_again_by_hand_takes_its_work_up_again(
+    person: Person, cluster: SGECluster
+) -> None:
+    run = person.write(GATED).submits()
+    run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
+
+    cluster.run("qmod", "-rj", host(run, 0).native_id)
+    run.until(lambda: sum(person.calls.values()) == 6, "the second life")
+    person.touch("go")
+
+    run.ends()
+    assert run.result("total") == sum(range(SIZE))
+    assert person.calls == {**ONCE, "0": 2, "1": 2}
+    assert {(item.attempt, item.node_losses) for item in elements(run)} == {(1, 0)}
+    assert waves(run) == 1

@@ -1,0 +1,64 @@
+"""Elements that share jobs on a real Slurm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.live.people import LiveRun, Person
+from tests.live.scenes.hosts import *  # noqa: F403 - tests
+from tests.live.scenes.hosts import GATED, ONCE, OUT_OF_TIME, SIZE, elements, host, waves
+from tests.live.scenes.mishaps import IMPATIENT
+from tests.live.slurm_cluster import SlurmCluster
+
+
+@pytest.fixture
+def left_by_a_cancelled_host() -> Mapping[str, int]:
+    return {"SUCCESS": SIZE - 2, "CANCELLED": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def out_of_time(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
+    """A run whose jobs have time for a part of the work."""
+    folder = tmp_path_factory.mktemp("out-of-time")
+    person = Person(cluster=slurm, folder=folder, settings=dict(IMPATIENT))
+    return person.write(OUT_OF_TIME).submits()
+
+
+def test_a_job_requeued_by_hand_takes_its_work_up_again(
+    person: Person, slurm: SlurmCluster
+) -> None:
+    run = person.write(GATED).submits()
+    run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
+    name = host(run, 0).native_id
+
+    slurm.run("scontrol", "requeue", name)
+    run.until(lambda: host(run, 0).state == "PENDING", "the queue")
+    slurm.hurry(name)
+    run.until(lambda: sum(person.calls.values()) == 6, "the second life")
+    person.touch("go")
+
+    run.ends()
+    assert run.result("total") == sum(range(SIZE))
+    assert person.calls == {**ONCE, "0": 2, "1": 2}
+    assert {(item.attempt, item.node_losses) for item in elements(run)} == {(1, 0)}
+    assert waves(run) == 1
+
+
+def test_what_a_requeued_job_had_is_finished_by_it_after_all_others(
+    person: Person, slurm: SlurmCluster
+) -> None:
+    run = person.write(GATED).submits()
+    run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
+    name = host(run, 0).native_id
+
+    slurm.run("scontrol", "requeue", name)
+    run.until(lambda: host(run, 0).state == "PENDING", "the queue")
+    person.touch("go")
+    run.until(lambda: not run.running("each"), "the end of the other job")
+    slurm.hurry(name)
+
+    run.ends()
+    assert run.result("total") == sum(range(SIZE))
+    assert {(item.attempt, item.node_losses) for item in elements(run)} == {(1, 0)}

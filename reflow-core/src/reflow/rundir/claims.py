@@ -47,8 +47,12 @@ class Claim:
     @property
     def file_name(self) -> str:
         """A name for files that this job, in this incarnation, writes."""
-        text = f"{self.native_id}-{self.incarnation}"
-        return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+        return f"{plain(self.native_id)}-{plain(self.incarnation)}"
+
+
+def plain(text: str) -> str:
+    """Return an id for use in the name of a file, without dots and slashes."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
 
 
 def own_claim(element: int | None = None) -> Claim:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.rundir.claims import Claim
+from reflow.rundir.claims import Claim, plain
 from reflow.rundir.layout import WaveLayout
 
 
@@ -53,18 +53,20 @@ class Pack:
 
 def new_slots_file(layout: WaveLayout, host: Claim) -> Path:
     """Name the file in which a host that begins now records the elements its workers are at."""
-    return layout.hosts / f"{host.file_name}.{time.time_ns()}.slots"
+    job, incarnation = plain(host.native_id), plain(host.incarnation)
+    return layout.hosts / f"{job}.{incarnation}.{time.time_ns()}.slots"
 
 
 def slots_files(layout: WaveLayout, host: Claim) -> list[Path]:
     """Return the file of a host, in a list that is empty where it has none."""
-    return list(layout.hosts.glob(f"{host.file_name}.*.slots"))
+    job, incarnation = plain(host.native_id), plain(host.incarnation)
+    return list(layout.hosts.glob(f"{job}.{incarnation}.*.slots"))
 
 
 def other_slots_files(layout: WaveLayout, host: Claim, own: Path) -> list[Path]:
     """Return the files of other incarnations of a host's job."""
-    all_of_it = replace(host, incarnation="").file_name
-    return [path for path in layout.hosts.glob(f"{all_of_it}*.slots") if path != own]
+    files = layout.hosts.glob(f"{plain(host.native_id)}.*.slots")
+    return [path for path in files if path != own]
 
 
 def begun_at(slots: Path) -> int:
@@ -75,10 +77,11 @@ def begun_at(slots: Path) -> int:
 def read_stops(layout: WaveLayout) -> frozenset[int]:
     """Return the positions that are to be ended, whichever host runs them."""
     try:
-        text = layout.stops.read_text()
+        data = layout.stops.read_bytes()
     except FileNotFoundError:
         return frozenset()
-    return frozenset(int(line) for line in text.splitlines() if line.isdigit())
+    # What stands after the last newline may be the begin of a longer number.
+    return frozenset(int(line) for line in data.split(b"\n")[:-1] if line.isdigit())
 
 
 def add_stops(layout: WaveLayout, positions: Iterable[int]) -> None:

@@ -80,8 +80,7 @@ class Slots:
 
     def get(self, worker: int) -> Begun | None:
         """Return the element that a worker runs."""
-        data = os.pread(self._descriptor, _BEGUN.size, worker * _SLOT_BYTES)
-        return _begun(data)
+        return _begun(os.pread(self._descriptor, _BEGUN.size, worker * _SLOT_BYTES))
 
     def tell(self, worker: int, at: tuple[int, int] | None, why: Why = Why.CANCELLED) -> None:
         """Record what a worker is told to end, by a signal that may reach it too late."""
@@ -91,8 +90,10 @@ class Slots:
     def told(self, worker: int) -> tuple[tuple[int, int], Why] | None:
         """Return the element that a worker was told to end, and why."""
         data = os.pread(self._descriptor, _TOLD.size, worker * _SLOT_BYTES + _TOLD_AT)
+        if len(data) < _TOLD.size:
+            return None
         wave, position, why = _TOLD.unpack(data)
-        return ((wave, position), Why(why)) if wave else None
+        return ((wave, position), Why(why)) if wave and why in _REASONS else None
 
 
 def begun_elements(data: bytes) -> Iterator[Begun]:
@@ -103,6 +104,12 @@ def begun_elements(data: bytes) -> Iterator[Begun]:
             yield begun
 
 
+_REASONS = frozenset(Why)
+
+
 def _begun(data: bytes) -> Begun | None:
+    # A file that was damaged tells of what is whole.
+    if len(data) < _BEGUN.size:
+        return None
     wave, position, time = _BEGUN.unpack(data)
     return Begun((wave, position), time) if wave else None

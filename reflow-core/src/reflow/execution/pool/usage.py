@@ -20,7 +20,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 def memory_of(pid: int) -> int:
     """Return the bytes that a process and its descendants have in memory; 0 where unknown."""
     total = 0
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, IndexError):
         for line in (PROC / str(pid) / "status").read_text().splitlines():
             # What is shared with others, such as a mapped file, is not the element's.
             if line.startswith(("RssAnon:", "RssShmem:")):
@@ -60,7 +60,7 @@ class OutOfMemoryKills:
 
 def _counter_file() -> Path | None:
     """Return the file of this process's control group that counts kills; None without one."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in (PROC / "self" / "cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":

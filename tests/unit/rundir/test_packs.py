@@ -1,0 +1,112 @@
+"""How positions are cut into blocks, and the files that hosts leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reflow.rundir.claims import Claim
+from reflow.rundir.layout import WaveLayout
+from reflow.rundir.packs import (
+    Pack,
+    add_stops,
+    begun_at,
+    new_slots_file,
+    other_slots_files,
+    read_stops,
+    slots_files,
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> WaveLayout:
+    (tmp_path / "1" / "hosts").mkdir(parents=True)
+    return WaveLayout(tmp_path / "1")
+
+
+def host(native_id: str, incarnation: str = "0") -> Claim:
+    return Claim(native_id=native_id, incarnation=incarnation, host="node", pid=1, element=0)
+
+
+def begins(layout: WaveLayout, native_id: str, incarnation: str = "0") -> Path:
+    path = new_slots_file(layout, host(native_id, incarnation))
+    path.touch()
+    return path
+
+
+# -- blocks --------------------------------------------------------------------------------
+@given(
+    size=st.integers(1, 300),
+    block=st.integers(1, 70),
+    hosts=st.integers(1, 80),
+)
+def test_every_position_is_in_one_block_and_every_block_in_the_share_of_one_host(
+    size: int, block: int, hosts: int
+) -> None:
+    pack = Pack(hosts=hosts, at_once=1, block=block)
+    blocks = range(pack.blocks(size))
+    assert [p for number in blocks for p in pack.positions(number, size)] == list(range(size))
+    assert all(
+        pack.block_of(p) == number for number in blocks for p in pack.positions(number, size)
+    )
+    assert [number for each in range(hosts) for number in pack.share(each, size)] == list(blocks)
+
+
+# -- stops ---------------------------------------------------------------------------------
+def test_nothing_is_to_be_ended_where_nobody_has_asked(layout: WaveLayout) -> None:
+    assert read_stops(layout) == frozenset()
+
+
+def test_what_is_to_be_ended_adds_up(layout: WaveLayout) -> None:
+    add_stops(layout, [3, 12])
+    add_stops(layout, [])
+    add_stops(layout, [3, 40_000])
+    assert read_stops(layout) == {3, 12, 40_000}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", set()),
+        ("3\n12", {3}),
+        ("12", set()),
+        ("3\n\n12\n", {3, 12}),
+        ("3\nnine\n-4\n5.0\n\N{SUPERSCRIPT TWO}\n12\n", {3, 12}),
+    ],
+)
+def test_a_line_that_is_cut_or_no_number_ends_nothing(
+    layout: WaveLayout, text: str, expected: set[int]
+) -> None:
+    layout.stops.write_text(text)
+    assert read_stops(layout) == expected
+
+
+def test_bytes_that_are_no_text_end_nothing(layout: WaveLayout) -> None:
+    layout.stops.write_bytes(b"3\n\xff\xfe\n12\n")
+    assert read_stops(layout) == {3, 12}
+
+
+# -- files of hosts ------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "native_id",
+    ["7", "7_1", "7[1].pbs-server.site.org", "node-1:0d3a:4711:99", "f2CdTGeK", "../7*?", "*"],
+)
+def test_a_host_finds_its_own_file_and_those_of_its_other_incarnations(
+    layout: WaveLayout, native_id: str
+) -> None:
+    before = begins(layout, native_id, "0")
+    own = begins(layout, native_id, "c0/ok.ie")
+    for other in ("8", "17", "7_12", "7-1", "7_1-1", "f2CdTGeK2", "node-1:0d3a:4711:990"):
+        begins(layout, other)
+    assert own.parent == layout.hosts
+    assert slots_files(layout, host(native_id, "c0/ok.ie")) == [own]
+    assert slots_files(layout, host(native_id, "0")) == [before]
+    assert other_slots_files(layout, host(native_id, "c0/ok.ie"), own) == [before]
+    assert slots_files(layout, host("99")) == []
+
+
+def test_of_two_incarnations_the_later_has_begun_later(layout: WaveLayout) -> None:
+    first, second = begins(layout, "7", "5"), begins(layout, "7", "1")
+    assert begun_at(first) < begun_at(second)

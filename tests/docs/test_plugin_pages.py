@@ -187,9 +187,9 @@ def test_the_script_that_is_shown_is_what_the_example_makes(
 @pytest.mark.parametrize(
     ("words", "title"),
     [
-        (Phase, "How far a task has come is its `phase`:"),
-        (Why, "Why a run ended, or why a task is over without one, is its `why`:"),
-        (Wait, "Why a task does not start is its `reason`, or its job's: .*"),
+        (Phase, "The `phase` of a task says how far it has come:"),
+        (Why, "`why` says why a run ended, or why a task is over without a run:"),
+        (Wait, "The `reason` of a task, or of its job, says why the task does not start: .*"),
     ],
 )
 def test_the_page_on_fakes_has_every_word_of_the_engine(words: type[Enum], title: str) -> None:

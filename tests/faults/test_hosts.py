@@ -174,8 +174,14 @@ def host(wave: WaveLayout, run: Any, element: int, native_id: str, incarnation: 
 
 
 @pytest.fixture
-def held(scheduler: Folder, flow_file: Flows, quick: None) -> tuple[Batch, Any, WaveLayout]:
-    """A run whose wave of shared jobs is submitted, and runs nothing."""
+def held(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Batch, Any, WaveLayout]:
+    """A run whose wave of shared jobs is submitted, and runs nothing.
+
+    Hosts that the test starts do not know this scheduler, and dispatch nothing.
+    """
+    monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
     batch = shared(scheduler, flow_file, GATE)
     scheduler.arrange(JobFault("impossible", "each", times=100))
     run = batch.start()
@@ -242,7 +248,7 @@ def test_one_job_does_the_work_of_those_that_never_start(
     batch, run, wave = held
     (batch.flow.folder / "go").touch()
     assert host(wave, run, 1, "70_1", "0").wait(60) == 0
-    until(lambda: run.state != "RUNNING")
+    run.follow()
     assert run.state == "SUCCESS", failed(run)
     until(lambda: not batch.scheduler.in_queue())
 
@@ -293,8 +299,8 @@ def test_no_more_places_in_the_queue_are_taken_than_there_are(
     scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFLOW_MAX_SUBMIT_JOBS", "10")
-    batch = shared(scheduler, flow_file, per_job=1000)
-    run = batch.start(size=5000)
+    batch = shared(scheduler, flow_file, per_job=200)
+    run = batch.start(size=1000)
     until(lambda: run.state != "RUNNING", 60)
     assert run.state == "SUCCESS", failed(run)
     assert len(batch.jobs("each")) <= 2

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.dispatch.jobs import advice
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import read_settings
+from reflow.runs.create import Wanted
+from reflow.workflow import preview
 
 from tests.e2e.support import counts, failed, until
-from tests.faults.scripted_scheduler import Folder, JobFault, Trouble
-from tests.faults.test_batch import Batch, Flows
+from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, Trouble
+from tests.faults.test_batch import FLOW, Batch, Flows
 from tests.faults.test_batch import quick as quick
 
 SHARED = """
@@ -305,3 +308,45 @@ def test_no_more_places_in_the_queue_are_taken_than_there_are(
     assert run.state == "SUCCESS", failed(run)
     assert len(batch.jobs("each")) <= 2
     assert int(scheduler.peak.read_text()) <= 10
+
+
+def test_status_tells_jobs_from_the_elements_that_share_them(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, GATE, at_once=2)
+    run = batch.start()
+    until(lambda: len(batch.flow.calls) == 6)
+    status = run.status(as_dict=True)["tasks"]
+    assert status["each"]["jobs"] == {"running": 3, "queued": 0, "at_once": 6}
+    assert status["items"]["jobs"] is None
+    (batch.flow.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.status(as_dict=True)["tasks"]["each"]["jobs"] is None
+
+
+def test_users_are_told_what_it_would_save_if_elements_shared_jobs(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advice, "MANY", 3)
+    batch = Batch(scheduler, flow_file(FLOW))
+    (note,) = batch.follow().status(as_dict=True)["notes"]
+    assert note.startswith("each: 3 jobs of ")
+    assert note.endswith('s each; per_job="auto" would make it 1 job')
+
+    chosen = ScriptedExecutor(folder=str(scheduler.path))
+    foreseen = preview(batch.flow.load(), Wanted(force_tasks="each"), chosen)
+    assert [task.advice for task in foreseen.tasks] == ["", note, ""]
+    again = batch.start(force_tasks="each")
+    assert again.status(as_dict=True)["notes"] == [note]
+    until(lambda: again.state != "RUNNING")
+
+
+def test_a_preview_says_how_many_jobs_elements_share(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, at_once=2)
+    batch.follow()
+    chosen = ScriptedExecutor(folder=str(scheduler.path))
+    foreseen = preview(batch.flow.load(), Wanted(force_tasks="each"), chosen)
+    ((title, _),) = foreseen.scripts
+    assert title == "each: 12 elements in 3 jobs, 2 at once in each"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,13 @@ def test_a_chain_is_one_rail_and_array_tasks_are_marked() -> None:
         "\n"
         "◎ [] array task: one instance per element\n"
     )
+
+
+def test_how_elements_share_jobs_is_drawn_beside_their_inputs() -> None:
+    drawn = graph(["prepare", "work"], [("prepare", "work")], arrays="work")
+    specs = {**drawn.tasks, "work": replace(drawn.tasks["work"], per_job="auto", at_once=8)}
+    text = draw_text(replace(drawn, tasks=specs))
+    assert "◎  work[]   x0 ← prepare (direct); per_job=auto, at_once=8\n" in text
 
 
 def test_a_diamond_opens_and_closes_a_rail() -> None:

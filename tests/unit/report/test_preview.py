@@ -8,8 +8,8 @@ def instance(index: int, action: str = "run", **arguments: str) -> PreviewInstan
     return PreviewInstance(index=index, action=action, arguments=arguments, why="because")
 
 
-def shown(preview: Preview, *, every_instance: bool = False) -> str:
-    lines = preview_lines(preview, width=80, every_instance=every_instance)
+def shown(preview: Preview, *, every_instance: bool = False, width: int = 80) -> str:
+    lines = preview_lines(preview, width=width, every_instance=every_instance)
     return "\n".join(line.plain for line in lines)
 
 
@@ -51,6 +51,12 @@ def test_a_terminal_is_not_flooded_but_a_file_gets_everything() -> None:
     preview = Preview(tasks=[PreviewTask(name="a", array=True, instances=many)])
     assert "and 5 more elements" in shown(preview)
     assert f"[{MOST_INSTANCES + 4}]" in shown(preview, every_instance=True)
+
+
+def test_what_it_would_save_if_elements_shared_jobs_is_said_in_one_line() -> None:
+    advice = 'convert: 48,000 jobs of about 0.05 s each; per_job="auto" would make it 480 jobs'
+    task = PreviewTask(name="convert", array=True, advice=advice, instances=[instance(0)])
+    assert f"convert\n  {advice}\n  [0]" in shown(Preview(tasks=[task]), width=90)
 
 
 def test_a_long_argument_is_cut() -> None:

@@ -39,12 +39,24 @@ def test_on_a_terminal_the_table_keeps_itself_up_to_date() -> None:
     assert "0.0 s  Ctrl-C stops it" in written(console)
 
 
+def test_the_table_says_how_many_jobs_the_elements_share() -> None:
+    console = terminal()
+    sharing = task("RUNNING", 9, array=True) | {"jobs": {"running": 1, "queued": 2, "at_once": 4}}
+    with Progress(console, "") as progress:
+        progress.show({"convert": sharing})
+        assert "convert: 1 job running, 2 queued; up to 4 elements at once" in written(console)
+
+
+@pytest.mark.parametrize("jobs", [None, {"running": 1, "queued": 0, "at_once": 1}])
 @pytest.mark.parametrize("height", [6, 24])
-def test_the_table_is_never_higher_than_the_terminal(height: int) -> None:
+def test_the_table_is_never_higher_than_the_terminal(
+    height: int, jobs: dict[str, int] | None
+) -> None:
     console = terminal(height)
-    tasks = {f"step{place}": task("PENDING") for place in range(100)}
+    tasks = {f"step{place}": task("PENDING") | {"jobs": jobs} for place in range(100)}
     with Progress(console, "") as progress:
         progress.show(tasks)
         shown = written(console)
     assert len(shown.splitlines()) < height
-    assert f"and {100 - shown.count('step')} more tasks" in shown
+    rows = shown.count("step") - shown.count(": 1 job running")
+    assert f"and {100 - rows} more tasks" in shown

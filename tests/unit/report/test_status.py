@@ -43,6 +43,27 @@ def test_parameters_are_shown() -> None:
     assert "unit=C  months=[1, 2]" in text
 
 
+@pytest.mark.parametrize(
+    ("running", "queued", "at_once", "said"),
+    [
+        (3, 1, 6, "convert: 3 jobs running, 1 queued; up to 6 elements at once"),
+        (1, 0, 1, "convert: 1 job running; up to 1 element at once"),
+        (0, 1200, 0, "convert: 1,200 jobs queued"),
+    ],
+)
+def test_jobs_and_the_elements_that_share_them_are_told_apart(
+    running: int, queued: int, at_once: int, said: str
+) -> None:
+    jobs = {"running": running, "queued": queued, "at_once": at_once}
+    sharing = {"convert": task("RUNNING", 48, array=True, RUNNING=48) | {"jobs": jobs}}
+    assert said in shown(status("RUNNING", sharing)).splitlines()
+
+
+@pytest.mark.parametrize("jobs", [None, {"running": 0, "queued": 0, "at_once": 0}])
+def test_nothing_is_said_of_jobs_where_none_is_shared(jobs: dict[str, int] | None) -> None:
+    assert " job" not in shown(status("RUNNING", {"convert": task("RUNNING") | {"jobs": jobs}}))
+
+
 def test_there_is_a_column_for_each_state_that_occurs_and_for_no_other() -> None:
     tasks = {
         "prepare": task("SUCCESS", SUCCESS=1),

@@ -23,6 +23,7 @@ from reflow.dispatch.changes import (
 )
 from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
+from reflow.dispatch.jobs.advice import note_advice_at_end
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.lease import try_release
 from reflow.dispatch.modes import mode_of
@@ -532,6 +533,7 @@ class Dispatcher:
         self._watchdog.end()
         for record in list(self.tracked.dispatches.values()):
             self.tracked.set_submission(replace(record, state=SubmissionState.CANCELLING))
+        note_advice_at_end(self.tracked, self.settings, self._mode)
         self.tracked.set_run_state(state, "; ".join(self._messages) or self._summary())
         self.commit()
         self._cancellations.try_now()

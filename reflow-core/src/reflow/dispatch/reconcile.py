@@ -205,6 +205,7 @@ class Reconcile:
 
     def _fates(self, wave: TrackedWave, by_job: Mapping[int, JobStatus]) -> Iterable[Fate]:
         if self._hosts.pack_of(wave) is not None:
+            self._hosts.count(wave, by_job)
             return self._hosts.fates(wave, by_job)
         return [Fate(position, status, position) for position, status in by_job.items()]
 

@@ -26,6 +26,7 @@ from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
 from reflow.dispatch.changes import call_off
 from reflow.dispatch.continuation import is_watched, most_watchdogs
+from reflow.dispatch.jobs.advice import note_advice
 from reflow.dispatch.jobs.answers import keep_answers, read_answers
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
@@ -58,7 +59,7 @@ from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.permissions import make_folder
 from reflow.rundir.looks import files_mode
-from reflow.rundir.packs import Pack
+from reflow.rundir.packs import JobCounts, Pack, write_job_counts
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import InputRecord, WaveSpec, write_inputs
 
@@ -201,6 +202,8 @@ class Submitter:
             self._prepare_first()
             chunks = self._chunks(task, chosen, jobs or 0)
             waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
+            mode = mode_of(self._executor)
+            note_advice(self._tracked, self._settings, mode, task.spec, len(chosen))
         if waves or hits:
             self._commit()
         for spec in waves:
@@ -422,6 +425,8 @@ class Submitter:
         if spec.notify:
             prepare_counters(layout, spec.claims)
         spec.write(layout)
+        if pack is not None:
+            write_job_counts(layout, JobCounts(running=0, queued=pack.hosts, at_once=0))
         write_inputs(
             layout.inputs,
             (

@@ -127,6 +127,8 @@ def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
     """Return what other tasks give a task, in lines of at most `room` where names allow it."""
     told = [f"{edge.argument} ← {edge.step} ({graph.how(edge)})" for edge in graph.edges[spec.name]]
     told += [f"after {step}" for step in spec.after]
+    if sharing := _sharing(spec):
+        told.append(sharing)
     lines: list[str] = []
     for item in told:
         if lines and _width(f"{lines[-1]}; {item}") <= room:
@@ -134,6 +136,12 @@ def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
         else:
             lines += textwrap.wrap(item, room, break_long_words=False, break_on_hyphens=False)
     return lines
+
+
+def _sharing(spec: TaskSpec) -> str:
+    """Say how the elements of a task share jobs; empty where the task does not say."""
+    said = {"per_job": spec.per_job, "at_once": spec.at_once}
+    return ", ".join(f"{name}={value}" for name, value in said.items() if value is not None)
 
 
 def _title(spec: TaskSpec) -> str:

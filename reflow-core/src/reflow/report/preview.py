@@ -49,6 +49,8 @@ def _task(task: PreviewTask, width: int, every_instance: bool) -> list[Text]:
         lists = " and ".join(task.zipped)
         message = f"zip: {lists} are taken side by side, item by item, not in every combination"
         lines += paragraph(message, width=width, indent=GAP)
+    if task.advice:
+        lines += paragraph(task.advice, width=width, indent=GAP)
     shown = task.instances if every_instance else task.instances[:MOST_INSTANCES]
     for instance in shown:
         lines += _instance(task, instance)

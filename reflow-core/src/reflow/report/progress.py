@@ -15,7 +15,7 @@ from rich.text import Text
 from reflow.model.states import TaskState
 from reflow.report.layout import GAP, count, duration
 from reflow.report.screen import Screen
-from reflow.report.status import fitting, state_text, task_lines
+from reflow.report.status import fitting, job_lines, state_text, task_lines
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -71,8 +71,10 @@ class Progress(AbstractContextManager["Progress"]):
         if self._live is None:
             self._tell_changes(tasks)
         else:
-            shown = fitting(tasks, self._console.height - 4)
-            lines = task_lines(shown, width=self._console.width)
+            room = self._console.height - 4
+            jobs = job_lines(tasks, width=self._console.width)[: max(room // 3, 0)]
+            shown = fitting(tasks, room - len(jobs))
+            lines = [*task_lines(shown, width=self._console.width), *jobs]
             if hidden := len(tasks) - len(shown):
                 lines.append(Text(f"and {count(hidden, 'more task')}", "dim"))
             elapsed = duration(timedelta(seconds=round(time.monotonic() - self._began)))

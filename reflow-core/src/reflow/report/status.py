@@ -84,6 +84,7 @@ def status_lines(
     """Return all lines that `status` shows."""
     lines = [*run_lines(status["run"], width=width, now=now), Text("")]
     lines += task_lines(status["tasks"], width=width)
+    lines += job_lines(status["tasks"], width=width)
     if failed := status["failed_instances"]:
         lines += [Text(""), *failure_lines(failed, status["run"], errors=errors, width=width)]
         if (unlisted := _failed_in_all(status["tasks"]) - len(failed)) > 0:
@@ -147,6 +148,25 @@ def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Te
         if max(line.cell_len for line in lines) <= width:
             return lines
     return columns(rows, width=width, right=right)
+
+
+def job_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Text]:
+    """Show one line per task whose elements share jobs: how many of these run and wait."""
+    return [
+        Text(shorten(f"{name}: {_jobs(jobs)}", width), "dim")
+        for name, task in tasks.items()
+        if (jobs := task.get("jobs")) and jobs["running"] + jobs["queued"]
+    ]
+
+
+def _jobs(jobs: Mapping[str, int]) -> str:
+    """Write `3 jobs running, 1 queued; up to 6 elements at once`."""
+    running, queued = jobs["running"], jobs["queued"]
+    if not running:
+        return f"{count(queued, 'job')} queued"
+    waiting = f", {queued:,} queued" if queued else ""
+    elements = count(jobs["at_once"], "element")
+    return f"{count(running, 'job')} running{waiting}; up to {elements} at once"
 
 
 def fitting(tasks: Mapping[str, Mapping[str, Any]], height: int) -> dict[str, Mapping[str, Any]]:

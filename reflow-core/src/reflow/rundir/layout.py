@@ -71,6 +71,11 @@ class WaveLayout:
         return self.directory / "hosts"
 
     @property
+    def job_counts(self) -> Path:
+        """How many jobs of the wave run and wait, where elements share jobs."""
+        return self.directory / "job-counts.json"
+
+    @property
     def stops(self) -> Path:
         """The list of positions that hosts are to end, a line each."""
         return self.directory / "stops"

@@ -9,12 +9,17 @@ its host.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from reflow.errors import ReflowError
+from reflow.model.fields import as_json, from_json
 from reflow.rundir.claims import Claim, plain
+from reflow.rundir.files import open_regular, write_whole
 from reflow.rundir.layout import WaveLayout
 
 
@@ -49,6 +54,38 @@ class Pack:
         """Return the blocks that a host takes before it looks for others."""
         blocks = self.blocks(size)
         return range(host * blocks // self.hosts, (host + 1) * blocks // self.hosts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCounts:
+    """What the scheduler last said of the jobs of a wave, for `status`."""
+
+    running: int
+    queued: int
+    at_once: int
+    """How many elements the running jobs may run at the same time, in all."""
+
+    def __add__(self, other: JobCounts) -> JobCounts:
+        return JobCounts(
+            running=self.running + other.running,
+            queued=self.queued + other.queued,
+            at_once=self.at_once + other.at_once,
+        )
+
+
+def write_job_counts(layout: WaveLayout, counts: JobCounts) -> None:
+    """Write the counts of a wave's jobs. Where that fails, `status` shows older ones."""
+    with suppress(OSError):
+        write_whole(layout.job_counts, json.dumps(as_json(counts)).encode())
+
+
+def read_job_counts(layout: WaveLayout) -> JobCounts | None:
+    """Return the counts of a wave's jobs; None where its elements have jobs of their own."""
+    try:
+        with open_regular(layout.job_counts) as file:
+            return from_json(JobCounts, json.loads(file.read()))
+    except (OSError, ValueError, LookupError, TypeError, ReflowError):
+        return None
 
 
 def new_slots_file(layout: WaveLayout, host: Claim) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from reflow.codecs.codecs import Codecs
 from reflow.dispatch.arguments import TaskArguments
 from reflow.dispatch.cache import Cache
+from reflow.dispatch.jobs.advice import advice_on_sharing
 from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.packing import Packing
 from reflow.dispatch.jobs.requests import wave_request
@@ -62,6 +63,8 @@ class PreviewTask:
     reason: str = ""
     zipped: tuple[str, ...] = ()
     """The arguments that are taken from several lists side by side, item by item."""
+    advice: str = ""
+    """What it would save if its elements shared jobs."""
     instances: list[PreviewInstance] = field(default_factory=list)
 
 
@@ -154,6 +157,13 @@ def make_preview(
             shown.reason = f"waits for {waits}"
         elif size == 0:
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
+        shown.advice = advice_on_sharing(
+            graph.tasks[shown.name],
+            settings.config.defaults,
+            mode_of(executor),
+            shown.to_run or 0,
+            partial(store.durations, settings.workflow, shown.name),
+        )
     scripts = list(_scripts(tasks.values(), tracked, settings, executor))
     return Preview(tasks=list(tasks.values()), scripts=scripts)
 
@@ -209,9 +219,11 @@ def _scripts(
 
 def _size(spec: WaveSpec) -> str:
     elements = f"{spec.size} element{'s' if spec.size > 1 else ''}"
-    if spec.pack is None:
+    pack = spec.pack
+    if pack is None:
         return elements
-    return f"{elements} in {spec.pack.hosts} job{'s' if spec.pack.hosts > 1 else ''}"
+    jobs = f"{elements} in {pack.hosts} job{'s' if pack.hosts > 1 else ''}"
+    return f"{jobs}, {pack.at_once} at once in each" if pack.at_once > 1 else jobs
 
 
 def _arguments(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reflow.model.records import FailedInstance, RunRecord, TaskRecord
+from reflow.model.fields import as_json
+from reflow.model.records import FailedInstance, RunRecord, SubmissionKind, TaskRecord
 from reflow.model.states import FINAL_TASK_STATES, TaskState
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.packs import JobCounts, read_job_counts
 from reflow.stores.contract import Store
 
 MOST_FAILURES = 1000
@@ -21,6 +24,7 @@ def status_of(
     counts = store.counts(run_id)
     cached, retried = store.cached(run_id), store.retried(run_id)
     reasons = {} if record.state.final else store.reasons(run_id)
+    jobs = {} if record.state.final else _jobs(store, record)
     tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
@@ -29,6 +33,7 @@ def status_of(
         "tasks": {
             item.name: _task(item, counts.get(item.name, {}), reasons.get(item.name, {}))
             | {"cached": cached.get(item.name, 0), "retries": retried.get(item.name, 0)}
+            | {"jobs": as_json(jobs[item.name]) if item.name in jobs else None}
             for item in tasks
         },
         "failed_instances": [_failure(item, item.task in arrays) for item in failures],
@@ -65,6 +70,19 @@ def _task(
         "counts": {str(state): number for state, number in counts.items()},
         "reason": ", ".join(sorted(reasons, key=lambda reason: -reasons[reason])),
     }
+
+
+def _jobs(store: Store, record: RunRecord) -> dict[str, JobCounts]:
+    """Count the jobs of each task whose elements share jobs, as the scheduler last said."""
+    layout = RunLayout(record.run_dir, record.run_id)
+    found: dict[str, JobCounts] = {}
+    for submission in store.submissions(record.run_id):
+        if submission.kind is SubmissionKind.WAVE and submission.task is not None:
+            counts = read_job_counts(layout.wave(submission.number))
+            if counts is not None:
+                earlier = found.get(submission.task)
+                found[submission.task] = counts if earlier is None else earlier + counts
+    return found
 
 
 def task_state(counts: Mapping[TaskState, int], size: int | None) -> TaskState:

@@ -17,7 +17,7 @@ from reflow.model.resources import Resources, parse_time
 from reflow.model.states import FailureCause, JobState
 from reflow.rundir.claims import Claim, claim
 from reflow.rundir.layout import RunLayout
-from reflow.rundir.packs import Pack, new_slots_file
+from reflow.rundir.packs import JobCounts, Pack, new_slots_file, read_job_counts
 from reflow.rundir.wave_files import WaveSpec
 
 from tests.unit.dispatch.tasks import task, tracked_run_of
@@ -72,6 +72,10 @@ class Scene:
         """Have positions got a result."""
         for position in positions:
             del self.wave.members[position]
+
+    def counted(self, *states: JobStatus) -> JobCounts | None:
+        self.hosts.count(self.wave, dict(enumerate(states)))
+        return read_job_counts(self.layout)
 
     def fates(self, *states: JobStatus) -> dict[int, Fate]:
         return {
@@ -198,3 +202,21 @@ def test_a_wave_can_begin_while_one_of_its_hosts_can(scene: Callable[..., Scene]
 def test_a_wave_cannot_begin_where_none_of_its_hosts_can(scene: Callable[..., Scene]) -> None:
     never = says(JobState.QUEUED, impossible=True)
     assert all(fate.status.impossible for fate in scene().fates(never, never).values())
+
+
+def test_the_jobs_that_run_and_wait_are_counted_for_users(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    assert scene.counted(RUNS, WAITS) == JobCounts(running=1, queued=1, at_once=2)
+    assert scene.counted(RUNS, RUNS) == JobCounts(running=2, queued=0, at_once=4)
+    assert scene.counted(DONE, WAITS) == JobCounts(running=0, queued=1, at_once=0)
+
+
+def test_counts_are_written_when_they_change_and_missed_where_they_cannot_be(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    scene.counted(RUNS, WAITS)
+    scene.layout.job_counts.unlink()
+    assert scene.counted(RUNS, WAITS) is None
+    scene.layout.job_counts.mkdir()
+    assert scene.counted(RUNS, RUNS) is None

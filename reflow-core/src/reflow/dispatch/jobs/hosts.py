@@ -11,6 +11,7 @@ host has claimed waits for as long as there is a host that may take it.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow.rundir.claims import Claim, current_claim
 from reflow.rundir.files import read_bytes
 from reflow.rundir.layout import RunLayout
-from reflow.rundir.packs import Pack, begun_at, slots_files
+from reflow.rundir.packs import JobCounts, Pack, begun_at, slots_files, write_job_counts
 from reflow.rundir.wave_files import WaveSpec
 
 CLOCK_TOLERANCE = 5.0
@@ -69,6 +70,8 @@ class Hosts:
         self._specs: dict[int, WaveSpec] = {}
         self._claims: dict[int, dict[int, Claim]] = {}
         """By wave and block, the claims read so far: there may be a thousand times a thousand."""
+        self._counted: dict[int, JobCounts] = {}
+        """By wave, what was last written of its jobs for `status`."""
 
     def spec(self, wave: TrackedWave) -> WaveSpec | None:
         """Return a wave's specification, read once; None where it cannot be read."""
@@ -116,6 +119,22 @@ class Hosts:
 
     def _folder(self, wave: TrackedWave) -> Path:
         return self._layout.wave(wave.record.number).hosts
+
+    def count(self, wave: TrackedWave, by_host: Mapping[int, JobStatus]) -> None:
+        """Keep for `status` how many jobs of a wave run and wait."""
+        pack = self.pack_of(wave)
+        assert pack is not None
+        states = Counter(status.state for status in by_host.values())
+        running = states[JobState.RUNNING] + states[JobState.SUSPENDED]
+        counts = JobCounts(
+            running=running,
+            queued=states[JobState.QUEUED],
+            at_once=running * pack.at_once,
+        )
+        number = wave.record.number
+        if self._counted.get(number) != counts:
+            self._counted[number] = counts
+            write_job_counts(self._layout.wave(number), counts)
 
     def fates(self, wave: TrackedWave, by_host: Mapping[int, JobStatus]) -> Iterator[Fate]:
         """Yield what becomes of the outstanding positions of a wave whose elements share jobs."""

@@ -114,9 +114,14 @@ class Packing:
         return pack if pack is None or self._limited else replace(pack, time=None, limited=False)
 
 
+def may_share(spec: TaskSpec, mode: RunMode) -> bool:
+    """Tell whether elements of a task can share jobs."""
+    return spec.array and spec.resources.nodes == 1 and mode.jobs_share_elements
+
+
 def _per_job(spec: TaskSpec, defaults: ResourceDefaults, mode: RunMode) -> PerJob | None:
     """Return how many elements of a task share a job; None where each has its own."""
-    if not spec.array or spec.resources.nodes > 1 or not mode.jobs_share_elements:
+    if not may_share(spec, mode):
         return None
     return spec.per_job or ("auto" if spec.at_once else None) or defaults.per_job or mode.per_job
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from reflow.dispatch.jobs import advice
+from reflow.dispatch.jobs.packing import FEWEST_JOBS
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import read_settings
@@ -329,14 +330,16 @@ def test_users_are_told_what_it_would_save_if_elements_shared_jobs(
 ) -> None:
     monkeypatch.setattr(advice, "MANY", 3)
     batch = Batch(scheduler, flow_file(FLOW))
-    (note,) = batch.follow().status(as_dict=True)["notes"]
-    assert note.startswith("each: 3 jobs of ")
-    assert note.endswith('s each; per_job="auto" would make it 1 job')
+    (note,) = batch.follow(size=12).status(as_dict=True)["notes"]
+    assert note.startswith("each: 12 jobs of ")
+    assert note.endswith(f's each; per_job="auto" would make it {FEWEST_JOBS} jobs')
 
     chosen = ScriptedExecutor(folder=str(scheduler.path))
-    foreseen = preview(batch.flow.load(), Wanted(force_tasks="each"), chosen)
+    foreseen = preview(
+        batch.flow.load(), Wanted(parameters={"size": 12}, force_tasks="each"), chosen
+    )
     assert [task.advice for task in foreseen.tasks] == ["", note, ""]
-    again = batch.start(force_tasks="each")
+    again = batch.start(force_tasks="each", size=12)
     assert again.status(as_dict=True)["notes"] == [note]
     until(lambda: again.state != "RUNNING")
 

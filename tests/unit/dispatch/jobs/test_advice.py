@@ -32,7 +32,7 @@ def advice(
     ("elements", "mean", "said"),
     [
         (2000, 0.05, "2,000 jobs of about 0.05 s each; {} 20 jobs"),
-        (MANY, 0.0001, "100 jobs of less than 0.01 s each; {} 1 job"),
+        (MANY, 0.0001, "100 jobs of less than 0.01 s each; {} 8 jobs"),
         (5000, 59.0, "5,000 jobs of about 59 s each; {} 492 jobs"),
     ],
 )

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from reflow.executors.batch.states import StateTable as StateTable
     from reflow.executors.contract import API_VERSION as API_VERSION
     from reflow.executors.contract import Executor as Executor
+    from reflow.model.durations import Durations as Durations
     from reflow.model.graph import WireMode as WireMode
     from reflow.model.jobs import AGAIN_NAME as AGAIN_NAME
     from reflow.model.jobs import LOG_NAME as LOG_NAME
@@ -131,6 +132,7 @@ _HOMES = {
     "reflow.plugins.hookspecs": (
         "ExecutorPlugin Finding HealthCheck InstanceEvent RunEvent StorePlugin hookimpl"
     ),
+    "reflow.model.durations": "Durations",
     "reflow.model.graph": "WireMode",
     "reflow.model.jobs": (
         "AGAIN_NAME LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission"

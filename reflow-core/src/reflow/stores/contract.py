@@ -185,7 +185,10 @@ class Store(Protocol):
         ...
 
     def durations(self, workflow: str, task: str) -> Durations | None:
-        """Return how long elements took that succeeded in the newest runs; None if none did."""
+        """Return how long elements of a task took that succeeded in its newest runs.
+
+        A few runs and some hundred elements are enough. None where no duration is known.
+        """
         ...
 
     def notes(self, run_id: str) -> list[Note]:

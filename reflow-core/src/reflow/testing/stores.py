@@ -792,6 +792,40 @@ class StoreConformance:
         assert store.log_of(RUN, TASK, 0) is None
         assert store.log_of(RUN, TASK, 1) is None
 
+    def test_durations_are_those_of_elements_that_succeeded(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_elements(store, lease, 5)
+        ended = [
+            success(0, started_at=100.0, ended_at=102.5),
+            success(1, started_at=100.0, ended_at=107.5),
+            success(2),
+            failure(3, started_at=100.0, ended_at=900.0),
+        ]
+        self.written(store, lease, lambda write: write.record_outcomes(ended))
+        durations = store.durations("tide", TASK)
+        assert durations is not None
+        assert (durations.mean, durations.longest) == (5.0, 7.5)
+        assert store.durations("tide", "prepare") is None
+        assert store.durations("ebb", TASK) is None
+
+    def test_durations_are_those_of_the_newest_runs(self, store: Store) -> None:
+        for number in range(20):
+            run = f"run-{number}"
+            store.create_run(new_run(run), plain_and_array())
+            seconds = 1000.0 if number < 10 else 2.0
+            self.written(
+                store,
+                self.taken(store, store.lease(run), run),
+                lambda write: write.add_instances([Instance(task=TASK, index=0)]),
+                lambda write, end=seconds: write.record_outcomes(  # type: ignore[misc]
+                    [success(started_at=0.0, ended_at=end)]
+                ),
+            )
+        durations = store.durations("tide", TASK)
+        assert durations is not None
+        assert durations.longest == 2.0
+
     # -- cache -----------------------------------------------------------------------------
     def with_result(self, store: Store, run_id: str, identity: str, **changes: Any) -> None:
         """Create a run with one element that succeeded."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from reflow.plugin_api import (
+    Durations,
     FailedInstance,
     FencedWriter,
     Instance,
@@ -407,6 +408,21 @@ class LedgerStore:
                 cell(""),
             )
         return json.loads(found[0][0]) if found else None
+
+    def durations(self, workflow: str, task: str) -> Durations | None:
+        """How long elements of a task took that succeeded in its five newest runs."""
+        with self._reading() as opened:
+            rows = opened.rows(
+                "SELECT max(0.0, ended_at - started_at) AS seconds FROM instance "
+                "WHERE task IN (SELECT task.key FROM task JOIN run ON run.key = task.run "
+                "WHERE workflow = ? AND name = ? ORDER BY task.key DESC LIMIT 5) "
+                "AND instance.state = 'SUCCESS' AND seconds NOT NULL LIMIT ?",
+                cell(workflow),
+                cell(task),
+                PAGE,
+            )
+        seconds = [row[0] for row in rows]
+        return Durations(sum(seconds) / len(seconds), max(seconds)) if seconds else None
 
     # -- cache -----------------------------------------------------------------------------
     # [start:reuse]

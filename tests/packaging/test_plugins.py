@@ -240,7 +240,7 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both(beside: Environmen
     ended = beside.python("from reflow import PondExecutor", check=False)
     assert "reflow-pond 0.9 and reflow-puddle 2.0" in ended.stderr
     for name in ("pond", "puddle"):
-        assert "claimed more than once" in reported(beside)[f"reflow-{name}"]["problems"][0]
+        assert "provided more than once" in reported(beside)[f"reflow-{name}"]["problems"][0]
 
 
 def test_a_plugin_that_cannot_be_imported_is_told_and_harms_nothing(

@@ -46,8 +46,8 @@ ERRORS = ErrorTable(
     advice=(
         (
             r"(?i)direct job submission",
-            "Only instances of Flux are taken here: start one by `flux alloc` or `flux batch`, and "
-            "submit the run there",
+            "Only Flux instances are accepted as jobs here: start one with `flux alloc` or "
+            "`flux batch`, and submit the run inside it",
         ),
         (
             _MOST_JOBS,
@@ -61,7 +61,7 @@ ERRORS = ErrorTable(
         (r"(?i)bank|association|project", "Set account= to a bank of yours"),
         (
             r"(?i)exclusive can only|node count must not",
-            "Say nodes= of the task; for one whole node, in options=, "
+            "Set nodes= of the task; for one whole node, in options=, "
             '{"nodes": 1, "exclusive": true}',
         ),
         (

@@ -11,10 +11,10 @@ from reflow.plugin_api import JobRequest, long_options, whole_seconds
 
 from reflow_flux.ids import element_name
 
-_PER_TASK = "say cpus=, nodes= and gpus= of the task: flux submit takes one way or the other"
+_PER_TASK = "set cpus=, nodes= and gpus= of the task: flux submit takes one way or the other"
 _RESERVED = {
     "bcc": "it follows from the number of elements",
-    "begin-time": "it decides when a job starts",
+    "begin-time": "reflow decides when a job starts",
     "cc": "it follows from the number of elements",
     "cores": _PER_TASK,
     "cwd": "jobs change into their folder themselves",
@@ -28,13 +28,13 @@ _RESERVED = {
     "gpus-per-node": _PER_TASK,
     "help": "nothing would be submitted",
     "input": "a job reads nothing",
-    "job-name": "jobs are found again by it",
+    "job-name": "reflow finds jobs by it",
     "list-plugins": "nothing would be submitted",
-    "log": "it reads the answer",
-    "log-stderr": "it reads the answer",
+    "log": "reflow reads the answer",
+    "log-stderr": "reflow reads the answer",
     "output": "logs are in the run directory",
-    "progress": "it reads the answer",
-    "quiet": "it reads the answer",
+    "progress": "reflow reads the answer",
+    "quiet": "reflow reads the answer",
     "tasks-per-core": _PER_TASK,
     "tasks-per-node": _PER_TASK,
     "wait": "reflow does not wait for a job",

@@ -65,7 +65,10 @@ ERRORS = ErrorTable(
             r"slots|[Tt]oo many processors",
             "Ask for fewer cpus: `bhosts` and `bqueues` list the slots",
         ),
-        (r"[Tt]oo few processors", "Ask for more cpus: `bqueues -l` shows what the queue is for"),
+        (
+            r"[Tt]oo few processors",
+            "Ask for more cpus: `bqueues -l` shows how many the queue requires",
+        ),
         (r"MEML\w+ value", "Set memory_unit under [executor.lsf]"),
         (r"resource requirement", "Look at the option R and at gpu_option under [executor.lsf]"),
         (

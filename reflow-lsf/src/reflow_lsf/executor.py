@@ -83,7 +83,7 @@ class LSFExecutor(BatchExecutor):
         notes=(
             "LSF may report a job as done whose processes were killed: only a result counts.",
             "Whether memory is enforced, and for a job or each process, is the site's choice.",
-            "Times of starting and limits on time are whole minutes.",
+            "Begin times and time limits are whole minutes.",
             "A task over several nodes is started on the first of them.",
         ),
     )

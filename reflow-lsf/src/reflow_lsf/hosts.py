@@ -46,24 +46,27 @@ class Hosts:
         wanted = _MEMORY.search(row.requirements)
         if wanted is None:
             return ""
-        most = _largest_memory(self._said(self._lshosts))
+        most = _largest_memory(self._printed(self._lshosts))
         if most is None or int(wanted[1]) * self._unit <= most * _ROUNDED:
             return ""
         return (
-            f"no host has the memory that it reserves: {wanted[1]} asked for, "
-            f"at most {most // self._unit} (see `lshosts -w`)"
+            f"no host has the memory that the job reserves: {wanted[1]}, where "
+            f"the largest has {most // self._unit} (see `lshosts -w`)"
         )
 
     def _too_many_slots(self, row: Row) -> str:
         wanted = _slots_on_one_host(row)
         if wanted <= 1:
             return ""
-        most = _most_slots(self._said(self._bhosts))
+        most = _most_slots(self._printed(self._bhosts))
         if most is None or wanted <= most:
             return ""
-        return f"no host has the {wanted} slots that it wants on one: at most {most} (see `bhosts`)"
+        return (
+            f"no host has the {wanted} slots that the job asks for on one host: "
+            f"at most {most} (see `bhosts`)"
+        )
 
-    def _said(self, command: str) -> str:
+    def _printed(self, command: str) -> str:
         """Return what a command prints of all hosts; an empty text where it fails."""
         asked, answer = self._known.get(command, (-_ASK_AGAIN, ""))
         if time.monotonic() - asked >= _ASK_AGAIN:

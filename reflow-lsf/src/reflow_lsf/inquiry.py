@@ -95,5 +95,7 @@ class Inquiry:
     def _warn(self, result: CommandResult) -> None:
         """Warn once: the log will stay unreadable, so that waiting for it would never end."""
         if not self._warned:
-            logger.warning("what LSF has forgotten cannot be looked up here: %s", result.message)
+            logger.warning(
+                "jobs that LSF has forgotten cannot be looked up here: %s", result.message
+            )
         self._warned = True

@@ -49,7 +49,7 @@ def _status(row: Row) -> JobStatus:
         impossible = bool(row.hopeless) or IMPOSSIBLE.search(row.reason) is not None
         return replace(status, reason=row.hopeless or row.reason, impossible=impossible)
     if row.state == "UNKWN":
-        silent = f"LSF does not hear of {row.host or 'its host'}"
+        silent = f"LSF has no contact with {row.host or 'its host'}"
         return replace(status, cause=native.cause, reason=silent)
     if native.state is not JobState.FAILED:
         return status

@@ -19,7 +19,7 @@ _TAKEN_FOR_OPTIONS = re.compile(r"^\s*#\s*BSUB|^_USER_SCRIPT_$|^#.*BSUB.*\\$", r
 """Options, the end of the script, and comments that bsub would join with the next line."""
 _SECTION = re.compile(r"(\w+)\[([^\]]*)\]")
 _RESERVED = {
-    "b": "it decides when a job starts",
+    "b": "reflow decides when a job starts",
     "cwd": "jobs change into their folder themselves",
     "e": "logs are in the run directory",
     "eo": "logs are in the run directory",
@@ -31,7 +31,7 @@ _RESERVED = {
     "Is": "a job has no terminal",
     "i": "a job reads nothing",
     "is": "a job reads nothing",
-    "J": "jobs are found again by it",
+    "J": "reflow finds jobs by it",
     "K": "reflow does not wait for a job",
     "L": "set `shell` under [executor.lsf]",
     "M": "set mem= of the task",
@@ -46,7 +46,7 @@ _RESERVED = {
     "V": "nothing would be submitted",
     "W": "set time= of the task",
     "w": "it follows from the workflow",
-    "Zs": "it writes the script",
+    "Zs": "reflow writes the script",
 }
 
 
@@ -68,7 +68,7 @@ def word(value: object) -> str:
     quote = "'" if "'" not in text else '"'
     if not text.isprintable() or quote in text or text[:1] in ("", "#"):
         raise ParameterError(
-            f"LSF cannot be given {text!r}: no #BSUB line can hold it. Leave out quotes, "
+            f"LSF cannot be given {text!r}: no #BSUB line can contain it. Leave out quotes, "
             "unprintable characters, and a # at the beginning."
         )
     return f"{quote}{text}{quote}"
@@ -103,6 +103,6 @@ def check_script(text: str) -> None:
     if found is not None:
         line = body[found.start() :].lstrip("\n").partition("\n")[0]
         raise ParameterError(
-            f"bsub would take this line of the script for its own: {line!r}. Options are given "
-            "by options= of a task or of [executor.lsf]."
+            f"bsub would read this line of the script as its own option: {line!r}. "
+            "Give options by options= of a task or under [executor.lsf]."
         )

@@ -84,7 +84,8 @@ class FollowUpFirst:
             self.executor.cancel([waiting])
         except SchedulerUnavailableError as silence:
             raise SubmissionUncertainError(
-                f"{error}; and {waiting.native_id}, which waits for that job, is left: {silence}"
+                f"{error}; and {waiting.native_id}, which waits for that job, could not be "
+                f"deleted: {silence}"
             ) from error
 
     def _submit_waiting(self, follow_up: JobRequest) -> JobHandle | None:

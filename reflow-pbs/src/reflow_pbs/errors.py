@@ -67,12 +67,12 @@ ERRORS = ErrorTable(
         ),
         (
             r"Unknown resource",
-            "See gpu_resource under [executor.pbs] for what GPUs are called here",
+            "Set gpu_resource under [executor.pbs] to the name that GPUs have here",
         ),
         (r"[Aa]ccount|project", "Set account= to one that you may use"),
         (
             r"cannot send environment",
-            "A variable of yours has a quote that PBS cannot hand on: see export_environment under "
+            "A variable of yours has a quote that PBS cannot pass on: see export_environment under "
             "[executor.pbs]",
         ),
         (
@@ -102,10 +102,11 @@ def submission_error(message: str) -> ExecutorError:
     message = message.partition(" usage: ")[0]
     if _NOT_FROM_HERE.search(message):
         return SchedulerUnavailableError(
-            f"PBS takes no jobs of yours from this machine: {message}. Submit from one that may, "
-            "with --follow where the nodes may not; root must be allowed on purpose"
+            f"PBS accepts no jobs of yours from this machine: {message}. Submit from a "
+            "machine that may, with --follow if the nodes may not. Root may submit only if the "
+            "server allows it"
         )
-    return ERRORS.submission_error("PBS", "qsub", message or "qsub said nothing")
+    return ERRORS.submission_error("PBS", "qsub", message or "qsub printed nothing")
 
 
 class NoRoomToComeError(SubmissionRefusedError):
@@ -114,6 +115,6 @@ class NoRoomToComeError(SubmissionRefusedError):
     def __init__(self, limit: SubmissionDeferredError) -> None:
         super().__init__(
             f"PBS refused the job: {limit}. Nothing else of yours is in the queue whose end would "
-            "make room; the jobs that dispatch a run count too. Ask for less, set queue= to "
-            "another, or submit with --follow"
+            "make room; the dispatch jobs of a run count, too. Ask for less, set queue= to "
+            "another queue, or submit with --follow"
         )

@@ -82,10 +82,10 @@ class PBSExecutor(BatchExecutor):
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
         notes=(
-            "PBS forgets a job as it ends unless job history is on: then reflow's own result files "
-            "are all that tells how it ended.",
+            "Without job history, PBS forgets a job when it ends: then only reflow's own result "
+            "files tell how it ended.",
             "An exit code of 129 to 159 cannot be told from a death by signal.",
-            "Hosts cannot be left out.",
+            "Hosts cannot be excluded.",
         ),
     )
     transient: ClassVar[tuple[str, ...]] = errors.TRANSIENT

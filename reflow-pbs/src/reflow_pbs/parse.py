@@ -138,7 +138,7 @@ def _ended(status: JobStatus, fields: Mapping[str, str], comment: str) -> JobSta
         return replace(
             status,
             cause=FailureCause.SUBMIT,
-            reason=comment or "never ran: deleted, or what it waited for cannot happen",
+            reason=comment or "never ran: it was deleted, or its dependency can no longer be met",
         )
     code = int(text)
     if code == 0:

@@ -18,7 +18,7 @@ from reflow.plugin_api import (
 )
 
 RESERVED = {
-    "a": "it decides when a job starts",
+    "a": "reflow decides when a job starts",
     "C": "the script's directives begin with #PBS",
     "e": "logs are in the run directory",
     "f": "a submission has to end",
@@ -27,13 +27,13 @@ RESERVED = {
     "j": "logs are in the run directory",
     "J": "it follows from the number of elements; see array_parallelism= for its limit",
     "k": "logs are in the run directory",
-    "N": "jobs are found again by it",
+    "N": "reflow finds jobs by it",
     "o": "logs are in the run directory",
     "R": "logs are in the run directory",
     "S": "set `shell` under [executor.pbs]",
     "V": "set `export_environment` under [executor.pbs]",
     "X": "reflow's jobs are not interactive",
-    "z": "it reads the answer",
+    "z": "reflow reads the answer",
 }
 """Options of qsub that reflow sets itself."""
 BEGIN_TIME = "%Y%m%d%H%M.%S"

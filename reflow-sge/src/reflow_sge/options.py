@@ -10,8 +10,8 @@ from reflow.plugin_api import ParameterError, option_values
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _RESERVED = {
-    "a": "it decides when a job starts",
-    "b": "it writes a script",
+    "a": "reflow decides when a job starts",
+    "b": "reflow writes a script",
     "C": "the script's directives begin with #$",
     "clear": "it would remove reflow's own options",
     "cwd": "jobs change into their folder themselves",
@@ -22,14 +22,14 @@ _RESERVED = {
     "hold_jid_ad": "it follows from the workflow",
     "i": "a job reads nothing",
     "j": "logs are in the run directory",
-    "N": "jobs are found again by it",
+    "N": "reflow finds jobs by it",
     "o": "logs are in the run directory",
     "r": "jobs are rerunnable already",
     "S": "set `shell` under [executor.sge]",
     "sync": "reflow does not wait for a job",
     "t": "it follows from the number of elements",
     "tc": "set array_parallelism= of the task",
-    "terse": "it reads the answer",
+    "terse": "reflow reads the answer",
     "verify": "nothing would be submitted",
     "V": "set `export_environment` under [executor.sge]",
     "wd": "jobs change into their folder themselves",

@@ -75,7 +75,7 @@ def _environment(resources: Resources, rules: Rules) -> str:
         return rules.environment
     if rules.node_environment is None:
         raise ParameterError(
-            "Grid Engine gives a task several nodes by a parallel environment made for "
+            "For several nodes, Grid Engine needs a parallel environment that is made for "
             "that: name it as node_environment under [executor.sge]"
         )
     return rules.node_environment
@@ -110,6 +110,6 @@ def check_script(text: str) -> None:
     found = _TAKEN_FOR_OPTIONS.search(text.partition("\n\n")[2])
     if found is not None:
         raise ParameterError(
-            f"qsub would take this line of the script for its own: {found[0]!r}. Options are given "
-            "by options= of a task or of [executor.sge]."
+            f"qsub would read this line of the script as its own option: {found[0]!r}. "
+            "Give options by options= of a task or under [executor.sge]."
         )

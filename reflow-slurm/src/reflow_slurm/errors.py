@@ -52,7 +52,7 @@ ERRORS = ErrorTable(
             r"Memory specification can not be satisfied|node configuration is not available",
             "Ask for no more than a node has: `sinfo -o '%P %c %m %G'` lists CPUs, MiB and GPUs",
         ),
-        (r"generic resource", "`sinfo -o '%P %G'` lists what GPUs are called here"),
+        (r"generic resource", "`sinfo -o '%P %G'` lists the names of GPUs here"),
     ),
     # Errors of scancel about jobs that are over, in some versions.
     over=(r"Invalid job id specified|already completing or completed|already finished",),

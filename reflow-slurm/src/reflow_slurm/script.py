@@ -19,8 +19,8 @@ from reflow.plugin_api import (
 _RESERVED = {
     "array": "it follows from the number of elements; see array_parallelism= for its limit",
     "a": "it follows from the number of elements; see array_parallelism= for its limit",
-    "begin": "it decides when a job starts",
-    "b": "it decides when a job starts",
+    "begin": "reflow decides when a job starts",
+    "b": "reflow decides when a job starts",
     "chdir": "jobs start in the folder of the submission",
     "D": "jobs start in the folder of the submission",
     "clusters": "set `cluster` under [executor.slurm]",
@@ -32,15 +32,15 @@ _RESERVED = {
     "output": "logs are in the run directory",
     "o": "logs are in the run directory",
     "export": "set `export_environment` under [executor.slurm]",
-    "job-name": "jobs are found again by it",
-    "J": "jobs are found again by it",
-    "parsable": "it reads the answer",
-    "quiet": "it reads the answer",
-    "Q": "it reads the answer",
+    "job-name": "reflow finds jobs by it",
+    "J": "reflow finds jobs by it",
+    "parsable": "reflow reads the answer",
+    "quiet": "reflow reads the answer",
+    "Q": "reflow reads the answer",
     "test-only": "nothing would be submitted",
     "wait": "reflow does not wait for a job",
     "W": "reflow does not wait for a job",
-    "wrap": "it writes the script",
+    "wrap": "reflow writes the script",
 }
 
 _REPLACED_BY = {

@@ -253,7 +253,7 @@ def test_a_label_is_no_option(request_for: MakeRequest, label: str) -> None:
 def test_what_bsub_would_take_for_an_option_is_refused(
     request_for: MakeRequest, fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(ParameterError, match="take this line"):
+    with pytest.raises(ParameterError, match="read this line of the script as its own option"):
         LSFExecutor().script(request_for(**fields))
 
 
@@ -739,20 +739,20 @@ def waiting(asked: str, reason: str) -> Answer:
             "Requested Resources <span[hosts=1] rusage[mem=9000]>",
             "Job's requirements for resource reservation not satisfied",
             LSHOSTS,
-            "9000 asked for, at most 7807",
+            "9000, where the largest has 7807",
         ),
         (
             "Requested Resources <rusage[mem=9000]>",
             "Job slot limit reached: 2 hosts;\n Job's requirements for resource reservation not "
             "satisfied",
             LSHOSTS,
-            "9000 asked for, at most 7807",
+            "9000, where the largest has 7807",
         ),
         (
             "Requested Resources <rusage[mem=9000]>",
             "Job requirements for reserving resource (mem) not satisfied",
             LSHOSTS,
-            "9000 asked for, at most 7807",
+            "9000, where the largest has 7807",
         ),
         (
             "Requested Resources <rusage[mem=7807]>",
@@ -798,12 +798,12 @@ def test_a_job_that_no_host_can_take_is_hopeless(
         (
             {"COMBINED_RESREQ": "select[type == any] rusage[mem=9000.00] span[hosts=1]"},
             "Job requirements for reserving resource (mem) not satisfied: 1 host;",
-            "9000 asked for, at most 7807",
+            "9000, where the largest has 7807",
         ),
         (
             {"COMBINED_RESREQ": "rusage[mem=9000.00]"},
             "There are no suitable hosts for the job;",
-            "9000 asked for, at most 7807",
+            "9000, where the largest has 7807",
         ),
         (
             {"COMBINED_RESREQ": "rusage[mem=9000.00]"},

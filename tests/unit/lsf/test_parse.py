@@ -295,7 +295,7 @@ def test_a_job_whose_host_is_silent_is_unknown_for_that_reason() -> None:
     (status,) = meaning.statuses([Row(job_id="24", index=0, state="UNKWN", host="vm")], {"24"})
 
     assert (status.state, status.cause) == (JobState.UNKNOWN, FailureCause.NODE)
-    assert "does not hear of vm" in status.reason
+    assert "has no contact with vm" in status.reason
 
 
 PAST = """

@@ -262,7 +262,8 @@ def test_a_follow_up_that_cannot_be_deleted_leaves_the_matter_open(
 ) -> None:
     full = (38, "", "qsub: would exceed complex's per-group limit\n")
     executor, _ = pbs((0, "24.x", ""), full, DOWN)
-    with pytest.raises(SubmissionUncertainError, match=r"per-group limit.*24\.x.*is left"):
+    words = r"per-group limit.*24\.x.*could not be deleted"
+    with pytest.raises(SubmissionUncertainError, match=words):
         executor.submit(request_for(size=3), request_for())
 
 

@@ -219,14 +219,16 @@ def test_what_qsub_would_take_for_an_option_is_refused(
     request_for: MakeRequest, fields: dict[str, Any]
 ) -> None:
     executor, runner = sge()
-    with pytest.raises(SubmissionRefusedError, match="take this line"):
+    with pytest.raises(
+        SubmissionRefusedError, match="read this line of the script as its own option"
+    ):
         executor.submit(request_for(**fields))
     assert runner.commands == []
 
 
 def test_a_set_up_line_is_no_option(request_for: MakeRequest) -> None:
     executor, _ = sge(setup=("#$HOME/bin is on PATH already",))
-    with pytest.raises(ParameterError, match="take this line"):
+    with pytest.raises(ParameterError, match="read this line of the script as its own option"):
         executor.script(request_for())
 
 

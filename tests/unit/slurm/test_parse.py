@@ -42,7 +42,7 @@ def test_there_are_recordings_to_read() -> None:
 def test_every_recorded_line_is_read_whole(item: Answer) -> None:
     read = queue_rows if item.in_queue else accounting_rows
     if item in CUT:
-        with pytest.raises(ValueError, match="not a whole list"):
+        with pytest.raises(ValueError, match="is not a complete list of indices"):
             list(read(item.text))
         return
 

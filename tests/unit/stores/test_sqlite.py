@@ -248,7 +248,7 @@ def test_a_store_that_is_dropped_lets_go_of_its_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_text("dear diary\n" * 100)
-    refused(tmp_path / "m.db", "is no SQLite database", "REFLOW_STORE", lasting=True)
+    refused(tmp_path / "m.db", "is not an SQLite database", "REFLOW_STORE", lasting=True)
     assert (tmp_path / "m.db").read_text().startswith("dear diary")
 
 

@@ -13,8 +13,8 @@ from reflow.permissions import make_folder, open_file
 from reflow.plugins.registry import registry
 
 _HEAD = """\
-# The configuration of reflow. Every key is here; take away the # before one to set it.
-# Arguments and environment variables come before what is said here.
+# The configuration of reflow, with every key. Remove the # in front of a key to set it.
+# Arguments and environment variables take precedence over this file.
 """
 
 

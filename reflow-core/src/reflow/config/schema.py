@@ -61,7 +61,7 @@ def _key(
 
 def _not_negative(value: float) -> None:
     if value < 0:
-        raise ParameterError(f"{value!r} is negative")
+        raise ParameterError(f"{value!r} is negative; give 0 or more")
 
 
 def _one_of(*words: str) -> Callable[[str], None]:
@@ -498,7 +498,9 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration {file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{file}, line {line}: this is not UTF-8 text") from None
+        raise ConfigError(
+            f"{file}, line {line}: the file is not UTF-8 text; save it as UTF-8"
+        ) from None
     try:
         # TOML has types that JSON lacks, such as the time 01:00:00 without quotes.
         document: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text), default=str))
@@ -529,7 +531,9 @@ def _flat(data: Mapping[str, Any], origin: str) -> dict[str, Any]:
         if section in _SHORT and isinstance(content, str):
             flat[f"{section}.{_SHORT[section]}"] = content
         elif section in sections and not isinstance(content, Mapping):
-            raise ConfigError(f"{origin}: {section} must be a table, [{section}]")
+            raise ConfigError(
+                f"{origin}: {section} must be a table: write its keys below [{section}]"
+            )
         elif section in sections:
             for name, value in content.items():
                 if section == "executor" and isinstance(value, Mapping):

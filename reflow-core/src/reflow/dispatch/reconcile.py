@@ -101,7 +101,7 @@ class Reconcile:
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
         self.silence = ""
-        """Why the scheduler said nothing when it was last asked; empty when it did."""
+        """Why the scheduler gave no answer when it was last asked; empty when it did."""
 
     def look(self) -> None:
         """Ask about everything outstanding, unless that was done a moment ago.
@@ -182,20 +182,20 @@ class Reconcile:
 
     def _apply(self, statuses: Sequence[JobStatus]) -> list[_Gone]:
         waves = self._waves_by_id()
-        said: dict[int, dict[int, JobStatus]] = {}
+        by_wave: dict[int, dict[int, JobStatus]] = {}
         for status in statuses:
             wave = waves.get(status.native_id)
             if wave is None:
                 continue
-            speaking = said.setdefault(wave.record.number, {})
+            by_job = by_wave.setdefault(wave.record.number, {})
             for job in self._jobs(wave, status):
-                other = speaking.get(job)
+                other = by_job.get(job)
                 if other is None or _PREFERENCE[status.state] > _PREFERENCE[other.state]:
-                    speaking[job] = status
+                    by_job[job] = status
         gone = []
-        for number, speaking in said.items():
+        for number, by_job in by_wave.items():
             wave = self._tracked.waves[number]
-            for fate in self._fates(wave, speaking):
+            for fate in self._fates(wave, by_job):
                 status, instance = fate.status, wave.members[fate.position]
                 if status.state.over or status.state is JobState.UNKNOWN:
                     gone.append(_Gone(wave, fate.position, instance, status, fate.job, fate.blame))

@@ -41,8 +41,8 @@ def check_python() -> Finding:
     if not sys.executable:
         return Finding(
             ok=False,
-            text="this interpreter does not know its own path, so that no job can start it; "
-            "run reflow with a Python that is a file",
+            text="this Python does not know its own path, so jobs cannot start it; install reflow "
+            "into a virtual environment, and run it from there",
         )
     return Finding(ok=True, text=f"Python {platform.python_version()}, {sys.executable}")
 
@@ -61,7 +61,7 @@ def check_configuration() -> Finding:
     path = config_path()
     if path.exists():
         return Finding(ok=True, text=str(path))
-    return Finding(ok=True, text=f"none at {path}, so every setting has its default")
+    return Finding(ok=True, text=f"there is no {path}, so every setting has its default")
 
 
 def check_plugins() -> Finding:
@@ -108,16 +108,16 @@ def check_store_file_system() -> Finding:
     try:
         url = parse_url(_quiet_config().store.url)
     except ReflowError:
-        return Finding(ok=True, text="the manifest is no file")
+        return Finding(ok=True, text="not needed: the manifest is not a file")
     if not isinstance(url, SqliteUrl):
-        return Finding(ok=True, text="the manifest is no file")
+        return Finding(ok=True, text="not needed: the manifest is not a file")
     return judge_mount(url.path, mount_of(url.path))
 
 
 def judge_mount(path: Path, mount: Mount | None) -> Finding:
     """Judge whether several hosts may write an SQLite file on that mount."""
     if mount is None:
-        return Finding(ok=True, text="this system does not say what kind it is")
+        return Finding(ok=True, text="this system does not tell the kind of the file system")
     if mount.blind_locks:
         return Finding(ok=False, text=f"{path}: {mount.blind_locks}. {STORE_ELSEWHERE}")
     return Finding(ok=True, text=f"{mount.kind} at {mount.point}")
@@ -141,7 +141,9 @@ def check_run_root() -> Finding:
             text=f"{existing} cannot be written ({error.strerror}); {_OTHER}",
         )
     if claims == BY_CREATION:
-        return Finding(ok=True, text=f"{wanted}; hard links do not count there, and are not needed")
+        return Finding(
+            ok=True, text=f"{wanted}; hard links cannot be used there, and are not needed"
+        )
     return Finding(ok=True, text=f"{wanted}")
 
 

@@ -166,7 +166,7 @@ class PluginHost:
 
     def _load(self, key: str, plugin: Plugin) -> None:
         if plugin.source.disabled:
-            plugin.fail(f"is left out, because {DISABLE_VARIABLE} says so")
+            plugin.fail(f"is disabled by {DISABLE_VARIABLE}")
             return
         try:
             module = plugin.source.load()
@@ -208,7 +208,7 @@ def wrong_api_version(version: object) -> str:
     """Write the message for a plugin built for another version of the interface."""
     return (
         f"was written for version {version} of the plugin interface, and this reflow has "
-        f"{API_VERSION}; install versions of both that belong together"
+        f"{API_VERSION}; install versions of both that fit each other"
     )
 
 

@@ -181,7 +181,7 @@ class Registry:
         for plugin in self._failed():
             if plugin.source.disabled:
                 continue
-            logger.warning("%s; if it is to run your jobs, repair it", _failure(plugin))
+            logger.warning("%s; if it should run your jobs, install it again", _failure(plugin))
         return LOCAL
 
     def executor_class_called(self, class_name: str) -> Callable[..., Executor] | None:
@@ -399,7 +399,7 @@ def _like(*methods: str) -> Callable[[object], bool]:
 
 def _conflict(what: str, name: str, plugins: Iterable[Plugin]) -> str:
     owners = " and ".join(dict.fromkeys(str(plugin) for plugin in plugins))
-    return f"the {what} {name!r} is claimed more than once, by {owners}; uninstall one of them"
+    return f"the {what} {name!r} is provided more than once, by {owners}; uninstall one of them"
 
 
 def _failure(plugin: Plugin) -> str:

@@ -175,7 +175,7 @@ class Database:
                     raise
                 except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
                     raise StoreError(
-                        f"{self._dialect.shown} holds something that reflow did not write: {error}",
+                        f"{self._dialect.shown} contains data that reflow did not write: {error}",
                         lasting=True,
                     ) from error
 

@@ -19,11 +19,11 @@ def run_time(name: str, value: str | datetime) -> datetime:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise ParameterError(
-                f"{name}={value!r} is no time; write an ISO 8601 one like 2025-03-01 or "
+                f"{name}={value!r} is not a time; write ISO 8601, such as 2025-03-01 or "
                 f"2025-03-01T12:00"
             ) from None
     if not isinstance(value, datetime):
-        raise ParameterError(f"{name}={value!r} is no time; give a datetime or ISO 8601 text")
+        raise ParameterError(f"{name}={value!r} is not a time; give a datetime or ISO 8601 text")
     try:
         return value.astimezone()
     except (ValueError, OverflowError):
@@ -38,7 +38,7 @@ def run_state(value: str | RunState) -> RunState:
     if str(value).upper() in known:
         return RunState(str(value).upper())
     raise ParameterError(
-        f"status={value!r} is no state of a run{did_you_mean(str(value), known) or ';'} "
+        f"status={value!r} is not a state of a run{did_you_mean(str(value), known) or ';'} "
         f"the states are {', '.join(known)}"
     )
 
@@ -46,5 +46,5 @@ def run_state(value: str | RunState) -> RunState:
 def run_limit(value: int) -> int:
     """Check a number of runs. Raises `ParameterError` where it is none."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ParameterError(f"limit={value!r} is no number of runs; give a whole number from 0")
+        raise ParameterError(f"limit={value!r} is not a number of runs; give a whole number from 0")
     return value

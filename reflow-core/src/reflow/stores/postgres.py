@@ -149,7 +149,7 @@ class PostgresDialect(Dialect):
             )
         end = "" if words.endswith((".", "?")) else "."
         return (
-            f"{self.shown} could not be used: {words}{end} See whether the server runs and lets "
+            f"{self.shown} could not be used: {words}{end} Check whether the server runs and lets "
             f"you in, or choose another store with REFLOW_STORE"
         )
 

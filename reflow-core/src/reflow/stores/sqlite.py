@@ -179,21 +179,21 @@ def _change_journal(handle: Handle, mode: str) -> None:
 
 
 _SENTENCES = {
-    "SQLITE_NOTADB": "is no SQLite database. Move the file away, or choose another store with "
+    "SQLITE_NOTADB": "is not an SQLite database. Move the file away, or choose another store with "
     "REFLOW_STORE",
     "SQLITE_CORRUPT": "is damaged. Restore it from a copy, or move it away to start with an empty "
     "one; results in the run directories stay",
     "SQLITE_FULL": "cannot be written: the disk is full. Free some space, then run the command "
     "again",
-    "SQLITE_READONLY": "cannot be written by you, or lies on a file system that is read-only. "
+    "SQLITE_READONLY": "cannot be written by you, or is on a read-only file system. "
     "Change its permissions, or choose another store with REFLOW_STORE",
-    "SQLITE_CANTOPEN": "cannot be opened or created. See whether its folder exists and is yours "
-    "to write, or choose another store with REFLOW_STORE",
+    "SQLITE_CANTOPEN": "cannot be opened or created. Check that its folder exists and that you "
+    "may write to it, or choose another store with REFLOW_STORE",
     "SQLITE_PERM": "may not be opened by you. Change its permissions, or choose another store with "
     "REFLOW_STORE",
-    "SQLITE_BUSY": f"was kept locked by another process for {PATIENCE:.0f} s. See which process "
-    "holds it (`fuser` lists them), then run the command again",
-    "SQLITE_PROTOCOL": "could not be locked. Where it lies on a network file system, see that its "
+    "SQLITE_BUSY": f"was kept locked by another process for {PATIENCE:.0f} s. Find the process "
+    "that holds it (with `fuser`), then run the command again",
+    "SQLITE_PROTOCOL": "could not be locked. If it is on a network file system, check that its "
     "lock service runs, or choose another store with REFLOW_STORE",
     "SQLITE_IOERR": "could not be read or written: the file system reported an error. See whether "
     "your quota or the disk is full, then run the command again",

@@ -65,7 +65,7 @@ def parse_url(url: str) -> SqliteUrl | PostgresUrl:
     if scheme in POSTGRES_SCHEMES:
         return _postgres(f"postgresql{url.removeprefix(scheme)}")
     raise ConfigError(
-        f"{url!r} is no URL of an SQL store; write sqlite:///absolute/path/to/manifest.db or "
+        f"{url!r} is not the URL of an SQL store; write sqlite:///absolute/path/to/manifest.db or "
         f"postgresql://user@host/database"
     )
 

@@ -69,7 +69,9 @@ def _topological_order(tasks: Mapping[str, TaskSpec]) -> list[str]:
                 heapq.heappush(ready, (places[dependant], dependant))
     if len(order) < len(tasks):
         cycle = " -> ".join(map(repr, _cycle(tasks, set(tasks) - set(order))))
-        raise DefinitionError(f"tasks wait for each other in a cycle: {cycle}; cut it somewhere")
+        raise DefinitionError(
+            f"tasks wait for each other in a cycle: {cycle}; remove one of these dependencies"
+        )
     return order
 
 

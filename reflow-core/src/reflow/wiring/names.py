@@ -53,7 +53,7 @@ def check_name(kind: str, name: object) -> str:
         raise DefinitionError(f"{kind} name {name!r} is empty or has a blank at its ends")
     if not name.isprintable() or any(letter in _FORBIDDEN for letter in name):
         raise DefinitionError(
-            f"{kind} name {name!r} has a letter that cannot be used: leave out / [ ] , "
+            f"{kind} name {name!r} has a character that cannot be used: leave out / [ ] , "
             "and what cannot be printed"
         )
     if name[0] in ".-":

@@ -44,7 +44,7 @@ def test_every_form_of_a_list_is_read(text: str, numbers: list[int]) -> None:
     "text", ["2-3,5,7...", "2-3,5,", "", "a", "1-", "N/A", "1--2", "...", "-1"]
 )
 def test_a_list_that_is_cut_or_malformed_is_no_answer(text: str) -> None:
-    with pytest.raises(ValueError, match="not a whole list"):
+    with pytest.raises(ValueError, match="is not a complete list of indices"):
         parse_indices(text)
 
 

@@ -55,7 +55,7 @@ def parse_indices(expression: str) -> list[range]:
     for part in text.split(","):
         found = _RUN.fullmatch(part)
         if found is None:
-            raise ValueError(f"{expression!r} is not a whole list of indices")
+            raise ValueError(f"{expression!r} is not a complete list of indices")
         first = int(found["first"])
         last = int(found["last"] or first)
         runs.append(range(first, last + 1, int(found["step"] or 1)))

@@ -383,11 +383,11 @@ class BatchExecutor(ABC):
                 self._ask_about(coverage, self.accounting_command, self.parse_accounting)
             except CommandMissingError as error:
                 # It would not answer next time either, and the run would wait for it for ever.
-                logger.warning("accounting is not asked: %s", error)
+                logger.warning("accounting cannot be asked: %s", error)
         except SchedulerUnavailableError as error:
             if not coverage.known:
                 raise
-            logger.warning("about some jobs nothing is known for now: %s", error)
+            logger.warning("the states of some jobs are not known for now: %s", error)
             return coverage.known
         return coverage.statuses(f"{self.scheduler} does not know the job any more")
 
@@ -562,7 +562,8 @@ class BatchExecutor(ABC):
             return list(parse(result, about))
         except (ValueError, LookupError) as error:
             raise SchedulerUnavailableError(
-                f"{self.scheduler} answered what reflow cannot read: {result.argv[0]}: {error}"
+                f"{self.scheduler} gave an answer that reflow cannot read: "
+                f"{result.argv[0]}: {error}"
             ) from error
 
     def _cancel(self, native_ids: Sequence[str]) -> None:

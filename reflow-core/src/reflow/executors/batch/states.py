@@ -66,8 +66,8 @@ class StateTable:
         """Find the state of that code or name; an undocumented one is UNKNOWN and logged once."""
         if word not in self._found:
             logger.warning(
-                "%s reports a job state that reflow does not know: %r. It is taken for unknown, "
-                "neither for done nor for failed.",
+                "%s reports a job state that reflow does not know: %r. It counts as unknown, "
+                "neither as done nor as failed.",
                 self.scheduler,
                 word,
             )

@@ -79,7 +79,7 @@ class Bench:
         """Ask how each element of an array stands. Fails where two statuses speak of one."""
         statuses: dict[int, JobStatus] = {}
         for position, status in self._spoken_of(handle, self.executor.poll([handle])):
-            assert position not in statuses, f"{statuses[position]} and {status} are both said"
+            assert position not in statuses, f"{statuses[position]} and {status} are both reported"
             statuses[position] = status
         assert sorted(statuses) == list(range(handle.size or 1)), "every position is spoken of"
         return statuses

@@ -334,4 +334,4 @@ class FakeScheduler:
         """Read the end of the fake's log, where its traceback is."""
         lines = self._log.read_text(errors="replace").splitlines()
         more = [f"... ({self._log} has more)"] if len(lines) > _LAST_LINES else []
-        return "\n".join([*more, *lines[-_LAST_LINES:]]) or f"it said nothing in {self._log}"
+        return "\n".join([*more, *lines[-_LAST_LINES:]]) or f"it printed nothing to {self._log}"

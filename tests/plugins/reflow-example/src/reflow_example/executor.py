@@ -82,10 +82,10 @@ class HarbourExecutor(BatchExecutor):
     )
     reserved: ClassVar[Mapping[str, str]] = {
         "after": "it follows from the workflow",
-        "delay": "it decides when a job starts",
+        "delay": "reflow decides when a job starts",
         "elements": "it follows from the number of elements; see array_parallelism=",
         "environment": "set `export_environment` under [executor.harbour]",
-        "name": "jobs are found again by it",
+        "name": "reflow finds jobs by it",
         "output": "logs are in the run directory",
     }
     variables: ClassVar[Variables] = Variables(dropped=("HARBOUR_",))

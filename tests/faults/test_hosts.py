@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reflow.dispatch.jobs import advice
-from reflow.dispatch.jobs.packing import FEWEST_JOBS
+from reflow.dispatch.jobs.packing import FEWEST_JOBS, LONG, MOST_JOBS
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import read_settings
+from reflow.rundir.wave_files import WaveSpec
 from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
@@ -22,6 +24,7 @@ from tests.faults.scripted_scheduler import Folder, JobFault, ScriptedExecutor, 
 from tests.faults.test_batch import FLOW, Batch, Flows
 from tests.faults.test_batch import quick as quick
 
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = """
     import ctypes, os, signal, time
 
@@ -46,7 +49,11 @@ GATE = 'wait_for("{here}/go")'
 
 
 def shared(
-    scheduler: Folder, flow_file: Flows, body: str = "pass", per_job: int = 4, at_once: int = 1
+    scheduler: Folder,
+    flow_file: Flows,
+    body: str = "pass",
+    per_job: int | str = 4,
+    at_once: int = 1,
 ) -> Batch:
     return Batch(scheduler, flow_file(SHARED.format(per_job=per_job, at_once=at_once, body=body)))
 
@@ -169,23 +176,31 @@ def test_a_job_that_never_starts_holds_nothing_up(
     until(lambda: not scheduler.in_queue())
 
 
+HOST = """
+import subprocess, sys
+
+from reflow.execution.pool import host
+from tests.faults import scripted_scheduler as scheduler
+
+scheduler.set_up_registry()
+# The dispatch steps that it starts know the scheduler, too.
+subprocess.Popen = scheduler.ForkedPopen
+sys.exit(host.main(sys.argv[1:]))
+"""
+
+
 def host(wave: WaveLayout, run: Any, element: int, native_id: str, incarnation: str) -> Any:
     """Start a host as the scheduler would."""
-    command = ["-P", "-m", "reflow.execution.pool.host"]
     words = [str(run.run_dir), run.run_id, wave.directory.name, str(element)]
     given = {"REFLOW_NATIVE_ID": native_id, "REFLOW_INCARNATION": incarnation}
-    return subprocess.Popen([sys.executable, *command, *words], env={**os.environ, **given})
+    return subprocess.Popen(
+        [sys.executable, "-c", HOST, *words], cwd=ROOT, env={**os.environ, **given}
+    )
 
 
 @pytest.fixture
-def held(
-    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Batch, Any, WaveLayout]:
-    """A run whose wave of shared jobs is submitted, and runs nothing.
-
-    Hosts that the test starts do not know this scheduler, and dispatch nothing.
-    """
-    monkeypatch.setenv("REFLOW_DISPATCH_LAST_WORKER", "false")
+def held(scheduler: Folder, flow_file: Flows, quick: None) -> tuple[Batch, Any, WaveLayout]:
+    """A run whose wave of shared jobs is submitted, and runs nothing."""
     batch = shared(scheduler, flow_file, GATE)
     scheduler.arrange(JobFault("impossible", "each", times=100))
     run = batch.start()
@@ -252,7 +267,7 @@ def test_one_job_does_the_work_of_those_that_never_start(
     batch, run, wave = held
     (batch.flow.folder / "go").touch()
     assert host(wave, run, 1, "70_1", "0").wait(60) == 0
-    run.follow()
+    until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS", failed(run)
     until(lambda: not batch.scheduler.in_queue())
 
@@ -353,3 +368,28 @@ def test_a_preview_says_how_many_jobs_elements_share(
     foreseen = preview(batch.flow.load(), Wanted(force_tasks="each"), chosen)
     ((title, _),) = foreseen.scripts
     assert title == "each: 12 elements in 3 jobs, 2 at once in each"
+
+
+def test_what_waits_behind_long_elements_of_unknown_duration_gets_jobs_of_its_own(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, f"x == 0 and {GATE}", per_job="'auto'")
+    scheduler.arrange(JobFault("impossible", "each", times=MOST_JOBS))
+    run = batch.start(size=MOST_JOBS + 6)
+    until(lambda: bool(batch.jobs("each")))
+    wave = wave_of(batch, run)
+    spec = WaveSpec.read(wave)
+    assert spec.pack is not None
+    assert spec.pack.long_after == LONG
+    replace(spec, pack=replace(spec.pack, long_after=0.5)).write(wave)
+    first = host(wave, run, 0, "70_0", "0")
+    until(lambda: len(batch.jobs("each")) == 2, 60)
+    others = {f"each-{x}": 1 for x in range(MOST_JOBS + 6)}
+    until(lambda: batch.flow.calls == others, 60)
+    (batch.flow.folder / "go").touch()
+    assert first.wait(60) == 0
+    until(lambda: run.state != "RUNNING", 60)
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == others
+    assert [job["size"] for job in batch.jobs("each")] == [MOST_JOBS, MOST_JOBS + 5]
+    until(lambda: not scheduler.in_queue())

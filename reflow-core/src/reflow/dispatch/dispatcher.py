@@ -25,6 +25,7 @@ from reflow.dispatch.continuation import Watchdog
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.jobs.advice import note_advice_at_end
 from reflow.dispatch.jobs.hosts import Hosts
+from reflow.dispatch.jobs.long_elements import LongElements
 from reflow.dispatch.lease import try_release
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.plan import Plan, Planner
@@ -127,6 +128,9 @@ class Dispatcher:
             self._hosts,
             grace=config.grace_seconds,
             impossible_after=config.impossible_minutes * 60,
+        )
+        self._long_elements = LongElements(
+            self.tracked, settings, self._hosts, self._ingest.requeue
         )
         self._cancellations = Cancellations(self.tracked, settings, executor, self.commit)
         self._watchdog = Watchdog(self.tracked, settings, executor, self.commit)
@@ -239,6 +243,8 @@ class Dispatcher:
             self._look_up_unanswered()
         self._cancellations.try_again()
         self._reconcile.look()
+        if self._long_elements.give_back():
+            self._ingest.collect()
         for wave in self._ingest.closed():
             self._hosts.cancel_waiting(self.executor, wave)
         self._stop_if_failed()

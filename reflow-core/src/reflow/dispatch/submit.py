@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
@@ -29,6 +30,7 @@ from reflow.dispatch.continuation import is_watched, most_watchdogs
 from reflow.dispatch.jobs.advice import note_advice
 from reflow.dispatch.jobs.answers import keep_answers, read_answers
 from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.long_elements import durations_of
 from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
 from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources
@@ -374,10 +376,8 @@ class Submitter:
     def _packing_of(self, spec: TaskSpec) -> Packing:
         if spec.name not in self._packings:
             mode, cpus = mode_of(self._executor), self._limit().cpus
-            workflow, store = self._settings.workflow, self._tracked.store
-            self._packings[spec.name] = Packing(
-                spec, self._defaults, mode, cpus, lambda: store.durations(workflow, spec.name)
-            )
+            durations = partial(durations_of, self._tracked, self._settings, spec.name)
+            self._packings[spec.name] = Packing(spec, self._defaults, mode, cpus, durations)
         return self._packings[spec.name]
 
     def _resources_of(self, spec: TaskSpec, instance: Instance) -> Resources:

@@ -15,6 +15,10 @@ from reflow.permissions import FILE_MODE, make_folder, open_file, touch
 from reflow.rundir.layout import BLOCK, WaveLayout
 from reflow.rundir.run_settings import RunSettings
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+
 _COUNTER = "counter"
 
 
@@ -55,11 +59,16 @@ def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, siz
 
 def dispatch_now(settings: RunSettings) -> None:
     """Take a dispatch step in another process, and wait for its end."""
+    start_dispatch(settings).wait()
+
+
+def start_dispatch(settings: RunSettings) -> subprocess.Popen[bytes]:
+    """Start another process that takes a dispatch step."""
     # Imported here, as one worker of a thousand needs it.
     import subprocess
 
     with open_file(settings.layout.dispatch_log, "ab") as out:
-        subprocess.run(
+        return subprocess.Popen(
             [
                 settings.python,
                 "-P",
@@ -72,7 +81,6 @@ def dispatch_now(settings: RunSettings) -> None:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            check=False,
         )
 
 

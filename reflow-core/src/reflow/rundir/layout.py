@@ -81,6 +81,11 @@ class WaveLayout:
         return self.directory / "stops"
 
     @property
+    def long(self) -> Path:
+        """Exists once a host has found that elements whose duration was unknown take long."""
+        return self.directory / "long"
+
+    @property
     def counters(self) -> Path:
         """The folder of counters, whose link counts tell when the last result is there."""
         return self.directory / "counters"

@@ -10,6 +10,7 @@ its host.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from reflow.errors import ReflowError
 from reflow.model.fields import as_json, from_json
+from reflow.permissions import FILE_MODE
 from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import open_regular, write_whole
 from reflow.rundir.layout import WaveLayout
@@ -37,6 +39,9 @@ class Pack:
     """Seconds that each job has asked for; None where that is left to the site."""
     limited: bool = True
     """Whether an element ends that has more time or memory than it asked for."""
+    long_after: float | None = None
+    """Seconds from which elements take so long that those which no host has begun are to have jobs
+    of their own; None where more jobs would be of no use, or durations are known."""
 
     def blocks(self, size: int) -> int:
         """Return the number of blocks in a wave of so many elements."""
@@ -86,6 +91,27 @@ def read_job_counts(layout: WaveLayout) -> JobCounts | None:
             return from_json(JobCounts, json.loads(file.read()))
     except (OSError, ValueError, LookupError, TypeError, ReflowError):
         return None
+
+
+def unclaimed_blocks(layout: WaveLayout, blocks: int) -> list[int]:
+    """Return those of a wave's blocks that nobody has claimed, by one listing of its claims."""
+    taken = {
+        int(claim.name.partition(".")[0])
+        for folder in layout.claims.iterdir()
+        for claim in folder.iterdir()
+        # The others are files by which claims are made.
+        if not claim.name.startswith(".")
+    }
+    return [block for block in range(blocks) if block not in taken]
+
+
+def note_long(layout: WaveLayout) -> bool:
+    """Note that a wave's elements take long; return True to exactly one caller."""
+    try:
+        os.close(os.open(layout.long, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    except OSError:
+        return False
+    return True
 
 
 def new_slots_file(layout: WaveLayout, host: Claim) -> Path:

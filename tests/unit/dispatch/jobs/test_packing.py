@@ -152,3 +152,33 @@ def test_the_time_of_a_job_follows_from_what_is_expected() -> None:
     share = -(-10_000 // known.hosts)
     assert known.time == pytest.approx(2 * share * 30.0 + 120)
     assert packing(task(per_job=5)).pack(100, 100, None) == Pack(hosts=20, at_once=1, block=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "size", "known", "expected"),
+    [
+        ({"per_job": "auto"}, 2000, {}, LONG),
+        ({"per_job": "auto", "at_once": 8}, 2000, {}, LONG),
+        # Long ones would not get more jobs.
+        ({"per_job": "auto", "at_once": 8}, 8 * MOST_JOBS, {}, None),
+        ({"per_job": "auto", "array_parallelism": MOST_JOBS}, 2000, {}, None),
+        ({"per_job": "auto"}, 2000, {"cpus": 16}, None),
+        ({"per_job": "auto"}, 2000, {"most": 10}, None),
+        # It is known, or said, how many share a job.
+        ({"per_job": "auto"}, 2000, {"mean": 1.0}, None),
+        ({"per_job": 50}, 2000, {}, None),
+    ],
+)
+def test_only_where_nothing_is_known_do_hosts_look_whether_elements_are_long(
+    given: dict[str, Any], size: int, known: dict[str, Any], expected: float | None
+) -> None:
+    assert pack(task(**given), size, **known).long_after == expected
+
+
+def test_of_unknown_elements_sixty_four_jobs_are_asked_for_at_most() -> None:
+    assert pack(task(per_job="auto"), 100_000).hosts == MOST_JOBS == 64
+
+
+def test_elements_that_a_host_has_found_long_have_jobs_of_their_own() -> None:
+    assert packing(task(per_job="auto"), mean=LONG).pack(2000, 10_000, MINUTE) is None
+    assert pack(task(per_job="auto", at_once=8), 2000, mean=LONG).hosts == 250

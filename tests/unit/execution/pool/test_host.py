@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,6 +148,7 @@ class Scene:
         mem: int | None = None,
         notify: bool = False,
         incarnation: str = "0",
+        long_after: float | None = None,
     ) -> tuple[Host, ScriptedPool]:
         """Make a host with `given` seconds, whose elements `need` so many, and take `seconds`."""
         spec = WaveSpec(
@@ -160,10 +162,10 @@ class Scene:
             each=(),
             resources=Resources(time=None if need is None else timedelta(seconds=need), mem=mem),
             notify=notify,
-            pack=Pack(hosts=hosts, at_once=at_once, block=block, time=given),
+            pack=Pack(hosts=hosts, at_once=at_once, block=block, time=given, long_after=long_after),
         )
         write_inputs(self.layout.inputs, [InputRecord(index, 1) for index in range(size)])
-        if notify:
+        if notify and not self.layout.counters.exists():
             prepare_counters(self.layout, spec.claims)
         pool = ScriptedPool(self.clock, seconds)
 
@@ -367,3 +369,62 @@ def test_a_job_that_is_started_again_skips_what_has_a_result(scene: Scene) -> No
     again.run()
     assert taken(pool) == [0, 2]
     assert again.counted_last
+
+
+# -- long elements -------------------------------------------------------------------------
+@pytest.fixture
+def dispatches(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rounds in which a host has started a dispatch step."""
+    rounds: list[int] = []
+
+    def start(settings: RunSettings) -> Any:
+        rounds.append(int(scene.clock.now) - 1000)
+        return SimpleNamespace(wait=lambda: 0)
+
+    monkeypatch.setattr(module, "start_dispatch", start)
+    return rounds
+
+
+def test_elements_of_unknown_duration_that_take_long_are_told_of_once_while_they_run(
+    scene: Scene, dispatches: list[int]
+) -> None:
+    host, pool = scene.host(at_once=2, seconds=25.0, notify=True, long_after=60.0)
+    pool.deaf = True
+
+    def turn(number: int) -> None:
+        pool.deaf = number < 5
+
+    pool.before_round = turn
+    host.run()
+    assert dispatches == [75]
+    assert scene.layout.long.exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"long_after": None},
+        {"long_after": 60.0, "seconds": 50.0, "at_once": 2},
+        {"long_after": 60.0, "notify": False},
+        # All is claimed by then.
+        {"long_after": 60.0, "size": 2, "at_once": 2},
+    ],
+    ids=["known", "short", "quiet", "claimed"],
+)
+def test_no_dispatch_step_is_taken_for_nothing(
+    scene: Scene, dispatches: list[int], given: dict[str, Any]
+) -> None:
+    host, _ = scene.host(**{"seconds": 100.0, "notify": True, **given})
+    host.run()
+    assert dispatches == []
+
+
+def test_of_several_hosts_with_long_elements_one_tells(scene: Scene, dispatches: list[int]) -> None:
+    for element in range(3):
+        host, _ = scene.host(
+            hosts=3, element=element, seconds=100.0, notify=True, long_after=60.0, size=300
+        )
+        host._fill()
+        scene.clock.now += 100
+        host._look()
+    assert dispatches == [100]

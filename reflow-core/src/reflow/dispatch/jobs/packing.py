@@ -2,7 +2,8 @@
 
 Short elements cost more to start than to run, so they share jobs. Long ones lose by it: elements
 that wait in one job could run in several. What decides is how long elements of the task have taken
-before. Where that is not known, as many jobs are asked for as are likely to run at the same time.
+before. Where that is not known, as many jobs are asked for as are likely to run at the same time;
+should the first elements take long, the others are given jobs of their own (`long_elements`).
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ def make_pack(
     hosts = max(1, min(hosts, most, size))
     if hosts == size and at_once == 1:
         return None
+    if_long = min(most, math.ceil(size / at_once))
     at_once = min(at_once, math.ceil(size / hosts))
     share = math.ceil(size / (hosts * at_once))
     return Pack(
@@ -149,6 +151,7 @@ def make_pack(
         at_once=at_once,
         block=_block(size, hosts * at_once, durations),
         time=_seconds(per_job == "auto", share, time, durations),
+        long_after=LONG if per_job == "auto" and durations is None and hosts < if_long else None,
     )
 
 

@@ -15,9 +15,24 @@ from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.executors.contract import Executor
-from reflow.rundir.claims import Claim, claim
+from reflow.rundir.claims import Claim, claim, current_claim
+from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import HOST
 from reflow.rundir.run_settings import RunSettings
+
+_DISPATCHER = "dispatcher"
+
+
+def close_off(layout: WaveLayout, number: int, way: str) -> bool:
+    """Claim what no job is to take any more; return whether no job has taken it before."""
+    ours = Claim(native_id=_DISPATCHER, incarnation="0", host=HOST, pid=os.getpid())
+    return claim(layout, number, ours, way)
+
+
+def is_closed_off(layout: WaveLayout, number: int) -> bool:
+    """Tell whether a dispatcher has claimed something, this one or an earlier one."""
+    known = current_claim(layout, number)
+    return known is not None and known.native_id == _DISPATCHER
 
 
 class Surplus:
@@ -47,10 +62,9 @@ class Surplus:
     def close_off(self, wave: TrackedWave, position: int) -> None:
         """Keep a position that has ended from beginning in a job that shows up late."""
         if wave.record.number in self._waves:
-            ours = Claim(native_id="dispatcher", incarnation="0", host=HOST, pid=os.getpid())
             spec = self._hosts.spec(wave)
             number = position if spec is None else spec.claim_of(position)
-            claim(self._layout.wave(wave.record.number), number, ours, self._claims)
+            close_off(self._layout.wave(wave.record.number), number, self._claims)
 
     def _find(self, wave: TrackedWave) -> None:
         known = wave.record

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from reflow.errors import ExecutorError, NotFoundError
 from reflow.execution.capture import write_all
-from reflow.execution.completion import count_result, dispatch_now
+from reflow.execution.completion import count_result, dispatch_now, start_dispatch
 from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.outcomes import record_of_death
 from reflow.execution.pool.protocol import Why
@@ -33,7 +34,14 @@ from reflow.model.jobs import JobStatus
 from reflow.permissions import FILE_MODE, make_folder
 from reflow.rundir.claims import Claim, claim, own_claim
 from reflow.rundir.layout import WaveLayout
-from reflow.rundir.packs import begun_at, new_slots_file, other_slots_files, read_stops
+from reflow.rundir.packs import (
+    begun_at,
+    new_slots_file,
+    note_long,
+    other_slots_files,
+    read_stops,
+    unclaimed_blocks,
+)
 from reflow.rundir.results import ResultReader, ResultRecord, SegmentWriter
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import InputReader, WaveSpec
@@ -78,6 +86,9 @@ class Host:
         self._leaving = False
         self.counted_last = False
         """Whether this host has counted the last block of the wave."""
+        self._told_long = False
+        self._dispatcher: subprocess.Popen[bytes] | None = None
+        """A process that takes a dispatch step while this host goes on."""
         self._kills = OutOfMemoryKills()
         self._writer = SegmentWriter(layout, me.file_name)
         self._inputs = InputReader(layout.inputs)
@@ -113,10 +124,12 @@ class Host:
         self._leaving = True
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes, and wait for a dispatch step that was begun."""
         self._pool.close()
         self._writer.close()
         self._inputs.close()
+        if self._dispatcher is not None:
+            self._dispatcher.wait()
 
     # -- blocks ----------------------------------------------------------------------------
     @property
@@ -141,9 +154,13 @@ class Host:
     @property
     def _wanted(self) -> int:
         """How many positions the workers should have before them."""
+        return self._pack.at_once * (2 if self._done and self._seconds_each < SHORT else 1)
+
+    @property
+    def _seconds_each(self) -> float:
+        """How long an element takes, or longer while the first ones run."""
         at_once = self._pack.at_once
-        seconds = (time.monotonic() - self._began) * at_once / max(1, self._done)
-        return at_once * (2 if self._done and seconds < SHORT else 1)
+        return (time.monotonic() - self._began) * at_once / max(at_once, self._done)
 
     def _has_time(self) -> bool:
         """Tell whether an element that is begun now has all its time. The first one always has."""
@@ -249,6 +266,17 @@ class Host:
         if stops:
             self._pool.drop(self._spec.number, stops)
             self._pool.tell([(self._spec.number, each) for each in stops], Why.CANCELLED)
+        self._tell_if_long()
+
+    def _tell_if_long(self) -> None:
+        """Have elements that no host has begun get jobs of their own, where these take long."""
+        limit = self._pack.long_after
+        if limit is None or self._told_long or self._leaving or self._seconds_each < limit:
+            return
+        self._told_long = True
+        waiting = unclaimed_blocks(self._layout, self._spec.claims)
+        if waiting and note_long(self._layout) and self._spec.notify:
+            self._dispatcher = start_dispatch(self._settings)
 
 
 def main(arguments: list[str]) -> int:

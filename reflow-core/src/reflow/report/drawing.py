@@ -140,8 +140,8 @@ def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
 
 def _sharing(spec: TaskSpec) -> str:
     """Say how the elements of a task share jobs; empty where the task does not say."""
-    said = {"per_job": spec.per_job, "at_once": spec.at_once}
-    return ", ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+    chosen = {"per_job": spec.per_job, "at_once": spec.at_once}
+    return ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
 
 
 def _title(spec: TaskSpec) -> str:

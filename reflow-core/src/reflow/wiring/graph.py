@@ -179,8 +179,8 @@ def _shared(known: RunParameter, new: RunParameter) -> RunParameter:
         )
     if not _same_default(one.default, other.default):
         raise DefinitionError(
-            f"{both} share parameter {new.name!r} but not its default, {_said(one.default)} and "
-            f"{_said(other.default)}: {advice}"
+            f"{both} share parameter {new.name!r} but not its default, {_written(one.default)} and "
+            f"{_written(other.default)}: {advice}"
         )
     if one.short and other.short and one.short != other.short:
         raise DefinitionError(
@@ -195,7 +195,7 @@ def _same_default(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))
 
 
-def _said(default: Any) -> str:
+def _written(default: Any) -> str:
     return "none at all" if default is REQUIRED else repr(default)
 
 

@@ -90,7 +90,7 @@ class HarbourEmulator(Emulator):
     def _hsub(self, call: Call) -> Reply:
         line = _parsed(call.arguments, HSUB, "hsub")
         if len(line.operands) != 1:
-            raise Refusal("hsub: one script, please", 2)
+            raise Refusal("hsub: give one script", 2)
         script = call.directory / line.operands[0]
         try:
             text = script.read_bytes().decode("utf-8", "surrogateescape")
@@ -211,10 +211,10 @@ class HarbourEmulator(Emulator):
     def _known(self, word: str) -> list[Task]:
         return [task for task in self.tasks_of(word) if task.known]
 
-    # What an emulator has to say
+    # What every emulator defines
 
     def login_environment(self) -> dict[str, str]:
-        """Ships find the Python packages that this machine finds."""
+        """The login has the Python packages of this machine."""
         found = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
         return {**super().login_environment(), **found}
 
@@ -233,21 +233,21 @@ class HarbourEmulator(Emulator):
         return str(number) if task.index is None else f"{number}.{task.index}"
 
     def answer_when_down(self, call: Call) -> Reply:
-        """Every command says so."""
+        """Every command prints the same error."""
         return Reply(stderr=f"{call.name}: the harbour master does not answer\n", code=NO_ANSWER)
 
     def lost_answer(self, call: Call) -> Reply:
-        """It looks the same."""
+        """A lost answer looks the same."""
         return self.answer_when_down(call)
 
     def job_obstacle(self, job: Job) -> object | None:
-        """The job that it comes after, if Harbour knows it still."""
+        """A job waits for the job that it comes after, if Harbour still knows that job."""
         assert isinstance(job, HarbourJob)
         before = self.engine.jobs.get(job.after) if job.after is not None else None
         return Wait.DEPENDENCY if before and before.is_known and not before.is_over else None
 
     def launch(self, task: Task, run: Run) -> Launch:
-        """The script, as its first line has it."""
+        """Start the script by the interpreter in its first line."""
         job = task.job
         assert isinstance(job, HarbourJob)
         element = {} if task.index is None else {"HARBOUR_ELEMENT": str(task.index)}
@@ -260,13 +260,13 @@ class HarbourEmulator(Emulator):
         )
 
     def launch_failed(self, task: Task, run: Run, error: OSError) -> None:
-        """Over: its log cannot be written, or what its first line names is not there."""
+        """The task is over: its log cannot be written, or its interpreter is missing."""
         run.status = 1 << 8
         run.ended = self.engine.now()
         self.engine.settle(task, Why.LAUNCH)
 
     def run_ended(self, task: Task, run: Run) -> None:
-        """Over, or back in the queue."""
+        """The task is over, or goes back into the queue."""
         if run.why in (Why.REQUEUED, Why.PREEMPTED):
             self.engine.requeue(task, 0.2)
         else:

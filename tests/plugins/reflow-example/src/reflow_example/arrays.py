@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 # [start:encode]
 class NpyCodec:
-    """Arrays as `.npy` files, which are called after the digest of what is in them."""
+    """Arrays as `.npy` files; the name of each is the digest of its content."""
 
     name = "npy"
 
     def handles(self, kind: type) -> bool:
-        """Exactly `numpy.ndarray`: a masked array or a matrix would come back as less."""
+        """Exactly `numpy.ndarray`: a masked array or a matrix would lose its type."""
         loaded = sys.modules.get("numpy")
         return loaded is not None and kind is loaded.ndarray
 
@@ -45,7 +45,7 @@ class NpyCodec:
     # [end:encode]
     # [start:decode]
     def decode(self, data: Any, kind: type, context: CodecContext) -> Any:
-        """The array again, if the file is as it was written."""
+        """Read the array; an error if the file is not as it was written."""
         import numpy
 
         try:
@@ -59,11 +59,11 @@ class NpyCodec:
     # [end:decode]
     # [start:facts]
     def places(self, data: Any) -> Sequence[str]:
-        """The file, without which there is no array."""
+        """The file that holds the array."""
         return (data["path"],)
 
     def fingerprint(self, data: Any) -> Json:
-        """An array counts by what is in it, wherever the file is."""
+        """An array counts by its content, wherever the file is."""
         digest: str = data["sha256"]
         return digest
 
@@ -83,7 +83,7 @@ def written(value: numpy.ndarray[Any, Any]) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is never there by half, even if others write it at the same time."""
+    """Write a file completely or not at all, even if other processes write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     with own.open("xb") as file:

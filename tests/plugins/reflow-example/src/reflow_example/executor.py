@@ -59,7 +59,7 @@ class HarbourExecutor(BatchExecutor):
     """Runs jobs through Harbour's commands; its settings are keys of `[executor.harbour]`."""
 
     hsub: str = "hsub"
-    """The command, or its path; so the other commands below."""
+    """The command, or its path; the same for the commands below."""
     hjobs: str = "hjobs"
     hkill: str = "hkill"
 
@@ -114,7 +114,7 @@ class HarbourExecutor(BatchExecutor):
         return [*long_options(self.name, ours, {}), *self.own_options(request)]
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
-        """Write what is true of one submission only; people resubmit the script without it."""
+        """Add what belongs to one submission only; users resubmit the script without it."""
         delay = [f"--delay={whole_seconds(request.begin_in)}"] if request.begin_in else []
         waits = [f"--after={after.native_id}"] if after else []
         return Command((self.hsub, *delay, *waits, str(script)))
@@ -122,7 +122,7 @@ class HarbourExecutor(BatchExecutor):
     # [end:submit]
     # [start:poll]
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
-        """Ask hjobs, which remembers for an hour what has ended; there is no other command."""
+        """Ask hjobs, which shows jobs for an hour after their end; there is no other command."""
         return Command((self.hjobs, *(handle.native_id for handle in handles)))
 
     def parse_queue(
@@ -147,7 +147,7 @@ class HarbourExecutor(BatchExecutor):
         return [Command((self.hjobs, f"--name={token}"))]
 
     def cancel_command(self, native_ids: Sequence[str]) -> Command:
-        """Recall jobs and elements; good ids are, whatever stands beside them."""
+        """Cancel jobs and elements; an unknown id does not stop hkill from cancelling others."""
         return Command((self.hkill, *native_ids))
 
     def count_command(self) -> Command:

@@ -1,4 +1,4 @@
-"""What reflow-example offers to reflow."""
+"""What reflow-example provides."""
 
 from __future__ import annotations
 

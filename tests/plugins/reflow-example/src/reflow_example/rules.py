@@ -1,4 +1,4 @@
-"""How NumPy arrays travel between tasks."""
+"""How NumPy arrays reach array tasks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from reflow.plugin_api import WireMode, WireQuestion, fits
 class ArrayBroadcast:
     """A plain task's NumPy array reaches each element of an array task whole.
 
-    So a grid or a mask needs no `Result(broadcast=True)`: it is not meant to be cut to pieces.
+    So a grid or a mask needs no `Result(broadcast=True)`: it is not cut into pieces.
     """
 
     name = "array-broadcast"
     priority = 10
 
     def decide(self, question: WireQuestion) -> WireMode | None:
-        """`broadcast` for an array that fits; nothing to say about anything else."""
+        """`BROADCAST` for an array that fits; None for anything else."""
         if question.producer_array or not question.consumer_array or question.several:
             return None
         if not is_array(question.produced) or not fits(question.produced, question.wanted):

@@ -1,8 +1,7 @@
-"""A manifest in one SQLite file, by nothing but the standard library.
+"""A manifest in one SQLite file, with the standard library alone.
 
-Columns of tables have the names of the records' fields, so that rows and records are made of each
-other without saying for each field how. Text is written as JSON: that is ASCII, whatever file
-names and error messages hold.
+Columns of tables have the names of the records' fields, so a few functions convert rows to records
+and back. Text is written as JSON: that is ASCII, whatever file names and error messages contain.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ Record = TypeVar("Record")
 
 # [start:cells]
 def cell(value: Any) -> Any:
-    """A value as a column holds it."""
+    """A value in the form in which a column holds it."""
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, datetime):
@@ -105,7 +104,7 @@ def cell(value: Any) -> Any:
 
 
 def readers(record: type) -> Mapping[str, Callable[[Any], Any]]:
-    """By column, what makes a record's value of what the column holds."""
+    """By column, the function that converts a cell to the value of the record."""
     if record not in _READERS:
         hints = get_type_hints(record)
         names = (each.name for each in fields(record))
@@ -131,7 +130,7 @@ def _reader(annotation: Any) -> Callable[[Any], Any]:
 
 
 def made(record: type[Record], row: Sequence[Any], **more: Any) -> Record:
-    """A record of a row that has its columns, in the order of its fields."""
+    """Make a record from a row with the columns in the order of the fields."""
     pairs = zip(readers(record).items(), row, strict=True)
     return record(
         **{name: None if value is None else read(value) for (name, read), value in pairs}, **more
@@ -141,7 +140,7 @@ def made(record: type[Record], row: Sequence[Any], **more: Any) -> Record:
 # [end:cells]
 # [start:session]
 class Session:
-    """One transaction. What SQLite complains about is a `StoreError`."""
+    """One transaction. Errors of SQLite become `StoreError`."""
 
     def __init__(self, path: Path, begin: str) -> None:
         try:
@@ -181,7 +180,7 @@ class Session:
 
 @contextmanager
 def session(path: Path, begin: str) -> Iterator[Session]:
-    """A transaction that is committed when the block ends well."""
+    """A transaction that is committed when the block ends without an exception."""
     opened = Session(path, begin)
     try:
         yield opened
@@ -374,7 +373,7 @@ class LedgerStore:
         return self._outputs(task, key)
 
     def _outputs(self, task: str, key: int) -> Iterator[tuple[int, str, str | None]]:
-        """A page at a time: who reads slowly must not keep others from writing."""
+        """Read a page at a time: a slow reader must not keep other processes from writing."""
         after = -1
         while True:
             with self._reading() as opened:
@@ -501,7 +500,7 @@ class LedgerStore:
     # -- lease -----------------------------------------------------------------------------
     # [start:lease]
     def lease(self, run_id: str) -> LeaseRecord:
-        """Who dispatches the run."""
+        """The lease of the run: its holder, epoch and heartbeat."""
         with self._reading() as opened:
             return _lease(opened, run_id)[1]
 
@@ -530,7 +529,7 @@ class LedgerStore:
         return present.wakeup
 
     def request_wakeup(self, run_id: str) -> None:
-        """Ask the holder to go round once more."""
+        """Ask the holder of the lease for one more dispatch step."""
         with self._writing() as opened:
             opened.rows("UPDATE run SET wakeup = 1 WHERE key = ?", _run_key(opened, run_id))
 
@@ -617,7 +616,7 @@ class LedgerStore:
             return _select(opened, Note, "FROM note WHERE run = ? ORDER BY place", key)
 
     def requests(self, run_id: str) -> list[RequestRecord]:
-        """Wishes not yet carried out, oldest first."""
+        """Requests not yet carried out, oldest first."""
         with self._reading() as opened:
             key = _run_key(opened, run_id)
             return _select(opened, RequestRecord, "FROM request WHERE run = ? ORDER BY key", key)
@@ -684,7 +683,7 @@ class LedgerWriter:
         self._session.rows("UPDATE task SET state = ? WHERE key = ?", cell(state), key)
 
     def add_instances(self, instances: Sequence[Instance]) -> None:
-        """Insert new instances as they stand."""
+        """Insert new instances."""
         names = ", ".join(f'"{name}"' for name in readers(Instance))
         places = ", ".join(f":{name}" for name in readers(Instance))
         rows = [self._row(one) for one in instances]
@@ -727,7 +726,7 @@ class LedgerWriter:
             raise NotFoundError(f"the run has no submission number {record.number}")
 
     def drop_request(self, key: int) -> None:
-        """Forget a person's wish that has been carried out."""
+        """Delete a request that has been carried out."""
         self._session.rows("DELETE FROM request WHERE run = ? AND key = ?", self._run, key)
 
     def _row(self, instance: Instance) -> dict[str, Any]:
@@ -774,7 +773,7 @@ def _stored_output(row: Sequence[Any]) -> StoredOutput:
 
 
 def _allowed(taker: Taker) -> tuple[str, list[Any]]:
-    """A condition on the run, with its values: that the taker may take its results."""
+    """The condition, with its values, that the taker may use the results of a run."""
     conditions = ["(uid IS NULL OR uid = COALESCE(?, uid))"]
     values: list[Any] = [taker.uid]
     for kin in taker.kin:

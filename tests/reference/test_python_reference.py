@@ -80,6 +80,59 @@ def test_registered_tasks_run_with_their_parameters(pipeline: FlowFile, tmp_path
     assert run.result("step_b") == ["HELLO", "HELLO_COPY"]
 
 
+# -- Tasks ----------------------------------------------------------------------------------
+
+SHARED = """
+    import os
+    import time
+    from pathlib import Path
+    from typing import Annotated
+
+    from reflow import Result, Workflow
+
+    wf = Workflow("shared")
+
+
+    @wf.job()
+    def names() -> list[int]:
+        return list(range(4))
+
+
+    @wf.job(array=True, {options})
+    def each(name: Annotated[int, Result(step="names")]) -> int:
+        {body}
+        return os.getpid()
+
+
+    if __name__ == "__main__":
+        wf.cli()
+"""
+
+
+@pytest.mark.parametrize(("per_job", "processes"), [(1, 4), (4, 1)])
+def test_elements_share_a_job_by_per_job(
+    write_flow: WriteFlow, tmp_path: Path, per_job: int, processes: int
+) -> None:
+    source = SHARED.replace("{options}", f"per_job={per_job}").replace("{body}", "pass")
+    run = write_flow(source).load().wf.submit(run_dir=tmp_path / "r", executor="local")
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert len(set(run.result("each"))) == processes
+
+
+def test_at_once_elements_of_a_job_run_at_the_same_time(
+    write_flow: WriteFlow, tmp_path: Path
+) -> None:
+    meet = """Path(f"{here}/{name // 2}-{name % 2}").touch()
+        end = time.monotonic() + 60
+        while not Path(f"{here}/{name // 2}-{1 - name % 2}").exists():
+            assert time.monotonic() < end, "no other element came"
+            time.sleep(0.01)"""
+    source = SHARED.replace("{options}", "per_job=4, at_once=2").replace("{body}", meet)
+    run = write_flow(source).load().wf.submit(run_dir=tmp_path / "r", executor="local")
+    assert run.wait(timeout=60) == "SUCCESS"
+    assert len(set(run.result("each"))) == 2
+
+
 # -- Submitting to a scheduler --------------------------------------------------------------
 
 BACKENDS = {"slurm": "Slurm", "pbs": "PBS", "lsf": "LSF", "sge": "SGE", "flux": "Flux"}

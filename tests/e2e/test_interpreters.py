@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.fingerprint.code.digest import source_digest
 from reflow.model.canonical import dumps
 from reflow.testing.plugins import (
     write_distribution,
@@ -20,7 +19,7 @@ from reflow.testing.plugins import (
 from tests.unit.codecs.shapes import (
     Colour,
 )
-from tests.unit.fingerprint.code.projects import loaded, write
+from tests.unit.fingerprint.code.projects import loaded, source_digest, write
 from tests.unit.fingerprint.code.test_source_digest import HELPERS, NAMES
 
 
@@ -191,8 +190,8 @@ def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
         + "STEPS = {helper, deep, even}\n"
         + "def other(x): return x in KINDS | {'d', 'e'}, task(x), used(x), STEPS\n"
         + "if __name__ == '__main__':\n"
-        + "    from reflow.fingerprint.code.digest import source_digest\n"
-        + "    print(source_digest(other))\n"
+        + "    from reflow.fingerprint.code.digest import Survey\n"
+        + "    print(Survey([other]).look_at(other).digest)\n"
     )
     folder = write(tmp_path, {"flow.py": flow, "helpers.py": HELPERS})
     with loaded(folder / "flow.py") as module:
@@ -213,8 +212,8 @@ def test_every_process_arrives_at_the_same_digest_whatever_the_module_is_called(
 
 def source_digest_of_import(folder: Path) -> str:
     program = (
-        "import flow; from reflow.fingerprint.code.digest import source_digest; "
-        "print(source_digest(flow.other))"
+        "from flow import other; from reflow.fingerprint.code.digest import Survey; "
+        "print(Survey([other]).look_at(other).digest)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The configuration as text: the commented file and the table of the documentation."""
+"""The configuration as text: the file in which every key is commented out."""
 
 from __future__ import annotations
 
@@ -69,10 +69,3 @@ def _executor_tables() -> Iterator[str]:
             else:
                 yield f"# {setting}: {expected(parameter.annotation)}"
         yield ""
-
-
-def settings_table() -> str:
-    """Return every key in a Markdown table, for the documentation."""
-    rows = ["| key | variable | default | meaning |", "|---|---|---|---|"]
-    rows += [f"| `{key.name}` | `{key.env}` | {key.shown} | {key.help} |" for key in keys()]
-    return "\n".join(rows) + "\n"

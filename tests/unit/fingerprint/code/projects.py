@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from reflow.fingerprint.code.digest import source_digest
+from reflow.fingerprint.code.digest import Survey
 
 _numbers = count()
 
@@ -56,6 +56,11 @@ def loaded(file: Path) -> Iterator[ModuleType]:
 def _lies_in(module: ModuleType, folder: Path) -> bool:
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
     return any(place and Path(place).is_relative_to(folder) for place in places)
+
+
+def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
+    """The digest of a function and of what it names from the user's own code."""
+    return Survey([function], flow_file).look_at(function).digest
 
 
 class Digests:

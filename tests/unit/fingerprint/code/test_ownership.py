@@ -12,10 +12,9 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from reflow.fingerprint.code.digest import source_digest
 from reflow.fingerprint.code.ownership import Ownership
 
-from tests.unit.fingerprint.code.projects import loaded, write
+from tests.unit.fingerprint.code.projects import loaded, source_digest, write
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.fingerprint.code.digest import Survey, source_digest
+from reflow.fingerprint.code.digest import Survey
 
-from tests.unit.fingerprint.code.projects import Digests, loaded, write
+from tests.unit.fingerprint.code.projects import Digests, loaded, source_digest, write
 
 
 @pytest.fixture

@@ -110,11 +110,6 @@ class Survey:
         )
 
 
-def source_digest(function: Callable[..., Any], flow_file: Path | None = None) -> str:
-    """Return the digest of a function and of what it names from the user's own code."""
-    return Survey([function], flow_file).look_at(function).digest
-
-
 def _file_of(innermost: object) -> dict[Path, Mapping[str, Any]]:
     """Return the file that a function comes from, with its module's globals."""
     if type(innermost) is not FunctionType:

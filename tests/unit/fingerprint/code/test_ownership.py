@@ -12,6 +12,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
+import reflow
 from reflow.fingerprint.code.ownership import Ownership
 
 from tests.unit.fingerprint.code.projects import loaded, source_digest, write
@@ -50,6 +51,14 @@ def test_what_is_installed_is_not_the_users(flow: Path, installed: str) -> None:
     ownership = Ownership([flow])
     assert not ownership.owns(flow.parent / f"venv/lib/python3/{installed}/pandas/core.py")
     assert not ownership.owns(Path.home() / f".local/lib/{installed}/pandas/core.py")
+
+
+def test_reflow_is_not_the_users_where_it_is_installed_to_be_edited(flow: Path) -> None:
+    ownership = Ownership([flow])
+    package = Path(os.path.realpath(reflow.__path__[0]))
+    modules = list(package.rglob("*.py"))
+    assert len(modules) > 100
+    assert [module for module in modules if ownership.owns(module)] == []
 
 
 def test_the_standard_library_is_not_the_users(flow: Path) -> None:

@@ -161,7 +161,7 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-_REFLOW = _real(Path(__file__)).parents[1]
+_REFLOW = _real(Path(__file__)).parents[__name__.count(".") - 1]
 _STANDARD_LIBRARY = {
     _real(Path(os.__file__)).parent,
     *(_real(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")),

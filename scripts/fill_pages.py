@@ -6,13 +6,16 @@ A comment before a block of a page says which file of the project it shows, or w
     <!-- from: PATH -->
     <!-- from: PATH:NAME -->
 
-A part stands between a line with `[start:NAME]` and one with `[end:NAME]`, and loses the
-indentation that all its lines have. So pages are whole in a clone, too; a test fails where a
+A part stands between a line with `[start:NAME]` and one with `[end:NAME]`, or is the assignment,
+function or method of that name. Of a class it is all that stands above the first method. Names with
+commas between them are shown one after the other. A part loses the indentation that all its lines
+have. So pages are whole in a clone, too; a test fails where a
 block is not as its file, and this script mends it.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Iterator
@@ -35,10 +38,40 @@ def content(source: str) -> str:
     if name:
         start, end = re.escape(f"[start:{name}]"), re.escape(f"[end:{name}]")
         found = re.findall(rf".*{start}.*\n((?:.*\n)*?).*{end}", text)
+        found = found or ["\n".join(_named(text, each) for each in name.split(","))]
         if len(found) != 1:
             raise LookupError(f"{path} has {len(found)} parts [start:{name}]")
         [text] = found
     return textwrap.dedent(_MARK.sub("", text)).strip("\n") + "\n"
+
+
+def _named(text: str, name: str) -> str:
+    """Return the lines of what has that name in a file; of a class, those above its methods."""
+    found = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Assign) and name in _names(node)
+    ]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} parts are called {name}")
+    [node] = found
+    last = node.end_lineno
+    if isinstance(node, ast.ClassDef):
+        methods = (_first_line(each) - 1 for each in node.body if isinstance(each, ast.FunctionDef))
+        last = next(methods, last)
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[_first_line(node) - 1 : last]).rstrip() + "\n"
+
+
+def _first_line(node: ast.ClassDef | ast.FunctionDef | ast.Assign) -> int:
+    decorators = [] if isinstance(node, ast.Assign) else node.decorator_list
+    return min(each.lineno for each in (node, *decorators))
+
+
+def _names(node: ast.ClassDef | ast.FunctionDef | ast.Assign) -> list[str]:
+    if isinstance(node, ast.Assign):
+        return [each.id for each in node.targets if isinstance(each, ast.Name)]
+    return [node.name]
 
 
 def filled(page: str) -> str:

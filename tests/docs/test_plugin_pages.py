@@ -123,6 +123,12 @@ def test_the_tutorials_show_no_code_of_their_own() -> None:
     assert own == []
 
 
+def test_the_executor_of_the_tutorial_is_short() -> None:
+    example = Path(inspect.getfile(HarbourExecutor))
+    files = [example, *example.parent.glob("templates/*")]
+    assert sum(len(file.read_text().splitlines()) for file in files) < 150
+
+
 # -- the reference of executors -----------------------------------------------------------------
 def rows(page: str, title: str) -> list[str]:
     """Every word in code in the first column of the table below a heading, in order."""
@@ -138,6 +144,31 @@ def rows(page: str, title: str) -> list[str]:
 def test_the_table_of_capabilities_has_all_of_them() -> None:
     declared = [field.name for field in dataclasses.fields(plugin_api.Capabilities)]
     assert sorted(rows("executor-reference.md", "## Capabilities")) == sorted(declared)
+
+
+def test_the_table_of_capabilities_has_their_defaults() -> None:
+    text = (PLUGIN_PAGES / "executor-reference.md").read_text()
+    shown = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE))
+    declared = {
+        field.name: "none" if field.default == () else str(field.default)
+        for field in dataclasses.fields(plugin_api.Capabilities)
+    }
+    assert {name: shown[name] for name in declared} == declared
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "`transient`",
+        "What a native id may look like",
+        "Elements that are jobs of their own",
+        "`JobStatus.impossible`",
+    ],
+)
+def test_the_reference_answers_what_authors_ask(title: str) -> None:
+    text = (PLUGIN_PAGES / "executor-reference.md").read_text()
+    [section] = re.findall(rf"^### {title}\n\n(.+?)(?=^##)", text, re.M | re.S)
+    assert len(section.split()) > 50
 
 
 def test_the_table_of_class_variables_has_all_of_them_in_order() -> None:
@@ -200,6 +231,13 @@ def test_the_page_on_fakes_has_all_that_an_emulator_must_have() -> None:
     text = (PLUGIN_PAGES / "fake-scheduler.md").read_text()
     required = re.findall(r"^\| `(\w+).*?` \| yes", text, re.MULTILINE)
     assert sorted(required) == sorted(Emulator.__abstractmethods__)
+
+
+def test_the_page_on_fakes_has_all_that_an_emulator_may_override_or_call() -> None:
+    text = (PLUGIN_PAGES / "fake-scheduler.md").read_text()
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    members = {name for name in dir(Emulator) if not name.startswith("_")}
+    assert members - named == set()
 
 
 def test_the_page_on_fakes_has_every_control() -> None:

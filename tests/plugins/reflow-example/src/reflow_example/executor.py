@@ -30,7 +30,6 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-# [start:states]
 STATES = StateTable(
     "Harbour",
     (
@@ -47,13 +46,11 @@ STATES = StateTable(
         NativeState("R", "RECALLED", JobState.CANCELLED),
     ),
 )
-# [end:states]
 
 # Exit codes of all commands.
 NOT_ALL, NO_ANSWER, FULL = 3, 4, 5
 
 
-# [start:declared]
 @dataclass(kw_only=True, eq=False)
 class HarbourExecutor(BatchExecutor):
     """Runs jobs through Harbour's commands; its settings are keys of `[executor.harbour]`."""
@@ -92,9 +89,7 @@ class HarbourExecutor(BatchExecutor):
     capabilities: ClassVar[Capabilities] = Capabilities(
         notes=("Harbour cannot be told which machines a job is to stay away from.",)
     )
-    # [end:declared]
 
-    # [start:submit]
     def directives(self, request: JobRequest) -> Iterable[tuple[str, ...]]:
         """Write the options of hsub; memory in mebibytes, time in seconds."""
         resources = request.resources
@@ -119,8 +114,6 @@ class HarbourExecutor(BatchExecutor):
         waits = [f"--after={after.native_id}"] if after else []
         return Command((self.hsub, *delay, *waits, str(script)))
 
-    # [end:submit]
-    # [start:poll]
     def queue_command(self, handles: Sequence[JobHandle]) -> Command:
         """Ask hjobs, which shows jobs for an hour after their end; there is no other command."""
         return Command((self.hjobs, *(handle.native_id for handle in handles)))
@@ -140,8 +133,6 @@ class HarbourExecutor(BatchExecutor):
                 host=job["ship"],
             )
 
-    # [end:poll]
-    # [start:rest]
     def find_commands(self, token: str) -> Sequence[Command]:
         """Look among jobs that wait, run, or ended in the last hour."""
         return [Command((self.hjobs, f"--name={token}"))]
@@ -153,5 +144,3 @@ class HarbourExecutor(BatchExecutor):
     def count_command(self) -> Command:
         """List this user's jobs that are not over, each element on a line of its own."""
         return Command((self.hjobs, "--mine"))
-
-    # [end:rest]

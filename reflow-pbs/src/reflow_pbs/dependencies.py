@@ -21,7 +21,7 @@ from reflow.plugin_api import (
 
 from reflow_pbs.errors import NoRoomToComeError
 
-logger = logging.getLogger("reflow.batch")
+logger = logging.getLogger("reflow.pbs")
 
 _ONE_MORE = JobHandle(native_id="on:1")
 """The dependency of a follow-up: the end of any one job that names it."""

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from reflow.executors.batch.template import ScriptTemplates
     from reflow.model.json import Json
 
-logger = logging.getLogger("reflow.batch")
+logger = logging.getLogger("reflow.executors.batch")
 
 SCRIPT_NAME = "job.sh"
 """The name of the rendered script in a request's directory."""

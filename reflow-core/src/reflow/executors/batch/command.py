@@ -18,7 +18,7 @@ from reflow.errors import SchedulerUnavailableError
 from reflow.executors.batch.silence import Silence
 from reflow.permissions import open_file
 
-logger = logging.getLogger("reflow.batch")
+logger = logging.getLogger("reflow.executors.batch")
 
 _ANYWHERE = Path("/")
 """The default working directory of commands: that of this process may have been removed."""

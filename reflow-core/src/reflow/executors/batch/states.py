@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
 
-logger = logging.getLogger("reflow.batch")
+logger = logging.getLogger("reflow.executors.batch")
 
 
 @dataclass(frozen=True, slots=True)

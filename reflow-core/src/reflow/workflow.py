@@ -142,7 +142,6 @@ class Workflow(Flow):
         """
         from reflow.plugins.registry import opened_store
         from reflow.runs.create import Wanted
-        from reflow.runs.launch import submit
 
         wanted = Wanted(
             run_dir=run_dir,
@@ -154,7 +153,7 @@ class Workflow(Flow):
             follow=follow,
             store=None if store is None else opened_store(store),
         )
-        return self.open_run(submit(self, wanted, executor), wanted.store)
+        return submit_wanted(self, wanted, executor)
 
     def run_local(
         self,
@@ -256,6 +255,15 @@ def _module_of(workflow: Workflow) -> str:
         if any(value is workflow for value in list(getattr(module, "__dict__", {}).values()))
     )
     return next(found, "__main__")
+
+
+def submit_wanted(
+    workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None
+) -> Run:
+    """Submit as `Workflow.submit` does."""
+    from reflow.runs.launch import submit
+
+    return workflow.open_run(submit(workflow, wanted, executor), wanted.store)
 
 
 def run_foreground(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from reflow.report.results import success_lines
 from reflow.report.screen import screen
 from reflow.report.status import status_lines, step_lines, steps_while_running
 from reflow.runs.create import Wanted
-from reflow.workflow import Workflow, preview, run_foreground
+from reflow.workflow import Workflow, preview, run_foreground, submit_wanted
 
 if TYPE_CHECKING:
     from reflow.model.graph import Graph
@@ -191,17 +192,7 @@ def submit(
         _show_preview(workflow, wanted, executor)
         return
     runs = runs_of(context)
-    submitted = workflow.submit(
-        wanted.run_dir,
-        executor=executor,
-        force=wanted.force,
-        force_tasks=wanted.force_tasks,
-        verify=wanted.verify,
-        files=wanted.files,
-        follow=follow,
-        store=wanted.store,
-        **parameters,
-    )
+    submitted = submit_wanted(workflow, replace(wanted, follow=follow), executor)
     # The id alone is on standard output, so that scripts can take it from there.
     screen().say(submitted.run_id)
     console = screen(stderr=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import subprocess
 import tarfile
 import zipfile
@@ -81,6 +82,20 @@ def test_every_distribution_has_a_wheel_and_a_source_with_the_license(wheels: Pa
         with tarfile.open(source) as archive:
             [name] = [name for name in archive.getnames() if name.endswith("/LICENSE")]
             assert name.count("/") == 1
+
+
+def test_every_wheel_says_for_whom_it_is_and_where_its_releases_are(wheels: Path) -> None:
+    for project in ROOT.glob("reflow-*/pyproject.toml"):
+        [built] = wheels.glob(f"{project.parent.name.replace('-', '_')}-*.whl")
+        inside = zipfile.ZipFile(built)
+        [name] = [name for name in inside.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = email.message_from_bytes(inside.read(name))
+        classifiers = metadata.get_all("Classifier", [])
+        for version in ("3.11", "3.12", "3.13", "3.14"):
+            assert f"Programming Language :: Python :: {version}" in classifiers
+        assert ("Operating System :: MacOS" in classifiers) is (metadata["Name"] == "reflow-core")
+        releases = f"https://pypi.org/project/{metadata['Name']}/#history"
+        assert metadata.get_all("Project-URL") == [f"Releases, {releases}"]
 
 
 def test_requirements_fit_together(clean: Environment) -> None:

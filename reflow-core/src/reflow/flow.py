@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from reflow.model.tasks import TaskSpec
-    from reflow.wiring.options import ArrayJobOptions, JobOptions, TaskOptions
+    from reflow.model.tasks import TaskOptions, TaskSpec
+    from reflow.wiring.options import ArrayJobOptions, JobOptions
     from reflow.wiring.signature import Signature
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -241,13 +241,16 @@ class _Entry:
 
     def spec(self) -> TaskSpec:
         """Return the task under its full name, with its references to other tasks renamed."""
-        from dataclasses import replace
+        from dataclasses import fields, replace
 
-        from reflow.model.tasks import ResultInput, TaskSpec
+        from reflow.model.tasks import ResultInput, TaskOptions, TaskSpec
 
         options = self.definition.options
+        given = {each.name: getattr(options, each.name) for each in fields(TaskOptions)}
+        given["after"] = tuple(map(self._renamed, options.after))
         signature = self.definition.signature()
         return TaskSpec(
+            **given,
             name=self._renamed(self.definition.name),
             function=self.definition.function,
             inputs=tuple(
@@ -257,20 +260,6 @@ class _Entry:
                 for item in signature.inputs
             ),
             returns=signature.returns,
-            array=options.array,
-            array_parallelism=options.array_parallelism,
-            per_job=options.per_job,
-            at_once=options.at_once,
-            resources=options.resources,
-            after=tuple(map(self._renamed, options.after)),
-            version=options.version,
-            cache=options.cache,
-            verify=options.verify,
-            files=options.files,
-            ignore=options.ignore,
-            retries=options.retries,
-            retry_mem=options.retry_mem,
-            retry_time=options.retry_time,
         )
 
     def _renamed(self, step: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from reflow.errors import DefinitionError, OptionError, ParameterError, ReflowError
 from reflow.model.resources import Resources
-from reflow.wiring.options import JobOptions, TaskOptions, read_options
+from reflow.model.tasks import TaskOptions
+from reflow.wiring.options import JobOptions, read_options
 
 
 def test_nothing_said_is_one_cpu_and_no_retries() -> None:

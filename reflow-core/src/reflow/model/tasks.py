@@ -82,15 +82,9 @@ TaskInput = ParameterInput | ResultInput | RunDirInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSpec:
-    """A task: the function, what it takes and gives, what it asks for."""
+class TaskOptions:
+    """What a task's decorator says of it, checked."""
 
-    name: str
-    function: Callable[..., Any]
-    inputs: tuple[TaskInput, ...] = ()
-    returns: Any = None
-    """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
-    that does not say."""
     array: bool = False
     array_parallelism: int | None = None
     per_job: PerJob | None = None
@@ -112,6 +106,18 @@ class TaskSpec:
     """Factor on `mem` for each retry after running out of memory."""
     retry_time: float | None = None
     """Factor on `time` for each retry after running out of time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec(TaskOptions):
+    """A task: the function, what it takes and gives, what it asks for."""
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[TaskInput, ...] = ()
+    returns: Any = None
+    """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
+    that does not say."""
 
     @property
     def parameters(self) -> tuple[ParameterInput, ...]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
 from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_memory, parse_time
-from reflow.model.tasks import FILES_MODES, FilesMode, PerJob
+from reflow.model.tasks import FILES_MODES, FilesMode, PerJob, TaskOptions
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
 
@@ -47,26 +46,6 @@ class JobOptions(ArrayJobOptions, total=False):
     """Keywords of `job`."""
 
     array: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """The options of a task that its decorator gives, checked."""
-
-    array: bool = False
-    array_parallelism: int | None = None
-    per_job: PerJob | None = None
-    at_once: int | None = None
-    resources: Resources = field(default_factory=Resources)
-    after: tuple[str, ...] = ()
-    version: str | None = None
-    cache: bool = True
-    verify: Callable[[Any], bool] | None = None
-    files: FilesMode | None = None
-    ignore: tuple[str, ...] = ()
-    retries: int = 0
-    retry_mem: float | None = None
-    retry_time: float | None = None
 
 
 def read_options(given: Mapping[str, Any]) -> TaskOptions:

@@ -69,14 +69,7 @@ def start_dispatch(settings: RunSettings) -> subprocess.Popen[bytes]:
 
     with open_file(settings.layout.dispatch_log, "ab") as out:
         return subprocess.Popen(
-            [
-                settings.python,
-                "-P",
-                "-m",
-                "reflow.runs.dispatch_job",
-                str(settings.run_dir),
-                settings.run_id,
-            ],
+            settings.command("reflow.runs.dispatch_job"),
             cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -72,6 +72,11 @@ class RunSettings:
         """Where the run's files are."""
         return RunLayout(self.run_dir, self.run_id)
 
+    def command(self, module: str, *words: str) -> tuple[str, ...]:
+        """Return the command line by which a module of reflow works on this run."""
+        # -P keeps files in the working directory from shadowing reflow's modules.
+        return (self.python, "-P", "-m", module, str(self.run_dir), self.run_id, *words)
+
     @cached_property
     def config(self) -> Config:
         """The configuration that the run was submitted with.

@@ -47,14 +47,7 @@ def start_supervisor(store: Store, settings: RunSettings) -> None:
     """
     with open_file(settings.layout.dispatch_log, "ab") as out:
         process = subprocess.Popen(
-            [
-                settings.python,
-                "-P",
-                "-m",
-                "reflow.runs.supervisor",
-                str(settings.run_dir),
-                settings.run_id,
-            ],
+            settings.command("reflow.runs.supervisor"),
             cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=out,

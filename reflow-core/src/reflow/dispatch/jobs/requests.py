@@ -21,13 +21,8 @@ def wave_request(settings: RunSettings, spec: WaveSpec) -> JobRequest:
     """Return the job that runs a wave's workers, the same for every submission of the wave."""
     layout = settings.layout.wave(spec.number)
     pack = spec.pack
-    command = (
-        *_python(settings),
-        "reflow.execution.job_worker" if pack is None else "reflow.execution.pool.host",
-        str(settings.run_dir),
-        settings.run_id,
-        str(spec.number),
-    )
+    module = "reflow.execution.job_worker" if pack is None else "reflow.execution.pool.host"
+    command = settings.command(module, str(spec.number))
     size = array_size(spec)
     return JobRequest(
         token=spec.token,
@@ -55,12 +50,7 @@ def dispatch_request(
     """Return the job that takes one dispatch step."""
     return JobRequest(
         token=record.token,
-        command=(
-            *_python(settings),
-            "reflow.runs.dispatch_job",
-            str(settings.run_dir),
-            settings.run_id,
-        ),
+        command=settings.command("reflow.runs.dispatch_job"),
         directory=settings.layout.dispatch_job(record.number),
         working_directory=settings.working_directory,
         resources=settings.config.dispatch.resources,
@@ -68,8 +58,3 @@ def dispatch_request(
         again_unless=None if begin_in is None else settings.layout.ended,
         label=f"{settings.workflow} / {settings.run_id} / dispatch",
     )
-
-
-def _python(settings: RunSettings) -> tuple[str, ...]:
-    # -P keeps files in the working directory from shadowing reflow's modules.
-    return (settings.python, "-P", "-m")

@@ -295,20 +295,15 @@ class WorkerPool:
         self._slots.clear(number)
         self._slots.tell(number, None)
         process = subprocess.Popen(
-            [
-                self._run.python,
-                "-P",
-                "-m",
+            self._run.command(
                 "reflow.execution.pool.worker",
-                str(self._run.run_dir),
-                self._run.run_id,
                 ",".join(self._devices),
                 "",
                 self._name_of(number),
                 str(number),
                 str(os.getpid()),
                 *map(str, descriptors),
-            ],
+            ),
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

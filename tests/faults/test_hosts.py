@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -82,6 +83,44 @@ def test_elements_that_share_jobs_run_once_each_and_the_run_leaves_nothing(
     assert batch.flow.calls == once()
     assert [job["size"] for job in batch.jobs("each")] == [3]
     until(lambda: not scheduler.in_queue())
+
+
+LOADING = """
+    import sys
+
+    if "reflow/execution/pool/worker" in sys.argv[0]:
+        Path("{here}/loading").write_text(str(os.getpid()))
+        wait_for("{here}/loaded")
+
+    wf = Workflow("shared")
+"""
+
+
+@pytest.mark.parametrize("told", ["host", "worker"])
+def test_an_element_whose_flow_is_still_loaded_when_its_job_ends_is_not_to_blame(
+    scheduler: Folder, flow_file: Flows, quick: None, told: str
+) -> None:
+    flow = SHARED.format(per_job=4, at_once=1, body="pass")
+    batch = Batch(scheduler, flow_file(flow.replace('\n    wf = Workflow("shared")\n', LOADING)))
+    scheduler.arrange(JobFault("impossible", "each", times=100))
+    run = batch.start()
+    until(lambda: bool(batch.jobs("each")))
+    wave = wave_of(batch, run)
+    first = host(wave, run, 0, "70_0", "0")
+    loading = batch.flow.folder / "loading"
+    until(lambda: loading.exists() and loading.read_text() != "")
+    if told == "host":
+        first.terminate()
+    else:
+        # As a scheduler does that signals every process of a job, before the host has its own.
+        os.kill(int(loading.read_text()), signal.SIGTERM)
+        until(lambda: recorded(wave) == [0])
+        (batch.flow.folder / "loaded").touch()
+    assert first.wait(60) == 0
+    results = {record.position: record for record in ResultReader(wave).new()}
+    assert sorted(results) == ([0] if told == "host" else list(range(12)))
+    assert [position for position, each in results.items() if each.interrupted] == [0]
+    assert batch.flow.calls.get("each-0") is None
 
 
 def test_an_element_that_kills_its_process_costs_itself(

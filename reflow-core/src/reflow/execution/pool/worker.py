@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from reflow.errors import NotFoundError, ReflowError
+from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.execution.capture import LogCapture
 from reflow.execution.execute import (
     RESULT_NOT_WRITTEN,
@@ -218,13 +218,57 @@ class PoolWorker:
         layout, spec = self._layout.wave(wave), self._specs[wave]
         try:
             if self._surroundings is None:
+                if spec.pack is not None:
+                    self._end_on_signals()
                 load = partial(self._load_flow, spec)
                 self._chance = Chance(lambda: self._equipment.load(load))
                 interrupt_on_signals(self._is_meant)
                 self._surroundings = Surroundings(self._settings.working_directory)
             return load_execution(layout, self._settings, spec, self._codecs)
         except (ReflowError, OSError) as error:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
             return _Broken(spec, InputReader(layout.inputs), error)
+
+    def _end_on_signals(self) -> None:
+        """Have a signal that comes while the flow is loaded interrupt the element, and end this.
+
+        The scheduler may signal all processes of a job, the host last. The death of a worker that
+        its host does not know the reason of would be taken for the element's doing.
+        """
+        process = os.getpid()
+
+        def end(number: int, frame: object) -> None:
+            if os.getpid() != process:
+                # In a fork that the flow makes.
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+                return
+            try:
+                self._reporter.add(self._taken[0], self._interrupted(number))
+                self._reporter.flush()
+            finally:
+                # Modules cannot be left half loaded.
+                os._exit(0)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+
+    def _interrupted(self, number: int) -> ResultRecord:
+        """Return the result of an element that was interrupted while the flow was loaded."""
+        wave, position = self._taken
+        reader = InputReader(self._layout.wave(wave).inputs)
+        message = f"the job was sent {signal.Signals(number).name} while the flow was loaded"
+        result = failure_of_all(
+            self._specs[wave].task,
+            reader.read(position),
+            position,
+            TaskInterrupted(message, number),
+            self._job,
+            "",
+        )
+        ended = replace(result.outcome, cause=FailureCause.SIGNAL, traceback="")
+        return self._with_reason(replace(result, outcome=ended, interrupted=True)).bounded()
 
     def _load_flow(self, spec: WaveSpec) -> None:
         load_into_worker(self._settings, RunSource.read(self._layout, spec.source))

@@ -83,6 +83,22 @@ def test_elements_that_share_jobs_run_once_each_and_the_run_leaves_nothing(
     assert batch.flow.calls == once()
     assert [job["size"] for job in batch.jobs("each")] == [3]
     until(lambda: not scheduler.in_queue())
+    assert list(read_settings(run.run_dir, run.run_id).layout.pool_log("").parent.iterdir()) == []
+
+
+def test_short_elements_take_two_files_per_block_and_no_more(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, per_job=200)
+    run = batch.start(size=600)
+    until(lambda: run.state != "RUNNING", 60)
+    assert run.state == "SUCCESS", failed(run)
+    wave = wave_of(batch, run)
+    pack = WaveSpec.read(wave).pack
+    assert pack is not None
+    files = [path for path in wave.directory.rglob("*") if path.is_file()]
+    # Beside them a few for each job, and for the wave.
+    assert len(files) <= 2 * pack.blocks(600) + 4 * pack.hosts + 10 < 100
 
 
 LOADING = """

@@ -227,6 +227,7 @@ class WorkerPool:
                 # Programs that it had started may have ignored the signal.
                 end_group(worker.process.pid, signal.SIGKILL)
             os.close(worker.descriptor)
+            self._remove_scratch(worker.number)
         self._workers.clear()
         self._selector.close()
         for descriptor in (self._tokens_read, self._reports_read, self._reports_write):
@@ -328,6 +329,7 @@ class WorkerPool:
             self._unwritten |= code == RESULT_NOT_WRITTEN
             if not self._fail_current(worker, code):
                 self._failed_starts += 1
+            self._remove_scratch(worker.number)
             self._audit_at = time.monotonic() + AUDIT_AFTER
             if self._failed_starts > MOST_FAILED_STARTS:
                 raise ExecutorError(
@@ -365,6 +367,13 @@ class WorkerPool:
             reader.close()
             log = layout.log(WaveSpec.read(wave).task, record.index, record.attempt)
             publish_log(scratch, log)
+
+    def _remove_scratch(self, worker: int) -> None:
+        """Remove what a worker printed to, unless it holds something that is no element's."""
+        scratch = self._run.layout.pool_log(self._name_of(worker))
+        with contextlib.suppress(OSError):
+            if scratch.stat().st_size == 0:
+                scratch.unlink()
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()

@@ -101,6 +101,26 @@ def test_short_elements_take_two_files_per_block_and_no_more(
     assert len(files) <= 2 * pack.blocks(600) + 4 * pack.hosts + 10 < 100
 
 
+def test_each_element_has_a_folder_for_temporary_files_that_is_removed_after_it(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    body = (
+        'import tempfile; did(os.environ["TMPDIR"]);'
+        ' assert tempfile.gettempdir() == os.environ["TMPDIR"];'
+        ' assert not os.listdir(os.environ["TMPDIR"]);'
+        ' tempfile.mkdtemp(); os.environ["TMPDIR"] = "/tmp";'
+        " x == 5 and os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    batch = shared(scheduler, flow_file, body, at_once=2)
+    run = batch.follow()
+    assert causes(run) == {5: "SIGNAL"}
+    folders = [Path(word) for word in batch.flow.calls if word.startswith("/")]
+    assert len(folders) >= 12
+    assert {folder.name for folder in folders} == {str(x) for x in range(12)}
+    until(lambda: not scheduler.in_queue())
+    assert [folder for folder in folders if folder.parent.exists()] == []
+
+
 LOADING = """
     import sys
 

@@ -26,6 +26,7 @@ from reflow.execution.completion import count_result, dispatch_now, start_dispat
 from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.outcomes import record_of_death
 from reflow.execution.pool.protocol import Why
+from reflow.execution.pool.temporary import Place
 from reflow.execution.pool.usage import OutOfMemoryKills, memory_of
 from reflow.execution.pool.workers import WorkerPool
 from reflow.executors.processes import leave
@@ -93,6 +94,7 @@ class Host:
         self._writer = SegmentWriter(layout, me.file_name)
         self._inputs = InputReader(layout.inputs)
         at_once, resources = spec.pack.at_once, spec.resources
+        self._temporary = Place()
         self._pool = WorkerPool(
             settings,
             at_once,
@@ -101,6 +103,7 @@ class Host:
             os.open(self._slots, os.O_RDWR | os.O_CREAT, FILE_MODE),
             name=me.file_name,
             on_report=self._reported,
+            environment=self._temporary.environment,
         )
 
     def run(self) -> None:
@@ -128,6 +131,7 @@ class Host:
         self._pool.close()
         self._writer.close()
         self._inputs.close()
+        self._temporary.remove()
         if self._dispatcher is not None:
             self._dispatcher.wait()
 
@@ -216,6 +220,7 @@ class Host:
             self._writer.append(self._death(position, status))
         self._writer.flush()
         for position in wave.over:
+            self._temporary.remove(position)
             self._reported(self._spec.number, position)
         wave.over.clear()
 

@@ -33,6 +33,7 @@ from reflow.execution.execute import (
 )
 from reflow.execution.pool.equipment import Devices, Equipment
 from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, Why, pack
+from reflow.execution.pool.temporary import TemporaryFolders
 from reflow.execution.surroundings import Chance, Surroundings
 from reflow.executors.processes import leave
 from reflow.model.states import FailureCause, TaskState
@@ -131,6 +132,7 @@ class PoolWorker:
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
         self._equipment = Equipment(devices, self._replace)
+        self._temporary = TemporaryFolders()
         self._replacement = begin_anew
         self._taken = (0, 0)
         self._specs: dict[int, WaveSpec] = {}
@@ -181,8 +183,11 @@ class PoolWorker:
         self._capture.begin(log)
         if self._chance is not None:
             self._chance.begin()
+        shares = self._specs[wave].pack is not None
+        if shares:
+            self._temporary.begin(position)
         self._at = (wave, position)
-        native_id = self._job if self._specs[wave].pack else ""
+        native_id = self._job if shares else ""
         printed = self._capture.last_printed
         result = execution.run(position, record, native_id=native_id, printed=printed)
         self._at = None
@@ -190,6 +195,7 @@ class PoolWorker:
         self._equipment.take_back()
         if self._surroundings is not None:
             self._surroundings.restore()
+        self._temporary.end()
         if result.outcome.traceback:
             self._capture.write(result.outcome.traceback)
         result = result.bounded()

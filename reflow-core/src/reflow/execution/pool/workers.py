@@ -96,12 +96,14 @@ class WorkerPool:
         slots: int,
         name: str = "pool",
         on_report: Callable[[int, int], None] = lambda wave, position: None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a pool of up to `size` workers.
 
         `slots` is the descriptor of an empty file, which the pool closes in the end. `name` begins
         the names of the files that its workers write. `on_report` is called with the wave and the
-        position of each result that is on the disk.
+        position of each result that is on the disk. `environment` is that of the workers, where it
+        is not this process's.
         """
         self._run = run
         self._name = name
@@ -109,6 +111,7 @@ class WorkerPool:
         self._seats = seats
         self._devices = devices
         self._on_report = on_report
+        self._environment = environment
         self.waves: dict[int, PoolWave] = {}
         self._workers: dict[int, _Worker] = {}
         self._audit_at: float | None = None
@@ -308,6 +311,7 @@ class WorkerPool:
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env=self._environment,
         )
         descriptor = end_descriptor(process)
         self._selector.register(descriptor, selectors.EVENT_READ)

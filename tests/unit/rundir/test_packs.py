@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 from reflow.rundir.claims import Claim
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.packs import (
+    JobCounts,
     Pack,
     add_stops,
     begun_at,
     new_slots_file,
     other_slots_files,
+    read_job_counts,
     read_stops,
     slots_files,
+    write_job_counts,
 )
+
+from tests.unit.umask import umask
 
 
 @pytest.fixture
@@ -64,6 +69,23 @@ def test_what_is_to_be_ended_adds_up(layout: WaveLayout) -> None:
     add_stops(layout, [])
     add_stops(layout, [3, 40_000])
     assert read_stops(layout) == {3, 12, 40_000}
+
+
+def test_nobody_else_may_write_what_a_wave_of_shared_jobs_leaves(layout: WaveLayout) -> None:
+    with umask(0):
+        add_stops(layout, [3])
+        write_job_counts(layout, JobCounts(running=1, queued=0, at_once=2))
+    for path in (layout.stops, layout.job_counts):
+        assert path.stat().st_mode & 0o022 == 0, path
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", '{"running": 1}', '{"running": 1, "queued": 0, "at_once": "x"}']
+)
+def test_counts_of_jobs_that_cannot_be_read_are_none(layout: WaveLayout, text: str | None) -> None:
+    if text is not None:
+        layout.job_counts.write_text(text)
+    assert read_job_counts(layout) is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from reflow.errors import ReflowError
 from reflow.model.fields import as_json, from_json
-from reflow.permissions import FILE_MODE
+from reflow.permissions import FILE_MODE, open_file
 from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import open_regular, write_whole
 from reflow.rundir.layout import WaveLayout
@@ -88,9 +88,13 @@ def read_job_counts(layout: WaveLayout) -> JobCounts | None:
     """Return the counts of a wave's jobs; None where its elements have jobs of their own."""
     try:
         with open_regular(layout.job_counts) as file:
-            return from_json(JobCounts, json.loads(file.read()))
+            counts = from_json(JobCounts, json.loads(file.read()))
     except (OSError, ValueError, LookupError, TypeError, ReflowError):
         return None
+    # It may be the file of a run of another user.
+    if not all(type(number) is int for number in (counts.running, counts.queued, counts.at_once)):
+        return None
+    return counts
 
 
 def unclaimed_blocks(layout: WaveLayout, blocks: int) -> list[int]:
@@ -149,5 +153,5 @@ def read_stops(layout: WaveLayout) -> frozenset[int]:
 
 def add_stops(layout: WaveLayout, positions: Iterable[int]) -> None:
     """Have hosts end positions, at their next look. Raises `OSError`."""
-    with layout.stops.open("a") as file:
+    with open_file(layout.stops, "a") as file:
         file.write("".join(f"{position}\n" for position in positions))

@@ -14,6 +14,7 @@ from reflow.rundir.packs import (
     Pack,
     add_stops,
     begun_at,
+    is_later,
     new_slots_file,
     other_slots_files,
     read_job_counts,
@@ -132,3 +133,21 @@ def test_a_host_finds_its_own_file_and_those_of_its_other_incarnations(
 def test_of_two_incarnations_the_later_has_begun_later(layout: WaveLayout) -> None:
     first, second = begins(layout, "7", "5"), begins(layout, "7", "1")
     assert begun_at(first) < begun_at(second)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "later"),
+    [
+        # On another machine the clock may be behind.
+        ("7_1.0.500", "7_1.1.400", True),
+        ("7_1.1.400", "7_1.0.500", False),
+        ("7_1.9.500", "7_1.10.400", True),
+        # Of these nothing but the time is known.
+        ("7_1.0-node-80.400", "7_1.1-node-70.500", True),
+        ("7_1.1-node-70.500", "7_1.1-node-80.400", False),
+    ],
+)
+def test_of_two_incarnations_the_number_tells_the_later_where_there_is_one(
+    own: str, other: str, later: bool
+) -> None:
+    assert is_later(Path(f"{other}.slots"), Path(f"{own}.slots")) is later

@@ -136,6 +136,17 @@ def other_slots_files(layout: WaveLayout, host: Claim, own: Path) -> list[Path]:
     return [path for path in files if path != own]
 
 
+def is_later(slots: Path, own: Path) -> bool:
+    """Tell whether another file of a host's job is that of a later incarnation.
+
+    Where incarnations are no numbers, the clocks of two machines decide, which may differ.
+    """
+    (_, other, *_), (_, mine, *_) = slots.name.split("."), own.name.split(".")
+    if other.isdigit() and mine.isdigit():
+        return int(other) > int(mine)
+    return begun_at(slots) > begun_at(own)
+
+
 def begun_at(slots: Path) -> int:
     """Return when the host of a file has begun, in nanoseconds since 1970."""
     return int(slots.name.split(".")[-2])

@@ -36,7 +36,7 @@ from reflow.permissions import FILE_MODE, make_folder
 from reflow.rundir.claims import Claim, claim, own_claim
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.packs import (
-    begun_at,
+    is_later,
     new_slots_file,
     note_long,
     other_slots_files,
@@ -255,7 +255,7 @@ class Host:
     def _has_successor(self) -> bool:
         """Tell whether the scheduler has started this job once more, while this one still runs."""
         others = other_slots_files(self._layout, self._me, self._slots)
-        return any(begun_at(other) > begun_at(self._slots) for other in others)
+        return any(is_later(other, self._slots) for other in others)
 
     def _look(self) -> None:
         """Find out whether there is a reason to end the job, or elements of it."""

@@ -9,10 +9,10 @@ from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 
 from tests.e2e.support import until
-from tests.faults.scripted_scheduler import Folder
+from tests.faults.scripted_scheduler import Folder, JobFault
 from tests.faults.test_batch import Batch, Flows
 from tests.faults.test_batch import quick as quick
-from tests.faults.test_hosts import causes, host, once, shared
+from tests.faults.test_hosts import causes, host, once, recorded, shared, wave_of
 from tests.faults.test_hosts import held as held
 
 Held = tuple[Batch, Any, WaveLayout]
@@ -42,3 +42,24 @@ def test_an_element_that_can_tell_of_its_end_when_over_its_memory_has_that_cause
     run = batch.follow()
     assert causes(run) == {5: "MEMORY"}
     assert batch.flow.calls["each-5"] == 1
+
+
+def test_what_has_a_result_is_not_run_again_and_all_else_is(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, 'x == 3 and wait_for("{here}/go")')
+    scheduler.arrange(JobFault("impossible", "each", times=100))
+    run = batch.start()
+    until(lambda: bool(batch.jobs("each")))
+    wave = wave_of(batch, run)
+    first = host(wave, run, 0, "70_0", "0")
+    until(lambda: batch.flow.calls.get("each-3") == 1)
+    until(lambda: len(recorded(wave)) == 3)
+    first.kill()
+    first.wait()
+    (batch.flow.folder / "go").touch()
+
+    assert host(wave, run, 0, "70_0", "1").wait(60) == 0
+
+    assert recorded(wave) == list(range(12))
+    assert batch.flow.calls == {**once(), "each-3": 2}

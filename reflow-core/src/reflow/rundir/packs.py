@@ -21,7 +21,7 @@ from reflow.errors import ReflowError
 from reflow.model.fields import as_json, from_json
 from reflow.permissions import FILE_MODE, open_file
 from reflow.rundir.claims import Claim, plain
-from reflow.rundir.files import open_regular, write_whole
+from reflow.rundir.files import open_regular, read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
 
 
@@ -128,6 +128,15 @@ def slots_files(layout: WaveLayout, host: Claim) -> list[Path]:
     """Return the file of a host, in a list that is empty where it has none."""
     job, incarnation = plain(host.native_id), plain(host.incarnation)
     return list(layout.hosts.glob(f"{job}.{incarnation}.*.slots"))
+
+
+def read_slots(slots: Path) -> bytes:
+    """Read a host's file, which another machine has written. Raises `OSError`."""
+    # Imported here, as workers do without.
+    from reflow.fingerprint.files.fresh import asked
+
+    asked(str(slots))
+    return read_bytes(slots)
 
 
 def other_slots_files(layout: WaveLayout, host: Claim, own: Path) -> list[Path]:

@@ -190,13 +190,17 @@ class ResultReader:
         """Yield the results that were published since the last call."""
         for entry in _entries(self._results):
             if entry.name.endswith(".segment"):
-                yield from self._segment(entry.path, entry.stat().st_size)
+                yield from self._segment(entry.path)
             elif entry.name not in self._over and entry.is_dir():
                 yield from self._block(entry)
 
-    def _segment(self, path: str, size: int) -> Iterator[ResultRecord]:
+    def _segment(self, path: str) -> Iterator[ResultRecord]:
+        # Another host may have appended to it what this one's client does not know of yet. The
+        # import is here, as workers only write.
+        from reflow.fingerprint.files.fresh import asked
+
         start = self._offsets.get(path, 0)
-        if size <= start:
+        if asked(path).st_size <= start:
             return
         with Path(path).open("rb") as file:
             file.seek(start)

@@ -27,9 +27,15 @@ from reflow.executors.contract import Executor
 from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
 from reflow.rundir.claims import Claim, current_claim
-from reflow.rundir.files import read_bytes
 from reflow.rundir.layout import RunLayout
-from reflow.rundir.packs import JobCounts, Pack, begun_at, slots_files, write_job_counts
+from reflow.rundir.packs import (
+    JobCounts,
+    Pack,
+    begun_at,
+    read_slots,
+    slots_files,
+    write_job_counts,
+)
 from reflow.rundir.wave_files import WaveSpec
 
 CLOCK_TOLERANCE = 5.0
@@ -218,7 +224,7 @@ class Hosts:
         begun_here = {
             begun.at[1]: _had_its_time(spec, path, begun)
             for path in slots_files(self._layout.wave(spec.number), claim)
-            for begun in begun_elements(read_bytes(path))
+            for begun in begun_elements(read_slots(path))
             if begun.at[0] == spec.number and begun.at[1] in wave.members
         }
         if status.cause is FailureCause.WALLTIME:

@@ -39,6 +39,7 @@ def test_a_job_run_again_by_hand_takes_its_work_up_again(
     run = person.write(GATED).submits()
     run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
 
+    run.until(lambda: host(run, 0).state == "RUNNING", "word of the job")
     cluster.run("qmod", "-rj", host(run, 0).native_id)
     run.until(lambda: sum(person.calls.values()) == 6, "the second life")
     person.touch("go")

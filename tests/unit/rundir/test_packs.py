@@ -12,13 +12,11 @@ from reflow.rundir.layout import WaveLayout
 from reflow.rundir.packs import (
     JobCounts,
     Pack,
-    add_stops,
     begun_at,
     is_later,
     new_slots_file,
     other_slots_files,
     read_job_counts,
-    read_stops,
     slots_files,
     write_job_counts,
 )
@@ -60,24 +58,11 @@ def test_every_position_is_in_one_block_and_every_block_in_the_share_of_one_host
     assert [number for each in range(hosts) for number in pack.share(each, size)] == list(blocks)
 
 
-# -- stops ---------------------------------------------------------------------------------
-def test_nothing_is_to_be_ended_where_nobody_has_asked(layout: WaveLayout) -> None:
-    assert read_stops(layout) == frozenset()
-
-
-def test_what_is_to_be_ended_adds_up(layout: WaveLayout) -> None:
-    add_stops(layout, [3, 12])
-    add_stops(layout, [])
-    add_stops(layout, [3, 40_000])
-    assert read_stops(layout) == {3, 12, 40_000}
-
-
+# -- other files --------------------------------------------------------------------------
 def test_nobody_else_may_write_what_a_wave_of_shared_jobs_leaves(layout: WaveLayout) -> None:
     with umask(0):
-        add_stops(layout, [3])
         write_job_counts(layout, JobCounts(running=1, queued=0, at_once=2))
-    for path in (layout.stops, layout.job_counts):
-        assert path.stat().st_mode & 0o022 == 0, path
+    assert layout.job_counts.stat().st_mode & 0o022 == 0
 
 
 @pytest.mark.parametrize(
@@ -87,28 +72,6 @@ def test_counts_of_jobs_that_cannot_be_read_are_none(layout: WaveLayout, text: s
     if text is not None:
         layout.job_counts.write_text(text)
     assert read_job_counts(layout) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", set()),
-        ("3\n12", {3}),
-        ("12", set()),
-        ("3\n\n12\n", {3, 12}),
-        ("3\nnine\n-4\n5.0\n\N{SUPERSCRIPT TWO}\n12\n", {3, 12}),
-    ],
-)
-def test_a_line_that_is_cut_or_no_number_ends_nothing(
-    layout: WaveLayout, text: str, expected: set[int]
-) -> None:
-    layout.stops.write_text(text)
-    assert read_stops(layout) == expected
-
-
-def test_bytes_that_are_no_text_end_nothing(layout: WaveLayout) -> None:
-    layout.stops.write_bytes(b"3\n\xff\xfe\n12\n")
-    assert read_stops(layout) == {3, 12}
 
 
 # -- files of hosts ------------------------------------------------------------------------

@@ -76,11 +76,6 @@ class WaveLayout:
         return self.directory / "job-counts.json"
 
     @property
-    def stops(self) -> Path:
-        """The list of positions that hosts are to end, a line each."""
-        return self.directory / "stops"
-
-    @property
     def long(self) -> Path:
         """Exists once a host has found that elements whose duration was unknown take long."""
         return self.directory / "long"

@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from reflow.errors import ReflowError
 from reflow.model.fields import as_json, from_json
-from reflow.permissions import FILE_MODE, open_file
+from reflow.permissions import FILE_MODE
 from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import open_regular, read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
@@ -159,19 +158,3 @@ def is_later(slots: Path, own: Path) -> bool:
 def begun_at(slots: Path) -> int:
     """Return when the host of a file has begun, in nanoseconds since 1970."""
     return int(slots.name.split(".")[-2])
-
-
-def read_stops(layout: WaveLayout) -> frozenset[int]:
-    """Return the positions that are to be ended, whichever host runs them."""
-    try:
-        data = layout.stops.read_bytes()
-    except FileNotFoundError:
-        return frozenset()
-    # What stands after the last newline may be the begin of a longer number.
-    return frozenset(int(line) for line in data.split(b"\n")[:-1] if line.isdigit())
-
-
-def add_stops(layout: WaveLayout, positions: Iterable[int]) -> None:
-    """Have hosts end positions, at their next look. Raises `OSError`."""
-    with open_file(layout.stops, "a") as file:
-        file.write("".join(f"{position}\n" for position in positions))

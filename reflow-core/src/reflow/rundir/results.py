@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
@@ -86,8 +87,9 @@ class ResultRecord:
 
 def _check(record: Mapping[str, Any]) -> None:
     """Raise `ValueError` for what no worker has written so."""
+    kinds = _kinds()
     for name, value in record.items():
-        if not isinstance(value, _KINDS[name]):
+        if not isinstance(value, kinds[name]):
             raise ValueError(f"{name} of a result cannot be {value!r}")
     if not record["state"].final:
         raise ValueError("a result without an end")
@@ -101,18 +103,23 @@ def _check(record: Mapping[str, Any]) -> None:
         raise ValueError("a result without a value")
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("position", "index", "attempt"), (int,)),
-    **dict.fromkeys(("output", "paths", "bound_dir"), (str, NoneType)),
-    **dict.fromkeys(("task", "error", "traceback", "host", "native_id", "log"), (str,)),
-    **dict.fromkeys(("started_at", "ended_at"), (int, float, NoneType)),
-    **dict.fromkeys(("peak_memory", "cpu_time"), (int, float, NoneType)),
-    **dict.fromkeys(("inputs_changed", "interrupted", "other_values", "confirmed"), (bool,)),
-    "state": (TaskState,),
-    "cause": (FailureCause, NoneType),
-    "notes": (tuple,),
-}
-"""What may stand in each field."""
+@cache
+def _kinds() -> Mapping[str, tuple[type, ...]]:
+    """Return what may stand in each field, by its annotation.
+
+    Only dispatchers ask, once; workers that write results do without.
+    """
+    hints = {**get_type_hints(Outcome), **get_type_hints(ResultRecord)}
+    return {name: _types_of(hint) for name, hint in hints.items()}
+
+
+def _types_of(hint: Any) -> tuple[type, ...]:
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    types = {get_origin(part) or part for part in parts}
+    # JSON writes a number without a fraction as a whole one.
+    return tuple(types | {int} if float in types else types)
+
+
 _STATES = {str(state): state for state in TaskState}
 _OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "reusable")
 _OWN_FIELDS = tuple(

@@ -20,7 +20,7 @@ from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.permissions import touch
 from reflow.rundir.claims import Claim, claim
-from reflow.rundir.packs import Pack, add_stops, new_slots_file
+from reflow.rundir.packs import Pack, new_slots_file
 from reflow.rundir.results import ResultReader, ResultRecord
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import InputRecord, WaveSpec, write_inputs
@@ -329,20 +329,6 @@ def test_what_was_claimed_of_a_wave_that_is_called_off_goes_on(scene: Scene) -> 
     host.run()
     assert taken(pool) == [0, 1, 2, 3]
     assert pool.told == []
-
-
-def test_elements_that_are_to_be_stopped_end_and_the_others_go_on(scene: Scene) -> None:
-    host, pool = scene.host(size=4, at_once=2)
-    pool.deaf = True
-
-    def turn(number: int) -> None:
-        add_stops(scene.layout, [1, 3])
-        pool.deaf = number == 1
-
-    pool.before_round = turn
-    host.run()
-    assert pool.told == [(1, Why.CANCELLED)]
-    assert set(pool.dropped) == {1, 3}
 
 
 # -- the end of the wave -------------------------------------------------------------------

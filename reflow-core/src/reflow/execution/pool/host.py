@@ -40,7 +40,6 @@ from reflow.rundir.packs import (
     new_slots_file,
     note_long,
     other_slots_files,
-    read_stops,
     unclaimed_blocks,
 )
 from reflow.rundir.results import ResultReader, ResultRecord, SegmentWriter
@@ -267,10 +266,6 @@ class Host:
         nearly_over = self._end is not None and self._end - time.monotonic() < LEAVE_BEFORE
         if cancelled or nearly_over or self._has_successor():
             self.leave()
-        stops = read_stops(layout)
-        if stops:
-            self._pool.drop(self._spec.number, stops)
-            self._pool.tell([(self._spec.number, each) for each in stops], Why.CANCELLED)
         self._tell_if_long()
 
     def _tell_if_long(self) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+from reflow.rundir import probe
+from reflow.rundir.claims import BY_CREATION
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
+from reflow.rundir.run_settings import read_settings
 
-from tests.e2e.support import until
+from tests.e2e.support import failed, until
 from tests.faults.scripted_scheduler import Folder, JobFault
 from tests.faults.test_batch import Batch, Flows
 from tests.faults.test_batch import quick as quick
@@ -63,3 +67,23 @@ def test_what_has_a_result_is_not_run_again_and_all_else_is(
 
     assert recorded(wave) == list(range(12))
     assert batch.flow.calls == {**once(), "each-3": 2}
+
+
+def test_two_copies_of_each_job_run_every_element_once_where_links_do_not_count(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_counts_links", lambda first, second: False)
+    batch = shared(scheduler, flow_file)
+    scheduler.arrange(JobFault("impossible", "each", times=100))
+    run = batch.start()
+    until(lambda: bool(batch.jobs("each")))
+    wave = wave_of(batch, run)
+    assert read_settings(run.run_dir, run.run_id).claims == BY_CREATION
+
+    copies = [host(wave, run, each, f"{job}_{each}", "0") for job in (70, 71) for each in range(3)]
+
+    assert [copy.wait(60) for copy in copies] == [0] * 6
+    assert recorded(wave) == list(range(12))
+    assert batch.flow.calls == once()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS", failed(run)

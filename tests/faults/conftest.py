@@ -27,11 +27,18 @@ def schedulers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which each folder `scripted-*` becomes a scheduler."""
     parent = tmp_path_factory.mktemp("schedulers")
     # Jobs have another home than those who submit, and none of their settings.
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    # Jobs that are killed leave theirs.
+    temporary = tmp_path_factory.mktemp("temporary")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.scripted_scheduler", str(parent)],
         cwd=ROOT,
-        env={**kept, "HOME": str(parent), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **kept,
+            "HOME": str(parent),
+            "TMPDIR": str(temporary),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
     try:
         until((parent / "ready").exists)

@@ -395,6 +395,8 @@ def prepare(kind: str, folder: Path, config: str) -> None:
         refuse_links()
     (folder / "config.toml").write_text(config)
     os.environ["REFLOW_CONFIG"] = str(folder / "config.toml")
+    # Hosts that are killed leave their folders for temporary files.
+    os.environ["TMPDIR"] = str(folder)
     sys.path.insert(0, str(folder))
     setattr(subprocess, "Popen", ForkedPopen)  # noqa: B010
     set_up_registry()

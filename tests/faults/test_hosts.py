@@ -268,6 +268,7 @@ def host(wave: WaveLayout, run: Any, element: int, native_id: str, incarnation: 
     """Start a host as the scheduler would."""
     words = [str(run.run_dir), run.run_id, wave.directory.name, str(element)]
     given = {"REFLOW_NATIVE_ID": native_id, "REFLOW_INCARNATION": incarnation}
+    given["TMPDIR"] = str(Path(run.run_dir).parent)
     return subprocess.Popen(
         [sys.executable, "-c", HOST, *words], cwd=ROOT, env={**os.environ, **given}
     )

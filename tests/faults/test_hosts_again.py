@@ -12,11 +12,11 @@ from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import read_settings
 
-from tests.e2e.support import failed, until
+from tests.e2e.support import counts, failed, until
 from tests.faults.scripted_scheduler import Folder, JobFault
 from tests.faults.test_batch import Batch, Flows
 from tests.faults.test_batch import quick as quick
-from tests.faults.test_hosts import causes, host, once, recorded, shared, wave_of
+from tests.faults.test_hosts import GATE, causes, host, once, recorded, shared, wave_of
 from tests.faults.test_hosts import held as held
 
 Held = tuple[Batch, Any, WaveLayout]
@@ -85,5 +85,25 @@ def test_two_copies_of_each_job_run_every_element_once_where_links_do_not_count(
     assert [copy.wait(60) for copy in copies] == [0] * 6
     assert recorded(wave) == list(range(12))
     assert batch.flow.calls == once()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS", failed(run)
+
+
+def test_what_is_left_of_jobs_that_were_all_cancelled_by_hand_is_not_submitted_again(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, GATE)
+    run = batch.start()
+    until(lambda: len(batch.flow.calls) == 3)
+    (native_id,) = (name for name, job in scheduler.submitted().items() if job["size"] == 3)
+
+    (scheduler.cancelled / native_id).touch()
+    scheduler.nudge()
+
+    until(lambda: run.state != "RUNNING")
+    assert counts(run, "each") == {"CANCELLED": 12}
+    assert len(batch.jobs("each")) == 1
+    (batch.flow.folder / "go").touch()
+    assert run.retry() > 0
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS", failed(run)

@@ -62,3 +62,18 @@ def test_what_a_requeued_job_had_is_finished_by_it_after_all_others(
     run.ends()
     assert run.result("total") == sum(range(SIZE))
     assert {(item.attempt, item.node_losses) for item in elements(run)} == {(1, 0)}
+
+
+def test_jobs_that_are_all_cancelled_by_hand_are_not_submitted_again(person: Person) -> None:
+    run = person.write(GATED).submits()
+    run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
+
+    person.cancels(run.queue("each-")[0].job_id)
+
+    run.until(lambda: run.state.final, "the end")
+    assert run.counts("each") == {"CANCELLED": SIZE}
+    run.leaves_nothing()
+    assert waves(run) == 1
+    person.touch("go")
+    run.retries()
+    run.ends()

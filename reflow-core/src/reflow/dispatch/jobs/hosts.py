@@ -205,10 +205,14 @@ class Hosts:
             )
             blame = Blame.NONE
         else:
-            # Hosts that have run something end for reasons that are not those of the rest.
+            # Hosts that have run something end for reasons that are not those of the rest, unless
+            # somebody wanted the end of them all.
             begun = len(wave.members) < spec.size or self._any_host_has_begun(wave)
             status = min(by_host.values(), key=lambda item: _SERIOUS.index(item.state))
-            blame = Blame.NONE if begun or status.state is JobState.COMPLETED else Blame.OWN
+            goes_on = status.state is JobState.COMPLETED or (
+                begun and not all(map(_is_cancelled, by_host.values()))
+            )
+            blame = Blame.NONE if goes_on else Blame.OWN
         for position in positions:
             yield Fate(position, status, None, blame)
 

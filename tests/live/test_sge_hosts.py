@@ -8,8 +8,7 @@ import pytest
 
 from tests.live.people import LiveRun, Person
 from tests.live.scenes.hosts import *  # noqa: F403 - tests
-from tests.live.scenes.hosts import GATED, ONCE, OUT_OF_TIME, SIZE, elements, host, waves
-from tests.live.scenes.mishaps import IMPATIENT
+from tests.live.scenes.hosts import GATED, ONCE, OUT_OF_TIME, SIZE, WATCHED, elements, host, waves
 from tests.live.sge_cluster import Options, SGECluster, running
 
 
@@ -29,7 +28,7 @@ def left_by_a_cancelled_host() -> Mapping[str, int]:
 def out_of_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     """A run whose jobs have time for a part of the work."""
     folder = tmp_path_factory.mktemp("out-of-time")
-    person = Person(cluster=cluster, folder=folder, settings=dict(IMPATIENT))
+    person = Person(cluster=cluster, folder=folder, settings=dict(WATCHED))
     return person.write(OUT_OF_TIME).submits()
 
 

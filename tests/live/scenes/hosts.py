@@ -17,6 +17,8 @@ from tests.live.scenes.continuation import FOLLOW_UP, LAST_WORKER, WATCHDOG, wit
 from tests.live.scenes.mishaps import IMPATIENT
 
 SIZE = 12
+WATCHED = {**IMPATIENT, "REFLOW_DISPATCH_WATCHDOG_MINUTES": "1"}
+"""Settings under which a run whose follow-up was lost goes on in time for a test."""
 ONCE = {str(number): 1 for number in range(SIZE)}
 
 

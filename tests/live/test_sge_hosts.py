@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_job_run_again_by_hand_takes_its_work_up_again(
     run.until(lambda: len(person.calls) == 4, "two elements in each of two jobs")
 
     run.until(lambda: host(run, 0).state == "RUNNING", "word of the job")
+    # Within the second of its start the first life would go on, whatever qmaster says of it.
+    time.sleep(3)
     cluster.run("qmod", "-rj", host(run, 0).native_id)
     run.until(lambda: sum(person.calls.values()) == 6, "the second life")
     person.touch("go")

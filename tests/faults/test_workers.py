@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from reflow.errors import TaskInterrupted
+from reflow.errors import RunFailedError, TaskInterrupted
 from reflow.execution import execute
 from reflow.model.lineage import VARIABLE
 
@@ -390,3 +390,38 @@ def test_a_signal_in_the_last_moment_before_a_function_is_the_elements_end(
 
     assert failed(run)["alone", None][0] == "SIGNAL"
     assert VARIABLE not in os.environ
+
+
+def test_failures_of_all_workers_at_once_stop_the_run_and_what_runs_goes_on(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file("""
+        wf = Workflow("stops")
+
+        @wf.job()
+        def items() -> list[int]:
+            return list(range(8))
+
+        @wf.job(array=True)
+        def each(x: Annotated[int, Result(step="items")]) -> int:
+            did(f"begun-{x}")
+            wait_for("{here}/go")
+            if x:
+                raise ValueError(x)
+            wait_for("{here}/end")
+            return x
+    """)
+
+    def go_on() -> None:
+        until(lambda: len(flow.calls) == 8)
+        (flow.folder / "go").touch()
+        logs = partial(flow.folder.glob, "runs/*/logs/*/each/*.log")
+        until(lambda: len({log.name for log in logs()}) == 7)
+        (flow.folder / "end").touch()
+
+    other = threading.Thread(target=go_on)
+    other.start()
+    with pytest.raises(RunFailedError) as failure:
+        flow.load().run_local(max_workers=8)
+    other.join()
+    assert counts(failure.value.run, "each") == {"SUCCESS": 1, "FAILED": 7}

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.dispatch.submit import Submitter, jobs_that_fit
+from reflow.dispatch.submit import Submitter, _Ready, jobs_that_fit
 from reflow.dispatch.tracked_run import TrackedTask
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
+from reflow.model.states import FailureCause
 from reflow.rundir.run_settings import RunSettings
 
 from tests.unit.dispatch.tasks import task
@@ -151,3 +152,21 @@ def test_a_scheduler_that_does_not_tell_its_limits_is_given_nothing_and_asked_on
 def test_a_throttled_task_has_one_wave_at_a_time() -> None:
     assert room(Limits(), task("t", "QPPP", array_parallelism=2)) == 0
     assert room(Limits(), task("t", "SPPP", array_parallelism=2)) == 4
+
+
+@pytest.mark.parametrize("given", [{}, {"per_job": "auto"}, {"per_job": 10}])
+@pytest.mark.parametrize("jobs", [1, 6, 40])
+def test_no_more_jobs_are_made_than_there_is_room_for(given: dict[str, Any], jobs: int) -> None:
+    one = task("t", "P" * 300, **given)
+    for number, instance in enumerate(one.instances):
+        # Those that may have ended a shared job run alone, some after others with more memory.
+        instance.node_losses = int(number % 3 == 0)
+        instance.cause = FailureCause.MEMORY if number % 3 == 0 else None
+        instance.mem_scale = 2.0 if number % 5 == 0 else 1.0
+    submitter = submitter_at(Site(Limits(max_array_size=20)), [one])
+    submitter._tracked.store = SimpleNamespace(durations=lambda workflow, name: None)
+    ready = [_Ready(instance, ()) for instance in one.instances]
+    chunks = list(submitter._chunks(one, ready, jobs))
+    assert sum(len(chunk) if pack is None else pack.hosts for chunk, pack in chunks) <= jobs
+    positions = [item.instance.index for chunk, _ in chunks for item in chunk]
+    assert len(positions) == len(set(positions))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.lost_hosts import note_loss
-from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry
+from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry, pause_after
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.execution.outcomes import outcome_of_result
 from reflow.execution.witness import Change, States, note_of
@@ -94,16 +94,27 @@ class Ingest:
             instance.not_before = server_time(self._settings.layout.clock) + retry.pause
         self.requeue(instance)
 
-    def put_back(self, instance: Instance, outcome: Outcome, *, suspected: bool = False) -> None:
+    def put_back(
+        self,
+        instance: Instance,
+        outcome: Outcome,
+        *,
+        suspected: bool = False,
+        counted: bool = True,
+    ) -> None:
         """Have an element run again that is not to blame for the end of the job it shared.
 
-        Where that happens time and again it fails, with the last job's cause. One that is
-        `suspected` is to run alone.
+        Where that happens time and again it fails, with the last job's cause, unless the others of
+        its wave went on (`counted` is False). One that is `suspected` is to run alone.
         """
-        if instance.node_losses >= MOST_NODE_LOSSES:
+        if counted and instance.node_losses >= MOST_NODE_LOSSES:
             self._tracked.finish(instance, replace(outcome, state=TaskState.FAILED))
             return
-        instance.node_losses += 1
+        if counted and (pause := pause_after(instance, outcome.cause)):
+            if outcome.cause is FailureCause.NODE and outcome.host:
+                note_loss(self._settings.layout.lost_hosts, outcome.host)
+            instance.not_before = server_time(self._settings.layout.clock) + pause
+        instance.node_losses += counted
         instance.cause = outcome.cause if suspected else None
         instance.error = outcome.error
         self.requeue(instance)

@@ -62,6 +62,7 @@ class _Gone:
     """By what number the executor knows the job: the position, or the host that had it. None where
     no host had it, so that each of the wave's may have been meant to."""
     blame: Blame = Blame.OWN
+    counted: bool = True
 
 
 @dataclass(slots=True)
@@ -198,7 +199,9 @@ class Reconcile:
             for fate in self._fates(wave, by_job):
                 status, instance = fate.status, wave.members[fate.position]
                 if status.state.over or status.state is JobState.UNKNOWN:
-                    gone.append(_Gone(wave, fate.position, instance, status, fate.job, fate.blame))
+                    item = _Gone(wave, fate.position, instance, status, fate.job)
+                    item.blame, item.counted = fate.blame, fate.counted
+                    gone.append(item)
                 else:
                     self._alive(wave, fate.position, status, fate.job)
         return gone
@@ -263,11 +266,14 @@ class Reconcile:
 
     def _fail(self, item: _Gone, outcome: Outcome) -> None:
         self._surplus.close_off(item.wave, item.position)
+        if item.job is None and not self._surplus.close_off_free(item.wave, item.position):
+            # A host has taken it since: what becomes of it is told by that host.
+            return
         if item.blame is Blame.OWN:
             self._ingest.fail(item.instance, outcome)
         else:
             suspected = item.blame is Blame.SUSPECT
-            self._ingest.put_back(item.instance, outcome, suspected=suspected)
+            self._ingest.put_back(item.instance, outcome, suspected=suspected, counted=item.counted)
 
     def _log_of(self, instance: Instance, wave: TrackedWave) -> str:
         """Return the element's log, or what its job printed where the worker never began."""

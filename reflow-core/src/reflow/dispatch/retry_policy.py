@@ -28,15 +28,21 @@ class Retry:
     """Seconds to wait before the next try."""
 
 
+def pause_after(instance: Instance, cause: FailureCause | None) -> float:
+    """Return how many seconds an element waits that has lost its node once more; else none."""
+    if cause not in NODE_LOSS_CAUSES:
+        return 0.0
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**instance.node_losses)
+
+
 def decide_retry(spec: TaskSpec, instance: Instance, cause: FailureCause | None) -> Retry | None:
     """Decide whether an instance is tried again after failing from `cause`."""
     if cause in NODE_LOSS_CAUSES and instance.node_losses < MOST_NODE_LOSSES:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**instance.node_losses)
         return Retry(
             uses_retry=False,
             mem_scale=instance.mem_scale,
             time_scale=instance.time_scale,
-            pause=pause,
+            pause=pause_after(instance, cause),
         )
     if cause is FailureCause.SUBMIT or instance.retries_used >= spec.retries:
         return None

@@ -364,12 +364,18 @@ class Submitter:
         held_back = spec.array_parallelism is not None and not self._throttles
         if held_back:
             most = min(most, packing.jobs_at_once)
+        left = jobs
         for (*_, alone), group in groups.items():
-            step = most if alone else packing.elements_in(most)
             time = self._resources_of(spec, group[0].instance).time
-            for start in range(0, len(group), step):
+            start = 0
+            while start < len(group) and left > 0:
+                at_most = min(most, left)
+                step = at_most if alone else packing.elements_in(at_most)
                 chunk = group[start : start + step]
-                yield chunk, None if alone else packing.pack(len(chunk), most, time)
+                start += step
+                pack = None if alone else packing.pack(len(chunk), at_most, time)
+                left -= len(chunk) if pack is None else pack.hosts
+                yield chunk, pack
                 if spec.array_parallelism is not None or task.name in self._takeable:
                     return
 

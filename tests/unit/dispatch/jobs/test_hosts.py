@@ -220,3 +220,47 @@ def test_counts_are_written_when_they_change_and_missed_where_they_cannot_be(
     assert scene.counted(RUNS, WAITS) is None
     scene.layout.job_counts.mkdir()
     assert scene.counted(RUNS, RUNS) is None
+
+
+def test_what_was_not_begun_costs_no_try_while_others_of_its_wave_go_on(
+    scene: Callable[..., Scene],
+) -> None:
+    one = scene()
+    one.takes(0, 0, 1, at=(2, 4))
+    one.ended(0)
+    fates = one.fates(says(JobState.FAILED, FailureCause.WALLTIME), DONE)
+    assert {position for position, fate in fates.items() if fate.counted} == {2, 4}
+
+
+def test_where_nothing_of_a_wave_has_ended_each_try_counts(scene: Callable[..., Scene]) -> None:
+    one = scene()
+    one.takes(0, 0, 1, at=(2, 4))
+    assert all(fate.counted for fate in one.fates(DONE, DONE).values())
+
+
+def test_hosts_whose_workers_never_began_fail_their_elements_with_their_cause(
+    scene: Callable[..., Scene],
+) -> None:
+    one = scene()
+    one.takes(0, 0, 1)
+    broken = says(JobState.FAILED, exit_code=1)
+    assert set(one.blames(broken, broken).values()) == {Blame.OWN}
+
+
+def test_what_no_host_took_is_cancelled_with_the_hosts(scene: Callable[..., Scene]) -> None:
+    one = scene()
+    one.takes(0, 0, at=(1,))
+    cancelled = says(JobState.CANCELLED)
+    fates = one.fates(cancelled, cancelled)
+    assert {fate.blame for fate in fates.values()} == {Blame.OWN}
+    assert {fate.status.state for fate in fates.values()} == {JobState.CANCELLED}
+
+
+def test_what_no_host_took_is_not_decided_on_while_a_host_is_only_unknown(
+    scene: Callable[..., Scene],
+) -> None:
+    one = scene()
+    one.takes(0, 0)
+    fates = one.fates(KILLED, UNKNOWN)
+    free = {fate.status.state for fate in fates.values() if fate.job is None}
+    assert free == {JobState.UNKNOWN}

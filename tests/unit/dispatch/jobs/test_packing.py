@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from reflow.config.schema import ResourceDefaults
-from reflow.dispatch.jobs.packing import LONG, MOST_JOBS, Packing, job_resources
+from reflow.dispatch.jobs.packing import HOST_MEMORY, LONG, MOST_JOBS, Packing, job_resources
 from reflow.dispatch.modes import BY_DISPATCH_JOBS, FOREGROUND, SUPERVISED, RunMode
 from reflow.model.durations import Durations
 from reflow.model.resources import Resources
@@ -141,7 +141,7 @@ def test_a_job_asks_for_what_its_elements_need_together() -> None:
     resources = Resources(cpus=2, mem=1000, gpus=1, time=MINUTE, queue="short")
     found = pack(task(per_job=8, at_once=4), 80)
     asked = job_resources(resources, found)
-    assert (asked.cpus, asked.mem, asked.gpus, asked.queue) == (8, 4000, 4, "short")
+    assert (asked.cpus, asked.mem, asked.gpus, asked.queue) == (8, 4000 + HOST_MEMORY, 4, "short")
     assert asked.time == 2 * MINUTE + timedelta(minutes=2)
 
 

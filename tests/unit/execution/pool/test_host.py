@@ -264,7 +264,7 @@ def test_what_runs_shortly_before_the_end_of_the_job_is_interrupted(scene: Scene
 def test_an_element_that_has_too_much_is_told_alone(
     scene: Scene, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "memory_of", lambda pid: 200 if pid == 1 else 10)
+    monkeypatch.setattr(module, "has_more_memory", lambda pid, limit: pid == 1)
     host, pool = scene.host(
         size=3, at_once=3, need=60.0 if limit == "time" else None, mem=100, seconds=10.0
     )
@@ -329,6 +329,13 @@ def test_what_was_claimed_of_a_wave_that_is_called_off_goes_on(scene: Scene) -> 
     host.run()
     assert taken(pool) == [0, 1, 2, 3]
     assert pool.told == []
+
+
+def test_a_block_that_is_claimed_after_the_wave_was_called_off_is_not_begun(scene: Scene) -> None:
+    host, pool = scene.host(block=4)
+    touch(scene.layout.called_off)
+    host.run()
+    assert taken(pool) == []
 
 
 # -- the end of the wave -------------------------------------------------------------------

@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGSEGV, SIGTERM
 
 import pytest
 from reflow.execution.pool import usage
-from reflow.execution.pool.usage import OutOfMemoryKills, memory_of
+from reflow.execution.pool.usage import OutOfMemoryKills, has_more_memory, memory_of
 from reflow.model.jobs import JobStatus
 from reflow.model.states import FailureCause, JobState
 
@@ -25,6 +25,8 @@ class Kernel:
         folder = self.proc / str(pid)
         folder.mkdir(parents=True)
         lines = ["Name:\tpython", "VmRSS:\t999999 kB", f"RssAnon:\t{anonymous} kB"]
+        part = f"Pss_Anon:\t{anonymous // 4} kB\nPss_Shmem:\t0 kB\n"
+        (folder / "smaps_rollup").write_text("ffff [rollup]\nPss:\t999999 kB\n" + part)
         lines += ["RssFile:\t777777 kB", "RssShmem:\t1 kB"]
         (folder / "status").write_text("\n".join(lines) + "\n")
         given = {pid: " ".join(map(str, children))} if threads is None else threads
@@ -54,6 +56,21 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def test_what_is_mapped_from_files_is_not_counted(kernel: Kernel) -> None:
     kernel.process(10, anonymous=100)
     assert memory_of(10) == 101 * 1024
+
+
+def test_what_processes_share_after_a_fork_counts_once(kernel: Kernel) -> None:
+    kernel.process(10, 11, 12, 13, anonymous=1000)
+    for child in (11, 12, 13):
+        kernel.process(child, anonymous=1000)
+    assert memory_of(10) > 4000 * 1024
+    assert has_more_memory(10, 999 * 1024)
+    assert not has_more_memory(10, 1001 * 1024)
+
+
+def test_where_parts_are_not_told_all_of_it_counts(kernel: Kernel) -> None:
+    kernel.process(10, anonymous=1000)
+    (kernel.proc / "10" / "smaps_rollup").unlink()
+    assert has_more_memory(10, 900 * 1024)
 
 
 def test_all_descendants_count_whichever_thread_has_started_them(kernel: Kernel) -> None:

@@ -65,6 +65,8 @@ class Fate:
     job: int | None
     """The number of the host that has it; None where none has claimed it."""
     blame: Blame = Blame.OWN
+    counted: bool = True
+    """Whether it is one of the tries that an element has at most without blame."""
 
 
 class Hosts:
@@ -149,18 +151,24 @@ class Hosts:
         blocks = _by_block(wave, spec.pack)
         claims = self._claims_of(spec.number, blocks, by_host)
         suspects: dict[Claim, Mapping[int, Blame]] = {}
+        goes_on = len(wave.members) < spec.size
+        idle = not goes_on and not self._any_element_was_begun(wave)
+        free, blame = self._unclaimed(by_host, idle)
         for block, positions in blocks.items():
             claim = claims.get(block)
             if claim is None or claim.element is None or claim.element not in by_host:
-                yield from self._unclaimed(wave, spec, positions, by_host)
+                for position in positions:
+                    yield Fate(position, free, None, blame, counted=not goes_on)
                 continue
             status = by_host[claim.element]
             if claim not in suspects:
                 suspects[claim] = self._suspects(wave, spec, claim, status)
-            rest = Blame.OWN if _is_cancelled(status) else Blame.NONE
+            begun = suspects[claim]
+            own = _is_cancelled(status) or (idle and _is_suspicious(status))
+            rest = Blame.OWN if own else Blame.NONE
             for position in positions:
-                blame = suspects[claim].get(position, rest)
-                yield Fate(position, status, claim.element, blame)
+                counted = position in begun or not goes_on
+                yield Fate(position, status, claim.element, begun.get(position, rest), counted)
 
     def _claims_of(
         self, number: int, blocks: Iterable[int], by_host: Mapping[int, JobStatus]
@@ -186,44 +194,35 @@ class Hosts:
                 known[block] = claim
         return known
 
-    def _unclaimed(
-        self,
-        wave: TrackedWave,
-        spec: WaveSpec,
-        positions: list[int],
-        by_host: Mapping[int, JobStatus],
-    ) -> Iterator[Fate]:
-        """Yield the fates of what no host has taken: it waits for one, or for none any more."""
-        coming = [item for item in by_host.values() if not _is_gone(item)]
-        if coming:
-            queued = [item for item in coming if item.state is JobState.QUEUED]
-            status = JobStatus(
-                native_id=coming[0].native_id,
-                state=JobState.QUEUED,
-                reason=queued[0].reason if queued else "",
-                impossible=all(item.impossible for item in coming),
-            )
-            blame = Blame.NONE
-        else:
-            # Hosts that have run something end for reasons that are not those of the rest, unless
-            # somebody wanted the end of them all.
-            begun = len(wave.members) < spec.size or self._any_host_has_begun(wave)
-            status = min(by_host.values(), key=lambda item: _SERIOUS.index(item.state))
-            goes_on = status.state is JobState.COMPLETED or (
-                begun and not all(map(_is_cancelled, by_host.values()))
-            )
-            blame = Blame.NONE if goes_on else Blame.OWN
-        for position in positions:
-            yield Fate(position, status, None, blame)
+    def _unclaimed(self, by_host: Mapping[int, JobStatus], idle: bool) -> tuple[JobStatus, Blame]:
+        """Return what becomes of blocks that no host has taken: they wait for one, or for none.
 
-    def _any_host_has_begun(self, wave: TrackedWave) -> bool:
-        return any(self._folder(wave).glob("*.slots"))
+        Where the hosts were `idle`, none has begun an element, and their cause is what is wrong.
+        """
+        coming = [item for item in by_host.values() if not _is_gone(item)]
+        if not coming:
+            status = min(by_host.values(), key=lambda item: _TELLING.index(item.state))
+            cancelled = all(map(_is_cancelled, by_host.values()))
+            own = cancelled or (idle and _is_suspicious(status))
+            return status, Blame.OWN if own else Blame.NONE
+        queued = [item for item in coming if item.state is JobState.QUEUED]
+        waits = JobStatus(
+            native_id=coming[0].native_id,
+            state=JobState.QUEUED,
+            reason=queued[0].reason if queued else "",
+            impossible=all(item.impossible for item in coming),
+        )
+        return waits, Blame.NONE
+
+    def _any_element_was_begun(self, wave: TrackedWave) -> bool:
+        files = self._folder(wave).glob("*.slots")
+        return any(any(begun_elements(read_slots(path))) for path in files)
 
     def _suspects(
         self, wave: TrackedWave, spec: WaveSpec, claim: Claim, status: JobStatus
     ) -> Mapping[int, Blame]:
         """Tell which of the positions that a host was at are to blame for its end."""
-        if status.state is not JobState.FAILED:
+        if not _is_gone(status) or _is_cancelled(status):
             return {}
         begun_here = {
             begun.at[1]: _had_its_time(spec, path, begun)
@@ -232,14 +231,15 @@ class Hosts:
             if begun.at[0] == spec.number and begun.at[1] in wave.members
         }
         if status.cause is FailureCause.WALLTIME:
-            return {position: Blame.OWN for position, over in begun_here.items() if over}
-        if status.cause is None or status.cause in SUSPECTED:
+            return {each: Blame.OWN if over else Blame.NONE for each, over in begun_here.items()}
+        if _is_suspicious(status):
             return dict.fromkeys(begun_here, Blame.OWN if len(begun_here) == 1 else Blame.SUSPECT)
-        return {}
+        return dict.fromkeys(begun_here, Blame.NONE)
 
 
-_SERIOUS = (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN, JobState.COMPLETED)
-"""Of several hosts that took nothing, the state that tells most about why."""
+_TELLING = (JobState.UNKNOWN, JobState.FAILED, JobState.CANCELLED, JobState.COMPLETED)
+"""Of several hosts that are gone, the state that decides. One that is only unknown may still be
+running: it is given its grace."""
 
 
 def _had_its_time(spec: WaveSpec, slots: Path, begun: Begun) -> bool:
@@ -264,6 +264,12 @@ def _is_gone(status: JobStatus) -> bool:
 
 def _is_gone_or_unknown(status: JobStatus | None) -> bool:
     return status is None or _is_gone(status)
+
+
+def _is_suspicious(status: JobStatus) -> bool:
+    """Tell whether what a job ran may have ended it."""
+    failed = status.state is JobState.FAILED
+    return failed and (status.cause is None or status.cause in SUSPECTED)
 
 
 def _is_cancelled(status: JobStatus) -> bool:

@@ -39,6 +39,8 @@ LONG = 60.0
 """Seconds from which an element is given a job of its own."""
 LONGEST_JOB = 600.0
 """Seconds of work in a job for which durations are known: more jobs are asked for instead."""
+HOST_MEMORY = 64 * 2**20
+"""Bytes that a job has beside the memory of its elements: it is a Python process itself."""
 SPARE = timedelta(minutes=2)
 """What jobs ask for beside the time of their elements."""
 
@@ -72,6 +74,8 @@ class Packing:
         self._at_once = spec.at_once or defaults.at_once
         if self._parallelism is not None:
             self._at_once = min(self._at_once, self._parallelism)
+        if cpus is not None:
+            self._at_once = min(self._at_once, max(1, cpus // spec.resources.cpus))
         self._useful = None if cpus is None else cpus // (spec.resources.cpus * self._at_once)
         self._durations = durations
         self._limited = mode.limits_elements
@@ -193,6 +197,6 @@ def job_resources(resources: Resources, pack: Pack) -> Resources:
         resources,
         cpus=resources.cpus * pack.at_once,
         gpus=resources.gpus * pack.at_once,
-        mem=None if resources.mem is None else resources.mem * pack.at_once,
+        mem=None if resources.mem is None else resources.mem * pack.at_once + HOST_MEMORY,
         time=None if pack.time is None else timedelta(seconds=pack.time),
     )

@@ -66,6 +66,19 @@ class Surplus:
             number = position if spec is None else spec.claim_of(position)
             close_off(self._layout.wave(wave.record.number), number, self._claims)
 
+    def close_off_free(self, wave: TrackedWave, position: int) -> bool:
+        """Keep a position that no host has taken from being taken; return False where one has.
+
+        A host that died while it made its claim has not: none can take it any more.
+        """
+        spec = self._hosts.spec(wave)
+        if spec is None:
+            return True
+        layout, number = self._layout.wave(wave.record.number), spec.claim_of(position)
+        if close_off(layout, number, self._claims) or is_closed_off(layout, number):
+            return True
+        return current_claim(layout, number) is None
+
     def _find(self, wave: TrackedWave) -> None:
         known = wave.record
         for handle in self._executor.find(known.token):

@@ -42,8 +42,9 @@ class Devices:
         return tuple(self._names[each] for each in held)
 
     def release(self) -> None:
-        """Unlock all devices."""
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        """Unlock all devices. Without any, no lock is asked for: not every file system has them."""
+        if self._names:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _locked(self, order: Sequence[int], number: int) -> tuple[int, ...]:
         held: list[int] = []

@@ -27,7 +27,7 @@ from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.outcomes import record_of_death
 from reflow.execution.pool.protocol import Why
 from reflow.execution.pool.temporary import Place
-from reflow.execution.pool.usage import OutOfMemoryKills, memory_of
+from reflow.execution.pool.usage import OutOfMemoryKills, has_more_memory
 from reflow.execution.pool.workers import WorkerPool
 from reflow.executors.processes import leave
 from reflow.executors.seats import Seats, usable_gpus
@@ -54,6 +54,8 @@ LEAVE_BEFORE = 30.0
 """Seconds before the end of the job's time at which elements that still run are interrupted."""
 MARGIN = 30.0
 """Seconds that must be left beside an element's own time for it to be begun."""
+LEAVE_WITHIN = 3.0
+"""Seconds that elements have to end when the job does: less than what a scheduler gives the job."""
 SHORT = 1.0
 """Seconds; where elements take less, the next block is claimed before the last one is done."""
 OVER_MEMORY = 1.1
@@ -116,7 +118,7 @@ class Host:
                 self._look()
             if self._leaving:
                 self._pool.drop_waiting()
-                self._pool.tell([at for at, _ in self._pool.running()], Why.LEAVING)
+                self._pool.tell([at for at, _ in self._pool.running()], Why.LEAVING, LEAVE_WITHIN)
             self._record_deaths()
             if self._leaving and not any(self._pool.running()):
                 break
@@ -179,15 +181,34 @@ class Host:
         for block in own:
             if self._claim(block):
                 yield block
-        others = [item for item in range(self._pack.blocks(self._spec.size)) if item not in own]
-        # Hosts that look for more begin at different places, so that they seldom meet.
-        start = random.randrange(len(others)) if others else 0  # noqa: S311
-        for block in (*others[start:], *others[:start]):
-            if (self._returns or not self._layout.has_claim(block)) and self._claim(block):
-                yield block
+        taken = True
+        while taken and (others := self._others(own)):
+            taken = False
+            # Hosts that look for more begin at different places, so that they seldom meet.
+            start = random.randrange(len(others))  # noqa: S311
+            for block in (*others[start:], *others[:start]):
+                if self._leaving:
+                    return
+                if (self._returns or not self._layout.has_claim(block)) and self._claim(block):
+                    taken = not self._returns
+                    yield block
+
+    def _others(self, own: range) -> list[int]:
+        """Return blocks outside of a host's share that nobody has claimed, by one listing.
+
+        A job that was started again may have claimed some of the others itself.
+        """
+        if self._returns:
+            return [item for item in range(self._spec.claims) if item not in own]
+        return unclaimed_blocks(self._layout, self._spec.claims)
 
     def _claim(self, block: int) -> bool:
-        return claim(self._layout, block, self._me, self._settings.claims)
+        """Claim a block; return False where it is another's, or nothing may begin any more.
+
+        A dispatcher that calls the wave off looks at the claims after that.
+        """
+        mine = claim(self._layout, block, self._me, self._settings.claims)
+        return mine and not self._layout.called_off.exists()
 
     def _results_before(self) -> frozenset[int]:
         """Return the positions that have a result, of this job's earlier incarnations too.
@@ -248,7 +269,7 @@ class Host:
         if resources.mem is None:
             return
         for pid, at in self._pool.workers_at():
-            if memory_of(pid) > OVER_MEMORY * resources.mem:
+            if has_more_memory(pid, OVER_MEMORY * resources.mem):
                 self._pool.tell([at], Why.MEMORY, within=0.0)
 
     def _has_successor(self) -> bool:

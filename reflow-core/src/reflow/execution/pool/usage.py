@@ -17,6 +17,26 @@ from reflow.model.states import FailureCause
 CGROUPS = Path("/sys/fs/cgroup")
 
 
+def has_more_memory(pid: int, limit: float) -> bool:
+    """Tell whether a process and its descendants have more than so many bytes in memory.
+
+    What processes share after a fork is counted in each at first, which costs little to find out;
+    only where that is too much is each one's part of it asked for.
+    """
+    total = memory_of(pid)
+    return total > limit and (_proportional(pid) or total) > limit
+
+
+def _proportional(pid: int) -> int:
+    """Return the bytes of a process and its descendants, shared ones in parts; 0 where unknown."""
+    total = 0
+    with suppress(OSError, ValueError, IndexError):
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                total += int(line.split()[1]) * 1024
+    return total + sum(map(_proportional, _children(pid)))
+
+
 def memory_of(pid: int) -> int:
     """Return the bytes that a process and its descendants have in memory; 0 where unknown."""
     total = 0
@@ -25,10 +45,15 @@ def memory_of(pid: int) -> int:
             # What is shared with others, such as a mapped file, is not the element's.
             if line.startswith(("RssAnon:", "RssShmem:")):
                 total += int(line.split()[1]) * 1024
+    return total + sum(map(memory_of, _children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError, ValueError):
         for task in (PROC / str(pid) / "task").iterdir():
-            for child in (task / "children").read_text().split():
-                total += memory_of(int(child))
-    return total
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 class OutOfMemoryKills:

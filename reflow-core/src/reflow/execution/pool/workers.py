@@ -60,6 +60,8 @@ class PoolWave:
     """Positions not yet handed to the workers."""
     out: set[int] = field(default_factory=set)
     """Positions handed to the workers and not yet reported."""
+    missing: set[int] = field(default_factory=set)
+    """Positions of these that a worker may have taken along when it died."""
     over: dict[int, JobStatus] = field(default_factory=dict)
     """How positions ended that will never be reported."""
     lost: Counter[int] = field(default_factory=Counter)
@@ -331,9 +333,11 @@ class WorkerPool:
             # What the worker had reported before it died still counts.
             self._read_reports()
             self._unwritten |= code == RESULT_NOT_WRITTEN
-            if not self._fail_current(worker, code):
+            # One that ends in order has done what it was given.
+            if not self._fail_current(worker, code) and code != 0:
                 self._failed_starts += 1
             self._remove_scratch(worker.number)
+            self._note_missing()
             self._audit_at = time.monotonic() + AUDIT_AFTER
             if self._failed_starts > MOST_FAILED_STARTS:
                 raise ExecutorError(
@@ -390,6 +394,16 @@ class WorkerPool:
             elif worker.kill_at <= now:
                 end_group(worker.process.pid, signal.SIGKILL)
 
+    def _note_missing(self) -> None:
+        """Note the elements that a dead worker may have had: out, and with no living worker.
+
+        What the others finish between now and the audit is not among them.
+        """
+        self._take_tokens_back()
+        at = {self._at(worker) for worker in self._workers.values()}
+        for wave in self.waves.values():
+            wave.missing.update(item for item in wave.out if (wave.number, item) not in at)
+
     def _audit(self) -> None:
         """Hand out again the elements that a dead worker had taken and not reported.
 
@@ -403,10 +417,11 @@ class WorkerPool:
         self._take_tokens_back()
         at = {self._at(worker) for worker in self._workers.values()}
         for wave in self.waves.values():
-            lost = {item for item in wave.out if (wave.number, item) not in at}
+            lost = {item for item in wave.missing & wave.out if (wave.number, item) not in at}
+            wave.missing.clear()
             if lost:
                 there = ResultReader(self._run.layout.wave(wave.number)).new()
-                known = {record.position for record in there}
+                known = {record.position for record in there if not record.interrupted}
                 for item in lost & known:
                     self._on_report(wave.number, item)
                 self._hand_out_again(wave, lost - known, unwritten)

@@ -123,6 +123,14 @@ def _decider(name: Path) -> Path:
     return name.with_name(f".{name.name}.taken")
 
 
+def was_decided(layout: WaveLayout, position: int) -> bool:
+    """Tell whether a process has decided, by creating a file, that a position is its own.
+
+    Where there is no claim for long, it died before it made that.
+    """
+    return _decider(_path(layout, position, 0)).exists()
+
+
 def _await(name: Path) -> None:
     end = time.monotonic() + CLAIM_APPEARS_WITHIN
     while not name.exists() and time.monotonic() < end:

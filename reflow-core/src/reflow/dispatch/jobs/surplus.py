@@ -15,7 +15,7 @@ from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.executors.contract import Executor
-from reflow.rundir.claims import Claim, claim, current_claim
+from reflow.rundir.claims import Claim, claim, current_claim, was_decided
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import HOST
 from reflow.rundir.run_settings import RunSettings
@@ -75,9 +75,10 @@ class Surplus:
         if spec is None:
             return True
         layout, number = self._layout.wave(wave.record.number), spec.claim_of(position)
-        if close_off(layout, number, self._claims) or is_closed_off(layout, number):
-            return True
-        return current_claim(layout, number) is None
+        holder = current_claim(layout, number)
+        if holder is not None:
+            return holder.native_id == _DISPATCHER
+        return was_decided(layout, number) or close_off(layout, number, self._claims)
 
     def _find(self, wave: TrackedWave) -> None:
         known = wave.record

@@ -547,9 +547,32 @@ def test_ctrl_c_during_the_look_at_results_leaves_no_run_that_goes_on(
         run_by_jobs(flow)
         slurm.wait_until_idle()
         workflow = flow.load()
-        monkeypatch.setattr(Looks, "state", interrupt)
+        state = Looks.state
+
+        def interrupted_once_recorded(looks: Looks, *given: Any) -> Any:
+            if len(workflow.store.list_runs()) > 1:
+                raise KeyboardInterrupt
+            return state(looks, *given)
+
+        monkeypatch.setattr(Looks, "state", interrupted_once_recorded)
         with pytest.raises(KeyboardInterrupt):
             workflow.submit(executor="slurm")
         record = workflow.store.list_runs()[0]
         assert (record.state, record.message) == ("CANCELLED", "interrupted")
+        slurm.wait_until_idle()
+
+
+def test_ctrl_c_before_anything_is_recorded_leaves_nothing(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_scheduler("slurm", tmp_path, monkeypatch) as slurm:
+        flow = flow_file(STORE)
+        run_by_jobs(flow)
+        slurm.wait_until_idle()
+        workflow = flow.load()
+        monkeypatch.setattr(Looks, "state", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            workflow.submit(executor="slurm")
+        # It ends while it looks whether there is anything to submit: nothing is recorded yet.
+        assert [record.state for record in workflow.store.list_runs()] == ["SUCCESS"]
         slurm.wait_until_idle()

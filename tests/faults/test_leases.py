@@ -237,7 +237,7 @@ def test_a_supervisor_told_to_end_lets_go_and_the_next_goes_on(flow_file: Flows)
     until(lambda: run.store.lease(run.run_id).owner is None)
     assert run.state == "RUNNING"
     (note,) = run.status(as_dict=True)["notes"]
-    assert "another one was started" in note
+    assert "a new one was started" in note
     (flow.folder / "go").touch()
     assert run.wait(timeout=60) == "SUCCESS"
     assert sum(flow.calls[f"done-{x}"] for x in range(4)) == 4

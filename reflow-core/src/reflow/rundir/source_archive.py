@@ -61,12 +61,14 @@ def _archive(contents: Mapping[str, bytes], names: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     entries = _entries(contents)
     compiled = []
+    script = os.path.realpath(getattr(sys.modules["__main__"], "__file__", None) or os.devnull)
     with zipfile.ZipFile(buffer, "w") as archive:
         for file, entry in entries.items():
             if _is_extension(file):
                 continue
             archive.writestr(entry, contents[file])
-            code = _compiled(file, contents[file]) if names[file] else None
+            loaded = names[file] or os.path.realpath(file) == script
+            code = _compiled(file, contents[file]) if loaded else None
             if code is not None:
                 archive.writestr(f"{entry}.code", code)
                 compiled.append(entry)
@@ -82,7 +84,7 @@ def _archive(contents: Mapping[str, bytes], names: Mapping[str, str]) -> bytes:
 
 
 def _compiled(file: str, content: bytes) -> bytes | None:
-    """Return the code of a module imported here; others are compiled where they are needed."""
+    """Return the code of a module that runs here; others are compiled where they are needed."""
     try:
         return marshal.dumps(compile(content, file, "exec", dont_inherit=True))
     except (SyntaxError, ValueError, RecursionError):

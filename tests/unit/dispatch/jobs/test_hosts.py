@@ -264,3 +264,13 @@ def test_what_no_host_took_is_not_decided_on_while_a_host_is_only_unknown(
     fates = one.fates(KILLED, UNKNOWN)
     free = {fate.status.state for fate in fates.values() if fate.job is None}
     assert free == {JobState.UNKNOWN}
+
+
+def test_nothing_is_decided_of_hosts_whose_wave_cannot_be_read(
+    scene: Callable[..., Scene],
+) -> None:
+    one = scene()
+    one.takes(0, 0)
+    one.layout.spec.write_text("{")
+    with pytest.raises(OSError, match="damaged"):
+        one.hosts.pack_of(one.wave)

@@ -82,15 +82,21 @@ class Hosts:
         """By wave, what was last written of its jobs for `status`."""
 
     def spec(self, wave: TrackedWave) -> WaveSpec | None:
-        """Return a wave's specification, read once; None where it cannot be read."""
+        """Return a wave's specification, read once; None where it cannot be read.
+
+        Raises `OSError` where hosts have begun: their numbers would be taken for positions.
+        """
         number = wave.record.number
         if number not in self._specs:
             # Those of waves that are over are not needed again.
             for kept in (self._specs, self._claims):
                 for over in kept.keys() - self._tracked.waves.keys():
                     del kept[over]
-            with suppress(OSError):
+            try:
                 self._specs[number] = WaveSpec.read(self._layout.wave(number))
+            except OSError:
+                if self._folder(wave).exists():
+                    raise
         return self._specs.get(number)
 
     def pack_of(self, wave: TrackedWave) -> Pack | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.execution import frozen
 from reflow.plugins.registry import set_registry
 from reflow.testing.fakes import FakeScheduler
 
@@ -38,6 +39,9 @@ def flow_file(
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+    # Reading a result may have loaded the flow from its copy, which comes first from then on.
+    sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, frozen.CopyFinder)]
+    frozen._active.clear()
 
 
 def on_fakes(*schedulers: str) -> Any:

@@ -21,7 +21,6 @@ from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
-from reflow.model.states import JobState
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
@@ -150,8 +149,7 @@ def _others(layout: RunLayout, records: Iterable[SubmissionRecord]) -> list[JobH
 
 
 def _over(statuses: Sequence[JobStatus]) -> bool:
-    ended = (status.state.over or status.state is JobState.UNKNOWN for status in statuses)
-    return bool(statuses) and all(ended)
+    return bool(statuses) and all(status.state.gone for status in statuses)
 
 
 def _again_mark(layout: RunLayout, record: SubmissionRecord) -> Path:

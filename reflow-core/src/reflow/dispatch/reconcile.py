@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.jobs.handles import handles_of
@@ -55,14 +55,18 @@ class _Gone:
     """A position whose job is over or unknown, and that has no result yet."""
 
     wave: TrackedWave
-    position: int
     instance: Instance
-    status: JobStatus
-    job: int | None
-    """By what number the executor knows the job: the position, or the host that had it. None where
-    no host had it, so that each of the wave's may have been meant to."""
-    blame: Blame = Blame.OWN
-    counted: bool = True
+    fate: Fate
+
+    @property
+    def position(self) -> int:
+        """The element's position in the wave."""
+        return self.fate.position
+
+    @property
+    def status(self) -> JobStatus:
+        """What the scheduler says of its job."""
+        return self.fate.status
 
 
 @dataclass(slots=True)
@@ -197,13 +201,10 @@ class Reconcile:
         for number, by_job in by_wave.items():
             wave = self._tracked.waves[number]
             for fate in self._fates(wave, by_job):
-                status, instance = fate.status, wave.members[fate.position]
-                if status.state.over or status.state is JobState.UNKNOWN:
-                    item = _Gone(wave, fate.position, instance, status, fate.job)
-                    item.blame, item.counted = fate.blame, fate.counted
-                    gone.append(item)
+                if fate.status.state.gone:
+                    gone.append(_Gone(wave, wave.members[fate.position], fate))
                 else:
-                    self._alive(wave, fate.position, status, fate.job)
+                    self._alive(wave, fate)
         return gone
 
     def _fates(self, wave: TrackedWave, by_job: Mapping[int, JobStatus]) -> Iterable[Fate]:
@@ -225,11 +226,11 @@ class Reconcile:
             return [position for position in status.positions if position in wave.members]
         return [position for position in wave.members if position in status.positions]
 
-    def _alive(self, wave: TrackedWave, position: int, status: JobStatus, job: int | None) -> None:
-        instance = wave.members[position]
+    def _alive(self, wave: TrackedWave, fate: Fate) -> None:
+        instance, status = wave.members[fate.position], fate.status
         if status.impossible and self._impossible_for_too_long(instance):
             outcome = outcome_of_impossible(instance, status)
-            self._doomed.append(_Doomed(_Gone(wave, position, instance, status, job), outcome))
+            self._doomed.append(_Doomed(_Gone(wave, instance, fate), outcome))
             return
         running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
         state = TaskState.RUNNING if running else TaskState.SUBMITTED
@@ -266,14 +267,15 @@ class Reconcile:
 
     def _fail(self, item: _Gone, outcome: Outcome) -> None:
         self._surplus.close_off(item.wave, item.position)
-        if item.job is None and not self._surplus.close_off_free(item.wave, item.position):
+        fate = item.fate
+        if fate.job is None and not self._surplus.close_off_free(item.wave, item.position):
             # A host has taken it since: what becomes of it is told by that host.
             return
-        if item.blame is Blame.OWN:
+        if fate.blame is Blame.OWN:
             self._ingest.fail(item.instance, outcome)
         else:
-            suspected = item.blame is Blame.SUSPECT
-            self._ingest.put_back(item.instance, outcome, suspected=suspected, counted=item.counted)
+            suspected = fate.blame is Blame.SUSPECT
+            self._ingest.put_back(item.instance, outcome, suspected=suspected, counted=fate.counted)
 
     def _log_of(self, instance: Instance, wave: TrackedWave) -> str:
         """Return the element's log, or what its job printed where the worker never began."""
@@ -317,10 +319,10 @@ class Reconcile:
         left = []
         for item in gone:
             status = told.get(claims.get((item.wave.record.number, item.position), ""))
-            if status is None or status.state.over or status.state is JobState.UNKNOWN:
+            if status is None or status.state.gone:
                 left.append(item)
             else:
-                self._alive(item.wave, item.position, status, item.job)
+                self._alive(item.wave, replace(item.fate, status=status))
         return left
 
     def _claims_of(self, gone: Sequence[_Gone]) -> dict[tuple[int, int], str]:
@@ -347,7 +349,7 @@ class Reconcile:
             return False
         (status,) = self._executor.poll([JobHandle(native_id=claim.native_id)])
         if status.state is JobState.RUNNING:
-            self._alive(wave, position, status, position)
+            self._alive(wave, Fate(position, status, position))
             return True
         return False
 
@@ -361,7 +363,7 @@ class Reconcile:
         waves = {item.wave.record.number: item.wave for item in (each.item for each in doomed)}
         for item in (each.item for each in doomed):
             every = range(item.wave.record.size or 1)
-            chosen = every if item.job is None else (item.job,)
+            chosen = every if item.fate.job is None else (item.fate.job,)
             jobs.setdefault(item.wave.record.number, set()).update(chosen)
         try:
             for number, numbers in jobs.items():

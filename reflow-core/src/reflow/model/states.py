@@ -58,6 +58,11 @@ class JobState(StrEnum):
         """Whether the scheduler says that the job has ended. UNKNOWN has not."""
         return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the job has ended, or the scheduler does not know it."""
+        return self.over or self is JobState.UNKNOWN
+
 
 class FailureCause(StrEnum):
     """Why an instance failed."""

@@ -58,12 +58,13 @@ class Blame(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What the hosts of a wave mean for one of its positions."""
+    """What the jobs of a wave mean for one of its positions."""
 
     position: int
     status: JobStatus
     job: int | None
-    """The number of the host that has it; None where none has claimed it."""
+    """By what number the executor knows the job: the position, or the host that has it. None where
+    no host has claimed it, so that each of the wave's may have been meant to."""
     blame: Blame = Blame.OWN
     counted: bool = True
     """Whether it is one of the tries that an element has at most without blame."""
@@ -188,7 +189,7 @@ class Hosts:
         unsure = [
             block
             for block in blocks
-            if block not in known or _is_gone_or_unknown(by_host.get(known[block].element or 0))
+            if block not in known or not _lives(by_host.get(known[block].element or 0))
         ]
         there: set[str] = set()
         for folder in {layout.claim_block(block) for block in unsure}:
@@ -205,7 +206,7 @@ class Hosts:
 
         Where the hosts were `idle`, none has begun an element, and their cause is what is wrong.
         """
-        coming = [item for item in by_host.values() if not _is_gone(item)]
+        coming = [item for item in by_host.values() if not item.state.gone]
         if not coming:
             status = min(by_host.values(), key=lambda item: _TELLING.index(item.state))
             cancelled = all(map(_is_cancelled, by_host.values()))
@@ -228,7 +229,7 @@ class Hosts:
         self, wave: TrackedWave, spec: WaveSpec, claim: Claim, status: JobStatus
     ) -> Mapping[int, Blame]:
         """Tell which of the positions that a host was at are to blame for its end."""
-        if not _is_gone(status) or _is_cancelled(status):
+        if not status.state.gone or _is_cancelled(status):
             return {}
         begun_here = {
             begun.at[1]: _had_its_time(spec, path, begun)
@@ -264,12 +265,8 @@ def _by_block(wave: TrackedWave, pack: Pack) -> dict[int, list[int]]:
     return blocks
 
 
-def _is_gone(status: JobStatus) -> bool:
-    return status.state.over or status.state is JobState.UNKNOWN
-
-
-def _is_gone_or_unknown(status: JobStatus | None) -> bool:
-    return status is None or _is_gone(status)
+def _lives(status: JobStatus | None) -> bool:
+    return status is not None and not status.state.gone
 
 
 def _is_suspicious(status: JobStatus) -> bool:

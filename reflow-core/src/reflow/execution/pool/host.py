@@ -228,8 +228,8 @@ class Host:
 
     def _count_if_done(self, block: int) -> None:
         if not self._left[block]:
-            blocks = self._pack.blocks(self._spec.size)
-            self.counted_last |= self._spec.notify and count_result(self._layout, block, blocks)
+            counts = self._spec.notify and count_result(self._layout, block, self._spec.claims)
+            self.counted_last |= counts
 
     def _record_deaths(self) -> None:
         """Write the results of elements whose worker has died."""

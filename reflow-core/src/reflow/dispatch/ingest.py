@@ -46,8 +46,6 @@ class Ingest:
         self._looks = looks
         self._hosts = hosts
         self._readers: dict[int, ResultReader] = {}
-        self._shared: dict[int, States] = {}
-        """By wave, the recorded states of the files that its elements share."""
         self._closed: list[TrackedWave] = []
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
         """Results of interrupted positions whose cause only the scheduler knows."""
@@ -70,7 +68,6 @@ class Ingest:
             self._look_at_shared(wave)
             self._tracked.close(wave)
             self._readers.pop(wave.record.number, None)
-            self._shared.pop(wave.record.number, None)
 
     def closed(self) -> list[TrackedWave]:
         """Return the waves that were closed since the last call."""
@@ -169,12 +166,13 @@ class Ingest:
 
     def _shared_by(self, wave: TrackedWave) -> States:
         """Return the recorded states of files that a wave's elements share; workers do not look."""
-        number, task = wave.record.number, self._tracked.tasks[wave.record.task or ""]
-        if not task.spec.array:
+        if not self._tracked.tasks[wave.record.task or ""].spec.array:
             return {}
-        if number not in self._shared:
-            self._shared[number] = WaveSpec.read(self._settings.layout.wave(number)).states
-        return self._shared[number]
+        # Where it cannot be read, nothing may be taken for unchanged: reading it once more raises.
+        spec = self._hosts.spec(wave) or WaveSpec.read(
+            self._settings.layout.wave(wave.record.number)
+        )
+        return spec.states
 
     def _look_at_shared(self, wave: TrackedWave) -> None:
         """Make results reusable where the files that the elements share have not changed."""

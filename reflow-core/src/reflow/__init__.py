@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from reflow.errors import WaitTimeoutError as WaitTimeoutError
     from reflow.executors.local import LocalExecutor as LocalExecutor
     from reflow.flow import Flow as Flow
+    from reflow.model.pilots import Pilots as Pilots
     from reflow.plugins.distributions import *  # noqa: F403
     from reflow.report.describe import WorkflowDescription as WorkflowDescription
     from reflow.run import Run as Run
@@ -70,6 +71,7 @@ _HOMES = {
     ),
     "reflow.executors.local": "LocalExecutor",
     "reflow.flow": "Flow",
+    "reflow.model.pilots": "Pilots",
     "reflow.run": "Run",
     "reflow.scratch": "scratch_dir",
     "reflow.wiring.markers": "Param Result RunDir",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from reflow.config.schema import Config
 from reflow.errors import DamagedRunError
+from reflow.model.pilots import Pilots
 from reflow.rundir.claims import BY_LINK
 from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.run_settings import RunSettings, parse_settings, read_settings
@@ -52,6 +53,7 @@ def settings(tmp_path: Path) -> RunSettings:
         parameter_states={"stat": {"year": [{"kind": "file"}]}},
         force_tasks=("a", "b"),
         config_data=config.as_dict(),
+        pilots=Pilots(jobs=4, cpus=32, mem="120G", time="08:00:00", nodes="whole"),
     )
     made.layout.root.mkdir(parents=True)
     return made
@@ -88,10 +90,19 @@ def test_what_an_older_run_did_not_say_has_its_default() -> None:
     assert found.config.dispatch.lease_seconds == 30
     assert found.config.dispatch.grace_seconds == Config().dispatch.grace_seconds
     assert (found.files_mode, found.ignored_files, found.latency) == ("content", (), 0)
+    assert found.pilots is None
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"run_dir": 5}, {"flow": "tides.py"}, {"unheard_of": 1}, {"format": 2}]
+    "wrong",
+    [
+        {"run_dir": 5},
+        {"flow": "tides.py"},
+        {"unheard_of": 1},
+        {"format": 2},
+        {"pilots": {"jobs": 0}},
+        {"pilots": {"jobs": 1, "time": "long"}},
+    ],
 )
 def test_damaged_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DamagedRunError, match=r"run\.json"):

@@ -30,6 +30,8 @@ class Resources:
     account: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Extra options by executor name: `{"pond": {"qos": "high"}}`."""
+    whole_nodes: bool = False
+    """The job has its nodes for itself."""
 
 
 def parse_time(value: str | int | timedelta) -> timedelta:
@@ -76,3 +78,17 @@ def parse_memory(value: str | int) -> int:
     if size <= 0:
         raise ParameterError(f"mem {value!r} must be greater than zero")
     return size
+
+
+def parse_count(name: str, value: object, *, least: int) -> int:
+    """Return a whole number of at least `least`. Raises `ParameterError` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ParameterError(f"{name}={value!r}: write a whole number of at least {least}")
+    return value
+
+
+def parse_name(name: str, value: object) -> str:
+    """Return the name of a queue or an account. Raises `ParameterError` for anything else."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ParameterError(f"{name}={value!r}: write a name")
+    return value

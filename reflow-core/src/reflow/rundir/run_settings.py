@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reflow.errors import DamagedRunError, NotFoundError
 from reflow.model.fields import as_json, from_json
 from reflow.model.json import Json
+from reflow.model.pilots import Pilots
 from reflow.model.tasks import FilesMode
 from reflow.rundir.claims import BY_LINK
 from reflow.rundir.files import read_bytes, write_whole
@@ -66,6 +67,8 @@ class RunSettings:
     """The elements that the run was started by, as `reflow.model.lineage` writes them."""
     claims: str = BY_LINK
     """The way in which jobs claim positions: by what the run directory's file system can do."""
+    pilots: Pilots | None = None
+    """The jobs that run the whole run; None where waves are submitted."""
 
     @property
     def layout(self) -> RunLayout:

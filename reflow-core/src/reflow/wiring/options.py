@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
-from reflow.model.resources import Resources, parse_memory, parse_time
+from reflow.model.resources import Resources, parse_count, parse_memory, parse_name, parse_time
 from reflow.model.tasks import FILES_MODES, FilesMode, PerJob, TaskOptions
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
@@ -60,9 +60,11 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
             raise OptionError(f"unknown task option {keyword!r}{_meant(keyword, known)}")
     options = dict(given)
     array = _truth("array", options.get("array", False))
-    parallelism = _optional(_whole, "array_parallelism", options.get("array_parallelism"), least=1)
+    parallelism = _optional(
+        parse_count, "array_parallelism", options.get("array_parallelism"), least=1
+    )
     per_job = _optional(_per_job, "per_job", options.get("per_job"))
-    at_once = _optional(_whole, "at_once", options.get("at_once"), least=1)
+    at_once = _optional(parse_count, "at_once", options.get("at_once"), least=1)
     shared = {"array_parallelism": parallelism, "per_job": per_job, "at_once": at_once}
     for keyword, value in shared.items():
         if value is not None and not array:
@@ -86,7 +88,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         verify=_check(options.get("verify")),
         files=_optional(_files_mode, "files", options.get("files")),
         ignore=_ignored(options.get("ignore", ())),
-        retries=_whole("retries", options.get("retries", 0), least=0),
+        retries=parse_count("retries", options.get("retries", 0), least=0),
         retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
         retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
     )
@@ -134,13 +136,13 @@ def _resources(options: Mapping[str, Any]) -> Resources:
     time, mem = options.get("time"), options.get("mem")
     word = "partition" if options.get("queue") is None else "queue"
     return Resources(
-        cpus=_whole("cpus", options.get("cpus", 1), least=1),
+        cpus=parse_count("cpus", options.get("cpus", 1), least=1),
         time=None if time is None else parse_time(time),
         mem=None if mem is None else parse_memory(mem),
-        gpus=_whole("gpus", options.get("gpus", 0), least=0),
-        nodes=_whole("nodes", options.get("nodes", 1), least=1),
-        queue=_optional(_text, word, options.get(word)),
-        account=_optional(_text, "account", options.get("account")),
+        gpus=parse_count("gpus", options.get("gpus", 0), least=0),
+        nodes=parse_count("nodes", options.get("nodes", 1), least=1),
+        queue=_optional(parse_name, word, options.get(word)),
+        account=_optional(parse_name, "account", options.get("account")),
         options=_executor_options(options.get("options", {})),
     )
 
@@ -149,18 +151,12 @@ def _optional(check: Callable[..., Any], keyword: str, value: object, **limits: 
     return None if value is None else check(keyword, value, **limits)
 
 
-def _whole(keyword: str, value: object, *, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ParameterError(f"{keyword}={value!r}: write a whole number of at least {least}")
-    return value
-
-
 def _per_job(keyword: str, value: object) -> PerJob:
     if value == "auto":
         return "auto"
     if isinstance(value, str):
         raise ParameterError(f"{keyword}={value!r}: write 'auto' or a whole number of at least 1")
-    return _whole(keyword, value, least=1)
+    return parse_count(keyword, value, least=1)
 
 
 def _factor(keyword: str, value: object) -> float:
@@ -178,12 +174,6 @@ def _truth(keyword: str, value: object) -> bool:
 def _files_mode(keyword: str, value: object) -> FilesMode:
     if value not in FILES_MODES:
         raise ParameterError(f"{keyword}={value!r}: write {' or '.join(map(repr, FILES_MODES))}")
-    return value
-
-
-def _text(keyword: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ParameterError(f"{keyword}={value!r}: write a name")
     return value
 
 

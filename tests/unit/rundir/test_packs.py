@@ -61,7 +61,7 @@ def test_every_position_is_in_one_block_and_every_block_in_the_share_of_one_host
 # -- other files --------------------------------------------------------------------------
 def test_nobody_else_may_write_what_a_wave_of_shared_jobs_leaves(layout: WaveLayout) -> None:
     with umask(0):
-        write_job_counts(layout, JobCounts(running=1, queued=0, at_once=2))
+        write_job_counts(layout.job_counts, JobCounts(running=1, queued=0, at_once=2))
     assert layout.job_counts.stat().st_mode & 0o022 == 0
 
 
@@ -71,7 +71,7 @@ def test_nobody_else_may_write_what_a_wave_of_shared_jobs_leaves(layout: WaveLay
 def test_counts_of_jobs_that_cannot_be_read_are_none(layout: WaveLayout, text: str | None) -> None:
     if text is not None:
         layout.job_counts.write_text(text)
-    assert read_job_counts(layout) is None
+    assert read_job_counts(layout.job_counts) is None
 
 
 # -- files of hosts ------------------------------------------------------------------------

@@ -432,7 +432,7 @@ class Submitter:
             prepare_counters(layout, spec.claims)
         spec.write(layout)
         if pack is not None:
-            write_job_counts(layout, JobCounts(running=0, queued=pack.hosts, at_once=0))
+            write_job_counts(layout.job_counts, JobCounts(running=0, queued=pack.hosts, at_once=0))
         write_inputs(
             layout.inputs,
             (

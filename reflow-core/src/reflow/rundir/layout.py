@@ -164,6 +164,11 @@ class RunLayout:
         return self.root / "answers.json"
 
     @property
+    def pilot_counts(self) -> Path:
+        """How many of the run's pilots run and wait."""
+        return self.root / "pilot-counts.json"
+
+    @property
     def lost_hosts(self) -> Path:
         """The list of hosts with which an element was lost, a host per line."""
         return self.root / "lost-hosts"
@@ -205,6 +210,10 @@ class RunLayout:
     def dispatch_job(self, number: int) -> Path:
         """Return the folder of a dispatch job's script."""
         return self.root / "dispatch" / str(number)
+
+    def pilots(self, number: int) -> Path:
+        """Return the folder of the pilots that were submitted under that number."""
+        return self.root / "pilots" / str(number)
 
     def watchdog_again(self, number: int) -> Path:
         """Return the file that exists once that watchdog has submitted itself again."""

@@ -62,7 +62,7 @@ class Pack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """What the scheduler last said of the jobs of a wave, for `status`."""
+    """What the scheduler last said of jobs that elements share, for `status`."""
 
     running: int
     queued: int
@@ -77,16 +77,16 @@ class JobCounts:
         )
 
 
-def write_job_counts(layout: WaveLayout, counts: JobCounts) -> None:
-    """Write the counts of a wave's jobs. Where that fails, `status` shows older ones."""
+def write_job_counts(path: Path, counts: JobCounts) -> None:
+    """Write the counts of jobs into a file. Where that fails, `status` shows older ones."""
     with suppress(OSError):
-        write_whole(layout.job_counts, json.dumps(as_json(counts)).encode())
+        write_whole(path, json.dumps(as_json(counts)).encode())
 
 
-def read_job_counts(layout: WaveLayout) -> JobCounts | None:
-    """Return the counts of a wave's jobs; None where its elements have jobs of their own."""
+def read_job_counts(path: Path) -> JobCounts | None:
+    """Return the counts of jobs that a file holds; None where elements have jobs of their own."""
     try:
-        with open_regular(layout.job_counts) as file:
+        with open_regular(path) as file:
             counts = from_json(JobCounts, json.loads(file.read()))
     except (OSError, ValueError, LookupError, TypeError, ReflowError):
         return None

@@ -78,7 +78,7 @@ def _jobs(store: Store, record: RunRecord) -> dict[str, JobCounts]:
     found: dict[str, JobCounts] = {}
     for submission in store.submissions(record.run_id):
         if submission.kind is SubmissionKind.WAVE and submission.task is not None:
-            counts = read_job_counts(layout.wave(submission.number))
+            counts = read_job_counts(layout.wave(submission.number).job_counts)
             if counts is not None:
                 earlier = found.get(submission.task)
                 found[submission.task] = counts if earlier is None else earlier + counts

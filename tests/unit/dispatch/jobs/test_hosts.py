@@ -75,7 +75,7 @@ class Scene:
 
     def counted(self, *states: JobStatus) -> JobCounts | None:
         self.hosts.count(self.wave, dict(enumerate(states)))
-        return read_job_counts(self.layout)
+        return read_job_counts(self.layout.job_counts)
 
     def fates(self, *states: JobStatus) -> dict[int, Fate]:
         return {

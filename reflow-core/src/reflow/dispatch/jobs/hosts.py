@@ -149,7 +149,7 @@ class Hosts:
         number = wave.record.number
         if self._counted.get(number) != counts:
             self._counted[number] = counts
-            write_job_counts(self._layout.wave(number), counts)
+            write_job_counts(self._layout.wave(number).job_counts, counts)
 
     def fates(self, wave: TrackedWave, by_host: Mapping[int, JobStatus]) -> Iterator[Fate]:
         """Yield what becomes of the outstanding positions of a wave whose elements share jobs."""

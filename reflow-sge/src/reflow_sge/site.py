@@ -55,14 +55,8 @@ class Cell:
         most = number(self._configuration, "max_u_jobs")
         if most is None:
             return Limits(max_array_size=largest)
-        rows = queue()
-        queued = sum(row.size for row in rows)
-        places = most - len({row.job_id for row in rows})
-        return Limits(
-            max_array_size=largest,
-            max_submit_jobs=queued + room(places, largest or 1),
-            queued_jobs=queued,
-        )
+        queued = len({row.job_id for row in queue()})
+        return Limits(max_array_size=largest, max_whole_jobs=most, queued_whole_jobs=queued)
 
     @cached_property
     def _configuration(self) -> str:
@@ -82,16 +76,6 @@ def number(configuration: str, name: str) -> int | None:
     """Find a number in the answer of `qconf -sconf`; None for 0, which means no limit."""
     found = re.search(rf"^{name}\s+(\d+)\s*$", configuration, re.MULTILINE)
     return int(found[1]) or None if found else None
-
-
-def room(places: int, largest: int) -> int:
-    """Return how many more elements and jobs may be submitted, where an array takes one place.
-
-    Each array may have a follow-up, which takes a place too, and one place is kept for a
-    watchdog. A single place is given to an array.
-    """
-    arrays = max(1, (places - 1) // 2)
-    return arrays * (largest + 1) + 1 if places > 0 else 0
 
 
 def on_one_host(environment: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from reflow.dispatch.submit import Submitter, _Ready, jobs_that_fit
 from reflow.dispatch.tracked_run import TrackedTask
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
+from reflow.model.records import SubmissionKind, SubmissionRecord
 from reflow.model.states import FailureCause
 from reflow.rundir.run_settings import RunSettings
 
@@ -39,13 +42,22 @@ class Site:
 
 
 def submitter_at(
-    site: Site, tasks: list[TrackedTask], waves: int = 0, most: int | None = None
+    site: Site,
+    tasks: list[TrackedTask],
+    waves: int = 0,
+    most: int | None = None,
+    dispatches: Sequence[SubmissionRecord] = (),
 ) -> Submitter:
     def active() -> int:
         return sum(one.active for one in tasks)
 
     tracked: Any = SimpleNamespace(
-        outstanding=active, jobs=active, waves=dict.fromkeys(range(waves)), store=None
+        outstanding=active,
+        jobs=active,
+        waves=dict.fromkeys(range(waves)),
+        store=None,
+        number=waves + len(dispatches),
+        dispatches={item.number: item for item in dispatches},
     )
     settings = RunSettings(
         run_id="tide-20261122-a1b2",
@@ -152,6 +164,81 @@ def test_a_scheduler_that_does_not_tell_its_limits_is_given_nothing_and_asked_on
 def test_a_throttled_task_has_one_wave_at_a_time() -> None:
     assert room(Limits(), task("t", "QPPP", array_parallelism=2)) == 0
     assert room(Limits(), task("t", "SPPP", array_parallelism=2)) == 4
+
+
+def watchdogs(ahead: int, begun: int = 0) -> list[SubmissionRecord]:
+    """Return those of a run."""
+    times = [timedelta(hours=1 + n) for n in range(ahead)] + [timedelta(hours=-1)] * begun
+    now = datetime.now(UTC)
+    return [
+        SubmissionRecord(
+            number=100 + n,
+            kind=SubmissionKind.WATCHDOG,
+            token=f"watchdog-{n}",
+            submitted_at=now,
+            begins_at=now + time,
+        )
+        for n, time in enumerate(times)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "queued", "ahead", "active", "waves"),
+    [
+        # Nothing of the run is in the queue: the watchdogs to come are kept their places.
+        (6, 0, 0, False, 2),
+        (7, 0, 0, False, 2),
+        (12, 0, 0, False, 4),
+        (5, 0, 0, False, 2),
+        # Those that lie ahead have theirs: one is enough for the next of them.
+        (6, 2, 2, False, 1),
+        (6, 3, 2, False, 1),
+        # A watchdog has begun: its successor is to come.
+        (6, 2, 1, False, 1),
+        # The last place is given to what would not go on otherwise, and to nothing else.
+        (6, 4, 2, False, 1),
+        (6, 4, 2, True, 0),
+        (6, 5, 2, False, 1),
+        (6, 6, 2, False, 0),
+        # Room for two more, beside those that run.
+        (12, 6, 3, True, 2),
+    ],
+)
+def test_an_array_takes_one_place_where_the_limit_counts_it_once(
+    most: int, queued: int, ahead: int, active: bool, waves: int
+) -> None:
+    limits = Limits(max_whole_jobs=most, queued_whole_jobs=queued, max_array_size=50)
+    one = task("t", "Q" * active + FAR_MORE)
+    submitter = submitter_at(Site(limits), [one], int(active), dispatches=watchdogs(ahead, 2))
+    assert submitter._room(one) == waves * 50
+    # As many arrays, however few elements each of them has.
+    assert submitter._room_for_arrays() == waves
+
+
+@pytest.mark.parametrize(("places", "kept"), [(None, 3), (12, 3), (11, 2), (6, 2), (5, 1), (0, 1)])
+def test_as_many_watchdogs_are_kept_as_there_are_places_for_jobs(
+    places: int | None, kept: int
+) -> None:
+    for limits in (Limits(max_whole_jobs=places), Limits(max_submit_jobs=places)):
+        assert submitter_at(Site(limits), []).most_watchdogs == kept
+    both = Limits(max_whole_jobs=places, max_submit_jobs=10_000)
+    assert submitter_at(Site(both), []).most_watchdogs == kept
+
+
+def test_what_was_submitted_since_the_scheduler_counted_takes_places() -> None:
+    limits = Limits(max_whole_jobs=12, queued_whole_jobs=2, max_array_size=50)
+    submitter = submitter_at(Site(limits), [], dispatches=watchdogs(3))
+    assert submitter._room_for_arrays() == 4
+    submitter._tracked.number += 4
+    assert submitter._room_for_arrays() == 2
+
+
+def test_the_tighter_of_two_kinds_of_limits_holds() -> None:
+    one = task("t", FAR_MORE)
+    whole = Limits(max_whole_jobs=100, max_array_size=50, max_submit_jobs=20)
+    assert room(whole, one) == 20 - 3 - 1
+    assert room(Limits(max_whole_jobs=4, max_array_size=2, max_submit_jobs=20), one) == 2
+    assert room(Limits(max_whole_jobs=4), one) == 1000
 
 
 @pytest.mark.parametrize("given", [{}, {"per_job": "auto"}, {"per_job": 10}])

@@ -11,7 +11,7 @@ from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionRefusedError,
 )
-from reflow.model.jobs import JobHandle, JobRequest
+from reflow.model.jobs import JobHandle, JobRequest, Limits
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow_sge.executor import SGEExecutor
@@ -389,19 +389,28 @@ def test_where_a_broken_job_cannot_be_deleted_it_has_failed_all_the_same() -> No
 
 
 # -- limits --------------------------------------------------------------------------------
-@pytest.mark.parametrize(("most", "room"), [(0, None), (1, 0), (2, 102), (3, 102), (6, 203)])
-def test_an_array_takes_one_place_and_its_follow_up_another(most: int, room: int | None) -> None:
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (0, Limits(max_array_size=100)),
+        (6, Limits(max_array_size=100, max_whole_jobs=6, queued_whole_jobs=1)),
+    ],
+)
+def test_an_array_is_one_of_the_jobs_that_a_user_may_have(most: int, expected: Limits) -> None:
     text = f"#global:\nmax_aj_tasks                 100\nmax_u_jobs                   {most}\n"
     executor, _ = sge((0, text, ""), (0, waiting("24", "qw", "1-7:1"), ""))
+    assert executor.limits() == expected
+
+
+def test_a_limit_of_the_settings_holds_beside_the_cells() -> None:
+    text = "#global:\nmax_aj_tasks                 100\nmax_u_jobs                   6\n"
+    rows = (0, waiting("24", "qw", "1-7:1"), "")
+    executor, _ = sge((0, text, ""), rows, rows, max_submit_jobs=20)
 
     found = executor.limits()
 
-    assert found.max_array_size == 100
-    if room is None:
-        assert found.max_submit_jobs is None
-    else:
-        assert found.max_submit_jobs == 7 + room
-        assert found.queued_jobs == 7
+    assert (found.max_whole_jobs, found.queued_whole_jobs) == (6, 1)
+    assert (found.max_submit_jobs, found.queued_jobs) == (20, 7)
 
 
 def test_every_setting_is_documented() -> None:

@@ -11,6 +11,9 @@ come, minus those kept for watchdogs. Elements that do not fit wait for the next
 of the run is in the queue, what is kept free is given up: otherwise nothing would ever make room. A
 refusal despite that count halves the number tried at once, as there may be a limit that the
 scheduler does not report.
+
+Most limits count each element of an array, some count an array once. Both kinds may hold at the
+same time, so each is counted in its own unit.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
@@ -119,6 +123,7 @@ class Submitter:
         self._limits: Limits | None = None
         self._ask_again_at = 0.0
         self._handed_over = 0
+        self._number_when_asked = tracked.number
         self._never_room = False
         self._packings: dict[str, Packing] = {}
         """By task, as far as known since the last look at the scheduler's limits."""
@@ -160,9 +165,13 @@ class Submitter:
 
     @property
     def _most_places(self) -> int | None:
-        """How many jobs may be in the queue; None where that is not limited."""
-        known = (self._limit().max_submit_jobs, self._max_submit_jobs)
-        return min((limit for limit in known if limit is not None), default=None)
+        """How many plain jobs may be in the queue; None where that is not limited."""
+        return _least(self._most_elements, self._limit().max_whole_jobs)
+
+    @property
+    def _most_elements(self) -> int | None:
+        """How many jobs may be in the queue, each element counted; None where not limited."""
+        return _least(self._limit().max_submit_jobs, self._max_submit_jobs)
 
     def _defer(self, message: str) -> None:
         """Submit nothing more for a while, a longer one each time."""
@@ -202,7 +211,7 @@ class Submitter:
         waves = []
         if chosen:
             self._prepare_first()
-            chunks = self._chunks(task, chosen, jobs or 0)
+            chunks = islice(self._chunks(task, chosen, jobs or 0), self._room_for_arrays())
             waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
             mode = mode_of(self._executor)
             note_advice(self._tracked, self._settings, mode, task.spec, len(chosen))
@@ -268,7 +277,45 @@ class Submitter:
         if task.spec.array_parallelism is not None and task.active:
             # Each wave has a throttle of its own; two would allow twice as many.
             return 0
-        most = self._most_places
+        arrays = self._room_for_arrays()
+        if arrays == 0:
+            return 0
+        room = self._room_for_elements(task)
+        largest = self._limit().max_array_size
+        return room if arrays is None or largest is None else min(room, arrays * largest)
+
+    def _room_for_arrays(self) -> int | None:
+        """Return how many waves the limit that counts an array once leaves room for.
+
+        None where there is no such limit.
+        """
+        most = self._limit().max_whole_jobs
+        if most is None:
+            return None
+        # What was submitted since the scheduler was asked, refused or not.
+        since = self._tracked.number - self._number_when_asked
+        taken = max(self._limit().queued_whole_jobs + since, len(self._tracked.waves))
+        places = most - taken - (self._watched and self._before_first is not None)
+        arrays = (places - self._places_for_watchdogs) // (1 + self._follows)
+        if arrays > 0 or self._tracked.jobs():
+            return max(0, arrays)
+        return self._last_place(places, taken, most)
+
+    @property
+    def _places_for_watchdogs(self) -> int:
+        """How many places are kept free for watchdogs: one always, for the next of them."""
+        now = datetime.now(UTC)
+        ahead = sum(
+            item.kind is SubmissionKind.WATCHDOG
+            and item.begins_at is not None
+            and item.begins_at > now
+            for item in self._tracked.dispatches.values()
+        )
+        return max(1, self.most_watchdogs - ahead) if self._watched else 0
+
+    def _room_for_elements(self, task: TrackedTask) -> int:
+        """Return how many jobs the limits that count each element leave room for."""
+        most = self._most_elements
         if most is None:
             return len(task.instances)
         # Every open wave has a follow-up in the queue. What the scheduler counted holds for the
@@ -285,8 +332,14 @@ class Submitter:
             return 0
         if room or jobs:
             return room
+        return self._last_place(places, taken, most)
+
+    def _last_place(self, places: int, taken: int, most: int) -> int:
+        """Return 1 where a place is free that is kept for the run's own jobs; wait where none is.
+
+        Nothing of the run would go on by itself: that matters more than what is kept free.
+        """
         if places > 0:
-            # Nothing would go on by itself: that matters more than what is kept free.
             return 1
         if not self.deferred:
             self._defer(f"{taken} of {most} places in the queue are taken")
@@ -324,6 +377,7 @@ class Submitter:
     def _limit(self) -> Limits:
         if self._limits is None:
             try:
+                self._number_when_asked = self._tracked.number
                 self._limits = self._ask_limits()
                 self._ask_again_at = time.monotonic() + LIMITS_HOLD
             except SchedulerUnavailableError as error:
@@ -617,6 +671,11 @@ def jobs_that_fit(places: int, largest: int | None) -> int:
     array = largest or max(places, 1)
     full, rest = divmod(places, array + 1)
     return full * array + max(0, rest - 1)
+
+
+def _least(*limits: int | None) -> int | None:
+    """Return the tightest limit; None stands for none."""
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def scaled(resources: Resources, mem: float, time: float) -> Resources:

@@ -101,6 +101,10 @@ class Limits:
     """Most jobs of this user in the queue at once, each array element counted."""
     queued_jobs: int = 0
     """How many of those places are taken now, by jobs of this run as by others."""
+    max_whole_jobs: int | None = None
+    """Most jobs of this user in the queue at once where an array counts once, however large."""
+    queued_whole_jobs: int = 0
+    """How many of those places are taken now."""
     cpus: int | None = None
     """CPUs that all jobs have together, where that is known: `per_job="auto"` asks for no more
     jobs than can run at once."""

@@ -281,8 +281,11 @@ class BatchExecutor(ABC):
         most = asked.max_submit_jobs
         if most is not None and most - asked.queued_jobs <= self.max_submit_jobs - queued:
             return replace(asked, max_array_size=largest)
-        return Limits(
-            max_array_size=largest, max_submit_jobs=self.max_submit_jobs, queued_jobs=queued
+        return replace(
+            asked,
+            max_array_size=largest,
+            max_submit_jobs=self.max_submit_jobs,
+            queued_jobs=queued,
         )
 
     def script(self, request: JobRequest) -> str:

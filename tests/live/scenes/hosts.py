@@ -243,7 +243,7 @@ def test_jobs_that_wait_still_when_all_is_done_are_cancelled(person: Person) -> 
     run = person.write(flow).submits()
     run.until(lambda: len(person.calls) == 2, "the first two elements")
     assert len(run.queue("each-")) == SIZE // 2
-    assert len(run.running("each")) == 1
+    run.until(lambda: len(run.running("each")) == 1, "word of the job")
     person.touch("go")
 
     run.ends()

@@ -93,6 +93,8 @@ def test_what_a_task_asks_for_and_nothing_of_the_shell_reaches_its_job(
     # The person moves on: another default store, other settings. The run keeps its own.
     (newcomer.home / "config" / "reflow" / "config.toml").write_text("setup = ['exit 9']\n")
     run.until(lambda: newcomer.calls["looked"] == 1, "the start")
+    # The task knows earlier than the scheduler that it has begun.
+    run.until(lambda: bool(run.running("look")), "word of the job")
 
     (job,) = run.running("look")
     shown = " ".join(newcomer.cluster.run(*asked.shows, job.native_id).split())

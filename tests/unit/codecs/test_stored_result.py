@@ -14,6 +14,7 @@ from reflow.codecs.stored_result import (
     StoredResult,
     encode_result,
     join,
+    pairs,
     parts,
 )
 from reflow.errors import StoredValueError, UnstorableValueError
@@ -206,7 +207,6 @@ def test_the_parts_of_a_list_are_the_texts_of_its_items(items: list[Any]) -> Non
         ("[]", "str"),
         (1, "int"),
         ({"a": 1}, "dict"),
-        ((1, 2), "tuple"),
         ({1}, "set"),
         (Point(1), "dataclass"),
     ],
@@ -215,6 +215,26 @@ def test_what_is_no_list_is_not_taken_apart(value: Any, kind: str) -> None:
     text = dumps(codecs.encode(value, Point))
     with pytest.raises(NotAListError, match=kind):
         parts(text)
+
+
+@given(st.lists(json_values))
+def test_a_tuple_is_taken_apart_as_a_list_is(items: list[Any]) -> None:
+    text = dumps(codecs.encode(tuple(items)))
+    assert parts(text) == [dumps(codecs.encode(item)) for item in items]
+
+
+@given(st.dictionaries(st.one_of(st.text(), st.integers()), json_values))
+def test_a_dict_is_taken_apart_into_its_items_in_their_order(value: dict[Any, Any]) -> None:
+    text = dumps(codecs.encode(value))
+    assert pairs(text) == [dumps(codecs.encode(item)) for item in value.items()]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(None, "None"), ("{}", "str"), ([1], "list"), ((1, 2), "tuple")]
+)
+def test_what_is_no_dict_has_no_items(value: Any, kind: str) -> None:
+    with pytest.raises(NotAListError, match=f"a dict is needed .* not {kind}"):
+        pairs(dumps(codecs.encode(value)))
 
 
 # -- codecs of plugins ----------------------------------------------------------------------------

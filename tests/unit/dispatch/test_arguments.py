@@ -133,7 +133,7 @@ def test_lists_of_unequal_lengths_are_named_with_their_lengths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("1", "int"), ('{"a":1}', "dict"), ('{"$tuple":[1]}', "tuple")]
+    ("text", "kind"), [("1", "int"), ('{"a":1}', "dict"), ("null", "None"), ('{"$set":[1]}', "set")]
 )
 @pytest.mark.parametrize("mode", ["fan-out", "fan-out-flat", "gather-flat"])
 def test_what_is_no_list_is_named_with_the_task_that_returned_it(
@@ -143,7 +143,63 @@ def test_what_is_no_list_is_named_with_the_task_that_returned_it(
         of({"a": [(0, text)]}, task("a", "S"), task("t", None, f"a:{mode}"))
 
 
+def wired_with(step: str, mode: str, **more: Any) -> TrackedTask:
+    """An array task wired to a step whose annotation says more than a list."""
+    one = task("t", None, f"{step}:{mode}")
+    one.define(one.spec, tuple(replace(edge, **more) for edge in one.edges))
+    return one
+
+
+def test_a_tuple_has_an_element_for_each_item() -> None:
+    arguments = of({"a": [(0, '{"$tuple":[1,"b"]}')]}, task("a", "S"), task("t", None, "a:fan-out"))
+    assert [arguments.values(index)[0].text for index in range(2)] == ["1", '"b"']
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"b":[2]}', '{"$dict":[["a",1],["b",[2]]]}'], ids=["object", "wrapped"]
+)
+def test_a_dict_has_an_element_for_each_key_with_its_value(text: str) -> None:
+    taker = wired_with("a", "fan-out", pairs=True)
+    arguments = of({"a": [(0, text)]}, task("a", "S"), taker)
+    assert [arguments.values(index)[0].text for index in range(arguments.size)] == [
+        '{"$tuple":["a",1]}',
+        '{"$tuple":["b",[2]]}',
+    ]
+
+
+@pytest.mark.parametrize(("mode", "size"), [("fan-out", 0), ("fan-out-flat", 1)])
+def test_none_has_no_items_where_the_step_may_return_it(mode: str, size: int) -> None:
+    outputs = {"a": [(0, "null")] if mode == "fan-out" else [(0, "null"), (1, "[5]")]}
+    upstream = task("a", "S" if mode == "fan-out" else "SS")
+    assert of(outputs, upstream, wired_with("a", mode, optional=True)).size == size
+
+
 # -- parameters ------------------------------------------------------------------------------------
+def each_of(argument: str, keyword: str, *wires: str) -> TrackedTask:
+    one = task("t", None, *wires)
+    given = ParameterInput(argument=argument, annotation=list[str], each=True)
+    assert given.keyword("t") == keyword
+    one.define(replace(one.spec, inputs=(*one.spec.inputs, given)), one.edges)
+    return one
+
+
+def test_a_parameter_may_give_each_element_one_item() -> None:
+    settings = replace(SETTINGS, parameters={"day": '["mo","tu"]'})
+    arguments = of({}, each_of("day", "day"), settings=settings)
+    assert (arguments.size, arguments.each, arguments.common) == (2, ("day",), {})
+    assert arguments.values(1) == (Wired('"tu"'),)
+    assert len(set(identities(arguments))) == 2
+
+
+def test_a_list_parameter_and_a_list_go_side_by_side_and_must_be_of_one_length() -> None:
+    outputs = {"a": [(0, "[1,2]")]}
+    tasks = (task("a", "S"), each_of("day", "day", "a:fan-out"))
+    settings = replace(SETTINGS, parameters={"day": '["mo","tu"]'})
+    assert of(outputs, *tasks, settings=settings).values(0) == (Wired("1"), Wired('"mo"'))
+    with pytest.raises(DefinitionError, match="'a' has 2, 'day' has 1"):
+        of(outputs, *tasks, settings=replace(SETTINGS, parameters={"day": '["mo"]'}))
+
+
 def with_parameter(namespace: Namespace) -> TrackedTask:
     one = task("t")
     given = ParameterInput(argument="day", annotation=int, namespace=namespace)

@@ -348,3 +348,38 @@ def test_a_default_of_another_type_is_an_error(flow: Flow) -> None:
     def task(x: int = "three") -> int: ...  # type: ignore[assignment]
 
     assert refused(flow) == "task 'task', parameter 'x': its default: must be int, not str 'three'"
+
+
+def test_a_list_parameter_may_give_an_array_task_its_elements(flow: Flow) -> None:
+    @flow.job(array=True)
+    def measure(
+        day: Annotated[str, Param(each=True)], n: Annotated[int, Param(each=True)] = 3
+    ) -> int: ...
+    @flow.job
+    def table(values: Annotated[list[int], Result(step="measure")], day: list[str]) -> int: ...
+
+    graph = wired(flow)
+    assert graph.parameters["day"].declared.annotation == list[str]
+    assert graph.parameters["day"].tasks == ("measure", "table")
+    assert graph.parameters["n"].declared.default == [3]
+    assert graph.zipped("measure") == ("day", "n")
+    assert graph.given_each("measure") == {
+        "day": "fan-out of --day, zip",
+        "n": "fan-out of --n, zip",
+    }
+    assert graph.given_each("table") == {}
+
+
+def test_a_list_parameter_for_each_element_is_for_array_tasks(flow: Flow) -> None:
+    @flow.job
+    def measure(day: Annotated[str, Param(each=True)]) -> int: ...
+
+    assert "'day': Param(each=True)" in refused(flow)
+    assert "add array=True" in refused(flow)
+
+
+def test_a_list_parameter_holds_what_a_parameter_can(flow: Flow) -> None:
+    @flow.job(array=True)
+    def measure(pair: Annotated[tuple[int, int], Param(each=True)]) -> int: ...
+
+    assert "'pair': type list[tuple[int, int]]" in refused(flow)

@@ -85,3 +85,4 @@ def test_markers_read_as_they_are_written() -> None:
     assert repr(Result(steps=["a", "b"])) == "Result(steps=['a', 'b'], broadcast=False)"
     assert repr(Result(step="a")) == "Result(step='a', broadcast=False)"
     assert repr(Param(help="h")) == "Param(help='h', short=None, namespace='global')"
+    assert repr(Param(each=True)).endswith("namespace='global', each=True)")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -62,6 +63,14 @@ def test_a_plain_task_into_a_plain_task_is_direct(produced: Any, wanted: Any) ->
         (list[dict[str, int]], dict[str, int]),
         (list[str], Any),
         (list, str),
+        (tuple[str, ...], str),
+        (tuple[tuple[str, int], ...], tuple[str, int]),
+        (Sequence[str], str),
+        (dict[str, int], tuple[str, int]),
+        (Mapping[str, bool], tuple[str, int]),
+        (Counter[str], tuple[str, int]),
+        (list[str] | None, str),
+        (dict[str, int] | None, tuple[str, int]),
     ],
 )
 def test_a_list_into_an_array_task_of_its_elements_fans_out(produced: Any, wanted: Any) -> None:
@@ -77,6 +86,10 @@ def test_a_list_into_an_array_task_of_its_elements_fans_out(produced: Any, wante
         (list[int], list[list[int]]),
         (str, Any),
         (bool, list[int]),
+        (dict[str, int], list),
+        (tuple[int, ...], list[Any]),
+        (Sequence[int], list[Sequence[int]]),
+        (list[int] | None, list[list[int] | None]),
     ],
 )
 def test_an_array_task_into_a_list_is_gathered(produced: Any, wanted: Any) -> None:
@@ -85,7 +98,15 @@ def test_an_array_task_into_a_list_is_gathered(produced: Any, wanted: Any) -> No
 
 @pytest.mark.parametrize(
     ("produced", "wanted"),
-    [(list[str], list[str]), (list[bool], list[int]), (list[str], Sequence[str])],
+    [
+        (list[str], list[str]),
+        (list[bool], list[int]),
+        (list[str], Sequence[str]),
+        (tuple[str, ...], list[str]),
+        (Sequence[str], list[str]),
+        (dict[str, int], list[tuple[str, int]]),
+        (list[str] | None, list[str]),
+    ],
 )
 def test_lists_of_an_array_task_into_a_list_are_gathered_flat(produced: Any, wanted: Any) -> None:
     assert edge(produced, wanted, producer_array=True).mode is WireMode.GATHER_FLAT
@@ -93,7 +114,15 @@ def test_lists_of_an_array_task_into_a_list_are_gathered_flat(produced: Any, wan
 
 @pytest.mark.parametrize(
     ("produced", "wanted"),
-    [(str, str), (bool, int), (str, str | None), (list[bool], list[int]), (str, Any)],
+    [
+        (str, str),
+        (bool, int),
+        (str, str | None),
+        (list[bool], list[int]),
+        (str, Any),
+        (dict[str, int], Any),
+        (tuple[int, ...], Any),
+    ],
 )
 def test_between_two_array_tasks_what_fits_is_chained(produced: Any, wanted: Any) -> None:
     assert edge(produced, wanted, producer_array=True, consumer_array=True).mode is WireMode.CHAIN
@@ -104,9 +133,57 @@ def test_equal_types_chain_before_any_other_row_applies(kind: Any) -> None:
     assert edge(kind, kind, producer_array=True, consumer_array=True).mode is WireMode.CHAIN
 
 
-def test_lists_of_an_array_task_fan_out_flat_over_an_array_task_of_elements() -> None:
-    wired = edge(list[str], str, producer_array=True, consumer_array=True)
+@pytest.mark.parametrize(
+    ("produced", "wanted"),
+    [(list[str], str), (tuple[str, ...], str), (dict[str, int], tuple[str, int])],
+)
+def test_lists_of_an_array_task_fan_out_flat_over_an_array_task_of_elements(
+    produced: Any, wanted: Any
+) -> None:
+    wired = edge(produced, wanted, producer_array=True, consumer_array=True)
     assert wired.mode is WireMode.FAN_OUT_FLAT
+
+
+@pytest.mark.parametrize(
+    ("produced", "wanted"),
+    [
+        (tuple[str, ...], tuple[str, ...]),
+        (Sequence[str], Sequence[str]),
+        (list[str] | None, list[str] | None),
+    ],
+)
+def test_what_has_items_is_broadcast_where_it_is_asked_for_as_such(
+    produced: Any, wanted: Any
+) -> None:
+    assert edge(produced, wanted, consumer_array=True).mode is WireMode.BROADCAST
+
+
+def test_an_edge_says_whether_items_are_pairs_and_whether_none_has_no_items() -> None:
+    def kind(produced: Any, wanted: Any) -> tuple[bool, bool]:
+        wired = edge(produced, wanted, consumer_array=True)
+        return wired.pairs, wired.optional
+
+    assert kind(list[str], str) == kind(tuple[str, ...], str) == (False, False)
+    assert kind(dict[str, int], tuple[str, int]) == (True, False)
+    assert kind(dict[str, int] | None, tuple[str, int]) == (True, True)
+    assert kind(list[str] | None, str) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("produced", "wanted", "joined"),
+    [
+        (tuple[str, ...], list[str], True),
+        (dict[str, int], list[tuple[str, int]], True),
+        (list[str], list[str], True),
+        (tuple[str, ...], tuple[str, ...], False),
+    ],
+)
+def test_several_steps_are_joined_to_one_list(produced: Any, wanted: Any, joined: bool) -> None:
+    if joined:
+        assert edge(produced, wanted, several=True).mode is WireMode.DIRECT
+    else:
+        with pytest.raises(DefinitionError):
+            edge(produced, wanted, several=True)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +242,11 @@ def test_what_fits_two_rows_is_an_error_that_names_both(
         (str, Sequence[str], False, False),
         (list[int], str, False, True),
         (str, str, False, True),
-        (list[str] | None, str, False, True),
-        (Sequence[str], str, False, True),
+        (list[str] | set[str], str, False, True),
+        (tuple[str, int], str, False, True),
+        (set[str], str, False, True),
+        (dict[str, int], str, False, True),
+        (tuple[int, ...], str, True, False),
         (str, str, True, False),
         (int, list[str], True, False),
         (list[int], list[str], True, False),
@@ -203,6 +283,7 @@ def test_a_mismatch_into_an_array_task_suggests_broadcast_and_a_list() -> None:
     with pytest.raises(DefinitionError) as caught:
         edge(dict[str, int], dict[str, int], consumer_array=True)
     assert "broadcast=True" in str(caught.value)
+    assert "to fan out over its items, take tuple[str, int]" in str(caught.value)
     assert "list[dict[str, int]]" in str(caught.value)
 
 

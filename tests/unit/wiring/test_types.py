@@ -24,7 +24,7 @@ from typing import (
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.wiring.types import element_of, equal, fits, show, takes_lists
+from reflow.wiring.types import element_of, equal, fits, parts_of, show, takes_lists
 from typing_extensions import TypeAliasType
 
 T = TypeVar("T")
@@ -170,6 +170,36 @@ def test_what_does_not_fit(produced: Any, wanted: Any) -> None:
 )
 def test_what_a_list_is_a_list_of(produced: Any, element: Any) -> None:
     assert element_of(produced) == element
+
+
+@pytest.mark.parametrize(
+    ("produced", "part"),
+    [
+        (list[int], int),
+        (Numbers, int),
+        (list[int] | None, int),
+        (tuple[int, ...], int),
+        (tuple[int, ...] | None, int),
+        (Sequence[int], int),
+        (dict[str, int], tuple[str, int]),
+        (Mapping[str, int], tuple[str, int]),
+        (Keyed[int], tuple[str, int]),
+        (Settings, None),
+        (tuple[int, int], None),
+        (tuple[()], None),
+        (tuple, None),
+        (Point, None),
+        (set[int], None),
+        (Iterable[int], None),
+        (list[int] | tuple[int, ...], None),
+        (str, None),
+        (bytes, None),
+        (None, None),
+        (Any, None),
+    ],
+)
+def test_what_a_value_can_be_taken_apart_into(produced: Any, part: Any) -> None:
+    assert parts_of(produced) == part
 
 
 @pytest.mark.parametrize("wanted", [list, list[int], Sequence[int], list[int] | None, Files])

@@ -1,4 +1,7 @@
-"""The text of a list, taken apart and put together without decoding its items."""
+"""The text of a list, taken apart and put together without decoding its items.
+
+A tuple is taken apart as a list is, and a dict into its items, which are tuples of key and value.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from collections.abc import Iterable
 
 from reflow.codecs.registry import tag_of
 from reflow.errors import StoredValueError
-from reflow.model.canonical import loads
+from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
 
 _read_item = json.JSONDecoder().raw_decode
+_TUPLE, _DICT = '{"$tuple":', '{"$dict":'
 _KINDS = {type(None): "None", bool: "bool", int: "int", float: "float", str: "str", dict: "dict"}
 
 
@@ -19,12 +23,32 @@ class NotAListError(StoredValueError):
 
 
 def parts(text: str) -> list[str]:
-    """Return the canonical texts of a list's items, from the canonical text of the list.
+    """Return the canonical texts of the items of a list or a tuple, from its canonical text.
 
-    Raises `NotAListError` when the value is no list; a tuple or a set is none.
+    Raises `NotAListError` when the value is neither; a set and a dict are none.
     """
-    if not text.startswith("["):
-        raise NotAListError(f"a list is needed to make one element of each item, not {kind(text)}")
+    if text.startswith("["):
+        return _split(text)
+    if text.startswith(_TUPLE):
+        return _split(text[len(_TUPLE) : -1])
+    raise NotAListError(f"a list is needed to make one element of each item, not {kind(text)}")
+
+
+def pairs(text: str) -> list[str]:
+    """Return the canonical texts of a dict's items, each a tuple, from the text of the dict.
+
+    They are in the order of the dict. Raises `NotAListError` when the value is no dict.
+    """
+    if text.startswith(_DICT):
+        return [f"{_TUPLE}{pair}}}" for pair in _split(text[len(_DICT) : -1])]
+    data: Json = loads(text)
+    if not isinstance(data, dict) or tag_of(data) is not None:
+        raise NotAListError(f"a dict is needed to make one element of each item, not {kind(text)}")
+    return [dumps({"$tuple": [key, value]}) for key, value in data.items()]
+
+
+def _split(text: str) -> list[str]:
+    """Return the texts of the items of a JSON array."""
     items: list[str] = []
     start, end = 1, len(text) - 1
     while start < end:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.codecs.lists import NotAListError, join, parts
+from reflow.codecs.lists import NotAListError, join, pairs, parts
 from reflow.codecs.registry import SELF_CONTAINED
 from reflow.codecs.run_dir_paths import run_directory
 from reflow.model.canonical import dumps
@@ -19,6 +19,7 @@ __all__ = [
     "encode_result",
     "join",
     "may_refer",
+    "pairs",
     "parts",
 ]
 

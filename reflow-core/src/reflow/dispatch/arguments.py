@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.lists import kind
-from reflow.codecs.stored_result import join, may_refer, parts
+from reflow.codecs.stored_result import join, may_refer, pairs, parts
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.errors import DefinitionError
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import digest, dumps, loads
 from reflow.model.graph import Edge, WireMode
 from reflow.model.json import Json
-from reflow.model.tasks import ResultInput
+from reflow.model.tasks import ParameterInput, ResultInput
 from reflow.rundir.file_states import Recorded, places_in, states_from_json
 from reflow.rundir.looks import files_mode
 from reflow.rundir.run_settings import RunSettings
@@ -53,14 +53,13 @@ class TaskArguments:
         self.planned = planned
         self._codecs = codecs
         self._outputs = task.spec.outputs
-        self._common = self._parameters()
+        self._common: dict[str, Wired] = {}
         self._each: dict[str, list[Part]] = {}
-        for item in task.spec.results:
-            edges = [edge for edge in task.edges if edge.argument == item.argument]
-            if edges[0].mode.each:
-                self._each[item.argument] = [part for edge in edges for part in self._parts(edge)]
-            else:
-                self._common[item.argument] = self._whole(item, edges)
+        for item in task.spec.inputs:
+            if isinstance(item, ParameterInput):
+                self._take_parameter(item)
+            elif isinstance(item, ResultInput):
+                self._take_results(item)
         self.each: tuple[str, ...] = tuple(self._each)
         self.size = self._agreed_size()
         self._prefix = self._common_identity()
@@ -125,21 +124,28 @@ class TaskArguments:
         return digest(dumps(self._codecs.fingerprint(data, files)))
 
     # -- reading ---------------------------------------------------------------------------
-    def _parameters(self) -> dict[str, Wired]:
+    def _take_parameter(self, item: ParameterInput) -> None:
         spec, settings = self.task.spec, self._settings
         states = settings.parameter_states.get(files_mode(spec, settings), {})
-        found = {}
-        for item in spec.parameters:
-            keyword = item.keyword(spec.name)
-            if keyword not in settings.parameters:
-                raise DefinitionError(
-                    f"task {spec.name!r} was given the parameter {keyword!r} since "
-                    f"{settings.run_id} was submitted: start a new run"
-                )
-            found[item.argument] = Wired(
-                settings.parameters[keyword], states_from_json(states.get(keyword, []))
+        keyword = item.keyword(spec.name)
+        if keyword not in settings.parameters:
+            raise DefinitionError(
+                f"task {spec.name!r} was given the parameter {keyword!r} since "
+                f"{settings.run_id} was submitted: start a new run"
             )
-        return found
+        text = settings.parameters[keyword]
+        value = Wired(text, states_from_json(states.get(keyword, [])))
+        if item.each:
+            self._each[item.argument] = [*self._with_states(parts(text), value)]
+        else:
+            self._common[item.argument] = value
+
+    def _take_results(self, item: ResultInput) -> None:
+        edges = [edge for edge in self.task.edges if edge.argument == item.argument]
+        if edges[0].mode.each:
+            self._each[item.argument] = [part for edge in edges for part in self._parts(edge)]
+        else:
+            self._common[item.argument] = self._whole(item, edges)
 
     def _outputs_of(self, step: str) -> list[Part]:
         """Return the output of each element of a step, by index."""
@@ -178,13 +184,20 @@ class TaskArguments:
         return value
 
     def _split(self, edge: Edge, value: Wired) -> list[Wired]:
+        if edge.optional and value.text == "null":
+            return []
         try:
-            texts = parts(value.text)
+            texts = pairs(value.text) if edge.pairs else parts(value.text)
         except ValueError as error:
+            needed = "dict: return dict(...)" if edge.pairs else "list: return list(...)"
             raise DefinitionError(
                 f"task {edge.step!r} returned a {kind(value.text)} where {edge.argument!r} of task "
-                f"{edge.task!r} needs a list: return list(...)"
+                f"{edge.task!r} needs a {needed}"
             ) from error
+        return self._with_states(texts, value)
+
+    def _with_states(self, texts: Sequence[str], value: Wired) -> list[Wired]:
+        """Return the parts of a value, each with the states of the files it refers to."""
         if not value.states:
             return [Wired(text) for text in texts]
         states = iter(value.states)

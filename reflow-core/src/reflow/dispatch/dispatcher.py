@@ -462,7 +462,7 @@ class Dispatcher:
             return True
         finally:
             # The arguments of the next elements are read anew: more may be known by then.
-            if any(edge.mode.each for edge in task.edges) and not task.tally[TaskState.PENDING]:
+            if task.spec.array and not task.tally[TaskState.PENDING]:
                 self._arguments.pop(task.name, None)
 
     def _accepted(self, instance: Instance) -> bool:

@@ -27,6 +27,7 @@ from reflow.rundir.shared_outputs import shared_outputs
 from reflow.rundir.source_record import RunSource, current_source, other_values
 from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
 from reflow.scratch import enter as enter_scratch
+from reflow.wiring.types import element_of
 
 if TYPE_CHECKING:
     from reflow.execution.element_files import ElementFiles
@@ -58,7 +59,7 @@ def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) 
         if item.argument != argument:
             continue
         if isinstance(item, ParameterInput):
-            return item.annotation
+            return element_of(item.annotation) if item.each else item.annotation
         if isinstance(item, ResultInput):
             return (item.annotation, *(tasks[step].returns for step in item.steps))
     raise FlowImportError(f"task {task.name!r} has no argument {argument!r} any more")

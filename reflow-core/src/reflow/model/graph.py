@@ -65,6 +65,10 @@ class Edge:
     mode: WireMode
     rule: str
     """The type rule that decided."""
+    pairs: bool = False
+    """The step returns a dict: where it is taken apart, its parts are tuples of key and value."""
+    optional: bool = False
+    """The step may return None: where its value is taken apart, None has no parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +110,39 @@ class Graph:
         Element `i` gets item `i` of each. Empty where there is one list, and where all of them
         are chained, which says as much.
         """
-        each = [edge for edge in self.edges[task] if edge.mode.each]
-        arguments = tuple(dict.fromkeys(edge.argument for edge in each))
-        chained = all(edge.mode is WireMode.CHAIN for edge in each)
-        return () if chained or len(arguments) < 2 else arguments
+        each = {edge.argument: edge for edge in self.edges[task] if edge.mode.each}
+        chained = all(edge.mode is WireMode.CHAIN for edge in each.values())
+        spec = self.tasks[task]
+        given = {item.argument for item in spec.parameters if item.each}
+        arguments = tuple(
+            item.argument for item in spec.inputs if item.argument in each.keys() | given
+        )
+        return () if (chained and not given) or len(arguments) < 2 else arguments
 
     def how(self, edge: Edge) -> str:
         """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`."""
-        zipped = edge.mode.each and edge.argument in self.zipped(edge.task)
-        return f"{edge.mode.value}, zip" if zipped else edge.mode.value
+        return f"{edge.mode.value}{self._together(edge.task, edge.argument)}"
+
+    def given_each(self, task: str) -> dict[str, str]:
+        """Describe the list parameters that give a task its elements, by argument.
+
+        Such as `fan-out of --item`, or `fan-out of --item, zip`.
+        """
+        flags = {
+            (name, parameter.declared.argument): parameter.flag
+            for parameter in self.parameters.values()
+            for name in parameter.tasks
+        }
+        return {
+            item.argument: f"fan-out of {flags[task, item.argument]}"
+            f"{self._together(task, item.argument)}"
+            for item in self.tasks[task].parameters
+            if item.each
+        }
+
+    def _together(self, task: str, argument: str) -> str:
+        """Return how an argument's items go with those of others; empty for no list, or one."""
+        return ", zip" if argument in self.zipped(task) else ""
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the tasks that directly need `name`, in topological order."""

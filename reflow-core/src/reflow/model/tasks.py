@@ -47,6 +47,8 @@ class ParameterInput:
     namespace: Namespace = Namespace.GLOBAL
     output: bool = False
     """The task writes to the path it is given, which counts by its place alone."""
+    each: bool = False
+    """The parameter is a list, of which each element of the array task gets one item."""
 
     def keyword(self, task: str) -> str:
         """Return the Python keyword of the parameter in runs of a workflow with that task.

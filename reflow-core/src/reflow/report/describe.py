@@ -28,6 +28,8 @@ class InputDescription:
     """Keyword of the run parameter that gives it."""
     steps: tuple[str, ...] = ()
     """The tasks that give it."""
+    each: bool | None = None
+    """The parameter is a list, of which each element gets one item; None where it is not."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form, with only what applies to the source."""
@@ -173,6 +175,7 @@ def _input(spec: TaskSpec, item: TaskInput) -> InputDescription:
             source="parameter",
             type=show(item.annotation),
             parameter=item.keyword(spec.name),
+            each=item.each or None,
         )
     if isinstance(item, ResultInput):
         return InputDescription(

@@ -126,6 +126,7 @@ def _joined(
 def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
     """Return what other tasks give a task, in lines of at most `room` where names allow it."""
     told = [f"{edge.argument} ← {edge.step} ({graph.how(edge)})" for edge in graph.edges[spec.name]]
+    told += [f"{name} ← {how}" for name, how in graph.given_each(spec.name).items()]
     told += [f"after {step}" for step in spec.after]
     if sharing := _sharing(spec):
         told.append(sharing)

@@ -10,7 +10,15 @@ from typing import Any
 from reflow.errors import DefinitionError, PluginError
 from reflow.model.graph import Edge, WireMode
 from reflow.wiring.contract import TypeRule, WireQuestion
-from reflow.wiring.types import NoneType, element_of, show, unaliased
+from reflow.wiring.types import (
+    NoneType,
+    is_mapping,
+    may_be_none,
+    parts_of,
+    show,
+    travels_as_list,
+    unaliased,
+)
 
 _LEGAL = {
     (False, False): (WireMode.DIRECT,),
@@ -50,7 +58,15 @@ def decide_edge(
             )
     if mode not in _LEGAL[question.producer_array, question.consumer_array]:
         raise PluginError(f"{where}: rule {rule.name!r} answered {mode.value}, which cannot be")
-    return Edge(step=step, task=task, argument=argument, mode=mode, rule=rule.name)
+    return Edge(
+        step=step,
+        task=task,
+        argument=argument,
+        mode=mode,
+        rule=rule.name,
+        pairs=is_mapping(question.produced),
+        optional=may_be_none(question.produced) and parts_of(question.produced) is not None,
+    )
 
 
 def _where(step: str, task: str, argument: str, question: WireQuestion) -> str:
@@ -106,16 +122,17 @@ def _what_would_settle_it(question: WireQuestion) -> str:
 
 def _what_would_fit(step: str, question: WireQuestion) -> str:
     produced = question.produced
-    is_list = element_of(produced) is not None
+    part = parts_of(produced)
     if produced is Any:
         return f"annotate what {step!r} returns"
-    if question.several and not question.producer_array and not is_list:
+    if question.several and not question.producer_array and part is None:
         return f"steps=[...] joins lists: let {step!r} return list[{show(produced)}]"
-    if question.consumer_array and not question.producer_array and not is_list:
+    if question.consumer_array and not question.producer_array and not travels_as_list(produced):
         whole = f"take {show(produced)} and say Result(step={step!r}, broadcast=True)"
+        items = "" if part is None else f" over its items, take {show(part)}; or"
         return (
             f"to give each element the whole value, {whole}; "
-            f"to fan out, let {step!r} return list[{show(question.wanted)}]"
+            f"to fan out{items}, let {step!r} return list[{show(question.wanted)}]"
         )
     fitting = [
         f"{show(kind)} ({mode.value})"
@@ -127,7 +144,7 @@ def _what_would_fit(step: str, question: WireQuestion) -> str:
 
 def _wanted_by(mode: WireMode, question: WireQuestion) -> Any:
     """Return the type an argument would need for a mode; None where the mode is impossible."""
-    produced, element = question.produced, element_of(question.produced)
+    produced, element = question.produced, parts_of(question.produced)
     if mode.each:
         if question.broadcast:
             return None

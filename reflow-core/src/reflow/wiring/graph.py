@@ -98,7 +98,13 @@ def _edges(
         wired = [_edge(spec, item, tasks[step], rules) for step in item.steps]
         _check_together(item, wired)
         edges.extend(wired)
-    if spec.array and not any(edge.mode.each for edge in edges):
+    each = [item.argument for item in spec.parameters if item.each]
+    if each and not spec.array:
+        raise DefinitionError(
+            f"task {spec.name!r}, parameter {each[0]!r}: Param(each=True) gives each element of an "
+            "array task one item: add array=True, or take the whole list"
+        )
+    if spec.array and not each and not any(edge.mode.each for edge in edges):
         raise DefinitionError(
             f"array task {spec.name!r} has no argument that gives it elements: take one element "
             "of a step that returns a list, such as "

@@ -21,11 +21,12 @@ class Param:
     `short` is a one-letter flag, with or without its dash. A parameter is shared by all tasks
     that have an argument of its name, unless `namespace` is `"local"`: a local parameter `x` of
     task `t` is `t_x=` in Python and `--t-x` on the command line. `output=True` says that the task
-    writes to the path it is given: what is there does not count as an input. Raises
+    writes to the path it is given: what is there does not count as an input. `each=True` makes the
+    parameter of an array task a list of the annotated type, one item for each element. Raises
     `DefinitionError` for values that mean nothing.
     """
 
-    __slots__ = ("help", "namespace", "output", "short")
+    __slots__ = ("each", "help", "namespace", "output", "short")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Param:
         short: str | None = None,
         namespace: Literal["global", "local"] = "global",
         output: bool = False,
+        each: bool = False,
     ) -> None:
         if not isinstance(help, str):
             raise DefinitionError(f"Param(help=...) takes a text, not {help!r}")
@@ -45,11 +47,13 @@ class Param:
         self.short = None if short is None else _flag(short)
         self.namespace = namespace
         self.output = _yes_or_no("Param", "output", output)
+        self.each = _yes_or_no("Param", "each", each)
 
     def __repr__(self) -> str:
-        output = ", output=True" if self.output else ""
+        more = ", output=True" if self.output else ""
+        more += ", each=True" if self.each else ""
         return (
-            f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r}{output})"
+            f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r}{more})"
         )
 
 

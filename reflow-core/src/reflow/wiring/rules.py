@@ -13,7 +13,7 @@ from typing import Any
 
 from reflow.model.graph import WireMode
 from reflow.wiring.contract import TypeRule, WireQuestion
-from reflow.wiring.types import element_of, equal, fits, takes_lists
+from reflow.wiring.types import element_of, equal, fits, parts_of, takes_lists, takes_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,8 @@ def builtin_type_rules() -> list[TypeRule]:
 
 
 def _direct(question: WireQuestion) -> bool:
-    return (
-        _between(question, producer_array=False, consumer_array=False)
-        and fits(question.produced, question.wanted)
-        and (not question.several or element_of(question.produced) is not None)
+    return _between(question, producer_array=False, consumer_array=False) and (
+        _lists_fit(question) if question.several else _whole_fits(question)
     )
 
 
@@ -58,10 +56,9 @@ def _fan_out(question: WireQuestion) -> bool:
 def _broadcast(question: WireQuestion) -> bool:
     if not _between(question, producer_array=False, consumer_array=True):
         return False
-    is_list = element_of(question.produced) is not None
-    whole_list = is_list and takes_lists(question.wanted)
-    asked_for = question.broadcast and (is_list or not question.several)
-    return (asked_for or whole_list) and fits(question.produced, question.wanted)
+    if not question.broadcast and not takes_whole(question.produced, question.wanted):
+        return False
+    return _lists_fit(question) if question.several else _whole_fits(question)
 
 
 def _gather(question: WireQuestion) -> bool:
@@ -69,14 +66,18 @@ def _gather(question: WireQuestion) -> bool:
 
 
 def _gather_flat(question: WireQuestion) -> bool:
-    return _between(question, producer_array=True, consumer_array=False) and _lists_fit(question)
+    return (
+        _between(question, producer_array=True, consumer_array=False)
+        and not (_is_taken_whole_first(question) and _all_fit(question))
+        and _lists_fit(question)
+    )
 
 
 def _chain(question: WireQuestion) -> bool:
     return (
         _between(question, producer_array=True, consumer_array=True)
         and not question.broadcast
-        and fits(question.produced, question.wanted)
+        and _whole_fits(question)
     )
 
 
@@ -85,6 +86,7 @@ def _fan_out_flat(question: WireQuestion) -> bool:
         _between(question, producer_array=True, consumer_array=True)
         and not question.broadcast
         and not _chains_first(question)
+        and not (_is_taken_whole_first(question) and _whole_fits(question))
         and _element_fits(question.produced, question.wanted)
     )
 
@@ -102,6 +104,7 @@ def _gather_flat_broadcast(question: WireQuestion) -> bool:
     return (
         _between(question, producer_array=True, consumer_array=True)
         and question.broadcast
+        and not (_is_taken_whole_first(question) and _all_fit(question))
         and _lists_fit(question)
     )
 
@@ -136,8 +139,20 @@ def _chains_first(question: WireQuestion) -> bool:
     return not question.broadcast and equal(question.produced, question.wanted)
 
 
+def _is_taken_whole_first(question: WireQuestion) -> bool:
+    """Tell whether a value is taken apart only where it does not fit as a whole.
+
+    A list that fits both ways is an error; a tuple or a dict is first of all one value.
+    """
+    return element_of(question.produced) is None
+
+
+def _whole_fits(question: WireQuestion) -> bool:
+    return fits(question.produced, question.wanted)
+
+
 def _element_fits(produced: Any, wanted: Any) -> bool:
-    element = element_of(produced)
+    element = parts_of(produced)
     return element is not None and fits(element, wanted)
 
 
@@ -146,5 +161,5 @@ def _all_fit(question: WireQuestion) -> bool:
 
 
 def _lists_fit(question: WireQuestion) -> bool:
-    element = element_of(question.produced)
+    element = parts_of(question.produced)
     return element is not None and fits(list[element], question.wanted)  # type: ignore[valid-type]

@@ -119,6 +119,8 @@ class _Reader:
         if marker.namespace == "global":
             check_keyword(self.task, argument.name, argument.name)
         required = argument.default is inspect.Parameter.empty
+        if marker.each:
+            return _each_input(argument, kind, marker)
         if argument.default is None:
             # A default of None makes the type optional, declared or not.
             kind = typing.Optional[kind]  # noqa: UP045 - the type may be anything
@@ -225,6 +227,21 @@ def _run_dir_input(where: str, argument: inspect.Parameter, kind: Any) -> RunDir
     if kind is not inspect.Parameter.empty and not fits(Path, kind):
         raise DefinitionError(f"{where}: RunDir gives a Path, which is no {show(kind)}")
     return RunDirInput(argument=argument.name)
+
+
+def _each_input(argument: inspect.Parameter, kind: Any, marker: Param) -> ParameterInput:
+    """Return the input for a list whose items go to the elements; a default is one item."""
+    required = argument.default is inspect.Parameter.empty
+    return ParameterInput(
+        argument=argument.name,
+        annotation=list[kind],
+        default=REQUIRED if required else [argument.default],
+        help=marker.help,
+        short=marker.short,
+        namespace=Namespace(marker.namespace),
+        output=marker.output,
+        each=True,
+    )
 
 
 def _result_input(

@@ -99,6 +99,59 @@ def element_of(produced: Any) -> Any | None:
     return (*_arguments_as(produced, list), Any)[0]
 
 
+def parts_of(produced: Any) -> Any | None:
+    """Return what one part of a produced value is, where it can be taken apart.
+
+    A list, a tuple of any length and a `Sequence` have items, a mapping has tuples of key and
+    value. Where the value may be None, it then has no parts. None for any other type.
+    """
+    kinds = [_unnamed(kind) for kind in members(plain(produced)) if kind is not NoneType]
+    if len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    if is_mapping(kind):
+        key, value = (*_arguments_as(kind, collections.abc.Mapping), Any, Any)[:2]
+        return tuple[key, value]  # type: ignore[valid-type]
+    arguments = typing.get_args(kind)
+    if _class_of(kind) is tuple:
+        return arguments[0] if arguments[-1:] == (Ellipsis,) else None
+    if _class_of(kind) in (collections.abc.Sequence, collections.abc.MutableSequence):
+        return (*arguments, Any)[0]
+    return element_of(kind)
+
+
+def is_mapping(kind: Any) -> bool:
+    """Tell whether all values of a type are mappings; one that may be None counts, too.
+
+    A `TypedDict` has fields, which differ in type, and is none.
+    """
+    kinds = [_unnamed(member) for member in members(plain(kind)) if member is not NoneType]
+    return bool(kinds) and all(
+        _subclass(_class_of(each), collections.abc.Mapping) and not typing.is_typeddict(each)
+        for each in kinds
+    )
+
+
+def may_be_none(kind: Any) -> bool:
+    """Tell whether a type names None as one of its values."""
+    return any(member is NoneType for member in members(plain(kind)))
+
+
+def travels_as_list(produced: Any) -> bool:
+    """Tell whether a type has parts as a list, a tuple or a `Sequence` has, not as a mapping."""
+    return parts_of(produced) is not None and not is_mapping(produced)
+
+
+def takes_whole(produced: Any, wanted: Any) -> bool:
+    """Tell whether a list, a tuple or a `Sequence` is asked for as such: by its class or a base."""
+    if not travels_as_list(produced):
+        return False
+    (kind,) = [_unnamed(each) for each in members(plain(produced)) if each is not NoneType]
+    base = list if element_of(kind) is not None else _class_of(kind)
+    classes = [_class_of(_unnamed(member)) for member in members(plain(wanted))]
+    return any(kind not in (None, object) and _subclass(base, kind) for kind in classes)
+
+
 def takes_lists(wanted: Any) -> bool:
     """Tell whether a type asks for a list as such: `list`, or an abstract type of lists."""
     classes = [_class_of(_unnamed(member)) for member in members(plain(wanted))]

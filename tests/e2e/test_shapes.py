@@ -1,0 +1,198 @@
+"""What array tasks go through besides lists of tasks, in every way to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
+from tests.e2e.support import FlowFile, counts, failed
+
+Flows = Callable[..., FlowFile]
+
+ITEMS = """
+    from collections.abc import Mapping, Sequence
+
+    wf = Workflow("items")
+
+    @wf.job()
+    def numbers() -> tuple[int, ...]:
+        return (3, 1)
+
+    @wf.job()
+    def words() -> Sequence[str]:
+        return ("b", "a")
+
+    @wf.job()
+    def cities(folder: Path) -> dict[str, Path]:
+        return {name: folder / name for name in ("paris", "oslo")}
+
+    @wf.job(array=True)
+    def double(number: Annotated[int, Result(step="numbers")]) -> tuple[int, ...]:
+        return (number, number * 2)
+
+    @wf.job(array=True)
+    def upper(word: Annotated[str, Result(step="words")]) -> str:
+        return word.upper()
+
+    @wf.job(array=True)
+    def read(city: Annotated[tuple[str, Path], Result(step="cities")]) -> dict[str, str]:
+        did(city[0])
+        return {city[0]: city[1].read_text()}
+
+    @wf.job()
+    def flat(numbers: Annotated[list[int], Result(step="double")]) -> list[int]:
+        return numbers
+
+    @wf.job(array=True)
+    def item(pair: Annotated[tuple[str, str], Result(step="read")]) -> str:
+        return "=".join(pair)
+
+    @wf.job()
+    def joined(both: Annotated[list[str], Result(steps=["words", "more"])]) -> list[str]:
+        return both
+
+    @wf.job()
+    def more() -> tuple[str, ...]:
+        return ("c",)
+"""
+
+
+def test_tuples_sequences_and_dicts_give_each_element_an_item(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    for name in ("paris", "oslo"):
+        (tmp_path / name).write_text(f"in {name}")
+    flow = flow_file(ITEMS)
+    run = way(flow, folder=tmp_path)
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("double") == [(3, 6), (1, 2)]
+    assert run.result("flat") == [3, 6, 1, 2]
+    assert run.result("upper") == ["B", "A"]
+    assert run.result("item") == ["paris=in paris", "oslo=in oslo"]
+    assert run.result("joined") == ["b", "a", "c"]
+
+
+@in_process
+def test_a_file_in_a_dict_counts_for_the_element_of_its_key_alone(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    for name in ("paris", "oslo"):
+        (tmp_path / name).write_text(f"in {name}")
+    flow = flow_file(ITEMS)
+    way(flow, folder=tmp_path)
+    (tmp_path / "oslo").write_text("in the north")
+    flow.forget()
+    way(flow, folder=tmp_path, files="content")
+    flow.forget()
+    (tmp_path / "oslo").write_text("in the far north")
+    run = way(flow, folder=tmp_path, files="content")
+    assert run.result("item") == ["paris=in paris", "oslo=in the far north"]
+    assert flow.calls == {"oslo": 1}
+
+
+MAYBE = """
+    wf = Workflow("maybe")
+
+    @wf.job()
+    def files(use: bool) -> list[str] | None:
+        return ["a"] if use else None
+
+    @wf.job(array=True)
+    def each(name: Annotated[str, Result(step="files")]) -> str:
+        did(name)
+        return name
+
+    @wf.job()
+    def gathered(names: Annotated[list[str], Result(step="each")]) -> list[str]:
+        return names
+"""
+
+
+@in_process_and_by_jobs
+def test_none_in_place_of_a_list_makes_zero_elements(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(MAYBE)
+    assert way(flow, use=False).result("gathered") == []
+    assert flow.calls == {}
+    assert way(flow, use=True).result("gathered") == ["a"]
+
+
+GIVEN = """
+    wf = Workflow("given")
+
+    @wf.job(array=True)
+    def measure(
+        file: Annotated[Path, Param(each=True)], unit: str = "m", run_dir: RunDir = RunDir()
+    ) -> str:
+        did(file.name)
+        return f"{file.read_text()} {unit}"
+
+    @wf.job(array=True)
+    def rate(factor: Annotated[int, Param(each=True, namespace="local")] = 2) -> int:
+        return factor * 10
+
+    @wf.job()
+    def table(
+        values: Annotated[list[str], Result(step="measure")],
+        rates: Annotated[list[int], Result(step="rate")],
+        file: list[Path],
+    ) -> str:
+        return f"{len(file)}: {', '.join(values)}; {rates}"
+"""
+
+
+def files_in(folder: Path, **texts: str) -> list[Path]:
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in texts]
+
+
+def test_a_list_parameter_gives_each_element_an_item(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    files = files_in(tmp_path, a="1", b="2")
+    run = way(flow_file(GIVEN), file=files, rate_factor=[5, 7, 9])
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("table") == "2: 1 m, 2 m; [50, 70, 90]"
+
+
+@in_process_and_by_jobs
+def test_elements_of_a_list_parameter_are_cached_one_by_one(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    flow = flow_file(GIVEN)
+    a, b, c = files_in(tmp_path, a="1", b="2", c="3")
+    assert way(flow, file=[a, b]).result("rate") == [20]
+    flow.forget()
+    c.write_text("4")
+    assert way(flow, file=[c, a, b]).result("measure") == ["4 m", "1 m", "2 m"]
+    assert flow.calls == {"c": 1}
+    flow.forget()
+    run = way(flow, file=[])
+    assert (run.result("measure"), flow.calls) == ([], {})
+    assert counts(run, "measure") == {}
+
+
+@pytest.mark.parametrize("words", [["--file", "{0}", "--file", "{1}"], ["--file", "{1}"]])
+def test_the_flag_of_a_list_parameter_is_repeated(
+    flow_file: Flows, tmp_path: Path, words: list[str]
+) -> None:
+    files = files_in(tmp_path, a="1", b="2")
+    wf: Any = flow_file(GIVEN).load()
+    wf.cli(["run", "--run-dir", str(tmp_path / "run"), *(word.format(*files) for word in words)])
+    (record,) = wf.store.list_runs(graph_name="given")
+    expected = ["1 m", "2 m"] if len(words) == 4 else ["2 m"]
+    assert wf.open_run(record.run_id).result("measure") == expected
+
+
+def test_drawing_and_description_name_the_parameter(flow_file: Flows) -> None:
+    from reflow.report.drawing import draw_text
+
+    wf = flow_file(GIVEN).load()
+    assert "file ← fan-out of --file" in draw_text(wf.graph(), width=120)
+    described = {task["name"]: task["inputs"] for task in wf.describe()["tasks"]}
+    assert described["measure"][0]["each"] is True
+    assert "each" not in described["measure"][1]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reflow.executors.contract import Executor
     from reflow.model.graph import Graph
     from reflow.model.json import Json
+    from reflow.model.pilots import Pilots
     from reflow.model.tasks import FilesMode
     from reflow.report.describe import WorkflowDescription
     from reflow.run import Run
@@ -122,6 +123,7 @@ class Workflow(Flow):
         force_tasks: str | Sequence[str] = (),
         verify: bool = False,
         files: FilesMode | None = None,
+        pilots: Pilots | int | None = None,
         follow: bool = False,
         store: Store | str | Path | None = None,
         **parameters: Any,
@@ -132,14 +134,17 @@ class Workflow(Flow):
         object; without it the configured one is used, else the one scheduler that is here, else
         `local`. `force` reuses no results, `force_tasks` none of those tasks; `verify` also
         asks the tasks' own checks before results are reused. `files` is how files count: `"stat"`
-        by size and time, `"content"` by what is in them, `"exists"` by being there. `follow`
-        leaves it to `Run.follow()` to dispatch, for clusters whose jobs may not submit jobs. The
-        rest are the run's parameters.
+        by size and time, `"content"` by what is in them, `"exists"` by being there. `pilots` are
+        the jobs in which the whole run is to run; a number asks for so many of those that the
+        configuration describes, 0 for none. `follow` leaves it to `Run.follow()` to dispatch, for
+        clusters whose jobs may not submit jobs. The rest are the run's parameters.
 
         Raises `DefinitionError` for a workflow that is wrong or cannot be imported by other
         processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
-        value, and what the executor raises when it cannot be used.
+        value, `UsageError` for pilots where there is no scheduler, and what the executor raises
+        when it cannot be used.
         """
+        from reflow.model.pilots import Pilots
         from reflow.plugins.registry import opened_store
         from reflow.runs.create import Wanted
 
@@ -150,6 +155,7 @@ class Workflow(Flow):
             force_tasks=force_tasks,
             verify=verify,
             files=files,
+            pilots=pilots if pilots is None or isinstance(pilots, Pilots) else {"jobs": pilots},
             follow=follow,
             store=None if store is None else opened_store(store),
         )

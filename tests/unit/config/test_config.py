@@ -64,8 +64,15 @@ def file(home: Path) -> Path:
     return path
 
 
-CHOICES = {"store.requests": "all", "defaults.per_job": "auto"}
+CHOICES = {
+    "store.requests": "all",
+    "defaults.per_job": "auto",
+    "pilots.idle": "90s",
+    "pilots.nodes": "whole",
+}
 """Of keys that take one of a few words, another than the default."""
+NUMBERS = {"max_submit_jobs", "pilots.jobs", "pilots.cpus"}
+"""Keys that take numbers, and have none by default."""
 
 
 def other_value(key: Key) -> object:
@@ -81,7 +88,7 @@ def other_value(key: Key) -> object:
         return "exists"
     if key.name == "store.share":
         return "all"
-    if isinstance(default, int | float) or key.name == "max_submit_jobs":
+    if isinstance(default, int | float) or key.name in NUMBERS:
         return 7
     return ["a b", "c"] if isinstance(default, tuple) else "else"
 

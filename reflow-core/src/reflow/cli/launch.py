@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reflow.cli.options import OPTIONS_PANEL, HelpOption, with_parameters
+from reflow.cli.pilots import flag_of, with_pilots
 from reflow.cli.program import RUN_FAILED, interrupted_by
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.success import last_results, steps_after_success
 from reflow.cli.watch import STOPS_THE_RUN, say_stopped, watch
 from reflow.cli.watch import follow as follow_run
 from reflow.cli.words import option, store_option, switch
+from reflow.dispatch.modes import FOREGROUND
+from reflow.errors import UsageError
 from reflow.executors.processes import usable_cpus
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
@@ -127,7 +130,9 @@ def launch_commands(workflow: Workflow, graph: Graph) -> dict[str, Callable[...,
     """Return the commands that start a run, by name, with an option for each of its parameters."""
     commands = {}
     for name, command in (("run", run), ("submit", submit)):
-        complete = with_parameters(partial(command, workflow), graph.parameters)
+        # `run` takes the options of pilots in order to say why there are none.
+        bound = with_pilots(partial(command, workflow), hidden=command is run)
+        complete = with_parameters(bound, graph.parameters)
         complete.__doc__ = command.__doc__
         commands[name] = complete
     return commands
@@ -147,9 +152,12 @@ def run(
     files: Files = None,
     store: StoreOption = None,
     dry_run: DryRun = False,
+    pilots: Mapping[str, Any],
     help: HelpOption = False,
 ) -> None:
     """Run the workflow here, now, and show its progress."""
+    if pilots.get("jobs") != 0 and pilots:
+        raise UsageError(f"{FOREGROUND.why_no_pilots}. Leave out {flag_of(next(iter(pilots)))}")
     wanted = _wanted(
         run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
     )
@@ -182,12 +190,14 @@ def submit(
     dry_run: DryRun = False,
     wait: Wait = False,
     follow: Follow = False,
+    pilots: Mapping[str, Any],
     help: HelpOption = False,
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
     wanted = _wanted(
         run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
     )
+    wanted = replace(wanted, pilots=pilots)
     if dry_run:
         _show_preview(workflow, wanted, executor)
         return

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from reflow.config.values import accepts, expected, from_text
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
+from reflow.model.pilots import Pilots, parse_idle
 from reflow.model.resources import Resources, parse_memory, parse_time
 from reflow.model.tasks import FilesMode, PerJob
 from reflow.suggest import did_you_mean
@@ -233,6 +234,59 @@ class DispatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PilotSettings:
+    """The jobs that run a whole run."""
+
+    jobs: int | None = _key(
+        None,
+        "How many jobs run a whole run: `--pilots`. Without it, or with 0, tasks have jobs of "
+        "their own.",
+        example=4,
+        check=_not_negative,
+    )
+    cpus: int | None = _key(
+        None,
+        "CPUs of each pilot; without it, 1, or those of the node with `nodes`.",
+        example=32,
+        check=_positive,
+    )
+    mem: str | int | None = _key(
+        None,
+        "Memory of each pilot: `120G`; without it, the site's, or the node's with `nodes`.",
+        example="120G",
+        check=parse_memory,
+    )
+    gpus: int = _key(0, "GPUs of each pilot.", check=_not_negative)
+    time: str | int | None = _key(
+        None,
+        "Time limit of each pilot: `HH:MM:SS`, `D-HH:MM:SS` or whole minutes.",
+        example="08:00:00",
+        check=parse_time,
+    )
+    idle: str | int = _key(
+        "10m", "How long a pilot without work waits for more: `90s`, `10m`, `1h`.", check=parse_idle
+    )
+    nodes: Literal["whole"] | None = _key(
+        None, "`whole`: each pilot has its node for itself.", example="whole"
+    )
+    queue: str | None = _key(None, "Queue of pilots; without it, that of tasks.", example="compute")
+    account: str | None = _key(
+        None, "Account of pilots; without it, that of tasks.", example="ab1234"
+    )
+
+    def pilots(self, other: Mapping[str, Any] | None = None) -> Pilots | None:
+        """Return the pilots with other values of some keys; None where there are to be none.
+
+        Raises `ParameterError` for a value that cannot be used.
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {**own, **(other or {})}
+        if not values["jobs"]:
+            return None
+        return Pilots(**{key: value for key, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheSettings:
     """Reuse of results."""
 
@@ -301,6 +355,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     defaults: ResourceDefaults = ResourceDefaults()
     dispatch: DispatchSettings = DispatchSettings()
+    pilots: PilotSettings = PilotSettings()
     cache: CacheSettings = CacheSettings()
     source: SourceSettings = SourceSettings()
     files: FilesSettings = FilesSettings()

@@ -57,6 +57,8 @@ class RunMode:
     """How many elements share a job where the user does not say; None for one."""
     limits_elements: ClassVar[bool]
     """An element that has more time or memory than it asked for is ended."""
+    why_no_pilots: ClassVar[str] = ""
+    """Why no pilots run the run; empty where they can."""
 
     def grace(self, configured: float) -> float:
         """Return the seconds that the result of a job that is gone has to appear."""
@@ -80,6 +82,10 @@ class _OneMachine(RunMode):
     asks_a_scheduler = False
     # What fits a cluster's node says little about this machine.
     limits_elements = False
+    why_no_pilots = (
+        "pilots are jobs of a scheduler, and this run has none: on one machine, elements of all "
+        "tasks share processes anyway"
+    )
 
     def grace(self, configured: float) -> float:
         """Return no seconds: a file that was written here is seen here."""

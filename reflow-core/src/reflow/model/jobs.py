@@ -126,5 +126,7 @@ class Capabilities:
     """`JobRequest.throttle` is honoured; False where only as many may be submitted at a time."""
     memory_limit: bool = True
     """The scheduler enforces memory; False where the request is only a hint."""
+    whole_nodes: bool = False
+    """`Resources.whole_nodes` is honoured: a job can have its nodes for itself."""
     notes: tuple[str, ...] = ()
     """What users of this executor must know that it cannot do, a sentence each."""

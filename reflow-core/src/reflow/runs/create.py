@@ -22,6 +22,7 @@ from reflow.model.canonical import dumps, loads
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.lineage import VARIABLE, place_of
+from reflow.model.pilots import Pilots
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.model.tasks import FilesMode
@@ -75,6 +76,8 @@ class Wanted:
     verify: bool = False
     files: FilesMode | None = None
     """How files count in this run, where that is not what the configuration says."""
+    pilots: Pilots | Mapping[str, Any] | None = None
+    """The jobs that run the whole run, or what is other of them than the configuration says."""
     follow: bool = False
     """The run is to be followed: no job of it dispatches."""
     store: Store | None = None
@@ -93,6 +96,7 @@ def draft(
     executor: str,
     executor_settings: Mapping[str, Json],
     flow: Callable[[], FlowRef | None],
+    pilots: Pilots | None = None,
     on_error: str = "continue",
 ) -> RunSettings:
     """Return the settings of a run that is not recorded yet, under an id that may be taken.
@@ -133,6 +137,7 @@ def draft(
         config_data=config.as_dict(),
         reflow=__version__,
         lineage=os.environ.get(VARIABLE, ""),
+        pilots=pilots,
     )
     return replace(settings, parameter_states=look_at_parameters(graph, settings))
 

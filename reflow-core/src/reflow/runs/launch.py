@@ -11,6 +11,7 @@ from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.events import emit
 from reflow.dispatch.lease import take, working_under
 from reflow.dispatch.modes import Keeper, mode_of
+from reflow.dispatch.pilots.choice import chosen_pilots
 from reflow.errors import (
     ParameterError,
     ReflowError,
@@ -55,6 +56,7 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
     refuse_while_importing("submit()")
     graph = workflow.graph()
     chosen = _chosen(workflow, executor)
+    pilots = chosen_pilots(wanted.pilots, workflow.config.pilots, chosen)
     store = wanted.store_for(workflow)
 
     def drafted() -> RunSettings:
@@ -65,6 +67,7 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
             executor=chosen.name,
             executor_settings=chosen.settings,
             flow=lambda: locate(workflow),
+            pilots=pilots,
         )
 
     def ask_first(settings: RunSettings, source: RunSource) -> None:
@@ -288,5 +291,6 @@ def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | No
             executor=chosen.name,
             executor_settings={},
             flow=lambda: None,
+            pilots=chosen_pilots(wanted.pilots, workflow.config.pilots, chosen),
         )
         return make_preview(wanted.store_for(workflow), graph, settings, plugin_codecs(), chosen)

@@ -196,3 +196,58 @@ def test_drawing_and_description_name_the_parameter(flow_file: Flows) -> None:
     described = {task["name"]: task["inputs"] for task in wf.describe()["tasks"]}
     assert described["measure"][0]["each"] is True
     assert "each" not in described["measure"][1]
+
+
+PRODUCT = """
+    wf = Workflow("search")
+
+    @wf.job()
+    def rates() -> list[float]:
+        return [0.5, 2.0]
+
+    @wf.job(array=True)
+    def scaled(rate: Annotated[float, Result(step="rates")]) -> float:
+        return rate * 10
+
+    @wf.job(array="product")
+    def fit(
+        fold: Annotated[int, Param(each=True)],
+        rate: Annotated[float, Result(step="scaled")],
+        unit: str = "m",
+    ) -> str:
+        did(f"{fold}/{rate}")
+        return f"{fold}:{rate}{unit}"
+
+    @wf.job(array=True)
+    def after(text: Annotated[str, Result(step="fit")]) -> str:
+        return f"<{text}>"
+
+    @wf.job()
+    def table(texts: Annotated[list[str], Result(step="after")]) -> list[str]:
+        return texts
+"""
+
+
+def test_a_product_has_an_element_for_every_combination(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(PRODUCT), fold=[1, 2, 3])
+    assert run.state == "SUCCESS", failed(run)
+    pairs = [(fold, rate) for fold in (1, 2, 3) for rate in (5.0, 20.0)]
+    assert run.result("table") == [f"<{fold}:{rate}m>" for fold, rate in pairs]
+    assert run.result("fit", index=3) == "2:20.0m"
+
+
+@in_process_and_by_jobs
+def test_combinations_are_cached_one_by_one(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(PRODUCT)
+    way(flow, fold=[1, 3])
+    flow.forget()
+    flow.replace("return [0.5, 2.0]", "return [0.5, 1.0, 2.0]")
+    run = way(flow, fold=[1, 2, 3])
+    assert flow.calls == {"1/10.0": 1, "2/5.0": 1, "2/10.0": 1, "2/20.0": 1, "3/10.0": 1}
+    assert run.result("fit")[6:] == ["3:5.0m", "3:10.0m", "3:20.0m"]
+
+
+@in_process
+def test_a_product_with_an_empty_list_has_no_elements(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(PRODUCT), fold=[])
+    assert (run.state, run.result("table")) == ("SUCCESS", [])

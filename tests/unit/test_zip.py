@@ -1,4 +1,4 @@
-"""Lists that an array task takes side by side are said to be zipped, wherever it is shown."""
+"""Whether lists are zipped or multiplied is said wherever an array task is shown."""
 
 # mypy: disable-error-code="empty-body"
 
@@ -28,6 +28,13 @@ def grid() -> Workflow:
         fold: Annotated[int, Result(step="folds")],
         all_folds: Annotated[list[int], Result(step="folds")],
     ) -> float: ...
+    @wf.job(array="product")
+    def search(
+        fold: Annotated[int, Result(step="folds")],
+        rate: Annotated[float, Result(step="rates")],
+    ) -> float: ...
+    @wf.job(array="product")
+    def lone(fold: Annotated[int, Result(step="folds")]) -> float: ...
     @wf.job(array=True)
     def double(fit: Annotated[float, Result(step="fit")]) -> float: ...
     @wf.job(array=True)
@@ -58,6 +65,8 @@ def test_drawings_say_zip_beside_each_of_them(grid: Workflow) -> None:
     text = draw_text(graph, width=120)
     assert "rate ← rates (fan-out, zip); fold ← folds (fan-out, zip)" in text
     assert "all_folds ← folds (broadcast)" in text
+    assert "fold ← folds (fan-out, product); rate ← rates (fan-out, product)" in text
+    assert "lone[]    fold ← folds (fan-out)" in text
     assert 'fold: fan-out#44; zip"' in draw_mermaid(graph)
     assert "fold: fan-out, zip" in draw_dot(graph)
 
@@ -65,6 +74,9 @@ def test_drawings_say_zip_beside_each_of_them(grid: Workflow) -> None:
 def test_the_description_lists_them(grid: Workflow) -> None:
     zipped = {task.name: task.zipped for task in grid.describe_typed().tasks}
     assert zipped["fit"] == ("rate", "fold")
+    multiplied = {task.name: task.multiplied for task in grid.describe_typed().tasks}
+    assert multiplied["search"] == ("fold", "rate")
+    assert multiplied["fit"] == multiplied["lone"] == zipped["search"] == ()
     assert grid.describe()["tasks"][2]["zipped"] == ["rate", "fold"]  # type: ignore[index, call-overload]
 
 
@@ -73,3 +85,4 @@ def test_a_dry_run_says_that_it_is_not_every_combination(grid: Workflow, home: o
     lines = preview_lines(foreseen, width=120, every_instance=False)
     shown = "\n".join(line.plain for line in lines)
     assert "zip: rate and fold are taken side by side" in shown
+    assert "product: fold and rate are taken in every combination" in shown

@@ -56,16 +56,17 @@ class Flow:
         """Turn the decorated function into a task; the function itself stays as it is.
 
         `name` is the function's own unless given. `array=True` runs it once per element, at most
-        `array_parallelism` at a time. `per_job` elements share a job, or as many as their durations
-        suggest (`"auto"`), of which `at_once` run at the same time. Resources of each instance:
-        `cpus`, `time` (`HH:MM:SS`, `D-HH:MM:SS`, minutes as int, or a timedelta), `mem` (`4G`,
-        `512M`, `1.5GiB`, or bytes as int; binary), `gpus`, `nodes`, `queue` (or `partition`),
-        `account`, and `options={"NAME": {...}}` for one scheduler's own. `after` names tasks to
-        wait for. `version` stands for the source in the cache's key, `cache=False` always runs,
-        `verify` is asked about a cached result under `verify=True`, `files` is how files count
-        (`"stat"`, `"content"` or `"exists"`). `ignore` names top-level variables that the source
-        does not count by. `retries` counts further tries, which `retry_mem` and `retry_time` give
-        more of what ran out.
+        `array_parallelism` at a time; several lists go side by side (`"zip"`, as True does) or in
+        every combination (`"product"`). `per_job` elements share a job, or as many as their
+        durations suggest (`"auto"`), of which `at_once` run at the same time. Resources of each
+        instance: `cpus`, `time` (`HH:MM:SS`, `D-HH:MM:SS`, minutes as int, or a timedelta), `mem`
+        (`4G`, `512M`, `1.5GiB`, or bytes as int; binary), `gpus`, `nodes`, `queue` (or
+        `partition`), `account`, and `options={"NAME": {...}}` for one scheduler's own. `after`
+        names tasks to wait for. `version` stands for the source in the cache's key, `cache=False`
+        always runs, `verify` is asked about a cached result under `verify=True`, `files` is how
+        files count (`"stat"`, `"content"` or `"exists"`). `ignore` names top-level variables that
+        the source does not count by. `retries` counts further tries, which `retry_mem` and
+        `retry_time` give more of what ran out.
 
         Raises `OptionError` for an unknown keyword, `ParameterError` for a value that cannot be
         used, `DefinitionError` for a name that is taken or cannot be one.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reflow.codecs.codecs import Codecs
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.tracked_run import TrackedTask
@@ -130,6 +133,28 @@ def test_lists_of_unequal_lengths_are_named_with_their_lengths() -> None:
     outputs = {"a": [(0, "[1,2]")], "b": [(0, "[3]")]}
     with pytest.raises(DefinitionError, match=r"'t' .*: 'a' has 2, 'b' has 1"):
         of(outputs, task("a", "S"), task("b", "S"), task("t", None, "a:fan-out", "b:fan-out"))
+
+
+def test_different_lengths_are_an_error_that_names_the_product() -> None:
+    outputs = {"a": [(0, "[1,2]")], "b": [(0, "[3]")]}
+    with pytest.raises(DefinitionError, match='write array="product"'):
+        of(outputs, task("a", "S"), task("b", "S"), task("t", None, "a:fan-out", "b:fan-out"))
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), min_size=1, max_size=3))
+def test_a_product_has_the_order_of_itertools(lists: list[list[int]]) -> None:
+    names = [f"s{place}" for place in range(len(lists))]
+    wires = [f"{name}:fan-out" for name in names]
+    arguments = of(
+        {name: [(0, dumps([*items]))] for name, items in zip(names, lists, strict=True)},
+        *(task(name, "S") for name in names),
+        task("t", None, *wires, combination="product"),
+    )
+    found = [
+        tuple(int(value.text) for value in arguments.values(index))
+        for index in range(arguments.size)
+    ]
+    assert found == list(product(*lists))
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,15 @@ def test_option_errors_are_errors_of_reflow() -> None:
         read_options({"cpu": 4})
     with pytest.raises(ReflowError):
         read_options({"cpus": "4"})
+
+
+def test_an_array_task_goes_through_lists_side_by_side_or_in_every_combination() -> None:
+    def read(array: object) -> tuple[bool, str]:
+        options = read_options({"array": array})
+        return options.array, options.combination
+
+    assert read(True) == read("zip") == (True, "zip")
+    assert read("product") == (True, "product")
+    assert read(False) == (False, "zip")
+    with pytest.raises(ParameterError, match="'zip' or 'product'"):
+        read("cross")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
+from math import prod
 from typing import NamedTuple
 
 from reflow.codecs.codecs import Codecs
@@ -61,7 +62,9 @@ class TaskArguments:
             elif isinstance(item, ResultInput):
                 self._take_results(item)
         self.each: tuple[str, ...] = tuple(self._each)
-        self.size = self._agreed_size()
+        self._sizes = {name: len(values) for name, values in self._each.items()}
+        self._is_product = task.spec.combination == "product"
+        self.size = prod(self._sizes.values()) if self._is_product else self._agreed_size()
         self._prefix = self._common_identity()
 
     @property
@@ -81,11 +84,21 @@ class TaskArguments:
     def values(self, index: int) -> tuple[Wired, ...]:
         """Return an element's own arguments, in the order of `each`."""
         found = []
-        for values in self._each.values():
-            value = values[index]
+        for values, place in zip(self._each.values(), self._places(index), strict=True):
+            value = values[place]
             assert value is not None, "an element is resolved only when its inputs are there"
             found.append(value)
         return tuple(found)
+
+    def _places(self, index: int) -> list[int]:
+        """Return the place of an element's item in each list; a product's last changes fastest."""
+        if not self._is_product:
+            return [index] * len(self._each)
+        places = []
+        for size in reversed(self._sizes.values()):
+            index, place = divmod(index, size)
+            places.append(place)
+        return places[::-1]
 
     def states(self, values: Sequence[Wired]) -> tuple[tuple[State, ...], ...]:
         """Return, per own argument, the recorded states of its files; empty where it has none."""
@@ -210,13 +223,13 @@ class TaskArguments:
     def _agreed_size(self) -> int:
         if not self._each:
             return 1
-        sizes = {name: len(values) for name, values in self._each.items()}
-        if len(set(sizes.values())) > 1:
-            counted = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+        if len(set(self._sizes.values())) > 1:
+            counted = ", ".join(f"{name!r} has {size}" for name, size in self._sizes.items())
             raise DefinitionError(
-                f"the lists that task {self.task.name!r} goes through differ in length: {counted}"
+                f"the lists that task {self.task.name!r} goes through, side by side, differ in "
+                f'length: {counted}; for every combination write array="product"'
             )
-        return next(iter(sizes.values()))
+        return next(iter(self._sizes.values()))
 
     def _common_identity(self) -> str:
         counted: Json = {name: self._count(name, value) for name, value in self._common.items()}

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from reflow.model.graph import Edge, Graph, WireMode
+from reflow.model.graph import Edge, Graph, WireMode, each_of
 from reflow.model.notes import Note
 from reflow.model.outcomes import Outcome
 from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
@@ -63,7 +63,10 @@ class TrackedTask:
         return self.size is not None and not self.active and not self.tally[TaskState.PENDING]
 
     chained: tuple[tuple[Edge, ...], ...] = field(init=False)
-    """Arguments whose every step is chained: their elements wait for one element each."""
+    """Arguments whose every step is chained: their elements wait for one element each.
+
+    None where lists are combined as a product, which waits for the whole of each.
+    """
     whole_upstream: frozenset[str] = field(init=False)
     """Tasks that must have succeeded as a whole."""
     upstream: frozenset[str] = field(init=False)
@@ -84,6 +87,9 @@ class TrackedTask:
             for edges in by_argument.values()
             if all(edge.mode is WireMode.CHAIN for edge in edges)
         ]
+        if self.spec.combination == "product" and len(each_of(self.spec, self.edges)) > 1:
+            # One element of a step before it is part of many elements.
+            chains = []
         others = {
             edge.step for edges in by_argument.values() if edges not in chains for edge in edges
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,6 +71,13 @@ class Edge:
     """The step may return None: where its value is taken apart, None has no parts."""
 
 
+def each_of(spec: TaskSpec, edges: Iterable[Edge]) -> tuple[str, ...]:
+    """Return the arguments of a task that give each element its own part, in their order."""
+    wired = {edge.argument for edge in edges if edge.mode.each}
+    given = {item.argument for item in spec.parameters if item.each}
+    return tuple(item.argument for item in spec.inputs if item.argument in wired | given)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunParameter:
     """One parameter of the whole workflow, as the command line and Python see it."""
@@ -110,17 +117,23 @@ class Graph:
         Element `i` gets item `i` of each. Empty where there is one list, and where all of them
         are chained, which says as much.
         """
-        each = {edge.argument: edge for edge in self.edges[task] if edge.mode.each}
-        chained = all(edge.mode is WireMode.CHAIN for edge in each.values())
+        spec, edges = self.tasks[task], self.edges[task]
+        arguments = each_of(spec, edges)
+        chained = {edge.argument for edge in edges if edge.mode is WireMode.CHAIN}
+        is_zip = spec.combination == "zip" and not chained.issuperset(arguments)
+        return arguments if is_zip and len(arguments) > 1 else ()
+
+    def multiplied(self, task: str) -> tuple[str, ...]:
+        """Return the arguments of an array task that take items of lists in every combination.
+
+        The last one changes fastest. Empty where there is one list, and where they are zipped.
+        """
         spec = self.tasks[task]
-        given = {item.argument for item in spec.parameters if item.each}
-        arguments = tuple(
-            item.argument for item in spec.inputs if item.argument in each.keys() | given
-        )
-        return () if (chained and not given) or len(arguments) < 2 else arguments
+        arguments = each_of(spec, self.edges[task])
+        return arguments if spec.combination == "product" and len(arguments) > 1 else ()
 
     def how(self, edge: Edge) -> str:
-        """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`."""
+        """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`, or `..., product`."""
         return f"{edge.mode.value}{self._together(edge.task, edge.argument)}"
 
     def given_each(self, task: str) -> dict[str, str]:
@@ -142,6 +155,8 @@ class Graph:
 
     def _together(self, task: str, argument: str) -> str:
         """Return how an argument's items go with those of others; empty for no list, or one."""
+        if argument in self.multiplied(task):
+            return ", product"
         return ", zip" if argument in self.zipped(task) else ""
 
     def downstream(self, name: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ FilesMode: TypeAlias = Literal["stat", "content", "exists"]
 """Whether files count by size and time, by content, or by being there."""
 PerJob: TypeAlias = int | Literal["auto"]
 """How many elements share a job: so many, or as many as their durations suggest."""
+Combination: TypeAlias = Literal["zip", "product"]
+"""How the items of several lists become elements: side by side, or in every combination."""
 FILES_MODES: tuple[FilesMode, ...] = get_args(FilesMode)
 
 
@@ -88,6 +90,7 @@ class TaskOptions:
     """What a task's decorator says of it, checked."""
 
     array: bool = False
+    combination: Combination = "zip"
     array_parallelism: int | None = None
     per_job: PerJob | None = None
     """None where the user's defaults decide."""

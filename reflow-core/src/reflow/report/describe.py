@@ -68,6 +68,8 @@ class TaskDescription:
     edges: tuple[EdgeDescription, ...]
     zipped: tuple[str, ...]
     """The arguments that are taken from several lists side by side, item by item."""
+    multiplied: tuple[str, ...]
+    """The arguments that are taken from several lists in every combination, the last fastest."""
     after: tuple[str, ...]
     resources: Resources
     version: str | None
@@ -156,6 +158,7 @@ def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
             for edge in graph.edges[spec.name]
         ),
         zipped=graph.zipped(spec.name),
+        multiplied=graph.multiplied(spec.name),
         after=spec.after,
         resources=spec.resources,
         version=spec.version,

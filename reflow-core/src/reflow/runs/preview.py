@@ -63,6 +63,8 @@ class PreviewTask:
     reason: str = ""
     zipped: tuple[str, ...] = ()
     """The arguments that are taken from several lists side by side, item by item."""
+    multiplied: tuple[str, ...] = ()
+    """The arguments that are taken from several lists in every combination."""
     advice: str = ""
     """What it would save if its elements shared jobs."""
     instances: list[PreviewInstance] = field(default_factory=list)
@@ -135,7 +137,12 @@ def make_preview(
     source = take_source(graph, settings)
     tell_of_other_values(store, settings, source)
     tasks = {
-        spec.name: PreviewTask(name=spec.name, array=spec.array, zipped=graph.zipped(spec.name))
+        spec.name: PreviewTask(
+            name=spec.name,
+            array=spec.array,
+            zipped=graph.zipped(spec.name),
+            multiplied=graph.multiplied(spec.name),
+        )
         for spec in graph.tasks.values()
     }
     planner = Planner(tracked, time.time)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_count, parse_memory, parse_name, parse_time
-from reflow.model.tasks import FILES_MODES, FilesMode, PerJob, TaskOptions
+from reflow.model.tasks import FILES_MODES, Combination, FilesMode, PerJob, TaskOptions
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
 
@@ -45,7 +45,7 @@ class ArrayJobOptions(TypedDict, total=False):
 class JobOptions(ArrayJobOptions, total=False):
     """Keywords of `job`."""
 
-    array: bool
+    array: bool | Combination
 
 
 def read_options(given: Mapping[str, Any]) -> TaskOptions:
@@ -59,7 +59,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         if keyword not in known:
             raise OptionError(f"unknown task option {keyword!r}{_meant(keyword, known)}")
     options = dict(given)
-    array = _truth("array", options.get("array", False))
+    array, combination = _array(options.get("array", False))
     parallelism = _optional(
         parse_count, "array_parallelism", options.get("array_parallelism"), least=1
     )
@@ -78,6 +78,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         raise DefinitionError("elements of several nodes cannot share a job: leave out per_job")
     return TaskOptions(
         array=array,
+        combination=combination,
         array_parallelism=parallelism,
         per_job=per_job,
         at_once=at_once,
@@ -169,6 +170,17 @@ def _truth(keyword: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ParameterError(f"{keyword}={value!r}: write True or False")
     return value
+
+
+def _array(value: object) -> tuple[bool, Combination]:
+    """Return whether a task is an array task, and how it goes through several lists."""
+    if value == "zip" or value == "product":
+        return True, value
+    if not isinstance(value, bool):
+        raise ParameterError(
+            f"array={value!r}: write True or False, or for several lists 'zip' or 'product'"
+        )
+    return value, "zip"
 
 
 def _files_mode(keyword: str, value: object) -> FilesMode:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from reflow.plugin_api import BatchExecutor
+from reflow.plugin_api import BatchExecutor, JobRequest, Resources
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
 from reflow.plugins.registry import registry
 
+SHARED = Resources(time=timedelta(hours=1))
+WHOLE = replace(SHARED, whole_nodes=True)
+WHOLE_NODE_SETTINGS = {"sge": {"exclusive_resource": "RESOURCE"}}
+"""Settings without which whole nodes cannot be asked for."""
 PAGE = Path(__file__).parents[1] / "docs" / "schedulers" / "support.md"
 
 HEAD = (
@@ -23,7 +29,9 @@ LEGEND = (
     "as may run. Where hosts cannot be left out, an element that a bad host has killed may meet "
     "it again. Where memory is not enforced, `mem=` says what a task needs and nothing ends one "
     "that takes more; "
-    "[who enforces it](../troubleshooting.md#who-enforces-memory).\n\n"
+    "[who enforces it](../troubleshooting.md#who-enforces-memory). Pilots can have "
+    "whole nodes; RESOURCE stands for `exclusive_resource` under "
+    "`[executor.sge]`.\n\n"
 )
 
 
@@ -63,6 +71,7 @@ def _overview(found: dict[str, tuple[str, Any]]) -> Iterator[list[str]]:
         "enforces memory": lambda made: (
             "where the site does" if made.capabilities.memory_limit else "no"
         ),
+        "asks for whole nodes by": lambda made: _listed(_whole_nodes(made)) or "no",
     }
     for title, cell in rows.items():
         yield [title, *(cell(made) for _, made in found.values())]
@@ -79,6 +88,27 @@ def _section(name: str, made: Any) -> Iterator[str]:
         yield f"What the states of {made.scheduler} mean to reflow:\n\n"
         yield from _table(_states(made))
         yield "\n"
+
+
+def _whole_nodes(made: Any) -> list[str]:
+    """Words that a request has for nodes of its own, and no other request."""
+    if not made.capabilities.whole_nodes:
+        return []
+    executor = made(**WHOLE_NODE_SETTINGS.get(made.name, {}))
+    whole, shared = (_directives(executor, resources) for resources in (WHOLE, SHARED))
+    return [word for word in whole if word not in shared]
+
+
+def _directives(executor: BatchExecutor, resources: Resources) -> list[str]:
+    request = JobRequest(
+        token="t",  # noqa: S106
+        command=("true",),
+        directory=Path("/"),
+        working_directory=Path("/"),
+        resources=resources,
+    )
+    head, _, _ = executor.script(request).partition("\n\n")
+    return head.split()
 
 
 def _settings(made: Any) -> list[str]:

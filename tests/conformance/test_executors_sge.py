@@ -46,6 +46,7 @@ class TestGridEngine(ExecutorConformance):
     telling_commands = ("qconf",)
     # qdel kills at once; what `-notify` adds comes from the option of that name.
     warns_before_kill = False
+    whole_node_settings = {"exclusive_resource": "exclusive"}
     # h_vmem limits address space: a task over it sees its own allocation fail.
     memory_may_look_like = (FailureCause.SIGNAL,)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from reflow import Pilots, UsageError
+from reflow import ParameterError, Pilots, UsageError
 from reflow.run import Run
 from reflow.rundir.run_settings import read_settings
 from reflow.testing.fakes import FakeScheduler
@@ -68,6 +68,17 @@ def test_a_number_of_pilots_has_the_size_that_is_configured(
     assert pilots_of(none) is None
     assert pilots_of(five) == Pilots(jobs=5, cpus=2)
     until(lambda: all(run.state == "FAILED" for run in (two, none, five)))
+
+
+def test_whole_nodes_that_a_site_has_not_set_up_are_refused_before_anything_is_written(
+    flow_file: MakeFlow,
+) -> None:
+    file = flow_file(FLOW)
+    wf = file.load()
+    with pytest.raises(ParameterError, match="exclusive_resource under"):
+        wf.submit(run_dir="run", executor="sge", pilots=Pilots(jobs=2, nodes="whole"))
+    assert not (file.folder / "run").exists()
+    assert wf.store.list_runs() == []
 
 
 def test_pilots_on_one_machine_are_refused_before_anything_is_written(

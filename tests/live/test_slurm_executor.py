@@ -74,6 +74,31 @@ def test_no_more_elements_run_at_once_than_wanted(executor: SlurmExecutor, job: 
     assert {status.reason for status in waiting} == {"JobArrayTaskLimit"}
 
 
+def test_a_job_with_whole_nodes_shares_none_and_has_all_of_it(
+    executor: SlurmExecutor, job: MakeJob, client: SlurmCluster
+) -> None:
+    whole = Resources(whole_nodes=True)
+    first = executor.submit(job("sleep 100")).job
+    wait_for("the first", lambda: poll(executor, first).state is JobState.RUNNING)
+    # One of the two has the node that is free; the other waits for the first to go.
+    pair = executor.submit(job("sleep 100", size=2, resources=whole)).job
+
+    def states() -> list[JobState]:
+        return sorted(status.state for status in by_position(executor, pair).values())
+
+    wait_for("a whole node", lambda: JobState.RUNNING in states())
+    assert states() == [JobState.QUEUED, JobState.RUNNING]
+    both = by_position(executor, pair).values()
+    (running,) = (status for status in both if status.state is JobState.RUNNING)
+    assert poll(executor, first).host != running.host
+    allocated = client.run("scontrol", "show", "job", running.native_id)
+    assert f"NumCPUs={client.options.cpus}" in allocated
+    assert f"mem={client.options.memory}M" in allocated
+    executor.cancel([first])
+    wait_for("the second node", lambda: states() == [JobState.RUNNING, JobState.RUNNING])
+    executor.cancel([pair])
+
+
 def test_a_follow_up_starts_after_work_that_failed(executor: SlurmExecutor, job: MakeJob) -> None:
     submission = executor.submit(job("sleep 1; exit $0", size=3), job("echo after"))
 

@@ -71,6 +71,7 @@ class FluxExecutor(BatchExecutor):
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory_limit=False,
         throttle=False,
+        whole_nodes=True,
         notes=(
             "Flux has no arrays: each element is a job of its own.",
             "Flux has no limits on memory: mem= is not passed on, and a task that is killed for "

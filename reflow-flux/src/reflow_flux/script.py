@@ -59,9 +59,13 @@ def submit_options(request: JobRequest, executor: str, export_environment: bool)
         name = element_name(name, "{cc}", request.size)
     arguments = [f"--job-name={name}", f"--cores-per-task={resources.cpus}"]
     arguments += [f"--ntasks={resources.nodes}"]
+    if resources.nodes > 1 or resources.whole_nodes:
+        arguments.append(f"--nodes={resources.nodes}")
     if resources.nodes > 1:
         # Otherwise the others would be ended soon after the first of them has ended.
-        arguments += [f"--nodes={resources.nodes}", "--setopt=exit-timeout=none"]
+        arguments.append("--setopt=exit-timeout=none")
+    if resources.whole_nodes:
+        arguments.append("--exclusive")
     if resources.gpus:
         arguments.append(f"--gpus-per-task={resources.gpus}")
     if resources.time is not None:

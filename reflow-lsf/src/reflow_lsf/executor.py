@@ -80,11 +80,13 @@ class LSFExecutor(BatchExecutor):
     errors: ClassVar[ErrorTable] = ERRORS
     variables: ClassVar[Variables] = environment.ALL
     capabilities: ClassVar[Capabilities] = Capabilities(
+        whole_nodes=True,
         notes=(
             "LSF may report a job as done whose processes were killed: only a result counts.",
             "Whether memory is enforced, and for a job or each process, is the site's choice.",
             "Begin times and time limits are whole minutes.",
             "A task over several nodes is started on the first of them.",
+            "Whole nodes need a queue that allows exclusive jobs (EXCLUSIVE in lsb.queues).",
         ),
     )
     transient: ClassVar[tuple[str, ...]] = TRANSIENT

@@ -56,6 +56,8 @@ def directives(request: JobRequest, own: dict[str, object], rules: Rules) -> Ite
         minutes = in_units(whole_seconds(resources.time), 60)
         yield f"-W {minutes // 60}:{minutes % 60:02}"
     named = {name.lstrip("-") for name in own}
+    if resources.whole_nodes and "x" not in named:
+        yield "-x"
     if resources.queue and "q" not in named:
         yield f"-q {options.word(resources.queue)}"
     rest = options.handed_on(given)

@@ -81,6 +81,7 @@ class PBSExecutor(BatchExecutor):
         dropped=("PBS_O_", "PBS_JOB", "PBS_ARRAY", "PBS_TASK", "PBS_NODE", "PBS_DPREFIX")
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
+        whole_nodes=True,
         notes=(
             "Without job history, PBS forgets a job when it ends: then only reflow's own result "
             "files tell how it ended.",

@@ -89,10 +89,20 @@ def resource_requests(resources: Resources, gpu_resource: str, place: str) -> It
     if resources.gpus:
         chunk.append(gpu_resource.format(gpus=resources.gpus))
     yield f"select={':'.join(chunk)}"
-    if place or resources.nodes > 1:
-        yield f"place={place or 'scatter'}"
+    if chosen := _place(resources, place):
+        yield f"place={chosen}"
     if resources.time is not None:
         yield f"walltime={clock(resources.time)}"
+
+
+def _place(resources: Resources, place: str) -> str:
+    """Write how nodes are chosen, shared and grouped: `scatter:excl:group=rack`, or parts of it."""
+    words = (place or ("scatter" if resources.nodes > 1 else "")).split(":")
+    if not resources.whole_nodes or {"excl", "exclhost"} & {*words}:
+        return ":".join(words)
+    grouping = [word for word in words if word.startswith("group=")]
+    rest = [word for word in words if word not in ("", "shared", *grouping)]
+    return ":".join([*rest, "excl", *grouping])
 
 
 def begin_time(now: datetime, delay: timedelta) -> str:

@@ -57,6 +57,9 @@ class SGEExecutor(BatchExecutor):
     """Whether `{mem}` is multiplied by the slots, as it is for `consumable YES` in `qconf -sc`."""
     gpu_resource: str = "gpu={gpus}"
     """How GPUs are requested."""
+    exclusive_resource: str | None = None
+    """The resource by which a job has its host for itself, often `exclusive`: its relation in
+    `qconf -sc` is EXCL. Without it, no whole nodes can be requested."""
     account_option: str = "-A"
     """The option that names an account; `-P` where it is a project."""
     warning: int | None = None
@@ -84,6 +87,7 @@ class SGEExecutor(BatchExecutor):
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
         exclude_hosts=True,
+        whole_nodes=True,
         notes=(
             "Grid Engine has no dependency on success: reflow's own dispatch jobs decide what "
             "runs after a failure.",
@@ -91,6 +95,7 @@ class SGEExecutor(BatchExecutor):
             "like one killed by signal 9.",
             "h_vmem limits address space: a task over it sees its own allocation fail.",
             "Jobs get no warning before they are killed, unless `warning` is set.",
+            "Whole nodes need a resource for that, named as `exclusive_resource`.",
             "After an element is deleted by hand, Grid Engine no longer keeps the array's limit on "
             "elements that run at once.",
         ),
@@ -111,6 +116,7 @@ class SGEExecutor(BatchExecutor):
             memory_resource=self.memory_resource,
             memory_per_slot=self.memory_per_slot,
             gpu_resource=self.gpu_resource,
+            exclusive_resource=self.exclusive_resource,
             account_option=self.account_option,
             environment=self.parallel_environment or self._environment or "smp",
             node_environment=self.node_environment,

@@ -32,6 +32,8 @@ class Rules:
     memory_resource: str
     memory_per_slot: bool
     gpu_resource: str
+    exclusive_resource: str | None
+    """The resource by which a job has its host for itself."""
     account_option: str
     environment: str
     """The parallel environment for several CPUs on one host."""
@@ -81,6 +83,16 @@ def _environment(resources: Resources, rules: Rules) -> str:
     return rules.node_environment
 
 
+def _whole_host(rules: Rules) -> str:
+    if rules.exclusive_resource is None:
+        raise ParameterError(
+            "For whole nodes, Grid Engine needs a resource that is made for that, with the "
+            "relation EXCL in `qconf -sc`: name it as exclusive_resource under [executor.sge]"
+        )
+    is_value = "=" in rules.exclusive_resource
+    return rules.exclusive_resource if is_value else f"{rules.exclusive_resource}=true"
+
+
 def output(request: JobRequest) -> str:
     """Return the file that the scheduler writes; `/dev/null` where no directive can hold it."""
     log = one_line(request.directory / LOG_NAME)
@@ -101,6 +113,8 @@ def resource_requests(request: JobRequest, rules: Rules) -> Iterator[str]:
         yield rules.memory_resource.format(mem=f"{mebibytes}M")
     if resources.gpus:
         yield rules.gpu_resource.format(gpus=resources.gpus)
+    if resources.whole_nodes:
+        yield _whole_host(rules)
     if request.excluded_hosts:
         yield f"hostname=!({'|'.join(request.excluded_hosts)})"
 

@@ -87,7 +87,7 @@ class SlurmExecutor(BatchExecutor):
         kept=("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"),
         added={"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"},
     )
-    capabilities: ClassVar[Capabilities] = Capabilities(exclude_hosts=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(exclude_hosts=True, whole_nodes=True)
     transient: ClassVar[tuple[str, ...]] = TRANSIENT
 
     # -- submitting ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from reflow.plugin_api import (
     LOG_NAME,
     JobRequest,
     ParameterError,
+    Resources,
     clock,
     in_units,
     long_options,
@@ -52,6 +53,7 @@ _REPLACED_BY = {
     "partition": "partition p",
     "account": "account A",
     "requeue": "requeue no-requeue",
+    "exclusive": "exclusive",
 }
 """reflow's directives, and the options of a task that replace them: Slurm would refuse both,
 or combine them in ways of its own."""
@@ -66,13 +68,20 @@ def directives(request: JobRequest, signal: str | None, gpu_option: str) -> Mapp
         options["signal"] = _to_the_script(str(signal))
     return {
         "output": _file_name(request.directory / LOG_NAME),
-        "memory": None if resources.mem is None else f"{in_units(resources.mem, 1024**2)}M",
+        "memory": _memory(resources),
         "walltime": None if resources.time is None else clock(resources.time, days=True),
         "gpus": gpu_option.format(gpus=resources.gpus) if resources.gpus else None,
         "excluded_hosts": ",".join(request.excluded_hosts),
         "replaced": _replaced(options),
         "options": long_options("slurm", options, _RESERVED),
     }
+
+
+def _memory(resources: Resources) -> str | None:
+    """Write the value of `--mem`. A job has no more, even on a node that it has for itself."""
+    if resources.mem is not None:
+        return f"{in_units(resources.mem, 1024**2)}M"
+    return "0" if resources.whole_nodes else None
 
 
 def _replaced(options: Mapping[str, Any]) -> set[str]:

@@ -135,6 +135,16 @@ def test_everything_asked_for_is_on_the_command_line(
     ]
 
 
+def test_a_node_of_its_own_is_asked_for_by_their_number(request_for: MakeRequest) -> None:
+    executor, runner = flux(ACCEPTED)
+
+    executor.submit(request_for(resources=Resources(whole_nodes=True)))
+
+    assert list(runner.argvs[0])[3:7] == [
+        *("--cores-per-task=1", "--ntasks=1", "--nodes=1", "--exclusive")
+    ]
+
+
 def test_an_array_is_a_set_of_jobs_known_by_its_token(request_for: MakeRequest) -> None:
     executor, runner = flux(ELEMENTS)
 

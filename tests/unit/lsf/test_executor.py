@@ -129,6 +129,15 @@ def test_a_plain_job_asks_for_little(request_for: MakeRequest) -> None:
     assert 'REFLOW_NATIVE_ID="$LSB_JOBID"\n' in executor.script(request_for())
 
 
+def test_a_host_is_asked_for_as_a_whole_once(request_for: MakeRequest) -> None:
+    executor = LSFExecutor()
+    whole = Resources(whole_nodes=True)
+    own = Resources(whole_nodes=True, options={"lsf": {"x": True}})
+
+    assert lines(executor, request_for(resources=whole))[3:] == ["-n 1", "-x"]
+    assert lines(executor, request_for(resources=own))[3:] == ["-n 1", "-x"]
+
+
 @pytest.mark.parametrize(
     ("time", "written"),
     [

@@ -170,6 +170,8 @@ def test_a_log_that_no_directive_can_name_is_opened_by_the_script(
         ({"account_option": "-P"}, Resources(account="ab1"), "#$ -P ab1"),
         ({"parallel_environment": "threads"}, Resources(cpus=2), "#$ -pe threads 2"),
         ({"node_environment": "mpi"}, Resources(cpus=2, nodes=3), "#$ -pe mpi 6"),
+        ({"exclusive_resource": "excl"}, Resources(whole_nodes=True), "#$ -l excl=true"),
+        ({"exclusive_resource": "node=1"}, Resources(whole_nodes=True), "#$ -l node=1"),
         ({"warning": 30}, Resources(time=timedelta(seconds=59)), "#$ -l s_rt=29"),
         ({}, Resources(time=timedelta(days=8)), "#$ -l h_rt=691200"),
     ],
@@ -191,6 +193,7 @@ def test_a_warning_longer_than_the_task_is_none(request_for: MakeRequest) -> Non
     ("resources", "said"),
     [
         (Resources(nodes=2), "node_environment"),
+        (Resources(whole_nodes=True), "exclusive_resource"),
         *((Resources(options={"sge": {name: "x"}}), "reflow's own") for name in ("t", "-N", "o")),
         (Resources(options={"sge": {"bad name": 1}}), "not the name of an option"),
         (Resources(options={"sge": {"ac": "it's"}}), "no directive can hold"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,26 @@ def test_a_plain_job_asks_for_no_more_than_it_must(request_for: MakeRequest) -> 
     ]
     assert 'REFLOW_NATIVE_ID="$SLURM_JOB_ID"\n' in script
     assert script.endswith("exec /usr/bin/python3 -m work\n")
+
+
+@pytest.mark.parametrize(
+    ("resources", "written"),
+    [
+        (Resources(), ["--exclusive", "--mem=0"]),
+        (Resources(mem=4 * 1024**3), ["--exclusive", "--mem=4096M"]),
+        (
+            Resources(options={"slurm": {"exclusive": "user", "mem_per_cpu": "2G"}}),
+            ["--exclusive=user", "--mem-per-cpu=2G"],
+        ),
+    ],
+)
+def test_a_whole_node_comes_with_its_memory(
+    request_for: MakeRequest, resources: Resources, written: list[str]
+) -> None:
+    executor, _ = slurm()
+    script = executor.script(request_for(resources=replace(resources, whole_nodes=True)))
+    asked = [line.removeprefix("#SBATCH ") for line in directives(script)]
+    assert [line for line in asked if line.startswith(("--exclusive", "--mem"))] == written
 
 
 @pytest.mark.parametrize(

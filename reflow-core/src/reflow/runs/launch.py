@@ -12,6 +12,7 @@ from reflow.dispatch.events import emit
 from reflow.dispatch.lease import take, working_under
 from reflow.dispatch.modes import Keeper, mode_of
 from reflow.dispatch.pilots.choice import chosen_pilots
+from reflow.dispatch.pilots.requests import pilots_script
 from reflow.errors import (
     ParameterError,
     ReflowError,
@@ -71,6 +72,8 @@ def submit(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) 
         )
 
     def ask_first(settings: RunSettings, source: RunSource) -> None:
+        if settings.pilots is not None:
+            pilots_script(settings, chosen)
         # Better to fail now than to leave a run that waits unseen for a scheduler.
         if not begins_cached(store, graph, settings, source, plugin_codecs()):
             chosen.limits()

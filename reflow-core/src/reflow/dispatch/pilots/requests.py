@@ -1,9 +1,11 @@
-"""The job request of pilots."""
+"""The job request of pilots, and its script."""
 
 from __future__ import annotations
 
+from reflow.dispatch.jobs.names import token
+from reflow.executors.contract import Executor
 from reflow.model.jobs import JobRequest
-from reflow.model.records import SubmissionRecord
+from reflow.model.records import SubmissionKind, SubmissionRecord
 from reflow.rundir.run_settings import RunSettings
 
 
@@ -20,6 +22,21 @@ def pilots_request(settings: RunSettings, record: SubmissionRecord) -> JobReques
         size=record.size,
         label=f"{settings.workflow} / {settings.run_id} / pilots",
     )
+
+
+def pilots_script(settings: RunSettings, executor: Executor) -> str:
+    """Render the script of a run's pilots, before there are any; empty where there is no script.
+
+    Raises `ParameterError` for what the executor cannot ask its scheduler for.
+    """
+    assert settings.pilots is not None
+    record = SubmissionRecord(
+        number=1,
+        kind=SubmissionKind.WAVE,
+        token=token(settings.run_id, 1, "pilots"),
+        size=pilots_size(settings.pilots.jobs),
+    )
+    return executor.script(pilots_request(settings, record))
 
 
 def pilots_size(jobs: int) -> int | None:

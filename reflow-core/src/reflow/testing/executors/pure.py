@@ -107,6 +107,9 @@ class PureConformance(ExecutorKit):
     memory_unit: ClassVar[int] = MIB
     """Memory may be rounded up to this many bytes."""
 
+    whole_node_settings: ClassVar[Mapping[str, Any]] = {}
+    """Settings without which whole nodes cannot be asked for."""
+
     @abstractmethod
     def asked_time(self, submission: str) -> timedelta | None:
         """Return the time limit of a submission; None where it sets none.
@@ -250,6 +253,17 @@ class PureConformance(ExecutorKit):
 
         assert self.asked_time(submission) is None
         assert self.asked_memory(submission) is None
+
+    def test_whole_nodes_are_asked_for_where_the_executor_says_that_it_can(
+        self, recorder: Recorder, tmp_path: Path
+    ) -> None:
+        batch = self.bare_executor(recorder, **self.whole_node_settings)
+        whole, shared = (
+            self.submission(batch, self.new_request(tmp_path, resources=resources))
+            for resources in (Resources(whole_nodes=True), Resources())
+        )
+
+        assert (whole != shared) is batch.capabilities.whole_nodes
 
     def test_queue_and_account_are_asked_for(self, batch: BatchExecutor, tmp_path: Path) -> None:
         resources = Resources(queue="deepqueue", account="ab1234")

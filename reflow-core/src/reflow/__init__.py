@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reflow.errors import ForeignRunError as ForeignRunError
     from reflow.errors import LeaseLostError as LeaseLostError
     from reflow.errors import MissingExecutorError as MissingExecutorError
+    from reflow.errors import MissingFileError as MissingFileError
     from reflow.errors import NotFoundError as NotFoundError
     from reflow.errors import NotReadyError as NotReadyError
     from reflow.errors import OptionError as OptionError
@@ -62,8 +63,8 @@ _HOMES = {
     "reflow.report.describe": "WorkflowDescription",
     "reflow.errors": (
         "ConfigError DamagedRunError DefinitionError ExecutorError FlowImportError "
-        "ForeignRunError LeaseLostError MissingExecutorError NotFoundError NotReadyError "
-        "OtherSeriesError "
+        "ForeignRunError LeaseLostError MissingExecutorError MissingFileError NotFoundError "
+        "NotReadyError OtherSeriesError "
         "OptionError ParameterError PluginError ReflowError ReflowWarning RunFailedError "
         "SchedulerUnavailableError StoreError StoreVersionError StoredValueError "
         "SubmissionDeferredError SubmissionRefusedError SubmissionUncertainError "

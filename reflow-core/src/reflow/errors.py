@@ -122,6 +122,14 @@ class StoredValueError(ReflowError, ValueError):
     """Stored data cannot be turned back into the value it came from."""
 
 
+class MissingFileError(StoredValueError):
+    """A file that holds bytes of a stored value is gone, or shorter than it was."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}, which holds a stored value, is gone or was cut short")
+        self.path = path
+
+
 class FlowImportError(ReflowError, ImportError):
     """A flow file cannot be loaded, or holds no workflow of the name wanted."""
 

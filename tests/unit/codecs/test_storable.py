@@ -44,7 +44,7 @@ from tests.unit.codecs.shapes import Box, Colour, Old, Pair
 from tests.unit.codecs.shapes import Point as AnyPoint
 
 T = TypeVar("T")
-Bound = TypeVar("Bound", bound=numpy.ndarray)
+Bound = TypeVar("Bound", bound=complex)
 
 
 class Thing:
@@ -75,7 +75,7 @@ class Heir(Base):
 
 @dataclass
 class Holder:
-    numbers: list[numpy.ndarray]
+    numbers: list[complex]
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Node:
 
 
 class Pixels(NamedTuple):
-    data: numpy.ndarray
+    data: complex
 
 
 class Table(TypedDict):
@@ -136,6 +136,10 @@ class Rows(list[int]):
         Named,
         Shape,
         Base,
+        numpy.ndarray,
+        numpy.typing.NDArray[numpy.float64],
+        numpy.ma.MaskedArray,
+        numpy.float64,
         float | numpy.float64,
         int | numpy.integer,
         type(None),
@@ -151,20 +155,17 @@ def test_what_may_be_storable_is_accepted(annotation: Any) -> None:
     [
         (complex, complex),
         (Thing, Thing),
-        (numpy.ndarray, numpy.ndarray),
-        (numpy.typing.NDArray[numpy.float64], numpy.ndarray),
-        (numpy.float64, numpy.float64),
         (Frame, Frame),
-        (list[numpy.ndarray], numpy.ndarray),
+        (list[complex], complex),
         (dict[str, list[Frame]], Frame),
         (tuple[int, complex], complex),
-        (numpy.ndarray | None, numpy.ndarray),
+        (complex | None, complex),
         (Sequence[complex], complex),
         (Annotated[complex, "x"], complex),
         (NewType("Wave", complex), complex),
-        (Bound, numpy.ndarray),
-        (Holder, numpy.ndarray),
-        (list[Pixels], numpy.ndarray),
+        (Bound, complex),
+        (Holder, complex),
+        (list[Pixels], complex),
         (Table, Frame),
         (Box[complex], complex),
         (Rows, Rows),
@@ -207,10 +208,7 @@ def workflow(annotation: Any) -> Workflow:
         (complex, r"tuple\[float, float\] and return \(z.real, z.imag\)"),
         (Counter[str], r"write dict\[str, int\]"),
         (range, r"write list\[int\]"),
-        (numpy.float64, "write float"),
-        (numpy.int32, "write int"),
         (Iterator[int], r"return a list, and write list\[...\]"),
-        (numpy.ndarray, "class numpy.ndarray .* the Path of a file .* plugin with a codec"),
         (Thing, "Thing .* dataclasses"),
         (threading.Thread, "return what describes it"),
         (Holder, "whose field Holder.numbers"),

@@ -247,6 +247,7 @@ class BlobCodec:
     """Keeps content in a file, and counts by the content."""
 
     name = "blob"
+    needs_class = False
 
     def handles(self, kind: type) -> bool:
         return kind is Blob

@@ -62,6 +62,8 @@ class Rule:
 class PondCodec:
     """A codec that is never asked."""
 
+    needs_class = False
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -32,6 +32,7 @@ class PebbleCodec:
     """A good codec, which keeps each pebble in a file."""
 
     name = "pebble"
+    needs_class = False
 
     def handles(self, kind: type) -> bool:
         return kind is Pebble

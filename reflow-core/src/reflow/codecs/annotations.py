@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal, NewType, TypeVar, get_args, get_origin
 
+from reflow.codecs.extras import is_of_extra
 from reflow.codecs.unstorable import UnstorablePartError
 from reflow.errors import StoredValueError
 from reflow.wiring.types import plain
@@ -38,6 +39,11 @@ class ReachableClasses:
         self._tags: dict[type, str] = {}
         for group in self._by_name.values():
             self._tags.update(_tags(group))
+
+    def __iter__(self) -> Iterator[type]:
+        """Yield the classes."""
+        for group in self._by_name.values():
+            yield from group
 
     def tag(self, kind: type) -> str | None:
         """Return the class's tag in stored data; None when the annotation does not reach it.
@@ -111,7 +117,8 @@ def _classes_in(annotation: Any) -> Iterator[type]:
         if isinstance(current, type) and get_origin(current) is None:
             if current.__module__ != "builtins":
                 yield current
-                waiting.extend(field_annotations(current).values())
+                if not is_of_extra(current):
+                    waiting.extend(field_annotations(current).values())
         else:
             waiting.extend(_parts(current))
 

@@ -20,6 +20,7 @@ from reflow.codecs.classes import DataclassCodec, EnumCodec, NamedTupleCodec
 from reflow.codecs.contract import Codec, CodecContext
 from reflow.codecs.self_contained import SelfContained
 from reflow.codecs.unstorable import UnstorablePartError, step
+from reflow.codecs.value_files import FileReference
 from reflow.errors import StoredValueError
 from reflow.model.canonical import dumps
 from reflow.model.json import Json
@@ -259,6 +260,7 @@ class PathCodec:
     """Paths of this machine, which stand for the files at them; pure paths are only texts."""
 
     name = "path"
+    needs_class = False
 
     def handles(self, kind: type) -> bool:
         """Tell whether a class is the one that `Path()` creates here."""
@@ -279,6 +281,29 @@ class PathCodec:
     def fingerprint(self, data: Json) -> Json:
         """Return None: the file at the path is the value."""
         return None
+
+
+class FileCodec(SelfContained):
+    """References to bytes in files, which other codecs have written through their context."""
+
+    name = "file"
+
+    def handles(self, kind: type) -> bool:
+        """Tell that no value is one by itself."""
+        return False
+
+    def encode(self, value: FileReference, context: CodecContext) -> Json:
+        """Encode the reference."""
+        return value.as_json()
+
+    def decode(self, data: Json, kind: type, context: CodecContext) -> memoryview:
+        """Read the bytes."""
+        return context.read_bytes({f"${self.name}": data})
+
+    def fingerprint(self, data: Json) -> Json:
+        """Return length and digest: where the bytes lie does not count."""
+        reference = FileReference.from_json(data)
+        return [reference.length, reference.digest]
 
 
 def path_text(data: Json) -> str:
@@ -302,6 +327,7 @@ _CODECS: tuple[Codec, ...] = (
     BuiltinCodec("set", set, _pack_set, _unpack_set),
     BuiltinCodec("frozenset", frozenset, _pack_set, _unpack_frozenset),
     PathCodec(),
+    FileCodec(),
     BuiltinCodec("pureposixpath", PurePosixPath, _pack_purepath, _unpack_posix_path),
     BuiltinCodec("purewindowspath", PureWindowsPath, _pack_purepath, _unpack_windows_path),
     BuiltinCodec("datetime", datetime, _pack_clock, _unpack_datetime),

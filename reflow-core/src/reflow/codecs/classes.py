@@ -23,6 +23,7 @@ class EnumCodec(SelfContained):
     """Members by name; flags by value, since their combinations have none."""
 
     name = "enum"
+    needs_class = True
 
     def handles(self, kind: type) -> bool:
         """Tell whether a class is an enum of any sort."""
@@ -55,6 +56,7 @@ class DataclassCodec(SelfContained):
     """
 
     name = "dataclass"
+    needs_class = True
 
     def handles(self, kind: type) -> bool:
         """Tell whether a class is a dataclass, or derives from one."""
@@ -98,6 +100,7 @@ class NamedTupleCodec(SelfContained):
     """Items by the names of their fields."""
 
     name = "namedtuple"
+    needs_class = True
 
     def handles(self, kind: type) -> bool:
         """Tell whether a class or its base was made by `NamedTuple` or `namedtuple`."""

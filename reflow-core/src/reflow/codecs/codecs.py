@@ -10,9 +10,11 @@ from typing import Any
 
 from reflow.codecs.contract import Codec
 from reflow.codecs.decoding import Decoder
-from reflow.codecs.encoding import Encoder, too_deep
+from reflow.codecs.encoding import Encoder, refuse, too_deep
 from reflow.codecs.promises import Promises
 from reflow.codecs.registry import SELF_CONTAINED, Registry, tag_of, unwrap, wrap
+from reflow.codecs.scalars import Fit
+from reflow.codecs.value_files import FileReference, ValueFiles
 from reflow.errors import StoredValueError
 from reflow.model.json import Json
 
@@ -37,22 +39,49 @@ class Codecs:
     stored value that no built-in codec knows.
     """
 
-    def __init__(self, plugins: Callable[[], Sequence[Codec]] = tuple) -> None:
+    def __init__(
+        self,
+        plugins: Callable[[], Sequence[Codec]] = tuple,
+        *,
+        check_files: bool = False,
+        patience: float = 0.0,
+    ) -> None:
+        """Read files as `FileReference.read` does with `check_files` and `patience` in seconds."""
         self._registry = Registry(plugins)
         self._promises = Promises()
+        self._read_file = partial(FileReference.read, check=check_files, patience=patience)
 
-    def encode(self, value: Any, annotation: Any = Any, directory: Path | None = None) -> Json:
+    def encode(
+        self,
+        value: Any,
+        annotation: Any = Any,
+        directory: Path | None = None,
+        files: ValueFiles | None = None,
+    ) -> Json:
         """Encode a value as JSON; a list becomes an array of its encoded items.
 
         `annotation` names the classes that may occur in the value, and what equals a value of
-        them is stored as one (see `promises.py`); `directory` is where codecs may put files.
-        Raises `UnstorableValueError`, which says what cannot be stored and where in the value
-        it sits.
+        them is stored as one (see `promises.py`); `directory` is where codecs may put files, and
+        `files`, by default in the same folder, is where reflow puts bytes for them. Without a
+        folder all bytes stay in the data. Raises `UnstorableValueError`, which says what cannot
+        be stored and where in the value it sits.
         """
         decode = partial(self._decode_part, annotation, directory)
+        if files is None and directory is not None:
+            files = ValueFiles(directory)
         try:
-            kept = self._promises.keep(value, annotation)
-            return Encoder(self._registry, annotation, directory, decode).encode(kept)
+            kept, fit = self._promises.keep(value, annotation)
+            if fit is Fit.NOT:
+                refuse(value, annotation)
+            return Encoder(
+                self._registry,
+                annotation,
+                directory,
+                decode,
+                self._read_bytes,
+                files,
+                fits=fit > Fit.PARTLY,
+            ).encode(kept)
         except RecursionError:
             raise too_deep() from None
 
@@ -66,7 +95,9 @@ class Codecs:
         """
         encode = partial(self.encode, annotation=annotation, directory=directory)
         try:
-            return Decoder(self._registry, annotation, directory, encode).decode(data)
+            return Decoder(self._registry, annotation, directory, encode, self._read_file).decode(
+                data
+            )
         except RecursionError:
             raise StoredValueError("a stored value is nested too deeply to be read") from None
 
@@ -102,6 +133,18 @@ class Codecs:
     def places(self, data: Json) -> list[str]:
         """Return paths of all files that encoded data refers to, in the order of `references`."""
         return [place for part in self.references(data) for place in part.places]
+
+    def files(self, data: Json) -> list[FileReference]:
+        """Return the references to files of values in encoded data."""
+        return [
+            FileReference.from_json(part.data)
+            for part in self.references(data)
+            if part.codec.name == "file"
+        ]
+
+    def _read_bytes(self, data: Json) -> memoryview:
+        found: memoryview = self.decode({"$tuple": [data]})[0]
+        return found
 
     def _decode_part(self, outer: Any, directory: Path | None, data: Json, annotation: Any) -> Any:
         return self.decode(data, outer if annotation is Any else (annotation, outer), directory)

@@ -21,6 +21,15 @@ class CodecContext:
     """Encodes a part, whatever its type."""
     decode: Callable[[Json, Any], Any]
     """Decodes a part under the annotation given."""
+    write_bytes: Callable[..., Json]
+    """Stores bytes: `write_bytes(*pieces, suffix=".npy")`, each piece anything with a buffer.
+
+    Few bytes stay in the data, more go into a file, which reflow names, puts on the disk, and
+    takes care of. They are in what is returned, whose fingerprint is theirs. The suffix says in
+    which format they are, for those who look at the file."""
+    read_bytes: Callable[[Json], memoryview]
+    """Reads what `write_bytes` stored. What is long is mapped from the file. The bytes may be
+    changed, which changes nothing that is stored."""
 
 
 class Codec(Protocol):
@@ -29,6 +38,11 @@ class Codec(Protocol):
     @property
     def name(self) -> str:
         """Marks what this codec stored; unique, short, and never changed once in use."""
+        ...
+
+    @property
+    def needs_class(self) -> bool:
+        """Whether values can be read only with their class, which an annotation must name then."""
         ...
 
     def handles(self, kind: type) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reflow.codecs.contract import CodecContext
-from reflow.codecs.registry import NEED_CLASS, Registry, tag_of, unwrap
-from reflow.errors import ReflowError, StoredValueError
+from reflow.codecs.contract import Codec, CodecContext
+from reflow.codecs.registry import Registry, tag_of, unwrap
+from reflow.codecs.value_files import FileReference
+from reflow.errors import ReflowError, StoredValueError, UnstorableValueError
 from reflow.model.json import Json
 
 
@@ -21,10 +22,14 @@ class Decoder:
         annotation: Any,
         directory: Path | None,
         encode: Callable[[Any], Json],
+        read_file: Callable[[FileReference], memoryview],
     ) -> None:
         self._registry = registry
         self._annotation = annotation
-        self._context = CodecContext(directory, encode, self._decode_under)
+        self._read_file = read_file
+        self._context = CodecContext(
+            directory, encode, self._decode_under, _write_nothing, self._read_bytes
+        )
 
     def decode(self, data: Json) -> Any:
         """Decode a value. Raises `StoredValueError`."""
@@ -39,7 +44,7 @@ class Decoder:
 
     def _decode_wrapped(self, name: str, tag: str | None, content: Json) -> Any:
         codec = self._registry.named(name)
-        kind = object if tag is None else self._class(name, tag)
+        kind = object if tag is None else self._class(codec, tag)
         try:
             return codec.decode(content, kind, self._context)
         except (ReflowError, RecursionError):
@@ -49,10 +54,10 @@ class Decoder:
                 f"a value stored by the codec {name!r} cannot be read: {error}"
             ) from error
 
-    def _class(self, name: str, tag: str) -> type:
+    def _class(self, codec: Codec, tag: str) -> type:
         """Return the class of a stored value; `object` where a plugin's codec may do without it."""
         classes = self._registry.classes(self._annotation)
-        if name not in NEED_CLASS and not classes.reaches(tag):
+        if not codec.needs_class and not classes.reaches(tag):
             return object
         return classes.find(tag)
 
@@ -62,4 +67,19 @@ class Decoder:
             return self.decode(data)
         context = self._context
         both = (annotation, self._annotation)
-        return Decoder(self._registry, both, context.directory, context.encode).decode(data)
+        return Decoder(
+            self._registry, both, context.directory, context.encode, self._read_file
+        ).decode(data)
+
+    def _read_bytes(self, data: Json) -> memoryview:
+        """Return the bytes that a codec has stored: they lie in a file, or stand in the data."""
+        if isinstance(data, dict) and tag_of(data) == "file":
+            return self._read_file(FileReference.from_json(data["$file"]))
+        found = self.decode(data)
+        if not isinstance(found, bytes):
+            raise StoredValueError(f"no stored bytes: {str(data)[:80]}")
+        return memoryview(bytearray(found))
+
+
+def _write_nothing(*pieces: object, suffix: str = "") -> Json:
+    raise UnstorableValueError("bytes cannot be stored while a value is read")

@@ -6,15 +6,20 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
+from reflow.codecs.annotations import meaning
 from reflow.codecs.builtin import splits_in_json
 from reflow.codecs.contract import Codec, CodecContext
+from reflow.codecs.extras import codecs_for, is_extra
 from reflow.codecs.instead import of_value
-from reflow.codecs.registry import BUILTIN, NEED_CLASS, Registry, has_class_tag, wrap
+from reflow.codecs.registry import BUILTIN, Registry, has_class_tag, is_own, wrap
 from reflow.codecs.unstorable import UnstorablePartError, step, type_name
+from reflow.codecs.value_files import LONGEST_INLINE, ValueFiles
+from reflow.errors import ReflowError
 from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
+from reflow.wiring.types import members
 
 _DEEPEST = 100  # levels; what was written from a shallow stack must be readable from a deep one
 _INT_BITS = 2000  # below the smallest limit that can be set on decimal conversion (640 digits)
@@ -29,11 +34,24 @@ class Encoder:
         annotation: Any,
         directory: Path | None,
         decode: Callable[[Json, Any], Any],
+        read_bytes: Callable[[Json], memoryview],
+        files: ValueFiles | None,
+        *,
+        fits: bool = True,
     ) -> None:
+        """Encode what is of the annotation's classes; unless it `fits`, look at that more closely.
+
+        Values of libraries that are another class are refused then: to keep them would hide from
+        the author of the task that the annotation is wrong, until a taker of the value fails.
+        """
+        self._fits = fits
         self._registry = registry
         self._annotation = annotation
-        self._context = CodecContext(directory, self.encode, decode)
+        self._files = files
+        self._context = CodecContext(directory, self.encode, decode, self._write_bytes, read_bytes)
         self._depth = 0
+        self._own_classes = 0
+        """How many values of classes of the user's the current one is a part of."""
         self._writers: dict[type, Callable[[Any], Json]] = {
             type(None): _as_it_is,
             bool: _as_it_is,
@@ -92,10 +110,12 @@ class Encoder:
         codec = self._registry.for_type(kind)
         if codec is None:
             raise UnstorablePartError(f"a value of type {type_name(kind)}", of_value(kind))
+        if not self._fits and is_extra(codec.name) and not self._is_promised(kind):
+            return partial(self._refuse, codec)
         if not has_class_tag(codec.name):
             return partial(self._wrap, codec, None)
         tag = self._registry.classes(self._annotation).tag(kind)
-        if tag is None and codec.name in NEED_CLASS:
+        if tag is None and codec.needs_class:
             raise UnstorablePartError(
                 f"a value of class {type_name(kind)}",
                 f"such a value can be read back only where the annotation names its class: "
@@ -103,13 +123,20 @@ class Encoder:
             )
         return partial(self._wrap, codec, tag)
 
+    def _refuse(self, codec: Codec, value: Any) -> Json:
+        """Refuse a value that is of no promised class, unless it is part of one of the user's."""
+        if not self._own_classes:
+            raise _unpromised(type(value), self._annotation)
+        return self._wrap(codec, None, value)
+
     def _wrap(self, codec: Codec, tag: str | None, value: Any) -> Json:
         self._enter()
+        self._own_classes += codec.needs_class
         try:
             data = codec.encode(value, self._context)
-            if codec.name not in BUILTIN and loads(dumps(data)) != data:
+            if not is_own(codec.name) and loads(dumps(data)) != data:
                 raise TypeError("what it returned does not come back from JSON as it was")
-        except (UnstorablePartError, RecursionError):
+        except (UnstorablePartError, ValueFileError, RecursionError):
             raise
         except Exception as error:  # whatever a codec, or a property of the value, may raise
             raise UnstorablePartError(
@@ -117,13 +144,54 @@ class Encoder:
                 f"its codec {codec.name!r} failed: {error}",
             ) from error
         finally:
+            self._own_classes -= codec.needs_class
             self._depth -= 1
         return wrap(codec.name, tag, data)
+
+    def _is_promised(self, kind: type) -> bool:
+        return any(issubclass(kind, each) for each in self._registry.classes(self._annotation))
+
+    def _write_bytes(self, *pieces: Any, suffix: str = "") -> Json:
+        views = [memoryview(piece) for piece in pieces]
+        if self._files is None or sum(view.nbytes for view in views) <= LONGEST_INLINE:
+            return self._wrap(BUILTIN["bytes"], None, b"".join(views))
+        try:
+            reference = self._files.put(views, suffix)
+        except OSError as error:
+            raise ValueFileError(error) from error
+        return wrap("file", None, reference.as_json())
 
     def _enter(self) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise too_deep()
+
+
+class ValueFileError(ReflowError, OSError):
+    """The files of values cannot be written: the disk is full, or the run directory gone."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"a value could not be written to the run directory: {error}")
+
+
+def refuse(value: Any, annotation: Any) -> None:
+    """Raise `UnstorableValueError` for a value that cannot be meant by an annotation.
+
+    That is so where a library's class is promised, of which it is none.
+    """
+    promised = members(meaning(annotation))
+    if any(isinstance(kind, type) and codecs_for(kind) for kind in map(_class_of, promised)):
+        raise _unpromised(type(value), annotation)
+
+
+def _class_of(annotation: Any) -> Any:
+    return get_origin(annotation) or annotation
+
+
+def _unpromised(kind: type, annotation: Any) -> UnstorablePartError:
+    return UnstorablePartError(
+        f"a value of type {type_name(kind)}", f"the annotation promises {_shown(annotation)}"
+    )
 
 
 def too_deep() -> UnstorablePartError:

@@ -84,15 +84,15 @@ class Promises:
     def __init__(self) -> None:
         self._made: dict[Any, Promise] = {}
 
-    def keep(self, value: Any, annotation: Any) -> Any:
+    def keep(self, value: Any, annotation: Any) -> Fitted:
         """Return the value as the annotation promises it, as far as that is possible."""
         promise = self.of(annotation)
         if type(value) in promise.exact:
-            return value
+            return value, Fit.EXACT
         try:
-            return promise.fit(value)[0]
+            return promise.fit(value)
         except Exception:  # whatever a class of the user's raises when it is looked at
-            return value
+            return value, Fit.EXACT
 
     def of(self, annotation: Any) -> Promise:
         """Return the promise of an annotation."""

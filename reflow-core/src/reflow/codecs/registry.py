@@ -8,19 +8,18 @@ itself wrapped, so in canonical text `{"$` stands for nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reflow.codecs.annotations import ReachableClasses
 from reflow.codecs.builtin import builtin_codecs
 from reflow.codecs.contract import Codec
+from reflow.codecs.extras import codecs_for, codecs_of, is_extra
 from reflow.errors import PluginError, StoredValueError
 from reflow.model.json import Json
 
 BUILTIN = {codec.name: codec for codec in builtin_codecs()}
-NEED_CLASS = frozenset({"enum", "dataclass", "namedtuple"})
-"""Codecs whose values can be read only with the class, which the annotation must name."""
-SELF_CONTAINED = frozenset(BUILTIN) - {"path"}
+SELF_CONTAINED = frozenset(BUILTIN) - {"path", "file"}
 """Codecs that refer to nothing outside the data."""
 
 
@@ -32,9 +31,17 @@ def tag_of(data: dict[str, Json]) -> str | None:
     return key[1:] if key.startswith("$") else None
 
 
+def is_own(name: str) -> bool:
+    """Tell whether a codec of that name is reflow's own, not a plugin's."""
+    return name in BUILTIN or is_extra(name)
+
+
 def has_class_tag(name: str) -> bool:
     """Tell whether a codec's values carry a class tag before the content."""
-    return name in NEED_CLASS or name not in BUILTIN
+    codec = BUILTIN.get(name)
+    if codec is None and is_extra(name):
+        codec = codecs_of(name).get(name)
+    return codec is None or codec.needs_class
 
 
 def unwrap(name: str, data: dict[str, Json]) -> tuple[str | None, Json]:
@@ -55,10 +62,10 @@ def wrap(name: str, tag: str | None, content: Json) -> Json:
 
 
 class Registry:
-    """Finds codecs by class and by name: the built-in ones, then those of plugins.
+    """Finds codecs by class and by name: reflow's own, then those of plugins.
 
-    `plugins` is called once, and only for what no built-in codec knows. Built-in codecs that it
-    returns are ignored.
+    `plugins` is called once, and only for what no codec of reflow's own knows. Codecs of reflow's
+    own that it returns are ignored.
     """
 
     def __init__(self, plugins: Callable[[], Sequence[Codec]]) -> None:
@@ -70,12 +77,18 @@ class Registry:
     def for_type(self, kind: type) -> Codec | None:
         """Return the codec for values of exactly this class; None when there is none."""
         if kind not in self._by_type:
-            self._by_type[kind] = _first(BUILTIN, kind) or _first(self._plugins(), kind)
+            self._by_type[kind] = (
+                _first(BUILTIN, kind)
+                or _first(codecs_for(kind), kind)
+                or _first(self._plugins(), kind)
+            )
         return self._by_type[kind]
 
     def named(self, name: str) -> Codec:
         """Return the codec of that name. Raises `StoredValueError` if none is installed."""
-        codec = BUILTIN.get(name) or self._plugins().get(name)
+        codec = BUILTIN.get(name)
+        if codec is None:
+            codec = (codecs_of(name) if is_extra(name) else self._plugins()).get(name)
         if codec is None:
             raise StoredValueError(
                 f"a value was stored by the codec {name!r}, which no installed plugin provides; "
@@ -97,14 +110,15 @@ class Registry:
         if self._found is None:
             found: dict[str, Codec] = {}
             for codec in self._find_plugins():
-                if BUILTIN.get(codec.name) is codec:
+                own = BUILTIN.get(codec.name) or codecs_of(codec.name).get(codec.name)
+                if own is codec:
                     continue
-                if codec.name in BUILTIN or codec.name in found:
+                if own is not None or codec.name in found:
                     raise PluginError(f"two codecs have the name {codec.name!r}; uninstall one")
                 found[codec.name] = codec
             self._found = found
         return self._found
 
 
-def _first(codecs: dict[str, Codec], kind: type) -> Codec | None:
+def _first(codecs: Mapping[str, Codec], kind: type) -> Codec | None:
     return next((codec for codec in codecs.values() if codec.handles(kind)), None)

@@ -83,6 +83,8 @@ def _strings(data: Json) -> Iterator[str]:
         for item in data:
             yield from _strings(item)
     elif isinstance(data, dict):
+        if data.keys() == {"$file"}:
+            return  # where bytes of a value lie is not part of it
         yield from data
         for part in data.values():
             yield from _strings(part)

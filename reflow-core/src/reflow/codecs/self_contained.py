@@ -8,7 +8,12 @@ from reflow.model.json import Json
 
 
 class SelfContained:
-    """Base of codecs whose data is complete: no file outside of it, nothing to go stale."""
+    """Base of codecs whose data is complete: no file of its own outside of it, nothing to go stale.
+
+    Bytes that it has handed to `CodecContext.write_bytes` are in its data, wherever they lie.
+    """
+
+    needs_class = False
 
     def places(self, data: Json) -> Sequence[str]:
         """Return no paths."""

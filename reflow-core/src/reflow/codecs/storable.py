@@ -115,6 +115,8 @@ class _Search:
         """Tell whether storable values may derive from a class that is not storable itself."""
         if getattr(kind, "_is_protocol", False):
             return True
+        if kind.__module__ == "builtins":
+            return False
         if _is_standard(kind):
             return any(issubclass(example, kind) for example in _EXAMPLES)
         return inspect.isabstract(kind) or ABC in kind.__bases__ or self._has_storable_heir(kind)

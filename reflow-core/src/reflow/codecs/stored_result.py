@@ -11,6 +11,7 @@ from reflow.codecs.codecs import Codecs
 from reflow.codecs.lists import NotAListError, join, pairs, parts
 from reflow.codecs.registry import SELF_CONTAINED
 from reflow.codecs.run_dir_paths import run_directory
+from reflow.codecs.value_files import ValueFiles
 from reflow.model.canonical import dumps
 
 __all__ = [
@@ -34,22 +35,33 @@ class StoredResult:
     places: tuple[str, ...]
     """Paths of the files that it refers to, in the order of `Codecs.references`."""
     bound_dir: str | None
+    held: tuple[tuple[str, int], ...] = ()
+    """Paths of the files that bytes of it lie in, and how long each must be at least."""
 
 
 def encode_result(
-    value: Any, annotation: Any, run_dir: Path, codecs: Codecs, directory: Path | None = None
+    value: Any,
+    annotation: Any,
+    run_dir: Path,
+    codecs: Codecs,
+    directory: Path | None = None,
+    files: ValueFiles | None = None,
 ) -> StoredResult:
     """Encode a return value and record what its later use depends on.
 
-    `annotation` is the function's return annotation, `directory` where codecs may put files.
-    Raises `UnstorableValueError`.
+    `annotation` is the function's return annotation, `directory` where codecs may put files, and
+    `files` is what writes bytes for them. Raises `UnstorableValueError`.
     """
-    data = codecs.encode(value, annotation, directory)
+    data = codecs.encode(value, annotation, directory, files)
     output = dumps(data)
     within = run_directory(run_dir)
-    places = tuple(codecs.places(data)) if may_refer(output) else ()
+    refers = may_refer(output)
+    places = tuple(codecs.places(data)) if refers else ()
     bound = within.mentioned_in(output, data) or any(map(within.contains, places))
-    return StoredResult(output, places, str(run_dir) if bound else None)
+    held: dict[str, int] = {}
+    for part in codecs.files(data) if refers else ():
+        held[part.path] = max(part.end, held.get(part.path, 0))
+    return StoredResult(output, places, str(run_dir) if bound else None, tuple(held.items()))
 
 
 def may_refer(text: str) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reflow.codecs.codecs import Codecs
+from reflow.codecs.stored_result import may_refer
+from reflow.codecs.value_files import is_intact
 from reflow.dispatch.choice import deal
 from reflow.errors import StoredValueError
 from reflow.execution.execute import load_tasks
@@ -77,9 +79,14 @@ class Cache:
             return False
         if found.paths is not None and not self._as_recorded(spec, found.key, found.paths):
             return False
-        if not self._settings.verify or spec.verify is None:
+        if not self._settings.verify:
             return True
-        return self._verified(spec, self._store.output(found.key))
+        output = self._store.output(found.key)
+        return self._is_intact(output) and (spec.verify is None or self._verified(spec, output))
+
+    def _is_intact(self, output: str) -> bool:
+        """Tell whether the files that bytes of a value lie in hold what was stored."""
+        return not may_refer(output) or all(map(is_intact, self._codecs.files(loads(output))))
 
     def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
         """Tell whether all files of a result are in their recorded state, by the task's mode.
@@ -98,6 +105,8 @@ class Cache:
         if any(state.mode != mode for state in recorded.states):
             return False
         if not all(map(self._looks.is_still, recorded.shared)):
+            return False
+        if not all(self._looks.holds(path, size) for path, size in recorded.held):
             return False
         others = [state for state in recorded.states if not self._is_surely(state)]
         if others:

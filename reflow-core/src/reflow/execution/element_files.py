@@ -58,11 +58,15 @@ class ElementFiles:
         }
 
     def recorded(
-        self, returned: Sequence[str], own: Sequence[str], shared: Sequence[str]
+        self,
+        returned: Sequence[str],
+        own: Sequence[str],
+        shared: Sequence[str],
+        held: tuple[tuple[str, int], ...],
     ) -> str | None:
         """Return the text to be recorded of files that were returned or written to.
 
-        Into `shared` other instances write as well.
+        Into `shared` other instances write as well; in `held` lie bytes of the value.
         """
         self._looks.forget()
         execution = os.urandom(16).hex()
@@ -72,6 +76,7 @@ class ElementFiles:
             self._states(own, self._mode),
             None if absolute else str(self._settings.working_directory),
             self._states(shared, "exists"),
+            held,
         ).text()
 
     def _states(self, paths: Sequence[str], mode: FilesMode) -> tuple[State, ...]:

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.codecs import Codecs
-from reflow.codecs.stored_result import encode_result, may_refer
+from reflow.codecs.stored_result import StoredResult, encode_result, may_refer
+from reflow.codecs.value_files import ValueFiles
 from reflow.errors import FlowImportError, TaskInterrupted
 from reflow.execution.memory import lacked_memory, peak_memory, reset_peak
 from reflow.model.canonical import loads
@@ -20,6 +21,7 @@ from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
 from reflow.rundir.error_text import failure_text, summary, traceback_text
+from reflow.rundir.file_states import Recorded
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import HOST, ResultRecord
 from reflow.rundir.run_settings import RunSettings
@@ -39,15 +41,20 @@ RESULT_NOT_WRITTEN = 74
 """Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
 
 
-def plugin_codecs() -> Codecs:
-    """Return codecs that look for plugins only when no built-in codec knows a type."""
+def plugin_codecs(settings: RunSettings | None = None) -> Codecs:
+    """Return codecs that look for plugins only when no built-in codec knows a type.
+
+    With the settings of a run, they wait for the files of its values and check them as it says.
+    """
 
     def from_plugins() -> Any:
         from reflow.plugins.registry import registry
 
         return registry().codecs()
 
-    return Codecs(from_plugins)
+    if settings is None:
+        return Codecs(from_plugins)
+    return Codecs(from_plugins, check_files=settings.verify, patience=settings.latency)
 
 
 def annotation_of(task: TaskSpec, tasks: Mapping[str, TaskSpec], argument: str) -> Any:
@@ -94,6 +101,7 @@ class Execution:
         self._shared_outputs = shared_outputs(
             self._task, tasks.values(), spec.common, settings, codecs
         )
+        self.values = ValueFiles(settings.layout.files, settings.layout.values(spec.number))
         self._scratch = str(settings.layout.scratch(spec.task))
         self._shared: list[tuple[str, Any, Any]] = []
         """Name, data and annotation of what is made anew for each element that may change it."""
@@ -214,19 +222,23 @@ class Execution:
             self.settings.run_dir,
             self._codecs,
             self.settings.layout.files,
+            self.values,
         )
         return {
             "state": TaskState.SUCCESS,
             "output": sealed.output,
-            "paths": self._paths(sealed.places, record),
+            "paths": self._paths(sealed, record),
             "bound_dir": sealed.bound_dir,
         }
 
-    def _paths(self, returned: Sequence[str], record: InputRecord) -> str | None:
+    def _paths(self, sealed: StoredResult, record: InputRecord) -> str | None:
         """Return the text to be recorded of files that were returned or written to."""
+        returned = sealed.places
         own = self._written(record, self._task.outputs - self._shared_outputs)
         shared = self._written(record, self._shared_outputs)
-        return self._files.recorded(returned, own, shared) if returned or own or shared else None
+        if returned or own or shared:
+            return self._files.recorded(returned, own, shared, sealed.held)
+        return Recorded(held=sealed.held).text()
 
     def _written(self, record: InputRecord, arguments: Collection[str]) -> list[str]:
         """Return paths in arguments that the task writes to."""
@@ -243,6 +255,7 @@ class Execution:
     def close(self) -> None:
         """Close files."""
         self._reader.close()
+        self.values.close()
 
 
 def _set_lineage(lineage: str | None) -> None:

@@ -133,6 +133,7 @@ class InlineExecutor:
                     if result.outcome.state is TaskState.FAILED and self._run.on_error == "stop":
                         break
         finally:
+            execution.values.sync()
             writer.flush()
         if not positions:
             self._queue.popleft()

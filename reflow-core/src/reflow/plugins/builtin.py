@@ -46,8 +46,9 @@ def reflow_type_rules() -> Iterable[TypeRule]:
 def reflow_codecs() -> Iterable[Codec]:
     """Provide the codecs of types that are stored without any plugin."""
     from reflow.codecs.builtin import builtin_codecs
+    from reflow.codecs.extras import extra_codecs
 
-    return builtin_codecs()
+    return [*builtin_codecs(), *extra_codecs()]
 
 
 @hookimpl

@@ -26,6 +26,8 @@ class Recorded:
     """Where relative paths among them start; None where there are none."""
     shared: tuple[State, ...] = ()
     """States of places where other instances write, too: only that these exist."""
+    held: tuple[tuple[str, int], ...] = ()
+    """Paths of the files that bytes of the value lie in, and how long each must be at least."""
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -34,13 +36,15 @@ class Recorded:
 
     def text(self) -> str | None:
         """Return the JSON text; None where the result has no files."""
-        if not self.states and not self.shared:
+        if not self.states and not self.shared and not self.held:
             return None
         data: dict[str, Json] = {"value": states_as_json(self.value)}
         if self.outputs:
             data["outputs"] = states_as_json(self.outputs)
         if self.shared:
             data["shared"] = states_as_json(self.shared)
+        if self.held:
+            data["held"] = [list(each) for each in self.held]
         if self.working_directory is not None:
             data["working_directory"] = self.working_directory
         return dumps(data)
@@ -60,7 +64,21 @@ class Recorded:
             states_from_json(data.get("outputs", [])),
             None if start is None else str(start),
             states_from_json(data.get("shared", [])),
+            _held_from_json(data.get("held", [])),
         )
+
+
+def _held_from_json(data: Json) -> tuple[tuple[str, int], ...]:
+    if not isinstance(data, list):
+        raise StoredValueError("what was recorded of a value's files is no list")
+    found = []
+    for each in data:
+        match each:
+            case [str() as path, int() as size]:
+                found.append((path, size))
+            case _:
+                raise StoredValueError("what was recorded of a value's file cannot be read")
+    return tuple(found)
 
 
 def places_in(paths: Iterable[str], working_directory: Path) -> list[str]:

@@ -178,6 +178,10 @@ class RunLayout:
         """Where codecs may keep files that hold parts of values."""
         return self.root / "files"
 
+    def values(self, wave: int) -> Path:
+        """Return the folder of files that hold many short values, each of one writer of a wave."""
+        return self.files / "waves" / str(wave)
+
     @property
     def dispatch_log(self) -> Path:
         """The log of dispatchers."""

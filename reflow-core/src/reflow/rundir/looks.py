@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from reflow.fingerprint.files.fresh import asked
 from reflow.fingerprint.files.look import Looks
 from reflow.fingerprint.files.places import Surroundings
 from reflow.fingerprint.files.states import Mode, State
@@ -43,6 +44,7 @@ class RunLooks:
         self._contents = contents
         self._by_mode: dict[Mode, Looks] = {}
         self._changed: set[str] = set()
+        self._sizes: dict[str, int] = {}
 
     def state(self, place: str, mode: Mode) -> State:
         """Return the state of a place."""
@@ -64,6 +66,15 @@ class RunLooks:
         """Tell whether a place is as expected."""
         return self.state(expected.place, expected.mode).agrees_with(expected)
 
+    def holds(self, path: str, size: int) -> bool:
+        """Tell whether a file of values is at least so long."""
+        if self._sizes.get(path, -1) < size:
+            try:
+                self._sizes[path] = asked(path).st_size
+            except OSError:
+                return False
+        return self._sizes[path] >= size
+
     def note_changes(self, places: Iterable[str]) -> None:
         """Look anew at what a task may have written to, when next asked about it."""
         self._changed.update(places)
@@ -71,6 +82,7 @@ class RunLooks:
     def forget(self) -> None:
         """Look anew at everything."""
         self._changed.clear()
+        self._sizes.clear()
         for looks in self._by_mode.values():
             looks.forget()
 

@@ -267,7 +267,9 @@ def _drive_to_end(
 def _executor_here(settings: RunSettings, graph: Graph, interruptions: Interruptions) -> Executor:
     """Return the executor of elements here; a signal that hurries ends its processes."""
     if settings.executor == "inline":
-        return InlineExecutor(settings, graph.tasks, plugin_codecs(), lambda: interruptions.told)
+        return InlineExecutor(
+            settings, graph.tasks, plugin_codecs(settings), lambda: interruptions.told
+        )
     workers = settings.executor_settings["workers"]
     assert isinstance(workers, int)
     gpus = settings.executor_settings.get("gpus")

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 import stat
+import typing
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
@@ -132,8 +133,9 @@ class CodecConformance:
         self, codecs: Codecs, values: Sequence[Any], annotation: Any, folder: Path
     ) -> None:
         nested = {"list": list(values), "tuple": (values[0], [values[-1]])}
-        data = self.stored(codecs, nested, annotation, folder)
-        back = codecs.decode(data, annotation, folder)
+        whole = typing.Union[dict[str, Any], annotation]  # noqa: UP007 - of a value
+        data = self.stored(codecs, nested, whole, folder)
+        back = codecs.decode(data, whole, folder)
         assert all(map(self.same, values, back["list"]))
         assert self.same(values[0], back["tuple"][0])
         assert self.same(values[-1], back["tuple"][1][0])

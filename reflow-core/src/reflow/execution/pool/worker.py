@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from reflow.codecs.value_files import ValueFiles
 from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.execution.capture import LogCapture
 from reflow.execution.execute import (
@@ -67,13 +68,16 @@ class Reporter:
         self._lock = threading.Lock()
         self._filled = threading.Event()
         self._writers: dict[int, SegmentWriter] = {}
+        self._values: dict[int, ValueFiles] = {}
         self._waiting: list[tuple[int, int]] = []
         self.failure: OSError | None = None
         threading.Thread(target=self._flush_in_time, daemon=True).start()
 
-    def add(self, wave: int, record: ResultRecord) -> None:
-        """Buffer a result until the next flush."""
+    def add(self, wave: int, record: ResultRecord, values: ValueFiles | None = None) -> None:
+        """Buffer a result until the next flush; bytes of its value are in one of the `values`."""
         with self._lock:
+            if values is not None:
+                self._values[wave] = values
             writer = self._writers.get(wave)
             if writer is None:
                 writer = SegmentWriter(self._layout.wave(wave), self._name)
@@ -88,6 +92,8 @@ class Reporter:
             if not self._waiting:
                 return
             for wave in {wave for wave, _ in self._waiting}:
+                if wave in self._values:
+                    self._values[wave].sync()
                 self._writers[wave].flush()
             waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), REPORTS_AT_ONCE):
@@ -127,7 +133,7 @@ class PoolWorker:
         self._layout = settings.layout
         self._reporter = Reporter(self._layout, name, reports)
         self._capture = LogCapture(self._layout.pool_log(name))
-        self._codecs = plugin_codecs()
+        self._codecs = plugin_codecs(settings)
         self._job = own_claim().native_id
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
@@ -201,7 +207,7 @@ class PoolWorker:
         result = result.bounded()
         if self._capture.end(log):
             result = result.with_log(log, self._layout.run_dir)
-        self._reporter.add(wave, result)
+        self._reporter.add(wave, result, execution.values)
         return result
 
     def _is_meant(self) -> bool:
@@ -288,6 +294,8 @@ class PoolWorker:
 
 class _Broken:
     """Replaces a wave that cannot be run here: every position fails with the reason."""
+
+    values = None
 
     def __init__(self, spec: WaveSpec, reader: InputReader, error: Exception) -> None:
         self.spec = spec

@@ -58,10 +58,10 @@ def reflow_type_rules() -> Iterable[TypeRule]:
 # [start:codec]
 @hookimpl
 def reflow_codecs() -> Iterable[Codec]:
-    """NumPy arrays, as files."""
-    from reflow_example.arrays import NpyCodec
+    """Instances of attrs classes."""
+    from reflow_example.classes import AttrsCodec
 
-    return [NpyCodec()]
+    return [AttrsCodec()]
 
 
 # [end:codec]

@@ -1,0 +1,205 @@
+"""The files that hold bytes of values, where these are too many to stand in the store.
+
+Up to `LONGEST_INLINE` bytes stay in the JSON. Up to `LONGEST_PACKED` are appended, aligned, to one
+file of each process that writes, so that many elements do not make many files. Whatever is longer
+has a file of its own, named by the digest of its content, which readers map into memory.
+What refers to such bytes says where they lie and what they are: `FileReference`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from reflow.errors import MissingFileError, StoredValueError
+from reflow.model.json import Json
+from reflow.permissions import FILE_MODE, make_folder
+
+LONGEST_INLINE = 4 << 10
+LONGEST_PACKED = 1 << 20
+ALIGNMENT = 64
+"""Bytes; a multiple of what any processor needs, and what `.npy` and Arrow files align to."""
+_CHUNK = 4 << 20
+_READ_ONLY = FILE_MODE & ~0o222
+_LOOK_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """Bytes in a file: where they lie, how many they are, and their SHA-256."""
+
+    path: str
+    offset: int
+    length: int
+    digest: str
+
+    @property
+    def end(self) -> int:
+        """How long the file must be at least."""
+        return self.offset + self.length
+
+    def as_json(self) -> Json:
+        """Return what `from_json` reads."""
+        return [self.path, self.offset, self.length, self.digest]
+
+    @classmethod
+    def from_json(cls, data: Json) -> FileReference:
+        """Read `as_json` back. Raises `StoredValueError`."""
+        match data:
+            case [str() as path, int() as offset, int() as length, str() as digest]:
+                return cls(path, offset, length, digest)
+        raise StoredValueError(f"no reference to a part of a file: {str(data)[:80]}")
+
+    def read(self, *, check: bool = False, patience: float = 0.0) -> memoryview:
+        """Return the bytes, which may be changed: the file stays as it is.
+
+        Where they are not there, wait for them for `patience` seconds, as another host may have
+        written them just now. `check` compares the digest of what is mapped; what is short enough
+        to be read at once is always compared. Raises `MissingFileError` where the file is gone or
+        too short, and `StoredValueError` where it holds something else.
+        """
+        until = time.monotonic() + patience
+        while (found := self._found()) is None:
+            if time.monotonic() >= until:
+                raise MissingFileError(self.path)
+            time.sleep(_LOOK_EVERY)
+        if (check or self.length <= LONGEST_PACKED) and sha256(found).hexdigest() != self.digest:
+            raise StoredValueError(f"{self.path} is damaged: it does not hold what was stored")
+        return found
+
+    def _found(self) -> memoryview | None:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            if os.fstat(descriptor).st_size < self.end:
+                return None
+            if self.length <= LONGEST_PACKED:
+                return self._copied(descriptor)
+            return self._mapped(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _copied(self, descriptor: int) -> memoryview | None:
+        content = bytearray(self.length)
+        count = os.preadv(descriptor, [content], self.offset)
+        return memoryview(content) if count == self.length else None
+
+    def _mapped(self, descriptor: int) -> memoryview:
+        """Map the bytes privately: pages are shared with all who read them, until changed."""
+        start = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(descriptor, self.end - start, access=mmap.ACCESS_COPY, offset=start)
+        return memoryview(mapped)[self.offset - start :]
+
+
+class ValueFiles:
+    """Writes bytes of values into files below one folder."""
+
+    def __init__(self, directory: Path, packed: Path | None = None) -> None:
+        """Append short ones to a file in the folder `packed`; without it each has its own file."""
+        self._directory = directory
+        self._packed = packed
+        self._path = ""
+        self._descriptor = -1
+        self._end = 0
+        self._unsynced = False
+
+    def put(self, pieces: Sequence[memoryview], suffix: str) -> FileReference:
+        """Write the bytes of all pieces and return the reference to them.
+
+        What was appended is on the disk after `sync` only. Raises `OSError`.
+        """
+        length = sum(piece.nbytes for piece in pieces)
+        if self._packed is not None and length <= LONGEST_PACKED:
+            return self._append(self._packed, b"".join(pieces))
+        return self._write(list(_chunks(pieces)), length, suffix)
+
+    def sync(self) -> None:
+        """Put what was appended on the disk, before anything refers to it. Raises `OSError`."""
+        if self._unsynced:
+            # First: another thread may append meanwhile, which the next call is for.
+            self._unsynced = False
+            try:
+                os.fsync(self._descriptor)
+            except OSError:
+                self._unsynced = True
+                raise
+
+    def close(self) -> None:
+        """Close the file that short ones were appended to."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, folder: Path, content: bytes) -> FileReference:
+        if self._descriptor < 0:
+            self._begin(folder)
+        start = -(-self._end // ALIGNMENT) * ALIGNMENT
+        done = 0
+        while done < len(content):
+            done += os.pwrite(self._descriptor, content[done:], start + done)
+        self._end = start + done
+        self._unsynced = True
+        return FileReference(self._path, start, len(content), sha256(content).hexdigest())
+
+    def _begin(self, folder: Path) -> None:
+        name = os.urandom(8).hex()
+        path = folder / name[:2] / f"{name}.values"
+        make_folder(path.parent, within=self._directory.parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, FILE_MODE)
+        self._path, self._end = str(path), 0
+
+    def _write(self, chunks: Sequence[memoryview], length: int, suffix: str) -> FileReference:
+        make_folder(self._directory, within=self._directory.parent)
+        temporary = self._directory / f".{os.urandom(8).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, _READ_ONLY)
+        digest = sha256()
+        try:
+            try:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    _write_all(descriptor, chunk)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            return self._named(temporary, length, digest.hexdigest(), suffix)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _named(self, temporary: Path, length: int, digest: str, suffix: str) -> FileReference:
+        """Name a file by its content, unless an intact file of that name is there."""
+        path = self._directory / digest[:2] / f"{digest}{suffix}"
+        reference = FileReference(str(path), 0, length, digest)
+        if not is_intact(reference):
+            make_folder(path.parent, within=self._directory.parent)
+            temporary.replace(path)
+        return reference
+
+
+def is_intact(reference: FileReference) -> bool:
+    """Tell whether a file holds what was stored in it, by its digest."""
+    try:
+        reference.read(check=True)
+    except StoredValueError:
+        return False
+    return True
+
+
+def _chunks(pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+    for piece in pieces:
+        flat = piece.cast("B") if piece.nbytes else piece
+        for start in range(0, piece.nbytes, _CHUNK):
+            yield flat[start : start + _CHUNK]
+
+
+def _write_all(descriptor: int, content: memoryview) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]

@@ -1,0 +1,145 @@
+"""Arrays between tasks: by reference, from process to process, and from the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reflow.model.states import RunState
+
+from tests.e2e.support import WAYS, FlowFile, failed
+
+Flows = Callable[..., FlowFile]
+
+ARRAYS = """
+import numpy as np
+
+wf = Workflow("arrays")
+SIZES = (10, 1_000, 1_000_000)
+
+
+@wf.job()
+def make(fill: float = 1.0) -> list[np.ndarray]:
+    did("make")
+    return [np.full(size, fill) for size in SIZES]
+
+
+@wf.job(array=True)
+def double(x: Annotated[np.ndarray, Result(step="make")]) -> np.ndarray:
+    did("double")
+    x *= 2
+    return x
+
+
+@wf.job()
+def total(
+    doubled: Annotated[list[np.ndarray], Result(step="double")],
+    made: Annotated[list[np.ndarray], Result(step="make")],
+) -> float:
+    did("total")
+    return np.sum([x.sum() for x in doubled]) - np.sum([x.sum() for x in made])
+"""
+TOTAL = 1_001_010.0
+
+
+def files(run: Any, pattern: str) -> list[Path]:
+    return sorted((Path(run.run_dir) / ".reflow" / run.run_id / "files").rglob(pattern))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_arrays_reach_their_elements_and_are_gathered(flow_file: Flows, way: str) -> None:
+    run = flow_file(ARRAYS).run(way)
+    assert run.state is RunState.SUCCESS
+    assert run.result("total") == TOTAL
+    assert type(run.result("total")) is float
+    assert [array.size for array in run.result("double")] == [10, 1_000, 1_000_000]
+    assert len(files(run, "*.npy")) == 2
+    # Those of 8 kB: one that `make` wrote, and one of an element of `double`.
+    assert len(files(run, "*.values")) == 2
+
+
+def test_an_unchanged_flow_takes_its_arrays_from_the_cache_in_another_run_directory(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(ARRAYS)
+    flow.run(run_dir=tmp_path / "one")
+    flow.forget()
+    again = flow.run(run_dir=tmp_path / "other")
+    assert again.result("total") == TOTAL
+    assert not flow.calls
+
+
+@pytest.mark.parametrize("pattern", ["*.npy", "*.values"])
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "gone"])
+def test_an_array_whose_file_is_gone_or_cut_short_is_computed_again(
+    flow_file: Flows, pattern: str, cut: bool
+) -> None:
+    flow = flow_file(ARRAYS)
+    for path in files(flow.run(), pattern):
+        path.chmod(0o644)
+        os.truncate(path, 100) if cut else path.unlink()
+    flow.forget()
+    assert flow.run().result("total") == TOTAL
+    # The same arrays come of it, so that the total need not be computed again.
+    assert flow.calls == {"make": 1, "double": 1}
+
+
+def test_a_changed_byte_is_a_miss_where_files_are_verified(flow_file: Flows) -> None:
+    flow = flow_file(ARRAYS)
+    run = flow.run()
+    (path,) = {Path(part) for part in files(run, "*.npy") if np.load(part)[0] == 2}
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    flow.forget()
+    assert flow.run(verify=True).result("total") == TOTAL
+    assert flow.calls == {"double": 1}
+
+
+def test_what_is_not_as_promised_is_refused_with_both_names(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        import numpy as np
+
+        wf = Workflow("promises")
+
+        @wf.job()
+        def listed() -> np.ndarray:
+            return [1, 2]
+
+        @wf.job()
+        def lossy() -> int:
+            return np.float64(2.5)
+
+        @wf.job()
+        def parts() -> list[int]:
+            return [1, np.float64(2.5)]
+        """
+    )
+    run = flow.run(on_error="continue")
+    assert {task: error for (task, _), (_, error) in failed(run).items()} == {
+        "listed": "cannot store a value of type list; the annotation promises numpy.ndarray",
+        "lossy": "cannot store a value of type numpy.float64; the annotation promises int",
+        "parts": "cannot store a value of type numpy.float64 in [1]; "
+        "the annotation promises list[int]",
+    }
+
+
+def test_without_an_annotation_a_scalar_of_numpy_stays_one(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        import numpy as np
+
+        wf = Workflow("scalars")
+
+        @wf.job()
+        def mean():
+            return np.mean([1.0, 2.0])
+        """
+    )
+    assert type(flow.run().result("mean")) is np.float64

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from reflow.model.pilots import Pilots
+from reflow.report.pilots import described
 from reflow.report.preview import MOST_INSTANCES, WIDEST_ARGUMENT, preview_lines
 from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
@@ -57,6 +62,48 @@ def test_what_it_would_save_if_elements_shared_jobs_is_said_in_one_line() -> Non
     advice = 'convert: 48,000 jobs of about 0.05 s each; per_job="auto" would make it 480 jobs'
     task = PreviewTask(name="convert", array=True, advice=advice, instances=[instance(0)])
     assert f"convert\n  {advice}\n  [0]" in shown(Preview(tasks=[task]), width=90)
+
+
+def pilots_in(*tasks: PreviewTask) -> str:
+    pilots = Pilots(jobs=4, cpus=32, mem="120G", gpus=2, time="08:00:00")
+    return shown(Preview(tasks=list(tasks), pilots=pilots))
+
+
+def large(name: str, **more: Any) -> PreviewTask:
+    return PreviewTask(name=name, array=False, fits=False, **more)
+
+
+SMALL = PreviewTask(name="small", array=False)
+DONE = large("done", unknown=False, to_run=0, cached=1)
+
+
+def test_pilots_are_told_with_what_does_not_fit_them() -> None:
+    size = "\n4 pilots, each with 32 CPUs, 120 GiB and 2 GPUs, for 8 h 0 min\n"
+    assert f"{size}\nsmall" in pilots_in(SMALL, DONE)
+    assert f"{size}'big' does not fit a pilot, and would have jobs of its own\n" in pilots_in(
+        SMALL, large("big")
+    )
+    assert "'big', 'wide' do not fit a pilot, and would have jobs of their own\n" in pilots_in(
+        large("big"), SMALL, large("wide")
+    )
+    assert "no task fits a pilot: all would have jobs of their own\n" in pilots_in(
+        large("big"), DONE
+    )
+
+
+@pytest.mark.parametrize(
+    ("pilots", "words"),
+    [
+        (Pilots(jobs=1), "1 pilot, each with 1 CPU"),
+        (Pilots(jobs=2, nodes="whole"), "2 pilots, each with a node for itself"),
+        (
+            Pilots(jobs=2, nodes="whole", cpus=16, mem="512M"),
+            "2 pilots, each with a node for itself, 16 CPUs and 512 MiB",
+        ),
+    ],
+)
+def test_the_size_of_pilots_is_what_was_asked_for(pilots: Pilots, words: str) -> None:
+    assert described(pilots) == words
 
 
 def test_a_long_argument_is_cut() -> None:

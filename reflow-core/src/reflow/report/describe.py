@@ -220,7 +220,8 @@ def _json(value: Any) -> Json:
 
 def _resources(resources: Resources) -> dict[str, Json]:
     time = None if resources.time is None else _clock(resources.time)
-    return {**as_json(resources), "time": time}
+    # No task asks for whole nodes: that is for jobs that elements share.
+    return {**as_json(resources, without=("whole_nodes",)), "time": time}
 
 
 def _clock(duration: timedelta) -> str:

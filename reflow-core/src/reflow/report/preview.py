@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from reflow.report.layout import GAP, block, columns, count, paragraph, shorten
+from reflow.report.pilots import described
 
 if TYPE_CHECKING:
+    from reflow.model.pilots import Pilots
     from reflow.runs.preview import Preview, PreviewInstance, PreviewTask
 
 MOST_INSTANCES = 20
@@ -21,6 +24,10 @@ def preview_lines(preview: Preview, *, width: int, every_instance: bool) -> list
     """Show what would run, what would come from the cache, and each instance's arguments."""
     lines = [Text("this is what would be done; nothing has been done"), Text("")]
     lines += _summary(preview.tasks, width)
+    if preview.pilots is not None:
+        lines.append(Text(""))
+        for sentence in _pilots(preview.pilots, preview.tasks):
+            lines += paragraph(sentence, width=width)
     for task in preview.tasks:
         lines += [Text(""), *_task(task, width, every_instance)]
     for title, text in preview.scripts:
@@ -35,6 +42,19 @@ def _summary(tasks: list[PreviewTask], width: int) -> list[Text]:
         numbers = [_number(task.to_run), _number(task.cached)]
         rows.append([Text(task.name), Text(size), *numbers])
     return columns(rows, width=width, right=(1, 2, 3))
+
+
+def _pilots(pilots: Pilots, tasks: list[PreviewTask]) -> Iterator[str]:
+    """Say what pilots there would be, and which tasks do not fit them."""
+    yield described(pilots)
+    left = [task for task in tasks if task.may_run]
+    unfit = [repr(task.name) for task in left if not task.fits]
+    if len(unfit) == len(left):
+        yield "no task fits a pilot: all would have jobs of their own"
+    elif len(unfit) == 1:
+        yield f"{unfit[0]} does not fit a pilot, and would have jobs of its own"
+    elif unfit:
+        yield f"{', '.join(unfit)} do not fit a pilot, and would have jobs of their own"
 
 
 def _number(number: int | None) -> Text:

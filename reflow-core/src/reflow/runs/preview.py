@@ -16,6 +16,8 @@ from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.packing import Packing
 from reflow.dispatch.jobs.requests import wave_request
 from reflow.dispatch.modes import mode_of
+from reflow.dispatch.pilots.fit import fits
+from reflow.dispatch.pilots.requests import pilots_script
 from reflow.dispatch.plan import Planner
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.errors import DefinitionError
@@ -24,6 +26,7 @@ from reflow.executors.contract import Executor
 from reflow.model.canonical import loads
 from reflow.model.durations import Durations
 from reflow.model.graph import Graph
+from reflow.model.pilots import Pilots
 from reflow.model.records import Instance, Look, StoredOutput, SubmissionRecord, Taker, TaskRecord
 from reflow.model.states import TaskState
 from reflow.rundir.looks import RunLooks
@@ -67,7 +70,14 @@ class PreviewTask:
     """The arguments that are taken from several lists in every combination."""
     advice: str = ""
     """What it would save if its elements shared jobs."""
+    fits: bool = True
+    """The run's pilots can run it, if there are any; otherwise it has jobs of its own."""
     instances: list[PreviewInstance] = field(default_factory=list)
+
+    @property
+    def may_run(self) -> bool:
+        """Whether something of it would run, or is not known not to."""
+        return self.unknown or bool(self.to_run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,8 @@ class Preview:
     """What a run would do."""
 
     tasks: list[PreviewTask]
+    pilots: Pilots | None = None
+    """The jobs in which the run is to run; None without them, or where nothing is left to run."""
     scripts: list[tuple[str, str]] = field(default_factory=list)
     """Title and text of the batch scripts that are known so far."""
 
@@ -164,15 +176,26 @@ def make_preview(
             shown.reason = f"waits for {waits}"
         elif size == 0:
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
-        shown.advice = advice_on_sharing(
-            graph.tasks[shown.name],
-            settings.config.defaults,
-            mode_of(executor),
-            shown.to_run or 0,
-            partial(store.durations, settings.workflow, shown.name),
-        )
-    scripts = list(_scripts(tasks.values(), tracked, settings, executor))
-    return Preview(tasks=list(tasks.values()), scripts=scripts)
+        if settings.pilots is not None:
+            resources = settings.config.defaults.fill(graph.tasks[shown.name].resources)
+            shown.fits = fits(settings.pilots, resources, executor.name)
+        if settings.pilots is None or not shown.fits:
+            shown.advice = advice_on_sharing(
+                graph.tasks[shown.name],
+                settings.config.defaults,
+                mode_of(executor),
+                shown.to_run or 0,
+                partial(store.durations, settings.workflow, shown.name),
+            )
+    left = [task for task in tasks.values() if task.may_run]
+    return Preview(
+        tasks=list(tasks.values()),
+        pilots=settings.pilots if left else None,
+        scripts=[
+            *_pilots_script(left, settings, executor),
+            *_scripts(tasks.values(), tracked, settings, executor),
+        ],
+    )
 
 
 def begins_cached(
@@ -197,11 +220,23 @@ def begins_cached(
     return True
 
 
+def _pilots_script(
+    left: Sequence[PreviewTask], settings: RunSettings, executor: Executor
+) -> Iterator[tuple[str, str]]:
+    if settings.pilots is None or not any(task.fits for task in left):
+        return
+    jobs = settings.pilots.jobs
+    text = pilots_script(settings, executor)
+    if text:
+        yield f"pilots: {jobs} job{'s' if jobs > 1 else ''}", text
+
+
 def _scripts(
     tasks: Iterable[PreviewTask], tracked: TrackedRun, settings: RunSettings, executor: Executor
 ) -> Iterator[tuple[str, str]]:
     defaults = settings.config.defaults
-    for number, shown in enumerate((task for task in tasks if task.to_run), start=1):
+    in_jobs = (task for task in tasks if task.to_run and not (settings.pilots and task.fits))
+    for number, shown in enumerate(in_jobs, start=1):
         size, task = shown.to_run or 1, tracked.tasks[shown.name].spec
         durations = partial(tracked.store.durations, settings.workflow, task.name)
         resources = defaults.fill(task.resources)

@@ -251,3 +251,132 @@ def test_combinations_are_cached_one_by_one(flow_file: Flows, way: Way) -> None:
 def test_a_product_with_an_empty_list_has_no_elements(flow_file: Flows, way: Way) -> None:
     run = way(flow_file(PRODUCT), fold=[])
     assert (run.state, run.result("table")) == ("SUCCESS", [])
+
+
+PART = """
+    wf = Workflow("part")
+
+    @wf.job()
+    def numbers() -> list[int]:
+        return [0, 1, 2, 3]
+
+    @wf.job(array=True)
+    def measure(number: Annotated[int, Result(step="numbers")], bad: list[int]) -> int:
+        did(f"measure{number}")
+        if number in bad and not Path("{here}/mended").exists():
+            raise ValueError(f"no {number}")
+        return number * 10
+
+    @wf.job(array=True)
+    def refine(value: Annotated[int, Result(step="measure")]) -> list[int]:
+        return [value, value + 1]
+
+    @wf.job()
+    def table(
+        values: Annotated[
+            list[int | None], Result(step="measure", allow_failed=True, min_success=2)
+        ],
+    ) -> list[int | None]:
+        did("table")
+        return values
+
+    @wf.job()
+    def refined(
+        values: Annotated[list[int], Result(step="refine", allow_failed=True, min_success=0.5)],
+    ) -> list[int]:
+        did("refined")
+        return values
+
+    @wf.job()
+    def both(
+        a: Annotated[list[int | None], Result(step="table")],
+        b: Annotated[list[int], Result(step="refined")],
+    ) -> int:
+        return len(a) * 100 + len(b)
+"""
+
+
+def test_a_gather_may_do_with_what_succeeded(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(PART)
+    run = way(flow, bad=[1])
+    assert run.state == "SUCCESS", run.status(as_dict=True)
+    assert run.result("table") == [0, None, 20, 30]
+    assert run.result("refined") == [0, 1, 20, 21, 30, 31]
+    status = run.status(as_dict=True)
+    assert status["run"]["message"] == "1 of 4 in 'measure' failed, which is allowed"
+    assert [(item["task"], item["index"]) for item in status["failed_instances"]] == [
+        ("measure", 1)
+    ]
+    assert counts(run, "refine") == {"SUCCESS": 3, "SKIPPED": 1}
+    # What is missing is part of what a gather counts by.
+    flow.forget()
+    run = way(flow, bad=[])
+    assert run.result("both") == 408
+    assert flow.calls["table"] == flow.calls["refined"] == 1
+
+
+def test_a_gather_that_has_less_than_it_needs_is_skipped(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(PART), bad=[0, 1, 2])
+    status = run.status(as_dict=True)
+    assert run.state == "FAILED"
+    assert "'table' needs 2 of 4 in 'measure', and 1 succeeded" in status["run"]["message"]
+    assert status["tasks"]["table"]["state"] == "SKIPPED"
+    assert status["tasks"]["both"]["state"] == "SKIPPED"
+
+
+@in_process_and_by_jobs
+def test_a_retry_of_what_was_allowed_to_fail_gathers_again(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    flow = flow_file(PART)
+    run = way(flow, bad=[1, 2])
+    assert (run.state, run.result("both")) == ("SUCCESS", 404)
+    (tmp_path / "mended").touch()
+    flow.forget()
+    assert run.retry() > 0
+    run.wait(timeout=60)
+    assert run.state == "SUCCESS"
+    assert run.result("table") == [0, 10, 20, 30]
+    assert run.result("both") == 408
+    assert flow.calls == {"measure1": 1, "measure2": 1, "table": 1, "refined": 1}
+
+
+@in_process
+def test_failures_that_are_allowed_do_not_stop_a_run(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(PART)
+    run = flow.load().run_local(bad=[0])
+    assert run.state == "SUCCESS"
+    assert run.result("both") == 406
+
+
+ONLY_SOME = """
+    wf = Workflow("some")
+
+    @wf.job(array=True)
+    def measure(number: Annotated[int, Param(each=True)]) -> int:
+        return 10 // number
+
+    @wf.job()
+    def table(values: Annotated[list[int], Result(step="measure", allow_failed=True)]) -> int:
+        return sum(values)
+
+    @wf.job()
+    def strict(values: Annotated[list[int], Result(step="measure")]) -> int:
+        return sum(values)
+"""
+
+
+@in_process
+def test_another_task_that_needs_all_fails_the_run(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(ONLY_SOME), number=[0, 5])
+    assert run.state == "FAILED"
+    assert run.result("table") == 2
+    assert run.status(as_dict=True)["tasks"]["strict"]["state"] == "SKIPPED"
+
+
+@in_process
+def test_without_a_minimum_one_must_succeed(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(ONLY_SOME.replace("@wf.job()\n    def strict", "def strict"))
+    assert way(flow, number=[0, 5, 0]).state == "SUCCESS"
+    assert way(flow, number=[0, 0]).state == "FAILED"
+    assert way(flow, number=[]).result("table") == 0

@@ -199,6 +199,37 @@ def test_none_has_no_items_where_the_step_may_return_it(mode: str, size: int) ->
     assert of(outputs, upstream, wired_with("a", mode, optional=True)).size == size
 
 
+def gathering(mode: str, *, in_place: bool = False) -> TrackedTask:
+    one = task("t", "P", f"a:{mode}")
+    edges = (replace(edge, allow_failed=True, in_place=in_place) for edge in one.edges)
+    one.define(one.spec, tuple(edges))
+    return one
+
+
+def test_what_failed_is_left_out_of_a_gather_or_has_none_in_its_place() -> None:
+    outputs = {"a": [(0, "[1]"), (2, "[3]")]}
+    upstream = task("a", "SFS")
+    assert of(outputs, upstream, gathering("gather")).common == {"a": "[[1],[3]]"}
+    in_place = of(outputs, upstream, gathering("gather", in_place=True))
+    assert in_place.common == {"a": "[[1],null,[3]]"}
+    assert of(outputs, upstream, gathering("gather-flat")).common == {"a": "[1,3]"}
+
+
+def test_what_is_missing_is_part_of_the_identity() -> None:
+    values = ["[1]", "[2]"]
+
+    def identity(elements: str, taker: TrackedTask) -> str:
+        places = [index for index, letter in enumerate(elements) if letter == "S"]
+        outputs = {"a": list(zip(places, values, strict=True))}
+        (found,) = identities(of(outputs, task("a", elements), taker))
+        return found
+
+    first, last = identity("FSS", gathering("gather")), identity("SSF", gathering("gather"))
+    complete = identity("SS", gathering("gather"))
+    assert len({first, last, complete}) == 3
+    assert complete == identity("SS", task("t", "P", "a:gather"))
+
+
 # -- parameters ------------------------------------------------------------------------------------
 def each_of(argument: str, keyword: str, *wires: str) -> TrackedTask:
     one = task("t", None, *wires)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.dispatch.plan import Plan, Planner, plan_tasks
+from reflow.dispatch.plan import Plan, Planner, end_state, plan_tasks
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.model.records import Instance
 from reflow.model.states import RunState, TaskState
@@ -272,3 +274,81 @@ def test_a_plan_of_what_has_changed_is_a_plan_of_everything(
         for number, index, state in moves:
             tracked.move(tasks[number].instances[index], state)
         assert shown(planner.next()) == shown(plan(*tracked.tasks.values()))
+
+
+# -- gathers that allow failed elements ------------------------------------------------------------
+def allowing(
+    name: str, *wires: str, elements: str = "P", least: float | None = None
+) -> TrackedTask:
+    one = task(name, elements, *wires)
+    edges = (replace(edge, allow_failed=True, min_success=least) for edge in one.edges)
+    one.define(one.spec, tuple(edges))
+    return one
+
+
+@pytest.mark.parametrize(
+    ("upstream", "least", "said"),
+    [
+        ("SFS", None, {"ready": {"b": [0]}}),
+        ("SFR", None, {}),
+        ("SKC", None, {"ready": {"b": [0]}}),
+        ("FFR", None, {}),
+        ("FFF", None, {"skip": ["b"]}),
+        ("", None, {"ready": {"b": [0]}}),
+        ("FFF", 0, {"ready": {"b": [0]}}),
+        ("SFS", 2, {"ready": {"b": [0]}}),
+        ("SFS", 3, {"skip": ["b"]}),
+        ("SFRR", 4, {"skip": ["b"]}),
+        ("SSSSSSSFFF", 0.7, {"ready": {"b": [0]}}),
+        ("SSSSSSFFFF", 0.7, {"skip": ["b"]}),
+        ("SSF", 1.0, {"skip": ["b"]}),
+    ],
+)
+def test_a_gather_goes_on_with_what_succeeded_once_all_have_ended(
+    upstream: str, least: float | None, said: dict[str, object]
+) -> None:
+    assert shown(plan(task("a", upstream), allowing("b", "a:gather", least=least))) == said
+
+
+def test_a_gather_of_a_task_that_ended_before_its_elements_were_known_is_skipped() -> None:
+    upstream = task("a", None, state=TaskState.SKIPPED)
+    assert shown(plan(upstream, allowing("b", "a:gather", least=0))) == {"skip": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "state"),
+    [
+        ([task("a", "SF"), allowing("b", "a:gather", elements="S")], RunState.SUCCESS),
+        ([task("a", "SC"), allowing("b", "a:gather", elements="S")], RunState.SUCCESS),
+        ([task("a", "SF"), allowing("b", "a:gather", elements="F")], RunState.FAILED),
+        ([task("a", "FF"), allowing("b", "a:gather", elements="K")], RunState.FAILED),
+        (
+            [task("a", "SF"), task("b", "SK", "a:chain"), allowing("c", "b:gather", elements="S")],
+            RunState.SUCCESS,
+        ),
+        (
+            [task("a", "SF"), task("b", "SK", "a:chain"), allowing("c", "a:gather", elements="S")],
+            RunState.FAILED,
+        ),
+        (
+            [
+                task("a", "SF"),
+                allowing("b", "a:gather", elements="S"),
+                task("c", "K", "a:gather"),
+            ],
+            RunState.FAILED,
+        ),
+        (
+            [
+                task("a", "SF"),
+                allowing("b", "a:gather", elements="S"),
+                task("c", "K", after=("a",)),
+            ],
+            RunState.FAILED,
+        ),
+    ],
+)
+def test_a_run_has_succeeded_if_all_that_take_what_failed_allow_it(
+    tasks: list[TrackedTask], state: RunState
+) -> None:
+    assert end_state({one.name: one for one in tasks}) is state

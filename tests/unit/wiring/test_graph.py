@@ -383,3 +383,35 @@ def test_a_list_parameter_holds_what_a_parameter_can(flow: Flow) -> None:
     def measure(pair: Annotated[tuple[int, int], Param(each=True)]) -> int: ...
 
     assert "'pair': type list[tuple[int, int]]" in refused(flow)
+
+
+def test_a_gather_may_allow_failed_elements(flow: Flow) -> None:
+    @flow.job(array=True)
+    def measure(day: Annotated[str, Param(each=True)]) -> int: ...
+    @flow.job
+    def without(
+        values: Annotated[list[int], Result(step="measure", allow_failed=True, min_success=0.5)],
+    ) -> int: ...
+    @flow.job
+    def in_place(
+        values: Annotated[list[int | None], Result(step="measure", allow_failed=True)],
+    ) -> int: ...
+    @flow.job
+    def strict(values: Annotated[list[int], Result(step="measure")]) -> int: ...
+
+    edges = {name: found[0] for name, found in wired(flow).edges.items() if found}
+    assert (edges["without"].allow_failed, edges["without"].in_place) == (True, False)
+    assert (edges["in_place"].allow_failed, edges["in_place"].in_place) == (True, True)
+    assert not edges["strict"].allow_failed
+    needed = [edges[name].needed(10) for name in ("without", "in_place", "strict")]
+    assert needed == [5, 1, 10]
+    assert wired(flow).how(edges["without"]) == "gather, failed allowed"
+
+
+def test_only_gathers_allow_failed_elements(flow: Flow) -> None:
+    @flow.job
+    def one() -> int: ...
+    @flow.job
+    def other(value: Annotated[int, Result(step="one", allow_failed=True)]) -> int: ...
+
+    assert "'other' takes value from step 'one' by direct: allow_failed=True is" in refused(flow)

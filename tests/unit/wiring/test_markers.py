@@ -86,3 +86,13 @@ def test_markers_read_as_they_are_written() -> None:
     assert repr(Result(step="a")) == "Result(step='a', broadcast=False)"
     assert repr(Param(help="h")) == "Param(help='h', short=None, namespace='global')"
     assert repr(Param(each=True)).endswith("namespace='global', each=True)")
+
+
+@pytest.mark.parametrize("least", [-1, 1.5, -0.1, True, "0.9"])
+def test_a_minimum_is_a_share_or_a_number_of_elements(least: Any) -> None:
+    with pytest.raises(DefinitionError, match="min_success"):
+        Result(step="a", allow_failed=True, min_success=least)
+    with pytest.raises(DefinitionError, match="needs allow_failed=True"):
+        Result(step="a", min_success=0.5)
+    kept = Result(step="a", allow_failed=True, min_success=0.5)
+    assert repr(kept).endswith("allow_failed=True, min_success=0.5)")

@@ -55,6 +55,8 @@ class TaskArguments:
         self._codecs = codecs
         self._outputs = task.spec.outputs
         self._common: dict[str, Wired] = {}
+        self._missing: dict[str, Json] = {}
+        """Per argument, the elements of each step that did not succeed."""
         self._each: dict[str, list[Part]] = {}
         for item in task.spec.inputs:
             if isinstance(item, ParameterInput):
@@ -170,6 +172,15 @@ class TaskArguments:
     def _complete(self, step: str) -> list[Wired]:
         return [value for value in self._outputs_of(step) if value is not None]
 
+    def _succeeded(self, edge: Edge) -> list[Wired]:
+        """Return what succeeded of a step, with None for the rest where that is to stand there."""
+        outputs = self._outputs_of(edge.step)
+        missing = [index for index, value in enumerate(outputs) if value is None]
+        if missing:
+            self._missing[f"{edge.argument} {edge.step}"] = [*missing]
+        found = [Wired("null") if value is None and edge.in_place else value for value in outputs]
+        return [value for value in found if value is not None]
+
     def _parts(self, edge: Edge) -> list[Part]:
         if edge.mode is WireMode.CHAIN:
             return self._outputs_of(edge.step)
@@ -188,7 +199,7 @@ class TaskArguments:
         )
 
     def _collected(self, edge: Edge) -> Wired:
-        values = self._complete(edge.step)
+        values = self._succeeded(edge) if edge.allow_failed else self._complete(edge.step)
         if edge.mode.gathers:
             return _joined(values)
         if edge.mode.flattens:
@@ -237,7 +248,9 @@ class TaskArguments:
             [name, *self._tracked.store.output_keys(self._tracked.run_id, name)]
             for name in self.task.spec.after
         ]
-        return digest(dumps([self.task.name, self.planned.code, counted, after]))
+        # Where nothing is missing, a gather counts alike whatever it allows.
+        missing: list[Json] = [self._missing] if self._missing else []
+        return digest(dumps([self.task.name, self.planned.code, counted, after, *missing]))
 
 
 def _joined(values: Sequence[Wired]) -> Wired:

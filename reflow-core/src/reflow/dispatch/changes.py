@@ -113,11 +113,15 @@ def retry(
     if changed:
         count = _renew_of_other_source(tracked, settings, chosen)
     note_mix(tracked, settings.layout)
+    again: set[str] = set()
     for task in tracked.tasks.values():
-        if task.name in chosen:
-            count += _reset(tracked, task, RETRIED)
-        elif task.name in behind:
-            count += _reset(tracked, task, frozenset({TaskState.SKIPPED}))
+        if task.name not in chosen | behind:
+            continue
+        states = RETRIED if task.name in chosen else frozenset({TaskState.SKIPPED})
+        if number := _reset(tracked, task, states):
+            count += number
+            again.add(task.name)
+    _renew_gathers(tracked, again)
     if count:
         settings.layout.cancelled.unlink(missing_ok=True)
         settings.layout.ended.unlink(missing_ok=True)
@@ -180,6 +184,15 @@ def _renew_of_other_source(tracked: TrackedRun, settings: RunSettings, chosen: s
         tracked.renew(tracked.tasks[name], list(elements))
         for name, elements in (first | after).items()
     )
+
+
+def _renew_gathers(tracked: TrackedRun, again: set[str]) -> None:
+    """Have gathers that did without what is now tried again computed anew, and what follows."""
+    first = {
+        task.name for task in tracked.tasks.values() if again & {edge.step for edge in task.lenient}
+    }
+    for name in first | _descendants(tracked, first):
+        tracked.renew(tracked.tasks[name], tracked.tasks[name].instances)
 
 
 def _cancel_task(tracked: TrackedRun, task: TrackedTask, why: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.long_elements import LongElements
 from reflow.dispatch.lease import try_release
 from reflow.dispatch.modes import mode_of
-from reflow.dispatch.plan import Plan, Planner
+from reflow.dispatch.plan import Plan, Planner, excused_tasks
 from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.submit import Submitter
 from reflow.dispatch.tracked_run import Changes, TrackedRun, TrackedTask
@@ -509,6 +509,16 @@ class Dispatcher:
             if instance.state is TaskState.PENDING:
                 self.tracked.finish(instance, _skipped(instance))
 
+    def _short_of(self, task: TrackedTask) -> Iterator[str]:
+        """Say which gathers of a task cannot have as much as they need at least."""
+        for edge in task.lenient:
+            step = self.tracked.tasks[edge.step]
+            if step.size is not None and not step.can_give(edge.needed):
+                yield (
+                    f"{task.name!r} needs {edge.needed(step.size)} of {step.size} in "
+                    f"{edge.step!r}, and {step.tally[TaskState.SUCCESS]} succeeded"
+                )
+
     def _fail(self, task: TrackedTask, instances: list[Instance], message: str) -> None:
         self._messages.append(message)
         if task.size is None:
@@ -522,7 +532,11 @@ class Dispatcher:
             stop(self.tracked, self.executor)
 
     def _failed(self) -> int:
-        return self.tracked.tally[TaskState.FAILED] + self.tracked.ended_early[TaskState.FAILED]
+        """Return how many failures there are besides those that gathers allow."""
+        failed = self.tracked.tally[TaskState.FAILED] + self.tracked.ended_early[TaskState.FAILED]
+        tasks = self.tracked.tasks
+        allowed = excused_tasks(tasks) if failed else ()
+        return failed - sum(tasks[name].tally[TaskState.FAILED] for name in allowed)
 
     def _dead_end(self, plan: Plan) -> RunState | None:
         """Fail a run in which nothing can be done and nothing is awaited, instead of waiting."""
@@ -540,7 +554,10 @@ class Dispatcher:
         for record in list(self.tracked.dispatches.values()):
             self.tracked.set_submission(replace(record, state=SubmissionState.CANCELLING))
         note_advice_at_end(self.tracked, self.settings, self._mode)
-        self.tracked.set_run_state(state, "; ".join(self._messages) or self._summary())
+        message = "; ".join(self._messages) or self._summary()
+        if message and state is RunState.SUCCESS:
+            message += ", which is allowed"
+        self.tracked.set_run_state(state, message)
         self.commit()
         self._cancellations.try_now()
 
@@ -550,12 +567,14 @@ class Dispatcher:
             for task in self.tracked.tasks.values()
             if task.tally[TaskState.FAILED]
         }
-        return ", ".join(
+        short = [text for task in self.tracked.tasks.values() for text in self._short_of(task)]
+        counted = ", ".join(
             f"{count} of {self.tracked.tasks[name].size} in {name!r} failed"
             if self.tracked.tasks[name].spec.array
             else f"{name!r} failed"
             for name, count in failed.items()
         )
+        return "; ".join(text for text in (counted, *short) if text)
 
 
 def _skipped(instance: Instance) -> Outcome:

@@ -103,26 +103,56 @@ def plan_tasks(
 
 def end_state(tasks: Mapping[str, TrackedTask]) -> RunState:
     """Return the final state of a run whose tasks have all ended."""
-    failed = any(
-        task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in tasks.values()
-    )
-    if failed:
+    excused = excused_tasks(tasks)
+    broken = [task for name, task in tasks.items() if task.broken and name not in excused]
+    if any(task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in broken):
         return RunState.FAILED
-    if any(task.broken for task in tasks.values()):
-        return RunState.CANCELLED
-    return RunState.SUCCESS
+    return RunState.CANCELLED if broken else RunState.SUCCESS
+
+
+def excused_tasks(tasks: Mapping[str, TrackedTask]) -> frozenset[str]:
+    """Return the tasks of which elements may be lost, as all that takes them allows that.
+
+    That is a gather that allows failed elements and has its minimum, or may still come to it; or
+    an array task that is chained to them, and of which elements may be lost for the same reason.
+    The tasks are in topological order.
+    """
+    if not any(task.lenient for task in tasks.values()):
+        return frozenset()
+    takers: dict[str, list[TrackedTask]] = {name: [] for name in tasks}
+    for task in tasks.values():
+        for name in task.upstream:
+            takers[name].append(task)
+    excused: set[str] = set()
+    for name in reversed(list(tasks)):
+        if takers[name] and all(_allows(taker, tasks[name], excused) for taker in takers[name]):
+            excused.add(name)
+    return frozenset(excused)
+
+
+def _allows(taker: TrackedTask, step: TrackedTask, excused: set[str]) -> bool:
+    """Tell whether a task does with what has succeeded, or may still succeed, of a step."""
+    if step.name in taker.whole_upstream:
+        return False
+    is_chained = any(edge.step == step.name for edges in taker.chained for edge in edges)
+    enough = all(step.can_give(edge.needed) for edge in taker.lenient if edge.step == step.name)
+    return enough and (not is_chained or taker.name in excused)
 
 
 def _plan_task(plan: Plan, tasks: Mapping[str, TrackedTask], task: TrackedTask, now: _Now) -> None:
     whole = [tasks[name] for name in task.whole_upstream]
     chains = [[tasks[edge.step] for edge in edges] for edges in task.chained]
-    if any(upstream.broken for upstream in whole) or any(
-        upstream.state is not None for chain in chains for upstream in chain
+    if (
+        any(upstream.broken for upstream in whole)
+        or any(upstream.state is not None for chain in chains for upstream in chain)
+        or not all(tasks[edge.step].can_give(edge.needed) for edge in task.lenient)
     ):
         if task.size is None or task.tally[TaskState.PENDING]:
             plan.skip.append(task)
         return
     if not all(upstream.succeeded for upstream in whole):
+        return
+    if not all(tasks[edge.step].ended for edge in task.lenient):
         return
     if task.size is None:
         if all(upstream.size is not None for chain in chains for upstream in chain):

@@ -9,7 +9,7 @@ Only native ids are written at once: they must survive a crash that comes before
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from reflow.model.graph import Edge, Graph, WireMode, each_of
@@ -19,6 +19,9 @@ from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionReco
 from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.model.tasks import TaskSpec
 from reflow.stores.contract import Store
+
+LOST_STATES = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED)
+"""States of elements that have ended without a result."""
 
 
 @dataclass(slots=True)
@@ -47,8 +50,19 @@ class TrackedTask:
     @property
     def broken(self) -> bool:
         """Whether some element has ended without success, so that the result is incomplete."""
-        lost = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED)
-        return self.state is not None or any(self.tally[state] for state in lost)
+        return self.state is not None or any(self.tally[state] for state in LOST_STATES)
+
+    def can_give(self, needed: Callable[[int], int]) -> bool:
+        """Tell whether so many elements have succeeded or still may, by the number that there are.
+
+        True as long as that is not known; false where the task ended before.
+        """
+        if self.state is not None:
+            return False
+        if self.size is None:
+            return True
+        lost = sum(self.tally[state] for state in LOST_STATES)
+        return self.size - lost >= needed(self.size)
 
     @property
     def active(self) -> int:
@@ -69,6 +83,8 @@ class TrackedTask:
     """
     whole_upstream: frozenset[str] = field(init=False)
     """Tasks that must have succeeded as a whole."""
+    lenient: tuple[Edge, ...] = field(init=False)
+    """Gathers for which it is enough that part of a step has succeeded."""
     upstream: frozenset[str] = field(init=False)
     """All tasks that it waits for."""
 
@@ -90,13 +106,14 @@ class TrackedTask:
         if self.spec.combination == "product" and len(each_of(self.spec, self.edges)) > 1:
             # One element of a step before it is part of many elements.
             chains = []
-        others = {
-            edge.step for edges in by_argument.values() if edges not in chains for edge in edges
-        }
+        others = [edge for edges in by_argument.values() if edges not in chains for edge in edges]
         chained = {edge.step for edges in chains for edge in edges}
         self.chained = tuple(map(tuple, chains))
-        self.whole_upstream = frozenset(others | (set(self.spec.upstream) - chained))
-        self.upstream = self.whole_upstream | chained
+        self.lenient = tuple(edge for edge in others if edge.allow_failed)
+        lenient = {edge.step for edge in self.lenient} - set(self.spec.after)
+        strict = {edge.step for edge in others if not edge.allow_failed}
+        self.whole_upstream = frozenset(strict | (set(self.spec.upstream) - chained - lenient))
+        self.upstream = self.whole_upstream | chained | lenient
 
 
 @dataclass(slots=True)

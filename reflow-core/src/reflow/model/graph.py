@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 
 from reflow.model.tasks import ParameterInput, TaskSpec
 
@@ -69,6 +70,23 @@ class Edge:
     """The step returns a dict: where it is taken apart, its parts are tuples of key and value."""
     optional: bool = False
     """The step may return None: where its value is taken apart, None has no parts."""
+    allow_failed: bool = False
+    """Elements of the step that did not succeed are left out, if enough of them did."""
+    in_place: bool = False
+    """None stands in the place of each that is left out."""
+    min_success: float | int | None = None
+    """As in `ResultInput`."""
+
+    def needed(self, size: int) -> int:
+        """Return how many elements of a step of `size` must succeed."""
+        if not self.allow_failed:
+            return size
+        if self.min_success is None:
+            return min(1, size)
+        if isinstance(self.min_success, int):
+            return self.min_success
+        # Without the error of the multiplication: 0.7 of 10 are 7.
+        return ceil(round(self.min_success * size, 6))
 
 
 def each_of(spec: TaskSpec, edges: Iterable[Edge]) -> tuple[str, ...]:
@@ -134,7 +152,8 @@ class Graph:
 
     def how(self, edge: Edge) -> str:
         """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`, or `..., product`."""
-        return f"{edge.mode.value}{self._together(edge.task, edge.argument)}"
+        allowing = ", failed allowed" if edge.allow_failed else ""
+        return f"{edge.mode.value}{self._together(edge.task, edge.argument)}{allowing}"
 
     def given_each(self, task: str) -> dict[str, str]:
         """Describe the list parameters that give a task its elements, by argument.

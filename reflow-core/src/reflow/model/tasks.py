@@ -73,6 +73,10 @@ class ResultInput:
     broadcast: bool = False
     output: bool = False
     """As in `ParameterInput`."""
+    allow_failed: bool = False
+    """What succeeded is gathered, once enough has."""
+    min_success: float | int | None = None
+    """How much is enough: a share (float) or a number (int) of elements; None for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,10 +44,15 @@ class EdgeDescription:
     argument: str
     mode: str
     rule: str
+    allow_failed: bool = False
+    """What succeeded is gathered, if at least `min_success` did."""
+    min_success: float | None = None
+    """A share of the elements, or a whole number of them; None for one."""
 
     def as_dict(self) -> dict[str, Json]:
-        """Return the JSON-safe form."""
-        return dict(as_json(self))
+        """Return the JSON-safe form; what failures a gather allows only where it allows some."""
+        left_out = () if self.allow_failed else ("allow_failed", "min_success")
+        return dict(as_json(self, left_out))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,7 @@ class TaskDescription:
         """Return the JSON-safe form; `time` as `D-HH:MM:SS`, `mem` in bytes."""
         return {
             **as_json(self),
+            "edges": [edge.as_dict() for edge in self.edges],
             "inputs": [item.as_dict() for item in self.inputs],
             "resources": _resources(self.resources),
         }
@@ -153,7 +159,12 @@ def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
         returns=show(spec.returns),
         edges=tuple(
             EdgeDescription(
-                step=edge.step, argument=edge.argument, mode=edge.mode.value, rule=edge.rule
+                step=edge.step,
+                argument=edge.argument,
+                mode=edge.mode.value,
+                rule=edge.rule,
+                allow_failed=edge.allow_failed,
+                min_success=edge.min_success,
             )
             for edge in graph.edges[spec.name]
         ),

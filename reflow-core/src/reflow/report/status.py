@@ -317,7 +317,7 @@ def next_steps(status: Mapping[str, Any], command: str, *, errors: bool = False)
     run_id, state = status["run"]["run_id"], RunState(status["run"]["status"])
     failed = status["failed_instances"]
     steps: list[Step] = []
-    if state in (RunState.FAILED, RunState.CANCELLED):
+    if state in (RunState.FAILED, RunState.CANCELLED) or (state is RunState.SUCCESS and failed):
         steps.append((typed(command, "retry", run_id), "run again what did not succeed"))
     if state is RunState.RUNNING:
         steps += steps_while_running(command, run_id)

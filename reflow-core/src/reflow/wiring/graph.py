@@ -15,7 +15,7 @@ from reflow.wiring.decide import decide_edge
 from reflow.wiring.names import RESERVED_SHORT_FLAGS, suggestion
 from reflow.wiring.parameters import check_value, parameter_type
 from reflow.wiring.signature import check_keyword
-from reflow.wiring.types import equal, show
+from reflow.wiring.types import equal, may_be_none, parts_of, show
 
 
 def build_graph(name: str, specs: Sequence[TaskSpec], rules: Sequence[TypeRule]) -> Graph:
@@ -122,7 +122,24 @@ def _edge(spec: TaskSpec, item: ResultInput, step: TaskSpec, rules: Sequence[Typ
         broadcast=item.broadcast,
         several=len(item.steps) > 1,
     )
-    return decide_edge(step.name, spec.name, item.argument, question, rules)
+    edge = decide_edge(step.name, spec.name, item.argument, question, rules)
+    return _allowing_failed(edge, item) if item.allow_failed else edge
+
+
+def _allowing_failed(edge: Edge, item: ResultInput) -> Edge:
+    """Return an edge that leaves failed elements out, or has None in their place."""
+    if (not edge.mode.gathers and not edge.mode.flattens) or edge.mode.each:
+        raise DefinitionError(
+            f"task {edge.task!r} takes {item.argument} from step {edge.step!r} by "
+            f"{edge.mode.value}: allow_failed=True is for gathering an array task into a list"
+        )
+    part = parts_of(item.annotation)
+    return replace(
+        edge,
+        allow_failed=True,
+        in_place=edge.mode.gathers and part is not None and may_be_none(part),
+        min_success=item.min_success,
+    )
 
 
 def _check_together(item: ResultInput, edges: Sequence[Edge]) -> None:

@@ -62,11 +62,13 @@ class Result:
 
     `steps=[...]` concatenates what several tasks return. With `broadcast=True` every element of
     an array task gets the whole value. `output=True` is for paths that the task writes to: what is
-    there does not count as an input. Raises `DefinitionError` unless exactly one of `step` and
-    `steps` names tasks.
+    there does not count as an input. `allow_failed=True` gathers what succeeded of an array task,
+    if at least `min_success` did: a share such as 0.9, or a number of elements; without it, one.
+    Raises `DefinitionError` unless exactly one of `step` and `steps` names tasks, and for values
+    that mean nothing.
     """
 
-    __slots__ = ("broadcast", "output", "steps")
+    __slots__ = ("allow_failed", "broadcast", "min_success", "output", "steps")
 
     def __init__(
         self,
@@ -75,6 +77,8 @@ class Result:
         steps: Sequence[str] | None = None,
         broadcast: bool = False,
         output: bool = False,
+        allow_failed: bool = False,
+        min_success: float | int | None = None,
     ) -> None:
         if (step is None) == (steps is None):
             raise DefinitionError(
@@ -84,11 +88,19 @@ class Result:
         self.steps = _one_name(step) if steps is None else _several_names(steps)
         self.broadcast = _yes_or_no("Result", "broadcast", broadcast)
         self.output = _yes_or_no("Result", "output", output)
+        self.allow_failed = _yes_or_no("Result", "allow_failed", allow_failed)
+        self.min_success = _share_or_number(min_success)
+        if min_success is not None and not allow_failed:
+            raise DefinitionError(
+                f"Result(min_success={min_success!r}) needs allow_failed=True beside it"
+            )
 
     def __repr__(self) -> str:
         named = f"step={self.steps[0]!r}" if len(self.steps) == 1 else f"steps={list(self.steps)!r}"
-        output = ", output=True" if self.output else ""
-        return f"Result({named}, broadcast={self.broadcast!r}{output})"
+        more = ", output=True" if self.output else ""
+        more += ", allow_failed=True" if self.allow_failed else ""
+        more += "" if self.min_success is None else f", min_success={self.min_success!r}"
+        return f"Result({named}, broadcast={self.broadcast!r}{more})"
 
 
 if TYPE_CHECKING:
@@ -148,6 +160,16 @@ def _yes_or_no(marker: str, name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise DefinitionError(f"{marker}({name}={value!r}): write True or False")
     return value
+
+
+def _share_or_number(value: object) -> float | int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_share = isinstance(value, float) and 0 <= value <= 1
+    if value is not None and not is_number and not is_share:
+        raise DefinitionError(
+            f"Result(min_success={value!r}): write a share from 0.0 to 1.0, or a number of elements"
+        )
+    return value  # type: ignore[return-value]
 
 
 def _one_name(step: object) -> tuple[str, ...]:

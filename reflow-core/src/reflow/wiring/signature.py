@@ -257,6 +257,8 @@ def _result_input(
         steps=marker.steps,
         broadcast=marker.broadcast,
         output=marker.output,
+        allow_failed=marker.allow_failed,
+        min_success=marker.min_success,
     )
 
 

@@ -47,6 +47,13 @@ def test_the_table_says_how_many_jobs_the_elements_share() -> None:
         assert "convert: 1 job running, 2 queued; up to 4 elements at once" in written(console)
 
 
+def test_the_table_says_how_many_pilots_there_are() -> None:
+    console = terminal()
+    with Progress(console, "") as progress:
+        progress.show({"convert": task("RUNNING")}, {"running": 1, "queued": 2, "at_once": 32})
+        assert "1 pilot running, 2 queued; 32 elements at once" in written(console)
+
+
 @pytest.mark.parametrize("jobs", [None, {"running": 1, "queued": 0, "at_once": 1}])
 @pytest.mark.parametrize("height", [6, 24])
 def test_the_table_is_never_higher_than_the_terminal(

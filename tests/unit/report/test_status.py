@@ -59,6 +59,27 @@ def test_jobs_and_the_elements_that_share_them_are_told_apart(
     assert said in shown(status("RUNNING", sharing)).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("running", "queued", "at_once", "said"),
+    [
+        (3, 1, 96, "3 pilots running, 1 queued; 96 elements at once"),
+        (1, 0, 1, "1 pilot running; 1 element at once"),
+        (1, 0, 0, "1 pilot running"),
+        (0, 4, 0, "4 pilots queued"),
+    ],
+)
+def test_pilots_are_told_in_one_line(running: int, queued: int, at_once: int, said: str) -> None:
+    pilots = {"running": running, "queued": queued, "at_once": at_once}
+    text = shown(status("RUNNING", {"convert": task("RUNNING")}) | {"pilots": pilots})
+    assert said in text.splitlines()
+
+
+@pytest.mark.parametrize("pilots", [None, {"running": 0, "queued": 0, "at_once": 0}])
+def test_nothing_is_said_of_pilots_where_there_are_none(pilots: dict[str, int] | None) -> None:
+    text = shown(status("RUNNING", {"convert": task("RUNNING")}) | {"pilots": pilots})
+    assert "pilot" not in text
+
+
 @pytest.mark.parametrize("jobs", [None, {"running": 0, "queued": 0, "at_once": 0}])
 def test_nothing_is_said_of_jobs_where_none_is_shared(jobs: dict[str, int] | None) -> None:
     assert " job" not in shown(status("RUNNING", {"convert": task("RUNNING") | {"jobs": jobs}}))

@@ -91,7 +91,7 @@ def poll(
     pause, before = _SHORTEST_WAIT, None
     while True:
         status = run.status(as_dict=True, task=task)
-        progress.show(status["tasks"])
+        progress.show(status["tasks"], status.get("pilots"))
         if RunState(status["run"]["status"]).final or progress.unread:
             return status
         pause = _SHORTEST_WAIT if status["tasks"] != before else min(pause * 1.5, _LONGEST_WAIT)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from rich.text import Text
+
 from reflow.model.pilots import Pilots
-from reflow.report.layout import count, duration
+from reflow.report.layout import count, duration, shorten
 
 _GIB = 2**30
 _MIB = 2**20
@@ -31,11 +33,18 @@ def _parts(pilots: Pilots) -> Iterator[str]:
         yield count(pilots.gpus, "GPU")
 
 
-def pilot_line(counts: Mapping[str, int]) -> str:
-    """Write `3 pilots running, 1 queued; 96 elements at once`."""
-    running, queued = counts["running"], counts["queued"]
+def pilot_lines(counts: Mapping[str, int] | None, *, width: int) -> list[Text]:
+    """Show how many pilots run and wait: `3 pilots running, 1 queued; 96 elements at once`."""
+    if counts is None or not counts["running"] + counts["queued"]:
+        return []
+    return [Text(shorten(_counted(counts), width), "dim")]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    running, queued, at_once = counts["running"], counts["queued"], counts["at_once"]
     if not running:
         return f"{count(queued, 'pilot')} queued"
     waiting = f", {queued:,} queued" if queued else ""
-    elements = count(counts["at_once"], "element")
-    return f"{count(running, 'pilot')} running{waiting}; {elements} at once"
+    # A pilot tells how many only once it has looked at its node.
+    elements = f"; {count(at_once, 'element')} at once" if at_once else ""
+    return f"{count(running, 'pilot')} running{waiting}{elements}"

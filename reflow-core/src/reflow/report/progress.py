@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reflow.model.states import TaskState
 from reflow.report.layout import GAP, count, duration
+from reflow.report.pilots import pilot_lines
 from reflow.report.screen import Screen
 from reflow.report.status import fitting, job_lines, state_text, task_lines
 
@@ -66,15 +67,17 @@ class Progress(AbstractContextManager["Progress"]):
         """Whether the reader of the output has left."""
         return self._console.quiet
 
-    def show(self, tasks: Tasks) -> None:
-        """Show the current states of the tasks."""
+    def show(self, tasks: Tasks, pilots: Mapping[str, int] | None = None) -> None:
+        """Show the current states of the tasks, and how many pilots run and wait."""
         if self._live is None:
             self._tell_changes(tasks)
         else:
             room = self._console.height - 4
-            jobs = job_lines(tasks, width=self._console.width)[: max(room // 3, 0)]
+            width = self._console.width
+            jobs = [*pilot_lines(pilots, width=width), *job_lines(tasks, width=width)]
+            jobs = jobs[: max(room // 3, 0)]
             shown = fitting(tasks, room - len(jobs))
-            lines = [*task_lines(shown, width=self._console.width), *jobs]
+            lines = [*task_lines(shown, width=width), *jobs]
             if hidden := len(tasks) - len(shown):
                 lines.append(Text(f"and {count(hidden, 'more task')}", "dim"))
             elapsed = duration(timedelta(seconds=round(time.monotonic() - self._began)))

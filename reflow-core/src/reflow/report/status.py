@@ -25,6 +25,7 @@ from reflow.report.layout import (
     ranges,
     shorten,
 )
+from reflow.report.pilots import pilot_lines
 from reflow.report.screen import screen
 from reflow.report.tail import last_lines
 
@@ -84,6 +85,7 @@ def status_lines(
     """Return all lines that `status` shows."""
     lines = [*run_lines(status["run"], width=width, now=now), Text("")]
     lines += task_lines(status["tasks"], width=width)
+    lines += pilot_lines(status.get("pilots"), width=width)
     lines += job_lines(status["tasks"], width=width)
     if failed := status["failed_instances"]:
         lines += [Text(""), *failure_lines(failed, status["run"], errors=errors, width=width)]

@@ -25,11 +25,13 @@ def status_of(
     cached, retried = store.cached(run_id), store.retried(run_id)
     reasons = {} if record.state.final else store.reasons(run_id)
     jobs = {} if record.state.final else _jobs(store, record)
+    pilots = None if record.state.final else read_job_counts(_layout(record).pilot_counts)
     tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
         "run": run_as_dict(record),
+        "pilots": None if pilots is None else as_json(pilots),
         "tasks": {
             item.name: _task(item, counts.get(item.name, {}), reasons.get(item.name, {}))
             | {"cached": cached.get(item.name, 0), "retries": retried.get(item.name, 0)}
@@ -72,9 +74,13 @@ def _task(
     }
 
 
+def _layout(record: RunRecord) -> RunLayout:
+    return RunLayout(record.run_dir, record.run_id)
+
+
 def _jobs(store: Store, record: RunRecord) -> dict[str, JobCounts]:
     """Count the jobs of each task whose elements share jobs, as the scheduler last said."""
-    layout = RunLayout(record.run_dir, record.run_id)
+    layout = _layout(record)
     found: dict[str, JobCounts] = {}
     for submission in store.submissions(record.run_id):
         if submission.kind is SubmissionKind.WAVE and submission.task is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from reflow.config.schema import ResourceDefaults
-from reflow.dispatch.jobs.advice import MANY, advice_on_sharing
+from reflow.dispatch.jobs.advice import MANY, advice_on_sharing, note_advice
 from reflow.dispatch.modes import BY_DISPATCH_JOBS, FOREGROUND, SUPERVISED, RunMode
 from reflow.model.durations import Durations
+from reflow.model.pilots import Pilots
 from reflow.model.resources import Resources
 from reflow.model.tasks import TaskSpec
+from reflow.rundir.run_settings import RunSettings
 
 
 def task(**given: Any) -> TaskSpec:
@@ -71,3 +75,39 @@ def test_nothing_is_said_where_the_user_has_decided_or_nothing_can_be_shared(
 @pytest.mark.parametrize("mode", [FOREGROUND, SUPERVISED])
 def test_nothing_is_said_on_one_machine(mode: RunMode) -> None:
     assert advice(task(), mode=mode) == ""
+
+
+@pytest.mark.parametrize(
+    ("pilots", "told"), [(None, True), (Pilots(jobs=2), False), (Pilots(jobs=2, queue="q"), False)]
+)
+def test_nothing_is_said_of_elements_that_pilots_run(
+    tmp_path: Path, pilots: Pilots | None, told: bool
+) -> None:
+    assert bool(noted(tmp_path, task(), pilots)) is told
+
+
+def test_elements_that_fit_no_pilot_are_worth_a_line(tmp_path: Path) -> None:
+    assert noted(tmp_path, task(resources=Resources(cpus=8)), Pilots(jobs=2, cpus=4))
+
+
+def noted(tmp_path: Path, spec: TaskSpec, pilots: Pilots | None) -> list[str]:
+    """Return what is noted of 2,000 short elements."""
+    settings = RunSettings(
+        run_id="r",
+        workflow="w",
+        run_dir=tmp_path,
+        store="sqlite:///m.db",
+        executor="pond",
+        python="python",
+        working_directory=tmp_path,
+        flow=None,
+        parameters={},
+        pilots=pilots,
+    )
+    notes: list[str] = []
+    tracked: Any = SimpleNamespace(
+        store=SimpleNamespace(durations=lambda workflow, name: Durations(0.05, 0.05)),
+        note=lambda name, key, text: notes.append(text),
+    )
+    note_advice(tracked, settings, BY_DISPATCH_JOBS, spec, 2000)
+    return notes

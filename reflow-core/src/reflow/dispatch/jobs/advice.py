@@ -8,6 +8,7 @@ from functools import partial
 from reflow.config.schema import ResourceDefaults
 from reflow.dispatch.jobs.packing import LONG, make_pack, may_share
 from reflow.dispatch.modes import RunMode
+from reflow.dispatch.pilots.fit import fits
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.model.durations import Durations
 from reflow.model.records import Instance
@@ -49,9 +50,15 @@ def advice_on_sharing(
 def note_advice(
     tracked: TrackedRun, settings: RunSettings, mode: RunMode, spec: TaskSpec, elements: int
 ) -> None:
-    """Note for `status` what it would save if so many elements of a task shared jobs."""
+    """Note for `status` what it would save if so many elements of a task shared jobs.
+
+    Those that pilots run do.
+    """
+    defaults, pilots = settings.config.defaults, settings.pilots
+    if pilots is not None and fits(pilots, defaults.fill(spec.resources), settings.executor):
+        return
     durations = partial(tracked.store.durations, settings.workflow, spec.name)
-    advice = advice_on_sharing(spec, settings.config.defaults, mode, elements, durations)
+    advice = advice_on_sharing(spec, defaults, mode, elements, durations)
     if advice:
         tracked.note(spec.name, "elements could share jobs", advice)
 

@@ -30,7 +30,7 @@ LEGEND = (
     "it again. Where memory is not enforced, `mem=` says what a task needs and nothing ends one "
     "that takes more; "
     "[who enforces it](../troubleshooting.md#who-enforces-memory). Pilots can have "
-    "whole nodes; RESOURCE stands for `exclusive_resource` under "
+    "[whole nodes](../pilots.md#whole-nodes); RESOURCE stands for `exclusive_resource` under "
     "`[executor.sge]`.\n\n"
 )
 

@@ -380,3 +380,116 @@ def test_without_a_minimum_one_must_succeed(flow_file: Flows, way: Way) -> None:
     assert way(flow, number=[0, 5, 0]).state == "SUCCESS"
     assert way(flow, number=[0, 0]).state == "FAILED"
     assert way(flow, number=[]).result("table") == 0
+
+
+GROUPS = """
+    inner = Flow("inner")
+
+    @inner.job(array=True)
+    def split(file: Annotated[str, Param(each=True)]) -> list[str]:
+        return [f"{file}{number}" for number in range(ord(file) - ord("a"))]
+
+    @inner.job(array=True)
+    def pieces(chunk: Annotated[str, Result(step="split")]) -> dict[str, int]:
+        return {chunk: 1, chunk.upper(): 2} if chunk != "c1" else {}
+
+    @inner.job(array=True)
+    def work(piece: Annotated[tuple[str, int], Result(step="pieces")]) -> str:
+        did("work")
+        if piece[0] == "B0" and Path("{here}/bad").exists():
+            raise ValueError("bad")
+        return f"{piece[0]}={piece[1]}"
+
+    @inner.job(array=True)
+    def more(text: Annotated[str, Result(step="work")]) -> list[str]:
+        return [text, "."]
+
+    @inner.job(array=True)
+    def joined(texts: Annotated[list[str], Result(step="work", per="split")]) -> str:
+        did("joined")
+        return " ".join(texts)
+
+    @inner.job(array=True)
+    def flat(texts: Annotated[list[str], Result(step="more", per="split")]) -> str:
+        return "".join(texts)
+
+    @inner.job(array=True)
+    def by_chunk(texts: Annotated[list[str], Result(step="more", per="pieces")]) -> int:
+        return len(texts)
+
+    @inner.job(array=True)
+    def again(counts: Annotated[list[int], Result(step="by_chunk", per="split")]) -> list[int]:
+        return counts
+
+    wf = Workflow("groups")
+    wf.include(inner, prefix="in")
+"""
+
+
+def test_results_are_gathered_per_element_that_they_came_from(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(GROUPS), file=["b", "a", "c"])
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("in_joined") == ["b0=1 B0=2", "", "c0=1 C0=2"]
+    assert run.result("in_flat") == ["b0=1.B0=2.", "", "c0=1.C0=2."]
+    assert run.result("in_by_chunk") == [4, 4, 0]
+    assert run.result("in_again") == [[4], [], [4, 0]]
+
+
+@in_process_and_by_jobs
+def test_groups_are_cached_one_by_one(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(GROUPS)
+    way(flow, file=["b", "c"])
+    flow.forget()
+    assert way(flow, file=["c", "d", "b"]).result("in_joined")[0] == "c0=1 C0=2"
+    assert flow.calls == {"work": 6, "joined": 1}
+
+
+@in_process
+def test_groups_may_do_with_what_succeeded(flow_file: Flows, way: Way, tmp_path: Path) -> None:
+    (tmp_path / "bad").touch()
+    flow = flow_file(GROUPS)
+    flow.replace(
+        'Annotated[list[str], Result(step="work", per="split")]',
+        'Annotated[list[str | None], Result(step="work", per="split", allow_failed=True)]',
+    )
+    flow.replace('" ".join(texts)', '" ".join(map(str, texts))')
+    run = way(flow, file=["b", "c"])
+    assert run.result("in_joined") == ["b0=1 None", "c0=1 C0=2"]
+
+
+FOLDS = """
+    wf = Workflow("folds")
+
+    @wf.job(array=True)
+    def rates(rate: Annotated[float, Param(each=True)]) -> float:
+        return rate
+
+    @wf.job(array="product")
+    def fit(
+        fold: Annotated[int, Param(each=True)], rate: Annotated[float, Result(step="rates")]
+    ) -> str:
+        return f"{fold}:{rate}"
+
+    @wf.job(array=True)
+    def score(fits: Annotated[list[str], Result(step="fit", per="rates")]) -> list[str]:
+        return fits
+"""
+
+
+@in_process
+def test_a_product_is_gathered_per_item_of_one_of_its_lists(flow_file: Flows, way: Way) -> None:
+    run = way(flow_file(FOLDS), rate=[0.5, 1.5], fold=[1, 2, 3])
+    assert run.result("score") == [["1:0.5", "2:0.5", "3:0.5"], ["1:1.5", "2:1.5", "3:1.5"]]
+
+
+@in_process
+def test_elements_that_come_from_several_make_no_groups(flow_file: Flows, way: Way) -> None:
+    flow = flow_file(FOLDS)
+    flow.replace(
+        "fold: Annotated[int, Param(each=True)],", 'fold: Annotated[float, Result(step="rates")],'
+    )
+    run = way(flow, rate=[0.5, 1.5])
+    assert run.state == "FAILED"
+    assert (
+        "come from several elements of 'rates' each" in run.status(as_dict=True)["run"]["message"]
+    )

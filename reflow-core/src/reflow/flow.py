@@ -255,7 +255,11 @@ class _Entry:
             name=self._renamed(self.definition.name),
             function=self.definition.function,
             inputs=tuple(
-                replace(item, steps=tuple(map(self._renamed, item.steps)))
+                replace(
+                    item,
+                    steps=tuple(map(self._renamed, item.steps)),
+                    per=None if item.per is None else self._renamed(item.per),
+                )
                 if isinstance(item, ResultInput)
                 else item
                 for item in signature.inputs

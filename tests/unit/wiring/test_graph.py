@@ -415,3 +415,47 @@ def test_only_gathers_allow_failed_elements(flow: Flow) -> None:
     def other(value: Annotated[int, Result(step="one", allow_failed=True)]) -> int: ...
 
     assert "'other' takes value from step 'one' by direct: allow_failed=True is" in refused(flow)
+
+
+def test_a_gather_per_group_has_an_element_for_each_group(flow: Flow) -> None:
+    @flow.job(array=True)
+    def split(day: Annotated[str, Param(each=True)]) -> list[str]: ...
+    @flow.job(array=True)
+    def work(part: Annotated[str, Result(step="split")]) -> int: ...
+    @flow.job(array=True)
+    def total(values: Annotated[list[int], Result(step="work", per="split")]) -> int: ...
+
+    (edge,) = wired(flow).edges["total"]
+    assert (edge.mode, edge.per, edge.rule) == (WireMode.GROUP, "split", "gather")
+    assert wired(flow).how(edge) == "group per split"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "array", "message"),
+    [
+        ('list[int], Result(step="work", per="splat")', True, "'splat' does not exist; did you"),
+        ('list[int], Result(step="work", per="split")', False, "add array=True"),
+        ('list[int], Result(step="work", per="plain")', True, "'plain' is no array task"),
+        ('list[int], Result(step="plain", per="split")', True, "'plain' is no array task"),
+        ('list[int], Result(step="work", per="work")', True, "without per"),
+        ('list[int], Result(step="work", per="other")', True, "no element of 'work' comes from"),
+        ('list[str], Result(step="work", per="split")', True, r"list\[int\] \(gather\)"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(
+    flow: Flow, annotation: str, array: bool, message: str
+) -> None:
+    @flow.job
+    def plain() -> list[str]: ...
+    @flow.job(array=True)
+    def split(day: Annotated[str, Result(step="plain")]) -> list[str]: ...
+    @flow.job(array=True)
+    def other(day: Annotated[str, Result(step="plain")]) -> str: ...
+    @flow.job(array=True)
+    def work(part: Annotated[str, Result(step="split")]) -> int: ...
+
+    space: dict[str, Any] = {"Annotated": Annotated, "Result": Result}
+    exec(f"def total(values: Annotated[{annotation}]) -> int: ...", space)
+    flow.job(array=array)(space["total"])
+    with pytest.raises(DefinitionError, match=message):
+        wired(flow)

@@ -96,3 +96,13 @@ def test_a_minimum_is_a_share_or_a_number_of_elements(least: Any) -> None:
         Result(step="a", min_success=0.5)
     kept = Result(step="a", allow_failed=True, min_success=0.5)
     assert repr(kept).endswith("allow_failed=True, min_success=0.5)")
+
+
+def test_groups_are_of_one_step_and_one_array_task() -> None:
+    assert repr(Result(step="a", per="b")).endswith("per='b')")
+    with pytest.raises(DefinitionError, match="name of an array task"):
+        Result(step="a", per=3)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="for one step"):
+        Result(steps=["a", "b"], per="c")
+    with pytest.raises(DefinitionError, match="for one step"):
+        Result(step="a", broadcast=True, per="c")

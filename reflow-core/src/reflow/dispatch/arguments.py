@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from math import prod
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.lists import kind
 from reflow.codecs.stored_result import join, may_refer, pairs, parts
+from reflow.dispatch.origins import Origins
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.errors import DefinitionError
 from reflow.fingerprint.files.states import State
@@ -184,12 +185,33 @@ class TaskArguments:
     def _parts(self, edge: Edge) -> list[Part]:
         if edge.mode is WireMode.CHAIN:
             return self._outputs_of(edge.step)
+        if edge.mode.groups:
+            return [*self._groups(edge)]
         if edge.mode is WireMode.FAN_OUT_FLAT:
             return [
                 part for whole in self._complete(edge.step) for part in self._split(edge, whole)
             ]
         (value,) = self._complete(edge.step)
         return list(self._split(edge, value))
+
+    def _groups(self, edge: Edge) -> list[Wired]:
+        """Return, by element of the task that makes the groups, what came from it."""
+        origins = Origins(self._tracked, self._lengths, self._places_of).of(edge.step, edge.origin)
+        assert origins is not None, "the graph was checked"
+        groups: list[list[Wired]] = [[] for _ in range(self._tracked.tasks[edge.origin].size or 0)]
+        for origin, value in zip(origins, self._outputs_of(edge.step), strict=True):
+            if value is None:
+                groups[origin] += [Wired("null")] if edge.in_place else []
+            else:
+                groups[origin] += self._split(edge, value) if edge.mode.flattens else [value]
+        return [*map(_joined, groups)]
+
+    def _lengths(self, edge: Edge) -> list[int]:
+        return [len(self._split(edge, value)) for value in self._complete(edge.step)]
+
+    def _places_of(self, task: TrackedTask) -> Callable[[int], Sequence[int]]:
+        combined = TaskArguments(self._tracked, self._settings, task, self.planned, self._codecs)
+        return combined._places
 
     def _whole(self, item: ResultInput, edges: Sequence[Edge]) -> Wired:
         if len(item.steps) == 1:

@@ -31,11 +31,20 @@ class WireMode(StrEnum):
     """An array task's values as one list, whole, to every element."""
     GATHER_FLAT_BROADCAST = "gather-flat-broadcast"
     """An array task's lists, concatenated, whole, to every element."""
+    GROUP = "group"
+    """An array task's values as lists, one for each element of an earlier array task."""
+    GROUP_FLAT = "group-flat"
+    """An array task's lists, concatenated for each element of an earlier array task."""
 
     @property
     def each(self) -> bool:
         """Whether every element gets its own part, so that the mode sets the array's size."""
-        return self in (WireMode.FAN_OUT, WireMode.FAN_OUT_FLAT, WireMode.CHAIN)
+        return self in (WireMode.FAN_OUT, WireMode.FAN_OUT_FLAT, WireMode.CHAIN) or self.groups
+
+    @property
+    def groups(self) -> bool:
+        """Whether an array task's values are put together per element of an earlier one."""
+        return self in (WireMode.GROUP, WireMode.GROUP_FLAT)
 
     @property
     def gathers(self) -> bool:
@@ -49,6 +58,7 @@ class WireMode(StrEnum):
             WireMode.GATHER_FLAT,
             WireMode.FAN_OUT_FLAT,
             WireMode.GATHER_FLAT_BROADCAST,
+            WireMode.GROUP_FLAT,
         )
 
 
@@ -76,6 +86,13 @@ class Edge:
     """None stands in the place of each that is left out."""
     min_success: float | int | None = None
     """As in `ResultInput`."""
+    per: str | None = None
+    """As in `ResultInput`."""
+
+    @property
+    def origin(self) -> str:
+        """The step whose elements, one by one, those of the taker come from."""
+        return self.step if self.per is None else self.per
 
     def needed(self, size: int) -> int:
         """Return how many elements of a step of `size` must succeed."""
@@ -153,7 +170,8 @@ class Graph:
     def how(self, edge: Edge) -> str:
         """Describe how an edge's values travel: `fan-out`, or `fan-out, zip`, or `..., product`."""
         allowing = ", failed allowed" if edge.allow_failed else ""
-        return f"{edge.mode.value}{self._together(edge.task, edge.argument)}{allowing}"
+        mode = edge.mode.value if edge.per is None else f"{edge.mode.value} per {edge.per}"
+        return f"{mode}{self._together(edge.task, edge.argument)}{allowing}"
 
     def given_each(self, task: str) -> dict[str, str]:
         """Describe the list parameters that give a task its elements, by argument.

@@ -77,6 +77,8 @@ class ResultInput:
     """What succeeded is gathered, once enough has."""
     min_success: float | int | None = None
     """How much is enough: a share (float) or a number (int) of elements; None for one."""
+    per: str | None = None
+    """The array task of which each element makes a group that is gathered by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,11 +48,13 @@ class EdgeDescription:
     """What succeeded is gathered, if at least `min_success` did."""
     min_success: float | None = None
     """A share of the elements, or a whole number of them; None for one."""
+    per: str | None = None
+    """The array task of which each element makes a group."""
 
     def as_dict(self) -> dict[str, Json]:
-        """Return the JSON-safe form; what failures a gather allows only where it allows some."""
-        left_out = () if self.allow_failed else ("allow_failed", "min_success")
-        return dict(as_json(self, left_out))
+        """Return the JSON-safe form, with failures and groups only where there may be some."""
+        left_out = [] if self.allow_failed else ["allow_failed", "min_success"]
+        return dict(as_json(self, left_out if self.per is not None else [*left_out, "per"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
                 rule=edge.rule,
                 allow_failed=edge.allow_failed,
                 min_success=edge.min_success,
+                per=edge.per,
             )
             for edge in graph.edges[spec.name]
         ),

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from reflow.errors import DefinitionError
-from reflow.model.graph import Edge, Graph, RunParameter
+from reflow.model.graph import Edge, Graph, RunParameter, WireMode
 from reflow.model.tasks import REQUIRED, Namespace, ParameterInput, ResultInput, TaskSpec
 from reflow.wiring.contract import TypeRule, WireQuestion
 from reflow.wiring.decide import decide_edge
+from reflow.wiring.groups import group_edge
 from reflow.wiring.names import RESERVED_SHORT_FLAGS, suggestion
 from reflow.wiring.parameters import check_value, parameter_type
 from reflow.wiring.signature import check_keyword
@@ -30,10 +31,13 @@ def build_graph(name: str, specs: Sequence[TaskSpec], rules: Sequence[TypeRule])
     for spec in specs:
         _check_steps(spec, tasks)
     tasks = {task: tasks[task] for task in _topological_order(tasks)}
+    edges: dict[str, tuple[Edge, ...]] = {}
+    for spec in tasks.values():
+        edges[spec.name] = _edges(spec, tasks, edges, rules)
     return Graph(
         name=name,
         tasks=tasks,
-        edges={spec.name: _edges(spec, tasks, rules) for spec in tasks.values()},
+        edges=edges,
         parameters=_parameters(tasks.values()),
     )
 
@@ -91,11 +95,19 @@ def _cycle(tasks: Mapping[str, TaskSpec], stuck: set[str]) -> list[str]:
 
 
 def _edges(
-    spec: TaskSpec, tasks: Mapping[str, TaskSpec], rules: Sequence[TypeRule]
+    spec: TaskSpec,
+    tasks: Mapping[str, TaskSpec],
+    before: Mapping[str, Sequence[Edge]],
+    rules: Sequence[TypeRule],
 ) -> tuple[Edge, ...]:
     edges: list[Edge] = []
     for item in spec.results:
-        wired = [_edge(spec, item, tasks[step], rules) for step in item.steps]
+        if item.per is None:
+            wired = [_edge(spec, item, tasks[step], rules) for step in item.steps]
+        else:
+            wired = [group_edge(spec, item, tasks, before, rules)]
+        if item.allow_failed:
+            wired = [_allowing_failed(edge, item) for edge in wired]
         _check_together(item, wired)
         edges.extend(wired)
     each = [item.argument for item in spec.parameters if item.each]
@@ -122,13 +134,14 @@ def _edge(spec: TaskSpec, item: ResultInput, step: TaskSpec, rules: Sequence[Typ
         broadcast=item.broadcast,
         several=len(item.steps) > 1,
     )
-    edge = decide_edge(step.name, spec.name, item.argument, question, rules)
-    return _allowing_failed(edge, item) if item.allow_failed else edge
+    return decide_edge(step.name, spec.name, item.argument, question, rules)
 
 
 def _allowing_failed(edge: Edge, item: ResultInput) -> Edge:
     """Return an edge that leaves failed elements out, or has None in their place."""
-    if (not edge.mode.gathers and not edge.mode.flattens) or edge.mode.each:
+    if edge.mode in (WireMode.DIRECT, WireMode.BROADCAST) or (
+        edge.mode.each and not edge.mode.groups
+    ):
         raise DefinitionError(
             f"task {edge.task!r} takes {item.argument} from step {edge.step!r} by "
             f"{edge.mode.value}: allow_failed=True is for gathering an array task into a list"
@@ -137,7 +150,7 @@ def _allowing_failed(edge: Edge, item: ResultInput) -> Edge:
     return replace(
         edge,
         allow_failed=True,
-        in_place=edge.mode.gathers and part is not None and may_be_none(part),
+        in_place=not edge.mode.flattens and part is not None and may_be_none(part),
         min_success=item.min_success,
     )
 

@@ -64,11 +64,13 @@ class Result:
     an array task gets the whole value. `output=True` is for paths that the task writes to: what is
     there does not count as an input. `allow_failed=True` gathers what succeeded of an array task,
     if at least `min_success` did: a share such as 0.9, or a number of elements; without it, one.
+    `per="split"` gives each element of an array task a list of its own: what came from one element
+    of the array task `split`.
     Raises `DefinitionError` unless exactly one of `step` and `steps` names tasks, and for values
     that mean nothing.
     """
 
-    __slots__ = ("allow_failed", "broadcast", "min_success", "output", "steps")
+    __slots__ = ("allow_failed", "broadcast", "min_success", "output", "per", "steps")
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Result:
         output: bool = False,
         allow_failed: bool = False,
         min_success: float | int | None = None,
+        per: str | None = None,
     ) -> None:
         if (step is None) == (steps is None):
             raise DefinitionError(
@@ -90,6 +93,9 @@ class Result:
         self.output = _yes_or_no("Result", "output", output)
         self.allow_failed = _yes_or_no("Result", "allow_failed", allow_failed)
         self.min_success = _share_or_number(min_success)
+        self.per = None if per is None else _task_of_groups(per)
+        if per is not None and (broadcast or len(self.steps) > 1):
+            raise DefinitionError(f"Result(per={per!r}) is for one step, without broadcast=True")
         if min_success is not None and not allow_failed:
             raise DefinitionError(
                 f"Result(min_success={min_success!r}) needs allow_failed=True beside it"
@@ -98,6 +104,7 @@ class Result:
     def __repr__(self) -> str:
         named = f"step={self.steps[0]!r}" if len(self.steps) == 1 else f"steps={list(self.steps)!r}"
         more = ", output=True" if self.output else ""
+        more += "" if self.per is None else f", per={self.per!r}"
         more += ", allow_failed=True" if self.allow_failed else ""
         more += "" if self.min_success is None else f", min_success={self.min_success!r}"
         return f"Result({named}, broadcast={self.broadcast!r}{more})"
@@ -160,6 +167,12 @@ def _yes_or_no(marker: str, name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise DefinitionError(f"{marker}({name}={value!r}): write True or False")
     return value
+
+
+def _task_of_groups(per: object) -> str:
+    if not isinstance(per, str):
+        raise DefinitionError(f"Result(per={per!r}) takes the name of an array task")
+    return per
 
 
 def _share_or_number(value: object) -> float | int | None:

@@ -259,6 +259,7 @@ def _result_input(
         output=marker.output,
         allow_failed=marker.allow_failed,
         min_success=marker.min_success,
+        per=marker.per,
     )
 
 

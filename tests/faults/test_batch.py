@@ -17,6 +17,7 @@ from reflow.dispatch.lease import take
 from reflow.model.jobs import Limits
 from reflow.rundir.run_settings import read_settings
 from reflow.runs import dispatch_job, driver
+from reflow.runs.driver import DispatchJob
 from reflow.runs.failure_policy import Role
 from reflow.runs.open_dispatcher import open_dispatcher
 from reflow.runs.troubles import Troubles
@@ -391,7 +392,7 @@ def test_nobody_waits_for_a_follow_up_that_its_adopted_wave_has_not_got(
     settings = read_settings(Path(run.run_dir), run.run_id)
 
     troubles = Troubles(settings, Role.DISPATCH_JOB)
-    assert dispatch_job.dispatch_once(run.store, settings, troubles) == 0
+    assert dispatch_job.dispatch_once(run.store, settings, troubles, DispatchJob()) == 0
 
     assert [item.kind for item in run.store.submissions(run.run_id) if not item.native_ids] == []
     (flow.folder / "go").touch()
@@ -414,7 +415,7 @@ def test_a_full_disk_in_a_dispatch_job_is_left_to_the_next(
         settings = read_settings(Path(run.run_dir), run.run_id)
         # A watchdog lies ahead, so this job need not submit itself again.
         troubles = Troubles(settings, Role.DISPATCH_JOB)
-        assert dispatch_job.dispatch_once(run.store, settings, troubles) == 0
+        assert dispatch_job.dispatch_once(run.store, settings, troubles, DispatchJob()) == 0
     assert run.state == "RUNNING"
     (flow.folder / "go").touch()
     until(lambda: run.state != "RUNNING")

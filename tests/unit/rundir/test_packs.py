@@ -35,7 +35,7 @@ def host(native_id: str, incarnation: str = "0") -> Claim:
 
 
 def begins(layout: WaveLayout, native_id: str, incarnation: str = "0") -> Path:
-    path = new_slots_file(layout, host(native_id, incarnation))
+    path = new_slots_file(layout.hosts, host(native_id, incarnation))
     path.touch()
     return path
 
@@ -87,10 +87,10 @@ def test_a_host_finds_its_own_file_and_those_of_its_other_incarnations(
     for other in ("8", "17", "7_12", "7-1", "7_1-1", "f2CdTGeK2", "node-1:0d3a:4711:990"):
         begins(layout, other)
     assert own.parent == layout.hosts
-    assert slots_files(layout, host(native_id, "c0/ok.ie")) == [own]
-    assert slots_files(layout, host(native_id, "0")) == [before]
-    assert other_slots_files(layout, host(native_id, "c0/ok.ie"), own) == [before]
-    assert slots_files(layout, host("99")) == []
+    assert slots_files(layout.hosts, host(native_id, "c0/ok.ie")) == [own]
+    assert slots_files(layout.hosts, host(native_id, "0")) == [before]
+    assert other_slots_files(layout.hosts, host(native_id, "c0/ok.ie"), own) == [before]
+    assert slots_files(layout.hosts, host("99")) == []
 
 
 def test_of_two_incarnations_the_later_has_begun_later(layout: WaveLayout) -> None:

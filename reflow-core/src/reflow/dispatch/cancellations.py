@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.modes import mode_of
+from reflow.dispatch.pilots.open_waves import was_open, waves_at_work
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
@@ -114,17 +115,27 @@ def end(
     """Cancel submissions and return those that are gone. Raises `SchedulerUnavailableError`.
 
     For dispatch jobs it is enough that the scheduler accepted the cancellation: they do no harm.
-    The job that this process runs in ends by itself.
+    The job that this process runs in ends by itself, and elements that pilots run of a wave are
+    ended by these.
     """
     if not mode_of(executor).asks_a_scheduler:
         return list(records)
-    known = [_looked_up(store, settings, executor, record) for record in records]
+    of_pilots = {record.number for record in records if was_open(settings.layout, record)}
+    known = [
+        record if record.number in of_pilots else _looked_up(store, settings, executor, record)
+        for record in records
+    ]
     handles = _others(settings.layout, known)
     if handles:
         executor.cancel(handles)
     waves = [record for record in known if record.kind is SubmissionKind.WAVE]
     alive = jobs_alive(executor, settings.layout, waves)
-    return [record for record in known if alive.isdisjoint(record.native_ids)]
+    at_work = waves_at_work(settings.layout) & of_pilots if of_pilots else set()
+    return [
+        record
+        for record in known
+        if alive.isdisjoint(record.native_ids) and record.number not in at_work
+    ]
 
 
 def jobs_alive(

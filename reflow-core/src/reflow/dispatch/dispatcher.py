@@ -28,6 +28,8 @@ from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.long_elements import LongElements
 from reflow.dispatch.lease import try_release
 from reflow.dispatch.modes import mode_of
+from reflow.dispatch.pilots.jobs import PilotJobs
+from reflow.dispatch.pilots.open_waves import is_open
 from reflow.dispatch.plan import Plan, Planner, excused_tasks
 from reflow.dispatch.reconcile import Reconcile
 from reflow.dispatch.submit import Submitter
@@ -112,6 +114,11 @@ class Dispatcher:
         config = settings.config.dispatch
         self.looks = RunLooks(settings)
         self._hosts = Hosts(self.tracked, settings.layout)
+        self._pilots = (
+            PilotJobs(settings.pilots, self.tracked, settings, executor, lease, self.commit)
+            if settings.pilots is not None and self._mode.answers_get_lost
+            else None
+        )
         self._ingest = Ingest(
             self.tracked,
             settings,
@@ -128,6 +135,7 @@ class Dispatcher:
             self._hosts,
             grace=config.grace_seconds,
             impossible_after=config.impossible_minutes * 60,
+            pilots=self._pilots,
         )
         self._long_elements = LongElements(
             self.tracked, settings, self._hosts, self._ingest.requeue
@@ -135,7 +143,9 @@ class Dispatcher:
         self._cancellations = Cancellations(self.tracked, settings, executor, self.commit)
         self._watchdog = Watchdog(self.tracked, settings, executor, self.commit)
         cache = Cache(store, settings, codecs, self.looks)
-        self._submitter = Submitter(self.tracked, settings, executor, cache, self.commit)
+        self._submitter = Submitter(
+            self.tracked, settings, executor, cache, self.commit, self._pilots
+        )
 
     def open(self) -> None:
         """Go on where an earlier dispatcher left off, and carry out what users have asked."""
@@ -243,10 +253,9 @@ class Dispatcher:
             self._look_up_unanswered()
         self._cancellations.try_again()
         self._reconcile.look()
-        if self._long_elements.give_back():
+        if self._long_elements.give_back() or self._give_back_too_large():
             self._ingest.collect()
-        for wave in self._ingest.closed():
-            self._hosts.cancel_waiting(self.executor, wave)
+        self._look_after_closed()
         self._stop_if_failed()
         self.commit()
         self._submitter.new_step()
@@ -254,6 +263,7 @@ class Dispatcher:
             if not self._perform(plan) or self._submitter.has_more:
                 break
         self.commit()
+        self._submitter.replace_pilots()
         if self._ask_after_them is None and self._unanswered:
             self._ask_after_them = time.monotonic() + ASK_AFTER
         end = plan.end or self._dead_end(plan)
@@ -330,6 +340,8 @@ class Dispatcher:
         self.commit()
         # Submissions that are over by now need not be looked up.
         self._look_up_unanswered()
+        if self._pilots is not None:
+            self._pilots.adopt()
 
     @property
     def _unanswered(self) -> list[SubmissionRecord]:
@@ -340,13 +352,17 @@ class Dispatcher:
         return [
             record
             for record in (*waves, *self.tracked.dispatches.values())
-            if not record.native_ids
+            if not (record.native_ids or is_open(record))
         ]
 
     def _look_up_unanswered(self) -> None:
         """Take what the scheduler has, and submit waves again that it does not know."""
         for record in self._unanswered:
             if self._is_answered(record):
+                continue
+            if self._is_for_pilots(record):
+                self._submitter.submit_wave(WaveSpec.read(self.settings.layout.wave(record.number)))
+                self.commit()
                 continue
             try:
                 handles = self.executor.find(record.token)
@@ -366,6 +382,12 @@ class Dispatcher:
                 self.tracked.set_submission(replace(record, state=SubmissionState.OVER))
             self.commit()
         self._ask_after_them = None
+
+    def _is_for_pilots(self, record: SubmissionRecord) -> bool:
+        """Whether a wave was to be opened to pilots."""
+        wave = self.tracked.waves.get(record.number)
+        pack = None if wave is None else self._hosts.pack_of(wave)
+        return self._pilots is not None and pack is not None and pack.open
 
     def _is_answered(self, record: SubmissionRecord) -> bool:
         """Whether a dispatch job was settled by handing its wave over once more."""
@@ -468,7 +490,7 @@ class Dispatcher:
     def _accepted(self, instance: Instance) -> bool:
         """Tell whether the scheduler has accepted a job for an instance."""
         wave = self.tracked.waves.get(-1 if instance.wave is None else instance.wave)
-        return wave is not None and bool(wave.record.native_ids)
+        return wave is not None and (bool(wave.record.native_ids) or is_open(wave.record))
 
     def _arguments_of(self, task: TrackedTask) -> TaskArguments | None:
         """Return the arguments of a task's elements; None, ending the task, where impossible."""
@@ -526,6 +548,20 @@ class Dispatcher:
         for instance in instances:
             self.tracked.finish(instance, outcome_without_job(instance, TaskState.FAILED, message))
 
+    def _give_back_too_large(self) -> bool:
+        """Let elements that no pilot can hold be submitted as jobs; return whether any can."""
+        waves = [] if self._pilots is None else self._pilots.too_large()
+        given_back = [self._long_elements.give_back_unclaimed(wave) for wave in waves]
+        return any(given_back)
+
+    def _look_after_closed(self) -> None:
+        """Leave nothing in the queue of waves that are over, and let pilots forget them."""
+        waves = self._ingest.closed()
+        for wave in waves:
+            self._hosts.cancel_waiting(self.executor, wave)
+        if self._pilots is not None:
+            self._pilots.close(waves)
+
     def _stop_if_failed(self) -> None:
         if self.settings.on_error == "stop" and self._failed() > self.forgiven:
             assert isinstance(self.executor, DropsWaiting), "only runs of the foreground stop"
@@ -551,6 +587,8 @@ class Dispatcher:
             # What had failed before a user cancelled the rest.
             state = RunState.CANCELLED
         self._watchdog.end()
+        if self._pilots is not None:
+            self._pilots.end()
         for record in list(self.tracked.dispatches.values()):
             self.tracked.set_submission(replace(record, state=SubmissionState.CANCELLING))
         note_advice_at_end(self.tracked, self.settings, self._mode)

@@ -198,7 +198,12 @@ class Ingest:
         instance = wave.members.get(record.position)
         if instance is None or instance.attempt != record.outcome.attempt:
             return False
-        if record.interrupted and (self._scheduler_knows_why or self._hosts.pack_of(wave)):
+        pack = self._hosts.pack_of(wave) if record.interrupted else None
+        if pack is not None and pack.open:
+            # The pilot may go on with others; its scheduler says nothing of single elements.
+            self.put_back(instance, outcome_of_result(instance, record, Reuse.NEVER))
+            return True
+        if record.interrupted and (self._scheduler_knows_why or pack is not None):
             self.interrupted[wave.record.number, record.position] = record
             return False
         for key, text in record.notes:

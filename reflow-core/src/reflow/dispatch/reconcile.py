@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 
 from reflow.dispatch.ingest import Ingest
 from reflow.dispatch.jobs.handles import handles_of
-from reflow.dispatch.jobs.hosts import Blame, Fate, Hosts
+from reflow.dispatch.jobs.hosts import Blame, Fate, Hosts, HostsOfWave
 from reflow.dispatch.jobs.surplus import Surplus
 from reflow.dispatch.modes import mode_of
+from reflow.dispatch.pilots.jobs import PilotJobs
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_of_impossible, outcome_of_status
@@ -89,6 +90,7 @@ class Reconcile:
         hosts: Hosts,
         grace: float,
         impossible_after: float | None,
+        pilots: PilotJobs | None = None,
     ) -> None:
         self._tracked = tracked
         self._settings = settings
@@ -102,6 +104,7 @@ class Reconcile:
         self._asked_at: float | None = None
         self._doomed: list[_Doomed] = []
         self._hosts = hosts
+        self._pilots = pilots
         self._surplus = Surplus(tracked, settings, executor, hosts)
         self.look_again_in: float | None = None
         """Seconds until a grace period deserves another look; None when there is none."""
@@ -126,18 +129,21 @@ class Reconcile:
     def _ask(self) -> None:
         self.look_again_in = None
         handles = self._handles()
-        if not handles:
-            return
         try:
-            self._surplus.look()
-            statuses = self._poll(handles)
+            open_waves = [] if self._pilots is None else self._pilots.look()
+            if not handles and not open_waves:
+                return
+            if handles:
+                self._surplus.look()
+            statuses = self._poll(handles) if handles else []
         except SchedulerUnavailableError as error:
             log.warning("the scheduler did not answer: %s", error)
             self.silence = str(error)
             return
         self.silence = ""
         self._asked_at = None
-        gone = [item for item in self._apply(statuses) if not self._goes_on(item)]
+        found = [*self._apply(statuses), *self._apply_to_open(open_waves)]
+        gone = [item for item in found if not self._goes_on(item)]
         if gone:
             # The answers may be older than a result that was written since.
             self._ingest.collect()
@@ -200,17 +206,32 @@ class Reconcile:
         gone = []
         for number, by_job in by_wave.items():
             wave = self._tracked.waves[number]
-            for fate in self._fates(wave, by_job):
-                if fate.status.state.gone:
-                    gone.append(_Gone(wave, wave.members[fate.position], fate))
-                else:
-                    self._alive(wave, fate)
+            gone += self._sort(wave, self._fates(wave, by_job))
+        return gone
+
+    def _apply_to_open(self, waves: Iterable[TrackedWave]) -> list[_Gone]:
+        """Apply what is known of pilots to the waves whose elements they have."""
+        if self._pilots is None:
+            return []
+        gone = []
+        for wave in waves:
+            gone += self._sort(wave, self._hosts.fates(wave, self._pilots.hosts))
+        return gone
+
+    def _sort(self, wave: TrackedWave, fates: Iterable[Fate]) -> list[_Gone]:
+        """Record what lives of a wave, and return what does not."""
+        gone = []
+        for fate in fates:
+            if fate.status.state.gone:
+                gone.append(_Gone(wave, wave.members[fate.position], fate))
+            else:
+                self._alive(wave, fate)
         return gone
 
     def _fates(self, wave: TrackedWave, by_job: Mapping[int, JobStatus]) -> Iterable[Fate]:
         if self._hosts.pack_of(wave) is not None:
             self._hosts.count(wave, by_job)
-            return self._hosts.fates(wave, by_job)
+            return self._hosts.fates(wave, HostsOfWave(by_job))
         return [Fate(position, status, position) for position, status in by_job.items()]
 
     def _jobs(self, wave: TrackedWave, status: JobStatus) -> Iterable[int]:

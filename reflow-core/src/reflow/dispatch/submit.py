@@ -40,6 +40,7 @@ from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources
 from reflow.dispatch.jobs.requests import array_size, dispatch_request, wave_request
 from reflow.dispatch.modes import mode_of
+from reflow.dispatch.pilots.jobs import PilotJobs
 from reflow.dispatch.plan import EARLY_SHARE
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import (
@@ -103,8 +104,10 @@ class Submitter:
         executor: Executor,
         cache: Cache,
         commit: Callable[[], None],
+        pilots: PilotJobs | None = None,
     ) -> None:
         self._tracked = tracked
+        self._pilots = pilots
         self._settings = settings
         self._executor = executor
         self._cache = cache
@@ -186,6 +189,7 @@ class Submitter:
         jobs: int | None = None
         room = 0
         waiting: list[_Ready] = []
+        for_pilots: list[_Ready] = []
         used = {
             item.source
             for item in task.instances
@@ -196,33 +200,109 @@ class Submitter:
         for share in _shares(ready, early):
             found, missed = self._look_up(arguments, share, used, passed)
             hits += found
+            if self._pilots is not None:
+                served, missed = self._served_by_pilots(self._pilots, task, missed)
+                for_pilots.extend(served)
             waiting.extend(missed)
             if missed and jobs is None:
                 # Not before: a run that comes from the cache altogether asks the scheduler nothing.
                 jobs = self._room(task)
                 room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
                 room = min(room, FIRST_SHARE) if early else room
-            if jobs is not None and len(waiting) >= room:
+            if jobs is not None and len(waiting) >= room and not for_pilots:
                 break
         if waiting and self._never_room:
             return self._refuse_all([item.instance for item in waiting])
         chosen = waiting[:room]
         self.has_more |= early and len(chosen) == FIRST_SHARE
-        waves = []
+        chunks: list[tuple[list[_Ready], Pack | None]] = []
+        if for_pilots:
+            self._prepare_first()
+            if self._pilots_are_there([item.instance for item in for_pilots]):
+                chunks += self._open_chunks(task, for_pilots)
         if chosen:
             self._prepare_first()
-            chunks = islice(self._chunks(task, chosen, jobs or 0), self._room_for_arrays())
-            waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
+            chunks += islice(self._chunks(task, chosen, jobs or 0), self._room_for_arrays())
             mode = mode_of(self._executor)
             note_advice(self._tracked, self._settings, mode, task.spec, len(chosen))
+        waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
         if waves or hits:
             self._commit()
         for spec in waves:
-            if self.deferred:
+            if self.deferred and not (spec.pack and spec.pack.open):
                 self._take_back(*self._intent(spec))
             else:
                 self.submit_wave(spec)
         return bool(hits or waves)
+
+    # -- pilots ----------------------------------------------------------------------------
+    def _served_by_pilots(
+        self, pilots: PilotJobs, task: TrackedTask, missed: Sequence[_Ready]
+    ) -> tuple[list[_Ready], list[_Ready]]:
+        """Split elements into those that pilots run now, and those that need jobs of their own.
+
+        What one job is to hold alone, or is to be kept from bad hosts, is not for pilots.
+        """
+        spec = task.spec
+        if spec.array_parallelism is not None and task.active:
+            return [], list(missed)
+        parts: tuple[list[_Ready], list[_Ready]] = ([], [])
+        served: dict[tuple[float, float], bool] = {}
+        for item in missed:
+            instance = item.instance
+            key = (instance.mem_scale, instance.time_scale)
+            if key not in served:
+                served[key] = pilots.serve(self._resources_of(spec, instance), spec.name)
+            own = is_suspect(instance) or self._is_choosy(instance) or not served[key]
+            parts[own].append(item)
+        return parts
+
+    def _pilots_are_there(self, instances: Sequence[Instance]) -> bool:
+        """Submit pilots where there are none; return whether there are any."""
+        assert self._pilots is not None
+        if self.deferred and not self._pilots.hosts.submissions:
+            return False
+        try:
+            return self._pilots.are_there()
+        except SubmissionRefusedError as error:
+            for instance in instances:
+                outcome = outcome_without_job(
+                    instance, TaskState.FAILED, str(error), FailureCause.SUBMIT
+                )
+                self._tracked.finish(instance, outcome)
+        except ExecutorError as error:
+            self._note_trouble(error)
+        return False
+
+    def replace_pilots(self) -> None:
+        """Submit pilots for those that have ended, while there is work for them."""
+        if self._pilots is None or self.deferred:
+            return
+        try:
+            self._pilots.replace_ended()
+        except ExecutorError as error:
+            self._note_trouble(error)
+
+    def _note_trouble(self, error: ExecutorError) -> None:
+        """Try again later what the scheduler did not take."""
+        log.info("submission of pilots put off: %s", error)
+        self._defer(str(error))
+        if isinstance(error, SchedulerUnavailableError):
+            self.unavailable = str(error)
+            self.missing = str(error) if error.lasting else ""
+
+    def _open_chunks(
+        self, task: TrackedTask, chosen: Sequence[_Ready]
+    ) -> Iterator[tuple[list[_Ready], Pack]]:
+        """Split elements for pilots into groups that ask for the same."""
+        assert self._pilots is not None
+        groups: dict[tuple[float, float], list[_Ready]] = {}
+        for item in chosen:
+            key = (item.instance.mem_scale, item.instance.time_scale)
+            groups.setdefault(key, []).append(item)
+        packing = self._packing_of(task.spec)
+        for group in groups.values():
+            yield group, packing.open_pack(len(group), self._pilots.workers, self._pilots.seconds)
 
     def _is_to_begin_early(self, task: TrackedTask) -> bool:
         """Tell whether the first elements of an array are to run while the others are prepared."""
@@ -456,8 +536,9 @@ class Submitter:
         number = self._new_folder()
         first = members[0].instance
         resources = self._resources_of(task.spec, first)
+        open_to_pilots = pack is not None and pack.open
         memory = (resources if pack is None else job_resources(resources, pack)).mem
-        roomy = memory is None or memory >= DISPATCH_MEMORY
+        roomy = memory is None or memory >= DISPATCH_MEMORY or open_to_pilots
         # A dispatcher that may be too large for its job is better than none: follow-ups get lost.
         alone = not self._watched
         spec = WaveSpec(
@@ -485,7 +566,7 @@ class Submitter:
         if spec.notify:
             prepare_counters(layout, spec.claims)
         spec.write(layout)
-        if pack is not None:
+        if pack is not None and not open_to_pilots:
             write_job_counts(layout.job_counts, JobCounts(running=0, queued=pack.hosts, at_once=0))
         write_inputs(
             layout.inputs,
@@ -517,7 +598,7 @@ class Submitter:
             instance.not_before = instance.missing_since = None
             wave.members[position] = instance
             self._tracked.move(instance, TaskState.SUBMITTED)
-        if self._follows:
+        if self._follows and not open_to_pilots:
             self._tracked.add_submission(self._follow_up(number))
         return spec
 
@@ -549,8 +630,13 @@ class Submitter:
 
     # -- handing over ----------------------------------------------------------------------
     def submit_wave(self, spec: WaveSpec) -> None:
-        """Submit a wave whose intent is committed."""
+        """Submit a wave whose intent is committed, or open it to pilots."""
         wave, follow_up = self._intent(spec)
+        if spec.pack is not None and spec.pack.open:
+            assert self._pilots is not None
+            self._tracked.set_submission(replace(wave.record, state=SubmissionState.ACCEPTED))
+            self._pilots.open(spec.number)
+            return
         try:
             submission = self._executor.submit(
                 wave_request(self._settings, spec),

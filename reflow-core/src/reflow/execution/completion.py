@@ -62,17 +62,20 @@ def dispatch_now(settings: RunSettings) -> None:
     start_dispatch(settings).wait()
 
 
-def start_dispatch(settings: RunSettings) -> subprocess.Popen[bytes]:
-    """Start another process that takes a dispatch step."""
+def start_dispatch(settings: RunSettings, *, stays: bool = False) -> subprocess.Popen[bytes]:
+    """Start another process that takes a dispatch step.
+
+    One that `stays` takes a step for every line that it is sent, and answers each with a line.
+    """
     # Imported here, as one worker of a thousand needs it.
     import subprocess
 
     with open_file(settings.layout.dispatch_log, "ab") as out:
         return subprocess.Popen(
-            settings.command("reflow.runs.dispatch_job"),
+            settings.command("reflow.runs.dispatch_job", *(["stay"] if stays else [])),
             cwd=settings.working_directory,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdin=subprocess.PIPE if stays else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stays else out,
             stderr=out,
         )
 

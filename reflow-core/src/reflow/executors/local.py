@@ -197,7 +197,7 @@ class LocalExecutor:
 
     def _free_devices(self, job: _Job) -> tuple[str, ...]:
         """Return the GPUs for one more element of a job."""
-        _, number = self._seats.needs(job.request.resources)
+        _, number, _ = self._seats.needs(job.request.resources)
         held = {
             device
             for each in self._jobs.values()

@@ -22,25 +22,33 @@ _DEVICES = Path("/proc/driver/nvidia/gpus")
 
 
 class Seats:
-    """Counts CPUs and GPUs. An element that asks for more than there are takes all of them."""
+    """Counts CPUs, GPUs and memory. An element that asks for more than there is takes all of it."""
 
-    def __init__(self, cpus: int, gpus: int) -> None:
+    def __init__(self, cpus: int, gpus: int, mem: int | None = None) -> None:
+        """Count so much; `mem` is in bytes, None where memory is not counted."""
         self.cpus = cpus
         self._gpus = gpus
+        self._mem = mem or 0
 
-    def needs(self, resources: Resources) -> tuple[int, int]:
-        """Return the numbers of CPUs and GPUs that an element takes."""
-        return min(resources.cpus, self.cpus), min(resources.gpus, self._gpus)
+    def needs(self, resources: Resources) -> tuple[int, int, int]:
+        """Return the CPUs, GPUs and bytes that an element takes; without a number, its part."""
+        cpus = min(resources.cpus, self.cpus)
+        mem = self._mem * cpus // self.cpus if resources.mem is None else resources.mem
+        return cpus, min(resources.gpus, self._gpus), min(mem, self._mem)
+
+    def is_small(self, resources: Resources) -> bool:
+        """Tell whether as many such elements fit as there are CPUs."""
+        cpus, gpus, mem = self.needs(resources)
+        return cpus == 1 and gpus == 0 and mem <= self._mem // self.cpus
 
     def room(self, resources: Resources, taken: Iterable[tuple[Resources, int]]) -> int:
         """Return how many more elements fit beside those that are running."""
-        free_cpus, free_gpus = self.cpus, self._gpus
+        free = [self.cpus, self._gpus, self._mem]
         for held, number in taken:
-            cpus, gpus = self.needs(held)
-            free_cpus -= cpus * number
-            free_gpus -= gpus * number
-        cpus, gpus = self.needs(resources)
-        return max(0, min(free_cpus // cpus, free_gpus // gpus if gpus else free_cpus))
+            for kind, need in enumerate(self.needs(held)):
+                free[kind] -= need * number
+        needs = self.needs(resources)
+        return max(0, min(have // need for have, need in zip(free, needs, strict=True) if need))
 
 
 def thread_variables(cpus: int, given: Mapping[str, str]) -> dict[str, str]:

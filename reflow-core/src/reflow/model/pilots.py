@@ -10,6 +10,8 @@ from typing import Literal
 from reflow.errors import ParameterError
 from reflow.model.resources import Resources, parse_count, parse_memory, parse_name, parse_time
 
+KEPT_MEMORY = 300 * 2**20
+"""Bytes of a pilot's memory that are kept for the dispatcher in it."""
 IDLE = timedelta(minutes=10)
 """How long a pilot waits for work, where users say nothing."""
 

@@ -144,6 +144,8 @@ class SubmissionKind(StrEnum):
     WAVE = "wave"
     FOLLOW_UP = "follow-up"
     WATCHDOG = "watchdog"
+    PILOTS = "pilots"
+    """Jobs that run elements of all waves."""
 
 
 class SubmissionState(StrEnum):
@@ -152,6 +154,7 @@ class SubmissionState(StrEnum):
     INTENT = "intent"
     """Written down; the scheduler may or may not have it."""
     ACCEPTED = "accepted"
+    """The scheduler has it; a wave without ids is open to pilots, and no scheduler has that."""
     CANCELLING = "cancelling"
     """To be cancelled; the scheduler has not confirmed that it is gone."""
     OVER = "over"
@@ -171,7 +174,7 @@ class SubmissionRecord:
     size: int | None = None
     """As in `JobRequest`."""
     follows: int | None = None
-    """For a follow-up: the number of the wave."""
+    """For a follow-up: the number of the wave, or of the pilots."""
     submitted_at: datetime | None = None
     begins_at: datetime | None = None
     """For a watchdog."""

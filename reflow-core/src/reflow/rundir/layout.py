@@ -66,6 +66,16 @@ class WaveLayout:
         return self.directory / "submitted-again"
 
     @property
+    def cancelled(self) -> Path:
+        """Exists once pilots are to end what they run of the wave."""
+        return self.directory / "cancelled"
+
+    @property
+    def too_large(self) -> Path:
+        """Exists once a pilot has found that the wave's elements ask for more than it has."""
+        return self.directory / "too-large"
+
+    @property
     def hosts(self) -> Path:
         """The folder in which hosts record what they are at, where elements share jobs."""
         return self.directory / "hosts"
@@ -203,6 +213,16 @@ class RunLayout:
         return self.root / "tries"
 
     @property
+    def open_waves(self) -> Path:
+        """What pilots are told: which waves they may take elements of, and the run's end."""
+        return self.root / "open"
+
+    @property
+    def hosts(self) -> Path:
+        """The folder in which pilots record what they are at."""
+        return self.root / "hosts"
+
+    @property
     def logs(self) -> Path:
         """The folder of the elements' logs, for users."""
         return self.run_dir.joinpath("logs", self.run_id)
@@ -218,6 +238,14 @@ class RunLayout:
     def pilots(self, number: int) -> Path:
         """Return the folder of the pilots that were submitted under that number."""
         return self.root / "pilots" / str(number)
+
+    def too_large(self, task: str) -> Path:
+        """Return the file that exists once a task's elements are too large for pilots."""
+        return self.root / "pilots" / f"{task}.too-large"
+
+    def pilots_worked(self, number: int) -> Path:
+        """Return the file that exists once one of those pilots has run an element."""
+        return self.pilots(number) / "worked"
 
     def watchdog_again(self, number: int) -> Path:
         """Return the file that exists once that watchdog has submitted itself again."""

@@ -23,6 +23,9 @@ from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import open_regular, read_bytes, write_whole
 from reflow.rundir.layout import WaveLayout
 
+SLOTS = ".slots"
+"""How the names of files end in which hosts record what they are at."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
@@ -41,6 +44,8 @@ class Pack:
     long_after: float | None = None
     """Seconds from which elements take so long that those which no host has begun are to have jobs
     of their own; None where more jobs would be of no use, or durations are known."""
+    open: bool = False
+    """Whether the wave has no jobs, and the run's pilots take its elements."""
 
     def blocks(self, size: int) -> int:
         """Return the number of blocks in a wave of so many elements."""
@@ -55,7 +60,9 @@ class Pack:
         return range(block * self.block, min(size, (block + 1) * self.block))
 
     def share(self, host: int, size: int) -> range:
-        """Return the blocks that a host takes before it looks for others."""
+        """Return the blocks that a host takes before it looks for others; a pilot has none."""
+        if self.open:
+            return range(0)
         blocks = self.blocks(size)
         return range(host * blocks // self.hosts, (host + 1) * blocks // self.hosts)
 
@@ -117,16 +124,20 @@ def note_long(layout: WaveLayout) -> bool:
     return True
 
 
-def new_slots_file(layout: WaveLayout, host: Claim) -> Path:
-    """Name the file in which a host that begins now records the elements its workers are at."""
+def new_slots_file(folder: Path, host: Claim, *pilot: int) -> Path:
+    """Name the file in which a host that begins now records the elements its workers are at.
+
+    That of a `pilot` also says by which submission it was asked for, and as which of its jobs.
+    """
     job, incarnation = plain(host.native_id), plain(host.incarnation)
-    return layout.hosts / f"{job}.{incarnation}.{time.time_ns()}.slots"
+    words = [job, incarnation, str(time.time_ns()), *map(str, pilot)]
+    return folder / f"{'.'.join(words)}{SLOTS}"
 
 
-def slots_files(layout: WaveLayout, host: Claim) -> list[Path]:
+def slots_files(folder: Path, host: Claim) -> list[Path]:
     """Return the file of a host, in a list that is empty where it has none."""
     job, incarnation = plain(host.native_id), plain(host.incarnation)
-    return list(layout.hosts.glob(f"{job}.{incarnation}.*.slots"))
+    return list(folder.glob(f"{job}.{incarnation}.*{SLOTS}"))
 
 
 def read_slots(slots: Path) -> bytes:
@@ -138,9 +149,9 @@ def read_slots(slots: Path) -> bytes:
     return read_bytes(slots)
 
 
-def other_slots_files(layout: WaveLayout, host: Claim, own: Path) -> list[Path]:
+def other_slots_files(folder: Path, host: Claim, own: Path) -> list[Path]:
     """Return the files of other incarnations of a host's job."""
-    files = layout.hosts.glob(f"{plain(host.native_id)}.*.slots")
+    files = folder.glob(f"{plain(host.native_id)}.*{SLOTS}")
     return [path for path in files if path != own]
 
 
@@ -157,4 +168,4 @@ def is_later(slots: Path, own: Path) -> bool:
 
 def begun_at(slots: Path) -> int:
     """Return when the host of a file has begun, in nanoseconds since 1970."""
-    return int(slots.name.split(".")[-2])
+    return int(slots.name.split(".")[2])

@@ -1,8 +1,9 @@
-"""The dispatch job: `python -m reflow.runs.dispatch_job RUN_DIR RUN_ID`.
+"""The dispatch job: `python -m reflow.runs.dispatch_job RUN_DIR RUN_ID [stay]`.
 
 It does the same whether it is a follow-up, a watchdog, or started by the last worker of a wave:
 take the run over when no other dispatcher has it, do all that can be done now, arrange that the run
-goes on, and release the lease.
+goes on, and release the lease. One that is to stay does that for every line of its input, and
+answers with a line that says in how many seconds something is due.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
@@ -26,7 +28,7 @@ from reflow.plugins.registry import registry
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
-from reflow.runs.driver import DispatchJob, drive
+from reflow.runs.driver import DispatchJob, InPilot, PausePolicy, drive
 from reflow.runs.failure_policy import (
     DATA_ERRORS,
     Action,
@@ -47,7 +49,7 @@ log = logging.getLogger("reflow.dispatch")
 
 def main(arguments: list[str]) -> int:
     """Take dispatch steps until nothing more can be done now."""
-    run_dir, run_id = Path(arguments[0]), arguments[1]
+    run_dir, run_id, stays = Path(arguments[0]), arguments[1], len(arguments) > 2
     try:
         settings = read_settings(run_dir, run_id)
     except (DamagedRunError, NotFoundError) as error:
@@ -63,7 +65,9 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, end_at_signal)
     troubles = Troubles(settings, Role.DISPATCH_JOB)
     try:
-        return troubles.outlive(lambda: dispatch_once(store, settings, troubles))
+        if stays:
+            return _step_when_asked(store, settings, troubles)
+        return troubles.outlive(lambda: dispatch_once(store, settings, troubles, DispatchJob()))
     except ToldToEndError as error:
         log.info("pid %s: %s", os.getpid(), error)
         # A watchdog that fails submits itself again: in an outage it may have armed no other.
@@ -88,7 +92,23 @@ def main(arguments: list[str]) -> int:
         )
 
 
-def dispatch_once(store: Store, settings: RunSettings, troubles: Troubles) -> int:
+def _step_when_asked(store: Store, settings: RunSettings, troubles: Troubles) -> int:
+    """Take the run over for every line of the input, until that ends."""
+    # What a flow prints that is loaded here is no answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    while sys.stdin.buffer.readline():
+        step = InPilot()
+        # A retry may have written them anew.
+        now = read_settings(settings.run_dir, settings.run_id)
+        troubles.outlive(partial(dispatch_once, store, now, troubles, step))
+        os.write(answers, f"{'-' if step.due is None else step.due}\n".encode())
+    return 0
+
+
+def dispatch_once(
+    store: Store, settings: RunSettings, troubles: Troubles, pauses: PausePolicy
+) -> int:
     """Take the run over, do what can be done, and release the lease."""
     lease = acquire(
         store,
@@ -102,7 +122,7 @@ def dispatch_once(store: Store, settings: RunSettings, troubles: Troubles) -> in
         if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
             # A job that comes late has nothing to change about what is over.
             return _finish(store, settings, lease)
-        return _dispatch(store, settings, lease, troubles)
+        return _dispatch(store, settings, lease, troubles, pauses)
     finally:
         # After an outage this process takes the lease once more.
         forget(lease)
@@ -132,13 +152,15 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
     return int(bool(trouble))
 
 
-def _dispatch(store: Store, settings: RunSettings, lease: Lease, troubles: Troubles) -> int:
+def _dispatch(
+    store: Store, settings: RunSettings, lease: Lease, troubles: Troubles, pauses: PausePolicy
+) -> int:
     """Do what can be done; where something is in the way, do what the failure policy says."""
     with ExitStack() as stack:
         executor = None
         try:
             executor = stack.enter_context(closing(executor_of(settings)))
-            return _drive(store, settings, lease, executor, troubles)
+            return _drive(store, settings, lease, executor, troubles, pauses)
         except ToldToEndError:
             release(store, lease)
             raise
@@ -160,10 +182,15 @@ def _dispatch(store: Store, settings: RunSettings, lease: Lease, troubles: Troub
 
 
 def _drive(
-    store: Store, settings: RunSettings, lease: Lease, executor: Executor, troubles: Troubles
+    store: Store,
+    settings: RunSettings,
+    lease: Lease,
+    executor: Executor,
+    troubles: Troubles,
+    pauses: PausePolicy,
 ) -> int:
     dispatcher = open_dispatcher(store, settings, lease, executor)
-    drive(dispatcher, DispatchJob(), troubles.then())
+    drive(dispatcher, pauses, troubles.then())
     if dispatcher.trouble:
         troubles.word.leave(word_of_scheduler(dispatcher.trouble, troubles.role))
     # A watchdog that could not arm the next one submits itself again.

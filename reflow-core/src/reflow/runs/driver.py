@@ -96,6 +96,23 @@ class DispatchJob:
         return due if due is not None and time.monotonic() + due < self._until else None
 
 
+class InPilot:
+    """Do what can be done now; the pilot that asked asks again when something is due."""
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        """Seconds until something is due; None where nothing only waits for time."""
+
+    def prepare(self, dispatcher: Dispatcher) -> None:
+        """See that a watchdog lies ahead."""
+        dispatcher.arm_watchdog()
+
+    def pause(self, dispatcher: Dispatcher) -> float | None:
+        """Go on at once where elements were left to the next step."""
+        self.due = dispatcher.look_again_in
+        return self.due if self.due == 0.0 else None
+
+
 def drive(
     dispatcher: Dispatcher, pauses: PausePolicy, after_step: Callable[[], None] = lambda: None
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reflow.dispatch.jobs.hosts import Blame, Fate, Hosts
+from reflow.dispatch.jobs.hosts import Blame, Fate, Hosts, HostsOfWave
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.execution.pool.protocol import Slots
 from reflow.model.jobs import JobStatus
@@ -60,8 +60,8 @@ class Scene:
         me = Claim(native_id=f"7_{host}", incarnation="0", host="node", pid=host, element=host)
         for block in blocks:
             assert claim(self.layout, block, me)
-        file = new_slots_file(self.layout, me)
-        begun = int(file.name.split(".")[-2]) / 1e9
+        file = new_slots_file(self.layout.hosts, me)
+        begun = int(file.name.split(".")[2]) / 1e9
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
         os.ftruncate(descriptor, Slots.size_for(4))
         for worker, position in enumerate(at):
@@ -78,9 +78,8 @@ class Scene:
         return read_job_counts(self.layout.job_counts)
 
     def fates(self, *states: JobStatus) -> dict[int, Fate]:
-        return {
-            fate.position: fate for fate in self.hosts.fates(self.wave, dict(enumerate(states)))
-        }
+        known = HostsOfWave(dict(enumerate(states)))
+        return {fate.position: fate for fate in self.hosts.fates(self.wave, known)}
 
     def blames(self, *states: JobStatus) -> dict[int, Blame]:
         return {position: fate.blame for position, fate in self.fates(*states).items()}

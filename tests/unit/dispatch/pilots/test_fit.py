@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from reflow.dispatch.pilots.fit import KEPT_MEMORY, fits
-from reflow.model.pilots import Pilots
+from reflow.dispatch.pilots.fit import fits
+from reflow.model.pilots import KEPT_MEMORY, Pilots
 from reflow.model.resources import Resources
 
 GIB = 2**30

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from reflow.execution.completion import prepare_counters
-from reflow.execution.pool import host as module
+from reflow.execution.pool import host as host_module
+from reflow.execution.pool import host_pool, served_wave
 from reflow.execution.pool.host import Host
 from reflow.execution.pool.protocol import Why
 from reflow.execution.pool.workers import PoolWave
@@ -130,7 +131,8 @@ class Scene:
         self.layout = self.settings.layout.wave(1)
         for made in (self.layout.claims, self.layout.results):
             made.mkdir(parents=True)
-        monkeypatch.setattr(module, "time", self.clock)
+        for module in (host_module, host_pool, served_wave):
+            monkeypatch.setattr(module, "time", self.clock)
         self._monkeypatch = monkeypatch
         self.made: list[Host] = []
 
@@ -173,8 +175,8 @@ class Scene:
             pool.on_report, pool.slots = on_report, given[-1]
             return pool
 
-        self._monkeypatch.setattr(module, "WorkerPool", made)
-        host = Host(self.settings, self.layout, spec, me(element, incarnation))
+        self._monkeypatch.setattr(host_pool, "WorkerPool", made)
+        host = Host(self.settings, spec, me(element, incarnation))
         self.made.append(host)
         return host, pool
 
@@ -264,7 +266,7 @@ def test_what_runs_shortly_before_the_end_of_the_job_is_interrupted(scene: Scene
 def test_an_element_that_has_too_much_is_told_alone(
     scene: Scene, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "has_more_memory", lambda pid, limit: pid == 1)
+    monkeypatch.setattr(host_pool, "has_more_memory", lambda pid, limit: pid == 1)
     host, pool = scene.host(
         size=3, at_once=3, need=60.0 if limit == "time" else None, mem=100, seconds=10.0
     )
@@ -300,16 +302,16 @@ def test_a_host_that_is_told_to_end_begins_nothing_more_and_has_what_runs_interr
 def test_a_host_ends_when_its_job_was_started_once_more(scene: Scene) -> None:
     host, pool = scene.host()
     pool.deaf = True
-    pool.before_round = lambda number: touch(new_slots_file(scene.layout, me(0, "1")))
+    pool.before_round = lambda number: touch(new_slots_file(scene.layout.hosts, me(0, "1")))
     host.run()
     assert pool.told == [(0, Why.LEAVING)]
 
 
 def test_files_of_earlier_selves_and_of_other_jobs_end_no_host(scene: Scene) -> None:
     scene.layout.hosts.mkdir()
-    touch(new_slots_file(scene.layout, me(0, "0")))
+    touch(new_slots_file(scene.layout.hosts, me(0, "0")))
     host, pool = scene.host(incarnation="1", seconds=3.0)
-    pool.before_round = lambda number: touch(new_slots_file(scene.layout, me(3, str(number))))
+    pool.before_round = lambda number: touch(new_slots_file(scene.layout.hosts, me(3, str(number))))
     host.run()
     assert taken(pool) == list(range(12))
 
@@ -355,9 +357,9 @@ def test_a_host_that_leaves_elements_is_not_the_last(scene: Scene) -> None:
 
 def test_a_job_that_is_started_again_skips_what_has_a_result(scene: Scene) -> None:
     first, pool = scene.host(size=3, at_once=3, notify=True)
-    first._fill()
+    first._pool._fill()
     pool.tell([(1, 1)], Why.MEMORY)
-    first._record_deaths()
+    first._pool._record_deaths()
     again, pool = scene.host(size=3, at_once=3, incarnation="1", notify=True)
     again.run()
     assert taken(pool) == [0, 2]
@@ -374,7 +376,7 @@ def dispatches(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         rounds.append(int(scene.clock.now) - 1000)
         return SimpleNamespace(wait=lambda: 0)
 
-    monkeypatch.setattr(module, "start_dispatch", start)
+    monkeypatch.setattr(host_module, "start_dispatch", start)
     return rounds
 
 
@@ -417,7 +419,7 @@ def test_of_several_hosts_with_long_elements_one_tells(scene: Scene, dispatches:
         host, _ = scene.host(
             hosts=3, element=element, seconds=100.0, notify=True, long_after=60.0, size=300
         )
-        host._fill()
+        host._pool._fill()
         scene.clock.now += 100
         host._look()
     assert dispatches == [100]

@@ -44,8 +44,8 @@ def test_each_element_has_an_empty_folder_of_its_own(place: Path) -> None:
     folders = TemporaryFolders()
     assert tempfile.gettempdir() == str(place)
     for position in (3, 4):
-        folders.begin(position)
-        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(place / str(position))
+        folders.begin(1, position)
+        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(place / f"1-{position}")
         assert list(Path(os.environ["TMPDIR"]).iterdir()) == []
         Path(tempfile.mkdtemp(), "left").touch()
         folders.end()
@@ -54,17 +54,17 @@ def test_each_element_has_an_empty_folder_of_its_own(place: Path) -> None:
 
 
 def test_what_a_worker_that_died_has_left_is_not_found_by_the_next(place: Path) -> None:
-    TemporaryFolders().begin(3)
-    (place / "3" / "left").touch()
+    TemporaryFolders().begin(1, 3)
+    (place / "1-3" / "left").touch()
     os.environ["TMPDIR"] = str(place)
-    TemporaryFolders().begin(3)
-    assert list((place / "3").iterdir()) == []
+    TemporaryFolders().begin(1, 3)
+    assert list((place / "1-3").iterdir()) == []
 
 
 def test_a_folder_that_the_element_has_removed_is_no_error(place: Path) -> None:
     folders = TemporaryFolders()
-    folders.begin(3)
-    (place / "3").rmdir()
+    folders.begin(1, 3)
+    (place / "1-3").rmdir()
     folders.end()
     assert os.environ["TMPDIR"] == str(place)
 
@@ -74,7 +74,7 @@ def test_a_choice_of_the_flows_own_is_left_alone(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "chosen"))
     folders = TemporaryFolders()
-    folders.begin(3)
+    folders.begin(1, 3)
     assert tempfile.tempdir == str(tmp_path / "chosen")
     folders.end()
     assert tempfile.tempdir == str(tmp_path / "chosen")
@@ -89,11 +89,11 @@ def test_where_no_folder_can_be_made_elements_have_the_jobs(
     monkeypatch.setattr(tempfile, "mkdtemp", full)
     made = Place()
     assert made.environment["TMPDIR"] == str(outer)
-    made.remove(3)
+    made.remove(1, 3)
     made.remove()
     monkeypatch.setenv("TMPDIR", str(outer / "nowhere"))
     folders = TemporaryFolders()
-    folders.begin(3)
+    folders.begin(1, 3)
     assert os.environ["TMPDIR"] == str(outer / "nowhere")
     folders.end()
 
@@ -101,6 +101,6 @@ def test_where_no_folder_can_be_made_elements_have_the_jobs(
 def test_without_the_variable_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
     folders = TemporaryFolders()
-    folders.begin(3)
+    folders.begin(1, 3)
     assert "TMPDIR" not in os.environ
     folders.end()

@@ -37,4 +37,6 @@ def _may_be_an_id(text: str) -> bool:
 def _directory(layout: RunLayout, record: SubmissionRecord) -> Path:
     if record.kind is SubmissionKind.WAVE:
         return layout.wave(record.number).directory
+    if record.kind is SubmissionKind.PILOTS:
+        return layout.pilots(record.number)
     return layout.dispatch_job(record.number)

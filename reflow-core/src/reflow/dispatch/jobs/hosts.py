@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.packing import SUSPECTED
@@ -70,6 +71,50 @@ class Fate:
     """Whether it is one of the tries that an element has at most without blame."""
 
 
+class HostStates(Protocol):
+    """What is known of the jobs that may have taken a wave's blocks."""
+
+    def of(self, claim: Claim) -> JobStatus | None:
+        """Return the status of the host that made a claim; None where it is none of a host's."""
+        ...
+
+    def unclaimed(self, *, idle: bool) -> tuple[JobStatus, Blame]:
+        """Return what becomes of blocks that no host has taken.
+
+        Where the hosts were `idle`, none has begun an element, and their cause is what is wrong.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostsOfWave:
+    """The states of the jobs of one wave, by their numbers in its array."""
+
+    by_number: Mapping[int, JobStatus]
+
+    def of(self, claim: Claim) -> JobStatus | None:
+        """Return the status of the host that made a claim; None where it is none of a host's."""
+        return None if claim.element is None else self.by_number.get(claim.element)
+
+    def unclaimed(self, *, idle: bool) -> tuple[JobStatus, Blame]:
+        """Return what becomes of blocks that no host has taken: they wait for one, or for none."""
+        coming = [item for item in self.by_number.values() if not item.state.gone]
+        if not coming:
+            states = self.by_number.values()
+            status = min(states, key=lambda item: _TELLING.index(item.state))
+            cancelled = all(map(_is_cancelled, states))
+            own = cancelled or (idle and _is_suspicious(status))
+            return status, Blame.OWN if own else Blame.NONE
+        queued = [item for item in coming if item.state is JobState.QUEUED]
+        waits = JobStatus(
+            native_id=coming[0].native_id,
+            state=JobState.QUEUED,
+            reason=queued[0].reason if queued else "",
+            impossible=all(item.impossible for item in coming),
+        )
+        return waits, Blame.NONE
+
+
 class Hosts:
     """The hosts of a run's waves."""
 
@@ -117,7 +162,7 @@ class Hosts:
         Where that fails they find nothing to do when they start.
         """
         pack = self.pack_of(wave)
-        if pack is None or len(list(self._folder(wave).glob("*.slots"))) >= pack.hosts:
+        if pack is None or pack.open or len(list(self._folder(wave).glob("*.slots"))) >= pack.hosts:
             return
         try:
             for handle in handles_of(self._layout, [wave.record]):
@@ -151,23 +196,24 @@ class Hosts:
             self._counted[number] = counts
             write_job_counts(self._layout.wave(number).job_counts, counts)
 
-    def fates(self, wave: TrackedWave, by_host: Mapping[int, JobStatus]) -> Iterator[Fate]:
+    def fates(self, wave: TrackedWave, states: HostStates) -> Iterator[Fate]:
         """Yield what becomes of the outstanding positions of a wave whose elements share jobs."""
         spec = self.spec(wave)
         assert spec is not None and spec.pack is not None  # noqa: PT018
         blocks = _by_block(wave, spec.pack)
-        claims = self._claims_of(spec.number, blocks, by_host)
+        claims = self._claims_of(spec.number, blocks, states)
         suspects: dict[Claim, Mapping[int, Blame]] = {}
-        goes_on = len(wave.members) < spec.size
+        # Pilots go on with other waves.
+        goes_on = spec.pack.open or len(wave.members) < spec.size
         idle = not goes_on and not self._any_element_was_begun(wave)
-        free, blame = self._unclaimed(by_host, idle)
+        free, blame = states.unclaimed(idle=idle)
         for block, positions in blocks.items():
             claim = claims.get(block)
-            if claim is None or claim.element is None or claim.element not in by_host:
+            status = None if claim is None else states.of(claim)
+            if claim is None or status is None:
                 for position in positions:
                     yield Fate(position, free, None, blame, counted=not goes_on)
                 continue
-            status = by_host[claim.element]
             if claim not in suspects:
                 suspects[claim] = self._suspects(wave, spec, claim, status)
             begun = suspects[claim]
@@ -178,7 +224,7 @@ class Hosts:
                 yield Fate(position, status, claim.element, begun.get(position, rest), counted)
 
     def _claims_of(
-        self, number: int, blocks: Iterable[int], by_host: Mapping[int, JobStatus]
+        self, number: int, blocks: Iterable[int], states: HostStates
     ) -> Mapping[int, Claim]:
         """Return the claims of blocks. Only those of hosts that are gone are read once more.
 
@@ -187,9 +233,7 @@ class Hosts:
         layout = self._layout.wave(number)
         known = self._claims.setdefault(number, {})
         unsure = [
-            block
-            for block in blocks
-            if block not in known or not _lives(by_host.get(known[block].element or 0))
+            block for block in blocks if block not in known or not _lives(states.of(known[block]))
         ]
         there: set[str] = set()
         for folder in {layout.claim_block(block) for block in unsure}:
@@ -201,26 +245,6 @@ class Hosts:
                 known[block] = claim
         return known
 
-    def _unclaimed(self, by_host: Mapping[int, JobStatus], idle: bool) -> tuple[JobStatus, Blame]:
-        """Return what becomes of blocks that no host has taken: they wait for one, or for none.
-
-        Where the hosts were `idle`, none has begun an element, and their cause is what is wrong.
-        """
-        coming = [item for item in by_host.values() if not item.state.gone]
-        if not coming:
-            status = min(by_host.values(), key=lambda item: _TELLING.index(item.state))
-            cancelled = all(map(_is_cancelled, by_host.values()))
-            own = cancelled or (idle and _is_suspicious(status))
-            return status, Blame.OWN if own else Blame.NONE
-        queued = [item for item in coming if item.state is JobState.QUEUED]
-        waits = JobStatus(
-            native_id=coming[0].native_id,
-            state=JobState.QUEUED,
-            reason=queued[0].reason if queued else "",
-            impossible=all(item.impossible for item in coming),
-        )
-        return waits, Blame.NONE
-
     def _any_element_was_begun(self, wave: TrackedWave) -> bool:
         files = self._folder(wave).glob("*.slots")
         return any(any(begun_elements(read_slots(path))) for path in files)
@@ -231,17 +255,26 @@ class Hosts:
         """Tell which of the positions that a host was at are to blame for its end."""
         if not status.state.gone or _is_cancelled(status):
             return {}
-        begun_here = {
-            begun.at[1]: _had_its_time(spec, path, begun)
-            for path in slots_files(self._layout.wave(spec.number), claim)
+        pack = spec.pack
+        open_to_pilots = pack is not None and pack.open
+        folder = self._layout.hosts if open_to_pilots else self._folder(wave)
+        begun_there = [
+            (begun, _had_its_time(spec, path, begun))
+            for path in slots_files(folder, claim)
             for begun in begun_elements(read_slots(path))
-            if begun.at[0] == spec.number and begun.at[1] in wave.members
-        }
+            if self._is_outstanding(*begun.at)
+        ]
+        begun_here = {each.at[1]: over for each, over in begun_there if each.at[0] == spec.number}
         if status.cause is FailureCause.WALLTIME:
             return {each: Blame.OWN if over else Blame.NONE for each, over in begun_here.items()}
         if _is_suspicious(status):
-            return dict.fromkeys(begun_here, Blame.OWN if len(begun_here) == 1 else Blame.SUSPECT)
+            return dict.fromkeys(begun_here, Blame.OWN if len(begun_there) == 1 else Blame.SUSPECT)
         return dict.fromkeys(begun_here, Blame.NONE)
+
+    def _is_outstanding(self, number: int, position: int) -> bool:
+        """Tell whether an element that a host was at has no result."""
+        wave = self._tracked.waves.get(number)
+        return wave is not None and position in wave.members
 
 
 _TELLING = (JobState.UNKNOWN, JobState.FAILED, JobState.CANCELLED, JobState.COMPLETED)

@@ -21,7 +21,6 @@ from reflow.model.durations import Durations
 from reflow.model.records import Instance
 from reflow.rundir.packs import unclaimed_blocks
 from reflow.rundir.run_settings import RunSettings
-from reflow.rundir.wave_files import WaveSpec
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -70,13 +69,19 @@ class LongElements:
                 self._done.add(number)
             elif self._settings.layout.wave(number).long.exists():
                 try:
-                    moved |= self._give_back(wave, spec)
+                    moved |= self.give_back_unclaimed(wave)
                 except OSError as error:
                     log.warning("could not give %s jobs of their own: %s", spec.task, error)
                 self._done.add(number)
         return moved
 
-    def _give_back(self, wave: TrackedWave, spec: WaveSpec) -> bool:
+    def give_back_unclaimed(self, wave: TrackedWave) -> bool:
+        """Take from hosts what none has claimed of a wave; return whether there was any.
+
+        Raises `OSError`.
+        """
+        spec = self._hosts.spec(wave)
+        assert spec is not None
         assert spec.pack is not None
         layout, way = self._settings.layout.wave(spec.number), self._settings.claims
         free = set(unclaimed_blocks(layout, spec.claims))

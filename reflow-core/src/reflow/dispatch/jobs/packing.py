@@ -118,6 +118,16 @@ class Packing:
             pack = make_pack(size, self._per_job, self._at_once, time, None, most)
         return pack if pack is None or self._limited else replace(pack, time=None, limited=False)
 
+    def open_pack(self, size: int, workers: int, seconds: float | None) -> Pack:
+        """Decide how pilots with so many workers share elements."""
+        return Pack(
+            hosts=0,
+            at_once=1,
+            block=_block(size, workers, self._durations() if size > workers else None),
+            time=seconds,
+            open=True,
+        )
+
 
 def may_share(spec: TaskSpec, mode: RunMode) -> bool:
     """Tell whether elements of a task can share jobs."""

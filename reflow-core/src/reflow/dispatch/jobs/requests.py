@@ -13,6 +13,8 @@ from reflow.rundir.wave_files import WaveSpec
 
 def array_size(spec: WaveSpec) -> int | None:
     """Return the size of the wave's array; None where it is a plain job."""
+    if spec.pack is not None and spec.pack.open:
+        return None
     jobs = spec.size if spec.pack is None else spec.pack.hosts
     return jobs if jobs > 1 else None
 

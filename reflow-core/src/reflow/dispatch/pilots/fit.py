@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeVar
 
-from reflow.model.pilots import Pilots
+from reflow.model.pilots import KEPT_MEMORY, Pilots
 from reflow.model.resources import Resources
 
-KEPT_MEMORY = 300 * 2**20
-"""Bytes of a pilot's memory that are kept for the dispatcher in it."""
 SPARE = timedelta(minutes=2)
 """How much longer than an element a pilot lives that may take it: it has to start, and to end."""
 

@@ -33,15 +33,15 @@ class Place:
         """The environment of the host's workers."""
         return {**os.environ, **({} if self._folder is None else {VARIABLE: str(self._folder)})}
 
-    def remove(self, position: int | None = None) -> None:
-        """Remove the folder of an element whose worker has died, or all of it."""
+    def remove(self, *element: int) -> None:
+        """Remove the folder of an element (wave, position) whose worker has died, or all of it."""
         if self._folder is not None:
-            _remove(self._folder if position is None else _folder_of(self._folder, position))
+            _remove(_folder_of(self._folder, *element) if element else self._folder)
 
 
-def _folder_of(place: Path, position: int) -> Path:
+def _folder_of(place: Path, wave: int, position: int) -> Path:
     """Return the folder of an element in that of its host."""
-    return place / str(position)
+    return place / f"{wave}-{position}"
 
 
 def _remove(folder: Path) -> None:
@@ -64,11 +64,11 @@ class TemporaryFolders:
         self._place = os.environ.get(VARIABLE)
         self._folder: Path | None = None
 
-    def begin(self, position: int) -> None:
+    def begin(self, wave: int, position: int) -> None:
         """Make the folder of an element. Where that cannot be done, it has its host's."""
         if self._place is None:
             return
-        folder = _folder_of(Path(self._place), position)
+        folder = _folder_of(Path(self._place), wave, position)
         # A worker that ran this element before may have died.
         _remove(folder)
         with suppress(OSError):

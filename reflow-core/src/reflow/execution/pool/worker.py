@@ -191,7 +191,7 @@ class PoolWorker:
             self._chance.begin()
         shares = self._specs[wave].pack is not None
         if shares:
-            self._temporary.begin(position)
+            self._temporary.begin(wave, position)
         self._at = (wave, position)
         native_id = self._job if shares else ""
         printed = self._capture.last_printed

@@ -38,6 +38,8 @@ MOST_LOST = 3
 """How often an element is handed out again that was lost with a worker."""
 MOST_FAILED_STARTS = 5
 """How many workers may end in a row before they have begun anything."""
+PATIENCE = 60.0
+"""Seconds that positions wait for room beside others before they get what comes free next."""
 PIPE_BYTES = 1 << 20
 
 _STATUS_OF_TOLD: Mapping[Why, tuple[JobState, FailureCause | None]] = {
@@ -64,6 +66,8 @@ class PoolWave:
     """Positions of these that a worker may have taken along when it died."""
     over: dict[int, JobStatus] = field(default_factory=dict)
     """How positions ended that will never be reported."""
+    fed_at: float = field(default_factory=time.monotonic)
+    """When the workers were last handed a position."""
     lost: Counter[int] = field(default_factory=Counter)
     """How often a position was lost with a worker that was not at it."""
 
@@ -121,6 +125,8 @@ class WorkerPool:
         self._unwritten = False
         """Whether a worker could not write its results to the disk."""
         self._selector = selectors.DefaultSelector()
+        self._also: int | None = None
+        """A descriptor of others that ends a wait."""
         self._tokens_read, self._tokens_write = os.pipe()
         self._reports_read, self._reports_write = os.pipe()
         os.set_blocking(self._tokens_write, False)
@@ -159,6 +165,20 @@ class WorkerPool:
             at = self._at(worker)
             if at is not None:
                 yield worker.process.pid, at
+
+    def forget(self, number: int) -> None:
+        """Forget a wave of which nothing is left."""
+        self.waves.pop(number, None)
+
+    def wake_on(self, descriptor: int | None) -> None:
+        """Let `wait` return when a descriptor can be read, too, in place of the last such one."""
+        if descriptor == self._also:
+            return
+        if self._also is not None:
+            self._selector.unregister(self._also)
+        if descriptor is not None:
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        self._also = descriptor
 
     def drop(self, number: int, positions: Iterable[int]) -> None:
         """Drop positions that no worker has begun."""
@@ -244,7 +264,7 @@ class WorkerPool:
         """Write tokens of what may run, until the pipe is full."""
         busy = [wave for wave in self.waves.values() if wave.backlog or wave.out]
         # Workers see to it that no more small elements run than there is room for.
-        counted = any(self._seats.needs(wave.resources) != (1, 0) for wave in busy)
+        counted = not all(self._seats.is_small(wave.resources) for wave in busy)
         for wave in busy:
             while wave.backlog:
                 room = REPORTS_AT_ONCE
@@ -256,8 +276,12 @@ class WorkerPool:
                 chosen = [wave.backlog[i] for i in range(min(room, len(wave.backlog)))]
                 if not chosen or not self._write([(wave.number, item) for item in chosen]):
                     break
+                wave.fed_at = time.monotonic()
                 for _ in chosen:
                     wave.out.add(wave.backlog.popleft())
+            if wave.backlog and counted and time.monotonic() - wave.fed_at > PATIENCE:
+                # Smaller elements would take each seat that comes free, for ever.
+                break
 
     def _write(self, tokens: list[tuple[int, int]]) -> bool:
         """Write all tokens or none: a piece of this size is atomic."""
@@ -358,7 +382,8 @@ class WorkerPool:
     def _at(self, worker: _Worker) -> tuple[int, int] | None:
         """Return the element that a worker runs and has not reported."""
         begun = self._slots.get(worker.number)
-        if begun is None or begun.at[1] not in self.waves[begun.at[0]].out:
+        wave = None if begun is None else self.waves.get(begun.at[0])
+        if begun is None or wave is None or begun.at[1] not in wave.out:
             return None
         return begun.at
 

@@ -1,0 +1,156 @@
+"""Which pilots of a run live, and what became of the others.
+
+A pilot that lives touches its file, and one that ends in order leaves another beside it. So as long
+as pilots live and none is silent, the scheduler is not asked about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from reflow.dispatch.jobs.hosts import Blame
+from reflow.dispatch.tracked_run import TrackedRun
+from reflow.execution.pool.pilot_files import SILENT_AFTER, PilotFile, last_sign, pilot_files
+from reflow.model.jobs import JobStatus
+from reflow.model.records import SubmissionKind, SubmissionRecord
+from reflow.model.states import FailureCause, JobState
+from reflow.rundir.claims import Claim, plain
+from reflow.rundir.files import server_time
+from reflow.rundir.layout import RunLayout
+
+
+class PilotHosts:
+    """The pilots of a run, by their files and by what the scheduler has said of them."""
+
+    def __init__(self, tracked: TrackedRun, layout: RunLayout) -> None:
+        self._tracked = tracked
+        self._layout = layout
+        self._files: dict[tuple[str, str], PilotFile] = {}
+        """By job and incarnation."""
+        self._newest: dict[tuple[int, int], PilotFile] = {}
+        """By submission and number in it, the pilot's last life."""
+        self._silent: set[tuple[int, int]] = set()
+        self._told: dict[tuple[int, int], JobStatus] = {}
+        self.failure: JobStatus | None = None
+        """Why no pilot gets as far as to run an element; None where that is not so."""
+
+    @property
+    def submissions(self) -> list[SubmissionRecord]:
+        """The submissions of pilots that are not over."""
+        kept = self._tracked.dispatches.values()
+        return [record for record in kept if record.kind is SubmissionKind.PILOTS]
+
+    def look(self) -> None:
+        """Read the pilots' files. What the scheduler said before is forgotten."""
+        files = pilot_files(self._layout.hosts)
+        self._files = {(file.job, file.incarnation): file for file in files}
+        self._newest = {}
+        for file in sorted(self._files.values(), key=lambda file: file.begun_at):
+            self._newest[file.submission, file.element] = file
+        self._told.clear()
+        self._silent = set()
+        alive = {key: file for key, file in self._newest.items() if not file.has_left}
+        if alive and self.submissions:
+            latest = server_time(self._layout.clock) - SILENT_AFTER
+            for key, file in alive.items():
+                with suppress(OSError):
+                    if last_sign(file.path) < latest:
+                        self._silent.add(key)
+
+    @property
+    def running(self) -> int:
+        """How many pilots live."""
+        return sum(self._lives(record, job) for record in self.submissions for job in _jobs(record))
+
+    @property
+    def waiting(self) -> int:
+        """How many pilots have not begun, and may still."""
+        return sum(
+            (record.number, job) not in self._newest and not self._is_gone(record.number, job)
+            for record in self.submissions
+            for job in _jobs(record)
+        )
+
+    @property
+    def unsure(self) -> Sequence[SubmissionRecord]:
+        """The submissions that the scheduler is to be asked about: of silent pilots, or of all."""
+        if not self.running:
+            return self.submissions
+        silent = {submission for submission, _ in self._silent}
+        return [record for record in self.submissions if record.number in silent]
+
+    def take(self, statuses: Iterable[JobStatus]) -> list[SubmissionRecord]:
+        """Take what the scheduler says; return the submissions of which nothing is left."""
+        by_id = {native: record for record in self.submissions for native in record.native_ids}
+        for status in statuses:
+            record = by_id[status.native_id]
+            for job in _jobs(record) if status.positions is None else status.positions:
+                self._told[record.number, job] = status
+        return [record for record in self.submissions if self._is_over(record)]
+
+    def _is_over(self, record: SubmissionRecord) -> bool:
+        jobs = [(record.number, job) for job in _jobs(record)]
+        return all(self._is_gone(*job) or self._has_left(*job) for job in jobs)
+
+    def has_worked(self, record: SubmissionRecord) -> bool:
+        """Tell whether one of the pilots of a submission ran an element, or had none to run."""
+        left = (self._has_left(record.number, job) for job in _jobs(record))
+        return any(left) or self._layout.pilots_worked(record.number).exists()
+
+    def status_of(self, record: SubmissionRecord) -> JobStatus | None:
+        """Return what the scheduler said of one of the pilots of a submission."""
+        said = (self._told.get((record.number, job)) for job in _jobs(record))
+        return next((status for status in said if status is not None), None)
+
+    # -- as hosts of waves -----------------------------------------------------------------
+    def of(self, claim: Claim) -> JobStatus | None:
+        """Return the status of the pilot that made a claim; None where it is none of a pilot's."""
+        if claim.element is None:
+            return None
+        file = self._files.get((plain(claim.native_id), plain(claim.incarnation)))
+        runs = JobStatus(native_id=claim.native_id, state=JobState.RUNNING)
+        if file is None:
+            # Its file cannot be seen from here yet.
+            return runs
+        key = (file.submission, file.element)
+        if file.has_left or self._newest[key] is not file:
+            return JobStatus(
+                native_id=claim.native_id,
+                state=JobState.FAILED,
+                cause=FailureCause.PREEMPTED,
+                reason="the pilot has ended",
+            )
+        if file.submission not in {record.number for record in self.submissions}:
+            return JobStatus(native_id=claim.native_id, state=JobState.UNKNOWN)
+        told = self._told.get(key)
+        return told if told is not None and told.state.gone else runs
+
+    def unclaimed(self, *, idle: bool) -> tuple[JobStatus, Blame]:
+        """Return what becomes of blocks that no pilot has taken: they wait, or none ever will."""
+        if self.failure is not None:
+            return self.failure, Blame.OWN
+        queued = [item for item in self._told.values() if item.state is JobState.QUEUED]
+        waits = JobStatus(
+            native_id="",
+            state=JobState.QUEUED,
+            reason=queued[0].reason if queued else "",
+            impossible=bool(queued) and all(item.impossible for item in queued),
+        )
+        return waits, Blame.NONE
+
+    def _lives(self, record: SubmissionRecord, job: int) -> bool:
+        key = (record.number, job)
+        return key in self._newest and not self._has_left(*key) and key not in self._silent
+
+    def _has_left(self, submission: int, job: int) -> bool:
+        file = self._newest.get((submission, job))
+        return file is not None and file.has_left
+
+    def _is_gone(self, submission: int, job: int) -> bool:
+        told = self._told.get((submission, job))
+        return told is not None and told.state.gone
+
+
+def _jobs(record: SubmissionRecord) -> range:
+    return range(record.size or 1)

@@ -1,0 +1,284 @@
+"""The pilots of a run: when they are submitted, what they are told, and when they are replaced.
+
+All pilots are submitted before the first wave is opened to them, so that between two waves nothing
+is submitted. A pilot that has ended early is replaced while the others have more before them than
+they can run at once. A wave that is open to pilots has no job and no id of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.names import token
+from reflow.dispatch.jobs.requests import dispatch_request
+from reflow.dispatch.pilots.fit import fits
+from reflow.dispatch.pilots.hosts import PilotHosts
+from reflow.dispatch.pilots.open_waves import is_open
+from reflow.dispatch.pilots.requests import pilots_request, pilots_size
+from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
+from reflow.errors import (
+    ExecutorError,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, tell_end
+from reflow.executors.contract import Executor
+from reflow.model.jobs import JobStatus
+from reflow.model.pilots import Pilots
+from reflow.model.records import Lease, SubmissionKind, SubmissionRecord, SubmissionState
+from reflow.model.resources import Resources
+from reflow.model.states import JobState
+from reflow.permissions import make_folder, touch
+from reflow.rundir.layout import RunLayout
+from reflow.rundir.packs import JobCounts, write_job_counts
+from reflow.rundir.run_settings import RunSettings
+
+log = logging.getLogger("reflow.dispatch")
+
+
+class PilotJobs:
+    """Keeps the pilots of a run, and opens waves to them."""
+
+    def __init__(
+        self,
+        pilots: Pilots,
+        tracked: TrackedRun,
+        settings: RunSettings,
+        executor: Executor,
+        lease: Lease,
+        commit: Callable[[], None],
+    ) -> None:
+        self._pilots = pilots
+        self._tracked = tracked
+        self._settings = settings
+        self._layout: RunLayout = settings.layout
+        self._executor = executor
+        self._lease = lease
+        self._commit = commit
+        self.hosts = PilotHosts(tracked, settings.layout)
+        self._counts: JobCounts | None = None
+        self.refused = ""
+        """Why the scheduler will never take pilots such as these; empty where it does."""
+
+    def serve(self, resources: Resources, task: str) -> bool:
+        """Tell whether elements of a task that ask for so much are run by pilots."""
+        return (
+            fits(self._pilots, resources, self._executor.name)
+            and not self._layout.too_large(task).exists()
+        )
+
+    @property
+    def workers(self) -> int:
+        """How many elements of one CPU all pilots run at once."""
+        return self._pilots.jobs * self._pilots.cpus
+
+    @property
+    def seconds(self) -> float | None:
+        """How long each pilot may run; None where that is left to the site."""
+        return None if self._pilots.time is None else self._pilots.time.total_seconds()
+
+    # -- waves -----------------------------------------------------------------------------
+    def adopt(self) -> None:
+        """Tell pilots of waves that an earlier dispatcher has opened and could not tell of."""
+        told = OpenWaves(self._layout.open_waves)
+        told.look()
+        numbers = [wave.record.number for wave in self._open_waves()]
+        missing = [number for number in numbers if number not in told.numbers]
+        if missing:
+            self._tell(map(opened, missing))
+
+    def open(self, number: int) -> None:
+        """Let pilots take elements of a wave whose intent is committed. Raises `OSError`."""
+        self._tell([opened(number)])
+
+    def close(self, waves: Iterable[TrackedWave]) -> None:
+        """Tell pilots that nothing is left of waves."""
+        numbers = [wave.record.number for wave in waves if is_open(wave.record)]
+        if numbers:
+            self._tell(map(closed, numbers))
+
+    def too_large(self) -> list[TrackedWave]:
+        """Return open waves whose elements ask for more than a pilot has found itself to have.
+
+        Elements of their tasks are no longer for pilots.
+        """
+        found = [
+            wave
+            for wave in self._open_waves()
+            if self._layout.wave(wave.record.number).too_large.exists()
+        ]
+        for wave in found:
+            touch(self._layout.too_large(wave.record.task or ""))
+        return found
+
+    def _tell(self, words: Iterable[str]) -> None:
+        tell(self._layout.open_waves, self._lease.epoch, words)
+
+    def _open_waves(self) -> list[TrackedWave]:
+        waves = self._tracked.waves.values()
+        return [wave for wave in waves if wave.members and is_open(wave.record)]
+
+    # -- what the scheduler says -----------------------------------------------------------
+    def look(self) -> list[TrackedWave]:
+        """Find out which pilots live; return the waves whose elements they have.
+
+        The scheduler is asked where that is not certain. Raises `SchedulerUnavailableError`.
+        """
+        waves = self._open_waves()
+        if not waves:
+            return []
+        self.hosts.look()
+        handles = handles_of(self._layout, self.hosts.unsure)
+        if handles:
+            for record in self.hosts.take(self._executor.poll(handles)):
+                self._note_if_vain(record)
+                self._tracked.set_submission(replace(record, state=SubmissionState.OVER))
+        self._count()
+        return waves
+
+    def _note_if_vain(self, record: SubmissionRecord) -> None:
+        """Note why pilots fail, where those of two submissions in a row have run nothing."""
+        if self.hosts.has_worked(record):
+            return
+        mark = self._layout.pilots(record.number) / "vain"
+        with suppress(OSError):
+            mark.touch()
+        before = (
+            int(each.name)
+            for each in mark.parent.parent.iterdir()
+            if each.name.isdigit() and int(each.name) < record.number
+        )
+        last = max(before, default=None)
+        if last is not None and (self._layout.pilots(last) / "vain").exists():
+            self.hosts.failure = self.hosts.status_of(record)
+
+    def _count(self) -> None:
+        running = self.hosts.running
+        counts = JobCounts(
+            running=running, queued=self.hosts.waiting, at_once=running * self._pilots.cpus
+        )
+        if counts != self._counts:
+            self._counts = counts
+            write_job_counts(self._layout.pilot_counts, counts)
+
+    # -- pilots ----------------------------------------------------------------------------
+    def are_there(self) -> bool:
+        """Submit the pilots where there are none; return whether there are any then.
+
+        Raises `ExecutorError` where the scheduler takes none.
+        """
+        if not self.hosts.submissions:
+            self._submit(self._pilots.jobs)
+        return bool(self.hosts.submissions)
+
+    def replace_ended(self) -> None:
+        """Submit pilots for those that have ended, while there is work for them.
+
+        Raises `ExecutorError` where the scheduler takes none.
+        """
+        waves = self._open_waves()
+        if not waves or self.hosts.failure is not None:
+            return
+        self.hosts.look()
+        elements = sum(len(wave.members) for wave in waves)
+        useful = min(self._pilots.jobs, math.ceil(elements / self._pilots.cpus))
+        missing = useful - self.hosts.running - self.hosts.waiting
+        if missing > 0:
+            self._submit(missing)
+
+    def _submit(self, jobs: int) -> None:
+        number = self._tracked.number
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.PILOTS,
+            token=token(self._settings.run_id, number, "pilots"),
+            size=pilots_size(jobs),
+            submitted_at=datetime.now(UTC),
+        )
+        make_folder(self._layout.pilots(number), within=self._layout.root)
+        self._tracked.add_submission(record)
+        follow_up = self._follow_up(number)
+        self._commit()
+        try:
+            submission = self._executor.submit(
+                pilots_request(self._settings, record),
+                None if follow_up is None else dispatch_request(self._settings, follow_up),
+            )
+        except SubmissionUncertainError as error:
+            log.warning("no answer to the submission of %s: %s", record.token, error)
+            return
+        except ExecutorError as error:
+            if isinstance(error, SubmissionRefusedError):
+                self.refused = str(error)
+            for each in filter(None, (record, follow_up)):
+                self._tracked.set_submission(replace(each, state=SubmissionState.OVER))
+            self._commit()
+            raise
+        self._accept(record, submission.job.native_id)
+        if follow_up is not None and submission.follow_up is not None:
+            self._accept(follow_up, submission.follow_up.native_id)
+        elif follow_up is not None:
+            self._tracked.set_submission(replace(follow_up, state=SubmissionState.OVER))
+        self._commit()
+
+    def _accept(self, record: SubmissionRecord, native_id: str) -> None:
+        known = self._tracked.add_native_id(record, native_id)
+        self._tracked.set_submission(replace(known, state=SubmissionState.ACCEPTED))
+
+    def _follow_up(self, pilots: int) -> SubmissionRecord | None:
+        """Record the dispatch job that goes on once all of these pilots have ended."""
+        config = self._settings.config.dispatch
+        if not (self._executor.capabilities.dispatch_jobs and config.follow_up):
+            return None
+        number = self._tracked.number
+        make_folder(self._layout.dispatch_job(number), within=self._layout.root)
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.FOLLOW_UP,
+            token=token(self._settings.run_id, number, "dispatch"),
+            follows=pilots,
+            submitted_at=datetime.now(UTC),
+        )
+        self._tracked.add_submission(record)
+        return record
+
+    # -- the run's end ---------------------------------------------------------------------
+    def end(self) -> None:
+        """Tell pilots that the run has ended, and cancel those that wait in the queue.
+
+        The others end by themselves; this process may live in one of them.
+        """
+        with suppress(OSError):
+            tell_end(self._layout.open_waves, self._lease.epoch)
+        self.hosts.look()
+        for record in self.hosts.submissions:
+            state = SubmissionState.OVER
+            if self.hosts.waiting:
+                try:
+                    self._cancel_queued(record)
+                except SchedulerUnavailableError as error:
+                    log.warning("could not cancel pilots that have nothing to do: %s", error)
+                    state = SubmissionState.CANCELLING
+            self._tracked.set_submission(replace(record, state=state))
+
+    def _cancel_queued(self, record: SubmissionRecord) -> None:
+        for handle in handles_of(self._layout, [record]):
+            queued = {
+                job
+                for status in self._executor.poll([handle])
+                if status.state is JobState.QUEUED
+                for job in _positions(status, record)
+            }
+            if queued:
+                self._executor.cancel_positions(handle, sorted(queued))
+
+
+def _positions(status: JobStatus, record: SubmissionRecord) -> Iterable[int]:
+    return range(record.size or 1) if status.positions is None else status.positions

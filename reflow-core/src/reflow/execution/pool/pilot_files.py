@@ -1,0 +1,88 @@
+"""The files by which pilots tell that they live, what they are at, and that they ended in order.
+
+Each pilot has a file with what its workers are at, as each host has, in one folder of the run. It
+touches that file while it lives. Once it has ended in order, a second file lies beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from reflow.permissions import touch
+from reflow.rundir.packs import SLOTS
+
+HEARTBEAT_EVERY = 30.0
+"""Seconds between two signs of life."""
+SILENT_AFTER = 120.0
+"""Seconds without one after which the scheduler is asked what became of a pilot."""
+_LEFT = ".left"
+
+
+@dataclass(frozen=True, slots=True)
+class PilotFile:
+    """The file of one life of a pilot; a job that is started once more has another one."""
+
+    path: Path
+    job: str
+    """The scheduler's id, as it is written in names of files; so is the incarnation."""
+    incarnation: str
+    begun_at: int
+    """Nanoseconds since 1970."""
+    submission: int
+    """The number under which it was submitted."""
+    element: int
+    """Which of the pilots of that submission it is."""
+    has_left: bool
+
+
+def pilot_files(folder: Path) -> Iterator[PilotFile]:
+    """Yield the files of all pilots that have begun, by one listing."""
+    try:
+        names = {entry.name for entry in os.scandir(folder)}
+    except FileNotFoundError:
+        return
+    for name in names:
+        stem = name.removesuffix(SLOTS)
+        words = stem.split(".")
+        if stem != name and len(words) == 5:
+            job, incarnation, *numbers = words
+            begun_at, submission, element = map(int, numbers)
+            yield PilotFile(
+                folder / name,
+                job,
+                incarnation,
+                begun_at,
+                submission,
+                element,
+                f"{stem}{_LEFT}" in names,
+            )
+
+
+def mark_left(slots: Path) -> None:
+    """Note that a pilot has ended in order: all its results are on the disk."""
+    touch(slots.with_suffix(_LEFT))
+
+
+def last_sign(slots: Path) -> float:
+    """Return when a pilot last gave a sign of life, in seconds since 1970. Raises `OSError`."""
+    from reflow.fingerprint.files.fresh import asked  # which loads ctypes
+
+    return asked(str(slots)).st_mtime
+
+
+def silent_pilots(folder: Path, own: Path) -> set[Path]:
+    """Return the files of pilots that have ended without a word, as the one of `own` sees them.
+
+    Its own sign of life, given just now, is what the file server's clock says.
+    """
+    now = last_sign(own)
+    silent = set()
+    for file in pilot_files(folder):
+        with suppress(OSError):
+            if not file.has_left and now - last_sign(file.path) > SILENT_AFTER:
+                silent.add(file.path)
+    return silent

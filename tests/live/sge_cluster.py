@@ -286,13 +286,13 @@ class SGECluster:
             "h_vmem h_vmem MEMORY <= YES YES 100M 0" if line.startswith("h_vmem ") else line
             for line in self.run("qconf", "-sc").splitlines()
         ]
-        complexes.append("gpu gpu INT <= YES YES 0 0")
+        complexes += ["gpu gpu INT <= YES YES 0 0", "exclusive excl BOOL EXCL YES YES FALSE 0"]
         self._load("-Mc", "\n".join(complexes) + "\n")
         nothing = ("user_lists", "xuser_lists", "projects", "xprojects")
         host = {
             "hostname": self.host,
             "load_scaling": "NONE",
-            "complex_values": "h_vmem=8G,gpu=2",
+            "complex_values": "h_vmem=8G,gpu=2,exclusive=true",
             **dict.fromkeys((*nothing, "usage_scaling", "report_variables"), "NONE"),
         }
         self._load("-Ae", _lines(host))

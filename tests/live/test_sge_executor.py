@@ -59,6 +59,25 @@ def test_a_plain_job_is_queued_runs_and_completes(
     assert "done" in log_of(handle)
 
 
+def test_a_job_with_whole_nodes_waits_for_the_host_and_shares_it_with_none(
+    client: SGECluster, job: MakeJob
+) -> None:
+    executor = SGEExecutor(exclusive_resource="exclusive")
+    first = executor.submit(job("sleep 100")).job
+    wait_for("the first", lambda: poll(executor, first).state is JobState.RUNNING)
+    whole = executor.submit(job("sleep 100", resources=Resources(whole_nodes=True))).job
+    beside = executor.submit(job("true")).job
+    until_over(executor, beside)
+    assert poll(executor, whole).state is JobState.QUEUED
+    executor.cancel([first])
+    wait_for("the host", lambda: poll(executor, whole).state is JobState.RUNNING)
+    late = executor.submit(job("true")).job
+    wait_for("the reason", lambda: "cannot run" in client.run("qstat", "-j", late.native_id))
+    assert poll(executor, late).state is JobState.QUEUED
+    executor.cancel([whole])
+    until_over(executor, late)
+
+
 def test_elements_end_each_with_its_own_exit_code(executor: SGEExecutor, job: MakeJob) -> None:
     codes = (0, 3, 126, 255, 99, 100)
     handle = executor.submit(

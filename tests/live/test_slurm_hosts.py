@@ -8,7 +8,17 @@ import pytest
 
 from tests.live.people import LiveRun, Person
 from tests.live.scenes.hosts import *  # noqa: F403 - tests
-from tests.live.scenes.hosts import GATED, ONCE, OUT_OF_TIME, SIZE, WATCHED, elements, host, waves
+from tests.live.scenes.hosts import (
+    GATED,
+    ONCE,
+    OUT_OF_TIME,
+    SIZE,
+    WATCHED,
+    elements,
+    host,
+    shared,
+    waves,
+)
 from tests.live.slurm_cluster import SlurmCluster
 
 
@@ -43,6 +53,16 @@ def test_a_job_requeued_by_hand_takes_its_work_up_again(
     assert person.calls == {**ONCE, "0": 2, "1": 2}
     assert {(item.attempt, item.node_losses) for item in elements(run)} == {(1, 0)}
     assert waves(run) == 1
+
+
+def test_shared_jobs_ask_for_no_more_time_than_their_partition_allows(person: Person) -> None:
+    fields = 'queue="short", mem="200M", time="00:00:40"'
+    run = person.write(shared(f"per_job=6, {fields}")).submits()
+
+    run.ends()
+
+    assert person.calls == ONCE
+    assert any("#SBATCH --time=00:01:00\n" in path.read_text() for path in run.scripts)
 
 
 def test_what_a_requeued_job_had_is_finished_by_it_after_all_others(

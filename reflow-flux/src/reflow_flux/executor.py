@@ -22,6 +22,7 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
+    Resources,
     SchedulerUnavailableError,
     StateTable,
     SubmissionUncertainError,
@@ -234,6 +235,10 @@ class FluxExecutor(BatchExecutor):
                 "under [executor.flux], or start one with `flux start`"
             )
         return Limits()
+
+    def ask_longest_time(self, resources: Resources) -> timedelta | None:
+        """Query the limit on durations of the job's queue, or of all jobs."""
+        return site.longest_time(self.ask_once(self._command("config", "get")), resources.queue)
 
     def count_command(self) -> Command:
         """List all jobs of this user that wait or run."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from reflow.plugin_api import Variables
 
@@ -43,3 +47,30 @@ def variables(uri: str | None) -> Variables:
         dropped=(*VARIABLES.dropped, "FLUX_URI"),
         added={**VARIABLES.added, **named},
     )
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|d)?")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def longest_time(text: str, queue: str | None) -> timedelta | None:
+    """Find the limit on durations of a queue, or of all jobs, in what `flux config get` prints."""
+    try:
+        config = json.loads(text)
+    except ValueError:
+        return None
+    everywhere = config.get("policy", {})
+    queue = queue or _within(everywhere, "jobspec", "defaults", "system", "queue")
+    of_queue = _within(config, "queues", queue or "", "policy", "limits", "duration")
+    limit = of_queue if of_queue is not None else _within(everywhere, "limits", "duration")
+    found = _DURATION.fullmatch(str(limit))
+    # 0 stands for no limit.
+    seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else 0.0
+    return timedelta(seconds=seconds) if seconds else None
+
+
+def _within(data: Any, *keys: str) -> Any:
+    """Return what stands in nested tables; None where one of them is missing."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data

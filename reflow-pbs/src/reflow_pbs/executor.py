@@ -21,6 +21,7 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
+    Resources,
     StateTable,
     Submission,
     SubmissionDeferredError,
@@ -30,7 +31,7 @@ from reflow.plugin_api import (
 
 from reflow_pbs import errors, ids, parse
 from reflow_pbs.dependencies import FollowUpFirst, dependency_options
-from reflow_pbs.limits import Places, number_of
+from reflow_pbs.limits import Places, longest_time, number_of
 from reflow_pbs.script import (
     BEGIN_TIME,
     begin_time,
@@ -213,6 +214,14 @@ class PBSExecutor(BatchExecutor):
     def ask_limits(self) -> Limits:
         """Query max_array_size and max_queued of the server and of the queue."""
         return self._places.limits(self.queue)
+
+    def ask_longest_time(self, resources: Resources) -> timedelta | None:
+        """Query resources_max.walltime of the server and of the job's queue."""
+        qstat = self._path(self.qstat)
+        server = self.ask_once(Command((qstat, "-B", "-f")))
+        queue = resources.queue or parse.attributes(server).get("default_queue")
+        texts = [self.ask_once(Command((qstat, "-Q", "-f", queue)))] if queue else []
+        return longest_time([server, *texts])
 
     # -- commands --------------------------------------------------------------------------
     def _show(self, handles: Sequence[JobHandle], *arguments: str) -> Command:

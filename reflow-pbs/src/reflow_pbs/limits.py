@@ -7,8 +7,9 @@ import pwd
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError
+from reflow.plugin_api import JobHandle, Limits, SchedulerUnavailableError, parse_time
 
 from reflow_pbs.parse import attributes
 
@@ -85,6 +86,13 @@ def largest_array(texts: Iterable[str]) -> int:
     """Return the most elements of an array; the first text is the server's, the others queues."""
     server, *queues = (_array_size(text) for text in texts)
     return min(size for size in (server or _LARGEST_ARRAY, *queues) if size is not None)
+
+
+def longest_time(texts: Iterable[str]) -> timedelta | None:
+    """Return the most walltime that server and queue allow; None where they do not limit it."""
+    found = (attributes(text).get("resources_max.walltime", "") for text in texts)
+    clocks = (time for time in found if re.fullmatch(r"\d+:\d+:\d+", time))
+    return min(map(parse_time, clocks), default=None)
 
 
 def _array_size(text: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
+    Resources,
     StateTable,
     Variables,
 )
@@ -27,7 +29,7 @@ from reflow_sge import broken, parse
 from reflow_sge.commands import Commands
 from reflow_sge.errors import ERRORS, HARMLESS, NOT_IN_ACCOUNTING, TRANSIENT, UNREACHABLE
 from reflow_sge.script import Rules, check_script, directives
-from reflow_sge.site import Cell
+from reflow_sge.site import Cell, longest_time
 from reflow_sge.states import STATES
 from reflow_sge.verification import Verification
 
@@ -213,6 +215,12 @@ class SGEExecutor(BatchExecutor):
     def ask_limits(self) -> Limits:
         """Query the limits of the cell."""
         return self._cell.limits(lambda: list(self._rows(self.ask(self._commands.queue()))))
+
+    def ask_longest_time(self, resources: Resources) -> timedelta | None:
+        """Query h_rt of the job's queues, or of all where it names none."""
+        options = resources.options[self.name]
+        queues = str(options.get("q") or resources.queue or "*").split(",")
+        return longest_time(self.ask_once(self._commands.configuration("-sq", *queues)))
 
     # -- queries ---------------------------------------------------------------------------
     @cached_property

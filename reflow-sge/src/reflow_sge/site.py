@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -76,6 +77,19 @@ def number(configuration: str, name: str) -> int | None:
     """Find a number in the answer of `qconf -sconf`; None for 0, which means no limit."""
     found = re.search(rf"^{name}\s+(\d+)\s*$", configuration, re.MULTILINE)
     return int(found[1]) or None if found else None
+
+
+def longest_time(queues: str) -> timedelta | None:
+    """Find the longest h_rt of the queues, or of the hosts of one, that `qconf -sq` shows.
+
+    None where one has no limit: a job goes to whichever takes it.
+    """
+    found = re.findall(r"^h_rt\s+(.+)$", queues, re.MULTILINE)
+    if "INFINITY" in "".join(found):
+        return None
+    clocks = re.findall(r"\b(\d+):(\d+):(\d+)\b", "\n".join(found))
+    times = (timedelta(hours=int(h), minutes=int(m), seconds=int(s)) for h, m, s in clocks)
+    return max(times, default=None)
 
 
 def on_one_host(environment: str) -> bool:

@@ -21,13 +21,14 @@ from reflow.plugin_api import (
     JobRequest,
     JobStatus,
     Limits,
+    Resources,
     StateTable,
     Variables,
     index_list,
     whole_seconds,
 )
 
-from reflow_slurm import parse
+from reflow_slurm import limits, parse
 from reflow_slurm.errors import ERRORS, NO_ACCOUNTING, REMEMBERS_NOTHING, TRANSIENT
 from reflow_slurm.memory import killed_for_memory
 from reflow_slurm.script import directives
@@ -205,6 +206,14 @@ class SlurmExecutor(BatchExecutor):
             scontrol = (self.scontrol, *self._clusters())
             self._site = Site(self.ask, scontrol, (self.sacctmgr,), self.answers)
         return self._site.ask(self.account, (self.options or {}).get("qos"))
+
+    def ask_longest_time(self, resources: Resources) -> timedelta | None:
+        """Query MaxTime of the job's partitions, or of the default one."""
+        shown = ("--oneliner", "show", "partition")
+        text = self.ask_once(Command((self.scontrol, *self._clusters(), *shown)))
+        options = resources.options[self.name]
+        names = options.get("partition") or options.get("p") or resources.queue
+        return limits.longest_time(text, None if names is None else str(names))
 
     # -- commands --------------------------------------------------------------------------
     def _clusters(self) -> list[str]:

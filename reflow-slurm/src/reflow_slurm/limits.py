@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+
+from reflow.plugin_api import parse_time
 
 _SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
 _FIELD = r"(?:^|\s){name}=(\S*)"
@@ -46,6 +49,20 @@ def enforces_limits(settings: Mapping[str, str]) -> bool:
     """Tell whether associations and QOS can limit submission."""
     enforced = settings.get("AccountingStorageEnforce", "").lower()
     return any(word in enforced for word in ("limits", "qos", "safe"))
+
+
+def longest_time(text: str, names: str | None) -> timedelta | None:
+    """Find the MaxTime of partitions, named with commas between them, or of the default one.
+
+    `text` is what `scontrol --oneliner show partition` prints. Of several the longest counts: jobs
+    wait for whichever takes them. None where one has no limit, or is not shown.
+    """
+    lines = text.splitlines()
+    shown = {_field(line, "PartitionName"): _field(line, "MaxTime") for line in lines}
+    default = (_field(line, "PartitionName") for line in lines if _field(line, "Default") == "YES")
+    wanted = names.split(",") if names else [next(default, None)]
+    times = [shown.get(name) or "UNLIMITED" for name in wanted]
+    return None if "UNLIMITED" in times else max(map(parse_time, times))
 
 
 def memberships(text: str) -> list[Membership]:

@@ -16,6 +16,7 @@ from reflow.dispatch.tracked_run import TrackedTask
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
 from reflow.model.records import SubmissionKind, SubmissionRecord
+from reflow.model.resources import Resources
 from reflow.model.states import FailureCause
 from reflow.rundir.run_settings import RunSettings
 
@@ -39,6 +40,15 @@ class Site:
         if self._limits is None:
             raise SchedulerUnavailableError("it is away")
         return self._limits
+
+
+class Narrow(Site):
+    """One whose queues, except for one, allow a minute."""
+
+    def longest_time(self, resources: Resources) -> timedelta | None:
+        if self._limits is None:
+            raise SchedulerUnavailableError("it is away")
+        return None if resources.queue == "wide" else timedelta(minutes=1)
 
 
 def submitter_at(
@@ -257,3 +267,31 @@ def test_no_more_jobs_are_made_than_there_is_room_for(given: dict[str, Any], job
     assert sum(len(chunk) if pack is None else pack.hosts for chunk, pack in chunks) <= jobs
     positions = [item.instance.index for chunk, _ in chunks for item in chunk]
     assert len(positions) == len(set(positions))
+
+
+@pytest.mark.parametrize("queue", [None, "wide"])
+@pytest.mark.parametrize("per_job", ["auto", 10])
+def test_jobs_that_elements_share_ask_for_what_their_queue_allows(
+    queue: str | None, per_job: Any
+) -> None:
+    resources = Resources(time=timedelta(minutes=5), queue=queue)
+    one = task("t", "P" * 300, per_job=per_job, resources=resources)
+    submitter = submitter_at(Narrow(Limits()), [one])
+    submitter._tracked.store = SimpleNamespace(durations=lambda workflow, name: None)
+    ready = [_Ready(instance, ()) for instance in one.instances]
+
+    packs = [pack for _, pack in submitter._chunks(one, ready, 300)]
+
+    assert packs
+    for pack in packs:
+        assert pack is not None and pack.time is not None  # noqa: PT018
+        assert pack.time == 60 if queue is None else pack.time >= 7 * 60
+
+
+def test_a_scheduler_that_does_not_tell_what_a_queue_allows_is_given_nothing() -> None:
+    one = task("t", "P" * 300, per_job=10, resources=Resources(time=timedelta(minutes=5)))
+    submitter = submitter_at(site := Narrow(Limits()), [one])
+    assert submitter._room(one) == 300
+    site._limits = None
+    list(submitter._chunks(one, [_Ready(instance, ()) for instance in one.instances], 300))
+    assert submitter.deferred == submitter.unavailable == "it is away"

@@ -510,6 +510,40 @@ def test_places_in_the_queue_are_counted() -> None:
     assert (limits.queued_jobs, limits.max_submit_jobs, limits.max_array_size) == (2, 10, 1000)
 
 
+QUEUES = {
+    "queues": {"main": {}, "short": {"policy": {"limits": {"duration": "1m"}}}},
+    "policy": {
+        "jobspec": {"defaults": {"system": {"queue": "main", "duration": "1h"}}},
+        "limits": {"duration": "2d"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "queue", "expected"),
+    [
+        (QUEUES, None, timedelta(days=2)),
+        (QUEUES, "main", timedelta(days=2)),
+        (QUEUES, "short", timedelta(minutes=1)),
+        ({"policy": {"limits": {"duration": 90.5}}}, None, timedelta(seconds=90.5)),
+        ({"policy": {"limits": {"duration": "0"}}}, None, None),
+        ({}, "short", None),
+    ],
+)
+def test_a_job_may_be_as_long_as_its_queue_allows(
+    config: dict[str, Any], queue: str | None, expected: timedelta | None
+) -> None:
+    executor, runner = flux((0, json.dumps(config), ""))
+    found = [executor.longest_time(Resources(queue=queue)) for _ in range(2)]
+    assert found == [expected] * 2
+    assert runner.argvs == [("flux", "config", "get")]
+
+
+def test_an_instance_without_limits_on_time_limits_nothing() -> None:
+    executor, _ = flux(step("versions", "flux config get").answer)
+    assert executor.longest_time(Resources()) is None
+
+
 def test_the_instance_can_be_a_setting() -> None:
     executor = FluxExecutor(uri="local:///run/flux/other")
 

@@ -426,6 +426,28 @@ def test_limits_of_server_and_queue_are_found_out() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("server", "queue", "hours"),
+    [("", "", None), ("24:00:00", "", 24), ("", "00:30:00", 0.5), ("24:00:00", "48:00:00", 24)],
+)
+def test_a_job_may_be_as_long_as_server_and_queue_allow(
+    server: str, queue: str, hours: float | None
+) -> None:
+    texts = [
+        f"{head}{f'    resources_max.walltime = {limit}' if limit else ''}\n"
+        for head, limit in (
+            ("Server: x\n    default_queue = workq\n", server),
+            ("Queue: workq\n    resources_max.mem = 1gb\n", queue),
+        )
+    ]
+    executor, runner = pbs(*((0, text, "") for text in texts))
+
+    found = [executor.longest_time(Resources()) for _ in range(2)]
+
+    assert found == [None if hours is None else timedelta(hours=hours)] * 2
+    assert runner.argvs == [("qstat", "-B", "-f"), ("qstat", "-Q", "-f", "workq")]
+
+
 def test_of_two_limits_the_one_with_less_room_counts() -> None:
     server = "Server: x\n    default_queue = workq\n    max_queued = [u:PBS_GENERIC=9]\n"
     queue = "Queue: workq\n    max_queued = [u:PBS_GENERIC=4]\n"

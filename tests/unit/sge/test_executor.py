@@ -416,6 +416,33 @@ def test_a_limit_of_the_settings_holds_beside_the_cells() -> None:
     assert (found.max_submit_jobs, found.queued_jobs) == (20, 7)
 
 
+def queue(name: str, time: str) -> str:
+    """A part of what `qconf -sq` prints."""
+    settings = {"qname": name, "s_rt": "INFINITY", "h_rt": time}
+    return "".join(f"{setting:<21} {value}\n" for setting, value in settings.items())
+
+
+@pytest.mark.parametrize(
+    ("asked", "queues", "printed", "expected"),
+    [
+        (Resources(), ["*"], queue("a.q", "INFINITY"), None),
+        (Resources(), ["*"], queue("a.q", "1:0:0") + queue("b.q", "INFINITY"), None),
+        (Resources(), ["*"], queue("a.q", "1:0:0") + queue("b.q", "48:00:00"), 48),
+        (Resources(queue="a.q,b.q"), ["a.q", "b.q"], queue("a.q", "01:00:00"), 1),
+        (Resources(options={"sge": {"q": "a.q"}}), ["a.q"], queue("a.q", "01:00:00"), 1),
+        # Some hosts of a queue have a limit of their own.
+        (Resources(queue="a.q"), ["a.q"], queue("a.q", "01:00:00,[node1=02:00:00]"), 2),
+    ],
+)
+def test_a_job_may_be_as_long_as_the_queues_allow(
+    asked: Resources, queues: list[str], printed: str, expected: float | None
+) -> None:
+    executor, runner = sge((0, printed, ""))
+    found = executor.longest_time(asked)
+    assert found == (None if expected is None else timedelta(hours=expected))
+    assert runner.argvs == [("qconf", "-sq", *queues)]
+
+
 def test_every_setting_is_documented() -> None:
     page = (REPOSITORY / "docs" / "schedulers" / "sge.md").read_text()
     for item in dataclasses.fields(SGEExecutor):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.model.resources import Resources
 from reflow_slurm import limits
 from reflow_slurm.executor import SlurmExecutor
 from reflow_slurm.limits import Places
@@ -104,3 +106,44 @@ def test_a_site_that_hides_its_limits_stops_nobody() -> None:
     found = executor.limits()
 
     assert (found.max_array_size, found.max_submit_jobs) == (101, None)
+
+
+# -- time ----------------------------------------------------------------------------------
+PARTITIONS = "".join(
+    f"PartitionName={name} AllowGroups=ALL Default={default} QoS=N/A DefaultTime=01:00:00 "
+    f"MaxNodes=UNLIMITED MaxTime={time} MinNodes=0 OverTimeLimit=NONE State=UP\n"
+    for name, default, time in (
+        ("main", "YES", "7-00:00:00"),
+        ("short", "NO", "00:01:00"),
+        ("long", "NO", "UNLIMITED"),
+    )
+)
+"""What `scontrol --oneliner show partition` prints, less the fields that do not matter here."""
+MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "expected"),
+    [
+        ({}, Resources(), WEEK),
+        ({}, Resources(queue="short"), MINUTE),
+        ({"queue": "short"}, Resources(), MINUTE),
+        ({"queue": "short"}, Resources(queue="main"), WEEK),
+        ({}, Resources(options={"slurm": {"partition": "short"}}), MINUTE),
+        # A job with several waits for whichever takes it.
+        ({}, Resources(queue="short,main"), WEEK),
+        ({}, Resources(queue="short,long"), None),
+        ({}, Resources(queue="nowhere"), None),
+    ],
+)
+def test_a_job_may_be_as_long_as_its_partitions_allow(
+    settings: dict[str, Any], asked: Resources, expected: timedelta | None
+) -> None:
+    executor, runner = slurm((0, PARTITIONS, ""), **settings)
+    assert [executor.longest_time(asked), executor.longest_time(asked)] == [expected] * 2
+    assert runner.argvs == [("scontrol", "--oneliner", "show", "partition")]
+
+
+def test_a_site_that_shows_no_partitions_does_not_limit_jobs() -> None:
+    executor, _ = slurm((1, "", "Access/permission denied"))
+    assert executor.longest_time(Resources()) is None

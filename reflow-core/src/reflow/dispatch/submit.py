@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from reflow.dispatch.arguments import TaskArguments, Wired
 from reflow.dispatch.cache import Cache
@@ -37,7 +38,7 @@ from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.long_elements import durations_of
 from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
 from reflow.dispatch.jobs.names import token
-from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources
+from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources, within
 from reflow.dispatch.jobs.requests import array_size, dispatch_request, wave_request
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.pilots.jobs import PilotJobs
@@ -52,7 +53,12 @@ from reflow.errors import (
 )
 from reflow.execution.completion import prepare_counters
 from reflow.execution.outcomes import outcome_without_job
-from reflow.executors.contract import Executor, FollowsLater, RemembersAnswers
+from reflow.executors.contract import (
+    Executor,
+    FollowsLater,
+    KnowsLongestTime,
+    RemembersAnswers,
+)
 from reflow.model.jobs import Limits, Submission
 from reflow.model.records import (
     Instance,
@@ -84,6 +90,8 @@ FIRST_SHARE = 1_000
 """Elements of a large array that are handed over before the others are prepared."""
 
 log = logging.getLogger("reflow.dispatch")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +466,7 @@ class Submitter:
         if self._limits is None:
             try:
                 self._number_when_asked = self._tracked.number
-                self._limits = self._ask_limits()
+                self._limits = self._ask(self._executor.limits)
                 self._ask_again_at = time.monotonic() + LIMITS_HOLD
             except SchedulerUnavailableError as error:
                 log.warning("the scheduler did not tell its limits: %s", error)
@@ -467,17 +475,17 @@ class Submitter:
                 self._limits = Limits(max_submit_jobs=0)
         return self._limits
 
-    def _ask_limits(self) -> Limits:
-        """Ask for the limits; what an earlier dispatcher of the run has learnt is not asked again.
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        """Ask the executor what an earlier dispatcher of the run may have learnt already.
 
         Raises `SchedulerUnavailableError`.
         """
         if not isinstance(self._executor, RemembersAnswers):
-            return self._executor.limits()
+            return question()
         kept = read_answers(self._settings.layout.answers)
         self._executor.answers.update(kept)
         try:
-            return self._executor.limits()
+            return question()
         finally:
             if self._executor.answers != kept:
                 keep_answers(self._settings.layout.answers, self._executor.answers)
@@ -500,18 +508,31 @@ class Submitter:
             most = min(most, packing.jobs_at_once)
         left = jobs
         for (*_, alone), group in groups.items():
-            time = self._resources_of(spec, group[0].instance).time
+            resources = self._resources_of(spec, group[0].instance)
             start = 0
             while start < len(group) and left > 0:
                 at_most = min(most, left)
                 step = at_most if alone else packing.elements_in(at_most)
                 chunk = group[start : start + step]
                 start += step
-                pack = None if alone else packing.pack(len(chunk), at_most, time)
+                pack = None if alone else packing.pack(len(chunk), at_most, resources.time)
+                pack = self._within_the_queue(pack, resources)
                 left -= len(chunk) if pack is None else pack.hosts
                 yield chunk, pack
                 if spec.array_parallelism is not None or task.name in self._takeable:
                     return
+
+    def _within_the_queue(self, pack: Pack | None, resources: Resources) -> Pack | None:
+        """Have jobs that elements share ask for no more time than their queue allows."""
+        executor = self._executor
+        if pack is None or pack.time is None or not isinstance(executor, KnowsLongestTime):
+            return pack
+        try:
+            return within(pack, self._ask(lambda: executor.longest_time(resources)))
+        except SchedulerUnavailableError as error:
+            self._defer(str(error))
+            self.unavailable = str(error)
+            return pack
 
     def _packing_of(self, spec: TaskSpec) -> Packing:
         if spec.name not in self._packings:

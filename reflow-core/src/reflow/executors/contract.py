@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from reflow.model.jobs import (
@@ -14,6 +15,7 @@ from reflow.model.jobs import (
     Submission,
 )
 from reflow.model.json import Json
+from reflow.model.resources import Resources
 
 API_VERSION = 1
 """The version of everything that `reflow.plugin_api` exports."""
@@ -112,6 +114,18 @@ class PollsPositions(Protocol):
 
         Waiting positions may be left out, and those that are no longer wanted forgotten, so that
         the cost depends on what has changed and not on what was submitted.
+        """
+        ...
+
+
+@runtime_checkable
+class KnowsLongestTime(Protocol):
+    """An executor that can find out how much time a job may ask for."""
+
+    def longest_time(self, resources: Resources) -> timedelta | None:
+        """Return the most time that a job with these resources may ask for.
+
+        None where nothing limits it, or no limit is known.
         """
         ...
 

@@ -14,6 +14,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from reflow.errors import ReflowError
@@ -25,6 +26,8 @@ from reflow.rundir.layout import WaveLayout
 
 SLOTS = ".slots"
 """How the names of files end in which hosts record what they are at."""
+SPARE = timedelta(minutes=2)
+"""What jobs ask for beside the time of their elements, where their queue allows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,10 @@ class Pack:
     of their own; None where more jobs would be of no use, or durations are known."""
     open: bool = False
     """Whether the wave has no jobs, and the run's pilots take its elements."""
+
+    def is_too_short_for(self, time: timedelta) -> bool:
+        """Tell whether jobs could not ask for as much as one element does, and something spare."""
+        return self.time is not None and self.time < (time + SPARE).total_seconds()
 
     def blocks(self, size: int) -> int:
         """Return the number of blocks in a wave of so many elements."""

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from reflow.config.schema import ResourceDefaults
-from reflow.dispatch.jobs.packing import HOST_MEMORY, LONG, MOST_JOBS, Packing, job_resources
+from reflow.dispatch.jobs.packing import (
+    HOST_MEMORY,
+    LONG,
+    MOST_JOBS,
+    Packing,
+    job_resources,
+    within,
+)
 from reflow.dispatch.modes import BY_DISPATCH_JOBS, FOREGROUND, SUPERVISED, RunMode
 from reflow.model.durations import Durations
 from reflow.model.resources import Resources
@@ -182,3 +189,27 @@ def test_of_unknown_elements_sixty_four_jobs_are_asked_for_at_most() -> None:
 def test_elements_that_a_host_has_found_long_have_jobs_of_their_own() -> None:
     assert packing(task(per_job="auto"), mean=LONG).pack(2000, 10_000, MINUTE) is None
     assert pack(task(per_job="auto", at_once=8), 2000, mean=LONG).hosts == 250
+
+
+@pytest.mark.parametrize("spec", [task(per_job="auto"), task(per_job=50)])
+@pytest.mark.parametrize(
+    ("longest", "expected"), [(None, None), (100 * MINUTE, None), (2 * MINUTE, 2 * MINUTE)]
+)
+def test_a_job_asks_for_no_more_time_than_its_queue_allows(
+    spec: TaskSpec, longest: timedelta | None, expected: timedelta | None
+) -> None:
+    asked = pack(spec, 200)
+    found = within(asked, longest)
+    assert found.time == (asked.time if expected is None else expected.total_seconds())
+    assert (found.hosts, found.at_once, found.block) == (asked.hosts, asked.at_once, asked.block)
+
+
+def test_a_job_without_a_limit_of_its_own_is_left_to_the_queue() -> None:
+    assert within(Pack(hosts=2, at_once=1, block=1), MINUTE).time is None
+
+
+@pytest.mark.parametrize(("given", "short"), [(None, False), (180.0, False), (179.0, True)])
+def test_a_job_is_too_short_for_elements_that_ask_for_more_than_it_has(
+    given: float | None, short: bool
+) -> None:
+    assert Pack(hosts=1, at_once=1, block=1, time=given).is_too_short_for(MINUTE) is short

@@ -240,7 +240,10 @@ def test_of_short_elements_as_many_again_are_claimed_before_those_are_done(scene
         (200.0, None, 50.0, 4),
         (180.0, None, 50.0, 3),
         # The first is always begun.
-        (60.0, 3600.0, 20.0, 1),
+        (180.0, 60.0, 120.0, 1),
+        # Where the queue allows a job less than one element asks for, each has what is left.
+        (60.0, 3600.0, 20.0, 2),
+        (179.0, 60.0, 50.0, 3),
     ],
 )
 def test_nothing_is_begun_that_has_not_all_its_time_but_the_first_element(

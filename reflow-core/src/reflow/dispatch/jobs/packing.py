@@ -21,7 +21,7 @@ from reflow.model.records import Instance
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause
 from reflow.model.tasks import PerJob, TaskSpec
-from reflow.rundir.packs import Pack
+from reflow.rundir.packs import SPARE, Pack
 
 MOST_JOBS = 64
 """Jobs that share elements of unknown duration, at most."""
@@ -41,9 +41,6 @@ LONGEST_JOB = 600.0
 """Seconds of work in a job for which durations are known: more jobs are asked for instead."""
 HOST_MEMORY = 64 * 2**20
 """Bytes that a job has beside the memory of its elements: it is a Python process itself."""
-SPARE = timedelta(minutes=2)
-"""What jobs ask for beside the time of their elements."""
-
 
 SUSPECTED = frozenset({FailureCause.SIGNAL, FailureCause.MEMORY, FailureCause.EXIT_CODE})
 """Causes of a job's end for which one of its elements may be to blame."""
@@ -199,6 +196,16 @@ def _seconds(
         return (share * time + SPARE).total_seconds()
     expected = 0.0 if durations is None else 2 * share * durations.mean
     return max(time.total_seconds(), expected) + SPARE.total_seconds()
+
+
+def within(pack: Pack, longest: timedelta | None) -> Pack:
+    """Have jobs ask for no more time than their queue allows: they would never start.
+
+    What a job has no time for is left to others, and to the next wave.
+    """
+    if longest is None or pack.time is None:
+        return pack
+    return replace(pack, time=min(pack.time, longest.total_seconds()))
 
 
 def job_resources(resources: Resources, pack: Pack) -> Resources:

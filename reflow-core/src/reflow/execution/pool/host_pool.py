@@ -115,11 +115,16 @@ class HostPool:
         return self._end is not None and self._end - time.monotonic() < LEAVE_BEFORE
 
     def has_time(self, wave: ServedWave) -> bool:
-        """Tell whether an element that is begun now has all its time. The first one always has."""
+        """Tell whether an element that is begun now has all its time. The first one always has.
+
+        Where jobs have less time than any of them asks for, each is given what is left.
+        """
         if self._end is None or not self._has_taken:
             return True
         need = wave.spec.resources.time
-        seconds = LEAVE_BEFORE if need is None else need.total_seconds() + MARGIN
+        seconds = LEAVE_BEFORE
+        if need is not None and not wave.pack.is_too_short_for(need):
+            seconds = need.total_seconds() + MARGIN
         return self._end - time.monotonic() > seconds
 
     def close(self) -> None:

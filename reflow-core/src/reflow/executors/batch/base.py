@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,7 @@ from reflow.permissions import current_umask, open_file
 if TYPE_CHECKING:
     from reflow.executors.batch.template import ScriptTemplates
     from reflow.model.json import Json
+    from reflow.model.resources import Resources
 
 logger = logging.getLogger("reflow.executors.batch")
 
@@ -260,6 +262,13 @@ class BatchExecutor(ABC):
         """Query the limits that the scheduler itself sets."""
         return Limits()
 
+    def ask_longest_time(self, resources: Resources) -> timedelta | None:
+        """Query the most time that a job may ask for in its queue, with `ask_once`.
+
+        None, the default, where nothing limits it, or no limit is known.
+        """
+        return None
+
     # -- the executor's contract -----------------------------------------------------------
     @property
     def settings(self) -> Mapping[str, Json]:
@@ -288,6 +297,10 @@ class BatchExecutor(ABC):
             queued_jobs=queued,
         )
 
+    def longest_time(self, resources: Resources) -> timedelta | None:
+        """Find out the most time that a job may ask for, with the settings' queue by default."""
+        return self.ask_longest_time(self._filled(resources))
+
     def script(self, request: JobRequest) -> str:
         """Render the job script of a request; nothing is written or run."""
         return self._render(self.filled(request))
@@ -297,14 +310,16 @@ class BatchExecutor(ABC):
 
         Raises `ParameterError` for a queue or an account that no directive can hold.
         """
-        options = {**(self.options or {}), **request.resources.options.get(self.name, {})}
-        resources = replace(
-            request.resources,
-            queue=_checked_word("queue", request.resources.queue or self.queue),
-            account=_checked_word("account", request.resources.account or self.account),
+        return replace(request, resources=self._filled(request.resources))
+
+    def _filled(self, resources: Resources) -> Resources:
+        options = {**(self.options or {}), **resources.options.get(self.name, {})}
+        return replace(
+            resources,
+            queue=_checked_word("queue", resources.queue or self.queue),
+            account=_checked_word("account", resources.account or self.account),
             options={self.name: options},
         )
-        return replace(request, resources=resources)
 
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         """Submit a job or an array, and a plain job that starts once it is over.
@@ -444,6 +459,16 @@ class BatchExecutor(ABC):
         if result.exit_code != 0 and self._passing(result):
             self._silence.add(command.argv[0], str(self.unavailable(result)))
         return result
+
+    def ask_once(self, command: Command) -> str:
+        """Return what a command prints that is run once in a run; an empty text if it fails."""
+        question = shlex.join(command.argv)
+        if question not in self.answers:
+            result = self.ask(command)
+            if result.exit_code != 0:
+                return ""
+            self.answers[question] = result.stdout
+        return self.answers[question]
 
     def log(self, request: JobRequest) -> str:
         """Name a job's log in a directive. Raises `ParameterError` as `one_line` does."""

@@ -115,7 +115,9 @@ class Dispatcher:
         self.looks = RunLooks(settings)
         self._hosts = Hosts(self.tracked, settings.layout)
         self._pilots = (
-            PilotJobs(settings.pilots, self.tracked, settings, executor, lease, self.commit)
+            PilotJobs(
+                settings.pilots, self.tracked, settings, executor, self._hosts, lease, self.commit
+            )
             if settings.pilots is not None and self._mode.answers_get_lost
             else None
         )
@@ -153,6 +155,11 @@ class Dispatcher:
         self.handle_requests()
 
     @property
+    def has_more(self) -> bool:
+        """Whether elements were left to the next step, so that those handed over can begin."""
+        return self._submitter.has_more
+
+    @property
     def look_again_in(self) -> float | None:
         """Seconds until something that only waits for time deserves another look."""
         waits = [
@@ -160,7 +167,7 @@ class Dispatcher:
             self._due_in,
             self._cancellations.look_again_in,
         ]
-        if self._submitter.has_more:
+        if self.has_more:
             waits.append(0.0)
         if self._ask_after_them is not None:
             waits.append(max(0.0, self._ask_after_them - time.monotonic()))
@@ -253,7 +260,7 @@ class Dispatcher:
             self._look_up_unanswered()
         self._cancellations.try_again()
         self._reconcile.look()
-        if self._long_elements.give_back() or self._give_back_too_large():
+        if self._long_elements.give_back() or self._give_back_from_pilots():
             self._ingest.collect()
         self._look_after_closed()
         self._stop_if_failed()
@@ -548,9 +555,11 @@ class Dispatcher:
         for instance in instances:
             self.tracked.finish(instance, outcome_without_job(instance, TaskState.FAILED, message))
 
-    def _give_back_too_large(self) -> bool:
-        """Let elements that no pilot can hold be submitted as jobs; return whether any can."""
-        waves = [] if self._pilots is None else self._pilots.too_large()
+    def _give_back_from_pilots(self) -> bool:
+        """Let elements be submitted anew that pilots do not take; return whether there are any."""
+        if self._pilots is None:
+            return False
+        waves = [*self._pilots.too_large(), *self._pilots.short_of_permits()]
         given_back = [self._long_elements.give_back_unclaimed(wave) for wave in waves]
         return any(given_back)
 

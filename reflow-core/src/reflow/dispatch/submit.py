@@ -217,12 +217,15 @@ class Submitter:
                 jobs = self._room(task)
                 room = self._packing_of(task.spec).elements_in(jobs) if jobs else 0
                 room = min(room, FIRST_SHARE) if early else room
-            if jobs is not None and len(waiting) >= room and not for_pilots:
+            if for_pilots:
+                if early and len(for_pilots) >= FIRST_SHARE:
+                    break
+            elif jobs is not None and len(waiting) >= room:
                 break
         if waiting and self._never_room:
             return self._refuse_all([item.instance for item in waiting])
         chosen = waiting[:room]
-        self.has_more |= early and len(chosen) == FIRST_SHARE
+        self.has_more |= early and max(len(chosen), len(for_pilots)) >= FIRST_SHARE
         chunks: list[tuple[list[_Ready], Pack | None]] = []
         if for_pilots:
             self._prepare_first()
@@ -244,6 +247,11 @@ class Submitter:
         return bool(hits or waves)
 
     # -- pilots ----------------------------------------------------------------------------
+    def _is_for_pilots(self, spec: TaskSpec) -> bool:
+        """Tell whether pilots run the elements of a task that were not tried before."""
+        resources = self._defaults.fill(spec.resources)
+        return self._pilots is not None and self._pilots.serve(resources, spec.name)
+
     def _served_by_pilots(
         self, pilots: PilotJobs, task: TrackedTask, missed: Sequence[_Ready]
     ) -> tuple[list[_Ready], list[_Ready]]:
@@ -314,8 +322,11 @@ class Submitter:
 
     def _is_to_begin_early(self, task: TrackedTask) -> bool:
         """Tell whether the first elements of an array are to run while the others are prepared."""
-        none_begun = task.tally[TaskState.PENDING] == task.size
-        return self._begins_at_once and none_begun and task.spec.array_parallelism is None
+        if task.tally[TaskState.PENDING] < (task.size or 0):
+            return False
+        return task.spec.array_parallelism is None and (
+            self._begins_at_once or self._is_for_pilots(task.spec)
+        )
 
     # -- results that exist already --------------------------------------------------------
     def _look_up(

@@ -49,6 +49,9 @@ class Pack:
     of their own; None where more jobs would be of no use, or durations are known."""
     open: bool = False
     """Whether the wave has no jobs, and the run's pilots take its elements."""
+    permits: int | None = None
+    """How many elements all pilots may run at once, each under a permit that a pilot has claimed;
+    None where that is not limited."""
 
     def is_too_short_for(self, time: timedelta) -> bool:
         """Tell whether jobs could not ask for as much as one element does, and something spare."""
@@ -65,6 +68,10 @@ class Pack:
     def positions(self, block: int, size: int) -> range:
         """Return the positions of a block in a wave of so many elements."""
         return range(block * self.block, min(size, (block + 1) * self.block))
+
+    def permit(self, number: int, size: int) -> int:
+        """Return the number under which a permit is claimed: they follow the blocks."""
+        return self.blocks(size) + number
 
     def share(self, host: int, size: int) -> range:
         """Return the blocks that a host takes before it looks for others; a pilot has none."""

@@ -76,6 +76,8 @@ class Command:
 
         A scheduler that cannot be used now does not tell of it either.
         """
+        if dispatcher.has_more:
+            return 0.0
         wanted = dispatcher.held_back and not dispatcher.trouble and time.monotonic() < self._until
         return _due_within(dispatcher, LONGEST_WAIT) if wanted else None
 
@@ -110,7 +112,7 @@ class InPilot:
     def pause(self, dispatcher: Dispatcher) -> float | None:
         """Go on at once where elements were left to the next step."""
         self.due = dispatcher.look_again_in
-        return self.due if self.due == 0.0 else None
+        return 0.0 if dispatcher.has_more else None
 
 
 def drive(

@@ -123,6 +123,7 @@ class Packing:
             block=_block(size, workers, self._durations() if size > workers else None),
             time=seconds,
             open=True,
+            permits=self._parallelism,
         )
 
 

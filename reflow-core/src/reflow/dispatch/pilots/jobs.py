@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from reflow.dispatch.jobs.handles import handles_of
+from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.requests import dispatch_request
 from reflow.dispatch.pilots.fit import fits
@@ -36,6 +37,7 @@ from reflow.model.records import Lease, SubmissionKind, SubmissionRecord, Submis
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
 from reflow.permissions import make_folder, touch
+from reflow.rundir.claims import current_claim
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.packs import JobCounts, write_job_counts
 from reflow.rundir.run_settings import RunSettings
@@ -52,6 +54,7 @@ class PilotJobs:
         tracked: TrackedRun,
         settings: RunSettings,
         executor: Executor,
+        waves: Hosts,
         lease: Lease,
         commit: Callable[[], None],
     ) -> None:
@@ -60,6 +63,7 @@ class PilotJobs:
         self._settings = settings
         self._layout: RunLayout = settings.layout
         self._executor = executor
+        self._waves = waves
         self._lease = lease
         self._commit = commit
         self.hosts = PilotHosts(tracked, settings.layout)
@@ -117,6 +121,25 @@ class PilotJobs:
         for wave in found:
             touch(self._layout.too_large(wave.record.task or ""))
         return found
+
+    def short_of_permits(self) -> list[TrackedWave]:
+        """Return open waves of which a pilot that has ended holds permits.
+
+        Those cannot be given to others: what is left of the wave is to be opened anew.
+        """
+        return [wave for wave in self._open_waves() if self._has_lost_permits(wave)]
+
+    def _has_lost_permits(self, wave: TrackedWave) -> bool:
+        layout = self._layout.wave(wave.record.number)
+        spec = self._waves.spec(wave)
+        if spec is None or spec.pack is None or spec.pack.permits is None:
+            return False
+        for number in range(spec.pack.permits):
+            claim = current_claim(layout, spec.pack.permit(number, spec.size))
+            status = None if claim is None else self.hosts.of(claim)
+            if status is not None and status.state.gone:
+                return True
+        return False
 
     def _tell(self, words: Iterable[str]) -> None:
         tell(self._layout.open_waves, self._lease.epoch, words)

@@ -149,11 +149,12 @@ class HostPool:
         filled = False
         for wave in list(self.waves.values()):
             while not self.leaving and self._has_room(wave) and self.has_time(wave):
-                positions = wave.take()
+                positions = wave.take() if wave.may_add(self.unfinished(wave)) else None
                 if positions is None:
                     break
                 filled = self._has_taken = True
-                self.workers.add(wave.spec.number, positions, wave.spec.resources)
+                number, resources = wave.spec.number, wave.spec.resources
+                self.workers.add(number, positions, resources, wave.at_most)
         return filled
 
     def _has_room(self, wave: ServedWave) -> bool:

@@ -42,6 +42,7 @@ class ServedWave:
         """Whether nothing was left to claim when that was last tried."""
         self.done = 0
         self._is_known_long = False
+        self._permits = self._next_permit = 0
         self.counted_last = False
         """Whether this host has counted the last block of the wave."""
 
@@ -57,6 +58,23 @@ class ServedWave:
         self._left[block] = left
         self._count_if_done(block)
         return sorted(left)
+
+    @property
+    def at_most(self) -> int | None:
+        """How many elements this host may run at once; None where that is not limited."""
+        return None if self.pack.permits is None else self._permits
+
+    def may_add(self, unfinished: int) -> bool:
+        """Tell whether one more element may run beside unfinished ones; claim a permit for it."""
+        if self.pack.permits is None or unfinished < self._permits:
+            return True
+        while self._next_permit < self.pack.permits:
+            number = self.pack.permit(self._next_permit, self.spec.size)
+            self._next_permit += 1
+            if not self.layout.has_claim(number) and self._claim(number):
+                self._permits += 1
+                return True
+        return False
 
     def take_no_more(self) -> None:
         """Claim nothing more."""

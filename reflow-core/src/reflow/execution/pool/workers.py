@@ -148,6 +148,7 @@ class WorkerPool:
     ) -> None:
         """Run positions of a wave, at most `throttle` of them at once."""
         wave = self.waves.setdefault(number, PoolWave(number, resources, throttle))
+        wave.throttle = throttle
         wave.backlog.extend(positions)
         self._feed()
 

@@ -226,9 +226,9 @@ def _from_a_prompt() -> Workflow:
 @pytest.mark.parametrize(
     ("make", "task", "what"),
     [
-        (_nested, "inner", "inside another function"),
-        (_with_lambda, "short", "lambda"),
-        (_from_a_prompt, "cell", "notebook|prompt|main"),
+        (_nested, "inner", "not a variable of any module"),
+        (_with_lambda, "short", "not a variable of any module"),
+        (_from_a_prompt, "cell", "'cell' .* is defined in a notebook or at a prompt"),
     ],
 )
 def test_what_other_processes_cannot_import_runs_in_this_one_and_nowhere_else(

@@ -135,12 +135,12 @@ class Flow:
         checked = read_options(options)
 
         def decorate(function: _Function) -> _Function:
-            self._define(_Definition(function, name, checked, _names_around(sys._getframe(1))))
+            self._define(_Definition(function, name, checked, sys._getframe(1)))
             return function
 
         if function is None:
             return decorate
-        self._define(_Definition(function, name, checked, _names_around(sys._getframe(2))))
+        self._define(_Definition(function, name, checked, sys._getframe(2)))
         return function
 
     def _define(self, definition: _Definition) -> None:
@@ -173,21 +173,23 @@ class Flow:
 class _Definition:
     """A decorated function, and the options of its decorator."""
 
-    __slots__ = ("_signature", "function", "name", "names_around", "options")
+    __slots__ = ("_signature", "function", "made_by", "name", "names_around", "options")
 
     def __init__(
         self,
         function: Callable[..., Any],
         name: str | None,
         options: TaskOptions,
-        names_around: Mapping[str, Any],
+        caller: Any,
     ) -> None:
+        """Take a function, and note where it is decorated: the frame of the decorator's caller."""
         _check_callable(function)
         self.function = function
         self.name = check_name("task", _own_name(function) if name is None else name)
         _check_returns_at_once(self.name, function)
         self.options = options
-        self.names_around = names_around
+        self.names_around = _names_around(caller)
+        self.made_by = _made_by(caller)
         self._signature: Signature | None = None
 
     @property
@@ -265,6 +267,7 @@ class _Entry:
                 for item in signature.inputs
             ),
             returns=signature.returns,
+            made_by=self.definition.made_by,
         )
 
     def _renamed(self, step: str) -> str:
@@ -307,6 +310,25 @@ def _check_returns_at_once(task: str, function: object) -> None:
         raise DefinitionError(
             f"task {task!r} uses yield, but must return its whole result: return a list"
         )
+
+
+def _made_by(frame: Any) -> tuple[str, str, int] | None:
+    """Return module, file and line of the innermost top-level statement of a file on the stack.
+
+    The top level of a file is on the stack while the file is loaded, and then only.
+    """
+    while frame is not None:
+        names, code = frame.f_globals, frame.f_code
+        file = names.get("__file__")
+        # A script's own code may have a relative name.
+        if code.co_name == "<module>" and _last_part(code.co_filename) == _last_part(file):
+            return names.get("__name__", ""), code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def _last_part(path: str | None) -> str | None:
+    return None if path is None else path.rpartition(os.sep)[2]
 
 
 def _names_around(frame: Any) -> Mapping[str, Any]:

@@ -209,3 +209,12 @@ def test_a_wired_argument_or_the_run_directory_may_have_such_a_name() -> None:
 def test_what_has_no_signature_is_an_error() -> None:
     with pytest.raises(DefinitionError, match="no signature"):
         read_signature(iter, "t")
+
+
+def test_what_partial_gives_by_name_or_place_is_no_input() -> None:
+    def task(a: int, b: str, c: float = 1.5) -> Path: ...
+
+    given = functools.partial(functools.partial(task, b="x"), 1)
+    signature = read_signature(given, "t")
+    assert [item.argument for item in signature.inputs] == ["c"]
+    assert signature.returns is Path

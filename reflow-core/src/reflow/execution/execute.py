@@ -88,6 +88,11 @@ class Execution:
         self._differences = differences
         self.settings = settings
         self.spec = spec
+        if spec.task not in tasks:
+            raise FlowImportError(
+                f"loading the flow does not make the task {spec.task!r} here; it makes "
+                f"{', '.join(map(repr, tasks))}"
+            )
         self._task = tasks[spec.task]
         self._tasks = tasks
         self._codecs = codecs

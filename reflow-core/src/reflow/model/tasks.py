@@ -129,6 +129,9 @@ class TaskSpec(TaskOptions):
     returns: Any = None
     """The return annotation, resolved; `None` for a function that returns nothing, `Any` for one
     that does not say."""
+    made_by: tuple[str, str, int] | None = None
+    """Module, file and line of the top-level statement that made the task, directly or by functions
+    it calls; None where no module was being loaded."""
 
     @property
     def parameters(self) -> tuple[ParameterInput, ...]:

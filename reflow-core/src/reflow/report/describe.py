@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from reflow.model.fields import as_json
@@ -145,7 +146,9 @@ def describe(graph: Graph) -> WorkflowDescription:
 
 
 def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
-    function = spec.function
+    function: Any = spec.function
+    while isinstance(function, partial):
+        function = function.func
     module = getattr(function, "__module__", None) or "?"
     name = getattr(function, "__qualname__", None) or repr(function)
     lines = (getattr(function, "__doc__", None) or "").strip().splitlines()

@@ -21,7 +21,7 @@ from reflow.model.tasks import (
 
 _INPUTS = {"parameter": ParameterInput, "result": ResultInput, "run_dir": RunDirInput}
 _KINDS = {kind: name for name, kind in _INPUTS.items()}
-_OF_THE_FLOW = frozenset({"function", "returns", "verify", "annotation", "default"})
+_OF_THE_FLOW = frozenset({"function", "returns", "verify", "annotation", "default", "made_by"})
 
 
 def graph_as_data(graph: Graph) -> dict[str, Any]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from reflow.errors import DefinitionError
 from reflow.execution.flow_loading import FLOW_MODULE, SCRIPT_MODULE, Workflow
 from reflow.execution.frozen import MAIN
+from reflow.model.tasks import TaskSpec
 from reflow.rundir.flow_reference import FlowRef
 
 
 def locate(workflow: Workflow) -> FlowRef:
     """Return how another process can import the workflow.
 
-    Raises `DefinitionError` where it cannot: a notebook, a prompt, a function inside a function.
+    A worker loads the flow's file, and finds each task by its name: so every task will do that
+    loading the file makes again, in whatever way. Raises `DefinitionError` for others, by name: of
+    a notebook, of a prompt, made only after the file was loaded or where it is run as a script.
     """
-    for spec in workflow.specs():
-        _check_importable(workflow.name, spec.name, spec.function)
+    specs = workflow.specs()
+    for spec in filter(_is_at_a_prompt, specs):
+        raise _refused(
+            workflow.name, spec.name, "is defined in a notebook or at a prompt", "a file"
+        )
     script = sys.modules.get("__main__")
     # Some modules of the standard library register the script under a second name.
     found = {
@@ -35,28 +42,63 @@ def locate(workflow: Workflow) -> FlowRef:
         )
     # A script that imports the workflow has it as a variable too, and no need for a main guard.
     name = min(found, key=lambda name: name == "__main__")
+    for spec in specs:
+        _check_made_again(workflow.name, spec, name, str(found[name].__file__))
     return _reference(name, found[name], workflow.name)
 
 
-def _check_importable(workflow: str, task: str, function: Any) -> None:
-    name = getattr(function, "__qualname__", "")
-    if "<lambda>" in name:
-        what = "is a lambda"
-    elif "<locals>" in name:
-        what = "is defined inside another function"
-    elif not _has_source_file(getattr(function, "__module__", None)):
-        what = "is defined in a notebook or at a prompt"
-    else:
-        return
-    raise DefinitionError(
-        f"task {task!r} of workflow {workflow!r} {what}, so that other processes cannot import "
-        "it: move the function to the top level of a file, or use run_local(max_workers=1)"
+def _is_at_a_prompt(spec: TaskSpec) -> bool:
+    """Tell whether a function is of a notebook or a prompt, and no file makes it when loaded."""
+    code = getattr(inspect.unwrap(spec.function), "__code__", None)
+    if code is None or Path(code.co_filename).exists():
+        return False
+    # A notebook's kernel is a script, too, but not the main module of what it runs.
+    is_main = spec.made_by is not None and spec.made_by[0] == "__main__"
+    return spec.made_by is None or (
+        is_main and getattr(sys.modules.get("__main__"), "__file__", None) is None
     )
 
 
-def _has_source_file(module: str | None) -> bool:
-    path = getattr(sys.modules.get(module or ""), "__file__", None)
-    return path is not None and Path(path).exists()
+def _check_made_again(workflow: str, spec: TaskSpec, module: str, file: str) -> None:
+    """Refuse a task that is not made again when the module of the workflow is loaded."""
+    if spec.made_by is None:
+        raise _refused(workflow, spec.name, "was made after its file was loaded", file)
+    by, its_file, line = spec.made_by
+    place = f"{Path(its_file).name}:{line}"
+    if by != "__main__":
+        return
+    if module != "__main__":
+        raise _refused(workflow, spec.name, f"is made by {place}", file)
+    if line in _lines_under_guard(its_file):
+        guard = f"is made under `if __name__ == '__main__'`, at {place}"
+        raise _refused(workflow, spec.name, guard, file)
+
+
+def _refused(workflow: str, task: str, what: str, file: str) -> DefinitionError:
+    return DefinitionError(
+        f"task {task!r} of workflow {workflow!r} {what}, so that other processes, which load "
+        f"{Path(file).name}, do not have it: let loading the file make it, at its top level or in "
+        "functions called there, or use run_local(max_workers=1)"
+    )
+
+
+def _lines_under_guard(file: str) -> frozenset[int]:
+    """Return the lines of a file that run only where it is run as a script."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    guarded = [node for node in tree.body if isinstance(node, ast.If) and _is_guard(node.test)]
+    return frozenset(
+        line
+        for node in guarded
+        for each in node.body
+        for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)
+    )
+
+
+def _is_guard(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(test))
 
 
 def _defines(module: ModuleType | None, workflow: Workflow) -> bool:

@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +57,12 @@ def read_signature(
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"task {task!r}: {function!r} has no signature to read") from error
     reader = _Reader(task, _globals(function), names or {})
-    inputs = tuple(reader.read(argument) for argument in signature.parameters.values())
+    given = _given_by_partial(function)
+    inputs = tuple(
+        reader.read(argument)
+        for argument in signature.parameters.values()
+        if argument.name not in given
+    )
     return Signature(inputs, reader.returns(signature.return_annotation))
 
 
@@ -263,6 +269,17 @@ def _result_input(
     )
 
 
+def _given_by_partial(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the arguments that `functools.partial` gives by name; others cannot give them."""
+    names: frozenset[str] = frozenset()
+    while isinstance(function, partial):
+        names |= function.keywords.keys()
+        function = function.func
+    return names
+
+
 def _globals(function: Callable[..., Any]) -> Mapping[str, Any]:
     inner = inspect.unwrap(function)
+    while isinstance(inner, partial):
+        inner = inspect.unwrap(inner.func)
     return getattr(inner, "__globals__", {})

@@ -186,7 +186,7 @@ def test_a_third_partys_tests_import_only_what_is_public() -> None:
 
 
 def test_nothing_was_written_into_any_distribution_for_a_third_party() -> None:
-    words = re.compile(r"reflow[-_]example|harbour|ledger|\battrs\b", re.IGNORECASE)
+    words = re.compile(r"reflow[-_]example|harbour|ledger|AttrsCodec|__attrs", re.IGNORECASE)
     files = [
         path
         for source in ROOT.glob("reflow-*")
@@ -277,7 +277,32 @@ def test_importing_reflow_loads_no_heavy_library(statement: str) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     heavy = {"typer", "rich", "peewee", "playhouse", "jinja2", "pluggy", "importlib_metadata"}
-    assert not heavy & set(ended.stdout.split())
+    assert not (heavy | LIBRARIES) & set(ended.stdout.split())
+
+
+LIBRARIES = {"numpy", "pandas", "pyarrow", "xarray", "h5netcdf", "h5py", "pydantic"}
+"""Those that some values are of."""
+
+
+def test_a_library_is_imported_only_when_a_value_of_its_is_met() -> None:
+    code = """
+import sys
+from pathlib import Path
+import reflow.execution.pool.worker, reflow.execution.job_worker, reflow.testing.codecs
+from reflow.codecs.codecs import Codecs
+from reflow.codecs.extras import extra_codecs
+assert "reflow.codecs.extras.arrays" not in sys.modules
+codecs = Codecs()
+codecs.decode(codecs.encode({"a": [1, 2.5, (b"x", Path("x"), {1})]}))
+assert "reflow.codecs.extras.arrays" not in sys.modules
+assert not [codec for codec in extra_codecs() if codec.handles(dict)]
+print(*{name.split(".")[0] for name in sys.modules})
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not LIBRARIES & set(ended.stdout.split())
 
 
 def test_no_folder_has_more_modules_than_can_be_seen_at_a_glance() -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import pandas as pd
+import pydantic
 import pytest
+import xarray as xr
+from reflow.codecs.codecs import Codecs
 from reflow.codecs.contract import Codec
 from reflow.codecs.extras import codecs_of
+from reflow.errors import StoredValueError, UnstorableValueError
 from reflow.testing.codecs import CodecConformance
+
+T = TypeVar("T")
 
 Array = np.ndarray[Any, Any]
 RECORDS = np.array([(1, 2.5), (2, np.nan)], dtype=[("day", "<i4"), ("höhe", ">f8")])
@@ -154,9 +162,314 @@ class TestScalars(LibraryConformance):
 
 
 def test_an_array_that_is_mapped_from_a_file_is_stored_as_an_ordinary_one(tmp_path: Any) -> None:
-    from reflow.codecs.codecs import Codecs
-
     mapped = np.memmap(tmp_path / "numbers", "i4", "w+", shape=(2, 3))
     back = Codecs().decode(Codecs().encode(mapped))
     assert type(back) is np.ndarray
     assert back.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+# -- pandas -------------------------------------------------------------------------------------
+def same_frame(value: Any, back: Any) -> bool:
+    assert type(value) is type(back)
+    check = {
+        pd.DataFrame: pd.testing.assert_frame_equal,
+        pd.Series: pd.testing.assert_series_equal,
+    }[type(value)]
+    check(value, back, check_exact=True, check_freq=True)
+    return bool(value.attrs == back.attrs)
+
+
+TIMES = pd.date_range("2026-03-28", periods=4, freq="12h", tz="Europe/Berlin")
+LEVELS = pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["letter", None])
+
+
+class TestFrames(LibraryConformance):
+    name = "pandas.frame"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        with_attrs = pd.DataFrame({"a": [1]})
+        with_attrs.attrs["unit"] = "K"
+        return [
+            pd.DataFrame(),
+            pd.DataFrame({"a": []}),
+            pd.DataFrame(index=[1, 2]),
+            pd.DataFrame({"a": [1, 2], "b": [0.5, np.nan], "c": ["x", None]}),
+            pd.DataFrame({"a": [1, 2]}, index=["x", "y"]),
+            pd.DataFrame({"a": pd.Categorical(["x", "y"], categories=["y", "x", "z"])}),
+            pd.DataFrame({"a": pd.Categorical(["x", "y"], ["x", "y"], ordered=True)}),
+            pd.DataFrame({"a": range(4)}, index=TIMES),
+            pd.DataFrame({"when": TIMES.tz_localize(None).as_unit("s")}),
+            pd.DataFrame({"a": range(4)}, index=LEVELS),
+            pd.DataFrame([[1, 2, 3, 4]], columns=LEVELS),
+            pd.DataFrame([[1, 2]], columns=[0, 1]),
+            pd.DataFrame([[1, 2]], columns=["a", "a"]),
+            pd.DataFrame([[1, 2]], columns=pd.Index(["a", "b"], name="letter")),
+            pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}),
+            pd.DataFrame({"a": pd.array([True, None], dtype="boolean")}),
+            pd.DataFrame({"a": pd.period_range("2026-01", periods=2, freq="M")}),
+            pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="s")}),
+            pd.DataFrame({"a": pd.Series(["x", None], dtype=object)}),
+            pd.DataFrame({"a": np.arange(3, dtype="f4"), "b": np.arange(3, dtype="u1")}),
+            with_attrs,
+            pd.DataFrame(np.arange(400_000.0).reshape(-1, 4), columns=list("abcd")),
+        ]
+
+    @pytest.fixture
+    def unstorable(self) -> Sequence[Any]:
+        return [
+            pd.DataFrame({"a": [1, "x"]}),
+            pd.DataFrame({"a": pd.Series([1, True], dtype=object)}),
+            pd.DataFrame({"a": pd.Series(["x", np.nan], dtype=object)}),
+            pd.DataFrame({"a": [1j]}),
+            pd.DataFrame({"a": [object()]}),
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        return same_frame(value, back)
+
+
+class TestSeries(LibraryConformance):
+    name = "pandas.series"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        return [
+            pd.Series([1, 2]),
+            pd.Series([1.0, np.nan], name="x"),
+            pd.Series([1.0, np.nan], name=("x", 1)),
+            pd.Series(["a", None]),
+            pd.Series(TIMES),
+            pd.Series(range(4), index=LEVELS),
+            pd.Series(range(4), index=TIMES),
+            pd.Series(pd.Categorical(["a", "b"])),
+            pd.Series([], dtype="f8"),
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        return same_frame(value, back)
+
+
+class TestIndexes(LibraryConformance):
+    name = "pandas.index"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        return [
+            pd.RangeIndex(3),
+            pd.RangeIndex(1, 7, 2, name="x"),
+            pd.Index([1, 2], name="x"),
+            pd.Index(["a", "b"]),
+            pd.Index(["a", "b"], dtype=object),
+            pd.Index([1.5, np.nan]),
+            pd.CategoricalIndex(["a", "b"], categories=["b", "a"]),
+            TIMES,
+            TIMES[[0, 3]],
+            pd.to_timedelta([1, 2], unit="D"),
+            pd.period_range("2026", periods=3, freq="Y"),
+            pd.interval_range(0, 3),
+            LEVELS,
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        pd.testing.assert_index_equal(value, back, exact=True)
+        return type(value) is type(back) and getattr(value, "freq", 0) == getattr(back, "freq", 0)
+
+
+class TestPandasArrays(LibraryConformance):
+    name = "pandas.array"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        return [
+            pd.array([1, None], dtype="Int64"),
+            pd.array(["a", None], dtype="string"),
+            pd.Categorical(["a", "b"]),
+            pd.arrays.IntervalArray.from_breaks([0, 1, 2]),
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        return type(value) is type(back) and pd.Series(value).equals(pd.Series(back))
+
+
+class TestPandasScalars(LibraryConformance):
+    name = "pandas.scalar"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        return [
+            pd.Timestamp("2026-11-29 12:00:00.000000001"),
+            pd.Timestamp("2026-11-29 12:00", tz="Europe/Berlin"),
+            pd.Timedelta(1, "ns"),
+            pd.Period("2026-11"),
+            pd.Interval(0, 1, closed="both"),
+            pd.NaT,
+            pd.NA,
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        return value is back or (type(value) is type(back) and bool(value == back))
+
+
+# -- pydantic -----------------------------------------------------------------------------------
+class Depth(pydantic.BaseModel):
+    metres: float = 0.0
+    _calls: int = pydantic.PrivateAttr(default=0)
+
+
+class Pond(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True, extra="allow")
+
+    name: str
+    depths: list[Depth] = []
+    page: pydantic.AnyUrl | None = None
+    levels: Array | None = None
+    where: Path | None = None
+
+
+class Box(pydantic.BaseModel, Generic[T]):
+    content: T
+
+
+class TestModels(LibraryConformance):
+    name = "pydantic.model"
+
+    @pytest.fixture
+    def annotation(self) -> Any:
+        return Pond | Depth | Box[int]
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        visited = Depth(metres=2)
+        visited._calls = 3
+        return [
+            Depth(),
+            Depth(metres=0),
+            visited,
+            Pond(name="a", depths=[Depth(metres=1), Depth(metres=float("inf"))]),
+            Pond(name="a", page="https://example.org/a"),  # type: ignore[arg-type]
+            Pond(name="a", levels=np.arange(1000.0)),
+            Pond.model_validate({"name": "a", "fish": (1, 2)}),
+            Pond.model_construct(name=1),
+            Box[int](content=1),
+        ]
+
+    @pytest.fixture
+    def unstorable(self) -> Sequence[Any]:
+        return [Pond.model_construct(name=object())]
+
+    def same(self, value: Any, back: Any) -> bool:
+        if type(value) is type(back) is Pond and value.levels is not None:
+            return same_array(value.levels, back.levels)
+        return (
+            type(value) is type(back)
+            and bool(value == back)
+            and value.model_fields_set == back.model_fields_set
+        )
+
+
+def test_a_model_is_stored_only_where_the_annotation_names_its_class() -> None:
+    with pytest.raises(UnstorableValueError, match="write Depth into it"):
+        Codecs().encode(Depth())
+    data = Codecs().encode(Depth(), Depth)
+    with pytest.raises(StoredValueError, match="names no such class"):
+        Codecs().decode(data)
+
+
+def test_a_secret_is_not_written_anywhere() -> None:
+    class Account(pydantic.BaseModel):
+        password: pydantic.SecretStr
+
+    with pytest.raises(UnstorableValueError, match=r"SecretStr in \.password"):
+        Codecs().encode(Account(password="x"), Account)  # type: ignore[arg-type]
+
+
+def test_a_path_in_a_model_stands_for_its_file() -> None:
+    assert Codecs().places(Codecs().encode(Pond(name="a", where=Path("/x")), Pond)) == ["/x"]
+
+
+# -- xarray -------------------------------------------------------------------------------------
+def a_dataset() -> xr.Dataset:
+    return xr.Dataset(
+        {
+            "temperature": (("x", "y"), np.arange(6.0).reshape(2, 3), {"units": "K", "n": 3}),
+            "height": ("x", np.array([1, 2], dtype=">i2")),
+            "half": ("x", np.array([1, 2], dtype="f2")),
+            "wave": ("x", np.array([1j, 2])),
+            "valid": ("x", [True, False]),
+            "name": ("x", np.array(["a", "ü"])),
+            "label": ("x", np.array(["a", "ü"], dtype=object)),
+            "when": ("x", np.array(["2026-11-29", "NaT"], dtype="M8[s]"), {"units": "odd"}),
+            "lasts": ("x", np.array([1, 2], dtype="m8[ns]")),
+            "packed": ("x", np.array([1, 2], dtype="u1"), {"scale_factor": 0.1, "_FillValue": 1}),
+            "total": ((), 5.0),
+        },
+        coords={
+            "x": ("x", [10, 20], {"axis": "X"}),
+            "lat": ("y", [1.0, 2.0, 3.0], {"range": [0, 90], "valid": True, "none": None}),
+            "day": np.datetime64("2026-11-29", "ns"),
+        },
+        attrs={"title": "Ponds", "numbers": [1, 2], "nested": {"a": (1, 2)}},
+    )
+
+
+class TestDatasets(LibraryConformance):
+    name = "xarray.dataset"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        encoded = xr.Dataset({"a": ("x", [1.25, 2.5])})
+        encoded["a"].encoding = {"dtype": "i2", "scale_factor": 1.0}
+        return [
+            xr.Dataset(),
+            xr.Dataset(attrs={"title": "x"}),
+            xr.Dataset({"a": ("x", [])}),
+            xr.Dataset({"a": ("x", [np.nan, 1.0])}),
+            a_dataset(),
+            a_dataset().isel(x=0),
+            encoded,
+            xr.Dataset({"a": ("x", np.arange(200_000.0))}),
+        ]
+
+    @pytest.fixture
+    def unstorable(self) -> Sequence[Any]:
+        stacked = xr.Dataset({"a": (("x", "y"), [[1, 2]])}, {"x": [1], "y": [1, 2]})
+        return [
+            stacked.stack(z=("x", "y")),
+            xr.Dataset({"a": ("x", np.array([1, "x"], dtype=object))}),
+            xr.Dataset({1: ("x", [1])}),
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        dtypes = [
+            each.dtype == back.variables[name].dtype for name, each in value.variables.items()
+        ]
+        return type(value) is type(back) and value.identical(back) and all(dtypes)
+
+
+class TestDataArrays(LibraryConformance):
+    name = "xarray.array"
+
+    @pytest.fixture
+    def values(self) -> Sequence[Any]:
+        dataset = a_dataset()
+        return [
+            xr.DataArray(1.0),
+            xr.DataArray([1.0, 2.0], dims="values", name="values"),
+            xr.DataArray([1.0, 2.0], dims="x", name=("a", 1)),
+            dataset["temperature"],
+            dataset["x"],
+            dataset["when"],
+            dataset["temperature"].rename(None),
+        ]
+
+    def same(self, value: Any, back: Any) -> bool:
+        return type(value) is type(back) and value.identical(back) and value.dtype == back.dtype
+
+
+def test_a_data_set_is_a_file_that_other_programs_read(tmp_path: Path) -> None:
+    array = xr.DataArray(np.arange(1000.0), dims="x", name="t", attrs={"units": "K"})
+    (reference,) = Codecs().files(Codecs().encode(array, directory=tmp_path))
+    with xr.open_dataset(reference.path, engine="h5netcdf") as file:
+        assert file["t"].attrs == {"units": "K"}
+        assert file["t"].values.tolist() == list(range(1000))

@@ -113,3 +113,43 @@ def test_a_set_where_a_list_is_promised_names_the_task_that_returned_it(
     """).run(way)
     assert run.state is RunState.FAILED
     assert "'make' returned a set" in run.failure_text()
+
+
+PICKLED = """
+from reflow import Pickled
+
+wf = Workflow("forests")
+
+
+class Forest:
+    def __init__(self, trees):
+        self.trees = trees
+
+
+@wf.job()
+def grow() -> list[Annotated[Forest, Pickled()]]:
+    did("grow")
+    return [Forest(1), Forest(2)]
+
+
+@wf.job(array=True)
+def prune(forest: Annotated[Forest, Result(step="grow")]) -> Annotated[Forest, Pickled()]:
+    did("prune")
+    return Forest(forest.trees * 10)
+
+
+@wf.job()
+def count(forests: Annotated[list[Forest], Result(step="prune")]) -> int:
+    return sum(forest.trees for forest in forests)
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_values_that_annotations_pickle_are_handed_on(flow_file: Flows, way: str) -> None:
+    flow = flow_file(PICKLED)
+    run = flow.run(way)
+    assert run.result("count") == 30
+    assert [forest.trees for forest in run.result("prune")] == [10, 20]
+    flow.forget()
+    assert flow.run(way).result("count") == 30
+    assert not flow.calls

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from reflow.run import Run as Run
     from reflow.scratch import scratch_dir as scratch_dir
     from reflow.wiring.markers import Param as Param
+    from reflow.wiring.markers import Pickled as Pickled
     from reflow.wiring.markers import Result as Result
     from reflow.wiring.markers import RunDir as RunDir
     from reflow.workflow import Workflow as Workflow
@@ -75,7 +76,7 @@ _HOMES = {
     "reflow.model.pilots": "Pilots",
     "reflow.run": "Run",
     "reflow.scratch": "scratch_dir",
-    "reflow.wiring.markers": "Param Result RunDir",
+    "reflow.wiring.markers": "Param Pickled Result RunDir",
     "reflow.workflow": "Workflow",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -31,8 +31,10 @@ from typing import (
 from uuid import UUID
 
 import numpy
+import pandas as pd
 import pytest
 from reflow import Workflow
+from reflow.codecs import extras
 from reflow.codecs.contract import Codec, CodecContext
 from reflow.codecs.registry import Registry
 from reflow.codecs.self_contained import SelfContained
@@ -227,6 +229,12 @@ def test_it_is_refused_before_anything_runs(start: str, home: Path) -> None:
     with pytest.raises(DefinitionError, match="complex"):
         getattr(workflow(complex), start)()
     assert not Path("runs").exists()
+
+
+def test_what_a_codec_needs_and_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(DefinitionError, match=r"DataFrame can .*: install reflow-core\[pandas\]"):
+        workflow(list[pd.DataFrame]).validate()
 
 
 class ThingCodec(SelfContained):

@@ -17,9 +17,10 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal, NewType, TypeVar, get_args, get_origin
 
 from reflow.codecs.extras import is_of_extra
+from reflow.codecs.pickled import PickledValue
 from reflow.codecs.unstorable import UnstorablePartError
 from reflow.errors import StoredValueError
-from reflow.wiring.types import plain
+from reflow.wiring.types import is_pickled, mentions_pickled, plain
 
 _QUALIFIERS = (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
 
@@ -137,7 +138,8 @@ def _parts(annotation: Any) -> list[Any]:
     if origin is Literal:
         return [type(value) for value in get_args(annotation) if isinstance(value, Enum)]
     if origin is Annotated:
-        return [annotation.__origin__]
+        marked = [PickledValue] if is_pickled(annotation) else []
+        return [annotation.__origin__, *marked]
     if origin is not None:
         return [origin, *get_args(annotation)]
     return [annotation.__value__] if hasattr(annotation, "__value__") else []  # type X = ...
@@ -170,12 +172,22 @@ def _resolvable(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def meaning(annotation: Any) -> Any:
-    """Return the annotation without aliases, extras and qualifiers, which constrain no values."""
+    """Return the annotation without aliases, extras and qualifiers, which constrain no values.
+
+    Where a part is to be pickled, that stays in it.
+    """
     while True:
-        bare = plain(annotation)
+        bare = _outside(annotation) if mentions_pickled(annotation) else plain(annotation)
         if isinstance(bare, NewType):
             annotation = bare.__supertype__
         elif get_origin(bare) in _QUALIFIERS:
             (annotation,) = get_args(bare)
         else:
             return bare
+
+
+def _outside(annotation: Any) -> Any:
+    """Return what an `Annotated` is about, and any other annotation unchanged."""
+    while get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
+    return annotation

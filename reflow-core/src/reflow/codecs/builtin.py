@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.classes import DataclassCodec, EnumCodec, NamedTupleCodec
 from reflow.codecs.contract import Codec, CodecContext
+from reflow.codecs.pickled import PickledCodec
 from reflow.codecs.self_contained import SelfContained
 from reflow.codecs.unstorable import UnstorablePartError, step
 from reflow.codecs.value_files import FileReference
@@ -328,6 +329,7 @@ _CODECS: tuple[Codec, ...] = (
     BuiltinCodec("frozenset", frozenset, _pack_set, _unpack_frozenset),
     PathCodec(),
     FileCodec(),
+    PickledCodec(),
     BuiltinCodec("pureposixpath", PurePosixPath, _pack_purepath, _unpack_posix_path),
     BuiltinCodec("purewindowspath", PureWindowsPath, _pack_purepath, _unpack_windows_path),
     BuiltinCodec("datetime", datetime, _pack_clock, _unpack_datetime),

@@ -24,6 +24,8 @@ class CodecContext:
     write_bytes: Callable[..., Json]
     """Stores bytes: `write_bytes(*pieces, suffix=".npy")`, each piece anything with a buffer.
 
+    With `own_file=True` they go into a file of their own, however few they are.
+
     Few bytes stay in the data, more go into a file, which reflow names, puts on the disk, and
     takes care of. They are in what is returned, whose fingerprint is theirs. The suffix says in
     which format they are, for those who look at the file."""

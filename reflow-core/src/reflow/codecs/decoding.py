@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.codecs.contract import Codec, CodecContext
+from reflow.codecs.extras import is_extra
 from reflow.codecs.registry import Registry, tag_of, unwrap
 from reflow.codecs.value_files import FileReference
 from reflow.errors import ReflowError, StoredValueError, UnstorableValueError
@@ -49,6 +50,12 @@ class Decoder:
             return codec.decode(content, kind, self._context)
         except (ReflowError, RecursionError):
             raise
+        except ModuleNotFoundError as error:
+            library = name.partition(".")[0]
+            advice = f"install reflow-core[{library}]" if is_extra(name) else str(error)
+            raise StoredValueError(
+                f"a value stored by the codec {name!r} cannot be read here: {advice}"
+            ) from error
         except Exception as error:  # whatever a codec makes of damaged data
             raise StoredValueError(
                 f"a value stored by the codec {name!r} cannot be read: {error}"
@@ -81,5 +88,5 @@ class Decoder:
         return memoryview(bytearray(found))
 
 
-def _write_nothing(*pieces: object, suffix: str = "") -> Json:
+def _write_nothing(*pieces: object, suffix: str = "", own_file: bool = False) -> Json:
     raise UnstorableValueError("bytes cannot be stored while a value is read")

@@ -11,7 +11,7 @@ from typing import Any, get_origin
 from reflow.codecs.annotations import meaning
 from reflow.codecs.builtin import splits_in_json
 from reflow.codecs.contract import Codec, CodecContext
-from reflow.codecs.extras import codecs_for, is_extra
+from reflow.codecs.extras import codecs_for, is_extra, lacking
 from reflow.codecs.instead import of_value
 from reflow.codecs.registry import BUILTIN, Registry, has_class_tag, is_own, wrap
 from reflow.codecs.unstorable import UnstorablePartError, step, type_name
@@ -139,9 +139,12 @@ class Encoder:
         except (UnstorablePartError, ValueFileError, RecursionError):
             raise
         except Exception as error:  # whatever a codec, or a property of the value, may raise
+            lacks = lacking(codec)
             raise UnstorablePartError(
                 f"a value of type {type_name(type(value))}",
-                f"its codec {codec.name!r} failed: {error}",
+                f"install reflow-core[{lacks}]"
+                if lacks
+                else f"its codec {codec.name!r} failed: {error}",
             ) from error
         finally:
             self._own_classes -= codec.needs_class
@@ -151,12 +154,13 @@ class Encoder:
     def _is_promised(self, kind: type) -> bool:
         return any(issubclass(kind, each) for each in self._registry.classes(self._annotation))
 
-    def _write_bytes(self, *pieces: Any, suffix: str = "") -> Json:
+    def _write_bytes(self, *pieces: Any, suffix: str = "", own_file: bool = False) -> Json:
         views = [memoryview(piece) for piece in pieces]
-        if self._files is None or sum(view.nbytes for view in views) <= LONGEST_INLINE:
+        few = sum(view.nbytes for view in views) <= LONGEST_INLINE and not own_file
+        if self._files is None or few:
             return self._wrap(BUILTIN["bytes"], None, b"".join(views))
         try:
-            reference = self._files.put(views, suffix)
+            reference = self._files.put(views, suffix, own_file)
         except OSError as error:
             raise ValueFileError(error) from error
         return wrap("file", None, reference.as_json())

@@ -49,7 +49,8 @@ def of_annotation(kind: type) -> str:
         return f"return what describes it, in {_PLAIN}"
     return (
         "return the Path of a file that the task writes, put what matters into "
-        f"{_PLAIN}, or install a plugin with a codec for {kind.__qualname__}"
+        f"{_PLAIN}, write Annotated[{kind.__qualname__}, Pickled()], or install a plugin with a "
+        f"codec for {kind.__qualname__}"
     )
 
 
@@ -60,7 +61,10 @@ def of_value(kind: type) -> str:
     near = _nearest(kind)
     if near is not None:
         return f"annotate it as {near}, or convert it"
-    return f"return {_PLAIN}, or the Path of a file, or install a plugin with a codec for it"
+    return (
+        f"return {_PLAIN}, or the Path of a file, annotate it as "
+        f"Annotated[{kind.__qualname__}, Pickled()], or install a plugin with a codec for it"
+    )
 
 
 def _is_single_pass(kind: type) -> bool:

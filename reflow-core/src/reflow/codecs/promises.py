@@ -19,8 +19,9 @@ from typing import Any, Protocol, TypeVar
 
 from reflow.codecs.annotations import field_annotations, meaning
 from reflow.codecs.classes import dataclass_with, is_named_tuple, named_tuple_with
+from reflow.codecs.pickled import PickledValue
 from reflow.codecs.scalars import CONVERSIONS, Fit, Fitted
-from reflow.wiring.types import NoneType, is_union
+from reflow.wiring.types import NoneType, is_pickled, is_union
 
 _ORDERED = (list, tuple, range, deque, abc.KeysView, abc.ValuesView, abc.ItemsView)
 _UNIQUE = (set, frozenset, abc.KeysView)
@@ -107,6 +108,8 @@ class Promises:
     def _make(self, annotation: Any) -> Promise:
         if hasattr(annotation, "__value__"):  # type X = ..., which may lead to itself
             return _Named(annotation, self)
+        if is_pickled(annotation):
+            return _Pickled(_class_of(annotation.__origin__))
         annotation = meaning(annotation)
         arguments = typing.get_args(annotation)
         if is_union(annotation):
@@ -163,6 +166,20 @@ class _Own:
         if type(value) is self._kind:
             return value, Fit.EXACT
         return value, Fit.SUBCLASS if _is_a(value, self._kind) else Fit.NOT
+
+
+class _Pickled:
+    """Values that the annotation has pickled, of the class that it names if it names one."""
+
+    exact = frozenset[type]()
+
+    def __init__(self, kind: type | None) -> None:
+        self._kind = kind
+
+    def fit(self, value: Any) -> Fitted:
+        if self._kind is not None and not _is_a(value, self._kind):
+            return value, Fit.NOT
+        return PickledValue(value), Fit.EXACT
 
 
 class _Scalar:
@@ -361,6 +378,12 @@ def _fit_each(promise: Promise, items: Iterable[Any]) -> tuple[list[Any], Fit]:
 def _worst(fitted: Iterable[Fitted]) -> Fit:
     """Return how well parts fit together: where one does not, the whole may still fit partly."""
     return max(Fit.PARTLY, min((fit for _, fit in fitted), default=Fit.EXACT))
+
+
+def _class_of(annotation: Any) -> type | None:
+    kind = meaning(annotation)
+    kind = typing.get_origin(kind) or kind
+    return kind if isinstance(kind, type) and kind not in (object, Any) else None
 
 
 def _is_a(value: Any, kind: type) -> bool:

@@ -19,7 +19,7 @@ from reflow.errors import PluginError, StoredValueError
 from reflow.model.json import Json
 
 BUILTIN = {codec.name: codec for codec in builtin_codecs()}
-SELF_CONTAINED = frozenset(BUILTIN) - {"path", "file"}
+SELF_CONTAINED = frozenset(BUILTIN) - {"path", "file", "pickled"}
 """Codecs that refer to nothing outside the data."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from reflow.codecs.annotations import field_annotations, meaning
 from reflow.codecs.classes import is_named_tuple
 from reflow.codecs.contract import Codec
+from reflow.codecs.extras import lacking
 from reflow.codecs.instead import of_annotation
 from reflow.codecs.promises import ABSTRACT
 from reflow.codecs.registry import BUILTIN, Registry
@@ -21,7 +22,7 @@ from reflow.codecs.scalars import is_numpy_scalar
 from reflow.codecs.unstorable import type_name
 from reflow.errors import DefinitionError
 from reflow.model.tasks import TaskSpec
-from reflow.wiring.types import NoneType, is_union, show
+from reflow.wiring.types import NoneType, is_pickled, is_union, show
 
 _KNOWN = (NoneType, bool, list, Path, PurePath)
 """Classes that no codec is needed for, or that those of Python's own derive from."""
@@ -40,6 +41,8 @@ class Unstorable:
     kind: type
     field: str = ""
     """The field that must hold one, as `Class.field`; empty where the annotation says so itself."""
+    extra: str = ""
+    """The extra of reflow-core with which its values can be stored."""
 
 
 def check_returns(
@@ -56,8 +59,14 @@ def check_returns(
             where = f", whose field {found.field} must be one" if found.field else ""
             raise DefinitionError(
                 f"task {spec.name!r} returns {show(spec.returns)}{where}, but no value of class "
-                f"{type_name(found.kind)} can be stored: {of_annotation(found.kind)}"
+                f"{type_name(found.kind)} can be stored: {_advice(found)}"
             )
+
+
+def _advice(found: Unstorable) -> str:
+    if found.extra:
+        return f"install reflow-core[{found.extra}]"
+    return of_annotation(found.kind)
 
 
 def unstorable(annotation: Any, registry: Registry) -> Unstorable | None:
@@ -78,6 +87,8 @@ class _Search:
         if id(annotation) in self._seen:
             return
         self._seen[id(annotation)] = annotation
+        if is_pickled(annotation):
+            return
         annotation = meaning(annotation)
         arguments = typing.get_args(annotation)
         if is_union(annotation):
@@ -94,6 +105,8 @@ class _Search:
             # The parts of a plugin's class, such as an array's dtype, are left to its codec.
             if codec.name in BUILTIN:
                 yield from self._each(arguments, field)
+            elif (extra := lacking(codec)) is not None:
+                yield Unstorable(kind, field, extra)
         elif not self._is_base(kind):
             yield Unstorable(kind, field)
 

@@ -68,9 +68,14 @@ class FileReference:
             if time.monotonic() >= until:
                 raise MissingFileError(self.path)
             time.sleep(_LOOK_EVERY)
-        if (check or self.length <= LONGEST_PACKED) and sha256(found).hexdigest() != self.digest:
-            raise StoredValueError(f"{self.path} is damaged: it does not hold what was stored")
+        if check or self.length <= LONGEST_PACKED:
+            self.require(found)
         return found
+
+    def require(self, content: memoryview) -> None:
+        """Raise `StoredValueError` unless bytes are those that were stored, by their digest."""
+        if sha256(content).hexdigest() != self.digest:
+            raise StoredValueError(f"{self.path} is damaged: it does not hold what was stored")
 
     def _found(self) -> memoryview | None:
         try:
@@ -110,13 +115,15 @@ class ValueFiles:
         self._end = 0
         self._unsynced = False
 
-    def put(self, pieces: Sequence[memoryview], suffix: str) -> FileReference:
+    def put(
+        self, pieces: Sequence[memoryview], suffix: str, own_file: bool = False
+    ) -> FileReference:
         """Write the bytes of all pieces and return the reference to them.
 
         What was appended is on the disk after `sync` only. Raises `OSError`.
         """
         length = sum(piece.nbytes for piece in pieces)
-        if self._packed is not None and length <= LONGEST_PACKED:
+        if self._packed is not None and length <= LONGEST_PACKED and not own_file:
             return self._append(self._packed, b"".join(pieces))
         return self._write(list(_chunks(pieces)), length, suffix)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from reflow.codecs.pickled import may_be_read
 from reflow.fingerprint.files.fresh import asked
 from reflow.fingerprint.files.look import Looks
 from reflow.fingerprint.files.places import Surroundings
@@ -67,13 +68,13 @@ class RunLooks:
         return self.state(expected.place, expected.mode).agrees_with(expected)
 
     def holds(self, path: str, size: int) -> bool:
-        """Tell whether a file of values is at least so long."""
-        if self._sizes.get(path, -1) < size:
-            try:
+        """Tell whether a file of values is at least so long, and may be read by this user."""
+        try:
+            if self._sizes.get(path, -1) < size:
                 self._sizes[path] = asked(path).st_size
-            except OSError:
-                return False
-        return self._sizes[path] >= size
+            return self._sizes[path] >= size and may_be_read(path)
+        except OSError:
+            return False
 
     def note_changes(self, places: Iterable[str]) -> None:
         """Look anew at what a task may have written to, when next asked about it."""

@@ -1,4 +1,4 @@
-"""The markers in a task's signature: `Param`, `Result` and `RunDir`.
+"""The markers in a task's signature: `Param`, `Pickled`, `Result` and `RunDir`.
 
 They are plain classes, as `import reflow` must stay cheap and dataclasses are not.
 """
@@ -55,6 +55,26 @@ class Param:
         return (
             f"Param(help={self.help!r}, short={self.short!r}, namespace={self.namespace!r}{more})"
         )
+
+
+class Pickled:
+    """Lets values be pickled that reflow cannot store: `-> Annotated[Forest, Pickled()]`.
+
+    They are read back only where an annotation says so, of the task that takes them or of the one
+    that made them, and only by the user who pickled them: to unpickle a value is to run what is in
+    its file.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Pickled()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pickled)
+
+    def __hash__(self) -> int:
+        return hash(Pickled)
 
 
 class Result:

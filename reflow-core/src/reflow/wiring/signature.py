@@ -22,7 +22,7 @@ from reflow.model.tasks import (
 )
 from reflow.wiring.markers import Param, Result, RunDir
 from reflow.wiring.names import RESERVED_PARAMETERS
-from reflow.wiring.types import NoneType, fits, show, unaliased
+from reflow.wiring.types import NoneType, fits, mentions_pickled, show, unaliased
 
 _MARKERS = (Param, Result, RunDir)
 
@@ -223,7 +223,7 @@ def _parts(kind: Any) -> tuple[Any, ...]:
 
 
 def _without_extras(kind: Any) -> Any:
-    if kind is inspect.Parameter.empty:
+    if kind is inspect.Parameter.empty or mentions_pickled(kind):
         return kind
     holder = SimpleNamespace(__annotations__={"it": kind})
     return typing.get_type_hints(holder)["it"]

@@ -8,6 +8,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
+from reflow.wiring.markers import Pickled
+
 NoneType = type(None)
 _NUMBERS: dict[Any, tuple[type, ...]] = {float: (int,), complex: (int, float)}
 """What type checkers accept where a number is wanted, although it is no subclass."""
@@ -79,6 +81,18 @@ def _unnamed(kind: Any) -> Any:
 def is_union(kind: Any) -> bool:
     """Tell whether the type is `A | B` in either spelling."""
     return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def is_pickled(kind: Any) -> bool:
+    """Tell whether an annotation says of values themselves, not of parts, that they are pickled."""
+    return typing.get_origin(kind) is typing.Annotated and any(
+        isinstance(extra, Pickled) or extra is Pickled for extra in kind.__metadata__
+    )
+
+
+def mentions_pickled(kind: Any) -> bool:
+    """Tell whether an annotation says of values or parts of them that they are pickled."""
+    return is_pickled(kind) or any(map(mentions_pickled, typing.get_args(kind)))
 
 
 def members(kind: Any) -> tuple[Any, ...]:

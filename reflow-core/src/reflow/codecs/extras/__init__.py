@@ -16,9 +16,12 @@ from reflow.codecs.contract import Codec
 
 _MODULES = {
     "numpy": "arrays",
+    "pandas": "frames",
+    "pydantic": "models",
+    "xarray": "datasets",
 }
 """By the name of a library, which the names of its codecs begin with, the module of the codecs."""
-_NEEDS: dict[str, str] = {}
+_NEEDS = {"pandas": "pyarrow", "xarray": "h5netcdf"}
 """What a library's codecs import beside it."""
 
 

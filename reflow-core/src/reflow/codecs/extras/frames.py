@@ -1,0 +1,287 @@
+"""Tables, columns and labels of pandas, as Arrow files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from reflow.codecs.contract import CodecContext
+from reflow.codecs.self_contained import SelfContained
+from reflow.codecs.unstorable import UnstorablePartError
+from reflow.model.json import Json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCALARS = ("Timestamp", "Timedelta", "Period", "Interval")
+_PICKLE = "annotate it as Annotated[..., Pickled()]"
+
+
+class FrameCodec(SelfContained):
+    """Data frames: columns with their types, index, and labels of any kind.
+
+    Arrow keeps no labels but texts, so that others are stored apart. It does not tell texts in a
+    column of objects from a column of texts, nor the frequency of an index: these stand beside it.
+    """
+
+    name = "pandas.frame"
+
+    def handles(self, kind: type) -> bool:
+        """Tell whether a class is pandas' data frame."""
+        return _is(kind, "DataFrame")
+
+    def encode(self, value: pd.DataFrame, context: CodecContext) -> Json:
+        """Write the frame as an Arrow file, and make sure that it comes back."""
+        labels = value.columns
+        plain = value.set_axis([str(number) for number in range(len(labels))], axis="columns")
+        if _are_names(labels):
+            plain = plain.set_axis(labels, axis="columns")
+        data: dict[str, Json] = {
+            "attrs": context.encode(dict(value.attrs)),
+            "freq": _frequency(value.index),
+            "labels": None if _are_names(labels) else context.encode(labels),
+            "objects": [at for at, dtype in enumerate(value.dtypes) if _holds_objects(dtype)],
+            "table": _written(plain, context),
+            "unique": value.flags.allows_duplicate_labels,
+        }
+        _require_same(value, self.decode(data, object, context))
+        return data
+
+    def decode(self, data: Any, kind: type, context: CodecContext) -> pd.DataFrame:
+        """Read the frame."""
+        table = _read(data["table"], context)
+        frame: pd.DataFrame = table.to_pandas()
+        for at in data["objects"]:
+            frame.isetitem(at, _objects(table, at, frame.index))
+        if data["labels"] is not None:
+            frame.columns = context.decode(data["labels"], Any)
+        if data["freq"] is not None:
+            frame.index.freq = data["freq"]
+        frame.attrs = context.decode(data["attrs"], Any)
+        frame.flags.allows_duplicate_labels = data["unique"]
+        return frame
+
+
+class SeriesCodec(SelfContained):
+    """Columns by themselves."""
+
+    name = "pandas.series"
+
+    def handles(self, kind: type) -> bool:
+        """Tell whether a class is pandas' series."""
+        return _is(kind, "Series")
+
+    def encode(self, value: pd.Series[Any], context: CodecContext) -> Json:
+        """Encode the frame that has this column alone."""
+        return [context.encode(value.name), context.encode(value.to_frame("values"))]
+
+    def decode(self, data: Any, kind: type, context: CodecContext) -> pd.Series[Any]:
+        """Read the series."""
+        name, frame = (context.decode(part, Any) for part in data)
+        series: pd.Series[Any] = frame.iloc[:, 0].rename(name)
+        series.attrs = frame.attrs
+        return series
+
+
+class IndexCodec(SelfContained):
+    """Labels of rows or columns, on one level or several."""
+
+    name = "pandas.index"
+
+    def handles(self, kind: type) -> bool:
+        """Tell whether a class is one of pandas' indexes."""
+        pandas = sys.modules.get("pandas")
+        return pandas is not None and issubclass(kind, pandas.Index)
+
+    def encode(self, value: pd.Index[Any], context: CodecContext) -> Json:
+        """Write the levels as the columns of an Arrow file, and make sure that they come back."""
+        import pandas as pd
+
+        if isinstance(value, pd.RangeIndex):
+            return [context.encode(value.name), [value.start, value.stop, value.step]]
+        levels = [value.get_level_values(at) for at in range(value.nlevels)]
+        frame = pd.DataFrame({str(at): level for at, level in enumerate(levels)})
+        data: dict[str, Json] = {
+            "freq": _frequency(value),
+            "multi": isinstance(value, pd.MultiIndex),
+            "names": context.encode(list(value.names)),
+            "objects": [at for at, level in enumerate(levels) if _holds_objects(level.dtype)],
+            "table": _written(frame, context),
+        }
+        _require_same_index(value, self.decode(data, object, context))
+        return data
+
+    def decode(self, data: Any, kind: type, context: CodecContext) -> pd.Index[Any]:
+        """Read the index."""
+        import pandas as pd
+
+        if isinstance(data, list):
+            name, (start, stop, step) = data
+            return pd.RangeIndex(start, stop, step, name=context.decode(name, Any))
+        table, names = _read(data["table"], context), context.decode(data["names"], Any)
+        levels = [pd.Index(column) for _, column in table.to_pandas().items()]
+        for at in data["objects"]:
+            levels[at] = pd.Index(_objects(table, at))
+        if data["multi"]:
+            return pd.MultiIndex.from_arrays(levels, names=names)
+        index: pd.Index[Any] = levels[0].rename(names[0])
+        if data["freq"] is not None:
+            index.freq = data["freq"]
+        return index
+
+
+class ArrayCodec(SelfContained):
+    """Pandas' own arrays, such as categories and integers with missing ones."""
+
+    name = "pandas.array"
+
+    def handles(self, kind: type) -> bool:
+        """Tell whether a class is one of pandas' arrays."""
+        pandas = sys.modules.get("pandas")
+        if pandas is None:
+            return False
+        return issubclass(kind, pandas.api.extensions.ExtensionArray)
+
+    def encode(self, value: Any, context: CodecContext) -> Json:
+        """Encode the series of the same items."""
+        import pandas as pd
+
+        return context.encode(pd.Series(value))
+
+    def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
+        """Read the array."""
+        return context.decode(data, Any).array
+
+
+class ScalarCodec(SelfContained):
+    """Times, periods and intervals, and what stands for a missing one."""
+
+    name = "pandas.scalar"
+
+    def handles(self, kind: type) -> bool:
+        """Tell whether a class is one of pandas' scalars."""
+        pandas = sys.modules.get("pandas")
+        return pandas is not None and (
+            any(_is(kind, name) for name in _SCALARS) or kind in (type(pandas.NaT), type(pandas.NA))
+        )
+
+    def encode(self, value: Any, context: CodecContext) -> Json:
+        """Encode the series of this one item."""
+        import pandas as pd
+
+        if value is pd.NaT or value is pd.NA:
+            return "NaT" if value is pd.NaT else "NA"
+        series = pd.Series([value])
+        back = series.iloc[0]
+        if type(back) is not type(value) or back != value or _fold(back) != _fold(value):
+            raise UnstorablePartError(f"this {type(value).__name__}", _PICKLE)
+        return [context.encode(series)]
+
+    def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
+        """Read the scalar."""
+        import pandas as pd
+
+        if isinstance(data, list):
+            return context.decode(data[0], Any).iloc[0]
+        return getattr(pd, str(data))
+
+
+CODECS = (FrameCodec(), SeriesCodec(), IndexCodec(), ArrayCodec(), ScalarCodec())
+
+
+def _is(kind: type, name: str) -> bool:
+    return kind is getattr(sys.modules.get("pandas"), name, None)
+
+
+def _fold(value: Any) -> Any:
+    return getattr(value, "fold", None), getattr(value, "unit", None), getattr(value, "tz", None)
+
+
+def _frequency(index: pd.Index[Any]) -> str | None:
+    """Return the frequency of times that Arrow does not keep; that of periods is in their type."""
+    import pandas as pd
+
+    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        return None
+    return None if index.freq is None else str(index.freq.freqstr)
+
+
+def _are_names(labels: pd.Index[Any]) -> bool:
+    """Tell whether labels are such as Arrow has for columns."""
+    import pandas as pd
+
+    return (
+        type(labels) is pd.Index
+        and labels.dtype == pd.Index(["text"]).dtype
+        and labels.name is None
+        and labels.is_unique
+        and all(isinstance(label, str) for label in labels)
+    )
+
+
+def _written(frame: pd.DataFrame, context: CodecContext) -> Json:
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise UnstorablePartError(
+            "this table", f"Arrow has no type for it ({' '.join(map(str, error.args))}); {_PICKLE}"
+        ) from error
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return context.write_bytes(sink.getvalue(), suffix=".arrow")
+
+
+def _read(data: Json, context: CodecContext) -> Any:
+    import pyarrow as pa
+
+    return pa.ipc.open_file(pa.py_buffer(context.read_bytes(data))).read_all()
+
+
+def _objects(table: Any, at: int, index: Any = None) -> pd.Series[Any]:
+    """Return a column as Python's own objects: mostly texts, and None where one is missing."""
+    import pandas as pd
+
+    return pd.Series(table.column(at).to_pylist(), index=index, dtype=object)
+
+
+def _require_same(value: pd.DataFrame, back: pd.DataFrame) -> None:
+    """Raise `UnstorablePartError` where a frame does not come back as it was."""
+    _require_same_index(value.index, back.index)
+    _require_same_index(value.columns, back.columns)
+    for at, label in enumerate(value.columns):
+        one, other = value.iloc[:, at], back.iloc[:, at]
+        if one.dtype != other.dtype or not one.equals(other) or not _same_objects(one, other):
+            raise UnstorablePartError(
+                f"column {label!r}",
+                f"its values, of type {one.dtype}, do not come back from Arrow as they are: "
+                f"give it another type, or {_PICKLE}",
+            )
+
+
+def _require_same_index(value: pd.Index[Any], back: pd.Index[Any]) -> None:
+    import pandas as pd
+
+    same = type(value) is type(back) and value.equals(back)
+    same = same and list(value.names) == list(back.names)
+    if same and isinstance(value, pd.MultiIndex):
+        same = value.dtypes.equals(back.dtypes)
+    elif same:
+        same = value.dtype == back.dtype and _same_objects(value, back)
+        same = same and _frequency(value) == _frequency(back)
+    if not same:
+        raise UnstorablePartError(
+            f"an index of type {type(value).__name__}",
+            f"its labels do not come back from Arrow as they are: reset it, or {_PICKLE}",
+        )
+
+
+def _holds_objects(dtype: Any) -> bool:
+    return bool(dtype == "object")  # which is false for the types of pandas' own
+
+
+def _same_objects(one: Any, other: Any) -> bool:
+    """Tell whether objects have the same classes: `equals` takes None for NaN, and True for 1."""
+    return not _holds_objects(one.dtype) or list(map(type, one)) == list(map(type, other))

@@ -11,7 +11,13 @@ from contextlib import suppress
 
 from reflow.dispatch.jobs.hosts import Blame
 from reflow.dispatch.tracked_run import TrackedRun
-from reflow.execution.pool.pilot_files import SILENT_AFTER, PilotFile, last_sign, pilot_files
+from reflow.execution.pool.pilot_files import (
+    SILENT_AFTER,
+    PilotFile,
+    last_sign,
+    pilot_files,
+    workers_of,
+)
 from reflow.model.jobs import JobStatus
 from reflow.model.records import SubmissionKind, SubmissionRecord
 from reflow.model.states import FailureCause, JobState
@@ -62,6 +68,17 @@ class PilotHosts:
     def running(self) -> int:
         """How many pilots live."""
         return sum(self._lives(record, job) for record in self.submissions for job in _jobs(record))
+
+    @property
+    def at_once(self) -> int:
+        """How many elements those that live may run at the same time, by what each has found."""
+        living = (
+            self._newest[record.number, job].path
+            for record in self.submissions
+            for job in _jobs(record)
+            if self._lives(record, job)
+        )
+        return sum(map(workers_of, living))
 
     @property
     def waiting(self) -> int:

@@ -183,9 +183,8 @@ class PilotJobs:
             self.hosts.failure = self.hosts.status_of(record)
 
     def _count(self) -> None:
-        running = self.hosts.running
         counts = JobCounts(
-            running=running, queued=self.hosts.waiting, at_once=running * self._pilots.cpus
+            running=self.hosts.running, queued=self.hosts.waiting, at_once=self.hosts.at_once
         )
         if counts != self._counts:
             self._counts = counts

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from reflow.execution.pool.protocol import Slots
 from reflow.permissions import touch
 from reflow.rundir.packs import SLOTS
 
@@ -72,6 +73,14 @@ def last_sign(slots: Path) -> float:
     from reflow.fingerprint.files.fresh import asked  # which loads ctypes
 
     return asked(str(slots)).st_mtime
+
+
+def workers_of(slots: Path) -> int:
+    """Return how many workers a pilot has; 0 where its file cannot be seen yet."""
+    try:
+        return Slots.workers_in(slots.stat().st_size)
+    except OSError:
+        return 0
 
 
 def silent_pilots(folder: Path, own: Path) -> set[Path]:

@@ -70,6 +70,11 @@ class Slots:
         """Return how large the file must be, in bytes."""
         return workers * _SLOT_BYTES
 
+    @staticmethod
+    def workers_in(size: int) -> int:
+        """Return for how many workers a file of so many bytes is."""
+        return size // _SLOT_BYTES
+
     def set(self, worker: int, wave: int, position: int, time: float = 0.0) -> None:
         """Record the position that a worker runs. Waves count from 1, so that 0 means none."""
         os.pwrite(self._descriptor, _BEGUN.pack(wave, position, time), worker * _SLOT_BYTES)

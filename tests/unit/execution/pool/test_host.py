@@ -62,8 +62,14 @@ class ScriptedPool:
         self.slots: int
         self._new: list[int] = []
 
-    def add(self, number: int, positions: Iterable[int], resources: Resources) -> None:
-        wave = self.waves.setdefault(number, PoolWave(number, resources, None))
+    def add(
+        self,
+        number: int,
+        positions: Iterable[int],
+        resources: Resources,
+        throttle: int | None = None,
+    ) -> None:
+        wave = self.waves.setdefault(number, PoolWave(number, resources, throttle))
         for position in positions:
             wave.out.add(position)
             self.at[position] = self.clock.now

@@ -153,3 +153,34 @@ def test_a_task_made_after_its_module_was_loaded_is_refused_by_name(flow_file: F
     with pytest.raises(DefinitionError, match=r"task 'later' .* (was made after|is made by)"):
         wf.submit(executor="local")
     assert wf.run_local().result("later") == 1
+
+
+BY_FUNCTION = """
+    wf = Workflow("functions")
+
+    @wf.job()
+    def words() -> list[str]:
+        did("words")
+        return ["a", "b"]
+
+    @wf.job(array=True)
+    def upper(word: Annotated[str, Result(step=words)]) -> str:
+        did("upper")
+        return word.upper()
+
+    @wf.job(after=words)
+    def joined(words: Annotated[list[str], Result(step=upper)]) -> str:
+        return "".join(words)
+"""
+
+
+@in_process_and_by_jobs
+def test_tasks_are_wired_by_their_functions_whose_source_does_not_count(
+    flow_file: Flows, way: Way
+) -> None:
+    flow = flow_file(BY_FUNCTION)
+    assert way(flow).result("joined") == "AB"
+    flow.forget()
+    flow.replace('return ["a", "b"]', 'return list("ab")')
+    assert way(flow).result("joined") == "AB"
+    assert flow.calls == {"words": 1}

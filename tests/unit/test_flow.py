@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from typing import Annotated, Any
@@ -291,3 +292,78 @@ def test_only_flows_can_be_included_and_never_in_a_circle(flow: Flow) -> None:
             flow.include(circle)
     with pytest.raises(DefinitionError, match="takes a Flow"):
         flow.include("other")  # type: ignore[arg-type]
+
+
+# -- tasks named by their functions ----------------------------------------------------------------
+def test_a_task_may_be_given_as_its_function(flow: Flow) -> None:
+    @flow.job(name="the first")
+    def first() -> list[str]: ...
+    @flow.job(array=True)
+    def each(item: Annotated[str, Result(step=first)]) -> str: ...
+    @flow.job(array=True, after=[first, "each"])
+    def group(
+        items: Annotated[list[str], Result(step=each, per="each")],
+        more: Annotated[list[str], Result(steps=[each, "the first"])],
+    ) -> str: ...
+
+    assert steps(flow, "each") == [("the first",)]
+    assert steps(flow, "group") == [("each",), ("each", "the first")]
+    assert flow.spec("group").after == ("the first", "each")
+    marker = Result(steps=[first, "each"])
+    assert repr(marker) == "Result(steps=[first, 'each'], broadcast=False)"
+
+
+def test_a_function_names_the_task_of_its_own_inclusion(flow: Flow) -> None:
+    inner = Flow("inner")
+
+    @inner.job
+    def first() -> int: ...
+    @inner.job
+    def second(x: Annotated[int, Result(step=first)]) -> int: ...
+
+    flow.include(inner, prefix="a")
+    flow.include(inner, prefix="b")
+    assert steps(flow, "a_second") == [("a_first",)]
+    assert steps(flow, "b_second") == [("b_first",)]
+
+    @flow.job
+    def third(x: Annotated[int, Result(step=second)]) -> int: ...
+
+    with pytest.raises(DefinitionError, match="several tasks are made of, 'a_second', 'b_second'"):
+        flow.spec("third")
+
+
+def test_a_function_of_an_included_flow_names_its_task_under_the_prefix(flow: Flow) -> None:
+    inner = Flow("inner")
+
+    @inner.job
+    def first() -> int: ...
+
+    flow.include(inner, prefix="a")
+
+    @flow.job(after=first)
+    def second(x: Annotated[int, Result(step=first)]) -> int: ...
+
+    assert (steps(flow, "second"), flow.spec("second").after) == ([("a_first",)], ("a_first",))
+
+
+def test_a_function_that_is_decorated_further_still_names_its_task(flow: Flow) -> None:
+    def traced(function: Any) -> Any:
+        return functools.wraps(function)(lambda: function())
+
+    @traced
+    @flow.job
+    def first() -> int: ...
+    @flow.job
+    def second(x: Annotated[int, Result(step=first)]) -> int: ...
+
+    assert steps(flow, "second") == [("first",)]
+
+
+def test_a_function_that_is_no_task_is_named(flow: Flow) -> None:
+    def helper() -> int: ...
+    @flow.job
+    def second(x: Annotated[int, Result(step=helper)]) -> int: ...
+
+    with pytest.raises(DefinitionError, match=r"'second' takes .* 'helper', which is no task"):
+        flow.spec("second")

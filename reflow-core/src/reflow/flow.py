@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from reflow.errors import DefinitionError, NotFoundError, OptionError
 from reflow.wiring.names import RESERVED_PARAMETERS, check_name, suggestion
@@ -158,7 +158,8 @@ class Flow:
 
     def _entries(self) -> dict[str, _Entry]:
         """Return every task by its full name."""
-        entries = {name: _Entry(item, ()) for name, item in self._definitions.items()}
+        scope: _Scope = []
+        entries = {name: _Entry(item, (), (scope,)) for name, item in self._definitions.items()}
         for flow, prefix in self._included:
             inner = flow._entries()
             renamed = {name: name if prefix is None else f"{prefix}_{name}" for name in inner}
@@ -166,7 +167,8 @@ class Flow:
                 new = check_name("task", renamed[name])
                 if new in entries:
                     raise _twice(new, entries[new].definition, entry.definition)
-                entries[new] = _Entry(entry.definition, (*entry.renamings, renamed))
+                entries[new] = entry.included(renamed, scope)
+        scope += [(name, entry.definition) for name, entry in entries.items()]
         return entries
 
 
@@ -222,6 +224,10 @@ class _Definition:
         except UnresolvedAnnotationError:
             return
 
+    def is_made_of(self, function: object) -> bool:
+        """Tell whether this task's function is a certain one, whatever wraps either of them."""
+        return _unwrapped(self.function) is _unwrapped(function)
+
     def replaces(self, earlier: _Definition) -> bool:
         """Tell whether this is the same function again, from a notebook cell that was rerun."""
         code = getattr(earlier.function, "__code__", None)
@@ -234,13 +240,26 @@ class _Definition:
 
 
 class _Entry:
-    """A definition in a flow: with the renamings of every inclusion, innermost first."""
+    """A definition in a flow: with the renamings of every inclusion, innermost first.
 
-    __slots__ = ("definition", "renamings")
+    `scopes` are the tasks of its own flow and of each flow around it, under their names there.
+    """
 
-    def __init__(self, definition: _Definition, renamings: tuple[Mapping[str, str], ...]) -> None:
+    __slots__ = ("definition", "renamings", "scopes")
+
+    def __init__(
+        self,
+        definition: _Definition,
+        renamings: tuple[Mapping[str, str], ...],
+        scopes: tuple[_Scope, ...],
+    ) -> None:
         self.definition = definition
         self.renamings = renamings
+        self.scopes = scopes
+
+    def included(self, renamed: Mapping[str, str], scope: _Scope) -> _Entry:
+        """Return the entry of the flow around, which renames its tasks so."""
+        return _Entry(self.definition, (*self.renamings, renamed), (*self.scopes, scope))
 
     def spec(self) -> TaskSpec:
         """Return the task under its full name, with its references to other tasks renamed."""
@@ -270,10 +289,42 @@ class _Entry:
             made_by=self.definition.made_by,
         )
 
-    def _renamed(self, step: str) -> str:
-        for renaming in self.renamings:
-            step = renaming.get(step, step)
-        return step
+    def _renamed(self, step: Any) -> str:
+        """Return the full name of a task that this one names, or gives as its function."""
+        depth, name = (0, step) if isinstance(step, str) else self._name_of(step)
+        for renaming in self.renamings[depth:]:
+            name = renaming.get(name, name)
+        return name
+
+    def _name_of(self, function: Callable[..., Any]) -> tuple[int, str]:
+        """Return the task of a function in the innermost flow that has it, and that flow's depth.
+
+        Raises `DefinitionError` where there is none, or several.
+        """
+        for depth, scope in enumerate(self.scopes):
+            names = [name for name, item in scope if item.is_made_of(function)]
+            if len(names) == 1:
+                return depth, names[0]
+            if names:
+                raise DefinitionError(
+                    f"task {self.definition.name!r} names a function that several tasks are made "
+                    f"of, {', '.join(map(repr, names))}: give the name of one"
+                )
+        raise DefinitionError(
+            f"task {self.definition.name!r} takes the result of the function "
+            f"{getattr(function, '__name__', function)!r}, which is no task of this flow: decorate "
+            "it, or give the name of a task"
+        )
+
+
+_Scope: TypeAlias = "list[tuple[str, _Definition]]"
+"""The tasks of a flow, by their names in it."""
+
+
+def _unwrapped(function: object) -> object:
+    while (inner := getattr(function, "__wrapped__", None)) is not None:
+        function = inner
+    return function
 
 
 def _twice(name: str, earlier: _Definition, later: _Definition) -> DefinitionError:

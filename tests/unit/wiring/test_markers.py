@@ -67,7 +67,8 @@ def test_a_result_names_one_step_or_several() -> None:
         {},
         {"step": "a", "steps": ["b"]},
         {"step": ["a", "b"]},
-        {"step": prepare},
+        {"step": int},
+        {"steps": [prepare, prepare]},
         {"steps": []},
         {"steps": "ab"},
         {"steps": ["a", "a"]},
@@ -100,7 +101,7 @@ def test_a_minimum_is_a_share_or_a_number_of_elements(least: Any) -> None:
 
 def test_groups_are_of_one_step_and_one_array_task() -> None:
     assert repr(Result(step="a", per="b")).endswith("per='b')")
-    with pytest.raises(DefinitionError, match="name of an array task"):
+    with pytest.raises(DefinitionError, match="name or function of an array"):
         Result(step="a", per=3)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="for one step"):
         Result(steps=["a", "b"], per="c")

@@ -90,7 +90,7 @@ BAD: dict[str, list[Any]] = {
     "at_once": [0, -1, "2", True],
     "time": ["10:00", "soon", 0, -5, 1.5, True],
     "mem": ["4X", "", 0, -1, 1.5, True],
-    "after": [3, [3], {"a": 1}, print],
+    "after": [3, [3], {"a": 1}, None],
     "version": ["", 1.5, True],
     "cache": [1, "no", None],
     "verify": ["yes", True],

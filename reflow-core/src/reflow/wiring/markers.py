@@ -6,13 +6,17 @@ They are plain classes, as `import reflow` must stay cheap and dataclasses are n
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from reflow.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import TypeAlias
+
+    Step: TypeAlias = str | Callable[..., Any]
+    """A task, by its name or by its function."""
 
 
 class Param:
@@ -80,6 +84,7 @@ class Pickled:
 class Result:
     """Wires an argument to earlier tasks: `Annotated[str, Result(step="prepare")]`.
 
+    A task is named, or given as its function (`step=prepare`), which editors can follow.
     `steps=[...]` concatenates what several tasks return. With `broadcast=True` every element of
     an array task gets the whole value. `output=True` is for paths that the task writes to: what is
     there does not count as an input. `allow_failed=True` gathers what succeeded of an array task,
@@ -95,13 +100,13 @@ class Result:
     def __init__(
         self,
         *,
-        step: str | None = None,
-        steps: Sequence[str] | None = None,
+        step: Step | None = None,
+        steps: Sequence[Step] | None = None,
         broadcast: bool = False,
         output: bool = False,
         allow_failed: bool = False,
         min_success: float | int | None = None,
-        per: str | None = None,
+        per: Step | None = None,
     ) -> None:
         if (step is None) == (steps is None):
             raise DefinitionError(
@@ -115,16 +120,19 @@ class Result:
         self.min_success = _share_or_number(min_success)
         self.per = None if per is None else _task_of_groups(per)
         if per is not None and (broadcast or len(self.steps) > 1):
-            raise DefinitionError(f"Result(per={per!r}) is for one step, without broadcast=True")
+            raise DefinitionError(
+                f"Result(per={_shown(per)}) is for one step, without broadcast=True"
+            )
         if min_success is not None and not allow_failed:
             raise DefinitionError(
                 f"Result(min_success={min_success!r}) needs allow_failed=True beside it"
             )
 
     def __repr__(self) -> str:
-        named = f"step={self.steps[0]!r}" if len(self.steps) == 1 else f"steps={list(self.steps)!r}"
+        steps = ", ".join(map(_shown, self.steps))
+        named = f"step={steps}" if len(self.steps) == 1 else f"steps=[{steps}]"
         more = ", output=True" if self.output else ""
-        more += "" if self.per is None else f", per={self.per!r}"
+        more += "" if self.per is None else f", per={_shown(self.per)}"
         more += ", allow_failed=True" if self.allow_failed else ""
         more += "" if self.min_success is None else f", min_success={self.min_success!r}"
         return f"Result({named}, broadcast={self.broadcast!r}{more})"
@@ -189,9 +197,9 @@ def _yes_or_no(marker: str, name: str, value: object) -> bool:
     return value
 
 
-def _task_of_groups(per: object) -> str:
-    if not isinstance(per, str):
-        raise DefinitionError(f"Result(per={per!r}) takes the name of an array task")
+def _task_of_groups(per: object) -> Step:
+    if not _is_step(per):
+        raise DefinitionError(f"Result(per={per!r}) takes the name or function of an array task")
     return per
 
 
@@ -205,19 +213,29 @@ def _share_or_number(value: object) -> float | int | None:
     return value  # type: ignore[return-value]
 
 
-def _one_name(step: object) -> tuple[str, ...]:
-    if not isinstance(step, str):
+def _is_step(step: object) -> TypeGuard[Step]:
+    return isinstance(step, str) or (callable(step) and not isinstance(step, type))
+
+
+def _shown(step: Step) -> str:
+    """Return a step as users write it: `'prepare'`, or `prepare` for the function."""
+    return repr(step) if isinstance(step, str) else getattr(step, "__name__", repr(step))
+
+
+def _one_name(step: object) -> tuple[Step, ...]:
+    if not _is_step(step):
         raise DefinitionError(
-            f"Result(step={step!r}) takes the name of a task; for several write steps=[...]"
+            f"Result(step={step!r}) takes the name of a task, or its function; for several write "
+            "steps=[...]"
         )
     return (step,)
 
 
-def _several_names(steps: object) -> tuple[str, ...]:
-    if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
-        raise DefinitionError(f"Result(steps={steps!r}) takes a list of task names")
+def _several_names(steps: object) -> tuple[Step, ...]:
+    if not isinstance(steps, list | tuple) or not all(map(_is_step, steps)):
+        raise DefinitionError(f"Result(steps={steps!r}) takes a list of task names or functions")
     if not steps:
         raise DefinitionError("Result(steps=[]) names no task")
-    if len(set(steps)) < len(steps):
+    if len(set(map(id, steps))) < len(steps) or len(set(steps)) < len(steps):
         raise DefinitionError(f"Result(steps={list(steps)!r}) names a task twice")
     return tuple(steps)

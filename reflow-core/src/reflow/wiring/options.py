@@ -6,13 +6,16 @@ import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from reflow.errors import DefinitionError, OptionError, ParameterError
 from reflow.model.resources import Resources, parse_count, parse_memory, parse_name, parse_time
 from reflow.model.tasks import FILES_MODES, Combination, FilesMode, PerJob, TaskOptions
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS, ExecutorDistribution
 from reflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from reflow.wiring.markers import Step
 
 
 class ArrayJobOptions(TypedDict, total=False):
@@ -27,7 +30,7 @@ class ArrayJobOptions(TypedDict, total=False):
     mem: str | int | None
     gpus: int
     nodes: int
-    after: str | Sequence[str]
+    after: Step | Sequence[Step]
     version: str | int | None
     cache: bool
     verify: Callable[[Any], bool] | None
@@ -207,8 +210,9 @@ def _check(value: object) -> Callable[[Any], bool] | None:
 
 
 def _task_names(value: object) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else value
-    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+    """Return names, or in place of a name the task's function, until the flow is known."""
+    names = value if isinstance(value, list | tuple) else (value,)
+    if all(isinstance(name, str) or callable(name) for name in names):
         return tuple(dict.fromkeys(names))
     raise ParameterError(
         f"after={value!r}: write the name of a task, or a list of names, such as after='prepare'"

@@ -48,7 +48,8 @@ def read_signature(
     `names` are those that annotations may use besides the function's globals. Raises
     `DefinitionError`, naming task and argument, for an annotation that is missing, cannot be
     resolved or is marked twice, for arguments that cannot be given by name, and for a run
-    parameter named like an option of reflow.
+    parameter named like an option of reflow. Where `Result` names a task by its function, the
+    function stands in place of the name.
     """
     try:
         signature = inspect.signature(function)
@@ -260,12 +261,13 @@ def _result_input(
     return ResultInput(
         argument=argument.name,
         annotation=kind,
-        steps=marker.steps,
+        # Functions become names once the flow is known that their tasks are in.
+        steps=typing.cast("tuple[str, ...]", marker.steps),
         broadcast=marker.broadcast,
         output=marker.output,
         allow_failed=marker.allow_failed,
         min_success=marker.min_success,
-        per=marker.per,
+        per=typing.cast("str | None", marker.per),
     )
 
 

@@ -90,3 +90,70 @@ def test_pilots_on_one_machine_are_refused_before_anything_is_written(
         wf.submit(run_dir="run", executor="local", pilots=Pilots(jobs=2))
     assert not (file.folder / "run").exists()
     assert wf.store.list_runs() == []
+
+
+GATE = """
+wf = Workflow("gate")
+
+
+@wf.job()
+def items() -> list[int]:
+    return list(range(4))
+
+
+@wf.job(array=True)
+def each(item: Annotated[int, Result(step="items")]) -> int:
+    did(str(item))
+    wait_for("{here}/go")
+    return item
+"""
+
+
+def test_status_tells_pilots_from_the_elements_that_they_run(
+    slurm: FakeScheduler, flow_file: MakeFlow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = flow_file(GATE)
+    run = file.load().submit(executor="slurm", pilots=Pilots(jobs=2, cpus=2))
+    until(lambda: len(file.calls) == 4)
+    until(lambda: run.status(as_dict=True)["pilots"]["at_once"] == 4)
+    run.status()
+    assert "2 pilots running; 4 elements at once\n" in capsys.readouterr().out
+    (file.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS"
+    assert run.status(as_dict=True)["pilots"] is None
+
+
+LARGE_BETWEEN = """
+wf = Workflow("between")
+
+
+@wf.job()
+def first() -> int:
+    return 1
+
+
+@wf.job(cpus=4)
+def large(number: Annotated[int, Result(step="first")]) -> int:
+    did("large")
+    wait_for("{here}/go")
+    return number + 1
+
+
+@wf.job()
+def last(number: Annotated[int, Result(step="large")]) -> int:
+    return number + 1
+"""
+
+
+def test_pilots_that_have_waited_in_vain_are_gone_and_come_again_for_later_work(
+    slurm: FakeScheduler, flow_file: MakeFlow
+) -> None:
+    file = flow_file(LARGE_BETWEEN)
+    run = file.load().submit(executor="slurm", pilots=Pilots(jobs=1, cpus=2, idle="1s"))
+    until(lambda: file.calls["large"])
+    until(lambda: run.status(as_dict=True)["pilots"]["running"] == 0)
+    (file.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.result("last") == 3
+    assert len([job for job in slurm.jobs() if "pilots" in job.name]) == 2

@@ -156,6 +156,10 @@ class PilotJobs:
         """
         waves = self._open_waves()
         if not waves:
+            if self.hosts.submissions:
+                # Nothing depends on them now; those that wait for work may end meanwhile.
+                self.hosts.look()
+                self._count()
             return []
         self.hosts.look()
         handles = handles_of(self._layout, self.hosts.unsure)

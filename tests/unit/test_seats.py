@@ -57,3 +57,47 @@ def test_gpus_are_those_that_the_environment_or_the_configuration_names(
     if said is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
     assert usable_gpus(configured) == found
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("wants", "running", "expected"),
+    [
+        (Resources(mem=4 * GIB), [], 2),
+        (Resources(mem=4 * GIB), [(Resources(mem=6 * GIB), 1)], 0),
+        (Resources(mem=2 * GIB), [(Resources(mem=4 * GIB), 1)], 2),
+        # Without a number, an element has the part of the memory that its cpus are of all.
+        (Resources(), [], 4),
+        (Resources(), [(Resources(mem=5 * GIB), 1)], 1),
+        (Resources(cpus=2), [(Resources(mem=5 * GIB), 1)], 0),
+        (Resources(mem=4 * GIB), [(Resources(), 3)], 0),
+        # What asks for more than there is takes all.
+        (Resources(mem=99 * GIB), [], 1),
+    ],
+)
+def test_memory_is_counted_beside_cpus(
+    wants: Resources, running: list[tuple[Resources, int]], expected: int
+) -> None:
+    assert Seats(4, 0, 8 * GIB).room(wants, running) == expected
+
+
+def test_where_memory_is_not_counted_nobody_waits_for_it() -> None:
+    assert Seats(4, 0).room(Resources(mem=900 * GIB), [(Resources(mem=900 * GIB), 3)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        (Resources(), True),
+        (Resources(mem=2 * GIB), True),
+        (Resources(mem=2 * GIB + 1), False),
+        (Resources(cpus=2), False),
+        (Resources(gpus=1), False),
+    ],
+)
+def test_an_element_is_small_of_which_each_cpu_can_run_one(
+    resources: Resources, expected: bool
+) -> None:
+    assert Seats(4, 1, 8 * GIB).is_small(resources) is expected

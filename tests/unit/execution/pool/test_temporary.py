@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reflow.execution.pool.temporary import Place, TemporaryFolders
+from reflow.execution.pool.temporary import Place, TemporaryFolder
 
 
 @pytest.fixture
@@ -41,30 +41,30 @@ def test_a_host_makes_its_folder_in_the_jobs_and_changes_nothing_of_its_own(oute
 
 
 def test_each_element_has_an_empty_folder_of_its_own(place: Path) -> None:
-    folders = TemporaryFolders()
+    folders = TemporaryFolder(3)
     assert tempfile.gettempdir() == str(place)
-    for position in (3, 4):
-        folders.begin(1, position)
-        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(place / f"1-{position}")
+    for _ in range(3):
+        folders.begin()
+        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(place / "3")
         assert list(Path(os.environ["TMPDIR"]).iterdir()) == []
         Path(tempfile.mkdtemp(), "left").touch()
         folders.end()
         assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(place)
-        assert list(place.iterdir()) == []
+        assert list(place.rglob("*/*")) == []
 
 
 def test_what_a_worker_that_died_has_left_is_not_found_by_the_next(place: Path) -> None:
-    TemporaryFolders().begin(1, 3)
-    (place / "1-3" / "left").touch()
+    TemporaryFolder(3).begin()
+    (place / "3" / "left").touch()
     os.environ["TMPDIR"] = str(place)
-    TemporaryFolders().begin(1, 3)
-    assert list((place / "1-3").iterdir()) == []
+    TemporaryFolder(3).begin()
+    assert list((place / "3").iterdir()) == []
 
 
 def test_a_folder_that_the_element_has_removed_is_no_error(place: Path) -> None:
-    folders = TemporaryFolders()
-    folders.begin(1, 3)
-    (place / "1-3").rmdir()
+    folders = TemporaryFolder(3)
+    folders.begin()
+    (place / "3").rmdir()
     folders.end()
     assert os.environ["TMPDIR"] == str(place)
 
@@ -73,8 +73,8 @@ def test_a_choice_of_the_flows_own_is_left_alone(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "chosen"))
-    folders = TemporaryFolders()
-    folders.begin(1, 3)
+    folders = TemporaryFolder(3)
+    folders.begin()
     assert tempfile.tempdir == str(tmp_path / "chosen")
     folders.end()
     assert tempfile.tempdir == str(tmp_path / "chosen")
@@ -89,18 +89,17 @@ def test_where_no_folder_can_be_made_elements_have_the_jobs(
     monkeypatch.setattr(tempfile, "mkdtemp", full)
     made = Place()
     assert made.environment["TMPDIR"] == str(outer)
-    made.remove(1, 3)
     made.remove()
     monkeypatch.setenv("TMPDIR", str(outer / "nowhere"))
-    folders = TemporaryFolders()
-    folders.begin(1, 3)
+    folders = TemporaryFolder(3)
+    folders.begin()
     assert os.environ["TMPDIR"] == str(outer / "nowhere")
     folders.end()
 
 
 def test_without_the_variable_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
-    folders = TemporaryFolders()
-    folders.begin(1, 3)
+    folders = TemporaryFolder(3)
+    folders.begin()
     assert "TMPDIR" not in os.environ
     folders.end()

@@ -85,7 +85,9 @@ class Equipment:
         if self._set not in (None, wanted) and _are_loaded():
             self._begin_anew(self._origin)
         self._set = wanted
-        os.environ.update(wanted)
+        os.environ.update(
+            (name, value) for name, value in wanted.items() if os.environ.get(name) != value
+        )
 
     def take_back(self) -> None:
         """Unlock the element's GPUs."""

@@ -192,6 +192,5 @@ class HostPool:
             for position, status in wave.over.items():
                 explained = self._kills.explain(status)
                 served.record_death(position, explained, interrupted=self.leaving)
-                self._temporary.remove(number, position)
                 served.reported(position)
             wave.over.clear()

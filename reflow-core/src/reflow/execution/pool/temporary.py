@@ -1,8 +1,8 @@
-"""Folders for temporary files: each element that shares its job has one of its own.
+"""Folders for temporary files: each element that shares its job finds an empty one of its own.
 
 Programs find it in `TMPDIR`. A host makes a folder for all of its elements where it was told to put
-temporary files, and its workers make one in there for each. It is removed when the element is over:
-by the worker, or by the host where the worker has died.
+temporary files, in which each of its workers has one. What an element leaves there is removed when
+it is over, or where its worker has died when another takes its place; the rest with the host.
 """
 
 from __future__ import annotations
@@ -33,15 +33,10 @@ class Place:
         """The environment of the host's workers."""
         return {**os.environ, **({} if self._folder is None else {VARIABLE: str(self._folder)})}
 
-    def remove(self, *element: int) -> None:
-        """Remove the folder of an element (wave, position) whose worker has died, or all of it."""
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
         if self._folder is not None:
-            _remove(_folder_of(self._folder, *element) if element else self._folder)
-
-
-def _folder_of(place: Path, wave: int, position: int) -> Path:
-    """Return the folder of an element in that of its host."""
-    return place / f"{wave}-{position}"
+            _remove(self._folder)
 
 
 def _remove(folder: Path) -> None:
@@ -57,34 +52,46 @@ def _remove(folder: Path) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-class TemporaryFolders:
-    """Gives each element of a worker a folder; for workers of hosts only."""
+class TemporaryFolder:
+    """Gives each element of a worker an empty folder; for workers of hosts only.
 
-    def __init__(self) -> None:
+    The folder is that of the worker, who empties it after each element: making and removing one
+    takes longer than a short element.
+    """
+
+    def __init__(self, worker: int) -> None:
+        """Prepare for the worker of that number in its pool."""
         self._place = os.environ.get(VARIABLE)
-        self._folder: Path | None = None
+        self._folder = None if self._place is None else Path(self._place, str(worker))
+        self._is_empty = False
 
-    def begin(self, wave: int, position: int) -> None:
-        """Make the folder of an element. Where that cannot be done, it has its host's."""
-        if self._place is None:
+    def begin(self) -> None:
+        """Point to the folder. Where it cannot be made, the element has its host's."""
+        if self._place is None or self._folder is None:
             return
-        folder = _folder_of(Path(self._place), wave, position)
-        # A worker that ran this element before may have died.
-        _remove(folder)
-        with suppress(OSError):
-            folder.mkdir(0o700)
-            self._folder = folder
-            os.environ[VARIABLE] = str(folder)
-            _forget(self._place)
+        if not self._is_empty:
+            # A worker of the same number may have died.
+            _remove(self._folder)
+            try:
+                self._folder.mkdir(0o700)
+            except OSError:
+                return
+        os.environ[VARIABLE] = str(self._folder)
+        _forget(self._place)
 
     def end(self) -> None:
-        """Remove the folder of the element that was begun last."""
-        folder, self._folder = self._folder, None
-        if folder is None or self._place is None:
+        """Empty the folder, and point to the host's."""
+        if self._place is None or self._folder is None:
             return
         os.environ[VARIABLE] = self._place
-        _forget(str(folder))
-        _remove(folder)
+        _forget(str(self._folder))
+        try:
+            with os.scandir(self._folder) as entries:
+                self._is_empty = next(entries, None) is None
+        except OSError:
+            self._is_empty = False
+        if not self._is_empty:
+            _remove(self._folder)
 
 
 def _forget(folder: str) -> None:

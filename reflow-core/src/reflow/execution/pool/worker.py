@@ -34,7 +34,7 @@ from reflow.execution.execute import (
 )
 from reflow.execution.pool.equipment import Devices, Equipment
 from reflow.execution.pool.protocol import REPORTS_AT_ONCE, TOKEN, Slots, Why, pack
-from reflow.execution.pool.temporary import TemporaryFolders
+from reflow.execution.pool.temporary import TemporaryFolder
 from reflow.execution.surroundings import Chance, Surroundings
 from reflow.executors.processes import leave
 from reflow.model.states import FailureCause, TaskState
@@ -138,7 +138,7 @@ class PoolWorker:
         self._chance: Chance | None = None
         self._surroundings: Surroundings | None = None
         self._equipment = Equipment(devices, self._replace)
-        self._temporary = TemporaryFolders()
+        self._temporary = TemporaryFolder(number)
         self._replacement = begin_anew
         self._taken = (0, 0)
         self._specs: dict[int, WaveSpec] = {}
@@ -191,7 +191,7 @@ class PoolWorker:
             self._chance.begin()
         shares = self._specs[wave].pack is not None
         if shares:
-            self._temporary.begin(wave, position)
+            self._temporary.begin()
         self._at = (wave, position)
         native_id = self._job if shares else ""
         printed = self._capture.last_printed
@@ -199,9 +199,10 @@ class PoolWorker:
         self._at = None
         result = self._with_reason(result)
         self._equipment.take_back()
+        if shares:
+            self._temporary.end()
         if self._surroundings is not None:
             self._surroundings.restore()
-        self._temporary.end()
         if result.outcome.traceback:
             self._capture.write(result.outcome.traceback)
         result = result.bounded()

@@ -65,6 +65,7 @@ def file(home: Path) -> Path:
 
 
 CHOICES = {
+    "pilots.mem": "8G",
     "store.requests": "all",
     "defaults.per_job": "auto",
     "pilots.idle": "90s",

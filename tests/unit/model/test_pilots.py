@@ -65,6 +65,7 @@ def test_idle_is_written_in_seconds_minutes_or_hours(written: Any, seconds: int)
         ({"jobs": 1, "cpus": "many"}, "cpus='many': write a whole number"),
         ({"jobs": 1, "gpus": -1}, "gpus=-1: write a whole number of at least 0"),
         ({"jobs": 1, "mem": "much"}, "mem 'much' is not a size: write '4G'"),
+        ({"jobs": 1, "mem": "300M"}, "mem '300M' is too little: a pilot keeps 300M for reflow"),
         ({"jobs": 1, "time": "08:00"}, "time '08:00' is ambiguous: write HH:MM:SS"),
         ({"jobs": 1, "idle": "soon"}, "idle 'soon' is not a duration: write 90s, 10m, 1h"),
         ({"jobs": 1, "idle": "0m"}, "idle '0m' is not a duration"),

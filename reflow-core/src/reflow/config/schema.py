@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from reflow.config.values import accepts, expected, from_text
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
-from reflow.model.pilots import Pilots, parse_idle
+from reflow.model.pilots import Pilots, parse_idle, parse_pilot_memory
 from reflow.model.resources import Resources, parse_memory, parse_time
 from reflow.model.tasks import FilesMode, PerJob
 from reflow.suggest import did_you_mean
@@ -254,7 +254,7 @@ class PilotSettings:
         None,
         "Memory of each pilot: `120G`; without it, the site's, or the node's with `nodes`.",
         example="120G",
-        check=parse_memory,
+        check=parse_pilot_memory,
     )
     gpus: int = _key(0, "GPUs of each pilot.", check=_not_negative)
     time: str | int | None = _key(

@@ -60,7 +60,7 @@ class Pilots:
         values = {
             "jobs": parse_count("jobs", jobs, least=1),
             "cpus": parse_count("cpus", cpus, least=1),
-            "mem": None if mem is None else parse_memory(mem),
+            "mem": None if mem is None else parse_pilot_memory(mem),
             "gpus": parse_count("gpus", gpus, least=0),
             "time": None if time is None else parse_time(time),
             "idle": parse_idle(idle),
@@ -87,6 +87,18 @@ class Pilots:
             account=self.account,
             whole_nodes=self.whole_nodes,
         )
+
+
+def parse_pilot_memory(value: str | int) -> int:
+    """Turn `120G`, or a number of bytes, into bytes that leave something for elements.
+
+    Raises `ParameterError` for anything else.
+    """
+    size = parse_memory(value)
+    if size <= KEPT_MEMORY:
+        kept = f"{KEPT_MEMORY // 2**20}M"
+        raise ParameterError(f"mem {value!r} is too little: a pilot keeps {kept} for reflow itself")
+    return size
 
 
 def parse_idle(value: str | int | timedelta) -> timedelta:

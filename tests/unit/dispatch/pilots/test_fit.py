@@ -50,9 +50,3 @@ def test_an_element_fits_a_pilot_that_has_what_it_asks_for(
     pilots: Pilots, resources: Resources, expected: bool
 ) -> None:
     assert fits(pilots, resources, "pond") is expected
-
-
-def test_a_pilot_without_room_beside_its_dispatcher_takes_nothing_that_asks_for_memory() -> None:
-    small = Pilots(jobs=1, mem="200M")
-    assert not fits(small, Resources(mem=1), "pond")
-    assert fits(small, Resources(), "pond")

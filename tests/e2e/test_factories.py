@@ -184,3 +184,39 @@ def test_tasks_are_wired_by_their_functions_whose_source_does_not_count(
     flow.replace('return ["a", "b"]', 'return list("ab")')
     assert way(flow).result("joined") == "AB"
     assert flow.calls == {"words": 1}
+
+
+BOUND = """
+    inner = Flow("inner")
+
+    @inner.job(array=True)
+    def keep(item: Annotated[Path, Param(each=True)], threshold: int) -> str:
+        did(f"{item.name}/{threshold}")
+        return f"{item.read_text()}>{threshold}"
+
+    wf = Workflow("bound")
+    wf.include(inner, prefix="low", bind={"threshold": 1, "item": ["{here}/a", "{here}/b"]})
+    wf.include(inner, prefix="high", bind={"threshold": 5})
+"""
+
+
+def test_each_inclusion_runs_with_the_values_that_it_binds(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name * 2)
+    flow = flow_file(BOUND)
+    run = way(flow, item=[tmp_path / "a"])
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("low_keep") == ["aa>1", "bb>1"]
+    assert run.result("high_keep") == ["aa>5"]
+    assert set(run.status(as_dict=True)["run"]["parameters"]) == {"item"}
+    inputs = {task["name"]: task["inputs"] for task in flow.load().describe()["tasks"]}
+    assert inputs["high_keep"][1]["source"] == "bound"
+    assert inputs["high_keep"][1]["value"] == 5
+    # A bound value counts, and a file that it names.
+    flow.forget()
+    flow.replace('bind={"threshold": 5}', 'bind={"threshold": 6}')
+    (tmp_path / "b").write_text("changed")
+    assert way(flow, item=[tmp_path / "a"]).result("low_keep") == ["aa>1", "changed>1"]
+    assert flow.calls == {"b/1": 1, "a/6": 1}

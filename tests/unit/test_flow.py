@@ -12,8 +12,11 @@ from typing import Annotated, Any
 import pytest
 from reflow.errors import DefinitionError, NotFoundError, OptionError
 from reflow.flow import Flow
-from reflow.model.tasks import ResultInput
+from reflow.model.tasks import REQUIRED, ResultInput
+from reflow.wiring.graph import build_graph
 from reflow.wiring.markers import Param, Result, RunDir
+from reflow.wiring.parameters import bind_parameters
+from reflow.wiring.rules import builtin_type_rules
 
 
 @pytest.fixture
@@ -367,3 +370,79 @@ def test_a_function_that_is_no_task_is_named(flow: Flow) -> None:
 
     with pytest.raises(DefinitionError, match=r"'second' takes .* 'helper', which is no task"):
         flow.spec("second")
+
+
+# -- bound parameters ------------------------------------------------------------------------------
+@pytest.fixture
+def filtering() -> Flow:
+    inner = Flow("filtering")
+
+    @inner.job
+    def keep(threshold: int, name: str = "x") -> int: ...
+    @inner.job
+    def fit(level: Annotated[float, Param(namespace="local")], threshold: int) -> int: ...
+
+    return inner
+
+
+def parameters_of(flow: Flow) -> tuple[dict[str, Any], dict[str, Any]]:
+    graph = build_graph(flow.name, flow.specs(), builtin_type_rules())
+    return (
+        {name: item.declared.default for name, item in graph.parameters.items()},
+        bind_parameters(graph, dict.fromkeys(graph.parameters.keys() & {"threshold"}, 9)),
+    )
+
+
+def test_an_inclusion_binds_parameters_for_itself_alone(flow: Flow, filtering: Flow) -> None:
+    flow.include(filtering, prefix="low", bind={"threshold": 3, "fit_level": 1})
+    flow.include(filtering, prefix="high", bind={"fit_level": 2.5})
+    given, values = parameters_of(flow)
+    assert given == {"threshold": REQUIRED, "name": "x"}
+    assert values == {
+        "threshold": 9,
+        "name": "x",
+        "low_keep.threshold": 3,
+        "low_fit.threshold": 3,
+        "low_fit.level": 1.0,
+        "high_fit.level": 2.5,
+    }
+
+
+def test_what_is_bound_inside_stays_and_the_rest_can_be_bound_outside(
+    flow: Flow, filtering: Flow
+) -> None:
+    middle = Flow("middle")
+    middle.include(filtering, prefix="a", bind={"threshold": 3})
+    flow.include(middle, prefix="b", bind={"a_fit_level": 1.5, "name": "z"})
+    given, values = parameters_of(flow)
+    assert given == {}
+    assert values == {
+        "b_a_keep.threshold": 3,
+        "b_a_keep.name": "z",
+        "b_a_fit.threshold": 3,
+        "b_a_fit.level": 1.5,
+    }
+    flow.include(middle, prefix="c", bind={"threshold": 4})
+    with pytest.raises(DefinitionError, match="flow 'middle' has no such parameter"):
+        flow.specs()
+
+
+@pytest.mark.parametrize(
+    ("bind", "message"),
+    [
+        ({"treshold": 3}, "'treshold': .*flow 'filtering' has no such parameter; did you mean"),
+        ({"threshold": "3"}, "task 'keep': bind=.'threshold': ....: must be int"),
+        ({"threshold": None}, "must be int"),
+    ],
+)
+def test_what_cannot_be_bound_is_refused(
+    flow: Flow, filtering: Flow, bind: dict[str, Any], message: str
+) -> None:
+    flow.include(filtering, bind=bind)
+    with pytest.raises(DefinitionError, match=message):
+        parameters_of(flow)
+
+
+def test_bound_values_are_given_by_name(flow: Flow, filtering: Flow) -> None:
+    with pytest.raises(DefinitionError, match="by parameter"):
+        flow.include(filtering, bind=[3])  # type: ignore[arg-type]

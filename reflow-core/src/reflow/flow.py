@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from reflow.model.tasks import TaskOptions, TaskSpec
+    from reflow.model.tasks import TaskInput, TaskOptions, TaskSpec
     from reflow.wiring.options import ArrayJobOptions, JobOptions
     from reflow.wiring.signature import Signature
 
@@ -36,7 +36,7 @@ class Flow:
     def __init__(self, name: str) -> None:
         self._name = check_name(self._kind, name)
         self._definitions: dict[str, _Definition] = {}
-        self._included: list[tuple[Flow, str | None]] = []
+        self._included: list[tuple[Flow, str | None, Mapping[str, Any]]] = []
 
     @property
     def name(self) -> str:
@@ -87,8 +87,13 @@ class Flow:
             raise OptionError("array_job is always an array task; leave array out")
         return self._decorator(function, {**options, "array": True})
 
-    def include(self, flow: Flow, prefix: str | None = None) -> None:
+    def include(
+        self, flow: Flow, prefix: str | None = None, bind: Mapping[str, Any] | None = None
+    ) -> None:
         """Include the tasks of another flow, renamed to `<prefix>_<task>` where a prefix is given.
+
+        `bind` gives parameters of the other flow a value for this inclusion, by their keywords in
+        it; they are then no parameters of the run.
 
         What they say about each other is renamed along; what they say about other steps is left
         to this flow. Tasks added to the other flow later belong to it as well. Raises
@@ -100,7 +105,11 @@ class Flow:
             raise DefinitionError(f"flow {flow.name!r} already has {self.name!r} inside")
         if prefix is not None:
             check_name("prefix", prefix)
-        self._included.append((flow, prefix))
+        if bind is not None and not hasattr(bind, "keys"):
+            raise DefinitionError(
+                f"bind={bind!r}: write values by parameter, such as {{'level': 3}}"
+            )
+        self._included.append((flow, prefix, dict(bind or {})))
         try:
             self._entries()
         except DefinitionError:
@@ -117,6 +126,9 @@ class Flow:
 
         Raises `DefinitionError` for a signature that cannot be read.
         """
+        for flow, _, bind in self._included:
+            if bind:
+                _check_bound(flow, bind)
         return tuple(entry.spec() for entry in self._entries().values())
 
     def spec(self, name: str) -> TaskSpec:
@@ -153,21 +165,21 @@ class Flow:
     def _family(self) -> Iterator[Flow]:
         """Yield the flow itself and all that it includes, at any depth."""
         yield self
-        for flow, _ in self._included:
+        for flow, *_ in self._included:
             yield from flow._family()
 
     def _entries(self) -> dict[str, _Entry]:
         """Return every task by its full name."""
         scope: _Scope = []
-        entries = {name: _Entry(item, (), (scope,)) for name, item in self._definitions.items()}
-        for flow, prefix in self._included:
+        entries = {name: _Entry(item, (scope,)) for name, item in self._definitions.items()}
+        for flow, prefix, bind in self._included:
             inner = flow._entries()
             renamed = {name: name if prefix is None else f"{prefix}_{name}" for name in inner}
             for name, entry in inner.items():
                 new = check_name("task", renamed[name])
                 if new in entries:
                     raise _twice(new, entries[new].definition, entry.definition)
-                entries[new] = entry.included(renamed, scope)
+                entries[new] = entry.included(name, bind, renamed, scope)
         scope += [(name, entry.definition) for name, entry in entries.items()]
         return entries
 
@@ -240,32 +252,41 @@ class _Definition:
 
 
 class _Entry:
-    """A definition in a flow: with the renamings of every inclusion, innermost first.
+    """A definition in a flow: with renamings and bound values of all inclusions, innermost first.
 
     `scopes` are the tasks of its own flow and of each flow around it, under their names there.
     """
 
-    __slots__ = ("definition", "renamings", "scopes")
+    __slots__ = ("bound", "definition", "renamings", "scopes")
 
     def __init__(
         self,
         definition: _Definition,
-        renamings: tuple[Mapping[str, str], ...],
         scopes: tuple[_Scope, ...],
+        renamings: tuple[Mapping[str, str], ...] = (),
+        bound: tuple[tuple[str, Mapping[str, Any]], ...] = (),
     ) -> None:
         self.definition = definition
-        self.renamings = renamings
         self.scopes = scopes
+        self.renamings = renamings
+        self.bound = bound
 
-    def included(self, renamed: Mapping[str, str], scope: _Scope) -> _Entry:
-        """Return the entry of the flow around, which renames its tasks so."""
-        return _Entry(self.definition, (*self.renamings, renamed), (*self.scopes, scope))
+    def included(
+        self, name: str, bind: Mapping[str, Any], renamed: Mapping[str, str], scope: _Scope
+    ) -> _Entry:
+        """Return the entry of the flow around, which renames and binds so what is `name` here."""
+        return _Entry(
+            self.definition,
+            (*self.scopes, scope),
+            (*self.renamings, renamed),
+            (*self.bound, (name, bind)),
+        )
 
     def spec(self) -> TaskSpec:
         """Return the task under its full name, with its references to other tasks renamed."""
-        from dataclasses import fields, replace
+        from dataclasses import fields
 
-        from reflow.model.tasks import ResultInput, TaskOptions, TaskSpec
+        from reflow.model.tasks import TaskOptions, TaskSpec
 
         options = self.definition.options
         given = {each.name: getattr(options, each.name) for each in fields(TaskOptions)}
@@ -275,19 +296,24 @@ class _Entry:
             **given,
             name=self._renamed(self.definition.name),
             function=self.definition.function,
-            inputs=tuple(
-                replace(
-                    item,
-                    steps=tuple(map(self._renamed, item.steps)),
-                    per=None if item.per is None else self._renamed(item.per),
-                )
-                if isinstance(item, ResultInput)
-                else item
-                for item in signature.inputs
-            ),
+            inputs=tuple(map(self._input, signature.inputs)),
             returns=signature.returns,
             made_by=self.definition.made_by,
         )
+
+    def _input(self, item: TaskInput) -> TaskInput:
+        from dataclasses import replace
+
+        from reflow.model.tasks import ParameterInput, ResultInput
+
+        if isinstance(item, ResultInput):
+            per = None if item.per is None else self._renamed(item.per)
+            return replace(item, steps=tuple(map(self._renamed, item.steps)), per=per)
+        if isinstance(item, ParameterInput):
+            for name, values in self.bound:
+                if (keyword := item.keyword(name)) in values:
+                    return replace(item, default=values[keyword], bound=True)
+        return item
 
     def _renamed(self, step: Any) -> str:
         """Return the full name of a task that this one names, or gives as its function."""
@@ -325,6 +351,22 @@ def _unwrapped(function: object) -> object:
     while (inner := getattr(function, "__wrapped__", None)) is not None:
         function = inner
     return function
+
+
+def _check_bound(flow: Flow, bind: Mapping[str, Any]) -> None:
+    """Raise `DefinitionError` for a bound name that is no parameter of the flow."""
+    known = {
+        item.keyword(spec.name)
+        for spec in flow.specs()
+        for item in spec.parameters
+        if not item.bound
+    }
+    for name in bind:
+        if name not in known:
+            raise DefinitionError(
+                f"include(bind={{{name!r}: ...}}): flow {flow.name!r} has no such parameter"
+                f"{suggestion(name, sorted(known))}"
+            )
 
 
 def _twice(name: str, earlier: _Definition, later: _Definition) -> DefinitionError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 
@@ -145,6 +145,8 @@ class Graph:
     """By downstream task; a task without wired inputs has an empty tuple."""
     parameters: Mapping[str, RunParameter]
     """By the keyword in Python."""
+    constants: Mapping[str, RunParameter] = field(default_factory=dict)
+    """Parameters that inclusions give their value, the default, by `ParameterInput.keyword`."""
 
     def zipped(self, task: str) -> tuple[str, ...]:
         """Return the arguments of an array task that take items of several lists side by side.
@@ -184,7 +186,7 @@ class Graph:
             for name in parameter.tasks
         }
         return {
-            item.argument: f"fan-out of {flags[task, item.argument]}"
+            item.argument: f"fan-out of {flags.get((task, item.argument), 'a bound list')}"
             f"{self._together(task, item.argument)}"
             for item in self.tasks[task].parameters
             if item.each

@@ -51,12 +51,17 @@ class ParameterInput:
     """The task writes to the path it is given, which counts by its place alone."""
     each: bool = False
     """The parameter is a list, of which each element of the array task gets one item."""
+    bound: bool = False
+    """An inclusion of its flow gives it the default as its value; users of the run cannot."""
 
     def keyword(self, task: str) -> str:
         """Return the Python keyword of the parameter in runs of a workflow with that task.
 
-        A task may be called what no keyword can be: other letters become underscores.
+        A task may be called what no keyword can be: other letters become underscores. A bound
+        parameter has a name that is no keyword.
         """
+        if self.bound:
+            return f"{task}.{self.argument}"
         if self.namespace is Namespace.GLOBAL:
             return self.argument
         prefix = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in task)

@@ -23,7 +23,7 @@ class InputDescription:
 
     argument: str
     source: str
-    """`parameter`, `result` or `run-dir`."""
+    """`parameter`, `result`, `run-dir`, or `bound` for a value that an inclusion gives."""
     type: str
     parameter: str | None = None
     """Keyword of the run parameter that gives it."""
@@ -31,6 +31,8 @@ class InputDescription:
     """The tasks that give it."""
     each: bool | None = None
     """The parameter is a list, of which each element gets one item; None where it is not."""
+    value: Json = None
+    """The value that an inclusion gives."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form, with only what applies to the source."""
@@ -192,10 +194,11 @@ def _input(spec: TaskSpec, item: TaskInput) -> InputDescription:
     if isinstance(item, ParameterInput):
         return InputDescription(
             argument=item.argument,
-            source="parameter",
+            source="bound" if item.bound else "parameter",
             type=show(item.annotation),
-            parameter=item.keyword(spec.name),
+            parameter=None if item.bound else item.keyword(spec.name),
             each=item.each or None,
+            value=_json(item.default) if item.bound else None,
         )
     if isinstance(item, ResultInput):
         return InputDescription(

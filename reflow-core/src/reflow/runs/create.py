@@ -192,8 +192,9 @@ def _known(graph: Graph, names: str | Sequence[str]) -> tuple[str, ...]:
 def _encoded(graph: Graph, given: Mapping[str, Any]) -> dict[str, str]:
     """Return the canonical text of every parameter, defaults included."""
     codecs = plugin_codecs()
+    declared = {**graph.parameters, **graph.constants}
     return {
-        keyword: dumps(codecs.encode(value, graph.parameters[keyword].declared.annotation))
+        keyword: dumps(codecs.encode(value, declared[keyword].declared.annotation))
         for keyword, value in bind_parameters(graph, given).items()
     }
 
@@ -253,6 +254,7 @@ def _record(settings: RunSettings, graph: Graph) -> RunRecord:
         parameters={
             name: _readable(loads(text), graph.parameters[name].declared.annotation)
             for name, text in settings.parameters.items()
+            if name in graph.parameters
         },
         lineage=settings.lineage,
         place=place_of(settings.lineage),

@@ -39,6 +39,7 @@ def build_graph(name: str, specs: Sequence[TaskSpec], rules: Sequence[TypeRule])
         tasks=tasks,
         edges=edges,
         parameters=_parameters(tasks.values()),
+        constants=_constants(tasks.values()),
     )
 
 
@@ -170,7 +171,7 @@ def _check_together(item: ResultInput, edges: Sequence[Edge]) -> None:
 def _parameters(tasks: Iterable[TaskSpec]) -> dict[str, RunParameter]:
     parameters: dict[str, RunParameter] = {}
     for spec in tasks:
-        for declared in spec.parameters:
+        for declared in (item for item in spec.parameters if not item.bound):
             checked = replace(declared, default=_default(spec.name, declared))
             keyword = declared.keyword(spec.name)
             check_keyword(spec.name, declared.argument, keyword)
@@ -179,6 +180,23 @@ def _parameters(tasks: Iterable[TaskSpec]) -> dict[str, RunParameter]:
             parameters[keyword] = new if known is None else _shared(known, new)
     _check_flags(parameters.values())
     return parameters
+
+
+def _constants(tasks: Iterable[TaskSpec]) -> dict[str, RunParameter]:
+    """Return the parameters that inclusions give their value, which is checked."""
+    found: dict[str, RunParameter] = {}
+    for spec in tasks:
+        for item in (each for each in spec.parameters if each.bound):
+            try:
+                value = check_value(
+                    item.annotation, item.default, f"bind={{{item.argument!r}: ...}}"
+                )
+            except ValueError as error:
+                raise DefinitionError(f"task {spec.name!r}: {error}") from None
+            name = item.keyword(spec.name)
+            checked = replace(item, default=value)
+            found[name] = RunParameter(name=name, declared=checked, tasks=(spec.name,))
+    return found
 
 
 def _default(task: str, declared: ParameterInput) -> Any:

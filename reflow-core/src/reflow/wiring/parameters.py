@@ -171,6 +171,8 @@ def text_of(value: Any) -> str:
 def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every run parameter by keyword: those given, checked, or the default.
 
+    Those that inclusions of flows bind are among them.
+
     Raises `OptionError` for a parameter that is missing or unknown, `ParameterError` for a value
     that cannot be used.
     """
@@ -187,7 +189,7 @@ def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if missing:
         raise OptionError(_missing(graph.name, missing))
-    return {
+    values = {
         keyword: check_value(
             parameter.declared.annotation,
             given.get(keyword, parameter.declared.default),
@@ -195,6 +197,7 @@ def bind_parameters(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:
         )
         for keyword, parameter in graph.parameters.items()
     }
+    return values | {name: item.declared.default for name, item in graph.constants.items()}
 
 
 def _meant(keyword: str, parameters: Mapping[str, RunParameter]) -> str:

@@ -171,9 +171,8 @@ class Folder:
         found = {}
         for name, job in self.submitted().items():
             size = job["size"] or 1
-            over = sum(
-                item[0] not in ("QUEUED", "RUNNING") for item in standing.get(name, {}).values()
-            )
+            told = standing.get(name, {}).values()
+            over = sum(item[0] not in ("QUEUED", "RUNNING", "IMPOSSIBLE") for item in told)
             if size > over:
                 found[name] = size - over
         return found

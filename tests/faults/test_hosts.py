@@ -250,6 +250,20 @@ def test_a_job_that_never_starts_holds_nothing_up(
     until(lambda: not scheduler.in_queue())
 
 
+def test_a_scheduler_that_was_away_when_all_was_done_is_asked_again_to_cancel_what_waits(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = shared(scheduler, flow_file, "x == 11 and wait_for('{here}/go')")
+    scheduler.arrange(JobFault("impossible", "each", position=2))
+    run = batch.start()
+    until(lambda: len(batch.flow.calls) == 12)
+    scheduler.arrange(Trouble("cancel", "away"))
+    (batch.flow.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS", failed(run)
+    until(lambda: not scheduler.in_queue())
+
+
 HOST = """
 import subprocess, sys
 

@@ -22,6 +22,7 @@ from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
+from reflow.model.states import JobState
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.stores.contract import Store
@@ -115,11 +116,14 @@ def end(
     """Cancel submissions and return those that are gone. Raises `SchedulerUnavailableError`.
 
     For dispatch jobs it is enough that the scheduler accepted the cancellation: they do no harm.
-    The job that this process runs in ends by itself, and elements that pilots run of a wave are
-    ended by these.
+    The job that this process runs in ends by itself, as do jobs that share a wave that is over once
+    they run, and elements that pilots run of a wave are ended by these.
     """
-    if not mode_of(executor).asks_a_scheduler:
-        return list(records)
+    over = [record for record in records if _is_over(settings.layout, record)]
+    gone = [record for record in over if _cancel_waiting(executor, settings.layout, record)]
+    records = [record for record in records if record not in over]
+    if not records or not mode_of(executor).asks_a_scheduler:
+        return [*gone, *records]
     of_pilots = {record.number for record in records if was_open(settings.layout, record)}
     known = [
         record if record.number in of_pilots else _looked_up(store, settings, executor, record)
@@ -132,10 +136,35 @@ def end(
     alive = jobs_alive(executor, settings.layout, waves)
     at_work = waves_at_work(settings.layout) & of_pilots if of_pilots else set()
     return [
-        record
-        for record in known
-        if alive.isdisjoint(record.native_ids) and record.number not in at_work
+        *gone,
+        *(
+            record
+            for record in known
+            if alive.isdisjoint(record.native_ids) and record.number not in at_work
+        ),
     ]
+
+
+def _is_over(layout: RunLayout, record: SubmissionRecord) -> bool:
+    return record.kind is SubmissionKind.WAVE and layout.wave(record.number).over.exists()
+
+
+def _cancel_waiting(executor: Executor, layout: RunLayout, record: SubmissionRecord) -> bool:
+    """Cancel the jobs of a wave that wait in the queue; return whether none is left there."""
+    handles = handles_of(layout, [record])
+    for handle in handles:
+        waiting = _waiting(executor, handle)
+        if waiting and handle.size is None:
+            executor.cancel([handle])
+        elif waiting:
+            executor.cancel_positions(handle, waiting)
+    return not any(_waiting(executor, handle) for handle in handles)
+
+
+def _waiting(executor: Executor, handle: JobHandle) -> list[int]:
+    statuses = executor.poll([handle])
+    queued = (status for status in statuses if status.state is JobState.QUEUED)
+    return sorted({each for item in queued for each in item.positions or range(handle.size or 1)})
 
 
 def jobs_alive(

@@ -566,8 +566,7 @@ class Dispatcher:
     def _look_after_closed(self) -> None:
         """Leave nothing in the queue of waves that are over, and let pilots forget them."""
         waves = self._ingest.closed()
-        for wave in waves:
-            self._hosts.cancel_waiting(self.executor, wave)
+        self._cancellations.try_again()
         if self._pilots is not None:
             self._pilots.close(waves)
 

@@ -66,6 +66,7 @@ class Ingest:
         if not wave.members:
             self._closed.append(wave)
             self._look_at_shared(wave)
+            self._hosts.end_waiting(wave)
             self._tracked.close(wave)
             self._readers.pop(wave.record.number, None)
 

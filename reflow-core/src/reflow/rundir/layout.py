@@ -58,6 +58,11 @@ class WaveLayout:
         return self.directory / "called-off"
 
     @property
+    def over(self) -> Path:
+        """Exists once nothing of the wave is left to do while jobs that share it wait still."""
+        return self.directory / "over"
+
+    @property
     def submitted_again(self) -> Path:
         """Exists where a submission's answer was lost and the wave was submitted once more.
 

@@ -10,23 +10,21 @@ host has claimed waits for as long as there is a host that may take it.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.packing import SUSPECTED
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
-from reflow.errors import SchedulerUnavailableError
 from reflow.execution.pool.protocol import Begun, begun_elements
-from reflow.executors.contract import Executor
 from reflow.model.jobs import JobStatus
+from reflow.model.records import SubmissionState
 from reflow.model.states import FailureCause, JobState
+from reflow.permissions import touch
 from reflow.rundir.claims import Claim, current_claim
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.packs import (
@@ -41,9 +39,6 @@ from reflow.rundir.wave_files import WaveSpec
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which the clocks of two machines may differ, and a scheduler be early."""
-
-
-log = logging.getLogger("reflow.dispatch")
 
 
 class Blame(Enum):
@@ -156,26 +151,19 @@ class Hosts:
         number = position if spec is None else spec.claim_of(position)
         return current_claim(self._layout.wave(wave.record.number), number)
 
-    def cancel_waiting(self, executor: Executor, wave: TrackedWave) -> None:
-        """Cancel hosts of a wave that is over which wait in the queue still.
+    def end_waiting(self, wave: TrackedWave) -> None:
+        """Record as to be cancelled the hosts of a wave that is over which wait in the queue still.
 
-        Where that fails they find nothing to do when they start.
+        Where that cannot be written they find nothing to do when they start.
         """
-        pack = self.pack_of(wave)
-        if pack is None or pack.open or len(list(self._folder(wave).glob("*.slots"))) >= pack.hosts:
+        number, pack = wave.record.number, self.pack_of(wave)
+        if number in self._tracked.cancelling or pack is None or pack.open:
             return
-        try:
-            for handle in handles_of(self._layout, [wave.record]):
-                waiting = {
-                    position
-                    for status in executor.poll([handle])
-                    if status.state is JobState.QUEUED
-                    for position in status.positions or range(pack.hosts)
-                }
-                if waiting:
-                    executor.cancel_positions(handle, sorted(waiting))
-        except SchedulerUnavailableError as error:
-            log.warning("could not cancel jobs that have nothing to do: %s", error)
+        if len(list(self._folder(wave).glob("*.slots"))) >= pack.hosts:
+            return
+        with suppress(OSError):
+            touch(self._layout.wave(number).over)
+            self._tracked.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
 
     def _folder(self, wave: TrackedWave) -> Path:
         return self._layout.wave(wave.record.number).hosts

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.runs.create import Wanted
+from reflow.workflow import preview
 
 from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
 from tests.e2e.support import FlowFile, counts, failed
@@ -117,6 +119,10 @@ def test_none_in_place_of_a_list_makes_zero_elements(flow_file: Flows, way: Way)
     flow = flow_file(MAYBE)
     assert way(flow, use=False).result("gathered") == []
     assert flow.calls == {}
+    (foreseen,) = [
+        each for each in preview(flow.load(), Wanted(parameters={"use": False})).tasks if each.array
+    ]
+    assert (foreseen.size, foreseen.reason) == (0, "no elements: what it goes through is empty")
     assert way(flow, use=True).result("gathered") == ["a"]
 
 

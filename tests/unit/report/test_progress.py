@@ -67,3 +67,13 @@ def test_the_table_is_never_higher_than_the_terminal(
     assert len(shown.splitlines()) < height
     rows = shown.count("step") - shown.count(": 1 job running")
     assert f"and {100 - rows} more tasks" in shown
+
+
+def test_an_array_without_elements_says_so() -> None:
+    console = pipe()
+    with Progress(console, "") as progress:
+        progress.show({"use": task("SUCCESS", 0, array=True)})
+    assert written(console).endswith("use  SUCCESS  no elements\n")
+    with Progress(table := terminal(), "") as progress:
+        progress.show({"use": task("SUCCESS", 0, array=True)})
+        assert "no elements" in written(table)

@@ -16,7 +16,7 @@ from reflow.model.states import TaskState
 from reflow.report.layout import GAP, count, duration
 from reflow.report.pilots import pilot_lines
 from reflow.report.screen import Screen
-from reflow.report.status import fitting, job_lines, state_text, task_lines
+from reflow.report.status import done_of, fitting, job_lines, state_text, task_lines
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -92,6 +92,5 @@ class Progress(AbstractContextManager["Progress"]):
                 line = Text(f"{datetime.now():%H:%M:%S}{GAP}{name}{GAP}")
                 line.append_text(state_text(state))
                 if state.final and task["array"] and task["size"] is not None:
-                    done = task["counts"].get(TaskState.SUCCESS, 0)
-                    line.append(f"{GAP}{done}/{task['size']}")
+                    line.append(f"{GAP}{done_of(task)}")
                 self._console.put([line])

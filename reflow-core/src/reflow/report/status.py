@@ -141,7 +141,7 @@ def task_lines(tasks: Mapping[str, Mapping[str, Any]], *, width: int) -> list[Te
     rows = [[Text(word, "dim") for word in header]]
     for name, task in tasks.items():
         numbers = [Text(str(_number(task, state) or ""), STYLES[state]) for state in shown]
-        rows.append([Text(name), state_text(task["state"]), Text(_done(task)), *numbers])
+        rows.append([Text(name), state_text(task["state"]), Text(done_of(task)), *numbers])
     right = range(2, len(header))
     if any(task["array"] for task in tasks.values()):
         bars = [Text(""), *(progress_bar(task) for task in tasks.values())]
@@ -192,9 +192,12 @@ def _number(task: Mapping[str, Any], state: TaskState) -> int:
     return int(task["counts"].get(state, 0))
 
 
-def _done(task: Mapping[str, Any]) -> str:
+def done_of(task: Mapping[str, Any]) -> str:
+    """Write how many elements of an array task have succeeded: `3/10`, or `no elements`."""
     if not task["array"]:
         return ""
+    if task.get("size") == 0:
+        return "no elements"
     size = "?" if task.get("size") is None else task["size"]
     return f"{_number(task, TaskState.SUCCESS)}/{size}"
 

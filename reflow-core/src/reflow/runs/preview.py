@@ -176,6 +176,7 @@ def make_preview(
             shown.reason = f"waits for {waits}"
         elif size == 0:
             shown.unknown, shown.to_run, shown.cached = False, 0, 0
+            shown.reason = "no elements: what it goes through is empty"
         if settings.pilots is not None:
             resources = settings.config.defaults.fill(graph.tasks[shown.name].resources)
             shown.fits = fits(settings.pilots, resources, executor.name)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from reflow.model.states import RunState
 
-from tests.e2e.support import WAYS, FlowFile, failed
+from tests.e2e.support import WAYS, FlowFile, failed, fake_scheduler, run_by_jobs
 
 Flows = Callable[..., FlowFile]
 
@@ -143,3 +143,97 @@ def test_without_an_annotation_a_scalar_of_numpy_stays_one(flow_file: Flows) -> 
         """
     )
     assert type(flow.run().result("mean")) is np.float64
+
+
+# -- inputs that are gone ------------------------------------------------------------------------
+LOST = """
+import numpy as np
+
+wf = Workflow("lost")
+
+
+@wf.job()
+def make() -> list[np.ndarray]:
+    did("make")
+    return [np.full(1_000_000, n + 1.0) for n in range(2)]
+
+
+@wf.job()
+def clean(made: Annotated[list[np.ndarray], Result(step="make")], remove: bool = True) -> int:
+    for path in Path("{here}").rglob("files/**/*.npy") if remove else ():
+        path.unlink()
+    return int(remove)
+
+
+@wf.job(array=True)
+def use(
+    x: Annotated[np.ndarray, Result(step="make")],
+    cleaned: Annotated[int, Result(step="clean", broadcast=True)],
+) -> float:
+    did("use")
+    return x[0]
+
+
+@wf.job()
+def total(xs: Annotated[list[float], Result(step="use")]) -> float:
+    return sum(xs)
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_input_that_is_gone_is_made_again_and_its_taker_has_not_failed(
+    flow_file: Flows, way: str
+) -> None:
+    flow = flow_file(LOST)
+    run = flow.run(way)
+    assert run.state is RunState.SUCCESS, failed(run)
+    assert run.result("total") == 3.0
+    assert flow.calls == {"make": 2, "use": 2}
+
+
+def test_what_came_from_the_cache_is_made_again_too(flow_file: Flows) -> None:
+    flow = flow_file(LOST)
+    flow.run(remove=False)
+    flow.forget()
+    # `clean` runs in this run, after `make` was taken from the cache.
+    run = flow.run()
+    assert run.result("total") == 3.0
+    assert flow.calls == {"make": 1, "use": 2}
+
+
+def test_an_input_that_is_gone_again_and_again_fails_its_taker_with_a_reason(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(
+        LOST.replace("    return [np.full", "    Path('{here}/made').touch()\n    return [np.full")
+        + """
+
+if sys.argv[0].endswith("worker.py"):
+    from reflow.codecs.value_files import FileReference
+
+    find = FileReference._found
+
+    def lose(self):
+        if Path("{here}/made").exists():
+            Path(self.path).unlink(missing_ok=True)
+        return find(self)
+
+    FileReference._found = lose
+"""
+    )
+    run = flow.run("pool")
+    assert run.state is RunState.FAILED
+    assert flow.calls["make"] == 3
+    (reason,) = {error for _, error in failed(run).values()}
+    assert "which holds a stored value, is gone or was cut short" in reason
+
+
+def test_jobs_of_a_scheduler_hand_arrays_on_and_make_them_again(
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_scheduler("slurm", tmp_path, monkeypatch):
+        flow = flow_file(LOST)
+        run = run_by_jobs(flow)
+    assert run.state is RunState.SUCCESS, failed(run)
+    assert run.result("total") == 3.0
+    assert flow.calls == {"make": 2, "use": 2}

@@ -123,10 +123,10 @@ class StoredValueError(ReflowError, ValueError):
 
 
 class MissingFileError(StoredValueError):
-    """A file that holds bytes of a stored value is gone, or shorter than it was."""
+    """A file that holds bytes of a stored value is gone, or not as it was written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}, which holds a stored value, is gone or was cut short")
+    def __init__(self, path: str, what: str = "is gone or was cut short") -> None:
+        super().__init__(f"{path}, which holds a stored value, {what}")
         self.path = path
 
 

@@ -60,8 +60,8 @@ class FileReference:
 
         Where they are not there, wait for them for `patience` seconds, as another host may have
         written them just now. `check` compares the digest of what is mapped; what is short enough
-        to be read at once is always compared. Raises `MissingFileError` where the file is gone or
-        too short, and `StoredValueError` where it holds something else.
+        to be read at once is always compared. Raises `MissingFileError` where the file is gone, too
+        short, or holds something else.
         """
         until = time.monotonic() + patience
         while (found := self._found()) is None:
@@ -73,9 +73,9 @@ class FileReference:
         return found
 
     def require(self, content: memoryview) -> None:
-        """Raise `StoredValueError` unless bytes are those that were stored, by their digest."""
+        """Raise `MissingFileError` unless bytes are those that were stored, by their digest."""
         if sha256(content).hexdigest() != self.digest:
-            raise StoredValueError(f"{self.path} is damaged: it does not hold what was stored")
+            raise MissingFileError(self.path, "is damaged: it does not hold what was stored")
 
     def _found(self) -> memoryview | None:
         try:

@@ -310,6 +310,7 @@ class Dispatcher:
             # The command that asked has recorded the source anew.
             self._source = None
             self._arguments.clear()
+            self._ingest.lost_inputs.forget()
             self.on_retry()
 
     def _allowed_requests(self) -> list[RequestRecord]:
@@ -501,6 +502,8 @@ class Dispatcher:
 
     def _arguments_of(self, task: TrackedTask) -> TaskArguments | None:
         """Return the arguments of a task's elements; None, ending the task, where impossible."""
+        if self._ingest.lost_inputs.take_made_again():
+            self._arguments.clear()
         known = self._arguments.get(task.name)
         if known is not None and not task.chained:
             return known

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.lost_hosts import note_loss
+from reflow.dispatch.lost_inputs import LostInputs
 from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry, pause_after
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.execution.outcomes import outcome_of_result
@@ -45,6 +46,7 @@ class Ingest:
         self._scheduler_knows_why = scheduler_knows_why
         self._looks = looks
         self._hosts = hosts
+        self.lost_inputs = LostInputs(tracked, settings.layout.made_again, looks, commit)
         self._readers: dict[int, ResultReader] = {}
         self._closed: list[TrackedWave] = []
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
@@ -212,6 +214,9 @@ class Ingest:
         paths = record.outcome.paths
         if record.confirmed and instance.source is not None and paths is not None:
             self._confirm(instance, instance.source, paths)
+            return True
+        if record.missing and self.lost_inputs.recover(instance, record.missing):
+            self.put_back(instance, outcome_of_result(instance, record, Reuse.NEVER))
             return True
         instance.source = None
         spec = self._tracked.tasks[instance.task].spec

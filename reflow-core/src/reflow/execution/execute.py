@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.stored_result import StoredResult, encode_result, may_refer
 from reflow.codecs.value_files import ValueFiles
-from reflow.errors import FlowImportError, TaskInterrupted
+from reflow.errors import FlowImportError, MissingFileError, TaskInterrupted
 from reflow.execution.memory import lacked_memory, peak_memory, reset_peak
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
@@ -200,11 +200,10 @@ class Execution:
         expected = self._expected(record)
         if expected:
             self._files.before(expected)
-        arguments = dict(self._fixed)
-        for name, data, annotation in self._shared:
-            arguments[name] = self._codecs.decode(data, annotation)
-        for (name, annotation), text in zip(self._each.items(), record.texts, strict=True):
-            arguments[name] = self._codecs.decode(loads(text), annotation)
+        try:
+            arguments = self._arguments(record)
+        except MissingFileError as error:
+            return _without_input(error)
         try:
             value = self._task.function(**arguments)
         finally:
@@ -212,6 +211,15 @@ class Execution:
                 # A fork that the function made, and that returned as well.
                 os._exit(0)
         return self._sealed(value, record), self._files.changes() if expected else {}
+
+    def _arguments(self, record: InputRecord) -> dict[str, Any]:
+        """Decode the arguments of an element. Raises `MissingFileError`."""
+        arguments = dict(self._fixed)
+        for name, data, annotation in self._shared:
+            arguments[name] = self._codecs.decode(data, annotation)
+        for (name, annotation), text in zip(self._each.items(), record.texts, strict=True):
+            arguments[name] = self._codecs.decode(loads(text), annotation)
+        return arguments
 
     def _expected(self, record: InputRecord) -> States:
         """Return the recorded states of files that only this element has, by argument."""
@@ -293,6 +301,12 @@ def load_execution(
     return Execution(
         layout, settings, spec, tasks, codecs, lambda: (*values, *late.notes().items())
     )
+
+
+def _without_input(error: MissingFileError) -> _Ended:
+    """Return a result's fields where a file that bytes of an argument lay in is gone."""
+    outcome = {"state": TaskState.FAILED, "cause": FailureCause.ERROR, "error": summary(error)}
+    return outcome, {"missing": error.path}
 
 
 def _failed(error: BaseException, printed: Callable[[], str]) -> _Ended:

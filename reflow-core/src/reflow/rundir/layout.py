@@ -193,6 +193,11 @@ class RunLayout:
         """Where codecs may keep files that hold parts of values."""
         return self.root / "files"
 
+    @property
+    def made_again(self) -> Path:
+        """The list of instances that ran again as their values were gone, one per line and run."""
+        return self.root / "made-again"
+
     def values(self, wave: int) -> Path:
         """Return the folder of files that hold many short values, each of one writer of a wave."""
         return self.files / "waves" / str(wave)

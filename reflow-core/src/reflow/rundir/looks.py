@@ -46,6 +46,7 @@ class RunLooks:
         self._by_mode: dict[Mode, Looks] = {}
         self._changed: set[str] = set()
         self._sizes: dict[str, int] = {}
+        self._lost: set[str] = set()
 
     def state(self, place: str, mode: Mode) -> State:
         """Return the state of a place."""
@@ -67,8 +68,14 @@ class RunLooks:
         """Tell whether a place is as expected."""
         return self.state(expected.place, expected.mode).agrees_with(expected)
 
+    def lose(self, path: str) -> None:
+        """Count a file of values as gone from now on: a worker could not read it."""
+        self._lost.add(path)
+
     def holds(self, path: str, size: int) -> bool:
         """Tell whether a file of values is at least so long, and may be read by this user."""
+        if path in self._lost:
+            return False
         try:
             if self._sizes.get(path, -1) < size:
                 self._sizes[path] = asked(path).st_size

@@ -38,6 +38,8 @@ class ResultRecord:
     """Values made at import that are in the fingerprint differ from the submitting process's."""
     confirmed: bool = False
     """The stored result that was its candidate serves: the function was not called."""
+    missing: str = ""
+    """The file that bytes of an argument lay in, which is gone: the function was not called."""
     last_output: str = ""
     """The last lines of a program that made the task fail, where the traceback lacks them."""
 

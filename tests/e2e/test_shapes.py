@@ -119,9 +119,8 @@ def test_none_in_place_of_a_list_makes_zero_elements(flow_file: Flows, way: Way)
     flow = flow_file(MAYBE)
     assert way(flow, use=False).result("gathered") == []
     assert flow.calls == {}
-    (foreseen,) = [
-        each for each in preview(flow.load(), Wanted(parameters={"use": False})).tasks if each.array
-    ]
+    plan = preview(flow.load(), Wanted(parameters={"use": False}), "local")
+    (foreseen,) = [each for each in plan.tasks if each.array]
     assert (foreseen.size, foreseen.reason) == (0, "no elements: what it goes through is empty")
     assert way(flow, use=True).result("gathered") == ["a"]
 

@@ -116,7 +116,13 @@ class Dispatcher:
         self._hosts = Hosts(self.tracked, settings.layout)
         self._pilots = (
             PilotJobs(
-                settings.pilots, self.tracked, settings, executor, self._hosts, lease, self.commit
+                settings.pilots,
+                self.tracked,
+                settings,
+                executor,
+                self._hosts,
+                lambda: self.lease.epoch,
+                self.commit,
             )
             if settings.pilots is not None and self._mode.answers_get_lost
             else None
@@ -152,6 +158,12 @@ class Dispatcher:
     def open(self) -> None:
         """Go on where an earlier dispatcher left off, and carry out what users have asked."""
         self._adopt()
+        self.handle_requests()
+
+    def resume(self, lease: Lease) -> None:
+        """Go on under the next lease, where nobody has dispatched the run in between."""
+        self.lease = lease
+        self._reconcile.look_at_once()
         self.handle_requests()
 
     @property

@@ -111,6 +111,10 @@ class Reconcile:
         self.silence = ""
         """Why the scheduler gave no answer when it was last asked; empty when it did."""
 
+    def look_at_once(self) -> None:
+        """Let the next `look` ask, however short the time since the last is."""
+        self._pause, self._next_look = FIRST_PAUSE, 0.0
+
     def look(self) -> None:
         """Ask about everything outstanding, unless that was done a moment ago.
 

@@ -316,7 +316,9 @@ class Submitter:
         for item in chosen:
             key = (item.instance.mem_scale, item.instance.time_scale)
             groups.setdefault(key, []).append(item)
-        packing = self._packing_of(task.spec)
+        # The scheduler's limits do not matter, and are not asked for between two waves.
+        durations = partial(durations_of, self._tracked, self._settings, task.name)
+        packing = Packing(task.spec, self._defaults, mode_of(self._executor), None, durations)
         for group in groups.values():
             yield group, packing.open_pack(len(group), self._pilots.workers, self._pilots.seconds)
 

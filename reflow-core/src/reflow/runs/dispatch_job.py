@@ -13,15 +13,16 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from reflow.dispatch.cancellations import finish_cancelling, to_be_cancelled
 from reflow.dispatch.continuation import is_watched
+from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import acquire, forget, release, working_under
 from reflow.dispatch.modes import BY_DISPATCH_JOBS
 from reflow.errors import DamagedRunError, NotFoundError, StoreError
-from reflow.executors.contract import Executor
 from reflow.model.records import Lease
 from reflow.permissions import open_file, touch
 from reflow.plugins.registry import registry
@@ -39,7 +40,15 @@ from reflow.runs.failure_policy import (
     word_of_manifest,
     word_of_scheduler,
 )
-from reflow.runs.open_dispatcher import executor_of, open_dispatcher
+from reflow.runs.open_dispatcher import (
+    KeptDispatcher,
+    OpensDispatcher,
+    OpensExecutor,
+    executor_for_all,
+    executor_of,
+    open_dispatcher,
+    opened_executor,
+)
 from reflow.runs.troubles import Tries, Troubles, Word
 from reflow.runs.unreadable import Unreadable
 from reflow.stores.contract import Store
@@ -97,17 +106,31 @@ def _step_when_asked(store: Store, settings: RunSettings, troubles: Troubles) ->
     # What a flow prints that is loaded here is no answer.
     answers = os.dup(1)
     os.dup2(2, 1)
-    while sys.stdin.buffer.readline():
-        step = InPilot()
-        # A retry may have written them anew.
-        now = read_settings(settings.run_dir, settings.run_id)
-        troubles.outlive(partial(dispatch_once, store, now, troubles, step))
-        os.write(answers, f"{'-' if step.due is None else step.due}\n".encode())
+    with executor_for_all() as open_executor:
+        means = Means(open_executor, KeptDispatcher())
+        while sys.stdin.buffer.readline():
+            step = InPilot()
+            # A retry may have written them anew.
+            now = read_settings(settings.run_dir, settings.run_id)
+            troubles.outlive(partial(dispatch_once, store, now, troubles, step, means))
+            os.write(answers, f"{'-' if step.due is None else step.due}\n".encode())
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """How the executor and the dispatcher of a step are opened."""
+
+    open_executor: OpensExecutor = opened_executor
+    open_dispatcher: OpensDispatcher = open_dispatcher
+
+
 def dispatch_once(
-    store: Store, settings: RunSettings, troubles: Troubles, pauses: PausePolicy
+    store: Store,
+    settings: RunSettings,
+    troubles: Troubles,
+    pauses: PausePolicy,
+    means: Means | None = None,
 ) -> int:
     """Take the run over, do what can be done, and release the lease."""
     lease = acquire(
@@ -122,7 +145,7 @@ def dispatch_once(
         if store.run(settings.run_id).state.final and not store.requests(settings.run_id):
             # A job that comes late has nothing to change about what is over.
             return _finish(store, settings, lease)
-        return _dispatch(store, settings, lease, troubles, pauses)
+        return _dispatch(store, settings, lease, troubles, pauses, means or Means())
     finally:
         # After an outage this process takes the lease once more.
         forget(lease)
@@ -153,14 +176,20 @@ def _finish(store: Store, settings: RunSettings, lease: Lease) -> int:
 
 
 def _dispatch(
-    store: Store, settings: RunSettings, lease: Lease, troubles: Troubles, pauses: PausePolicy
+    store: Store,
+    settings: RunSettings,
+    lease: Lease,
+    troubles: Troubles,
+    pauses: PausePolicy,
+    means: Means,
 ) -> int:
     """Do what can be done; where something is in the way, do what the failure policy says."""
     with ExitStack() as stack:
         executor = None
         try:
-            executor = stack.enter_context(closing(executor_of(settings)))
-            return _drive(store, settings, lease, executor, troubles, pauses)
+            executor = stack.enter_context(means.open_executor(settings))
+            dispatcher = means.open_dispatcher(store, settings, lease, executor)
+            return _drive(dispatcher, troubles, pauses)
         except ToldToEndError:
             release(store, lease)
             raise
@@ -181,15 +210,7 @@ def _dispatch(
             return _look_after(unreadable, troubles.word, decision.word, store, lease)
 
 
-def _drive(
-    store: Store,
-    settings: RunSettings,
-    lease: Lease,
-    executor: Executor,
-    troubles: Troubles,
-    pauses: PausePolicy,
-) -> int:
-    dispatcher = open_dispatcher(store, settings, lease, executor)
+def _drive(dispatcher: Dispatcher, troubles: Troubles, pauses: PausePolicy) -> int:
     drive(dispatcher, pauses, troubles.then())
     if dispatcher.trouble:
         troubles.word.leave(word_of_scheduler(dispatcher.trouble, troubles.role))

@@ -90,6 +90,38 @@ def open_dispatcher(
     return dispatcher
 
 
+OpensDispatcher = Callable[[Store, RunSettings, Lease, Executor], Dispatcher]
+"""Opens a run's dispatcher under a lease."""
+
+
+class KeptDispatcher:
+    """Opens a dispatcher once for several steps, as long as nobody else dispatches the run.
+
+    What it would read is in memory then. Nobody else has dispatched where the lease is the next
+    one after that of the last step; what could not be written is read anew.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Dispatcher | None = None
+
+    def __call__(
+        self, store: Store, settings: RunSettings, lease: Lease, executor: Executor
+    ) -> Dispatcher:
+        """Open a dispatcher, or go on with the one of the last step."""
+        kept = self._kept
+        if (
+            kept is not None
+            and kept.lease.epoch + 1 == lease.epoch
+            and kept.executor is executor
+            and kept.settings == settings
+            and not kept.tracked.dirty
+        ):
+            kept.resume(lease)
+            return kept
+        self._kept = open_dispatcher(store, settings, lease, executor)
+        return self._kept
+
+
 def recorded_graph(settings: RunSettings) -> Graph:
     """Return the run's graph as its run directory has it. Raises `OSError`."""
     return graph_of_data(RunSource.read(settings.layout, current_source(settings.layout)).graph)

@@ -33,7 +33,7 @@ from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, te
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobStatus
 from reflow.model.pilots import Pilots
-from reflow.model.records import Lease, SubmissionKind, SubmissionRecord, SubmissionState
+from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.resources import Resources
 from reflow.model.states import JobState
 from reflow.permissions import make_folder, touch
@@ -55,7 +55,7 @@ class PilotJobs:
         settings: RunSettings,
         executor: Executor,
         waves: Hosts,
-        lease: Lease,
+        epoch: Callable[[], int],
         commit: Callable[[], None],
     ) -> None:
         self._pilots = pilots
@@ -64,7 +64,7 @@ class PilotJobs:
         self._layout: RunLayout = settings.layout
         self._executor = executor
         self._waves = waves
-        self._lease = lease
+        self._epoch = epoch
         self._commit = commit
         self.hosts = PilotHosts(tracked, settings.layout)
         self._counts: JobCounts | None = None
@@ -142,7 +142,7 @@ class PilotJobs:
         return False
 
     def _tell(self, words: Iterable[str]) -> None:
-        tell(self._layout.open_waves, self._lease.epoch, words)
+        tell(self._layout.open_waves, self._epoch(), words)
 
     def _open_waves(self) -> list[TrackedWave]:
         waves = self._tracked.waves.values()
@@ -282,7 +282,7 @@ class PilotJobs:
         The others end by themselves; this process may live in one of them.
         """
         with suppress(OSError):
-            tell_end(self._layout.open_waves, self._lease.epoch)
+            tell_end(self._layout.open_waves, self._epoch())
         self.hosts.look()
         for record in self.hosts.submissions:
             state = SubmissionState.OVER

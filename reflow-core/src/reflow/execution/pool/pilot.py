@@ -94,12 +94,15 @@ class Pilot:
             self._pool.workers.wake_on(self._dispatcher.answers)
             busy = self._pool.turn()
             self._finish_waves()
-            if self._dispatcher.has_answered():
+            answered = self._dispatcher.has_answered()
+            if answered:
                 self._next_look = 0.0
             elif self._dispatcher.is_due:
                 self._dispatcher.ask()
             if busy:
                 self._idle_since, self._ask_after = None, FIRST_ASK
+            elif answered and not self._pool.leaving:
+                continue
             elif self._pool.leaving or self._has_waited():
                 return
             else:

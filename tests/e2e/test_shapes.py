@@ -313,6 +313,7 @@ def test_a_gather_may_do_with_what_succeeded(flow_file: Flows, way: Way) -> None
         ("measure", 1)
     ]
     assert counts(run, "refine") == {"SUCCESS": 3, "SKIPPED": 1}
+    assert "1 of 4 in &#x27;measure&#x27; failed, which is allowed" in run._repr_html_()
     # What is missing is part of what a gather counts by.
     flow.forget()
     run = way(flow, bad=[])

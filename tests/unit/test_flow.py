@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import types
 from typing import Annotated, Any
 
@@ -132,16 +131,47 @@ def run_cell(flow: Flow, returns: str, number: int) -> None:
 def test_a_notebook_cell_run_again_replaces_its_task(
     flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
     run_cell(flow, "int", 1)
     run_cell(flow, "str", 2)
     assert [spec.returns for spec in flow.specs()] == [str]
 
 
-def test_outside_of_a_session_no_task_is_replaced(flow: Flow) -> None:
+def test_a_task_that_names_the_function_of_a_cell_follows_the_cell_when_it_is_run_again(
+    flow: Flow,
+) -> None:
     run_cell(flow, "int", 1)
+    (first,) = (spec.function for spec in flow.specs())
+
+    @flow.job
+    def second(x: Annotated[str, Result(step=first)]) -> int: ...
+
+    run_cell(flow, "str", 2)
+    assert steps(flow, "second") == [("task",)]
+
+
+def test_a_cell_that_is_run_again_includes_its_flow_anew(flow: Flow) -> None:
+    cell = """
+part = Flow("part")
+@part.job
+def task() -> int: ...
+flow.include(part, prefix="a")
+"""
+    for number in (1, 2):
+        space = {"flow": flow, "Flow": Flow, "__name__": "__main__"}
+        exec(compile(cell, f"/tmp/ipykernel_1/{number}.py", "exec"), space)
+    assert flow.task_names == ("a_task",)
+
+
+def test_no_task_of_a_file_is_replaced(flow: Flow) -> None:
+    for _ in "a":
+
+        @flow.job
+        def task() -> int: ...
+
     with pytest.raises(DefinitionError, match="two tasks"):
-        run_cell(flow, "str", 2)
+
+        @flow.job
+        def task() -> int: ...
 
 
 def test_signatures_are_read_when_asked_for(flow: Flow) -> None:

@@ -109,11 +109,17 @@ class Flow:
             raise DefinitionError(
                 f"bind={bind!r}: write values by parameter, such as {{'level': 3}}"
             )
-        self._included.append((flow, prefix, dict(bind or {})))
+        before = self._included
+        if not _is_file(sys._getframe(1).f_code.co_filename):
+            # A cell that is run again includes its flow anew.
+            self._included = [
+                item for item in before if (item[0].name, item[1]) != (flow.name, prefix)
+            ]
+        self._included = [*self._included, (flow, prefix, dict(bind or {}))]
         try:
             self._entries()
         except DefinitionError:
-            self._included.pop()
+            self._included = before
             raise
 
     @property
@@ -237,18 +243,19 @@ class _Definition:
             return
 
     def is_made_of(self, function: object) -> bool:
-        """Tell whether this task's function is a certain one, whatever wraps either of them."""
-        return _unwrapped(self.function) is _unwrapped(function)
+        """Tell whether this task's function is a certain one, whatever wraps either of them.
+
+        An earlier definition of it in a cell that was run again will do.
+        """
+        return _unwrapped(self.function) is _unwrapped(function) or (
+            _is_of_a_cell(function) and _identity(self.function) == _identity(function)
+        )
 
     def replaces(self, earlier: _Definition) -> bool:
         """Tell whether this is the same function again, from a notebook cell that was rerun."""
-        code = getattr(earlier.function, "__code__", None)
-        return (
-            hasattr(sys, "ps1")
-            and code is not None
-            and not os.path.isfile(code.co_filename)  # noqa: PTH113 - pathlib is not loaded yet
-            and _identity(self.function) == _identity(earlier.function)
-        )
+        is_same = _identity(self.function) == _identity(earlier.function)
+        is_loading = self.made_by is not None and self.made_by[0] != "__main__"
+        return is_same and not is_loading and _is_of_a_cell(earlier.function)
 
 
 class _Entry:
@@ -345,6 +352,16 @@ class _Entry:
 
 _Scope: TypeAlias = "list[tuple[str, _Definition]]"
 """The tasks of a flow, by their names in it."""
+
+
+def _is_of_a_cell(function: object) -> bool:
+    """Tell whether a function was defined at a prompt or in a notebook, which have no file."""
+    code = getattr(_unwrapped(function), "__code__", None)
+    return code is not None and not _is_file(code.co_filename)
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - pathlib is not loaded yet
 
 
 def _unwrapped(function: object) -> object:

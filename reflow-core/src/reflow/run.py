@@ -55,6 +55,13 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.run_id!r})"
 
+    def _repr_html_(self) -> str:
+        """Show the recorded state of the run in a notebook; nothing is asked or changed."""
+        from reflow.report.html import run_html
+        from reflow.runs.status import status_of
+
+        return run_html(status_of(self._store, self.run_id))
+
     @property
     def run_id(self) -> str:
         """The unique name of the run: `<workflow>-<YYYYMMDD>-<4 hex digits>`."""

@@ -71,6 +71,16 @@ class Workflow(Flow):
             self._store, self._store_place = opened_store(place), place
         return self._store
 
+    def _repr_html_(self) -> str:
+        """Show the workflow in a notebook: its drawing, or what is wrong with it."""
+        from reflow.errors import ReflowError
+        from reflow.report.html import mistake_html, workflow_html
+
+        try:
+            return workflow_html(self.graph())
+        except ReflowError as error:
+            return mistake_html(self.name, str(error))
+
     # -- looking at it ---------------------------------------------------------------------
     def graph(self) -> Graph:
         """Return the checked graph. Raises `DefinitionError` for any mistake in it."""

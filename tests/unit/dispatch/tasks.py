@@ -71,6 +71,8 @@ class _Recorded:
     def submissions(self, run_id: str) -> list[SubmissionRecord]:
         return []
 
+    def add_native_id(self, run_id: str, token: str, native_id: str) -> None: ...
+
 
 def tracked_run_of(*tasks: TrackedTask) -> TrackedRun:
     """The run that has these tasks."""

@@ -42,10 +42,6 @@ def test_memory_that_was_not_asked_for_is_not_counted() -> None:
     assert capacity_of(Pilots(jobs=2, cpus=8)) == Capacity(8, 0, None)
 
 
-def test_a_pilot_smaller_than_what_is_kept_has_next_to_nothing() -> None:
-    assert capacity_of(Pilots(jobs=1, mem="100M")).mem == 1
-
-
 def test_a_whole_node_is_what_affinity_and_the_machine_leave(machine: Path) -> None:
     assert capacity_of(Pilots(jobs=1, nodes="whole")) == Capacity(5, 0, 64 * GIB - KEPT_MEMORY)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, tell_end
+from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, tell_begin, tell_end
 
 
 @pytest.fixture
@@ -83,6 +83,13 @@ def test_the_end_of_the_run_is_told_and_a_retry_takes_it_back(file: Path) -> Non
     waves.look()
     assert not waves.run_has_ended
     assert list(waves.numbers) == [4]
+    assert not read(file).run_has_ended
+
+
+def test_a_run_that_goes_on_has_not_ended_before_a_wave_is_opened(file: Path) -> None:
+    tell_end(file, 1)
+    tell_begin(file, 2)
+    tell_end(file, 1)
     assert not read(file).run_has_ended
 
 

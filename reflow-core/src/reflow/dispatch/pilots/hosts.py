@@ -36,6 +36,7 @@ class PilotHosts:
         """By job and incarnation."""
         self._newest: dict[tuple[int, int], PilotFile] = {}
         """By submission and number in it, the pilot's last life."""
+        self._last_of_job: dict[str, PilotFile] = {}
         self._silent: set[tuple[int, int]] = set()
         self._told: dict[tuple[int, int], JobStatus] = {}
         self.failure: JobStatus | None = None
@@ -51,9 +52,9 @@ class PilotHosts:
         """Read the pilots' files. What the scheduler said before is forgotten."""
         files = pilot_files(self._layout.hosts)
         self._files = {(file.job, file.incarnation): file for file in files}
-        self._newest = {}
-        for file in sorted(self._files.values(), key=lambda file: file.begun_at):
-            self._newest[file.submission, file.element] = file
+        in_order = sorted(self._files.values(), key=lambda file: file.begun_at)
+        self._newest = {(file.submission, file.element): file for file in in_order}
+        self._last_of_job = {file.job: file for file in in_order}
         self._told.clear()
         self._silent = set()
         alive = {key: file for key, file in self._newest.items() if not file.has_left}
@@ -101,9 +102,13 @@ class PilotHosts:
         """Take what the scheduler says; return the submissions of which nothing is left."""
         by_id = {native: record for record in self.submissions for native in record.native_ids}
         for status in statuses:
-            record = by_id[status.native_id]
+            record = by_id.get(status.native_id)
+            if record is None:
+                continue
             for job in _jobs(record) if status.positions is None else status.positions:
-                self._told[record.number, job] = status
+                # Of two jobs for the same pilot, one may live.
+                if not status.state.gone or (record.number, job) not in self._told:
+                    self._told[record.number, job] = status
         return [record for record in self.submissions if self._is_over(record)]
 
     def _is_over(self, record: SubmissionRecord) -> bool:
@@ -131,7 +136,10 @@ class PilotHosts:
             # Its file cannot be seen from here yet.
             return runs
         key = (file.submission, file.element)
-        if file.has_left or self._newest[key] is not file:
+        told = self._told.get(key)
+        # A job that is back in the queue has lost what it ran.
+        waits_again = told is not None and told.state is JobState.QUEUED and key in self._silent
+        if file.has_left or waits_again or self._last_of_job[file.job] is not file:
             return JobStatus(
                 native_id=claim.native_id,
                 state=JobState.FAILED,
@@ -140,7 +148,6 @@ class PilotHosts:
             )
         if file.submission not in {record.number for record in self.submissions}:
             return JobStatus(native_id=claim.native_id, state=JobState.UNKNOWN)
-        told = self._told.get(key)
         return told if told is not None and told.state.gone else runs
 
     def unclaimed(self, *, idle: bool) -> tuple[JobStatus, Blame]:

@@ -29,7 +29,14 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, tell_end
+from reflow.execution.pool.open_waves import (
+    OpenWaves,
+    closed,
+    opened,
+    tell,
+    tell_begin,
+    tell_end,
+)
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobStatus
 from reflow.model.pilots import Pilots
@@ -232,6 +239,8 @@ class PilotJobs:
         self._tracked.add_submission(record)
         follow_up = self._follow_up(number)
         self._commit()
+        # They may start before this has returned, and the run have ended before a retry.
+        tell_begin(self._layout.open_waves, self._epoch())
         try:
             submission = self._executor.submit(
                 pilots_request(self._settings, record),

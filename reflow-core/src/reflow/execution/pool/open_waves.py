@@ -13,7 +13,8 @@ from pathlib import Path
 
 from reflow.permissions import FILE_MODE
 
-_OPENED, _CLOSED, _END = "+", "-", "end"
+_OPENED, _CLOSED = "+", "-"
+_BEGIN, _END = "begin", "end"
 
 
 def opened(wave: int) -> str:
@@ -37,6 +38,11 @@ def tell(file: Path, epoch: int, words: Iterable[str]) -> None:
         os.write(descriptor, b"\n" * torn + lines.encode())
     finally:
         os.close(descriptor)
+
+
+def tell_begin(file: Path, epoch: int) -> None:
+    """Tell pilots that the run goes on, though it may have ended before. Raises `OSError`."""
+    tell(file, epoch, [_BEGIN])
 
 
 def tell_end(file: Path, epoch: int) -> None:
@@ -81,8 +87,8 @@ class OpenWaves:
         if not epoch.isdigit() or int(epoch) < self._epoch:
             return
         kind, number = word[:1], word[1:]
-        if word == _END:
-            self.run_has_ended = True
+        if word in (_BEGIN, _END):
+            self.run_has_ended = word == _END
         elif kind in (_OPENED, _CLOSED) and number.isdigit():
             self.run_has_ended = False
             self.numbers.pop(int(number), None)

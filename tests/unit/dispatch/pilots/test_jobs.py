@@ -1,0 +1,456 @@
+"""When pilots are submitted, what they are told, and when they are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow.dispatch.jobs.hosts import Blame
+from reflow.dispatch.pilots.jobs import PilotJobs
+from reflow.errors import (
+    SchedulerUnavailableError,
+    SubmissionDeferredError,
+    SubmissionRefusedError,
+    SubmissionUncertainError,
+)
+from reflow.execution.pool.open_waves import OpenWaves, closed, tell
+from reflow.model.jobs import Capabilities, JobHandle, JobRequest, JobStatus, Submission
+from reflow.model.pilots import Pilots
+from reflow.model.records import SubmissionKind, SubmissionState
+from reflow.model.resources import Resources
+from reflow.model.states import FailureCause, JobState
+from reflow.rundir.packs import JobCounts, read_job_counts
+
+from tests.unit.dispatch.pilots.scene import (
+    DONE,
+    FIRST,
+    KILLED,
+    SECOND,
+    SIZE,
+    UNKNOWN,
+    WAITS,
+    PilotScene,
+    says,
+)
+
+AWAY = SchedulerUnavailableError("it is away")
+EPOCH = 4
+
+
+class Scheduler:
+    """Says what it is told to, and keeps what it was asked."""
+
+    name = "pond"
+    capabilities = Capabilities()
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[JobRequest, JobRequest | None]] = []
+        self.says: dict[str, list[JobStatus]] = {}
+        """By id, what it says of each job of an array."""
+        self.error: Exception | None = None
+        self.follows = True
+        self.asked: list[str] = []
+        self.cancelled: list[tuple[str, list[int]]] = []
+
+    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        if self.error is not None:
+            raise self.error
+        self.submitted.append((request, follow_up))
+        number = Path(request.directory).name
+        job = JobHandle(native_id=f"7{number}", token=request.token, size=request.size)
+        if follow_up is None or not self.follows:
+            return Submission(job)
+        return Submission(job, JobHandle(native_id=f"8{number}", token=follow_up.token))
+
+    def poll(self, handles: Sequence[JobHandle]) -> list[JobStatus]:
+        self.asked += [handle.native_id for handle in handles]
+        if self.error is not None:
+            raise self.error
+        return [
+            replace(status, native_id=handle.native_id, positions=range(job, job + 1))
+            for handle in handles
+            for job, status in enumerate(self.says.get(handle.native_id, [UNKNOWN]))
+        ]
+
+    def cancel_positions(self, handle: JobHandle, positions: Iterable[int]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.cancelled.append((handle.native_id, list(positions)))
+
+    @property
+    def sizes(self) -> list[int]:
+        return [request.size or 1 for request, _ in self.submitted]
+
+
+class Scene(PilotScene):
+    """The run, its scheduler, and what a dispatcher does for pilots."""
+
+    def __init__(self, folder: Path, pilots: Pilots | None = None, **config: Any) -> None:
+        super().__init__(folder)
+        pilots = pilots or Pilots(jobs=2, cpus=2)
+        self.settings = replace(
+            self.settings, pilots=pilots, config_data={"dispatch": config} if config else {}
+        )
+        self.scheduler = Scheduler()
+        self.commits: list[int] = []
+        """How many jobs had been submitted at each commit."""
+        self.jobs = self.dispatcher()
+
+    def dispatcher(self) -> PilotJobs:
+        executor: Any = self.scheduler
+        assert self.settings.pilots is not None
+        return PilotJobs(
+            self.settings.pilots,
+            self.tracked,
+            self.settings,
+            executor,
+            self.waves,
+            lambda: EPOCH,
+            lambda: self.commits.append(len(self.scheduler.submitted)),
+        )
+
+    @property
+    def told(self) -> OpenWaves:
+        told = OpenWaves(self.settings.layout.open_waves)
+        told.look()
+        return told
+
+    def state(self, number: int) -> SubmissionState | None:
+        record = self.tracked.dispatches.get(number) or self.tracked.cancelling.get(number)
+        return None if record is None else record.state
+
+    def only(self, wave: int, size: int) -> None:
+        """Have so many elements left of one wave, and none of the other."""
+        for number in (FIRST, SECOND):
+            left = size if number == wave else 0
+            self.ended(number, *range(left, SIZE))
+
+
+Scenes = Callable[..., Scene]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scenes:
+    return lambda *given, **config: Scene(tmp_path, *given, **config)
+
+
+# -- submitting ----------------------------------------------------------------------------
+def test_all_pilots_are_submitted_before_the_first_wave_is_opened_and_only_once(
+    scene: Scenes,
+) -> None:
+    one = scene(Pilots(jobs=3, cpus=8))
+    one.only(FIRST, 1)
+    assert one.jobs.are_there()
+    assert one.jobs.are_there()
+    ((request, follow_up),) = one.scheduler.submitted
+    assert request.size == 3
+    assert follow_up is not None
+    # The intent was committed before that, and its answer after it.
+    assert one.commits == [0, 1]
+    records = list(one.tracked.dispatches.values())
+    assert [record.kind for record in records] == [SubmissionKind.PILOTS, SubmissionKind.FOLLOW_UP]
+    assert [record.native_ids for record in records] == [("73",), ("83",)]
+    assert records[1].follows == records[0].number
+
+
+def test_without_the_leg_of_follow_ups_pilots_have_none(scene: Scenes) -> None:
+    one = scene(follow_up=False)
+    assert one.jobs.are_there()
+    assert [follow_up for _, follow_up in one.scheduler.submitted] == [None]
+    assert len(one.tracked.dispatches) == 1
+
+
+def test_a_follow_up_that_the_scheduler_did_not_take_is_over(scene: Scenes) -> None:
+    one = scene()
+    one.scheduler.follows = False
+    assert one.jobs.are_there()
+    assert [record.kind for record in one.tracked.dispatches.values()] == [SubmissionKind.PILOTS]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SubmissionRefusedError("no such queue"), SubmissionDeferredError("busy"), AWAY],
+    ids=lambda error: type(error).__name__,
+)
+def test_pilots_that_the_scheduler_did_not_take_are_over_and_so_is_their_follow_up(
+    scene: Scenes, error: Exception
+) -> None:
+    one = scene()
+    one.scheduler.error = error
+    with pytest.raises(type(error)):
+        one.jobs.are_there()
+    assert one.tracked.dispatches == {}
+    assert one.commits == [0, 0]
+    assert one.jobs.refused == ("no such queue" if "queue" in str(error) else "")
+    one.scheduler.error = None
+    assert one.jobs.are_there()
+
+
+def test_where_there_was_no_answer_the_intent_stays_and_nothing_is_submitted_again(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.scheduler.error = SubmissionUncertainError("it did not answer")
+    assert one.jobs.are_there()
+    one.scheduler.error = None
+    assert one.jobs.are_there()
+    one.jobs.replace_ended()
+    assert one.scheduler.submitted == []
+    assert one.state(3) is SubmissionState.INTENT
+
+
+# -- replacing -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("elements", "living", "waiting", "expected"),
+    [
+        # Two jobs of two cpus each.
+        (6, 0, 0, [2]),
+        (6, 1, 0, [1]),
+        (6, 0, 1, [1]),
+        (6, 1, 1, []),
+        (6, 2, 0, []),
+        # Where the one that is there can run all that is left, a second would have nothing.
+        (2, 1, 0, []),
+        (3, 1, 0, [1]),
+        (1, 0, 0, [1]),
+        (1, 0, 1, []),
+        (0, 0, 0, []),
+    ],
+)
+def test_pilots_that_have_ended_are_replaced_while_others_have_more_than_they_can_run(
+    scene: Scenes, elements: int, living: int, waiting: int, expected: list[int]
+) -> None:
+    one = scene()
+    one.only(FIRST, elements)
+    for number in range(5, 5 + living + waiting):
+        one.submits(number, jobs=1)
+        if number < 5 + living:
+            one.begins(number)
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == expected
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == expected
+
+
+def test_pilots_that_have_left_or_are_silent_are_replaced(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0).leaves()
+    life = one.begins(5, 1)
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [1]
+    life.is_silent()
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [1, 1]
+
+
+def test_what_pilots_say_themselves_needs_no_scheduler(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0)
+    assert one.jobs.look() == list(one.tracked.waves.values())
+    assert one.scheduler.asked == []
+
+
+def test_pilots_that_are_over_by_the_schedulers_word_are_forgotten_and_replaced(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.submits(5)
+    for job in (0, 1):
+        one.begins(5, job).is_silent()
+    one.settings.layout.pilots_worked(5).touch()
+    one.scheduler.says["75"] = [KILLED, KILLED]
+    one.jobs.look()
+    assert one.scheduler.asked == ["75"]
+    assert one.state(5) is None
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [2]
+    # What the others had claimed of them is known to be gone in this step still.
+    assert one.jobs.hosts.failure is None
+
+
+def test_the_scheduler_that_is_away_says_nothing_of_pilots(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.scheduler.error = AWAY
+    with pytest.raises(SchedulerUnavailableError):
+        one.jobs.look()
+    assert one.state(5) is SubmissionState.ACCEPTED
+
+
+def test_where_nothing_is_open_nothing_is_asked_and_nothing_is_submitted(scene: Scenes) -> None:
+    one = scene()
+    one.only(FIRST, 0)
+    one.submits(5)
+    assert one.jobs.look() == []
+    one.jobs.replace_ended()
+    assert one.scheduler.asked == []
+    assert one.scheduler.submitted == []
+
+
+def test_for_users_pilots_that_live_and_those_that_wait_are_counted(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0)
+    one.jobs.look()
+    # By what the pilot has found, and not by what it was asked for.
+    expected = JobCounts(running=1, queued=1, at_once=4)
+    assert read_job_counts(one.settings.layout.pilot_counts) == expected
+
+
+# -- pilots in vain ------------------------------------------------------------------------
+def in_vain(one: Scene, number: int, status: JobStatus = KILLED) -> PilotJobs:
+    """Have another dispatcher see that all pilots of a submission are over."""
+    one.submits(number)
+    one.scheduler.says[f"7{number}"] = [status, status]
+    jobs = one.dispatcher()
+    jobs.look()
+    return jobs
+
+
+def test_elements_fail_with_the_cause_of_two_generations_of_pilots_in_vain(scene: Scenes) -> None:
+    one = scene()
+    assert in_vain(one, 5).hosts.failure is None
+    memory = says(JobState.FAILED, FailureCause.MEMORY)
+    jobs = in_vain(one, 6, memory)
+    assert jobs.hosts.failure is not None
+    fates = one.fates(jobs.hosts)
+    assert {fate.blame for fate in fates.values()} == {Blame.OWN}
+    assert {fate.status.cause for fate in fates.values()} == {FailureCause.MEMORY}
+    # No third generation.
+    jobs.replace_ended()
+    assert one.scheduler.submitted == []
+
+
+def test_a_generation_that_has_worked_comes_between_two_in_vain(scene: Scenes) -> None:
+    one = scene()
+    in_vain(one, 5)
+    one.settings.layout.pilots(6).mkdir(parents=True)
+    one.settings.layout.pilots_worked(6).touch()
+    assert in_vain(one, 6).hosts.failure is None
+    assert in_vain(one, 7).hosts.failure is None
+    assert in_vain(one, 8).hosts.failure is not None
+
+
+def test_pilots_that_ended_well_without_work_are_in_vain_too(scene: Scenes) -> None:
+    one = scene()
+    in_vain(one, 5, DONE)
+    failure = in_vain(one, 6, DONE).hosts.failure
+    assert failure is not None
+    assert failure.state is JobState.COMPLETED
+
+
+# -- what pilots are told ------------------------------------------------------------------
+def test_a_wave_is_told_of_when_it_is_opened_and_when_it_is_over(scene: Scenes) -> None:
+    one = scene()
+    one.jobs.open(FIRST)
+    one.jobs.open(SECOND)
+    assert list(one.told.numbers) == [FIRST, SECOND]
+    one.jobs.close([one.tracked.waves[FIRST]])
+    assert list(one.told.numbers) == [SECOND]
+
+
+def test_waves_that_are_no_pilots_are_not_told_of(scene: Scenes) -> None:
+    one = scene()
+    wave = one.tracked.waves[FIRST]
+    wave.record = replace(wave.record, native_ids=("70",))
+    one.jobs.close([wave])
+    one.jobs.adopt()
+    assert list(one.told.numbers) == [SECOND]
+
+
+def test_a_dispatcher_that_takes_over_tells_of_what_its_predecessor_could_not(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    tell(one.settings.layout.open_waves, EPOCH - 1, ["+1", "+2", closed(2)])
+    one.jobs.adopt()
+    assert list(one.told.numbers) == [FIRST, SECOND]
+    lines = one.settings.layout.open_waves.read_text().splitlines()
+    assert lines[3:] == [f"{EPOCH} +2"]
+    # What it had told is not told again.
+    one.jobs.adopt()
+    assert one.settings.layout.open_waves.read_text().splitlines() == lines
+
+
+def test_what_a_pilot_cannot_hold_is_for_pilots_no_more(scene: Scenes) -> None:
+    one = scene()
+    assert one.jobs.serve(Resources(), "a")
+    assert one.jobs.too_large() == []
+    one.settings.layout.pilots(1).mkdir(parents=True)
+    one.settings.layout.wave(FIRST).too_large.touch()
+    assert one.jobs.too_large() == [one.tracked.waves[FIRST]]
+    assert not one.jobs.serve(Resources(), "a")
+    assert one.jobs.serve(Resources(), "b")
+    assert not one.jobs.serve(Resources(cpus=3), "b")
+
+
+# -- the end of the run --------------------------------------------------------------------
+def test_at_the_end_pilots_are_told_and_those_that_wait_are_cancelled_and_no_others(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.submits(5)
+    one.submits(6, jobs=1)
+    one.begins(5, 0)
+    one.scheduler.says = {
+        "75": [says(JobState.RUNNING), WAITS],
+        "76": [WAITS],
+    }
+    one.jobs.end()
+    assert one.told.run_has_ended
+    assert one.scheduler.cancelled == [("75", [1]), ("76", [0])]
+    assert one.tracked.dispatches == {}
+
+
+def test_at_the_end_of_a_run_whose_pilots_all_run_the_scheduler_is_asked_nothing(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.submits(5)
+    for job in (0, 1):
+        one.begins(5, job)
+    one.jobs.end()
+    assert one.scheduler.asked == []
+    assert one.scheduler.cancelled == []
+
+
+def test_pilots_that_could_not_be_cancelled_stay_written_down(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.scheduler.error = AWAY
+    one.jobs.end()
+    assert one.told.run_has_ended
+    assert one.state(5) is SubmissionState.CANCELLING
+
+
+def test_the_end_of_a_run_whose_directory_is_gone_cancels_all_the_same(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.scheduler.says["75"] = [WAITS, WAITS]
+    one.settings.layout.open_waves.mkdir()
+    one.jobs.end()
+    assert one.scheduler.cancelled == [("75", [0, 1])]
+
+
+def test_pilots_that_are_submitted_after_a_retry_do_not_read_that_the_run_has_ended(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.jobs.end()
+    assert one.told.run_has_ended
+    told: list[bool] = []
+    submit = one.scheduler.submit
+
+    def seen(request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
+        # A job may start before its submission has returned.
+        told.append(one.told.run_has_ended)
+        return submit(request, follow_up)
+
+    one.scheduler.submit = seen  # type: ignore[method-assign]
+    one.jobs.are_there()
+    assert told == [False]

@@ -32,10 +32,10 @@ from reflow.rundir.packs import is_later, new_slots_file, other_slots_files
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import WaveSpec
 
-LOOK_EVERY = 0.6
-"""Seconds between two looks at what is open, of a pilot that has room: a file server is asked less
-than twice a second by each."""
-LOOK_AT_FLAGS_EVERY = 4.0
+LOOK_EVERY = 0.7
+"""Seconds between two looks at what is open, of a pilot that has room: with all else, a file server
+is asked less than twice a second by each."""
+LOOK_AT_FLAGS_EVERY = 5.0
 """Seconds between two looks for cancellations."""
 FIRST_ASK, LONGEST_ASK = 30.0, 300.0
 """Seconds without work, while waves are open, after which a pilot has a dispatch step taken: others
@@ -135,7 +135,8 @@ class Pilot:
                 self._pool.forget(number)
 
     def _take_up(self) -> None:
-        for number in self._open.numbers.keys() - self._seen:
+        # The number of waves that are open is small.
+        for number in [each for each in self._open.numbers if each not in self._seen]:
             layout = self._layout.wave(number)
             if not layout.called_off.exists():
                 spec = WaveSpec.read(layout)
@@ -149,9 +150,11 @@ class Pilot:
     # -- looks -----------------------------------------------------------------------------
     def _look(self) -> None:
         now = time.monotonic()
-        if now >= self._next_look and not self._pool.is_full:
-            self._next_look = now + LOOK_EVERY
+        has_room = now >= self._next_look and not self._pool.is_full
+        if has_room or now >= self._next_flags:
             self._open.look()
+        if has_room:
+            self._next_look = now + LOOK_EVERY
             self._take_up()
         if now >= self._next_flags:
             self._next_flags = now + LOOK_AT_FLAGS_EVERY
@@ -163,7 +166,6 @@ class Pilot:
 
     def _look_at_flags(self) -> None:
         """Find out whether there is a reason to end the job, or elements of it."""
-        self._open.look()
         for number, wave in self._pool.waves.items():
             if wave.layout.called_off.exists():
                 wave.take_no_more()

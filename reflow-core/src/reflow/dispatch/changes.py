@@ -14,6 +14,7 @@ from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.pilots.open_waves import is_open
+from reflow.dispatch.pilots.vain import try_again
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.execution.outcomes import outcome_without_job
@@ -127,6 +128,7 @@ def retry(
         settings.layout.cancelled.unlink(missing_ok=True)
         settings.layout.ended.unlink(missing_ok=True)
         settings.layout.tries.unlink(missing_ok=True)
+        try_again(settings.layout)
         tracked.set_run_state(RunState.RUNNING)
     return count
 

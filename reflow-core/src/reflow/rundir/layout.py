@@ -253,6 +253,10 @@ class RunLayout:
         """Return the file that exists once a task's elements are too large for pilots."""
         return self.root / "pilots" / f"{task}.too-large"
 
+    def vain_pilots(self, number: int) -> Path:
+        """Return the file that exists once all of those pilots have ended and none has worked."""
+        return self.pilots(number) / "vain.json"
+
     def pilots_worked(self, number: int) -> Path:
         """Return the file that exists once one of those pilots has run an element."""
         return self.pilots(number) / "worked"

@@ -6,7 +6,7 @@ as pilots live and none is silent, the scheduler is not asked about them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from reflow.dispatch.jobs.hosts import Blame
@@ -57,13 +57,20 @@ class PilotHosts:
         self._last_of_job = {file.job: file for file in in_order}
         self._told.clear()
         self._silent = set()
-        alive = {key: file for key, file in self._newest.items() if not file.has_left}
+        alive = {key: file for key, file in self._newest.items() if not file.is_gone}
         if alive and self.submissions:
             latest = server_time(self._layout.clock) - SILENT_AFTER
             for key, file in alive.items():
                 with suppress(OSError):
                     if last_sign(file.path) < latest:
                         self._silent.add(key)
+
+    def dead(self) -> Iterator[tuple[PilotFile, JobStatus]]:
+        """Yield pilots that have begun and ended without a word, as the scheduler says."""
+        for key, status in self._told.items():
+            file = self._newest.get(key)
+            if file is not None and not file.is_gone and status.state.gone:
+                yield file, status
 
     @property
     def running(self) -> int:
@@ -113,12 +120,13 @@ class PilotHosts:
 
     def _is_over(self, record: SubmissionRecord) -> bool:
         jobs = [(record.number, job) for job in _jobs(record)]
-        return all(self._is_gone(*job) or self._has_left(*job) for job in jobs)
+        return all(self._is_gone(*job) or self._has_ended(*job) for job in jobs)
 
     def has_worked(self, record: SubmissionRecord) -> bool:
         """Tell whether one of the pilots of a submission ran an element, or had none to run."""
-        left = (self._has_left(record.number, job) for job in _jobs(record))
-        return any(left) or self._layout.pilots_worked(record.number).exists()
+        files = (self._newest.get((record.number, job)) for job in _jobs(record))
+        left = any(file is not None and file.has_left for file in files)
+        return left or self._layout.pilots_worked(record.number).exists()
 
     def status_of(self, record: SubmissionRecord) -> JobStatus | None:
         """Return what the scheduler said of one of the pilots of a submission."""
@@ -139,16 +147,18 @@ class PilotHosts:
         told = self._told.get(key)
         # A job that is back in the queue has lost what it ran.
         waits_again = told is not None and told.state is JobState.QUEUED and key in self._silent
-        if file.has_left or waits_again or self._last_of_job[file.job] is not file:
+        if file.is_gone or waits_again or self._last_of_job[file.job] is not file:
             return JobStatus(
                 native_id=claim.native_id,
                 state=JobState.FAILED,
                 cause=FailureCause.PREEMPTED,
                 reason="the pilot has ended",
             )
+        if told is not None:
+            return told if told.state.gone else runs
         if file.submission not in {record.number for record in self.submissions}:
             return JobStatus(native_id=claim.native_id, state=JobState.UNKNOWN)
-        return told if told is not None and told.state.gone else runs
+        return runs
 
     def unclaimed(self, *, idle: bool) -> tuple[JobStatus, Blame]:
         """Return what becomes of blocks that no pilot has taken: they wait, or none ever will."""
@@ -165,11 +175,11 @@ class PilotHosts:
 
     def _lives(self, record: SubmissionRecord, job: int) -> bool:
         key = (record.number, job)
-        return key in self._newest and not self._has_left(*key) and key not in self._silent
+        return key in self._newest and not self._has_ended(*key) and key not in self._silent
 
-    def _has_left(self, submission: int, job: int) -> bool:
+    def _has_ended(self, submission: int, job: int) -> bool:
         file = self._newest.get((submission, job))
-        return file is not None and file.has_left
+        return file is not None and file.is_gone
 
     def _is_gone(self, submission: int, job: int) -> bool:
         told = self._told.get((submission, job))

@@ -22,6 +22,8 @@ from reflow.dispatch.pilots.fit import fits
 from reflow.dispatch.pilots.hosts import PilotHosts
 from reflow.dispatch.pilots.open_waves import is_open
 from reflow.dispatch.pilots.requests import pilots_request, pilots_size
+from reflow.dispatch.pilots.vain import failure_of_pilots, note_vain
+from reflow.dispatch.retry_policy import NODE_LOSS_CAUSES
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import (
     ExecutorError,
@@ -37,6 +39,7 @@ from reflow.execution.pool.open_waves import (
     tell_begin,
     tell_end,
 )
+from reflow.execution.pool.pilot_files import mark_gone
 from reflow.executors.contract import Executor
 from reflow.model.jobs import JobStatus
 from reflow.model.pilots import Pilots
@@ -171,27 +174,33 @@ class PilotJobs:
         self.hosts.look()
         handles = handles_of(self._layout, self.hosts.unsure)
         if handles:
-            for record in self.hosts.take(self._executor.poll(handles)):
+            over = self.hosts.take(self._executor.poll(handles))
+            self._see_off_dead()
+            for record in over:
                 self._note_if_vain(record)
                 self._tracked.set_submission(replace(record, state=SubmissionState.OVER))
+        self.hosts.failure = failure_of_pilots(self._layout)
         self._count()
         return waves
 
+    def _see_off_dead(self) -> None:
+        """Cancel what may be left of pilots that were lost, and ask about none again that is over.
+
+        What may have written results that are not seen yet is asked about again.
+        """
+        handles = {record.number: record for record in self.hosts.submissions}
+        for file, status in self.hosts.dead():
+            if status.state in (JobState.FAILED, JobState.CANCELLED):
+                mark_gone(file.path)
+            if status.state is JobState.UNKNOWN or status.cause in NODE_LOSS_CAUSES:
+                for handle in handles_of(self._layout, [handles[file.submission]]):
+                    self._executor.cancel_positions(handle, [file.element])
+
     def _note_if_vain(self, record: SubmissionRecord) -> None:
-        """Note why pilots fail, where those of two submissions in a row have run nothing."""
-        if self.hosts.has_worked(record):
-            return
-        mark = self._layout.pilots(record.number) / "vain"
-        with suppress(OSError):
-            mark.touch()
-        before = (
-            int(each.name)
-            for each in mark.parent.parent.iterdir()
-            if each.name.isdigit() and int(each.name) < record.number
-        )
-        last = max(before, default=None)
-        if last is not None and (self._layout.pilots(last) / "vain").exists():
-            self.hosts.failure = self.hosts.status_of(record)
+        """Note of pilots that are gone that none of them has run an element."""
+        status = self.hosts.status_of(record)
+        if status is not None and not self.hosts.has_worked(record):
+            note_vain(self._layout, record.number, status)
 
     def _count(self) -> None:
         counts = JobCounts(
@@ -207,6 +216,9 @@ class PilotJobs:
 
         Raises `ExecutorError` where the scheduler takes none.
         """
+        failure = failure_of_pilots(self._layout)
+        if failure is not None:
+            raise SubmissionRefusedError(failure.reason)
         if not self.hosts.submissions:
             self._submit(self._pilots.jobs)
         return bool(self.hosts.submissions)

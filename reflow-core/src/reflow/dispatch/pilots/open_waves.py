@@ -36,6 +36,6 @@ def waves_at_work(layout: RunLayout) -> set[int]:
     since = server_time(layout.clock) - SILENT_AFTER
     for file in pilot_files(layout.hosts):
         with suppress(OSError):
-            if not file.has_left and last_sign(file.path) >= since:
+            if not file.is_gone and last_sign(file.path) >= since:
                 found.update(begun.at[0] for begun in begun_elements(read_slots(file.path)))
     return found

@@ -22,7 +22,7 @@ from reflow.execution.pool.capacity import Capacity, capacity_of
 from reflow.execution.pool.dispatch_process import DispatchProcess
 from reflow.execution.pool.host_pool import HostPool
 from reflow.execution.pool.open_waves import OpenWaves
-from reflow.execution.pool.pilot_files import HEARTBEAT_EVERY, mark_left, silent_pilots
+from reflow.execution.pool.pilot_files import HEARTBEAT_EVERY, mark_gone, mark_left, silent_pilots
 from reflow.execution.pool.served_wave import ServedWave
 from reflow.executors.processes import leave
 from reflow.executors.seats import Seats
@@ -60,7 +60,7 @@ class Pilot:
         self._slots = new_slots_file(self._layout.hosts, me, submission, job)
         for earlier in other_slots_files(self._layout.hosts, me, self._slots):
             # This job was started once more: what its earlier self had runs elsewhere, or here.
-            mark_left(earlier)
+            mark_gone(earlier)
         self._capacity: Capacity = capacity_of(settings.pilots)
         given = settings.pilots.time
         self._pool = HostPool(
@@ -112,10 +112,10 @@ class Pilot:
         """Begin nothing more, and have what runs interrupted."""
         self._pool.leaving = True
 
-    def close(self) -> None:
-        """End the workers, tell that this was in order, and see that the run goes on."""
+    def close(self, *, in_order: bool) -> None:
+        """End the workers, tell how this pilot has ended, and see that the run goes on."""
         self._pool.close()
-        mark_left(self._slots)
+        (mark_left if in_order else mark_gone)(self._slots)
         if self._open.numbers and not self._open.run_has_ended:
             # Others are to take up what this pilot has left, or to be submitted for that.
             self._dispatcher.ask()
@@ -213,10 +213,12 @@ def main(arguments: list[str]) -> int:
         pilot = Pilot(settings, own_claim(int(job)), int(submission), int(job))
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(each, lambda number, frame: pilot.leave())
+        in_order = False
         try:
             pilot.run()
+            in_order = True
         finally:
-            pilot.close()
+            pilot.close(in_order=in_order)
     except (OSError, NotFoundError) as error:
         write_all(2, f"reflow: the run directory cannot be used: {error}\n")
         return RESULT_NOT_WRITTEN

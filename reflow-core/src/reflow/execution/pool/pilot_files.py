@@ -1,7 +1,8 @@
 """The files by which pilots tell that they live, what they are at, and that they ended in order.
 
 Each pilot has a file with what its workers are at, as each host has, in one folder of the run. It
-touches that file while it lives. Once it has ended in order, a second file lies beside it.
+touches that file while it lives. Once it has ended in order, or is known to have ended otherwise, a
+second file lies beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ HEARTBEAT_EVERY = 30.0
 """Seconds between two signs of life."""
 SILENT_AFTER = 120.0
 """Seconds without one after which the scheduler is asked what became of a pilot."""
-_LEFT = ".left"
+_LEFT, _GONE = ".left", ".gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ class PilotFile:
     element: int
     """Which of the pilots of that submission it is."""
     has_left: bool
+    """Whether it has ended in order: it ran what it had, or had nothing to run."""
+    is_gone: bool
+    """Whether it has ended, in whatever way."""
 
 
 def pilot_files(folder: Path) -> Iterator[PilotFile]:
@@ -59,13 +63,19 @@ def pilot_files(folder: Path) -> Iterator[PilotFile]:
                 begun_at,
                 submission,
                 element,
-                f"{stem}{_LEFT}" in names,
+                has_left=f"{stem}{_LEFT}" in names,
+                is_gone=not names.isdisjoint((f"{stem}{_LEFT}", f"{stem}{_GONE}")),
             )
 
 
 def mark_left(slots: Path) -> None:
     """Note that a pilot has ended in order: all its results are on the disk."""
     touch(slots.with_suffix(_LEFT))
+
+
+def mark_gone(slots: Path) -> None:
+    """Note that a pilot has ended, and writes no more results."""
+    touch(slots.with_suffix(_GONE))
 
 
 def last_sign(slots: Path) -> float:
@@ -92,6 +102,6 @@ def silent_pilots(folder: Path, own: Path) -> set[Path]:
     silent = set()
     for file in pilot_files(folder):
         with suppress(OSError):
-            if not file.has_left and now - last_sign(file.path) > SILENT_AFTER:
+            if not file.is_gone and now - last_sign(file.path) > SILENT_AFTER:
                 silent.add(file.path)
     return silent

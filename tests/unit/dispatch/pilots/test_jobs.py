@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from reflow.dispatch.jobs.hosts import Blame
 from reflow.dispatch.pilots.jobs import PilotJobs
+from reflow.dispatch.pilots.vain import try_again
 from reflow.errors import (
     SchedulerUnavailableError,
     SubmissionDeferredError,
@@ -341,7 +342,8 @@ def test_pilots_that_ended_well_without_work_are_in_vain_too(scene: Scenes) -> N
     in_vain(one, 5, DONE)
     failure = in_vain(one, 6, DONE).hosts.failure
     assert failure is not None
-    assert failure.state is JobState.COMPLETED
+    # Nothing is waited for: no result is to come.
+    assert failure.state is JobState.FAILED
 
 
 # -- what pilots are told ------------------------------------------------------------------
@@ -454,3 +456,38 @@ def test_pilots_that_are_submitted_after_a_retry_do_not_read_that_the_run_has_en
     one.scheduler.submit = seen  # type: ignore[method-assign]
     one.jobs.are_there()
     assert told == [False]
+
+
+def test_after_two_generations_in_vain_none_is_submitted_until_somebody_retries(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    in_vain(one, 5)
+    jobs = in_vain(one, 6)
+    with pytest.raises(SubmissionRefusedError, match="before they ran an element"):
+        jobs.are_there()
+    try_again(one.settings.layout)
+    assert jobs.are_there()
+
+
+def test_the_scheduler_is_asked_once_about_a_pilot_that_was_killed(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0).is_silent()
+    one.begins(5, 1)
+    one.scheduler.says["75"] = [KILLED, says(JobState.RUNNING)]
+    one.dispatcher().look()
+    one.dispatcher().look()
+    assert one.scheduler.asked == ["75"]
+
+
+@pytest.mark.parametrize(
+    "status", [says(JobState.UNKNOWN), says(JobState.FAILED, FailureCause.NODE)]
+)
+def test_what_may_be_left_of_a_lost_pilot_is_cancelled(scene: Scenes, status: JobStatus) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 1).is_silent()
+    one.scheduler.says["75"] = [says(JobState.QUEUED), status]
+    one.dispatcher().look()
+    assert one.scheduler.cancelled == [("75", [1])]

@@ -82,7 +82,7 @@ class Pilot:
         self._next_ask = began + FIRST_ASK
         self._missed: set[Path] = set()
         """Pilots of whose silence this one has told."""
-        self._has_worked = False
+        self._has_worked = self._has_ended_well = False
 
     def run(self) -> None:
         """Take blocks and run them until there is a reason to end.
@@ -104,6 +104,7 @@ class Pilot:
             elif answered and not self._pool.leaving:
                 continue
             elif self._pool.leaving or self._has_waited():
+                self._has_ended_well = True
                 return
             else:
                 self._pool.workers.wait(LOOK_EVERY)
@@ -112,10 +113,10 @@ class Pilot:
         """Begin nothing more, and have what runs interrupted."""
         self._pool.leaving = True
 
-    def close(self, *, in_order: bool) -> None:
+    def close(self) -> None:
         """End the workers, tell how this pilot has ended, and see that the run goes on."""
         self._pool.close()
-        (mark_left if in_order else mark_gone)(self._slots)
+        (mark_left if self._has_ended_well else mark_gone)(self._slots)
         if self._open.numbers and not self._open.run_has_ended:
             # Others are to take up what this pilot has left, or to be submitted for that.
             self._dispatcher.ask()
@@ -213,12 +214,10 @@ def main(arguments: list[str]) -> int:
         pilot = Pilot(settings, own_claim(int(job)), int(submission), int(job))
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(each, lambda number, frame: pilot.leave())
-        in_order = False
         try:
             pilot.run()
-            in_order = True
         finally:
-            pilot.close(in_order=in_order)
+            pilot.close()
     except (OSError, NotFoundError) as error:
         write_all(2, f"reflow: the run directory cannot be used: {error}\n")
         return RESULT_NOT_WRITTEN

@@ -587,8 +587,8 @@ def test_a_pilot_that_is_started_once_more_tells_that_its_earlier_life_is_over(
 ) -> None:
     scene.pilot("0")
     scene.pilot("1")
-    left = {file.incarnation: file.has_left for file in pilot_files(scene.settings.layout.hosts)}
-    assert left == {"0": True, "1": False}
+    gone = {file.incarnation: file.is_gone for file in pilot_files(scene.settings.layout.hosts)}
+    assert gone == {"0": True, "1": False}
 
 
 @pytest.mark.parametrize("size", [1, 0])

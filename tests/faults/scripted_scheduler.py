@@ -7,6 +7,9 @@ Everything it knows is in a folder, so that it outlives whoever submits:
     told.json          how every element stands, for whoever polls
     troubles.json      what goes wrong on purpose, see `Trouble` and `JobFault`
     peak               the most elements that were in the queue at once
+    calls              a line for each call to the executor, as each is a command of a real one
+    jobs-may-not       there where jobs may not use the executor
+    variables.json     what jobs have in their environment besides
     wake               a pipe that is written to after every change
     closed             there once nothing is to run any more
 
@@ -28,10 +31,11 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reflow.errors import (
     SchedulerUnavailableError,
@@ -81,7 +85,8 @@ class JobFault:
     """A cause (`memory`, `walltime`, `node`, `preempted`), `kill` (SIGKILL once it runs), `vanish`
     (never runs, and is forgotten), `forget` (runs, and is forgotten), `complete` (never runs, and
     is said to have ended well), `impossible` (waits for ever), `cancel` (cancelled by somebody
-    else), `warn` (SIGTERM once there is a file `begun`, then the cause WALLTIME)."""
+    else), `warn` (SIGTERM once there is a file `begun`, then the cause WALLTIME), `murder`
+    (SIGKILL once there is a file `begun`), `requeue` (the same, then it is started once more)."""
     word: str
     """For jobs whose token begins so."""
     position: int | None = None
@@ -99,6 +104,7 @@ class Folder:
         self.told = path / "told.json"
         self.troubles = path / "troubles.json"
         self.peak = path / "peak"
+        self.calls = path / "calls"
         self.wake = path / "wake"
 
     def make(self) -> Folder:
@@ -123,6 +129,10 @@ class Folder:
 
     def trouble(self, call: str, token: str = "") -> str:
         """What goes wrong with this call; empty when nothing does."""
+        with self.calls.open("a") as calls:
+            calls.write(f"{call} {token}\n")
+        if "REFLOW_NATIVE_ID" in os.environ and (self.path / "jobs-may-not").exists():
+            raise SchedulerUnavailableError("this is no submit host")
         if not self.troubles.exists():
             return ""
         with self._locked() as known:
@@ -153,6 +163,16 @@ class Folder:
                 known = json.loads(self.troubles.read_text())
             yield known
             write(self.troubles, known)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What jobs have in their environment besides what is submitted."""
+        path = self.path / "variables.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Have jobs find a variable in their environment."""
+        write(self.path / "variables.json", {**self.variables, name: value})
 
     def submitted(self) -> dict[str, dict[str, Any]]:
         """Every job by id, in the order of submission."""
@@ -371,6 +391,8 @@ class _Job:
     waiting: list[int] = field(default_factory=list)
     told: dict[str, list[Any]] = field(default_factory=dict)
     forgotten: set[int] = field(default_factory=set)
+    lives: Counter[int] = field(default_factory=Counter)
+    """How often positions were started."""
 
     @property
     def over(self) -> bool:
@@ -488,9 +510,11 @@ class ScriptedScheduler:
             native_id = f"{name}_{position}"
         environment = {
             **job.environment,
+            **self.folder.variables,
             "REFLOW_NATIVE_ID": native_id,
-            "REFLOW_INCARNATION": "0",
+            "REFLOW_INCARNATION": str(job.lives[position]),
         }
+        job.lives[position] += 1
         pid = fork_python(
             command,
             cwd=job.working_directory,
@@ -513,12 +537,16 @@ class ScriptedScheduler:
             if child.fault == "warn" and begun and not child.kill_at:
                 child.kill_at = now + KILL_AFTER
                 os.kill(pid, signal.SIGTERM)
+            if child.fault in ("murder", "requeue") and begun:
+                os.kill(pid, signal.SIGKILL)
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
             del self._children[pid]
             code = os.waitstatus_to_exitcode(status)
-            if child.fault == "warn":
+            if child.fault == "requeue":
+                self._run(child.job, self._jobs[child.job], child.position, "")
+            elif child.fault == "warn":
                 self._tell(child.job, child.position, "FAILED", cause="WALLTIME")
             elif child.kill_at:
                 self._tell(child.job, child.position, "CANCELLED")
@@ -598,8 +626,12 @@ def fork_python(
     log: Path,
     environment: Mapping[str, str],
     first: Callable[[], None] = lambda: None,
+    talk: tuple[int, int] | None = None,
 ) -> int:
-    """Run `PYTHON -P -m MODULE ARGUMENTS` in a fork of this process; its id."""
+    """Run `PYTHON -P -m MODULE ARGUMENTS` in a fork of this process; its id.
+
+    Where it is to `talk`, those are its standard input and output, and it stays in the group.
+    """
     assert list(command[1:3]) == ["-P", "-m"], command
     sys.stdout.flush()
     sys.stderr.flush()
@@ -608,10 +640,11 @@ def fork_python(
         return pid
     code = 70
     try:
-        os.setsid()
+        if talk is None:
+            os.setsid()
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(descriptor, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY) if talk is None else talk[0], 0)
+        os.dup2(descriptor if talk is None else talk[1], 1)
         os.dup2(descriptor, 2)
         os.closerange(3, 256)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -651,6 +684,11 @@ class ForkedPopen:
     def __init__(self, command: Sequence[str], **given: Any) -> None:
         sys.audit("subprocess.Popen", command[0], list(command), None, None)
         self.returncode: int | None = None
+        self.stdin: IO[bytes] | None = None
+        self.stdout: IO[bytes] | None = None
+        if given["stdout"] == subprocess.PIPE:
+            self._talk(command, Path(given["stderr"].name), given["cwd"])
+            return
         log = given["stdout"].name
         if command[3] == "reflow.runs.supervisor":
             assert ForkedPopen.ask is not None
@@ -659,6 +697,14 @@ class ForkedPopen:
             self.pid = fork_python(
                 command, cwd=given["cwd"], log=Path(log), environment=given.get("env") or {}
             )
+
+    def _talk(self, command: Sequence[str], log: Path, cwd: str) -> None:
+        theirs, ours = os.pipe()
+        answers, answer = os.pipe()
+        self.pid = fork_python(command, cwd=cwd, log=log, environment={}, talk=(theirs, answer))
+        os.close(theirs)
+        os.close(answer)
+        self.stdin, self.stdout = os.fdopen(ours, "wb", 0), os.fdopen(answers, "rb", 0)
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -695,6 +741,7 @@ def warm_up() -> None:
     for name in (
         "reflow.execution.job_worker",
         "reflow.execution.pool.host",
+        "reflow.execution.pool.pilot",
         *(f"reflow.runs.{module}" for module in runs),
         *(f"reflow.wiring.{module}" for module in wiring),
         "reflow.stores.sql",
@@ -718,6 +765,7 @@ def main(arguments: list[str]) -> int:
     set_up_registry()
     # The last worker of a wave starts a dispatcher.
     setattr(subprocess, "Popen", ForkedPopen)  # noqa: B010
+    hurry_pilots()
     schedulers: dict[Path, ScriptedScheduler] = {}
     poller = select.poll()
     read, write_end = os.pipe2(os.O_NONBLOCK)
@@ -744,6 +792,18 @@ def main(arguments: list[str]) -> int:
     for scheduler in schedulers.values():
         scheduler.close()
     return 0
+
+
+def hurry_pilots() -> None:
+    """Have pilots of this process look and ask sooner than is good for a file server."""
+    from reflow.execution.pool import pilot
+
+    for name, seconds in {
+        "LOOK_AT_FLAGS_EVERY": 0.5,
+        "HEARTBEAT_EVERY": 1.0,
+        "FIRST_ASK": 5.0,
+    }.items():
+        setattr(pilot, name, seconds)
 
 
 def set_up_registry() -> None:

@@ -255,7 +255,9 @@ class Reconcile:
         instance, status = wave.members[fate.position], fate.status
         if status.impossible and self._impossible_for_too_long(instance):
             outcome = outcome_of_impossible(instance, status)
-            self._doomed.append(_Doomed(_Gone(wave, instance, fate), outcome))
+            # In another job such as this it would wait for ever, too.
+            own = replace(fate, blame=Blame.OWN)
+            self._doomed.append(_Doomed(_Gone(wave, instance, own), outcome))
             return
         running = status.state in (JobState.RUNNING, JobState.SUSPENDED)
         state = TaskState.RUNNING if running else TaskState.SUBMITTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
 from tests.e2e.fixtures import Way, in_process, in_process_and_by_jobs
-from tests.e2e.support import FlowFile, counts, failed
+from tests.e2e.support import FlowFile, counts, failed, fake_scheduler, until
 
 Flows = Callable[..., FlowFile]
 
@@ -345,6 +346,44 @@ def test_a_retry_of_what_was_allowed_to_fail_gathers_again(
     assert run.result("table") == [0, 10, 20, 30]
     assert run.result("both") == 408
     assert flow.calls == {"measure1": 1, "measure2": 1, "table": 1, "refined": 1}
+
+
+BUSY = """
+    wf = Workflow("busy")
+
+    @wf.job(array=True)
+    def measure(number: Annotated[int, Param(each=True)]) -> int:
+        if number == 1 and not Path("{here}/mended").exists():
+            raise ValueError("no 1")
+        return number
+
+    @wf.job()
+    def table(values: Annotated[list[int], Result(step="measure", allow_failed=True)]) -> int:
+        did(f"table{len(values)}")
+        if len(values) == 1:
+            wait_for("{here}/never")
+        return len(values)
+
+    @wf.job()
+    def after(count: Annotated[int, Result(step="table")]) -> int:
+        return count * 10
+"""
+
+
+@pytest.mark.parametrize("way", ["background", "jobs"])
+def test_a_retry_takes_back_a_gather_that_is_at_work_with_less(
+    flow_file: Flows, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(BUSY)
+    fake = fake_scheduler("slurm", tmp_path, monkeypatch) if way == "jobs" else nullcontext()
+    with fake:
+        run = flow.load().submit(number=[1, 2], executor="slurm" if way == "jobs" else "local")
+        until(lambda: flow.calls["table1"])
+        (tmp_path / "mended").touch()
+        assert run.retry() > 0
+        run.wait(timeout=60)
+        assert run.state == "SUCCESS", run.status(as_dict=True)
+        assert (run.result("table"), run.result("after")) == (2, 20)
 
 
 @in_process

@@ -25,7 +25,7 @@ from reflow.model.records import (
     RequestRecord,
     SubmissionState,
 )
-from reflow.model.states import RunState, TaskState
+from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.permissions import touch
 from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.rundir.run_settings import RunSettings
@@ -46,8 +46,10 @@ def carry_out(
     tracked.request_done(request.key)
     if request.kind is RequestKind.CANCEL:
         return cancel(tracked, settings, executor, request.task)
+    chosen = set(tracked.tasks) if request.task is None else {request.task}
+    handles = _take_back_gathers(tracked, settings, executor, chosen)
     retry(tracked, settings, request.task, changed=bool(request.options.get("changed")))
-    return []
+    return handles
 
 
 def is_allowed(request: RequestRecord, settings: RunSettings) -> bool:
@@ -115,15 +117,11 @@ def retry(
     if changed:
         count = _renew_of_other_source(tracked, settings, chosen)
     note_mix(tracked, settings.layout)
-    again: set[str] = set()
     for task in tracked.tasks.values():
-        if task.name not in chosen | behind:
-            continue
-        states = RETRIED if task.name in chosen else frozenset({TaskState.SKIPPED})
-        if number := _reset(tracked, task, states):
-            count += number
-            again.add(task.name)
-    _renew_gathers(tracked, again)
+        if task.name in chosen:
+            count += _reset(tracked, task, RETRIED)
+        elif task.name in behind:
+            count += _reset(tracked, task, frozenset({TaskState.SKIPPED}))
     if count:
         settings.layout.cancelled.unlink(missing_ok=True)
         settings.layout.ended.unlink(missing_ok=True)
@@ -192,13 +190,30 @@ def _renew_of_other_source(tracked: TrackedRun, settings: RunSettings, chosen: s
     )
 
 
-def _renew_gathers(tracked: TrackedRun, again: set[str]) -> None:
-    """Have gathers that did without what is now tried again computed anew, and what follows."""
+def _take_back_gathers(
+    tracked: TrackedRun, settings: RunSettings, executor: Executor, chosen: set[str]
+) -> list[JobHandle]:
+    """Have gathers that did without what is now tried again computed anew, and what follows.
+
+    What is at work with such a gather is cancelled: it was given too little. Returns jobs to be
+    ended, as `cancel` does. What they still write is of an attempt that is not waited for.
+    """
+    behind = _descendants(tracked, chosen)
+    lost = {name for name in chosen if any(tracked.tasks[name].tally[each] for each in RETRIED)}
+    lost |= {name for name in behind if tracked.tasks[name].tally[TaskState.SKIPPED]}
     first = {
-        task.name for task in tracked.tasks.values() if again & {edge.step for edge in task.lenient}
+        task.name for task in tracked.tasks.values() if lost & {edge.step for edge in task.lenient}
     }
-    for name in first | _descendants(tracked, first):
-        tracked.renew(tracked.tasks[name], tracked.tasks[name].instances)
+    outdated = [tracked.tasks[name] for name in first | _descendants(tracked, first)]
+    handles: list[JobHandle] = []
+    for task in outdated:
+        waves = [wave for wave in tracked.waves.values() if wave.record.task == task.name]
+        handles += _end_waves(tracked, settings.layout, executor, waves)
+        for instance in task.instances:
+            tracked.detach(instance)
+        _reset(tracked, task, ACTIVE_TASK_STATES)
+        tracked.renew(task, task.instances)
+    return handles
 
 
 def _cancel_task(tracked: TrackedRun, task: TrackedTask, why: str) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from reflow.dispatch.jobs import advice
 from reflow.dispatch.jobs.packing import FEWEST_JOBS, LONG, MOST_JOBS
+from reflow.rundir.claims import current_claim
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import ResultReader
 from reflow.rundir.run_settings import read_settings
@@ -253,15 +255,38 @@ def test_a_job_that_never_starts_holds_nothing_up(
 def test_a_scheduler_that_was_away_when_all_was_done_is_asked_again_to_cancel_what_waits(
     scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:
-    batch = shared(scheduler, flow_file, "x == 11 and wait_for('{here}/go')")
-    scheduler.arrange(JobFault("impossible", "each", position=2))
+    batch = shared(scheduler, flow_file)
+    scheduler.arrange(JobFault("impossible", "each", position=2), Trouble("cancel", "away"))
     run = batch.start()
-    until(lambda: len(batch.flow.calls) == 12)
-    scheduler.arrange(Trouble("cancel", "away"))
-    (batch.flow.folder / "go").touch()
     until(lambda: run.state != "RUNNING")
     assert run.state == "SUCCESS", failed(run)
     until(lambda: not scheduler.in_queue())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found by /proc")
+def test_an_element_is_not_ended_for_the_time_in_which_its_job_was_suspended(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    source = SHARED.format(per_job=12, at_once=2, body="x < 2 and " + GATE)
+    batch = Batch(scheduler, flow_file(source.replace("00:00:20", "00:00:04")))
+    run = batch.start()
+    until(lambda: len(batch.flow.calls) == 2)
+    wave = wave_of(batch, run)
+    host = current_claim(wave, 0)
+    assert host is not None
+    workers = map(int, Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split())
+    job = [host.pid, *workers]
+    for pid in job:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)
+    for pid in job:
+        os.kill(pid, signal.SIGCONT)
+    # Longer than the host takes to look.
+    time.sleep(1)
+    (batch.flow.folder / "go").touch()
+    until(lambda: run.state != "RUNNING")
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == once()
 
 
 HOST = """

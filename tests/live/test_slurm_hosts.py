@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -63,6 +64,27 @@ def test_shared_jobs_ask_for_no_more_time_than_their_partition_allows(person: Pe
 
     assert person.calls == ONCE
     assert any("#SBATCH --time=00:01:00\n" in path.read_text() for path in run.scripts)
+
+
+def test_elements_are_not_ended_for_the_time_in_which_their_job_was_suspended(
+    person: Person, slurm: SlurmCluster
+) -> None:
+    flow = GATED.replace("per_job=6", "per_job=12").replace("00:02:00", "00:00:15")
+    run = person.write(flow).submits()
+    run.until(lambda: len(person.calls) == 2, "two elements in one job")
+    (job,) = run.running("each")
+
+    slurm.run("scontrol", "suspend", job.native_id)
+    run.until(lambda: not run.running("each"), "the suspension")
+    time.sleep(16)
+    slurm.run("scontrol", "resume", job.native_id)
+    run.until(lambda: bool(run.running("each")), "the end of the suspension")
+    # Longer than the host takes to look at what its elements have used.
+    time.sleep(1)
+    person.touch("go")
+
+    run.ends()
+    assert person.calls == ONCE
 
 
 def test_what_a_requeued_job_had_is_finished_by_it_after_all_others(

@@ -81,6 +81,10 @@ class Host:
         """Begin nothing more, and have what runs interrupted."""
         self._pool.leaving = True
 
+    def note_going_on(self) -> None:
+        """Note that the job was suspended, and goes on."""
+        self._pool.note_going_on()
+
     def close(self) -> None:
         """End the worker processes, and wait for a dispatch step that was begun."""
         self._pool.close()
@@ -116,6 +120,7 @@ def main(arguments: list[str]) -> int:
         host = Host(settings, WaveSpec.read(layout), own_claim(int(element)))
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(each, lambda number, frame: host.leave())
+        signal.signal(signal.SIGCONT, lambda number, frame: host.note_going_on())
         try:
             host.run()
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reflow.execution.pool.protocol import Why
 from reflow.execution.pool.served_wave import ServedWave
+from reflow.execution.pool.stopped import StoppedTime
 from reflow.execution.pool.temporary import Place
 from reflow.execution.pool.usage import OutOfMemoryKills, has_more_memory
 from reflow.execution.pool.workers import WorkerPool
@@ -54,6 +55,7 @@ class HostPool:
         self.waves: dict[int, ServedWave] = {}
         self.leaving = False
         self._kills = OutOfMemoryKills()
+        self._stopped = StoppedTime()
         self._temporary = Place()
         self._has_taken = False
         self.workers = WorkerPool(
@@ -86,6 +88,10 @@ class HostPool:
             self._end_what_has_too_much()
         self._record_deaths()
         return busy and (not self.leaving or any(self.workers.running()))
+
+    def note_going_on(self) -> None:
+        """Note that this process was stopped, with all of its job, and goes on."""
+        self._stopped.note_going_on()
 
     @property
     def is_full(self) -> bool:
@@ -174,16 +180,28 @@ class HostPool:
     def _end_what_has_too_much(self) -> None:
         """End elements that have more time or memory than they asked for."""
         now = time.time()
-        for (number, position), begun in self.workers.running():
-            wave = self.waves[number]
-            limit = wave.spec.resources.time
-            if wave.pack.limited and limit is not None and now - begun > limit.total_seconds():
-                self.workers.tell([(number, position)], Why.WALLTIME)
+        processes = {at: pid for pid, at in self.workers.workers_at()}
+        timed = [
+            (processes[at], at, begun)
+            for at, begun in self.workers.running()
+            if at in processes and self._time_limit(at[0]) is not None
+        ]
+        stopped = self._stopped.look(timed)
+        for _, at, begun in timed:
+            limit = self._time_limit(at[0])
+            if limit is not None and now - begun - stopped[at] > limit:
+                self.workers.tell([at], Why.WALLTIME)
         for pid, at in self.workers.workers_at():
             wave = self.waves[at[0]]
             memory = wave.spec.resources.mem
             if wave.pack.limited and memory and has_more_memory(pid, OVER_MEMORY * memory):
                 self.workers.tell([at], Why.MEMORY, within=0.0)
+
+    def _time_limit(self, number: int) -> float | None:
+        """Return the seconds after which an element of a wave is ended; None for no such limit."""
+        wave = self.waves[number]
+        limit = wave.spec.resources.time
+        return limit.total_seconds() if wave.pack.limited and limit is not None else None
 
     def _record_deaths(self) -> None:
         """Write the results of elements whose worker has died."""

@@ -113,6 +113,10 @@ class Pilot:
         """Begin nothing more, and have what runs interrupted."""
         self._pool.leaving = True
 
+    def note_going_on(self) -> None:
+        """Note that the job was suspended, and goes on."""
+        self._pool.note_going_on()
+
     def close(self) -> None:
         """End the workers, tell how this pilot has ended, and see that the run goes on."""
         self._pool.close()
@@ -214,6 +218,7 @@ def main(arguments: list[str]) -> int:
         pilot = Pilot(settings, own_claim(int(job)), int(submission), int(job))
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(each, lambda number, frame: pilot.leave())
+        signal.signal(signal.SIGCONT, lambda number, frame: pilot.note_going_on())
         try:
             pilot.run()
         finally:

@@ -115,6 +115,44 @@ def test_a_set_where_a_list_is_promised_names_the_task_that_returned_it(
     assert "'make' returned a set" in run.failure_text()
 
 
+def test_what_cannot_be_stored_shows_the_line_that_returned_it_and_is_not_tried_again(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("late")
+
+        class Thing:
+            pass
+
+        @wf.job(retries=3)
+        def make():
+            did("make")
+            if not Thing:
+                return None
+            return Thing()
+
+        @wf.job(retries=3)
+        def several(first: bool = True):
+            did("several")
+            if first:
+                return [Thing()]
+            return Thing()
+        """
+    )
+    run = flow.run()
+    text = flow.path.read_text().splitlines()
+    shown = {each["task"]: each["traceback"] for each in run.status()["failed_instances"]}
+    for task, line in (("make", "    return Thing()"), ("several", "def several(")):
+        at = next(at for at, found in enumerate(text) if found.startswith(line)) + 1
+        if task == "several":
+            at -= 1  # its decorator
+        assert f'File "{flow.path}", line {at}, in {task}' in shown[task]
+        assert "reflow/" not in shown[task]
+        assert "UnstorableValueError" in shown[task] or "UnstorablePartError" in shown[task]
+    assert flow.calls == {"make": 1, "several": 1}
+
+
 PICKLED = """
 from reflow import Pickled
 

@@ -223,7 +223,7 @@ class Ingest:
         self._note_files(record)
         reusable = self._reuse(wave, spec, record)
         outcome = outcome_of_result(instance, record, reusable)
-        if outcome.state is TaskState.SUCCESS:
+        if outcome.state is TaskState.SUCCESS or record.lasting:
             self._tracked.finish(instance, outcome)
         else:
             self.fail(instance, outcome)

@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.stored_result import StoredResult, encode_result, may_refer
 from reflow.codecs.value_files import ValueFiles
-from reflow.errors import FlowImportError, MissingFileError, TaskInterrupted
+from reflow.errors import (
+    FlowImportError,
+    MissingFileError,
+    TaskInterrupted,
+    UnstorableValueError,
+)
 from reflow.execution.memory import lacked_memory, peak_memory, reset_peak
 from reflow.model.canonical import loads
 from reflow.model.lineage import VARIABLE, below
 from reflow.model.outcomes import Outcome
 from reflow.model.states import FailureCause, TaskState
 from reflow.model.tasks import ParameterInput, ResultInput, RunDirInput, TaskSpec
-from reflow.rundir.error_text import failure_text, summary, traceback_text
+from reflow.rundir.error_text import (
+    failure_text,
+    summary,
+    traceback_of_return,
+    traceback_text,
+)
 from reflow.rundir.file_states import Recorded
 from reflow.rundir.layout import WaveLayout
 from reflow.rundir.results import HOST, ResultRecord
@@ -210,7 +220,11 @@ class Execution:
             if os.getpid() != process:
                 # A fork that the function made, and that returned as well.
                 os._exit(0)
-        return self._sealed(value, record), self._files.changes() if expected else {}
+        try:
+            outcome = self._sealed(value, record)
+        except UnstorableValueError as error:
+            return _unstorable(self._task.function, error)
+        return outcome, self._files.changes() if expected else {}
 
     def _arguments(self, record: InputRecord) -> dict[str, Any]:
         """Decode the arguments of an element. Raises `MissingFileError`."""
@@ -307,6 +321,17 @@ def _without_input(error: MissingFileError) -> _Ended:
     """Return a result's fields where a file that bytes of an argument lay in is gone."""
     outcome = {"state": TaskState.FAILED, "cause": FailureCause.ERROR, "error": summary(error)}
     return outcome, {"missing": error.path}
+
+
+def _unstorable(function: Callable[..., Any], error: UnstorableValueError) -> _Ended:
+    """Return a result's fields where what a function returned cannot be stored."""
+    outcome = {
+        "state": TaskState.FAILED,
+        "cause": FailureCause.ERROR,
+        "error": summary(error),
+        "traceback": traceback_of_return(function, error),
+    }
+    return outcome, {"lasting": True}
 
 
 def _failed(error: BaseException, printed: Callable[[], str]) -> _Ended:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 from reflow.errors import ReflowError
 
@@ -95,6 +97,38 @@ def traceback_text(error: BaseException) -> str:
         return "".join(traceback.format_exception(type(error), error, frames))
     except Exception:
         return summary(error)
+
+
+def traceback_of_return(function: Any, error: ReflowError) -> str:
+    """Return the traceback of an error about what a function has returned.
+
+    It points to the statement that returned it where there is only one, else to the function.
+    """
+    import inspect
+    import traceback
+
+    try:
+        code = inspect.unwrap(function).__code__
+        lines = set(_lines_of_returns(code))
+        line = lines.pop() if len(lines) == 1 else code.co_firstlineno
+        stack = traceback.StackSummary.from_list([(code.co_filename, line, code.co_name, None)])
+        shown = stack.format()
+    except (AttributeError, ValueError):  # it has no source: a class, or one of C's
+        return traceback_text(error)
+    last = traceback.format_exception_only(type(error), error)
+    return "".join(["Traceback (most recent call last):\n", *shown, *last])
+
+
+def _lines_of_returns(code: CodeType) -> Iterator[int]:
+    """Yield the lines of the statements that return something other than a constant."""
+    import dis
+
+    previous = ""
+    for each in dis.get_instructions(code):
+        constant = previous == "LOAD_CONST"
+        if each.opname == "RETURN_VALUE" and not constant and each.positions is not None:
+            yield each.positions.lineno or code.co_firstlineno
+        previous = each.opname
 
 
 def _bounded_line(text: str) -> str:

@@ -40,6 +40,8 @@ class ResultRecord:
     """The stored result that was its candidate serves: the function was not called."""
     missing: str = ""
     """The file that bytes of an argument lay in, which is gone: the function was not called."""
+    lasting: bool = False
+    """Trying again is of no use: whatever the function returns so cannot be stored."""
     last_output: str = ""
     """The last lines of a program that made the task fail, where the traceback lacks them."""
 

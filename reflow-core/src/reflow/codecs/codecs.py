@@ -31,6 +31,11 @@ class Reference:
         """Paths of those files."""
         return self.codec.places(self.data)
 
+    @property
+    def file(self) -> FileReference | None:
+        """Where bytes lie that reflow has written; None for a part of another kind."""
+        return FileReference.from_json(self.data) if self.codec.name == "file" else None
+
 
 class Codecs:
     """Encodes and decodes values.
@@ -136,11 +141,7 @@ class Codecs:
 
     def files(self, data: Json) -> list[FileReference]:
         """Return the references to files of values in encoded data."""
-        return [
-            FileReference.from_json(part.data)
-            for part in self.references(data)
-            if part.codec.name == "file"
-        ]
+        return [file for part in self.references(data) if (file := part.file) is not None]
 
     def _read_bytes(self, data: Json) -> memoryview:
         found: memoryview = self.decode({"$tuple": [data]})[0]

@@ -9,6 +9,7 @@ itself wrapped, so in canonical text `{"$` stands for nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from reflow.codecs.annotations import ReachableClasses
@@ -36,6 +37,7 @@ def is_own(name: str) -> bool:
     return name in BUILTIN or is_extra(name)
 
 
+@cache
 def has_class_tag(name: str) -> bool:
     """Tell whether a codec's values carry a class tag before the content."""
     codec = BUILTIN.get(name)

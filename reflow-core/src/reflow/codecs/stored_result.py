@@ -55,12 +55,12 @@ def encode_result(
     data = codecs.encode(value, annotation, directory, files)
     output = dumps(data)
     within = run_directory(run_dir)
-    refers = may_refer(output)
-    places = tuple(codecs.places(data)) if refers else ()
+    parts = list(codecs.references(data)) if may_refer(output) else []
+    places = tuple(place for part in parts for place in part.places)
     bound = within.mentioned_in(output, data) or any(map(within.contains, places))
     held: dict[str, int] = {}
-    for part in codecs.files(data) if refers else ():
-        held[part.path] = max(part.end, held.get(part.path, 0))
+    for file in filter(None, (part.file for part in parts)):
+        held[file.path] = max(file.end, held.get(file.path, 0))
     return StoredResult(output, places, str(run_dir) if bound else None, tuple(held.items()))
 
 

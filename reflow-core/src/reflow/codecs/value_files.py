@@ -164,6 +164,8 @@ class ValueFiles:
         self._path, self._end = str(path), 0
 
     def _write(self, chunks: Sequence[memoryview], length: int, suffix: str) -> FileReference:
+        from concurrent.futures import ThreadPoolExecutor
+
         make_folder(self._directory, within=self._directory.parent)
         temporary = self._directory / f".{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -171,10 +173,11 @@ class ValueFiles:
         digest = sha256()
         try:
             try:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    _write_all(descriptor, chunk)
-                os.fsync(descriptor)
+                with ThreadPoolExecutor(1) as beside:  # one, so that chunks keep their order
+                    for chunk in chunks:
+                        beside.submit(digest.update, chunk)
+                        _write_all(descriptor, chunk)
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             return self._named(temporary, length, digest.hexdigest(), suffix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import struct
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.contract import CodecContext
@@ -159,14 +160,9 @@ def npy(array: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
     import numpy as np
 
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    described = {
-        "descr": np.lib.format.dtype_to_descr(array.dtype),
-        "fortran_order": fortran,
-        "shape": array.shape,
-    }
     flat = array.ravel(order="F" if fortran else "C")
     data = flat.view(np.uint8).data if flat.nbytes else memoryview(b"")
-    return _header(repr(described)), data
+    return _header(array.dtype, fortran, array.shape), data
 
 
 def from_npy(content: memoryview) -> np.ndarray[Any, Any]:
@@ -190,7 +186,12 @@ def from_npy(content: memoryview) -> np.ndarray[Any, Any]:
     )
 
 
-def _header(text: str) -> bytes:
+@lru_cache(maxsize=64)  # the elements of a task mostly return arrays of one kind
+def _header(dtype: np.dtype[Any], fortran: bool, shape: tuple[int, ...]) -> bytes:
+    import numpy as np
+
+    described = np.lib.format.dtype_to_descr(dtype)
+    text = repr({"descr": described, "fortran_order": fortran, "shape": shape})
     version, encoded = (1, text.encode()) if text.isascii() else (3, text.encode())
     if version == 1 and len(encoded) + _ALIGNMENT > 0xFFFF:
         version = 2

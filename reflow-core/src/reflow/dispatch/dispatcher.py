@@ -175,6 +175,7 @@ class Dispatcher:
     def look_again_in(self) -> float | None:
         """Seconds until something that only waits for time deserves another look."""
         waits = [
+            self._ingest.look_again_in,
             self._reconcile.look_again_in,
             self._due_in,
             self._cancellations.look_again_in,
@@ -275,6 +276,7 @@ class Dispatcher:
         if self._long_elements.give_back() or self._give_back_from_pilots():
             self._ingest.collect()
         self._look_after_closed()
+        self._ingest.look_for_unseen()
         self._stop_if_failed()
         self.commit()
         self._submitter.new_step()

@@ -10,6 +10,7 @@ from reflow.dispatch.jobs.lost_hosts import note_loss
 from reflow.dispatch.lost_inputs import LostInputs
 from reflow.dispatch.retry_policy import MOST_NODE_LOSSES, decide_retry, pause_after
 from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
+from reflow.execution.completion import is_counted
 from reflow.execution.outcomes import outcome_of_result
 from reflow.execution.witness import Change, States, note_of
 from reflow.model.jobs import JobStatus
@@ -24,6 +25,8 @@ from reflow.rundir.results import ResultReader, ResultRecord
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import WaveSpec
 
+FIRST_LOOK, LONGEST_LOOK = 1.0, 30.0
+"""Seconds between two looks for results that are known to be there: first, and at most."""
 COMMIT_EVERY = 5_000
 """Results of one transaction at most, so that memory does not grow with the run."""
 
@@ -49,6 +52,8 @@ class Ingest:
         self.lost_inputs = LostInputs(tracked, settings.layout.made_again, looks, commit)
         self._readers: dict[int, ResultReader] = {}
         self._closed: list[TrackedWave] = []
+        self.look_again_in: float | None = None
+        """Seconds until results may be seen that are there; None where none is known of."""
         self.interrupted: dict[tuple[int, int], ResultRecord] = {}
         """Results of interrupted positions whose cause only the scheduler knows."""
 
@@ -62,6 +67,22 @@ class Ingest:
                     self._commit()
             self.close_if_over(wave)
         return settled
+
+    def look_for_unseen(self) -> None:
+        """Note when results deserve another look that are there, and cannot be seen from here.
+
+        The one who has written the last one says so, and may be ahead of a file server's client.
+        """
+        waves = self._tracked.waves.values()
+        if not any(
+            wave.members and is_counted(self._settings.layout.wave(wave.record.number))
+            for wave in waves
+        ):
+            self.look_again_in = None
+        elif self.look_again_in is None:
+            self.look_again_in = FIRST_LOOK
+        else:
+            self.look_again_in = min(LONGEST_LOOK, 2 * self.look_again_in)
 
     def close_if_over(self, wave: TrackedWave) -> None:
         """Mark a wave as over once every position of it is settled."""

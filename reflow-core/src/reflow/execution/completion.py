@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
 
-_COUNTER = "counter"
+_COUNTER, _LAST = "counter", "last"
 
 
 def prepare_counters(layout: WaveLayout, size: int) -> None:
@@ -45,10 +45,15 @@ def count_result(layout: WaveLayout, position: int, size: int) -> bool:
         if _count(layout.counters, f"{block}-whole") < _blocks(size):
             return False
         # Two that counted at the same moment both see the full count.
-        os.close(os.open(layout.counters / "last", os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        os.close(os.open(layout.counters / _LAST, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     except OSError:
         return False
     return True
+
+
+def is_counted(layout: WaveLayout) -> bool:
+    """Tell whether all results of a wave are on the disk, seen from here or not."""
+    return (layout.counters / _LAST).exists()
 
 
 def notify_if_last(settings: RunSettings, layout: WaveLayout, position: int, size: int) -> None:

@@ -45,6 +45,8 @@ from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.source_record import RunSource
 from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec
 
+MOST_WAVES = 16
+"""Waves whose files a worker keeps open: a run may have thousands."""
 BATCH_SECONDS = 0.1
 """How long results are kept before they are put on the disk together and reported."""
 PR_SET_PDEATHSIG = 1
@@ -98,6 +100,14 @@ class Reporter:
             waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), REPORTS_AT_ONCE):
             os.write(self._reports, pack(waiting[start : start + REPORTS_AT_ONCE]))
+
+    def forget(self, wave: int) -> None:
+        """Close the file of a wave's results. Raises `OSError` where one cannot be written."""
+        self.flush()
+        with self._lock:
+            self._values.pop(wave, None)
+            if (writer := self._writers.pop(wave, None)) is not None:
+                writer.close()
 
     def _flush_in_time(self) -> None:
         while True:
@@ -182,6 +192,8 @@ class PoolWorker:
         self._equipment.give(self._specs[wave].resources)
         execution = self._executions.get(wave)
         if execution is None:
+            if len(self._executions) == MOST_WAVES:
+                self._forget(next(iter(self._executions)))
             execution = self._executions[wave] = self._load(wave)
             self._equipment.give(self._specs[wave].resources)
         record = execution.record(position)
@@ -210,6 +222,12 @@ class PoolWorker:
             result = result.with_log(log, self._layout.run_dir)
         self._reporter.add(wave, result, execution.values)
         return result
+
+    def _forget(self, wave: int) -> None:
+        """Close the files of a wave; it is loaded anew should there be more of it."""
+        self._reporter.forget(wave)
+        self._executions.pop(wave).close()
+        del self._specs[wave]
 
     def _is_meant(self) -> bool:
         """Tell whether a signal that comes now is for the element that runs, if one does."""
@@ -305,6 +323,9 @@ class _Broken:
 
     def record(self, position: int) -> InputRecord:
         return self._reader.read(position)
+
+    def close(self) -> None:
+        self._reader.close()
 
     def run(
         self, position: int, record: InputRecord, *, native_id: str, printed: Callable[[], str]

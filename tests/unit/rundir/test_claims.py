@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from reflow.rundir import claims
-from reflow.rundir.claims import BY_CREATION, BY_LINK, Claim, claim, current_claim
+from reflow.rundir.claims import (
+    BY_CREATION,
+    BY_LINK,
+    Claim,
+    claim,
+    current_claim,
+    is_being_claimed,
+)
 from reflow.rundir.layout import WaveLayout
 
 
@@ -58,6 +66,30 @@ def test_a_job_that_died_while_it_claimed_by_creation_leaves_no_claim_and_no_sec
 
     assert not claim(layout, 0, job("24"), BY_CREATION)
     assert current_claim(layout, 0) is None
+
+
+def test_who_has_no_patience_does_not_wait_for_a_claim_that_is_being_made(
+    layout: WaveLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (layout.claims / "0").mkdir()
+    (layout.claims / "0" / ".0.0.taken").touch()
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+
+    assert not claim(layout, 0, job("24"), BY_CREATION, patience=0)
+
+    assert waited == []
+
+
+def test_a_claim_is_being_made_from_the_decision_until_it_is_there(layout: WaveLayout) -> None:
+    assert not is_being_claimed(layout, 0)
+    (layout.claims / "0").mkdir()
+    for level in range(2):
+        (layout.claims / "0" / f".0.{level}.taken").touch()
+        assert is_being_claimed(layout, 0)
+        (layout.claims / "0" / f".0.{level}.taken").unlink()
+        assert claim(layout, 0, job("24", str(level)), BY_CREATION)
+        assert not is_being_claimed(layout, 0)
 
 
 def test_a_life_that_is_known_by_a_word_differs_from_any_other(layout: WaveLayout) -> None:

@@ -66,12 +66,20 @@ def own_claim(element: int | None = None) -> Claim:
     )
 
 
-def claim(layout: WaveLayout, position: int, mine: Claim, way: str = BY_LINK) -> bool:
+def claim(
+    layout: WaveLayout,
+    position: int,
+    mine: Claim,
+    way: str = BY_LINK,
+    patience: float | None = None,
+) -> bool:
     """Claim a position, in one of the ways; return False where another job holds it.
 
-    A later incarnation of the same job takes the next level.
+    A later incarnation of the same job takes the next level. It waits `patience` seconds for the
+    claim of a process that has decided to make one, by default as long as that may take.
     Raises `OSError` where nothing can be written.
     """
+    seconds = CLAIM_APPEARS_WITHIN if patience is None else patience
     take = _WAYS[way]
     block = layout.claim_block(position)
     block.mkdir(FOLDER_MODE, exist_ok=True)
@@ -82,6 +90,8 @@ def claim(layout: WaveLayout, position: int, mine: Claim, way: str = BY_LINK) ->
             name = _path(layout, position, level)
             if take(private, name):
                 return True
+            if way == BY_CREATION:
+                _await(name, seconds)
             if not name.exists() or not _follows(mine, read_claim(name)):
                 return False
     finally:
@@ -109,7 +119,6 @@ def _create(private: Path, name: Path) -> bool:
     try:
         descriptor = os.open(_decider(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     except FileExistsError:
-        _await(name)
         return False
     os.close(descriptor)
     private.replace(name)
@@ -131,8 +140,17 @@ def was_decided(layout: WaveLayout, position: int) -> bool:
     return _decider(_path(layout, position, 0)).exists()
 
 
-def _await(name: Path) -> None:
-    end = time.monotonic() + CLAIM_APPEARS_WITHIN
+def is_being_claimed(layout: WaveLayout, position: int) -> bool:
+    """Tell whether a process has decided to claim a position, and the claim is not there yet."""
+    level = _level(layout, position)
+    name = _path(layout, position, level)
+    following = _path(layout, position, level + 1) if name.exists() else name
+    return _decider(following).exists() and not following.exists()
+
+
+def _await(name: Path, seconds: float) -> None:
+    """Wait for a claim to appear that another process has decided to make."""
+    end = time.monotonic() + seconds
     while not name.exists() and time.monotonic() < end:
         time.sleep(0.02)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,9 @@ from reflow.execution.pool.host import Host
 from reflow.execution.pool.protocol import Why
 from reflow.model.resources import Resources
 from reflow.permissions import touch
-from reflow.rundir.claims import Claim, claim
+from reflow.rundir import claims
+from reflow.rundir.claims import BY_CREATION, Claim, claim
+from reflow.rundir.layout import WaveLayout
 from reflow.rundir.packs import Pack, new_slots_file
 from reflow.rundir.results import ResultReader, ResultRecord
 from reflow.rundir.run_settings import RunSettings
@@ -281,6 +285,65 @@ def test_a_job_that_is_started_again_skips_what_has_a_result(scene: Scene) -> No
     again.run()
     assert taken(pool) == [0, 2]
     assert again.counted_last
+
+
+# -- claims that are being made ------------------------------------------------------------
+@pytest.fixture
+def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited for claims, which are made by creating files."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        scene.clock.now += seconds
+
+    monkeypatch.setattr(
+        claims, "time", SimpleNamespace(monotonic=scene.clock.monotonic, sleep=sleep)
+    )
+    scene.settings = replace(scene.settings, claims=BY_CREATION)
+    return waits
+
+
+def decide(layout: WaveLayout, block: int) -> None:
+    """Decide as a process does that dies before it makes its claim."""
+    folder = layout.claim_block(block)
+    folder.mkdir(exist_ok=True)
+    touch(folder / f".{block}.0.taken")
+
+
+def test_a_claim_that_another_job_is_about_to_make_is_not_waited_for(
+    scene: Scene, waits: list[float]
+) -> None:
+    for block in (1, 2, 5):
+        decide(scene.layout, block)
+    host, pool = scene.host(hosts=3, element=1)
+    host.run()
+    assert sorted(taken(pool)) == [0, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert waits == []
+
+
+def test_what_an_earlier_life_was_about_to_claim_is_waited_for_once_and_last(
+    scene: Scene, waits: list[float]
+) -> None:
+    for block in (1, 2, 5):
+        decide(scene.layout, block)
+    scene.layout.hosts.mkdir()
+    touch(new_slots_file(scene.layout.hosts, me(0, "0")))
+    host, pool = scene.host(incarnation="1", seconds=1.0)
+    begun: list[int] = []
+
+    def turn(number: int) -> None:
+        begun[:] = taken(pool)
+        if len(begun) == 9:
+            # The earlier life was only slow.
+            name = scene.layout.claim_block(2) / "2.0"
+            name.write_text(json.dumps(asdict(me(0, "0"))))
+
+    pool.before_round = turn
+    host.run()
+    assert sorted(taken(pool)[:9]) == [0, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert taken(pool)[9:] == [2]
+    assert sum(waits) <= claims.CLAIM_APPEARS_WITHIN + 1
 
 
 # -- long elements -------------------------------------------------------------------------

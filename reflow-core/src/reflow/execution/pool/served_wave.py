@@ -10,7 +10,7 @@ from functools import cached_property
 from reflow.execution.completion import count_result
 from reflow.execution.outcomes import record_of_death
 from reflow.model.jobs import JobStatus
-from reflow.rundir.claims import Claim, claim
+from reflow.rundir.claims import CLAIM_APPEARS_WITHIN, Claim, claim, is_being_claimed
 from reflow.rundir.packs import Pack, note_long, unclaimed_blocks
 from reflow.rundir.results import ResultReader, SegmentWriter
 from reflow.rundir.run_settings import RunSettings
@@ -34,6 +34,8 @@ class ServedWave:
         self._began = time.monotonic()
         self._known = self._results_before() if returns else frozenset()
         self._blocks: Iterator[int] = self._free_blocks()
+        self._late: list[int] = []
+        """Blocks that another process was about to claim when this one tried to."""
         self._left: dict[int, set[int]] = {}
         """By claimed block, the positions whose results are not on the disk yet."""
         self.has_taken = False
@@ -95,6 +97,18 @@ class ServedWave:
                 if (self._returns or not self.layout.has_claim(block)) and self._claim(block):
                     taken = not self._returns
                     yield block
+        yield from self._late_blocks()
+
+    def _late_blocks(self) -> Iterator[int]:
+        """Claim and yield blocks that an earlier life of this job was about to claim.
+
+        It may have died before that. All of them are waited for together, after all others.
+        """
+        end = time.monotonic() + CLAIM_APPEARS_WITHIN
+        late, self._late = self._late, []
+        for block in late:
+            if self._claim(block, patience=max(0.0, end - time.monotonic())):
+                yield block
 
     def _others(self, own: range) -> list[int]:
         """Return blocks outside of a host's share that nobody has claimed, by one listing.
@@ -105,12 +119,16 @@ class ServedWave:
             return [item for item in range(self.spec.claims) if item not in own]
         return unclaimed_blocks(self.layout, self.spec.claims)
 
-    def _claim(self, block: int) -> bool:
+    def _claim(self, block: int, patience: float = 0.0) -> bool:
         """Claim a block; return False where it is another's, or nothing may begin any more.
 
-        A dispatcher that calls the wave off looks at the claims after that.
+        A dispatcher that calls the wave off looks at the claims after that. A claim that another
+        process is about to make is not waited for: only that of an earlier life of this job could
+        be taken over, and others wait meanwhile.
         """
-        mine = claim(self.layout, block, self._me, self._settings.claims)
+        mine = claim(self.layout, block, self._me, self._settings.claims, patience)
+        if not mine and self._returns and is_being_claimed(self.layout, block):
+            self._late.append(block)
         return mine and not self.layout.called_off.exists()
 
     def _results_before(self) -> frozenset[int]:

@@ -127,6 +127,8 @@ def test_what_the_scheduler_said_is_forgotten_at_the_next_look(scene: PilotScene
         # One that has left is over though the scheduler still cleans up after it.
         ([DONE, RUNS], (1,), True),
         ([UNKNOWN, UNKNOWN], (), True),
+        # One that has left was put back into the queue.
+        ([DONE, WAITS], (1,), False),
         ([], (0, 1), True),
         ([], (0,), False),
     ],

@@ -421,6 +421,19 @@ def test_at_the_end_of_a_run_whose_pilots_all_run_the_scheduler_is_asked_nothing
     assert one.scheduler.cancelled == []
 
 
+@pytest.mark.parametrize("last", ["leaves", "is_silent"])
+def test_at_the_end_a_pilot_that_is_back_in_the_queue_is_cancelled(
+    scene: Scenes, last: str
+) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0)
+    getattr(one.begins(5, 1), last)()
+    one.scheduler.says["75"] = [says(JobState.RUNNING), WAITS]
+    one.jobs.end()
+    assert one.scheduler.cancelled == [("75", [1])]
+
+
 def test_pilots_that_could_not_be_cancelled_stay_written_down(scene: Scenes) -> None:
     one = scene()
     one.submits(5)

@@ -77,6 +77,10 @@ class PilotHosts:
         """How many pilots live."""
         return sum(self._lives(record, job) for record in self.submissions for job in _jobs(record))
 
+    def all_run(self, record: SubmissionRecord) -> bool:
+        """Tell whether each pilot of a submission lives."""
+        return all(self._lives(record, job) for job in _jobs(record))
+
     @property
     def at_once(self) -> int:
         """How many elements those that live may run at the same time, by what each has found."""
@@ -120,7 +124,13 @@ class PilotHosts:
 
     def _is_over(self, record: SubmissionRecord) -> bool:
         jobs = [(record.number, job) for job in _jobs(record)]
-        return all(self._is_gone(*job) or self._has_ended(*job) for job in jobs)
+        return all(self._is_gone(*job) or self._has_left_the_queue(*job) for job in jobs)
+
+    def _has_left_the_queue(self, submission: int, job: int) -> bool:
+        """Tell whether a pilot has ended, by its own word, and was not put back into the queue."""
+        told = self._told.get((submission, job))
+        waits = told is not None and told.state is JobState.QUEUED
+        return self._has_ended(submission, job) and not waits
 
     def has_worked(self, record: SubmissionRecord) -> bool:
         """Tell whether one of the pilots of a submission ran an element, or had none to run."""

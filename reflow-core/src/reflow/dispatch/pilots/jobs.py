@@ -307,7 +307,8 @@ class PilotJobs:
         self.hosts.look()
         for record in self.hosts.submissions:
             state = SubmissionState.OVER
-            if self.hosts.waiting:
+            # One that has ended may be back in the queue.
+            if not self.hosts.all_run(record):
                 try:
                     self._cancel_queued(record)
                 except SchedulerUnavailableError as error:

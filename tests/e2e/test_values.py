@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,3 +192,14 @@ def test_values_that_annotations_pickle_are_handed_on(flow_file: Flows, way: str
     flow.forget()
     assert flow.run(way).result("count") == 30
     assert not flow.calls
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_pickled_values_of_another_user_are_never_taken(flow_file: Flows) -> None:
+    flow = flow_file(PICKLED)
+    run = flow.run()
+    for path in Path(run.run_dir).rglob("*.pickle"):
+        os.chown(path, 12345, -1)
+    flow.forget()
+    assert flow.run().result("count") == 30
+    assert flow.calls == {"grow": 1, "prune": 2}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import array
 import enum
+import importlib.util
 import re
 import threading
 import typing
@@ -34,7 +35,6 @@ import numpy
 import pandas as pd
 import pytest
 from reflow import Workflow
-from reflow.codecs import extras
 from reflow.codecs.contract import Codec, CodecContext
 from reflow.codecs.registry import Registry
 from reflow.codecs.self_contained import SelfContained
@@ -232,7 +232,7 @@ def test_it_is_refused_before_anything_runs(start: str, home: Path) -> None:
 
 
 def test_what_a_codec_needs_and_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DefinitionError, match=r"DataFrame can .*: install reflow-core\[pandas\]"):
         workflow(list[pd.DataFrame]).validate()
 

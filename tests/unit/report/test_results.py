@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from reflow.report.results import MOST_PARTS, WIDEST_VALUE, cache_line, result_lines
 
@@ -63,3 +64,10 @@ def test_long_results_are_cut() -> None:
 )
 def test_what_came_from_the_cache_is_said(cached: int, expected: str) -> None:
     assert cache_line(cached, 5) == expected
+
+
+def test_a_table_or_an_array_of_many_lines_is_shown_by_its_shape() -> None:
+    (line,) = result_lines("publish", np.zeros((20, 3)))
+    assert line.plain.rstrip() == "publish returned ndarray of shape (20, 3)"
+    (line,) = result_lines("publish", np.arange(3))
+    assert line.plain.rstrip() == "publish returned array([0, 1, 2])"

@@ -8,7 +8,6 @@ What refers to such bytes says where they lie and what they are: `FileReference`
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,6 +97,8 @@ class FileReference:
 
     def _mapped(self, descriptor: int) -> memoryview:
         """Map the bytes privately: pages are shared with all who read them, until changed."""
+        import mmap
+
         start = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
         mapped = mmap.mmap(descriptor, self.end - start, access=mmap.ACCESS_COPY, offset=start)
         return memoryview(mapped)[self.offset - start :]

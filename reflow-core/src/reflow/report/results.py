@@ -77,4 +77,7 @@ def _brief(value: Any) -> str:
     if isinstance(value, Path):
         return near(value)
     text = value if isinstance(value, str) else repr(value)
+    if "\n" in text and isinstance(getattr(value, "shape", None), tuple):
+        # An array or a table, whose lines mean nothing behind each other.
+        text = f"{type(value).__name__} of shape {value.shape}"
     return shorten(" ".join(text.split("\n")), WIDEST_VALUE)

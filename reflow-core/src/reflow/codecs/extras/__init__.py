@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from reflow.codecs.contract import Codec
 
@@ -57,6 +56,8 @@ def extra_codecs() -> Sequence[Codec]:
 
 def lacking(codec: Codec) -> str | None:
     """Return the extra of reflow-core that a codec lacks a library for; None where it has all."""
+    from importlib.util import find_spec
+
     library = codec.name.partition(".")[0]
     needed = _NEEDS.get(library)
     return None if needed is None or find_spec(needed) is not None else library

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reflow.dispatch.submit import Submitter, _Ready, jobs_that_fit
-from reflow.dispatch.tracked_run import TrackedTask
+from reflow.dispatch.tracked_run import TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
 from reflow.model.jobs import Capabilities, Limits
-from reflow.model.records import SubmissionKind, SubmissionRecord
+from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause
 from reflow.rundir.run_settings import RunSettings
@@ -241,6 +241,17 @@ def test_what_was_submitted_since_the_scheduler_counted_takes_places() -> None:
     assert submitter._room_for_arrays() == 4
     submitter._tracked.number += 4
     assert submitter._room_for_arrays() == 2
+    # Two of these are waves that pilots run, which take none.
+    for number in (3, 4):
+        record = SubmissionRecord(
+            number=number,
+            kind=SubmissionKind.WAVE,
+            token=f"each-{number}",
+            submitted_at=datetime.now(UTC),
+            state=SubmissionState.ACCEPTED,
+        )
+        submitter._tracked.waves[number] = TrackedWave(record)
+    assert submitter._room_for_arrays() == 3
 
 
 def test_the_tighter_of_two_kinds_of_limits_holds() -> None:

@@ -42,6 +42,7 @@ from reflow.dispatch.jobs.packing import Packing, is_suspect, job_resources, wit
 from reflow.dispatch.jobs.requests import array_size, dispatch_request, wave_request
 from reflow.dispatch.modes import mode_of
 from reflow.dispatch.pilots.jobs import PilotJobs
+from reflow.dispatch.pilots.open_waves import is_open
 from reflow.dispatch.plan import EARLY_SHARE
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import (
@@ -393,9 +394,11 @@ class Submitter:
         most = self._limit().max_whole_jobs
         if most is None:
             return None
-        # What was submitted since the scheduler was asked, refused or not.
-        since = self._tracked.number - self._number_when_asked
-        taken = max(self._limit().queued_whole_jobs + since, len(self._tracked.waves))
+        # What was submitted since the scheduler was asked, refused or not. Pilots' waves are not.
+        asked = self._number_when_asked
+        waves = self._tracked.waves.items()
+        opened = sum(number >= asked and is_open(wave.record) for number, wave in waves)
+        taken = self._limit().queued_whole_jobs + self._tracked.number - asked - opened
         places = most - taken - (self._watched and self._before_first is not None)
         arrays = (places - self._places_for_watchdogs) // (1 + self._follows)
         if arrays > 0 or self._tracked.jobs():

@@ -394,6 +394,19 @@ def test_failures_that_are_allowed_do_not_stop_a_run(flow_file: Flows, way: Way)
     assert run.result("both") == 406
 
 
+def test_a_run_that_succeeded_names_what_failed(
+    flow_file: Flows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wf: Any = flow_file(PART).load()
+    wf.cli(["run", "--run-dir", str(tmp_path / "run"), "--bad", "2"])
+    said = capsys.readouterr().out
+    assert "SUCCESS" in said
+    assert "1 of 4 in 'measure' failed, which is allowed" in said
+    assert "measure[2]  ERROR" in said
+    assert "ValueError: no 2" in said
+    assert "run again what did not succeed" in said
+
+
 ONLY_SOME = """
     wf = Workflow("some")
 

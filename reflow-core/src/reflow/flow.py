@@ -437,8 +437,8 @@ def _made_by(frame: Any) -> tuple[str, str, int] | None:
     return None
 
 
-def _last_part(path: str | None) -> str | None:
-    return None if path is None else path.rpartition(os.sep)[2]
+def _last_part(path: object) -> str | None:
+    return path.rpartition(os.sep)[2] if isinstance(path, str) else None
 
 
 def _names_around(frame: Any) -> Mapping[str, Any]:

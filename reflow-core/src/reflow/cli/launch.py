@@ -26,7 +26,7 @@ from reflow.report.layout import near
 from reflow.report.progress import Progress
 from reflow.report.results import success_lines
 from reflow.report.screen import screen
-from reflow.report.status import status_lines, step_lines, steps_while_running
+from reflow.report.status import next_steps, status_lines, step_lines, steps_while_running
 from reflow.runs.create import Wanted
 from reflow.workflow import Workflow, preview, run_foreground, submit_wanted
 
@@ -267,7 +267,8 @@ def _in_foreground(
     if run.state is RunState.SUCCESS:
         graph = workflow.graph()
         console.put(success_lines(status, last_results(run, graph), width=console.width))
-        console.put(step_lines(steps_after_success(run, graph, runs.command)))
+        steps = steps_after_success(run, graph, runs.command)
+        console.put(step_lines([*next_steps(status, runs.command), *steps]))
     else:
         console.put(status_lines(status, errors=False, width=console.width, command=runs.command))
     return run

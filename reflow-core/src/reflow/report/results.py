@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reflow.model.states import TaskState
 from reflow.report.layout import GAP, near, shorten
-from reflow.report.status import run_lines, task_lines
+from reflow.report.status import failure_lines, run_lines, task_lines
 
 MOST_PARTS = 8
 """Named parts shown of one result."""
@@ -27,6 +27,8 @@ def success_lines(status: Mapping[str, Any], results: Results, *, width: int) ->
     cached = sum(task["cached"] for task in tasks.values())
     done = sum(task["counts"].get(TaskState.SUCCESS, 0) for task in tasks.values())
     lines = [*run_lines(run, width=width), Text(""), *task_lines(tasks, width=width), Text("")]
+    if failed := status["failed_instances"]:
+        lines += [*failure_lines(failed, run, errors=False, width=width), Text("")]
     if cached:
         lines.append(Text(cache_line(cached, done)))
     for name, value in results.items():

@@ -42,6 +42,18 @@ def test_the_weather_example_is_submitted_and_succeeds(newcomer: Person) -> None
     assert len((run.run_dir / "temperatures.csv").read_text().splitlines()) == 1 + 2 * 3
 
 
+def test_the_sweep_example_hands_arrays_from_job_to_job(newcomer: Person) -> None:
+    examples = REPOSITORY / "docs" / "examples"
+    for name in ("sweep", "weather"):
+        shutil.copytree(examples / name, newcomer.folder / name)
+    models = ("--look-back", "1", "--look-back", "4", "--ridge", "0.1", "--ridge", "1000")
+
+    run = newcomer.submits(*models, name="sweep/sweep.py")
+
+    run.ends()
+    assert len((run.run_dir / "models.txt").read_text().splitlines()) == 1 + 4 + 1
+
+
 # -- what reaches a job ----------------------------------------------------------------------
 @dataclass(frozen=True)
 class Asked:

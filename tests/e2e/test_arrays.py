@@ -191,6 +191,14 @@ def test_an_input_that_is_gone_is_made_again_and_its_taker_has_not_failed(
     assert flow.calls == {"make": 2, "use": 2}
 
 
+@pytest.mark.parametrize("way", ["inline", "pool"])
+def test_a_run_that_stops_at_the_first_failure_does_not_stop_at_a_lost_input(
+    flow_file: Flows, way: str
+) -> None:
+    run = flow_file(LOST).run(way, on_error="stop")
+    assert run.result("total") == 3.0
+
+
 def test_what_came_from_the_cache_is_made_again_too(flow_file: Flows) -> None:
     flow = flow_file(LOST)
     flow.run(remove=False)

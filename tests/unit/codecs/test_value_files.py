@@ -191,3 +191,29 @@ def test_a_full_disk_is_no_mistake_of_the_codec(
 def test_damaged_references_are_an_error_of_ours(data: Any) -> None:
     with pytest.raises(StoredValueError):
         codecs.decode({"$numpy.array": [None, {"$file": data}]})
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="there is no list of mappings")
+def test_a_long_value_is_mapped_and_shared_by_all_who_read_it(files: ValueFiles) -> None:
+    data = codecs.encode(array_of(LONGEST_PACKED + 1), files=files)
+    (reference,) = codecs.files(data)
+    back = codecs.decode(data)
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    (line,) = [each for each in maps if each.endswith(reference.path)]
+    assert line.split()[1] == "rw-p"  # private: a page is copied when it is written to
+    assert not back.flags.owndata
+
+
+def test_what_was_appended_is_on_the_disk_once_and_before_it_is_referred_to(
+    files: ValueFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    stored(files, array_of(5000))
+    assert not synced
+    files.sync()
+    files.sync()
+    assert len(synced) == 1
+    stored(files, array_of(5000))
+    files.sync()
+    assert len(synced) == 2

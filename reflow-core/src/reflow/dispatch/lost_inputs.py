@@ -9,12 +9,12 @@ how often it did is written beside the run, for the next dispatcher.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
+from reflow.dispatch.tracked_run import TrackedRun
 from reflow.fingerprint.files.fresh import asked
 from reflow.model.records import Instance
 from reflow.model.states import TaskState
@@ -32,11 +32,6 @@ class _Maker:
     task: str
     index: int
 
-    @property
-    def line(self) -> str:
-        """How it is noted."""
-        return f"{self.task} {self.index}"
-
 
 class LostInputs:
     """Has the makers of values run again whose files are gone."""
@@ -49,27 +44,34 @@ class LostInputs:
         self._notes = notes
         self._looks = looks
         self._commit = commit
-        self._handled: set[str] = set()
+        self._handled: dict[str, _Maker] = {}
+        """By file, what was put back as it had been gone."""
         self._made_again = False
 
     def recover(self, taker: Instance, path: str) -> bool:
-        """Put back what made the value that lay in a file; return whether its taker may wait."""
+        """Put back what made the value that lay in a file; return whether its taker may wait.
+
+        Whoever removed one file may have removed others: what made the taker's task's other
+        inputs is put back too where their files are gone.
+        """
+        maker = self._handled.get(path)
+        if maker is not None and self._instance(maker).state is not TaskState.SUCCESS:
+            return True
         self._commit()  # results may be among what is not written yet
         self._looks.lose(path)
-        task = self._tracked.tasks[taker.task]
-        found = dict(self._makers(task, path))
-        if not found:
-            # It has been put back already; or it is there again, in this file or in another.
-            return path in self._handled or _is_there(path)
+        steps = {edge.step for edge in self._tracked.tasks[taker.task].edges}
+        found = dict(self._makers(steps, path))
         counts = self._counts()
-        if any(counts[maker.line] >= MOST for maker in found):
+        if not any(path in held for held in found.values()):
+            # An earlier dispatcher has put it back; or it is there again, or in another file.
+            return _is_whole(path, 1) or any(noted.task in steps for noted in counts)
+        if any(counts[maker] >= MOST for maker in found):
             return False
         with open_file(self._notes, "a") as file:
-            file.writelines(f"{maker.line}\n" for maker in found)
-        for maker, paths in found.items():
-            made = self._tracked.tasks[maker.task]
-            self._tracked.renew(made, [made.instances[maker.index]])
-            self._handled.update(paths)
+            file.writelines(f"{maker.task} {maker.index}\n" for maker in found)
+        for maker, held in found.items():
+            self._tracked.renew(self._tracked.tasks[maker.task], [self._instance(maker)])
+            self._handled.update(dict.fromkeys(held, maker))
         self._made_again = True
         self._commit()
         return True
@@ -84,28 +86,30 @@ class LostInputs:
 
     def forget(self) -> None:
         """Begin to count anew, as a user has asked for a retry."""
-        self._handled.clear()
         self._notes.unlink(missing_ok=True)
 
-    def _makers(self, task: TrackedTask, path: str) -> Iterator[tuple[_Maker, Sequence[str]]]:
-        """Yield what made the values that lie in a file, with all files of each."""
-        for step in sorted({edge.step for edge in task.edges}):
-            instances = self._tracked.tasks[step].instances
-            for index, _, paths in self._tracked.store.outputs(self._tracked.run_id, step):
-                if paths is None or path not in paths:
-                    continue
-                held = dict(Recorded.parse(paths).held)
-                if path in held and instances[index].state is TaskState.SUCCESS:
-                    yield _Maker(step, index), tuple(held)
+    def _instance(self, maker: _Maker) -> Instance:
+        return self._tracked.tasks[maker.task].instances[maker.index]
 
-    def _counts(self) -> Counter[str]:
+    def _makers(self, steps: Iterable[str], path: str) -> Iterator[tuple[_Maker, Sequence[str]]]:
+        """Yield what made values of which a file is that one or gone, with the files of each."""
+        for step in sorted(steps):
+            for index, _, paths in self._tracked.store.outputs(self._tracked.run_id, step):
+                maker, held = _Maker(step, index), dict(Recorded.parse(paths).held)
+                if self._instance(maker).state is TaskState.SUCCESS and (
+                    path in held or not all(_is_whole(*each) for each in held.items())
+                ):
+                    yield maker, tuple(held)
+
+    def _counts(self) -> Counter[_Maker]:
         with suppress(FileNotFoundError):
-            return Counter(self._notes.read_text().splitlines())
+            words = (line.rsplit(" ", 1) for line in self._notes.read_text().splitlines())
+            return Counter(_Maker(task, int(index)) for task, index in words)
         return Counter()
 
 
-def _is_there(path: str) -> bool:
+def _is_whole(path: str, size: int) -> bool:
     try:
-        return asked(path).st_size > 0
+        return asked(path).st_size >= size
     except OSError:
         return False

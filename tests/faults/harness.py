@@ -37,6 +37,7 @@ from tests.faults.scripted_scheduler import (
     ScriptedExecutor,
     ScriptedScheduler,
     fork_python,
+    hurry_pilots,
     set_up_registry,
     warm_up,
 )
@@ -74,6 +75,7 @@ SHARED = FLOW.replace("[1, 2]", "[1, 2, 3, 4]").replace(
 )
 """Elements of which two share a job; where one of them alone may have ended it, that counts."""
 
+PILOTED = FLOW.replace("[1, 2]", "[1, 2, 3, 4]").replace("array=True", "array=True, retries=1")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = {
     "os.rename",
@@ -234,8 +236,8 @@ class Case:
         workflow._store_given = self.store()
         return workflow
 
-    def submit(self, executor: Any) -> None:
-        self.workflow().submit(run_dir=self.run_dir, executor=executor)
+    def submit(self, executor: Any, **given: Any) -> None:
+        self.workflow().submit(run_dir=self.run_dir, executor=executor, **given)
 
     def state(self) -> str:
         """The run's state as recorded; empty where there is no run."""
@@ -321,13 +323,18 @@ def finish(case: Case) -> None:
             case.turn()
 
 
-VICTIMS = {"jobs": "reflow.runs.dispatch_job", "hosts": "reflow.execution.pool.host"}
+VICTIMS = {
+    "jobs": "reflow.runs.dispatch_job",
+    "hosts": "reflow.execution.pool.host",
+    "pilots": "reflow.execution.pool.pilot",
+}
 
 
-def batch(case: Case, victims: str, cause: str | None = None) -> bool:
+def batch(case: Case, victims: str, cause: str | None = None, **given: Any) -> bool:
     """Dispatch jobs, or the submitter, or jobs that elements share, on a scheduler are killed.
 
-    `cause` is what the scheduler says of a job that was; None for its signal.
+    `cause` is what the scheduler says of a job that was; None for its signal. What is `given` is
+    submitted besides.
     """
     case.scheduler = ScriptedScheduler(case.folder / "scripted")
     case.scheduler.cause_of_kills = cause
@@ -354,7 +361,7 @@ def batch(case: Case, victims: str, cause: str | None = None) -> bool:
     scripted_scheduler.fork_python = fork_python
     try:
         executor = ScriptedExecutor(folder=str(case.folder / "scripted"))
-        case.in_fork(lambda: case.submit(executor), watched=victims == "submitter")
+        case.in_fork(lambda: case.submit(executor, **given), watched=victims == "submitter")
         end = time.monotonic() + LONGEST
         while case.state() == "RUNNING" and time.monotonic() < end:
             if case.scheduler.idle:
@@ -385,12 +392,37 @@ KINDS: dict[str, Callable[[Case], bool]] = {
     "hosts-kill": lambda case: batch(case, "hosts"),
     "hosts-node": lambda case: batch(case, "hosts", "NODE"),
     "hosts-without-links": lambda case: batch(case, "hosts", "NODE"),
+    "pilots-kill": lambda case: batch(case, "pilots", pilots=pilots()),
+    "pilots-node": lambda case: batch(case, "pilots", "NODE", pilots=pilots()),
+    "pilots-jobs": lambda case: batch(case, "jobs", pilots=pilots()),
+    "pilots-submitter": lambda case: batch(case, "submitter", pilots=pilots()),
 }
+
+
+def pilots() -> Any:
+    from reflow.model.pilots import Pilots
+
+    return Pilots(jobs=2, cpus=2)
+
+
+def notice_silence_soon() -> None:
+    """Have pilots that were killed noticed after a moment."""
+    from reflow.dispatch.pilots import hosts, open_waves
+    from reflow.execution.pool import pilot, pilot_files
+
+    for module in (pilot_files, hosts, open_waves):
+        setattr(module, "SILENT_AFTER", 2.0)  # noqa: B010
+    hurry_pilots()
+    for name in ("HEARTBEAT_EVERY", "FIRST_ASK", "LOOK_EVERY"):
+        setattr(pilot, name, 0.3)
 
 
 def prepare(kind: str, folder: Path, config: str) -> None:
     """What all cases share: the flow, an empty store, settings, plugins."""
-    (folder / "kill_flow.py").write_text(SHARED if kind.startswith("hosts") else FLOW)
+    family = kind.partition("-")[0]
+    (folder / "kill_flow.py").write_text({"hosts": SHARED, "pilots": PILOTED}.get(family, FLOW))
+    if family == "pilots":
+        notice_silence_soon()
     if kind == "hosts-without-links":
         refuse_links()
     (folder / "config.toml").write_text(config)

@@ -352,3 +352,22 @@ def test_a_run_has_succeeded_if_all_that_take_what_failed_allow_it(
     tasks: list[TrackedTask], state: RunState
 ) -> None:
     assert end_state({one.name: one for one in tasks}) is state
+
+
+# -- groups ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("split", "said"), [("SSS", {"expand": ["joined"]}), ("SPS", {"ready": {"split": [1]}})]
+)
+def test_a_group_waits_for_what_says_which_elements_belong_to_it(
+    split: str, said: dict[str, object]
+) -> None:
+    joined = task("joined", None, "more:group")
+    joined.define(joined.spec, tuple(replace(edge, per="split") for edge in joined.edges))
+    tracked = tracked_run_of(
+        task("split", split),
+        task("work", "SSSS", "split:fan-out-flat"),
+        task("more", "SSSS", "work:chain"),
+        joined,
+    )
+    assert tracked.tasks["joined"].upstream == {"more", "split"}
+    assert shown(plan(*tracked.tasks.values())) == said

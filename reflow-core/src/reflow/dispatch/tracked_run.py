@@ -9,7 +9,7 @@ Only native ids are written at once: they must survive a crash that comes before
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field, replace
 
 from reflow.model.graph import Edge, Graph, WireMode, each_of
@@ -115,6 +115,11 @@ class TrackedTask:
         self.whole_upstream = frozenset(strict | (set(self.spec.upstream) - chained - lenient))
         self.upstream = self.whole_upstream | chained | lenient
 
+    def wait_for_whole(self, names: Set[str]) -> None:
+        """Wait for further tasks to have succeeded as a whole."""
+        self.whole_upstream |= names
+        self.upstream |= names
+
 
 @dataclass(slots=True)
 class TrackedWave:
@@ -208,8 +213,26 @@ class TrackedRun:
     def _note_successors(self) -> None:
         self.successors = {name: [] for name in self.tasks}
         for task in self.tasks.values():
+            task.wait_for_whole(self._behind_groups(task))
+        for task in self.tasks.values():
             for name in task.upstream:
                 self.successors[name].append(task.name)
+
+    def _behind_groups(self, task: TrackedTask) -> set[str]:
+        """Return the tasks whose results say which group of a task's an element belongs to.
+
+        They had succeeded before there was anything to group, but may have to run once more.
+        """
+        found: set[str] = set()
+        waiting = [(edge.step, edge.origin) for edge in task.edges if edge.mode.groups]
+        while waiting:
+            step, per = waiting.pop()
+            edges = self.tasks[step].edges if step != per and step in self.tasks else ()
+            for edge in (each for each in edges if each.mode.each):
+                if edge.mode in (WireMode.FAN_OUT, WireMode.FAN_OUT_FLAT):
+                    found.add(edge.step)
+                waiting.append((edge.origin, per))
+        return found
 
     # -- changes ---------------------------------------------------------------------------
     def _count(self, name: str, old: TaskState, new: TaskState, how_many: int = 1) -> None:

@@ -305,6 +305,21 @@ print(*{name.split(".")[0] for name in sys.modules})
     assert not LIBRARIES & set(ended.stdout.split())
 
 
+def test_hosts_load_nothing_that_only_running_a_function_needs() -> None:
+    code = """
+import sys
+import reflow.execution.pool.host, reflow.execution.pool.pilot
+print(*sys.modules)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    loaded = ended.stdout.split()
+    assert not [name for name in loaded if name.startswith(("reflow.codecs", "reflow.wiring"))]
+    assert "reflow.execution.execute" not in loaded
+
+
 def test_no_folder_has_more_modules_than_can_be_seen_at_a_glance() -> None:
     found = Counter(
         str(path.parent.relative_to(ROOT))

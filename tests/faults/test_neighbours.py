@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -155,3 +156,30 @@ def test_the_peak_memory_of_an_element_is_its_own(flow_file: Flows, way: str) ->
         peaks = {(name, index): memory for name, index, memory in found}
     assert peaks["each", 0] > 300 << 20
     assert peaks["small", 0] < peaks["each", 0] - (200 << 20)
+
+
+LATE = """
+import sys
+from pathlib import Path
+
+import reflow.execution.pool.worker
+from reflow.execution.surroundings import Surroundings
+
+assert "logging" not in sys.modules, "loaded before any element asked for it"
+surroundings = Surroundings(Path.cwd())
+import logging
+
+logging.basicConfig(level=10)
+logging.disable(50)
+surroundings.restore()
+assert logging.root.level == logging.WARNING
+assert not logging.root.handlers
+assert logging.root.manager.disable == 0
+"""
+
+
+def test_logging_that_an_element_was_the_first_to_load_is_as_new_for_the_next() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 _Ended = tuple[dict[str, Any], dict[str, Any]]
 """Fields of the outcome of a call, and of the result record around it."""
-RESULT_NOT_WRITTEN = 74
-"""Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
 
 
 def plugin_codecs(settings: RunSettings | None = None) -> Codecs:

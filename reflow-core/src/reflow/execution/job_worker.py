@@ -15,7 +15,6 @@ from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.execution.capture import end_of, flush_streams, log_descriptor, print_to, write_all
 from reflow.execution.completion import notify_if_last
 from reflow.execution.execute import (
-    RESULT_NOT_WRITTEN,
     failure_of_all,
     ignore_signals,
     interrupt_on_signals,
@@ -27,7 +26,7 @@ from reflow.executors.seats import thread_variables
 from reflow.model.states import TaskState
 from reflow.rundir.claims import Claim, claim, own_claim
 from reflow.rundir.layout import WaveLayout
-from reflow.rundir.results import ResultRecord, publish
+from reflow.rundir.results import RESULT_NOT_WRITTEN, ResultRecord, publish
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import InputReader, WaveSpec
 

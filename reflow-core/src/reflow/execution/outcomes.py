@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal as signals
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.model.jobs import JobStatus
 from reflow.model.outcomes import Outcome, Reuse
-from reflow.model.records import Instance
 from reflow.model.states import FailureCause, JobState, TaskState
 from reflow.rundir.error_text import bounded
-from reflow.rundir.results import HOST, ResultRecord
+from reflow.rundir.results import HOST, RESULT_NOT_WRITTEN, ResultRecord
 from reflow.rundir.wave_files import InputRecord
+
+if TYPE_CHECKING:
+    # Hosts and workers record results without what the dispatcher knows of an instance.
+    from reflow.model.records import Instance
 
 
 def outcome_of_result(

@@ -19,6 +19,8 @@ from reflow.rundir.files import read_bytes, write_whole
 from reflow.rundir.layout import BLOCK, WaveLayout
 
 HOST = os.uname().nodename
+RESULT_NOT_WRITTEN = 74
+"""Exit status of a worker whose result could not be put on the disk (EX_IOERR)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from pathlib import Path
 from reflow.errors import ExecutorError, NotFoundError
 from reflow.execution.capture import write_all
 from reflow.execution.completion import dispatch_now, start_dispatch
-from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.pool.host_pool import HostPool
 from reflow.execution.pool.served_wave import ServedWave
 from reflow.executors.processes import leave
@@ -28,6 +27,7 @@ from reflow.executors.seats import Seats
 from reflow.permissions import make_folder
 from reflow.rundir.claims import Claim, own_claim
 from reflow.rundir.packs import is_later, new_slots_file, other_slots_files
+from reflow.rundir.results import RESULT_NOT_WRITTEN
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import WaveSpec
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from reflow.errors import ExecutorError, NotFoundError
 from reflow.execution.capture import write_all
-from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.pool.capacity import Capacity, capacity_of
 from reflow.execution.pool.dispatch_process import DispatchProcess
 from reflow.execution.pool.host_pool import HostPool
@@ -29,6 +28,7 @@ from reflow.executors.seats import Seats
 from reflow.permissions import make_folder, touch
 from reflow.rundir.claims import Claim, own_claim
 from reflow.rundir.packs import is_later, new_slots_file, other_slots_files
+from reflow.rundir.results import RESULT_NOT_WRITTEN
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import WaveSpec
 

@@ -24,7 +24,6 @@ from reflow.codecs.value_files import ValueFiles
 from reflow.errors import NotFoundError, ReflowError, TaskInterrupted
 from reflow.execution.capture import LogCapture
 from reflow.execution.execute import (
-    RESULT_NOT_WRITTEN,
     Execution,
     failure_of_all,
     interrupt_on_signals,
@@ -40,7 +39,7 @@ from reflow.executors.processes import leave
 from reflow.model.states import FailureCause, TaskState
 from reflow.rundir.claims import own_claim
 from reflow.rundir.layout import RunLayout
-from reflow.rundir.results import ResultRecord, SegmentWriter
+from reflow.rundir.results import RESULT_NOT_WRITTEN, ResultRecord, SegmentWriter
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.source_record import RunSource
 from reflow.rundir.wave_files import InputReader, InputRecord, WaveSpec

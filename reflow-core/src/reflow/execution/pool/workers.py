@@ -19,14 +19,13 @@ from dataclasses import dataclass, field
 
 from reflow.errors import ExecutorError
 from reflow.execution.capture import publish_log
-from reflow.execution.execute import RESULT_NOT_WRITTEN
 from reflow.execution.pool.protocol import REPORTS_AT_ONCE, Slots, Why, pack, unpack
 from reflow.executors.processes import end_descriptor, end_group
 from reflow.executors.seats import Seats
 from reflow.model.jobs import JobStatus
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
-from reflow.rundir.results import ResultReader
+from reflow.rundir.results import RESULT_NOT_WRITTEN, ResultReader
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.wave_files import InputReader, WaveSpec
 

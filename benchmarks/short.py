@@ -1,128 +1,199 @@
-"""Times many short elements on a real Slurm that is started for it, beside dask-jobqueue.
+"""Times many short elements on a real Slurm that is started for it, beside peers; prints a table.
 
-    .venv/bin/python benchmarks/short.py [--peers FOLDER]
+    .venv/bin/python benchmarks/short.py [CASE ...] [--times N] [--peers FOLDER]
 
-Needs root on Debian, as tests/live does. The peer is installed into an environment of its own, in
-FOLDER, and is given two jobs of eight processes. Slurm has 16 slots, however many cores there are.
-Both are timed from the first line of the script to the last result, alternately, in one run.
+Needs root on Debian, as tests/live does. The peers are installed into an environment of their own,
+in FOLDER. Slurm has 16 slots, however many cores there are. All contenders of a case take turns,
+and are timed from the first line of their script to the last result.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+
+import peers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.live.daemons import install_packages
 from tests.live.slurm_cluster import ACCOUNTING_PACKAGES, PACKAGES, Options, SlurmCluster
 
-FLOW = """
-import sys, time
-from typing import Annotated
-from reflow import Result, Workflow
-
-wf = Workflow("short")
-
-@wf.job
-def items(count: int, nap: float) -> list[float]:
-    return [nap] * count
-
-@wf.job(array=True, per_job="auto")
-def each(nap: Annotated[float, Result(step="items")]) -> int:
-    time.sleep(nap)
-    return 1
-
-if __name__ == "__main__":
-    began = time.time()
-    run = wf.submit(executor="slurm", count=int(sys.argv[1]), nap=float(sys.argv[2]), force=True)
-    run.wait()
-    assert run.state == "SUCCESS", run.state
-    print(time.time() - began)
-"""
-DASK = """
-import sys, time
-began = time.time()
-from dask.distributed import Client
-from dask_jobqueue import SLURMCluster
-
-if __name__ == "__main__":
-    count, nap = int(sys.argv[1]), float(sys.argv[2])
-    cluster = SLURMCluster(cores=8, processes=8, memory="4GB", job_extra_directives=[])
-    cluster.scale(jobs=2)
-    with Client(cluster) as client:
-        futures = client.map(lambda i: time.sleep(nap) or 1, range(count), pure=False)
-        assert sum(client.gather(futures)) == count
-        print(time.time() - began)
-"""
-CASES = ((2000, 0.05), (1000, 0.0))
+HERE = Path(__file__).resolve().parent
+SHORT, CHAIN = HERE / "short_flow.py", HERE / "chain_flow.py"
+SLURM_TWO_PILOTS = ("slurm", "2", "8")
+SLURM_TWO_CORES = ("slurm", "2", "1")
 
 
-def peer(folder: Path) -> Path:
-    """Return the Python of an environment with dask-jobqueue, which is made where it is not."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "-q", "install", "dask-jobqueue"], check=True)
-    return python
+@dataclass(frozen=True)
+class Bench:
+    """Where scripts run, and with which Python those of the peers."""
+
+    cluster: SlurmCluster
+    folder: Path
+    peers: Path
+
+    def script(self, text: str, *words: str, python: Path | None = None) -> str:
+        """Return what a script prints last, run in a folder of its own, once the queue is empty."""
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        (place / "flow.py").write_text(text)
+        return self.again(place, *words, python=python)
+
+    def again(self, place: Path, *words: str, python: Path | None = None) -> str:
+        """Return what the script of a folder prints last."""
+        python = python or Path(sys.executable)
+        environment = {
+            **os.environ,
+            **self.cluster.environment,
+            "PATH": f"{python.parent}:{os.environ['PATH']}",
+            "REFLOW_STORE": str(place / "manifest.db"),
+            "REFLOW_EXECUTOR_SLURM_COMMAND_RECORD": str(place / "commands.jsonl"),
+        }
+        done = subprocess.run(
+            [python, "flow.py", *words],
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        while self.cluster.run("squeue", "--noheader").strip():
+            time.sleep(0.2)
+        return done.stdout.splitlines()[-1]
+
+    def flow(self, *words: str) -> float:
+        """Return the seconds of the flow of short elements."""
+        return float(self.script(SHORT.read_text(), *words))
+
+    def flow_with_history(self, *words: str) -> float:
+        """Return the seconds of the flow where durations of its elements are known."""
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        (place / "flow.py").write_text(SHORT.read_text())
+        self.again(place, *words)
+        return float(self.again(place, *words))
+
+    def commands(self, *words: str) -> float:
+        """Return how many commands of the scheduler a run takes."""
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        (place / "flow.py").write_text(SHORT.read_text())
+        self.again(place, *words)
+        return len((place / "commands.jsonl").read_text().splitlines())
+
+    def chain(self, stages: int, width: int, nap: float) -> tuple[float, list[float]]:
+        """Return the seconds of a chain in two pilots of eight cores, and its gaps."""
+        text = CHAIN.read_text().replace("= 3, 200", f"= {stages}, {width}")
+        seconds, gaps = json.loads(self.script(text, str(nap), "8"))
+        return seconds, gaps
+
+    def peer(self, text: str, *words: str) -> float:
+        """Return the seconds of a peer's script."""
+        return float(self.script(text, *words, python=self.peers))
+
+    def empty_job(self) -> float:
+        """Return the seconds from `sbatch` to the end of two jobs of one core that do nothing."""
+        began = time.time()
+        words = ("--array=0-1", "--cpus-per-task=1", "--output=/dev/null", "--wrap=true")
+        self.cluster.run("sbatch", "--wait", *words, timeout=600)
+        return time.time() - began
 
 
-def seconds(
-    python: Path, script: str, folder: Path, cluster: SlurmCluster, words: Sequence[str]
-) -> float:
-    """Return how long a script took, as it says, once nothing is left in the queue."""
-    folder.mkdir()
-    (folder / "flow.py").write_text(script)
-    environment = {
-        **os.environ,
-        **cluster.environment,
-        "REFLOW_STORE": str(folder / "manifest.db"),
-    }
-    done = subprocess.run(
-        [python, "flow.py", *words],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    while cluster.run("squeue", "--noheader").strip():
-        time.sleep(0.5)
-    return float(done.stdout.split()[-1])
+Contenders = Mapping[str, Callable[[Bench], float]]
+CASES: Mapping[str, Contenders] = {
+    "2,000 × 50 ms": {
+        "packs without history": lambda bench: bench.flow("2000", "0.05", "slurm"),
+        "packs with history": lambda bench: bench.flow_with_history("2000", "0.05", "slurm"),
+        "pilots": lambda bench: bench.flow("2000", "0.05", *SLURM_TWO_PILOTS),
+        "dask-jobqueue": lambda bench: bench.peer(peers.DASK, "2000", "0.05"),
+    },
+    "1,000 no-ops": {
+        "packs": lambda bench: bench.flow("1000", "0", "slurm"),
+        "dask-jobqueue": lambda bench: bench.peer(peers.DASK, "1000", "0"),
+    },
+    "3 stages of 200 × 50 ms": {
+        "pilots": lambda bench: bench.chain(3, 200, 0.05)[0],
+        "dask-jobqueue": lambda bench: bench.peer(peers.DASK_CHAIN, "3", "200", "0.05"),
+    },
+    "10,000 no-ops, two pilots of one core": {
+        "an empty job of that shape": Bench.empty_job,
+        "pilots": lambda bench: bench.flow("10000", "0", *SLURM_TWO_CORES),
+        "run --max-workers 2": lambda bench: bench.flow("10000", "0", "run:2"),
+        "Parsl": lambda bench: bench.peer(peers.PARSL, "10000"),
+    },
+    "between 20 stages of 16 no-ops, median": {
+        "pilots": lambda bench: median(bench.chain(20, 16, 0)[1]),
+    },
+    "submit --executor local, 2,000 × 50 ms, 8 workers": {
+        "local": lambda bench: bench.flow("2000", "0.05", "local"),
+        "run --max-workers 8": lambda bench: bench.flow("2000", "0.05", "run:8"),
+    },
+    "submit --executor local, 1,000 no-ops, 8 workers": {
+        "local": lambda bench: bench.flow("1000", "0", "local"),
+        "run --max-workers 8": lambda bench: bench.flow("1000", "0", "run:8"),
+    },
+    "scheduler commands of 10,000 no-ops": {
+        "packs": lambda bench: bench.commands("10000", "0", "slurm"),
+        "pilots": lambda bench: bench.commands("10000", "0", *SLURM_TWO_PILOTS),
+    },
+}
 
 
-def main() -> None:
-    """Print a table of all cases."""
+def rows(case: str, bench: Bench, times: int) -> Iterator[str]:
+    """Let the contenders of a case take turns, and say how each did, and how busy it was."""
+    contenders = CASES[case]
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    load = []
+    for _ in range(times):
+        for name, measure in contenders.items():
+            found[name].append(measure(bench))
+            load.append(os.getloadavg()[0])
+    for name, values in found.items():
+        each = ", ".join(f"{value:.2f}" for value in values)
+        busy = f"{min(load):.0f} to {max(load):.0f}"
+        yield f"| {case} | {name} | {min(values):.2f} | {each} | {busy} |"
+
+
+@contextmanager
+def started_cluster(folder: Path) -> Iterator[SlurmCluster]:
+    """Bring a Slurm of 16 slots up, and down again."""
+    install_packages([*PACKAGES, *ACCOUNTING_PACKAGES])
+    cluster = SlurmCluster(folder / "slurm", Options(nodes=2, cpus=8))
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def main(words: Sequence[str]) -> None:
+    """Print a table of all cases, or of those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=[*CASES], metavar="CASE", help="part of a name")
     parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir()) / "peers")
     parser.add_argument("--times", type=int, default=3)
-    given = parser.parse_args()
-    install_packages([*PACKAGES, *ACCOUNTING_PACKAGES])
-    python = peer(given.peers)
-    print("| what | reflow | dask-jobqueue | comes to |\n|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as base:
-        cluster = SlurmCluster(Path(base) / "slurm", Options(nodes=2, cpus=8))
-        cluster.start()
-        try:
-            for count, nap in CASES:
-                ours, theirs = [], []
-                for number in range(given.times):
-                    place = Path(base) / f"{count}-{number}"
-                    words = (str(count), str(nap))
-                    here, there = place.with_suffix(".ours"), place.with_suffix(".theirs")
-                    ours.append(seconds(Path(sys.executable), FLOW, here, cluster, words))
-                    theirs.append(seconds(python, DASK, there, cluster, words))
-                cells = [f"{count} × {nap} s", f"{min(ours):.1f} s", f"{min(theirs):.1f} s"]
-                print(f"| {' | '.join(cells)} | {min(ours) / min(theirs):.2f} × |", flush=True)
-        finally:
-            cluster.stop()
+    given = parser.parse_args(words)
+    python = peers.environment(given.peers)
+    os.environ["REFLOW_EXECUTOR_LOCAL_SLOTS"] = "8"
+    print("| what | by | best | each | load |\n|---|---|---|---|---|")
+    with (
+        tempfile.TemporaryDirectory(prefix="rb-", dir="/tmp") as name,
+        started_cluster(Path(name)) as cluster,
+    ):
+        bench = Bench(cluster, Path(name), python)
+        for case in CASES:
+            if any(part in case for part in given.cases):
+                for row in rows(case, bench, given.times):
+                    print(row, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -192,6 +192,20 @@ def test_a_dict_has_an_element_for_each_key_with_its_value(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("gather", '[{"k":1},{"k":2}]'),
+        ("gather-flat", '[{"$tuple":["k",1]},{"$tuple":["k",2]}]'),
+    ],
+)
+def test_dicts_of_several_steps_are_gathered_into_one_list(mode: str, expected: str) -> None:
+    taker = task("t", "P", f"a:{mode}:x", f"b:{mode}:x")
+    taker.define(taker.spec, tuple(replace(edge, pairs=True) for edge in taker.edges))
+    outputs = {"a": [(0, '{"k":1}')], "b": [(0, '{"k":2}')]}
+    assert of(outputs, task("a", "S"), task("b", "S"), taker).common == {"x": expected}
+
+
 @pytest.mark.parametrize(("mode", "size"), [("fan-out", 0), ("fan-out-flat", 1)])
 def test_none_has_no_items_where_the_step_may_return_it(mode: str, size: int) -> None:
     outputs = {"a": [(0, "null")] if mode == "fan-out" else [(0, "null"), (1, "[5]")]}

@@ -216,9 +216,14 @@ class TaskArguments:
     def _whole(self, item: ResultInput, edges: Sequence[Edge]) -> Wired:
         if len(item.steps) == 1:
             return self._collected(edges[0])
-        return _joined(
-            [part for edge in edges for part in self._split(edge, self._collected(edge))]
-        )
+        return _joined([part for edge in edges for part in self._items(edge)])
+
+    def _items(self, edge: Edge) -> list[Wired]:
+        """Return what a step gives to a list that several steps give together."""
+        value = self._collected(edge)
+        if edge.mode.gathers or edge.mode.flattens:
+            return self._with_states(parts(value.text), value)
+        return self._split(edge, value)
 
     def _collected(self, edge: Edge) -> Wired:
         values = self._succeeded(edge) if edge.allow_failed else self._complete(edge.step)

@@ -131,6 +131,21 @@ def test_all_pilots_are_killed_and_others_come(
     assert_complete(batch, run, again=4)
 
 
+def test_the_follow_up_of_the_only_pilot_finds_at_once_that_it_was_killed(
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLOW_DISPATCH_WATCHDOG", "false")
+    batch = piloted(scheduler, flow_file, GATE)
+    scheduler.arrange(JobFault("murder", "pilots"))
+    run = batch.start(pilots=Pilots(jobs=1, cpus=2))
+    at_work(batch, 2)
+    (scheduler.path / "begun").touch()
+    until(lambda: len(batch.jobs("pilots")) == 2)
+    go(batch)
+    over(run)
+    assert_complete(batch, run, again=2)
+
+
 # -- started again -------------------------------------------------------------------------
 def test_a_pilot_that_is_requeued_in_the_middle_loses_nothing(
     scheduler: Folder, flow_file: Flows, quick: None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,9 @@ PILOTS = 5
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> PilotScene:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PilotScene:
+    """The run, as seen from the first pilot."""
+    monkeypatch.setenv("REFLOW_NATIVE_ID", "75_0")
     return PilotScene(tmp_path)
 
 
@@ -64,10 +66,22 @@ def test_pilots_that_have_not_begun_wait_and_are_asked_after(scene: PilotScene) 
 def test_while_pilots_live_the_scheduler_is_asked_nothing(scene: PilotScene) -> None:
     scene.submits(PILOTS)
     scene.submits(6, jobs=1)
-    scene.begins(PILOTS, 1)
+    scene.begins(PILOTS, 0)
     hosts = looked(scene)
     assert (hosts.running, hosts.waiting) == (1, 2)
     assert unsure(hosts) == []
+
+
+@pytest.mark.parametrize("own", ["", "81", "75_1", "6"])
+def test_who_dispatches_outside_of_pilots_asks_about_all(
+    scene: PilotScene, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    monkeypatch.setenv("REFLOW_NATIVE_ID", own)
+    scene.submits(PILOTS)
+    # The follow-up of pilots comes before the last that was killed is silent.
+    scene.begins(PILOTS, 0)
+    scene.begins(PILOTS, 1).leaves()
+    assert unsure(looked(scene)) == [PILOTS]
 
 
 def test_a_silent_pilot_is_asked_after_and_the_others_are_not(scene: PilotScene) -> None:
@@ -145,6 +159,19 @@ def test_a_submission_is_over_once_each_of_its_pilots_is(
         for job, status in enumerate(told)
     ]
     assert hosts.take(said) == ([record] if over else [])
+
+
+def test_pilots_that_the_scheduler_does_not_show_yet_wait(scene: PilotScene) -> None:
+    record = replace(scene.submits(PILOTS), submitted_at=datetime.now(UTC))
+    scene.tracked.set_submission(record)
+    hosts = looked(scene, UNKNOWN, UNKNOWN)
+    assert (hosts.running, hosts.waiting) == (0, 2)
+    assert hosts.take([]) == []
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    scene.tracked.set_submission(replace(record, submitted_at=long_ago))
+    hosts = looked(scene, UNKNOWN, UNKNOWN)
+    assert hosts.waiting == 0
+    assert len(hosts.take([])) == 1
 
 
 def test_one_pilot_is_a_plain_job_and_one_word_is_about_all_of_an_array(scene: PilotScene) -> None:

@@ -134,7 +134,9 @@ Scenes = Callable[..., Scene]
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scenes:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenes:
+    """The run, as seen from the first pilot."""
+    monkeypatch.setenv("REFLOW_NATIVE_ID", "75_0")
     return lambda *given, **config: Scene(tmp_path, *given, **config)
 
 
@@ -486,9 +488,9 @@ def test_after_two_generations_in_vain_none_is_submitted_until_somebody_retries(
 def test_the_scheduler_is_asked_once_about_a_pilot_that_was_killed(scene: Scenes) -> None:
     one = scene()
     one.submits(5)
-    one.begins(5, 0).is_silent()
-    one.begins(5, 1)
-    one.scheduler.says["75"] = [KILLED, says(JobState.RUNNING)]
+    one.begins(5, 1).is_silent()
+    one.begins(5, 0)
+    one.scheduler.says["75"] = [says(JobState.RUNNING), KILLED]
     one.dispatcher().look()
     one.dispatcher().look()
     assert one.scheduler.asked == ["75"]

@@ -1,13 +1,16 @@
 """Which pilots of a run live, and what became of the others.
 
-A pilot that lives touches its file, and one that ends in order leaves another beside it. So as long
-as pilots live and none is silent, the scheduler is not asked about them.
+A pilot that lives touches its file, and one that ends in order leaves another beside it. So a
+dispatcher in a pilot does not ask the scheduler about pilots while none is silent. Others do: the
+follow-up of pilots may begin a moment after the last of them was killed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from reflow.dispatch.jobs.hosts import Blame
 from reflow.dispatch.tracked_run import TrackedRun
@@ -25,6 +28,9 @@ from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import server_time
 from reflow.rundir.layout import RunLayout
 
+SHOWN_WITHIN = timedelta(minutes=1)
+"""How long a scheduler may take to show a job that it has accepted."""
+
 
 class PilotHosts:
     """The pilots of a run, by their files and by what the scheduler has said of them."""
@@ -38,6 +44,7 @@ class PilotHosts:
         """By submission and number in it, the pilot's last life."""
         self._last_of_job: dict[str, PilotFile] = {}
         self._silent: set[tuple[int, int]] = set()
+        self._just_submitted: set[int] = set()
         self._told: dict[tuple[int, int], JobStatus] = {}
         self.failure: JobStatus | None = None
         """Why no pilot gets as far as to run an element; None where that is not so."""
@@ -56,6 +63,11 @@ class PilotHosts:
         self._newest = {(file.submission, file.element): file for file in in_order}
         self._last_of_job = {file.job: file for file in in_order}
         self._told.clear()
+        self._just_submitted = {
+            record.number
+            for record in self.submissions
+            if record.submitted_at and datetime.now(UTC) - record.submitted_at < SHOWN_WITHIN
+        }
         self._silent = set()
         alive = {key: file for key, file in self._newest.items() if not file.is_gone}
         if alive and self.submissions:
@@ -104,10 +116,16 @@ class PilotHosts:
     @property
     def unsure(self) -> Sequence[SubmissionRecord]:
         """The submissions that the scheduler is to be asked about: of silent pilots, or of all."""
-        if not self.running:
+        if not self.running or not self._is_in_pilot:
             return self.submissions
         silent = {submission for submission, _ in self._silent}
         return [record for record in self.submissions if record.number in silent]
+
+    @property
+    def _is_in_pilot(self) -> bool:
+        """Whether this process lives in a pilot's job."""
+        own = plain(os.environ.get("REFLOW_NATIVE_ID", ""))
+        return any(file.job == own and not file.is_gone for file in self._newest.values())
 
     def take(self, statuses: Iterable[JobStatus]) -> list[SubmissionRecord]:
         """Take what the scheduler says; return the submissions of which nothing is left."""
@@ -193,7 +211,10 @@ class PilotHosts:
 
     def _is_gone(self, submission: int, job: int) -> bool:
         told = self._told.get((submission, job))
-        return told is not None and told.state.gone
+        if told is None or not told.state.gone:
+            return False
+        may_show_up = submission in self._just_submitted and (submission, job) not in self._newest
+        return told.state is not JobState.UNKNOWN or not may_show_up
 
 
 def _jobs(record: SubmissionRecord) -> range:

@@ -403,6 +403,8 @@ def a_dataset() -> xr.Dataset:
             "lasts": ("x", np.array([1, 2], dtype="m8[ns]")),
             "packed": ("x", np.array([1, 2], dtype="u1"), {"scale_factor": 0.1, "_FillValue": 1}),
             "total": ((), 5.0),
+            "passed": ("x", [1.0, 2.0], {"units": "seconds"}),
+            "since": ("x", [1, 2], {"units": "days since 2000-01-01", "calendar": "noleap"}),
         },
         coords={
             "x": ("x", [10, 20], {"axis": "X"}),

@@ -245,3 +245,66 @@ def test_jobs_of_a_scheduler_hand_arrays_on_and_make_them_again(
     assert run.state is RunState.SUCCESS, failed(run)
     assert run.result("total") == 3.0
     assert flow.calls == {"make": 2, "use": 2}
+
+
+LIBRARIES = """
+import numpy as np
+import pandas as pd
+import pydantic
+import xarray as xr
+
+wf = Workflow("libraries")
+
+
+class Summary(pydantic.BaseModel):
+    name: str
+    table: str = ""
+    parts: list[float] = []
+
+
+@wf.job()
+def tables() -> dict[str, pd.DataFrame]:
+    did("tables")
+    when = pd.date_range("2026-03-28", periods=400_000, freq="min", tz="Europe/Berlin")
+    return {
+        "short": pd.DataFrame({"kind": pd.Categorical(["a", "b", "a"])}, index=["x", "y", "z"]),
+        "long": pd.DataFrame({"n": np.arange(400_000)}, index=when),
+    }
+
+
+@wf.job()
+def fields(tables: Annotated[dict[str, pd.DataFrame], Result(step="tables")]) -> list[xr.Dataset]:
+    did("fields")
+    assert str(tables["long"].index.tz) == "Europe/Berlin"
+    assert tables["long"].index.freq == "min"
+    assert list(tables["short"]["kind"].cat.categories) == ["a", "b"]
+    count = len(tables["long"])
+    return [
+        xr.Dataset({"t": ("x", np.full(count, float(n)), {"units": "s"})}, attrs={"n": n})
+        for n in range(2)
+    ]
+
+
+@wf.job(array=True)
+def summed(field: Annotated[xr.Dataset, Result(step="fields")]) -> Summary:
+    did("summed")
+    return Summary(name=f"{field.attrs['n']}", parts=[float(field["t"].sum())])
+
+
+@wf.job()
+def last(summaries: Annotated[list[Summary], Result(step="summed")]) -> float:
+    did("last")
+    return sum(part for summary in summaries for part in summary.parts)
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tables_data_sets_and_models_are_handed_on(flow_file: Flows, way: str) -> None:
+    flow = flow_file(LIBRARIES)
+    run = flow.run(way)
+    assert run.result("last") == 400_000.0, failed(run)
+    assert [summary.name for summary in run.result("summed")] == ["0", "1"]
+    assert {path.suffix for path in files(run, "??/*")} == {".arrow", ".nc"}
+    flow.forget()
+    assert flow.run(way).result("last") == 400_000.0
+    assert not flow.calls

@@ -60,7 +60,14 @@ class DatasetCodec(SelfContained):
         import xarray as xr
 
         content = io.BufferedReader(_Content(context.read_bytes(data["file"])))
-        with xr.open_dataset(content, engine=_ENGINE, decode_timedelta=True) as file:
+        kinds = {name: dtype.lstrip("<>|=")[0] for name, (dtype, _) in data["variables"].items()}
+        # Others may have units of time as well, which their values are not to be converted by.
+        with xr.open_dataset(
+            content,
+            engine=_ENGINE,
+            decode_times={name: kind == "M" for name, kind in kinds.items()},
+            decode_timedelta={name: kind == "m" for name, kind in kinds.items()},
+        ) as file:
             variables = {
                 name: xr.Variable(
                     file.variables[name].dims,

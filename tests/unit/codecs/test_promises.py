@@ -28,6 +28,7 @@ from typing import (
 )
 
 import numpy
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -359,3 +360,39 @@ def test_a_value_without_an_annotation_is_refused_with_what_to_write(
 ) -> None:
     with pytest.raises(UnstorableValueError, match=advice):
         kept([value], Any)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "names"),
+    [
+        (numpy.zeros(1), int, "numpy.ndarray; the annotation promises int"),
+        ([1], numpy.ndarray, "list; the annotation promises numpy.ndarray"),
+        (pd.DataFrame(), numpy.ndarray, "pandas.DataFrame; .* promises numpy.ndarray"),
+        (pd.Series([1]), list[int], r"pandas.Series; .* promises list\[int\]"),
+        ([half, numpy.zeros(1)], list[float], r"numpy.ndarray in \[1\]; .* list\[float\]"),
+        ({"a": pd.Series([1])}, dict[str, numpy.ndarray], r"pandas.Series in \['a'\]"),
+        ("x", numpy.ndarray | float, "str; the annotation promises numpy.ndarray"),
+    ],
+)
+def test_a_value_of_a_library_that_is_not_promised_is_refused_with_both_names(
+    value: Any, annotation: Any, names: str
+) -> None:
+    with pytest.raises(UnstorableValueError, match=names):
+        kept(value, annotation)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (numpy.ma.zeros(1), numpy.ndarray),
+        (numpy.zeros(1), numpy.ndarray | None),
+        (None, numpy.ndarray | None),
+        (numpy.float32(1), numpy.floating),
+        (pd.Series([1]), pd.Series | pd.DataFrame),
+        (pd.Timestamp("2026-01-01 00:00:00.000000001"), dt.datetime),
+        (numpy.zeros(1), object),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_of_a_library_that_is_promised_stays_one(value: Any, annotation: Any) -> None:
+    assert type(kept(value, annotation)) is type(value)

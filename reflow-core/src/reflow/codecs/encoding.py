@@ -51,7 +51,7 @@ class Encoder:
         self._context = CodecContext(directory, self.encode, decode, self._write_bytes, read_bytes)
         self._depth = 0
         self._own_classes = 0
-        """How many values of classes of the user's the current one is a part of."""
+        """How many values of users' and libraries' classes the current one is a part of."""
         self._writers: dict[type, Callable[[Any], Json]] = {
             type(None): _as_it_is,
             bool: _as_it_is,
@@ -124,14 +124,15 @@ class Encoder:
         return partial(self._wrap, codec, tag)
 
     def _refuse(self, codec: Codec, value: Any) -> Json:
-        """Refuse a value that is of no promised class, unless it is part of one of the user's."""
+        """Refuse a value that is of no promised class, unless it is part of another."""
         if not self._own_classes:
             raise _unpromised(type(value), self._annotation)
         return self._wrap(codec, None, value)
 
     def _wrap(self, codec: Codec, tag: str | None, value: Any) -> Json:
         self._enter()
-        self._own_classes += codec.needs_class
+        hides_parts = codec.needs_class or is_extra(codec.name)
+        self._own_classes += hides_parts
         try:
             data = codec.encode(value, self._context)
             if not is_own(codec.name) and loads(dumps(data)) != data:
@@ -147,7 +148,7 @@ class Encoder:
                 else f"its codec {codec.name!r} failed: {error}",
             ) from error
         finally:
-            self._own_classes -= codec.needs_class
+            self._own_classes -= hides_parts
             self._depth -= 1
         return wrap(codec.name, tag, data)
 

@@ -74,7 +74,9 @@ class PickledCodec(SelfContained):
 
 def may_be_read(path: str) -> bool:
     """Tell whether a file that bytes of values lie in may be read by this user."""
-    return not path.endswith(SUFFIX) or _is_own(Path(path).stat(), path)
+    if path.endswith(SUFFIX):
+        return _is_own(Path(path).stat(), path)
+    return os.access(path, os.R_OK)
 
 
 def _is_own(status: os.stat_result, path: str) -> bool:

@@ -91,9 +91,14 @@ class FileReference:
             os.close(descriptor)
 
     def _copied(self, descriptor: int) -> memoryview | None:
-        content = bytearray(self.length)
-        count = os.preadv(descriptor, [content], self.offset)
-        return memoryview(content) if count == self.length else None
+        content = memoryview(bytearray(self.length))
+        done = 0
+        while done < self.length:
+            count = os.preadv(descriptor, [content[done:]], self.offset + done)
+            if not count:
+                return None
+            done += count
+        return content
 
     def _mapped(self, descriptor: int) -> memoryview:
         """Map the bytes privately: pages are shared with all who read them, until changed."""

@@ -25,8 +25,10 @@ def locate(workflow: Workflow) -> FlowRef:
     """
     specs = workflow.specs()
     for spec in filter(_is_at_a_prompt, specs):
-        raise _refused(
-            workflow.name, spec.name, "is defined in a notebook or at a prompt", "a file"
+        raise DefinitionError(
+            f"task {spec.name!r} of workflow {workflow.name!r} is defined in a notebook or at a "
+            "prompt, so that other processes cannot load it: put the flow into a file and import "
+            "that, or use run_local(max_workers=1)"
         )
     script = sys.modules.get("__main__")
     # Some modules of the standard library register the script under a second name.

@@ -66,6 +66,10 @@ class Surroundings:
         self._logging.restore()
         self._put_back_signals()
 
+    def keep_environment(self) -> None:
+        """Have elements find the environment from now on as it is now."""
+        self._environment = dict(_variables())
+
     def _go_home(self) -> None:
         with contextlib.suppress(OSError):
             if os.getcwd() == self._home:  # noqa: PTH109

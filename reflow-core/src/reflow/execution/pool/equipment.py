@@ -69,6 +69,8 @@ class Equipment:
         self._origin = dict(os.environ)
         self._given: Mapping[str, str] = self._origin
         self._set: dict[str, str] | None = None
+        self._in_place = False
+        """Whether the variables are set, as they stay from one element to the next."""
 
     def load(self, load: Callable[[], object]) -> None:
         """Load the flow; leave alone from then on the variables that the flow sets itself."""
@@ -77,21 +79,34 @@ class Equipment:
             if os.environ.get(name) == value and name not in self._origin:
                 del os.environ[name]
         self._given = dict(os.environ)
+        self._in_place = False
 
-    def give(self, resources: Resources) -> None:
-        """Set the variables for an element."""
+    def give(self, resources: Resources) -> bool:
+        """Set the variables for an element; tell whether they are others than before."""
         held = device_variables(self._devices.hold(resources.gpus))
         wanted = thread_variables(resources.cpus, self._given) | held
         if self._set not in (None, wanted) and _are_loaded():
             self._begin_anew(self._origin)
-        self._set = wanted
-        os.environ.update(
-            (name, value) for name, value in wanted.items() if os.environ.get(name) != value
-        )
+        if self._in_place and self._set == wanted:
+            return False
+        for name in (self._set or {}).keys() - wanted.keys():
+            _set_variable(name, self._given.get(name))
+        for name, value in wanted.items():
+            _set_variable(name, value)
+        self._set, self._in_place = wanted, True
+        return True
 
     def take_back(self) -> None:
         """Unlock the element's GPUs."""
         self._devices.release()
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    """Set a variable of the environment, or remove it for None, where it is not so."""
+    if value is None:
+        os.environ.pop(name, None)
+    elif os.environ.get(name) != value:
+        os.environ[name] = value
 
 
 def _are_loaded() -> bool:

@@ -188,13 +188,13 @@ class PoolWorker:
         self._taken = (wave, position)
         if wave not in self._specs:
             self._specs[wave] = WaveSpec.read(self._layout.wave(wave))
-        self._equipment.give(self._specs[wave].resources)
+        self._give_equipment(wave)
         execution = self._executions.get(wave)
         if execution is None:
             if len(self._executions) == MOST_WAVES:
                 self._forget(next(iter(self._executions)))
             execution = self._executions[wave] = self._load(wave)
-            self._equipment.give(self._specs[wave].resources)
+            self._give_equipment(wave)
         record = execution.record(position)
         log = self._layout.log(execution.spec.task, record.index, record.attempt)
         self._capture.begin(log)
@@ -227,6 +227,12 @@ class PoolWorker:
         self._reporter.forget(wave)
         self._executions.pop(wave).close()
         del self._specs[wave]
+
+    def _give_equipment(self, wave: int) -> None:
+        """Set the threads and GPUs that an element of the wave finds, where others were set."""
+        changed = self._equipment.give(self._specs[wave].resources)
+        if changed and self._surroundings is not None:
+            self._surroundings.keep_environment()
 
     def _is_meant(self) -> bool:
         """Tell whether a signal that comes now is for the element that runs, if one does."""

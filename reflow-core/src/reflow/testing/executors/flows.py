@@ -58,14 +58,14 @@ class Flows:
     folder: Path
     runs: list[Any] = field(default_factory=list)
 
-    def submit(self, source: str) -> Any:
-        """Write a flow to a file, load it, submit it and return its run."""
+    def submit(self, source: str, **given: Any) -> Any:
+        """Write a flow to a file, load it, submit it with what is given, and return its run."""
         name = f"kit_flow_{next(_NUMBERS)}"
         text = _HEAD.format(folder=str(self.folder)) + dedent(source)
         (self.folder / f"{name}.py").write_text(text)
         importlib.invalidate_caches()
         workflow = importlib.import_module(name).wf
-        run = workflow.submit(run_dir=self.folder / "run", executor=self.executor)
+        run = workflow.submit(run_dir=self.folder / "run", executor=self.executor, **given)
         self.runs.append(run)
         return run
 

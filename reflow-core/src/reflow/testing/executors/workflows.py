@@ -8,6 +8,7 @@ import pytest
 
 from reflow.testing.executors.bench import Bench
 from reflow.testing.executors.flows import Flows
+from reflow.testing.executors.pilots import PilotScenarios
 from reflow.testing.executors.shared_jobs import SharedJobScenarios
 
 GETTING_STARTED = """
@@ -113,7 +114,7 @@ def stay() -> str:
 """
 
 
-class WorkflowConformance(SharedJobScenarios):
+class WorkflowConformance(SharedJobScenarios, PilotScenarios):
     """What whole runs must do. The executor must be offered by an installed plugin, by name."""
 
     def test_the_workflow_of_the_first_page_runs_from_stage_to_stage_by_itself(

@@ -131,7 +131,10 @@ def test_what_cannot_be_stored_shows_the_line_that_returned_it_and_is_not_tried_
             did("make")
             if not Thing:
                 return None
-            return Thing()
+            try:
+                return Thing()
+            finally:
+                did("")
 
         @wf.job(retries=3)
         def several(first: bool = True):
@@ -144,7 +147,7 @@ def test_what_cannot_be_stored_shows_the_line_that_returned_it_and_is_not_tried_
     run = flow.run()
     text = flow.path.read_text().splitlines()
     shown = {each["task"]: each["traceback"] for each in run.status()["failed_instances"]}
-    for task, line in (("make", "    return Thing()"), ("several", "def several(")):
+    for task, line in (("make", "        return Thing()"), ("several", "def several(")):
         at = next(at for at, found in enumerate(text) if found.startswith(line)) + 1
         if task == "several":
             at -= 1  # its decorator

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from reflow.errors import ReflowError
@@ -108,8 +107,12 @@ def traceback_of_return(function: Any, error: ReflowError) -> str:
     import traceback
 
     try:
-        code = inspect.unwrap(function).__code__
-        lines = set(_lines_of_returns(code))
+        function = inspect.unwrap(function)
+        code = function.__code__
+        try:
+            lines = set(_lines_of_returns(function))
+        except (OSError, SyntaxError, IndexError, TypeError):  # its source is not to be had
+            lines = set()
         line = lines.pop() if len(lines) == 1 else code.co_firstlineno
         stack = traceback.StackSummary.from_list([(code.co_filename, line, code.co_name, None)])
         shown = stack.format()
@@ -119,16 +122,26 @@ def traceback_of_return(function: Any, error: ReflowError) -> str:
     return "".join(["Traceback (most recent call last):\n", *shown, *last])
 
 
-def _lines_of_returns(code: CodeType) -> Iterator[int]:
-    """Yield the lines of the statements that return something other than a constant."""
-    import dis
+def _lines_of_returns(function: Any) -> Iterator[int]:
+    """Yield the lines of the statements that return something, not those of functions inside."""
+    import ast
+    import inspect
+    import textwrap
 
-    previous = ""
-    for each in dis.get_instructions(code):
-        constant = previous == "LOAD_CONST"
-        if each.opname == "RETURN_VALUE" and not constant and each.positions is not None:
-            yield each.positions.lineno or code.co_firstlineno
-        previous = each.opname
+    source, start = inspect.getsourcelines(function)
+    waiting: list[ast.AST] = [*ast.parse(textwrap.dedent("".join(source))).body[:1]]
+    inside = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    outermost = waiting[0]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return) and not _is_none(node.value):
+            yield start + node.lineno - 1
+        if node is outermost or not isinstance(node, inside):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_none(value: Any) -> bool:
+    return value is None or getattr(value, "value", value) is None
 
 
 def _bounded_line(text: str) -> str:

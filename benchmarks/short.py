@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,19 @@ class Bench:
         self.again(place, *words)
         return len((place / "commands.jsonl").read_text().splitlines())
 
+    def processor_time(self, *words: str) -> float:
+        """Return the CPU seconds of a run: of the script and what it starts, and of all jobs."""
+        since = time.strftime("%Y-%m-%dT%H:%M:%S")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.flow(*words)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Accounting is told of a job's end a moment after the queue.
+        time.sleep(3)
+        shown = self.cluster.run("sacct", "-n", "-P", "-S", since, "-o", "JobID,TotalCPU")
+        jobs = [line.split("|") for line in shown.splitlines() if ".batch|" in line]
+        here = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return here + sum(clock_seconds(used) for _, used in jobs)
+
     def chain(self, stages: int, width: int, nap: float) -> tuple[float, list[float]]:
         """Return the seconds of a chain in two pilots of eight cores, and its gaps."""
         text = CHAIN.read_text().replace("= 3, 200", f"= {stages}, {width}")
@@ -105,6 +119,15 @@ class Bench:
         words = ("--array=0-1", "--cpus-per-task=1", "--output=/dev/null", "--wrap=true")
         self.cluster.run("sbatch", "--wait", *words, timeout=600)
         return time.time() - began
+
+
+def clock_seconds(text: str) -> float:
+    """Read what Slurm prints of a span: `[[DD-]HH:]MM:SS[.mmm]`."""
+    days, _, clock = text.rpartition("-")
+    seconds = 86400.0 * int(days or 0)
+    for power, part in enumerate(reversed(clock.split(":"))):
+        seconds += 60**power * float(part)
+    return seconds
 
 
 Contenders = Mapping[str, Callable[[Bench], float]]
@@ -128,6 +151,7 @@ CASES: Mapping[str, Contenders] = {
         "pilots": lambda bench: bench.flow("10000", "0", *SLURM_TWO_CORES),
         "run --max-workers 2": lambda bench: bench.flow("10000", "0", "run:2"),
         "Parsl": lambda bench: bench.peer(peers.PARSL, "10000"),
+        "HyperQueue, 100 of them": lambda bench: bench.peer(peers.HYPERQUEUE, "100"),
     },
     "between 20 stages of 16 no-ops, median": {
         "pilots": lambda bench: median(bench.chain(20, 16, 0)[1]),
@@ -139,6 +163,11 @@ CASES: Mapping[str, Contenders] = {
     "submit --executor local, 1,000 no-ops, 8 workers": {
         "local": lambda bench: bench.flow("1000", "0", "local"),
         "run --max-workers 8": lambda bench: bench.flow("1000", "0", "run:8"),
+    },
+    "CPU of 10,000 no-ops": {
+        "packs": lambda bench: bench.processor_time("10000", "0", "slurm"),
+        "pilots": lambda bench: bench.processor_time("10000", "0", *SLURM_TWO_CORES),
+        "run --max-workers 2": lambda bench: bench.processor_time("10000", "0", "run:2"),
     },
     "scheduler commands of 10,000 no-ops": {
         "packs": lambda bench: bench.commands("10000", "0", "slurm"),

@@ -236,11 +236,12 @@ if sys.argv[0].endswith("worker.py"):
     assert "which holds a stored value, is gone or was cut short" in reason
 
 
+@pytest.mark.parametrize("options", ["array=True", "array=True, per_job=2"])
 def test_jobs_of_a_scheduler_hand_arrays_on_and_make_them_again(
-    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flow_file: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
 ) -> None:
     with fake_scheduler("slurm", tmp_path, monkeypatch):
-        flow = flow_file(LOST)
+        flow = flow_file(LOST.replace("array=True", options))
         run = run_by_jobs(flow)
     assert run.state is RunState.SUCCESS, failed(run)
     assert run.result("total") == 3.0

@@ -183,9 +183,10 @@ def test_threads_end_when_reading_is_interrupted(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     contents = Contents(OwnMemory(), interrupt)
+    before = set(threading.enumerate())  # daemons of other tests' output may not have ended yet
     with pytest.raises(KeyboardInterrupt):
         look_at(folder, mode="content", contents=contents)
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before
     assert read(folder).kind == "folder"
 
 

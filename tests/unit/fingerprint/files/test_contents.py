@@ -176,6 +176,12 @@ def test_what_changes_while_it_is_read_is_unreadable(tmp_path: Path) -> None:
     assert "changes while it is read" in state.reason
 
 
+def readers() -> set[threading.Thread]:
+    """The threads that read files; other tests have left threads of their own."""
+    named = (each for each in threading.enumerate() if "ThreadPoolExecutor" in each.name)
+    return set(named)
+
+
 def test_threads_end_when_reading_is_interrupted(tmp_path: Path) -> None:
     folder = sample(tmp_path / "data")
 
@@ -183,10 +189,10 @@ def test_threads_end_when_reading_is_interrupted(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     contents = Contents(OwnMemory(), interrupt)
-    before = set(threading.enumerate())  # daemons of other tests' output may not have ended yet
+    before = readers()
     with pytest.raises(KeyboardInterrupt):
         look_at(folder, mode="content", contents=contents)
-    assert set(threading.enumerate()) <= before
+    assert readers() <= before
     assert read(folder).kind == "folder"
 
 

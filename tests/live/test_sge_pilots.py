@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.live.people import LiveRun, Person
+from tests.live.scenes.mishaps import IMPATIENT
 from tests.live.scenes.pilots import *  # noqa: F403 - tests
+from tests.live.scenes.pilots import ONE_MINUTE, OUT_OF_TIME
 from tests.live.sge_cluster import Options, SGECluster, running
 
 
@@ -14,3 +17,11 @@ from tests.live.sge_cluster import Options, SGECluster, running
 def cluster() -> Iterator[SGECluster]:
     with running(Options(slots=24)) as cell:
         yield cell
+
+
+@pytest.fixture(scope="module", autouse=True)
+def out_of_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
+    """A run whose pilots have time for a part of the work."""
+    folder = tmp_path_factory.mktemp("out-of-time")
+    person = Person(cluster=cluster, folder=folder, settings=dict(IMPATIENT))
+    return person.write(OUT_OF_TIME).submits(*ONE_MINUTE)

@@ -89,29 +89,27 @@ def test_all_stages_of_a_run_share_its_pilots_and_leave_nothing(person: Person) 
     assert not run.native_ids("wave")
 
 
-def test_what_a_pilot_had_that_is_cancelled_by_hand_runs_elsewhere(person: Person) -> None:
-    run = person.write(GATED).submits(*TWO)
-    at_work(run, 4)
-    (number,) = run.native_ids("pilots")
+# -- what takes long: the modules of tests begin it first, and it is looked at last --------------
+OUT_OF_TIME = chain("time.sleep(7)", size=12)
+ONE_MINUTE = (
+    "--pilots",
+    "1",
+    "--pilot-cpus",
+    "2",
+    "--pilot-mem",
+    "800M",
+    "--pilot-time",
+    "00:01:00",
+)
+"""A pilot that begins nothing in its second half, and work for more."""
 
-    person.cancels(person.cluster.element(number, 0))
-    run.until(lambda: any(file.is_gone for file in begun(run)), "the pilot's end")
-    person.touch("go")
 
-    run.ends()
-    assert run.result("total") == TOTAL
-    assert sum(person.calls.values()) == len(ONCE) + 2
-    assert {item.retries_used for item in elements(run)} == {0}
-
-
-def test_pilots_that_have_no_time_left_are_replaced(person: Person) -> None:
-    one = ("--pilots", "1", "--pilot-cpus", "2", "--pilot-mem", "800M", "--pilot-time", "00:01:00")
-    run = person.write(chain("time.sleep(7)", size=12)).submits(*one)
-
+def test_pilots_that_have_no_time_left_are_replaced(out_of_time: LiveRun) -> None:
+    run = out_of_time
     run.ends()
 
     assert run.result("total") == sum(10 * x + 1 for x in range(12))
     assert submissions(run) > 1
     # Half a minute before its end a pilot interrupts the two that it is at.
-    assert sum(person.calls.values()) <= 2 * 12 + 2 * (submissions(run) - 1)
+    assert sum(run.person.calls.values()) <= 2 * 12 + 2 * (submissions(run) - 1)
     assert {item.retries_used for item in elements(run)} == {0}

@@ -9,6 +9,7 @@ of it live, and after that for a bounded number of tries. Then it fails, and `re
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 
 from reflow.dispatch.cancellations import jobs_alive
@@ -23,7 +24,7 @@ from reflow.execution.outcomes import outcome_of_result
 from reflow.executors.contract import Executor
 from reflow.executors.processes import claimed_process_lives
 from reflow.model.outcomes import Reuse
-from reflow.model.records import Lease, RequestKind
+from reflow.model.records import Lease, RequestKind, SubmissionKind
 from reflow.model.states import RunState, TaskState
 from reflow.rundir.graph_data import graph_of_records
 from reflow.rundir.results import ResultReader
@@ -112,13 +113,19 @@ class Unreadable:
             observer(self._settings)(self._tracked.commit(self._lease))
 
     def _jobs_alive(self) -> bool:
-        """Tell whether a job of an element may wait or run."""
+        """Tell whether a job of an element, or a pilot, may wait or run."""
         if self._mode.knows_own_jobs_only:
             return any(
                 self._is_alive(wave, position) for wave, position, _ in self._tracked.members()
             )
+        dispatches = self._tracked.dispatches.values()
+        pilots = [record for record in dispatches if record.kind is SubmissionKind.PILOTS]
+        own = os.environ.get("REFLOW_NATIVE_ID")
+        if any(own in record.native_ids for record in pilots):
+            # The pilot that has this step taken may have elements at work.
+            return True
         waves = [wave.record for wave in self._tracked.waves.values()]
-        waves += self._tracked.cancelling.values()
+        waves += [*pilots, *self._tracked.cancelling.values()]
         try:
             return bool(jobs_alive(self._executor, self._settings.layout, waves))
         except SchedulerUnavailableError as error:

@@ -237,6 +237,9 @@ class Submitter:
             chunks += islice(self._chunks(task, chosen, jobs or 0), self._room_for_arrays())
             mode = mode_of(self._executor)
             note_advice(self._tracked, self._settings, mode, task.spec, len(chosen))
+        if task.spec.array_parallelism is not None:
+            # Each wave has a throttle or permits of its own, be it of jobs or of pilots.
+            del chunks[1:]
         waves = [self._prepare(arguments, chunk, pack) for chunk, pack in chunks]
         if waves or hits:
             self._commit()

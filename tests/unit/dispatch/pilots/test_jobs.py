@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from reflow.dispatch.jobs.hosts import Blame
@@ -17,118 +16,23 @@ from reflow.errors import (
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
-from reflow.execution.pool.open_waves import OpenWaves, closed, tell
-from reflow.model.jobs import Capabilities, JobHandle, JobRequest, JobStatus, Submission
+from reflow.execution.pool.open_waves import closed, tell
+from reflow.model.jobs import JobRequest, JobStatus, Submission
 from reflow.model.pilots import Pilots
 from reflow.model.records import SubmissionKind, SubmissionState
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
 from reflow.rundir.packs import JobCounts, read_job_counts
 
+from tests.unit.dispatch.pilots.dispatching import AWAY, EPOCH, Scene
 from tests.unit.dispatch.pilots.scene import (
     DONE,
     FIRST,
     KILLED,
     SECOND,
-    SIZE,
-    UNKNOWN,
     WAITS,
-    PilotScene,
     says,
 )
-
-AWAY = SchedulerUnavailableError("it is away")
-EPOCH = 4
-
-
-class Scheduler:
-    """Says what it is told to, and keeps what it was asked."""
-
-    name = "pond"
-    capabilities = Capabilities()
-
-    def __init__(self) -> None:
-        self.submitted: list[tuple[JobRequest, JobRequest | None]] = []
-        self.says: dict[str, list[JobStatus]] = {}
-        """By id, what it says of each job of an array."""
-        self.error: Exception | None = None
-        self.follows = True
-        self.asked: list[str] = []
-        self.cancelled: list[tuple[str, list[int]]] = []
-
-    def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
-        if self.error is not None:
-            raise self.error
-        self.submitted.append((request, follow_up))
-        number = Path(request.directory).name
-        job = JobHandle(native_id=f"7{number}", token=request.token, size=request.size)
-        if follow_up is None or not self.follows:
-            return Submission(job)
-        return Submission(job, JobHandle(native_id=f"8{number}", token=follow_up.token))
-
-    def poll(self, handles: Sequence[JobHandle]) -> list[JobStatus]:
-        self.asked += [handle.native_id for handle in handles]
-        if self.error is not None:
-            raise self.error
-        return [
-            replace(status, native_id=handle.native_id, positions=range(job, job + 1))
-            for handle in handles
-            for job, status in enumerate(self.says.get(handle.native_id, [UNKNOWN]))
-        ]
-
-    def cancel_positions(self, handle: JobHandle, positions: Iterable[int]) -> None:
-        if self.error is not None:
-            raise self.error
-        self.cancelled.append((handle.native_id, list(positions)))
-
-    @property
-    def sizes(self) -> list[int]:
-        return [request.size or 1 for request, _ in self.submitted]
-
-
-class Scene(PilotScene):
-    """The run, its scheduler, and what a dispatcher does for pilots."""
-
-    def __init__(self, folder: Path, pilots: Pilots | None = None, **config: Any) -> None:
-        super().__init__(folder)
-        pilots = pilots or Pilots(jobs=2, cpus=2)
-        self.settings = replace(
-            self.settings, pilots=pilots, config_data={"dispatch": config} if config else {}
-        )
-        self.scheduler = Scheduler()
-        self.commits: list[int] = []
-        """How many jobs had been submitted at each commit."""
-        self.jobs = self.dispatcher()
-
-    def dispatcher(self) -> PilotJobs:
-        executor: Any = self.scheduler
-        assert self.settings.pilots is not None
-        return PilotJobs(
-            self.settings.pilots,
-            self.tracked,
-            self.settings,
-            executor,
-            self.waves,
-            lambda: EPOCH,
-            lambda: self.commits.append(len(self.scheduler.submitted)),
-        )
-
-    @property
-    def told(self) -> OpenWaves:
-        told = OpenWaves(self.settings.layout.open_waves)
-        told.look()
-        return told
-
-    def state(self, number: int) -> SubmissionState | None:
-        record = self.tracked.dispatches.get(number) or self.tracked.cancelling.get(number)
-        return None if record is None else record.state
-
-    def only(self, wave: int, size: int) -> None:
-        """Have so many elements left of one wave, and none of the other."""
-        for number in (FIRST, SECOND):
-            left = size if number == wave else 0
-            self.ended(number, *range(left, SIZE))
-
 
 Scenes = Callable[..., Scene]
 
@@ -483,6 +387,17 @@ def test_after_two_generations_in_vain_none_is_submitted_until_somebody_retries(
         jobs.are_there()
     try_again(one.settings.layout)
     assert jobs.are_there()
+
+
+def test_what_pilots_could_not_hold_is_for_them_again_once_somebody_retries(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.settings.layout.pilots(1).mkdir(parents=True)
+    one.settings.layout.too_large("a").touch()
+    assert not one.jobs.serve(Resources(), "a")
+    try_again(one.settings.layout)
+    assert one.jobs.serve(Resources(), "a")
 
 
 def test_the_scheduler_is_asked_once_about_a_pilot_that_was_killed(scene: Scenes) -> None:

@@ -1,0 +1,116 @@
+"""Which elements are opened to pilots, which have jobs of their own, and when pilots are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from reflow.dispatch.submit import Submitter
+from reflow.dispatch.tracked_run import TrackedTask
+from reflow.model.pilots import Pilots
+from reflow.model.records import Instance
+from reflow.model.states import FailureCause, TaskState
+
+from tests.unit.dispatch.pilots.dispatching import Scene
+from tests.unit.dispatch.tasks import task
+
+PILOTS = Pilots(jobs=2, cpus=8)
+
+
+class SubmitScene(Scene):
+    """The run with one more task of which everything is ready, and who submits it."""
+
+    def __init__(self, folder: Path, pilots: Pilots = PILOTS, **spec: Any) -> None:
+        super().__init__(folder, pilots)
+        self.ready = task("c", "PPPP", **spec)
+        self.tracked.tasks["c"] = self.ready
+        self.submitter = self.new_submitter()
+
+    def new_submitter(self) -> Submitter:
+        cache: Any = SimpleNamespace(find=lambda *given: {})
+        executor: Any = self.scheduler
+        return Submitter(self.tracked, self.settings, executor, cache, lambda: None, self.jobs)
+
+    def schedule(self) -> bool:
+        self.submitter.new_step()
+        pending = [each for each in self.ready.instances if each.state is TaskState.PENDING]
+        return self.submitter.schedule(_arguments(self.ready), pending)
+
+    @property
+    def active(self) -> list[int]:
+        """By their indices, the elements that are with pilots or in jobs."""
+        there = (TaskState.SUBMITTED, TaskState.RUNNING)
+        return [each.index for each in self.ready.instances if each.state in there]
+
+    @property
+    def elements(self) -> list[Instance]:
+        return self.ready.instances
+
+
+def _arguments(given: TrackedTask) -> Any:
+    return SimpleNamespace(
+        task=given,
+        planned=SimpleNamespace(code="", source=""),
+        common={},
+        each=(),
+        common_states={},
+        values=lambda index: (),
+        identity=lambda values: "",
+        states=lambda values: {},
+    )
+
+
+Scenes = Callable[..., SubmitScene]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scenes:
+    """The run, as seen from a login node."""
+    return lambda *given, **spec: SubmitScene(tmp_path, *given, **spec)
+
+
+# -- array_parallelism ---------------------------------------------------------------------
+def test_where_elements_ask_for_different_amounts_only_one_wave_of_a_limited_task_is_opened(
+    scene: Scenes,
+) -> None:
+    one = scene(array_parallelism=1)
+    one.elements[2].mem_scale = 2.0
+    assert one.schedule()
+    assert one.active == [0, 1, 3]
+    # The other waits until they have ended: it would run under permits of its own.
+    assert not one.schedule()
+    for index in one.active:
+        one.tracked.move(one.elements[index], TaskState.SUCCESS)
+    assert one.schedule()
+    assert one.active == [2]
+
+
+def test_suspects_of_a_limited_task_have_no_jobs_beside_those_that_pilots_run(
+    scene: Scenes,
+) -> None:
+    one = scene(array_parallelism=1)
+    suspect = one.elements[1]
+    suspect.node_losses, suspect.cause = 1, FailureCause.SIGNAL
+    assert one.schedule()
+    assert one.active == [0, 2, 3]
+    # Only pilots.
+    assert one.scheduler.names == ["pilots"]
+    for index in one.active:
+        one.tracked.move(one.elements[index], TaskState.SUCCESS)
+    assert one.schedule()
+    assert one.active == [1]
+    assert one.scheduler.names == ["pilots", "c"]
+
+
+def test_suspects_of_a_task_without_a_limit_have_jobs_beside_what_pilots_run(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    suspect = one.elements[1]
+    suspect.node_losses, suspect.cause = 1, FailureCause.SIGNAL
+    assert one.schedule()
+    assert one.active == [0, 1, 2, 3]
+    assert one.scheduler.names == ["pilots", "c"]

@@ -56,5 +56,7 @@ def failure_of_pilots(layout: RunLayout) -> JobStatus | None:
 
 def try_again(layout: RunLayout) -> None:
     """Forget what has failed: a user has asked for another try."""
-    for path in layout.pilots(0).parent.glob(f"*/{layout.vain_pilots(0).name}"):
-        path.unlink(missing_ok=True)
+    folder = layout.pilots(0).parent
+    for pattern in (f"*/{layout.vain_pilots(0).name}", layout.too_large("*").name):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

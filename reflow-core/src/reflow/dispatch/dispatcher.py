@@ -163,7 +163,8 @@ class Dispatcher:
     def resume(self, lease: Lease) -> None:
         """Go on under the next lease, where nobody has dispatched the run in between."""
         self.lease = lease
-        self._reconcile.look_at_once()
+        if self._pilots is not None:
+            self._pilots.adopt()
         self.handle_requests()
 
     @property

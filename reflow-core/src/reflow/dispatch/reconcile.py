@@ -111,17 +111,15 @@ class Reconcile:
         self.silence = ""
         """Why the scheduler gave no answer when it was last asked; empty when it did."""
 
-    def look_at_once(self) -> None:
-        """Let the next `look` ask, however short the time since the last is."""
-        self._pause, self._next_look = FIRST_PAUSE, 0.0
-
     def look(self) -> None:
         """Ask about everything outstanding, unless that was done a moment ago.
 
         A dispatcher that stays asks ever more seldom, so that it is no burden on the scheduler.
-        A query that fails says nothing.
+        A query that fails says nothing. What files say of pilots costs the scheduler nothing.
         """
         if time.monotonic() < self._next_look:
+            if self._pilots is not None:
+                self._take_pilots_word(self._pilots)
             return
         self._ask()
         if self._mode.asks_a_scheduler:
@@ -146,7 +144,10 @@ class Reconcile:
             return
         self.silence = ""
         self._asked_at = None
-        found = [*self._apply(statuses), *self._apply_to_open(open_waves)]
+        self._settle([*self._apply(statuses), *self._apply_to_open(open_waves)])
+
+    def _settle(self, found: Sequence[_Gone]) -> None:
+        """Decide on positions whose jobs are over or unknown."""
         gone = [item for item in found if not self._goes_on(item)]
         if gone:
             # The answers may be older than a result that was written since.
@@ -157,6 +158,14 @@ class Reconcile:
         self._settle_doomed()
         for wave in {item.wave.record.number: item.wave for item in gone}.values():
             self._ingest.close_if_over(wave)
+
+    def _take_pilots_word(self, pilots: PilotJobs) -> None:
+        """Settle what pilots have left that have ended in order; ask about silent ones soon."""
+        waves = pilots.look(ask=False)
+        self._settle(self._apply_to_open(waves))
+        if waves and pilots.hosts.unsure:
+            soon = max(0.0, self._next_look - time.monotonic())
+            self.look_again_in = min(self.look_again_in or soon, soon)
 
     @property
     def _now(self) -> float:

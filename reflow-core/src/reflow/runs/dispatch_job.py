@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +24,14 @@ from reflow.dispatch.dispatcher import Dispatcher
 from reflow.dispatch.lease import acquire, forget, release, working_under
 from reflow.dispatch.modes import BY_DISPATCH_JOBS
 from reflow.errors import DamagedRunError, NotFoundError, StoreError
+from reflow.execution.pool.usage import memory_of
+from reflow.model.pilots import KEPT_MEMORY
 from reflow.model.records import Lease
 from reflow.permissions import open_file, touch
 from reflow.plugins.registry import registry
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.run_settings import RunSettings, read_settings
+from reflow.rundir.source_record import current_source
 from reflow.runs.abort import abort, cannot_dispatch, end_jobs
 from reflow.runs.driver import DispatchJob, InPilot, PausePolicy, drive
 from reflow.runs.failure_policy import (
@@ -107,14 +111,25 @@ def _step_when_asked(store: Store, settings: RunSettings, troubles: Troubles) ->
     answers = os.dup(1)
     os.dup2(2, 1)
     with executor_for_all() as open_executor:
-        means = Means(open_executor, KeptDispatcher())
+        kept = KeptDispatcher()
+        means = Means(open_executor, kept, kept.keep)
+        source = current_source(settings.layout)
         while sys.stdin.buffer.readline():
             step = InPilot()
             # A retry may have written them anew.
             now = read_settings(settings.run_dir, settings.run_id)
             troubles.outlive(partial(dispatch_once, store, now, troubles, step, means))
             os.write(answers, f"{'-' if step.due is None else step.due}\n".encode())
+            if is_too_large() or current_source(settings.layout) != source:
+                # What it has loaded of the flow is of another source; or it has grown beyond what
+                # the pilot keeps for it. The pilot starts another one.
+                break
     return 0
+
+
+def is_too_large() -> bool:
+    """Tell whether this process has more memory than a pilot keeps for it."""
+    return memory_of(os.getpid()) > KEPT_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +138,8 @@ class Means:
 
     open_executor: OpensExecutor = opened_executor
     open_dispatcher: OpensDispatcher = open_dispatcher
+    keep: Callable[[Dispatcher], None] = lambda dispatcher: None
+    """Called with a dispatcher whose step went well."""
 
 
 def dispatch_once(
@@ -189,7 +206,9 @@ def _dispatch(
         try:
             executor = stack.enter_context(means.open_executor(settings))
             dispatcher = means.open_dispatcher(store, settings, lease, executor)
-            return _drive(dispatcher, troubles, pauses)
+            code = _drive(dispatcher, troubles, pauses)
+            means.keep(dispatcher)
+            return code
         except ToldToEndError:
             release(store, lease)
             raise

@@ -108,7 +108,7 @@ class KeptDispatcher:
         self, store: Store, settings: RunSettings, lease: Lease, executor: Executor
     ) -> Dispatcher:
         """Open a dispatcher, or go on with the one of the last step."""
-        kept = self._kept
+        kept, self._kept = self._kept, None
         if (
             kept is not None
             and kept.lease.epoch + 1 == lease.epoch
@@ -118,8 +118,11 @@ class KeptDispatcher:
         ):
             kept.resume(lease)
             return kept
-        self._kept = open_dispatcher(store, settings, lease, executor)
-        return self._kept
+        return open_dispatcher(store, settings, lease, executor)
+
+    def keep(self, dispatcher: Dispatcher) -> None:
+        """Keep a dispatcher whose step went well for the next one."""
+        self._kept = dispatcher
 
 
 def recorded_graph(settings: RunSettings) -> Graph:

@@ -44,7 +44,7 @@ class Steps:
         self.answers: int | None = None
         self.answered = False
         self.due_at: float | None = None
-        self.waited = self.closed = False
+        self.waited = self.closed = self.is_lost = False
 
     def ask(self) -> None:
         self.asked_at.append(round(self._clock.now - 1000, 1))

@@ -100,13 +100,14 @@ class PilotJobs:
 
     # -- waves -----------------------------------------------------------------------------
     def adopt(self) -> None:
-        """Tell pilots of waves that an earlier dispatcher has opened and could not tell of."""
+        """Tell pilots of waves that were opened, or are over, where they could not be told."""
         told = OpenWaves(self._layout.open_waves)
         told.look()
         numbers = [wave.record.number for wave in self._open_waves()]
-        missing = [number for number in numbers if number not in told.numbers]
-        if missing:
-            self._tell(map(opened, missing))
+        missing = [opened(number) for number in numbers if number not in told.numbers]
+        over = [closed(number) for number in told.numbers if number not in numbers]
+        if missing or over:
+            self._tell([*over, *missing])
 
     def open(self, number: int) -> None:
         """Let pilots take elements of a wave whose intent is committed. Raises `OSError`."""
@@ -159,10 +160,10 @@ class PilotJobs:
         return [wave for wave in waves if wave.members and is_open(wave.record)]
 
     # -- what the scheduler says -----------------------------------------------------------
-    def look(self) -> list[TrackedWave]:
+    def look(self, *, ask: bool = True) -> list[TrackedWave]:
         """Find out which pilots live; return the waves whose elements they have.
 
-        The scheduler is asked where that is not certain. Raises `SchedulerUnavailableError`.
+        The scheduler may be asked where that is not certain. Raises `SchedulerUnavailableError`.
         """
         waves = self._open_waves()
         if not waves:
@@ -172,7 +173,7 @@ class PilotJobs:
                 self._count()
             return []
         self.hosts.look()
-        handles = handles_of(self._layout, self.hosts.unsure)
+        handles = handles_of(self._layout, self.hosts.unsure) if ask else []
         if handles:
             over = self.hosts.take(self._executor.poll(handles))
             self._see_off_dead()

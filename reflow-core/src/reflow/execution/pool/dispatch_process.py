@@ -11,6 +11,9 @@ from contextlib import suppress
 from reflow.execution.completion import start_dispatch
 from reflow.rundir.run_settings import RunSettings
 
+AGAIN_AFTER = 5.0
+"""Seconds after which a step is asked for again whose process has ended without an answer."""
+
 
 class DispatchProcess:
     """Takes a dispatch step whenever it is asked, in a process that is started for the first."""
@@ -60,6 +63,11 @@ class DispatchProcess:
         return True
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the process has ended before it had taken all steps that it was asked for."""
+        return self._process is None and self._due_at is not None
+
+    @property
     def is_due(self) -> bool:
         """Whether something waits for a step that was not asked for."""
         return self._due_at is not None and time.monotonic() >= self._due_at
@@ -91,4 +99,5 @@ class DispatchProcess:
                 pipe.close()
         self._process.wait()
         self._process = None
+        self._due_at = time.monotonic() + AGAIN_AFTER if self._unanswered else None
         self._unanswered = 0

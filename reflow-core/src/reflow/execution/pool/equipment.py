@@ -86,7 +86,7 @@ class Equipment:
         held = device_variables(self._devices.hold(resources.gpus))
         wanted = thread_variables(resources.cpus, self._given) | held
         if self._set not in (None, wanted) and _are_loaded():
-            self._begin_anew(self._origin)
+            self.begin_anew()
         if self._in_place and self._set == wanted:
             return False
         for name in (self._set or {}).keys() - wanted.keys():
@@ -95,6 +95,10 @@ class Equipment:
             _set_variable(name, value)
         self._set, self._in_place = wanted, True
         return True
+
+    def begin_anew(self) -> None:
+        """Replace this process by one with the environment that it was started with."""
+        self._begin_anew(self._origin)
 
     def take_back(self) -> None:
         """Unlock the element's GPUs."""

@@ -57,7 +57,7 @@ class HostPool:
         self._kills = OutOfMemoryKills()
         self._stopped = StoppedTime()
         self._temporary = Place()
-        self._has_taken = False
+        self.blocks_taken = 0
         self.workers = WorkerPool(
             settings,
             size,
@@ -125,7 +125,7 @@ class HostPool:
 
         Where jobs have less time than any of them asks for, each is given what is left.
         """
-        if self._end is None or not self._has_taken:
+        if self._end is None or not self.blocks_taken:
             return True
         need = wave.spec.resources.time
         seconds = LEAVE_BEFORE
@@ -158,7 +158,8 @@ class HostPool:
                 positions = wave.take() if wave.may_add(self.unfinished(wave)) else None
                 if positions is None:
                     break
-                filled = self._has_taken = True
+                filled = True
+                self.blocks_taken += 1
                 number, resources = wave.spec.number, wave.spec.resources
                 self.workers.add(number, positions, resources, wave.at_most)
         return filled

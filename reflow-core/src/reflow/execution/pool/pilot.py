@@ -80,6 +80,8 @@ class Pilot:
         self._idle_since: float | None = began
         self._ask_after = FIRST_ASK
         self._next_ask = began + FIRST_ASK
+        self._taken = 0
+        """How many blocks had been taken at the last round."""
         self._missed: set[Path] = set()
         """Pilots of whose silence this one has told."""
         self._has_worked = self._has_ended_well = False
@@ -99,8 +101,9 @@ class Pilot:
                 self._next_look = 0.0
             elif self._dispatcher.is_due:
                 self._dispatcher.ask()
+            self._ask_now_and_then()
             if busy:
-                self._idle_since, self._ask_after = None, FIRST_ASK
+                self._idle_since = None
             elif answered and not self._pool.leaving:
                 continue
             elif self._pool.leaving or self._has_waited():
@@ -125,6 +128,10 @@ class Pilot:
             # Others are to take up what this pilot has left, or to be submitted for that.
             self._dispatcher.ask()
         self._dispatcher.wait(LAST_STEP_WITHIN)
+        if self._dispatcher.is_lost:
+            # The signal that ends this job may have ended it first.
+            self._dispatcher.ask()
+            self._dispatcher.wait(LAST_STEP_WITHIN)
         self._dispatcher.close(LAST_STEP_WITHIN)
 
     # -- waves -----------------------------------------------------------------------------
@@ -136,7 +143,8 @@ class Pilot:
                 touch(self._layout.pilots_worked(self._submission))
             if wave.counted_last:
                 self._dispatcher.ask()
-            if wave.counted_last or (wave.exhausted and not self._pool.unfinished(wave)):
+            over = wave.exhausted or number not in self._open.numbers
+            if wave.counted_last or (over and not self._pool.unfinished(wave)):
                 self._pool.forget(number)
 
     def _take_up(self) -> None:
@@ -192,20 +200,30 @@ class Pilot:
             self._missed |= silent
             self._dispatcher.ask()
 
-    def _has_waited(self) -> bool:
-        """Tell whether it is of no use to wait longer; have a step taken now and then."""
+    def _ask_now_and_then(self) -> None:
+        """Have a step taken where waves are open of which this pilot finds nothing to take."""
         now = time.monotonic()
-        if self._open.run_has_ended:
-            return True
-        if self._idle_since is None:
-            self._idle_since = now
-            self._next_ask = now + self._ask_after
-        if self._open.numbers and now >= self._next_ask:
+        taken, self._taken = self._taken, self._pool.blocks_taken
+        if self._pool.is_full or not self._open.numbers or taken != self._taken:
+            self._ask_after, self._next_ask = FIRST_ASK, now + FIRST_ASK
+        elif now >= self._next_ask:
             self._dispatcher.ask()
             self._ask_after = min(LONGEST_ASK, 2 * self._ask_after)
             self._next_ask = now + self._ask_after
-        is_late = any(not self._pool.has_time(wave) for wave in self._pool.waves.values())
-        return is_late or now - self._idle_since > self._idle_limit
+
+    def _has_waited(self) -> bool:
+        """Tell whether it is of no use to wait longer."""
+        now = time.monotonic()
+        self._idle_since = self._idle_since or now
+        waits_in_vain = now - self._idle_since > self._idle_limit
+        return self._open.run_has_ended or waits_in_vain or self._is_late()
+
+    def _is_late(self) -> bool:
+        """Tell whether there is something to take for which the job has no time left."""
+        return any(
+            not self._pool.has_time(wave) and wave.has_unclaimed()
+            for wave in self._pool.waves.values()
+        )
 
 
 def main(arguments: list[str]) -> int:

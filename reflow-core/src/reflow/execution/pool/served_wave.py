@@ -78,6 +78,10 @@ class ServedWave:
                 return True
         return False
 
+    def has_unclaimed(self) -> bool:
+        """Tell whether there are blocks that nobody has claimed, by one listing."""
+        return bool(unclaimed_blocks(self.layout, self.spec.claims))
+
     def take_no_more(self) -> None:
         """Claim nothing more."""
         self._blocks = iter(())

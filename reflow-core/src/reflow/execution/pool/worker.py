@@ -153,6 +153,8 @@ class PoolWorker:
         self._specs: dict[int, WaveSpec] = {}
         self._executions: dict[int, Execution | _Broken] = {}
         self._at: tuple[int, int] | None = None
+        self._source: str | None = None
+        """The source record by which the flow was loaded."""
 
     def serve(self, first: bytes = b"") -> None:
         """Run elements until the pool closes the pipe, the one of `first` before any other."""
@@ -252,6 +254,10 @@ class PoolWorker:
 
     def _load(self, wave: int) -> Execution | _Broken:
         layout, spec = self._layout.wave(wave), self._specs[wave]
+        if spec.source != self._source is not None:
+            # A retry has taken another copy of the flow, and modules are loaded once.
+            self._equipment.begin_anew()
+        self._source = spec.source
         try:
             if self._surroundings is None:
                 if spec.pack is not None:

@@ -315,6 +315,34 @@ def test_what_has_failed_is_tried_again_while_pilots_go_on_with_the_rest(
     assert len(batch.jobs("pilots")) == 1
 
 
+def test_a_flow_that_was_mended_is_loaded_anew_by_pilots_that_had_loaded_it(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    body = """
+        if x == 0:
+            assert False, "the bug"
+        elif x > 10:
+            wait_for("{here}/go")
+"""
+    batch = piloted(scheduler, flow_file, body)
+    run = batch.start(pilots=TWO)
+    until(lambda: causes(run) == {0: "ERROR"})
+    until(lambda: counts(run, "each").get("SUCCESS") == 10)
+
+    batch.flow.replace('assert False, "the bug"', "return 777")
+    batch.flow.replace("return x * 10", "return x * 1000")
+    assert run.retry() > 0
+    go(batch)
+    over(run)
+
+    assert run.state == "SUCCESS", failed(run)
+    assert run.result("each", 0) == 777
+    # What is in the cache is of the source that it is stored under.
+    again = batch.start(pilots=TWO)
+    over(again)
+    assert [again.result("each", index) for index in (0, 1, 5)] == [777, 1000, 5000]
+
+
 def test_what_has_failed_is_tried_again_after_the_end_by_new_pilots(
     scheduler: Folder, flow_file: Flows, quick: None
 ) -> None:

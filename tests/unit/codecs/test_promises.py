@@ -279,6 +279,34 @@ def test_what_would_lose_something_is_refused(value: Any, annotation: Any) -> No
         kept(value, annotation)
 
 
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (numpy.ma.masked, float),
+        (numpy.ma.masked, bool),
+        (numpy.ma.masked, float | None),
+        (numpy.ma.array([1.0, 2.0], mask=True).mean(), float),
+        (numpy.ma.array([1, 2], mask=True).sum(), int),
+        (numpy.ma.array(1, mask=True), int),
+        (numpy.ma.array([1.0, 2.0], mask=[True, False]), list[float]),
+        (numpy.ma.array([1, 2], mask=[True, False]), Sequence[int]),
+        (numpy.ma.array([(1, 2.0)], mask=[(True, False)], dtype="i4,f8"), list),
+        ([numpy.ma.masked, 1.0], list[float]),
+        ({"a": numpy.ma.masked}, dict[str, float]),
+        ([numpy.ma.array([1, 2], mask=[False, True])], list[list[int]]),
+    ],
+    ids=range(12),
+)
+def test_what_a_mask_hides_becomes_no_number(value: Any, annotation: Any) -> None:
+    with pytest.raises(UnstorableValueError):
+        kept(value, annotation)
+
+
+def test_a_masked_array_that_hides_nothing_is_as_good_as_a_list() -> None:
+    assert same(kept(numpy.ma.array([1, 2], mask=[False, False]), list[int]), [1, 2])
+    assert same(kept(numpy.ma.array(0.5), float), 0.5)
+
+
 def test_an_integer_where_a_float_is_promised_counts_as_the_float_that_it_equals() -> None:
     codecs = Codecs()
     texts = {dumps(codecs.encode(value, float)) for value in (1, 1.0, numpy.int8(1), True)}

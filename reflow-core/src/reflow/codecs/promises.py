@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from reflow.codecs.annotations import field_annotations, meaning
 from reflow.codecs.classes import dataclass_with, is_named_tuple, named_tuple_with
 from reflow.codecs.pickled import PickledValue
-from reflow.codecs.scalars import CONVERSIONS, Fit, Fitted
+from reflow.codecs.scalars import CONVERSIONS, Fit, Fitted, hides_items
 from reflow.wiring.types import NoneType, is_pickled, is_union
 
 _ORDERED = (list, tuple, range, deque, abc.KeysView, abc.ValuesView, abc.ItemsView)
@@ -394,8 +394,8 @@ def _is_a(value: Any, kind: type) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    """Tell whether a value is an array of items and nothing besides (index, coordinates)."""
-    return hasattr(value, "__array_interface__") and value.ndim > 0
+    """Tell whether a value is an array of items and nothing besides (index, coordinates, mask)."""
+    return hasattr(value, "__array_interface__") and value.ndim > 0 and not hides_items(value)
 
 
 def _filled_in(hint: Any, annotation: Any) -> Any:

@@ -48,13 +48,24 @@ def is_numpy_scalar(kind: type) -> bool:
     return numpy is not None and issubclass(kind, numpy.generic)
 
 
+def hides_items(value: Any) -> bool:
+    """Tell whether a value is an array of numpy's in which a mask hides something."""
+    masked = sys.modules.get("numpy.ma.core")
+    if masked is None or not isinstance(value, masked.MaskedArray):
+        return False
+    mask = masked.getmask(value)
+    return mask.dtype.names is not None or bool(mask.any())
+
+
 def python_scalar(value: Any) -> Any:
     """Return Python's own value for a numpy scalar, or an array that has no dimensions.
 
-    Any other value is returned unchanged. Raises `NoFitError` for a time between microseconds.
+    Any other value is returned unchanged. Raises `NoFitError` for a time between microseconds, and
+    for a masked value: `item` would make a number of what the mask hides.
     """
     if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
         return value
+    _require(not hides_items(value))
     if str(value.dtype) in _FINE_TIMES:
         coarse = value.astype(f"{value.dtype.kind}8[us]")
         _require(bool(coarse == value))

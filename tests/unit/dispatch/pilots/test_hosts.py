@@ -239,6 +239,19 @@ def test_what_an_earlier_life_of_a_pilot_had_runs_elsewhere(scene: PilotScene) -
     assert (states[0], states[2]) == (JobState.FAILED, JobState.RUNNING)
 
 
+def test_the_later_life_of_a_pilot_is_known_by_its_number_and_not_by_its_nodes_clock(
+    scene: PilotScene,
+) -> None:
+    scene.submits(PILOTS)
+    # The node of the tenth life is behind that of the second one.
+    scene.begins(PILOTS, 0, "10").takes(FIRST, 1)
+    scene.begins(PILOTS, 0, "2").takes(FIRST, 0).leaves()
+    hosts = looked(scene)
+    states = {at: fate.status.state for at, fate in scene.fates(hosts).items()}
+    assert (states[0], states[2]) == (JobState.FAILED, JobState.RUNNING)
+    assert (hosts.running, hosts.waiting) == (1, 1)
+
+
 def test_what_a_pilot_had_that_is_back_in_the_queue_runs_elsewhere(scene: PilotScene) -> None:
     scene.submits(PILOTS)
     life = scene.begins(PILOTS, 0).takes(FIRST, 0)

@@ -591,6 +591,15 @@ def test_a_pilot_that_is_started_once_more_tells_that_its_earlier_life_is_over(
     assert gone == {"0": True, "1": False}
 
 
+def test_a_pilot_that_begins_late_does_not_take_a_later_life_of_its_job_for_over(
+    scene: Scene,
+) -> None:
+    scene.pilot("10")
+    scene.pilot("9")
+    gone = {file.incarnation: file.is_gone for file in pilot_files(scene.settings.layout.hosts)}
+    assert gone == {"9": False, "10": False}
+
+
 @pytest.mark.parametrize("size", [1, 0])
 def test_a_pilot_says_when_it_has_run_its_first_element(scene: Scene, size: int) -> None:
     pilot = scene.pilot()

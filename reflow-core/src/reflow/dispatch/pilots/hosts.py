@@ -27,6 +27,7 @@ from reflow.model.states import FailureCause, JobState
 from reflow.rundir.claims import Claim, plain
 from reflow.rundir.files import server_time
 from reflow.rundir.layout import RunLayout
+from reflow.rundir.packs import is_later
 
 SHOWN_WITHIN = timedelta(minutes=1)
 """How long a scheduler may take to show a job that it has accepted."""
@@ -59,9 +60,14 @@ class PilotHosts:
         """Read the pilots' files. What the scheduler said before is forgotten."""
         files = pilot_files(self._layout.hosts)
         self._files = {(file.job, file.incarnation): file for file in files}
-        in_order = sorted(self._files.values(), key=lambda file: file.begun_at)
-        self._newest = {(file.submission, file.element): file for file in in_order}
-        self._last_of_job = {file.job: file for file in in_order}
+        self._last_of_job = {}
+        for file in self._files.values():
+            other = self._last_of_job.setdefault(file.job, file)
+            # The node of an earlier life may have had another clock.
+            if is_later(file.path, other.path):
+                self._last_of_job[file.job] = file
+        last = sorted(self._last_of_job.values(), key=lambda file: file.begun_at)
+        self._newest = {(file.submission, file.element): file for file in last}
         self._told.clear()
         self._just_submitted = {
             record.number

@@ -58,9 +58,10 @@ class Pilot:
         began = time.monotonic()
         make_folder(self._layout.hosts, within=self._layout.root)
         self._slots = new_slots_file(self._layout.hosts, me, submission, job)
-        for earlier in other_slots_files(self._layout.hosts, me, self._slots):
+        for other in other_slots_files(self._layout.hosts, me, self._slots):
             # This job was started once more: what its earlier self had runs elsewhere, or here.
-            mark_gone(earlier)
+            if not is_later(other, self._slots):
+                mark_gone(other)
         self._capacity: Capacity = capacity_of(settings.pilots)
         given = settings.pilots.time
         self._pool = HostPool(

@@ -25,6 +25,7 @@ from reflow.codecs.codecs import Codecs
 from reflow.codecs.value_files import LONGEST_PACKED, ValueFiles
 from reflow.errors import UnstorableValueError
 from reflow.model.json import Json
+from reflow.permissions import make_folder
 
 from tests.docs.pages import REPOSITORY
 
@@ -99,14 +100,16 @@ def test_a_row_says_how_a_value_is_stored_what_comes_back_and_what_counts(
 ) -> None:
     returned = eval(value, NAMES)
     promised = Any if annotation == "—" else eval(annotation, NAMES)
-    files = ValueFiles(tmp_path, tmp_path / "packed")
+    folder = tmp_path / ".reflow" / "a-run" / "files"
+    make_folder(folder, within=tmp_path)
+    files = ValueFiles(folder, folder / "packed")
     if stored == "refused":
         with pytest.raises(UnstorableValueError):
-            codecs.encode(returned, promised, tmp_path, files)
+            codecs.encode(returned, promised, folder, files)
         return
-    data = codecs.encode(returned, promised, tmp_path, files)
+    data = codecs.encode(returned, promised, folder, files)
     assert how(data) == stored
-    read = codecs.decode(data, promised, tmp_path)
+    read = codecs.decode(data, promised, folder)
     assert type(read).__name__ == back
     assert ("place and state" if codecs.places(data) else "content") == counts
 

@@ -1,15 +1,15 @@
 """Values that are pickled, because an annotation says so.
 
 To unpickle is to run what the bytes say. So only bytes are unpickled that this user has pickled:
-they lie in a file of their own, which nothing but this codec writes, which belongs to this user,
-and which nobody else may write. What a row of the database says does not matter: rows may be
-others'.
+they lie in a file of their own among the files of one of this user's runs, which nothing but this
+codec writes there; it, and the folders of the run, belong to this user, and nobody else may write
+them. What a row of the database says does not matter: rows may be others', and may name any file.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
 from typing import Any
 
 from reflow.codecs.contract import CodecContext
@@ -20,6 +20,12 @@ from reflow.errors import StoredValueError
 from reflow.model.json import Json
 
 SUFFIX = ".pickle"
+_PLACE = re.compile(
+    r"(?P<run_dir>/.*)/(?P<folders>\.reflow/(?!\.)[^/]+/files/(?P<start>[0-9a-f]{2}))"
+    r"/(?P<name>(?P<digest>(?P=start)[0-9a-f]{62})\.pickle)"
+)
+"""Where pickled values lie: among the files of a run, named by the digest of their content."""
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class PickledValue:
@@ -62,23 +68,58 @@ class PickledCodec(SelfContained):
                 found = FileReference.from_json(reference)
             case _:
                 raise StoredValueError("a pickled value that is in no file is not read")
+        place = _PLACE.fullmatch(found.path)
+        if place is None or place["digest"] != found.digest or found.offset:
+            raise _not_own(found.path)
         context.read_bytes(data)  # which waits until it is there
-        with Path(found.path).open("rb") as file:
-            # Of the open file: what its path leads to may be another one a moment later.
-            if not _is_own(os.fstat(file.fileno()), found.path) or found.offset:
-                raise StoredValueError(f"{found.path} is not unpickled: it is not your own")
+        try:
+            descriptor = _open_own(place)
+        except OSError as error:
+            raise _not_own(found.path) from error
+        with os.fdopen(descriptor, "rb") as file:
             content = file.read()
         found.require(memoryview(content))
         return pickle.loads(content)  # noqa: S301 - see above
 
 
 def may_be_read(path: str) -> bool:
-    """Tell whether a file that bytes of values lie in may be read by this user."""
-    if path.endswith(SUFFIX):
-        return _is_own(Path(path).stat(), path)
-    return os.access(path, os.R_OK)
+    """Tell whether a file that bytes of values lie in may be read by this user.
+
+    Raises `OSError` where a file that would be unpickled is not there.
+    """
+    if not path.endswith(SUFFIX):
+        return os.access(path, os.R_OK)
+    place = _PLACE.fullmatch(path)
+    if place is None:
+        return False
+    os.close(_open_own(place))
+    return True
 
 
-def _is_own(status: os.stat_result, path: str) -> bool:
-    """Tell whether a file holds what this user has pickled."""
-    return path.endswith(SUFFIX) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+def _open_own(place: re.Match[str]) -> int:
+    """Open what this user has pickled. Raises `OSError`, also for what is not this user's own.
+
+    What is opened is looked at, folder by folder, and no link is followed: what a path leads to may
+    be another file a moment later.
+    """
+    folder = os.open(place["run_dir"], os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    for name in place["folders"].split("/"):
+        folder = _open_in(folder, name, os.O_DIRECTORY)
+    return _open_in(folder, place["name"])
+
+
+def _open_in(folder: int, name: str, flags: int = 0) -> int:
+    """Open what lies in a folder, and close that. Raises `OSError`."""
+    try:
+        descriptor = os.open(name, _OPEN | flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise PermissionError(f"{name} is not your own, or others may write it")
+    return descriptor
+
+
+def _not_own(path: str) -> StoredValueError:
+    return StoredValueError(f"{path} is not unpickled: it is no file of a run of your own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,117 @@ def test_a_worker_with_another_value_makes_a_result_for_its_run_only_and_status_
     # The same is submitted once more, by this same process.
     assert run_flow(flow, way).state == "SUCCESS"
     assert flow.calls == {"one": 2}
+
+
+MADE_WITH = {
+    "n": """
+        def make(n):
+            @wf.job(name="one")
+            def task() -> int:
+                did("one")
+                return n
+        make(os.getpid())
+    """,
+    "argument 1": """
+        def base(n, x: int = 1) -> int:
+            did("one")
+            return n
+        wf.job(name="one")(functools.partial(base, os.getpid()))
+    """,
+    "made": """
+        class Made:
+            def __init__(self, n):
+                self.n = n
+        def base(made, x: int = 1) -> int:
+            did("one")
+            return made.n
+        wf.job(name="one")(functools.partial(base, made=Made(os.getpid())))
+    """,
+    "given.n": """
+        def make(given):
+            @wf.job(name="one")
+            def task() -> int:
+                did("one")
+                return given()
+        make(lambda n=os.getpid(): n)
+    """,
+    "size": """
+        def times(size):
+            def decorate(function):
+                @functools.wraps(function)
+                def inner():
+                    return function() * size
+                return inner
+            return decorate
+        @wf.job()
+        @times(os.getpid())
+        def one() -> int:
+            did("one")
+            return 1
+    """,
+    "itself": """
+        def here() -> int:
+            did("one")
+            return 1
+        def there() -> int:
+            did("one")
+            return 2
+        wf.job(name="one")(here if os.getpid() == HERE else there)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", MADE_WITH)
+def test_a_worker_compares_what_functions_were_made_with(flow_file: Flows, name: str) -> None:
+    flow = flow_file(
+        f"import functools\nHERE = {os.getpid()}\nwf = Workflow('factories')\n"
+        + textwrap.dedent(MADE_WITH[name])
+    )
+    run = flow.run("background")
+    assert run.state == "SUCCESS"
+    [note] = [each for each in run.status()["notes"] if "made with" in each]
+    assert repr(name) in note
+    assert "serve this run only" in note
+    assert flow.run("background").state == "SUCCESS"
+    assert flow.calls == {"one": 2}
+
+
+def test_functions_made_with_equal_values_in_a_worker_serve_later_runs(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        import functools
+
+        class Made:
+            def __init__(self, n):
+                self.n, self.parts = n, {"a", "b", "c"}
+
+        def helper(x):
+            return x
+
+        def remembered(function):
+            seen = {}
+            @functools.wraps(function)
+            def inner(x):
+                return seen.setdefault(x, function(x))
+            return inner
+
+        wf = Workflow("factories")
+
+        def make(made, given, then, kind):
+            @wf.job(array=True)
+            @remembered
+            def one(x: Annotated[int, Param(each=True)]) -> int:
+                did("one")
+                return given(then(x)) * made.n
+
+        make(Made(2), lambda q=functools.partial(helper, 1): 1, helper, Made)
+        """
+    )
+    for _ in range(2):
+        run = flow.run("background", x=[1, 2, 3])
+        assert run.state == "SUCCESS"
+        assert not run.status()["notes"]
+    assert flow.calls == {"one": 3}
 
 
 @pytest.mark.parametrize("ignored", ["", "'Own.process', 'length.of'"])

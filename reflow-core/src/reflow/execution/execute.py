@@ -306,7 +306,8 @@ def load_execution(
 
     source = RunSource.read(settings.layout, spec.source)
     tasks = load_into_worker(settings, source)
-    values = tuple(other_values(source, spec.task))
+    loaded = tasks.get(spec.task)
+    values = tuple(other_values(source, spec.task, loaded and loaded.function))
     late = LateModules(
         copied_folders(), settings.layout.source_record(spec.source).stat().st_mtime_ns
     )

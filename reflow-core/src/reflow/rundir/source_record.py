@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
+from reflow.fingerprint.code.task_source import Definition, Given, TaskSource, Value
 from reflow.model.canonical import digest
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.files import damaged, read_bytes, write_whole
@@ -77,6 +77,7 @@ class RunSource:
                     "digest": source.digest,
                     "definitions": table.places(source.definitions),
                     "values": table.places(source.values),
+                    "given": table.places(source.given),
                 }
                 for name, source in self.tasks.items()
             },
@@ -112,6 +113,7 @@ class RunSource:
                     found["digest"],
                     tuple(Definition(*rows[place]) for place in found["definitions"]),
                     tuple(Value(*rows[place]) for place in found["values"]),
+                    tuple(Given(*rows[place]) for place in found.get("given", ())),
                 )
                 for name, found in data["tasks"].items()
             },
@@ -207,8 +209,48 @@ def _content(file: str) -> str:
 
 
 # -- what a worker has ------------------------------------------------------------------------
-def other_values(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
-    """Yield notes, by name, on values made at import that differ in this process."""
+def other_values(
+    source: RunSource, task: str, function: object = None
+) -> Iterator[tuple[str, str]]:
+    """Yield notes, by name, on values that differ in this process.
+
+    These are values made at import, and what the task's function was given when it was made.
+    """
+    yield from _other_top_level(source, task)
+    yield from _other_given(source, task, function)
+
+
+def _other_given(source: RunSource, task: str, function: object) -> Iterator[tuple[str, str]]:
+    planned = source.tasks[task].given if task in source.tasks else ()
+    if not planned:
+        return
+    here = _given_here(function)
+    for each in planned:
+        own, shown = here.get(each.name, ("", "not there"))
+        if own != each.digest:
+            name = f"{task}: {each.name}"
+            yield (
+                name,
+                f"the value {each.name!r} that the function of task {task!r} was made with was "
+                f"{each.shown} where the run was submitted, and is {shown} on "
+                f"{os.uname().nodename}: results made with another value serve this run only. "
+                "Make it a parameter, or give the task version=",
+            )
+
+
+_givens: dict[int, tuple[object, dict[str, tuple[str, str]]]] = {}
+"""By function, what it was given: as this process found it first, as tasks may change it."""
+
+
+def _given_here(function: object) -> dict[str, tuple[str, str]]:
+    from reflow.fingerprint.code.given import given_to
+
+    if id(function) not in _givens:
+        _givens[id(function)] = function, given_to(function)
+    return _givens[id(function)][1]
+
+
+def _other_top_level(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
     planned = source.tasks[task].values if task in source.tasks else ()
     if not planned:
         return

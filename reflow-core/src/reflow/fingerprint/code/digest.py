@@ -21,11 +21,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from reflow.fingerprint.code.given import given_to
 from reflow.fingerprint.code.ownership import Ownership
 from reflow.fingerprint.code.pieces import Pieces
 from reflow.fingerprint.code.runtime import LoadedValues
 from reflow.fingerprint.code.static import WrittenCode
-from reflow.fingerprint.code.task_source import Definition, TaskSource, Value
+from reflow.fingerprint.code.task_source import Definition, Given, TaskSource, Value
 from reflow.fingerprint.code.user_code import UserCode
 
 
@@ -106,6 +107,10 @@ class Survey:
             tuple(
                 Value(str(label.file), label.name, value.digest, value.shown, statements)
                 for label, value, statements in walk.values()
+            ),
+            tuple(
+                Given(name, found, shown)
+                for name, (found, shown) in given_to(function, self._live.owns).items()
             ),
         )
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from reflow.fingerprint.code.bytecode import describe_code, names_used
+from reflow.fingerprint.code.given import DEEPEST, PLAIN, content_of, unrolled
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.static import OwnFile, WrittenCode
 from reflow.model.canonical import dumps
 from reflow.model.json import Json
 
-_PLAIN = (bool, float, complex, str, bytes, type(None), type(...), type(NotImplemented))
-_DEEPEST = 100
-"""Values in values, which are followed no further."""
 _NOT_WRITTEN = frozenset(
     {
         "__abstractmethods__", "__dict__", "__dataclass_fields__", "__doc__", "__firstlineno__",
@@ -56,13 +54,20 @@ class LoadedValues:
             return _name(value)
         if id(value) in self._open:
             return {"level": self._open.index(id(value))}
-        if len(self._open) == _DEEPEST:
+        if len(self._open) == DEEPEST:
             return {"of": self._class(kind)}
         self._open.append(id(value))
         try:
             return self._data(value)
         finally:
             self._open.pop()
+
+    def owns(self, function: FunctionType) -> bool:
+        """Tell whether a function counts with what it was given."""
+        path = Path(os.path.realpath(function.__code__.co_filename))
+        if path.is_file():
+            return self._written.user_code.owns(path)
+        return not function.__code__.co_filename.startswith("<frozen")
 
     def contents(self, value: Any) -> Json:
         """Describe any value, but a function or class as it was loaded, whatever its file says."""
@@ -117,14 +122,14 @@ class LoadedValues:
         """Describe what a function got when it was made: closure, defaults, wrapped function."""
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         return {
-            "closure": {name: self.value(_content(cell)) for name, cell in cells},
+            "closure": {name: self.value(content_of(cell)) for name, cell in cells},
             "defaults": self.value([function.__defaults__, function.__kwdefaults__]),
             "wraps": self.value(getattr(function, "__wrapped__", None)),
         }
 
     def _foreign(self, function: FunctionType) -> Json:
         """Describe a library's function: its name, and the user's functions that it wraps."""
-        contents = [_content(cell) for cell in function.__closure__ or ()]
+        contents = [content_of(cell) for cell in function.__closure__ or ()]
         around = [*contents, getattr(function, "__wrapped__", None)]
         inner = [self.value(part) for part in around if type(part) is FunctionType]
         return [_name(function), *inner]
@@ -166,7 +171,7 @@ class LoadedValues:
     # -- data ------------------------------------------------------------------------------------
     def _data(self, value: Any) -> Json:
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return {kind.__name__: repr(value)}
         if kind is int:
             return {"int": hex(value)}
@@ -186,7 +191,7 @@ class LoadedValues:
             if type(inner) is FunctionType:
                 return {"of": of, "wraps": self.value(inner)}
             reduced = value.__reduce_ex__(4)
-            parts = [reduced] if isinstance(reduced, str) else [*map(_unrolled, reduced)]
+            parts = [reduced] if isinstance(reduced, str) else [*map(unrolled, reduced)]
         except Exception:  # locks, files, generators: whatever cannot be copied
             return {"of": of}
         return {"of": of, "made of": [self.value(part) for part in parts]}
@@ -201,17 +206,6 @@ def _name(value: Any) -> Json:
     return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', '')}"
 
 
-def _content(cell: CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
-
 def _function_of(member: object) -> object:
     """Return the function of a method of any kind, or of a property's getter."""
     return getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-
-
-def _unrolled(part: object) -> object:
-    return list(part) if isinstance(part, Iterator) else part

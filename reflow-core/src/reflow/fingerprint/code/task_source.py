@@ -28,9 +28,19 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A value that a task's function was given when it was made: closed over, bound, a default."""
+
+    name: str
+    digest: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSource:
     """What a task is made of."""
 
     digest: str
     definitions: tuple[Definition, ...] = ()
     values: tuple[Value, ...] = ()
+    given: tuple[Given, ...] = ()

@@ -322,6 +322,15 @@ def test_a_gather_may_do_with_what_succeeded(flow_file: Flows, way: Way) -> None
     assert flow.calls["table"] == flow.calls["refined"] == 1
 
 
+def test_a_run_fails_in_which_a_gather_needs_more_elements_than_there_are(
+    flow_file: Flows,
+) -> None:
+    run = flow_file(PART.replace("min_success=2", "min_success=5")).run(bad=[])
+    assert run.state == "FAILED"
+    message = run.status(as_dict=True)["run"]["message"]
+    assert message == "'table' needs 5 of 4 in 'measure', and 4 succeeded"
+
+
 def test_a_gather_that_has_less_than_it_needs_is_skipped(flow_file: Flows, way: Way) -> None:
     run = way(flow_file(PART), bad=[0, 1, 2])
     status = run.status(as_dict=True)

@@ -354,6 +354,17 @@ def test_a_run_has_succeeded_if_all_that_take_what_failed_allow_it(
     assert end_state({one.name: one for one in tasks}) is state
 
 
+@pytest.mark.parametrize(
+    ("elements", "state"),
+    [("SSS", RunState.FAILED), ("", RunState.FAILED), ("SSSSC", RunState.CANCELLED)],
+)
+def test_a_run_fails_in_which_a_gather_needs_more_elements_than_there_are(
+    elements: str, state: RunState
+) -> None:
+    tasks = [task("a", elements), allowing("b", "a:gather", elements="K", least=5)]
+    assert end_state({one.name: one for one in tasks}) is state
+
+
 # -- groups ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("split", "said"), [("SSS", {"expand": ["joined"]}), ("SPS", {"ready": {"split": [1]}})]

@@ -107,7 +107,15 @@ def end_state(tasks: Mapping[str, TrackedTask]) -> RunState:
     broken = [task for name, task in tasks.items() if task.broken and name not in excused]
     if any(task.tally[TaskState.FAILED] or task.state is TaskState.FAILED for task in broken):
         return RunState.FAILED
+    if any(_needs_more_than_there_are(task, tasks) for task in broken):
+        return RunState.FAILED
     return RunState.CANCELLED if broken else RunState.SUCCESS
+
+
+def _needs_more_than_there_are(task: TrackedTask, tasks: Mapping[str, TrackedTask]) -> bool:
+    """Tell whether a task gathers at least so many elements of a step as the step does not have."""
+    sizes = ((edge, tasks[edge.step].size) for edge in task.lenient)
+    return any(size is not None and edge.needed(size) > size for edge, size in sizes)
 
 
 def excused_tasks(tasks: Mapping[str, TrackedTask]) -> frozenset[str]:

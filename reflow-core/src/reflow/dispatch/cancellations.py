@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.modes import mode_of
-from reflow.dispatch.pilots.open_waves import was_open, waves_at_work
+from reflow.dispatch.pilots.open_waves import end_in_pilots, was_open
 from reflow.dispatch.tracked_run import TrackedRun
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import Executor
@@ -43,11 +43,13 @@ class Cancellations:
         settings: RunSettings,
         executor: Executor,
         commit: Callable[[], None],
+        epoch: Callable[[], int],
     ) -> None:
         self._tracked = tracked
         self._settings = settings
         self._executor = executor
         self._commit = commit
+        self._epoch = epoch
         self._pause = FIRST_PAUSE
         self._next = 0.0
         self.trouble = ""
@@ -76,7 +78,7 @@ class Cancellations:
         if not records:
             return
         try:
-            gone = end(self._tracked.store, self._settings, self._executor, records)
+            gone = end(self._tracked.store, self._settings, self._executor, records, self._epoch())
         except SchedulerUnavailableError as error:
             log.warning("could not cancel jobs: %s", error)
             self.trouble = self.silence = str(error)
@@ -94,7 +96,7 @@ def finish_cancelling(store: Store, settings: RunSettings, lease: Lease, executo
     """Go on cancelling after a run has ended; return why jobs are left, or an empty text."""
     records = to_be_cancelled(store, lease.run_id)
     try:
-        gone = end(store, settings, executor, records)
+        gone = end(store, settings, executor, records, lease.epoch)
     except SchedulerUnavailableError as error:
         log.warning("could not cancel jobs: %s", error)
         return str(error)
@@ -111,13 +113,18 @@ def to_be_cancelled(store: Store, run_id: str) -> list[SubmissionRecord]:
 
 
 def end(
-    store: Store, settings: RunSettings, executor: Executor, records: Sequence[SubmissionRecord]
+    store: Store,
+    settings: RunSettings,
+    executor: Executor,
+    records: Sequence[SubmissionRecord],
+    epoch: int,
 ) -> list[SubmissionRecord]:
     """Cancel submissions and return those that are gone. Raises `SchedulerUnavailableError`.
 
     For dispatch jobs it is enough that the scheduler accepted the cancellation: they do no harm.
     The job that this process runs in ends by itself, as do jobs that share a wave that is over once
-    they run, and elements that pilots run of a wave are ended by these.
+    they run, and what pilots have of a wave is ended by these, once they are told. `epoch` is that
+    of the lease.
     """
     over = [record for record in records if _is_over(settings.layout, record)]
     gone = [record for record in over if _cancel_waiting(executor, settings.layout, record)]
@@ -125,6 +132,7 @@ def end(
     if not records or not mode_of(executor).asks_a_scheduler:
         return [*gone, *records]
     of_pilots = {record.number for record in records if was_open(settings.layout, record)}
+    left = of_pilots - end_in_pilots(settings.layout, epoch, of_pilots)
     known = [
         record if record.number in of_pilots else _looked_up(store, settings, executor, record)
         for record in records
@@ -134,13 +142,12 @@ def end(
         executor.cancel(handles)
     waves = [record for record in known if record.kind is SubmissionKind.WAVE]
     alive = jobs_alive(executor, settings.layout, waves)
-    at_work = waves_at_work(settings.layout) & of_pilots if of_pilots else set()
     return [
         *gone,
         *(
             record
             for record in known
-            if alive.isdisjoint(record.native_ids) and record.number not in at_work
+            if alive.isdisjoint(record.native_ids) and record.number not in left
         ),
     ]
 

@@ -13,7 +13,6 @@ from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.mixed_sources import note_mix, of_other_source
 from reflow.dispatch.modes import mode_of
-from reflow.dispatch.pilots.open_waves import is_open
 from reflow.dispatch.pilots.vain import try_again
 from reflow.dispatch.tracked_run import TrackedRun, TrackedTask, TrackedWave
 from reflow.errors import SchedulerUnavailableError
@@ -141,9 +140,6 @@ def _end_waves(
     if not mode_of(executor).knows_own_jobs_only:
         for wave in waves:
             call_off(layout.wave(wave.record.number))
-            if is_open(wave.record):
-                with contextlib.suppress(OSError):
-                    touch(layout.wave(wave.record.number).cancelled)
             tracked.set_submission(replace(wave.record, state=SubmissionState.CANCELLING))
         return []
     hosts = Hosts(tracked, layout)

@@ -148,7 +148,9 @@ class Dispatcher:
         self._long_elements = LongElements(
             self.tracked, settings, self._hosts, self._ingest.requeue
         )
-        self._cancellations = Cancellations(self.tracked, settings, executor, self.commit)
+        self._cancellations = Cancellations(
+            self.tracked, settings, executor, self.commit, lambda: self.lease.epoch
+        )
         self._watchdog = Watchdog(self.tracked, settings, executor, self.commit)
         cache = Cache(store, settings, codecs, self.looks)
         self._submitter = Submitter(

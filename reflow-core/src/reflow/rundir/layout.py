@@ -71,11 +71,6 @@ class WaveLayout:
         return self.directory / "submitted-again"
 
     @property
-    def cancelled(self) -> Path:
-        """Exists once pilots are to end what they run of the wave."""
-        return self.directory / "cancelled"
-
-    @property
     def too_large(self) -> Path:
         """Exists once a pilot has found that the wave's elements ask for more than it has."""
         return self.directory / "too-large"

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from reflow.execution.pool.open_waves import OpenWaves, closed, opened, tell, tell_begin, tell_end
+from reflow.execution.pool.open_waves import (
+    OpenWaves,
+    cancelled,
+    closed,
+    opened,
+    tell,
+    tell_begin,
+    tell_end,
+)
 
 
 @pytest.fixture
@@ -52,6 +60,14 @@ def test_what_is_open_is_what_was_opened_and_not_closed_since(
         tell(file, 1, [word])
         waves.look()
     assert list(waves.numbers) == expected
+
+
+def test_a_wave_that_is_cancelled_is_open_no_longer(file: Path) -> None:
+    tell(file, 1, [opened(3), opened(12), cancelled(12)])
+    waves = read(file)
+    assert list(waves.numbers) == [3]
+    assert waves.cancelled == {12}
+    assert not waves.run_has_ended
 
 
 def test_a_pilot_reads_on_from_where_it_was(file: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from reflow.execution.completion import prepare_counters
 from reflow.execution.pool import host_pool, served_wave
 from reflow.execution.pool import pilot as pilot_module
-from reflow.execution.pool.open_waves import closed, opened, tell, tell_end
+from reflow.execution.pool.open_waves import cancelled, closed, opened, tell, tell_end
 from reflow.execution.pool.pilot import Pilot, main
-from reflow.execution.pool.pilot_files import SILENT_AFTER, mark_left, pilot_files
+from reflow.execution.pool.pilot_files import SILENT_AFTER, has_ended, mark_left, pilot_files
 from reflow.execution.pool.protocol import Why
 from reflow.fingerprint.files import fresh
 from reflow.model.pilots import Pilots
@@ -272,19 +272,57 @@ def test_what_the_pilot_cannot_hold_is_left_and_said(scene: Scene) -> None:
 
 def test_an_element_that_is_cancelled_ends_alone(scene: Scene) -> None:
     pilot = scene.pilot(cpus=2)
-    first, _ = scene.wave(4, 2), scene.wave(5, 2)
+    scene.wave(4, 2)
+    scene.wave(5, 2)
     scene.pool.deaf = True
 
     def turn(number: int) -> None:
         if number == 1:
-            touch(first.called_off)
-            touch(first.cancelled)
+            scene.tell(cancelled(4))
         scene.pool.deaf = scene.seconds < 30
 
     scene.pool.before_round = scene.ends_after(120, turn)
     pilot.run()
     assert sorted(scene.pool.told) == [((4, 0), Why.CANCELLED), ((4, 1), Why.CANCELLED)]
     assert sorted(scene.taken)[2:] == [(5, 0), (5, 1)]
+
+
+def test_a_pilot_tells_of_a_cancelled_wave_once_nothing_of_it_is_left_here(scene: Scene) -> None:
+    pilot = scene.pilot(seconds=1.0)
+    scene.wave(4, 2)
+    scene.wave(5, 2)
+    scene.pool.deaf = True
+    (slots,) = (file.path for file in pilot_files(scene.settings.layout.hosts))
+    told: list[tuple[bool, bool]] = []
+    # Elements that ignore what they are told.
+    scene.pool.tell = lambda *given, **named: None  # type: ignore[method-assign]
+
+    def turn(number: int) -> None:
+        if number == 2:
+            scene.tell(cancelled(4), cancelled(9))
+        scene.pool.deaf = scene.seconds < 30
+        told.append((has_ended(slots, 4), has_ended(slots, 9)))
+
+    scene.pool.before_round = scene.ends_after(60, turn)
+    pilot.run()
+    assert told[0] == (False, False)
+    # Of one of them it never had anything.
+    assert told[20] == (False, True)
+    assert told[-1] == (True, True)
+    assert not has_ended(slots, 5)
+    # The next attempt need not wait for another reason to look.
+    assert scene.steps.asked_at[0] < 40
+
+
+def test_a_wave_that_was_cancelled_is_not_taken_up_though_it_is_told_again(scene: Scene) -> None:
+    pilot = scene.pilot()
+    scene.wave(4, 2)
+    scene.tell(cancelled(4))
+    scene.pool.before_round = scene.ends_after(
+        20, lambda number: scene.tell(opened(4)) if number == 3 else None
+    )
+    pilot.run()
+    assert scene.taken == []
 
 
 # -- looks ---------------------------------------------------------------------------------

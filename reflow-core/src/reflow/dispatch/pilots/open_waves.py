@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Collection
 
-from reflow.execution.pool.pilot_files import SILENT_AFTER, last_sign, pilot_files
-from reflow.execution.pool.protocol import begun_elements
+from reflow.execution.pool.open_waves import OpenWaves, cancelled, tell
+from reflow.execution.pool.pilot_files import (
+    SILENT_AFTER,
+    PilotFile,
+    has_ended,
+    last_sign,
+    pilot_files,
+)
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.rundir.files import server_time
 from reflow.rundir.layout import RunLayout
-from reflow.rundir.packs import read_slots
 from reflow.rundir.wave_files import WaveSpec
 
 
@@ -30,12 +35,26 @@ def was_open(layout: RunLayout, record: SubmissionRecord) -> bool:
     return pack is not None and pack.open
 
 
-def waves_at_work(layout: RunLayout) -> set[int]:
-    """Return the waves of which living pilots run elements just now."""
-    found: set[int] = set()
+def end_in_pilots(layout: RunLayout, epoch: int, waves: Collection[int]) -> set[int]:
+    """Have pilots end what they have of waves; return those of which none has anything left.
+
+    What a pilot has claimed and not begun can be seen nowhere else, so each that lives must have
+    told. `epoch` is that of the lease. Raises `OSError`.
+    """
+    if not waves:
+        return set()
+    told = OpenWaves(layout.open_waves)
+    told.look()
+    missing = [cancelled(wave) for wave in waves if wave not in told.cancelled]
+    if missing:
+        tell(layout.open_waves, epoch, missing)
     since = server_time(layout.clock) - SILENT_AFTER
-    for file in pilot_files(layout.hosts):
-        with suppress(OSError):
-            if not file.is_gone and last_sign(file.path) >= since:
-                found.update(begun.at[0] for begun in begun_elements(read_slots(file.path)))
-    return found
+    alive = [file.path for file in pilot_files(layout.hosts) if _lives(file, since)]
+    return {wave for wave in waves if all(has_ended(path, wave) for path in alive)}
+
+
+def _lives(file: PilotFile, since: float) -> bool:
+    try:
+        return not file.is_gone and last_sign(file.path) >= since
+    except OSError:
+        return False

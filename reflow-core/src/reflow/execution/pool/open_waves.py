@@ -1,4 +1,4 @@
-"""What pilots are told: which waves they may take elements of, and that the run has ended.
+"""What pilots are told: which waves they may take elements of or are to end, and the run's end.
 
 Dispatchers append lines to one file, and pilots read on from where they were. A file that is opened
 anew is seen as the server has it, where the listing of a folder may be a minute old. Lines of a
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reflow.permissions import FILE_MODE
 
-_OPENED, _CLOSED = "+", "-"
+_OPENED, _CLOSED, _CANCELLED = "+", "-", "x"
 _BEGIN, _END = "begin", "end"
 
 
@@ -25,6 +25,11 @@ def opened(wave: int) -> str:
 def closed(wave: int) -> str:
     """Return the word for a wave of which nothing is left."""
     return f"{_CLOSED}{wave}"
+
+
+def cancelled(wave: int) -> str:
+    """Return the word for a wave of which pilots are to end what they have."""
+    return f"{_CANCELLED}{wave}"
 
 
 def tell(file: Path, epoch: int, words: Iterable[str]) -> None:
@@ -60,6 +65,8 @@ class OpenWaves:
         self._rest = b""
         self.numbers: dict[int, None] = {}
         """The numbers of open waves, in the order in which they were opened."""
+        self.cancelled: set[int] = set()
+        """The numbers of waves of which pilots are to end what they have."""
         self.run_has_ended = False
 
     def look(self) -> None:
@@ -94,6 +101,9 @@ class OpenWaves:
             self.numbers.pop(int(number), None)
             if kind == _OPENED:
                 self.numbers[int(number)] = None
+        elif kind == _CANCELLED and number.isdigit():
+            self.numbers.pop(int(number), None)
+            self.cancelled.add(int(number))
         else:
             return
         self._epoch = int(epoch)

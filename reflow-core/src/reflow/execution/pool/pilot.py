@@ -21,7 +21,13 @@ from reflow.execution.pool.capacity import Capacity, capacity_of
 from reflow.execution.pool.dispatch_process import DispatchProcess
 from reflow.execution.pool.host_pool import HostPool
 from reflow.execution.pool.open_waves import OpenWaves
-from reflow.execution.pool.pilot_files import HEARTBEAT_EVERY, mark_gone, mark_left, silent_pilots
+from reflow.execution.pool.pilot_files import (
+    HEARTBEAT_EVERY,
+    mark_ended,
+    mark_gone,
+    mark_left,
+    silent_pilots,
+)
 from reflow.execution.pool.served_wave import ServedWave
 from reflow.executors.processes import leave
 from reflow.executors.seats import Seats
@@ -75,6 +81,8 @@ class Pilot:
         self._open = OpenWaves(self._layout.open_waves)
         self._seen: set[int] = set()
         """Waves that were looked at: taken up, or left alone."""
+        self._ended: set[int] = set()
+        """Cancelled waves of which nothing is left here."""
         self._dispatcher = DispatchProcess(settings)
         self._next_look = self._next_flags = began
         self._next_heartbeat = began + HEARTBEAT_EVERY
@@ -161,12 +169,30 @@ class Pilot:
                     self._dispatcher.ask()
             self._seen.add(number)
 
+    def _end_cancelled(self) -> None:
+        """End what is here of cancelled waves, and tell of those of which nothing is left.
+
+        No attempt of their elements is repeated before all pilots have told.
+        """
+        for number in self._open.cancelled - self._ended:
+            self._seen.add(number)
+            wave = self._pool.waves.get(number)
+            if wave is not None:
+                self._pool.cancel(number)
+                if self._pool.unfinished(wave):
+                    continue
+            mark_ended(self._slots, number)
+            self._ended.add(number)
+            if wave is not None:
+                self._dispatcher.ask()
+
     # -- looks -----------------------------------------------------------------------------
     def _look(self) -> None:
         now = time.monotonic()
         has_room = now >= self._next_look and not self._pool.is_full
         if has_room or now >= self._next_flags:
             self._open.look()
+        self._end_cancelled()
         if has_room:
             self._next_look = now + LOOK_EVERY
             self._take_up()
@@ -180,11 +206,9 @@ class Pilot:
 
     def _look_at_flags(self) -> None:
         """Find out whether there is a reason to end the job, or elements of it."""
-        for number, wave in self._pool.waves.items():
+        for wave in self._pool.waves.values():
             if wave.layout.called_off.exists():
                 wave.take_no_more()
-            if wave.layout.cancelled.exists():
-                self._pool.cancel(number)
         others = other_slots_files(self._layout.hosts, self._me, self._slots)
         if (
             self._open.run_has_ended

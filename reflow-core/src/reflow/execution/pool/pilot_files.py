@@ -2,7 +2,7 @@
 
 Each pilot has a file with what its workers are at, as each host has, in one folder of the run. It
 touches that file while it lives. Once it has ended in order, or is known to have ended otherwise, a
-second file lies beside it.
+second file lies beside it. Others beside it name cancelled waves of which it has nothing left.
 """
 
 from __future__ import annotations
@@ -76,6 +76,26 @@ def mark_left(slots: Path) -> None:
 def mark_gone(slots: Path) -> None:
     """Note that a pilot has ended, and writes no more results."""
     touch(slots.with_suffix(_GONE))
+
+
+def mark_ended(slots: Path, wave: int) -> None:
+    """Note that a pilot has nothing left of a cancelled wave, and takes nothing more of it."""
+    touch(_ended(slots, wave))
+
+
+def has_ended(slots: Path, wave: int) -> bool:
+    """Tell whether a pilot has noted that it has nothing left of a cancelled wave."""
+    from reflow.fingerprint.files.fresh import asked  # which loads ctypes
+
+    try:
+        asked(str(_ended(slots, wave)))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _ended(slots: Path, wave: int) -> Path:
+    return slots.with_suffix(f".x{wave}")
 
 
 def last_sign(slots: Path) -> float:

@@ -63,6 +63,8 @@ class TestArrays(LibraryConformance):
             np.array([1], dtype=np.float16),
             RECORDS,
             RECORDS.view(np.recarray),
+            RECORDS.view(np.recarray).view(np.ndarray),
+            np.arange(3).view(np.recarray),
             np.array([(1, 2)], dtype=np.dtype([("a", "i1"), ("b", "f8")], align=True)),
             np.array([((1, 2),)], dtype=[("pair", "i2", (2,))]),
             np.array([[1, 2]]).view(np.matrix),
@@ -78,6 +80,10 @@ class TestArrays(LibraryConformance):
             np.array([object()]),
             np.array([("a", [])], dtype=[("x", "U1"), ("y", object)]),
             np.array(["a"], dtype=np.dtypes.StringDType(na_object=None)),
+            np.array(["a"], dtype=np.dtypes.StringDType(coerce=False)),
+            np.zeros(2, {"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 0]}),
+            np.zeros(2, {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [8, 0]}),
+            np.zeros(2, [("inner", (np.record, [("a", "i4")]))]),
         ]
 
     def same(self, value: Any, back: Any) -> bool:
@@ -89,6 +95,7 @@ def same_array(value: Any, back: Any) -> bool:
     return (
         type(value) is type(back)
         and value.dtype == back.dtype
+        and value.dtype.type is back.dtype.type
         and value.shape == back.shape
         and (value.dtype.kind == "T" or value.tobytes() == back.tobytes())
         and (value.dtype.kind != "T" or bool((value == back).all()))
@@ -159,6 +166,19 @@ class TestScalars(LibraryConformance):
             and value.dtype == back.dtype
             and value.tobytes() == back.tobytes()
         )
+
+
+def test_a_refused_dtype_is_named_with_what_to_do() -> None:
+    overlapping = np.zeros(2, {"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 0]})
+    with pytest.raises(UnstorableValueError, match=r"overlap.*repack_fields"):
+        Codecs().encode(overlapping)
+
+
+def test_a_dtype_of_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as bfloat16 of ml_dtypes, which an .npy file describes as bytes without a meaning."""
+    monkeypatch.setattr(np.lib.format, "dtype_to_descr", lambda dtype: "<V2")
+    with pytest.raises(UnstorableValueError, match=r"no name for it.*\|V2"):
+        Codecs().encode(np.zeros(2, ">f2"))
 
 
 def test_an_array_that_is_mapped_from_a_file_is_stored_as_an_ordinary_one(tmp_path: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import struct
 import sys
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,12 @@ class ArrayCodec(SelfContained):
 
         view = type(value).__name__ if type(value) in (np.recarray, np.matrix) else None
         plain = value.view(np.ndarray)
-        if view == "recarray":
+        if plain.dtype.type is np.record:
+            view = view or "record"
             plain = plain.view(np.dtype((np.void, plain.dtype)))
         if plain.dtype.kind == "T":
             return ["strings", _strings(plain, context)]
-        _require_no_objects(plain)
+        _require_storable(plain.dtype)
         return [view, context.write_bytes(*npy(plain), suffix=".npy")]
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
@@ -62,6 +64,8 @@ class ArrayCodec(SelfContained):
                 return _from_strings(strings, context)
             case [view, content]:
                 array = from_npy(context.read_bytes(content))
+                if view == "record":
+                    return array.view(np.dtype((np.record, array.dtype)))
                 return array if view is None else array.view(getattr(np, str(view)))
         raise StoredValueError("no array")
 
@@ -130,7 +134,9 @@ class ScalarCodec(SelfContained):
         array = np.asarray(value)
         if type(value) not in (type(array[()]), np.record):
             raise UnstorablePartError(f"a value of {type(value).__qualname__}", "use numpy's own")
-        _require_no_objects(array)
+        if array.dtype.type is np.record:
+            array = array.view(np.dtype((np.void, array.dtype)))
+        _require_storable(array.dtype)
         description = repr(np.lib.format.dtype_to_descr(array.dtype))
         named = "record" if type(value) is np.record else description
         return [named, description, context.encode(array.tobytes())]
@@ -206,20 +212,55 @@ def _dtype(description: str) -> np.dtype[Any]:
     return np.lib.format.descr_to_dtype(ast.literal_eval(description))
 
 
-def _require_no_objects(array: np.ndarray[Any, Any]) -> None:
-    if array.dtype.hasobject:
+def _require_storable(dtype: np.dtype[Any]) -> None:
+    """Raise `UnstorablePartError` unless a dtype comes back from what an `.npy` file says of it."""
+    if dtype.isbuiltin == 1 and not dtype.hasobject:
+        return
+    import numpy as np
+
+    if dtype.hasobject:
         raise UnstorablePartError(
-            f"an array of dtype {array.dtype}",
+            f"an array of dtype {dtype}",
             "its items are Python objects; return a list of them, or an array of another dtype",
         )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of dtypes that other libraries define
+            back = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
+    except ValueError:
+        raise UnstorablePartError(
+            f"an array of dtype {dtype}",
+            "its fields overlap, or are not in the order of their places: give it the dtype of "
+            "numpy.lib.recfunctions.repack_fields",
+        ) from None
+    if not _is_same(dtype, back):
+        raise UnstorablePartError(
+            f"an array of dtype {dtype}",
+            f".npy files have no name for it, and it would come back as {back}: convert it with "
+            "astype, or annotate it as Annotated[..., Pickled()]",
+        )
+
+
+def _is_same(one: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Tell whether dtypes are equal in all their parts; to `==`, records are like any fields."""
+    if one.subdtype is not None and other.subdtype is not None:
+        return one.shape == other.shape and _is_same(one.base, other.base)
+    if one.names is None or other.names is None:
+        return one == other and (one.kind != "V" or one.type is other.type)
+    return (
+        one == other
+        and one.type is other.type
+        and all(_is_same(one[name], other[name]) for name in one.names)
+    )
 
 
 # -- texts of any length -----------------------------------------------------------------------
 def _strings(array: np.ndarray[Any, Any], context: CodecContext) -> Json:
     dtype: Any = array.dtype
-    if hasattr(dtype, "na_object"):
+    if hasattr(dtype, "na_object") or not dtype.coerce:
         raise UnstorablePartError(
-            f"an array of dtype {dtype!r}", "use one without na_object, or return a list"
+            f"an array of dtype {dtype!r}",
+            "use StringDType(), without na_object and coerce, or return a list",
         )
     return {"items": context.encode(array.ravel().tolist()), "shape": list(array.shape)}
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from reflow.execution.pool import pilot_files as pilot_files_module
 from reflow.execution.pool.pilot_files import (
     SILENT_AFTER,
+    WATCHED,
     last_sign,
     mark_left,
     pilot_files,
@@ -75,6 +78,28 @@ def test_a_pilot_is_silent_that_has_not_touched_its_file_for_long(
 ) -> None:
     own, other = pilot(tmp_path, "70"), silent_for(pilot(tmp_path, "71"), seconds)
     assert silent_pilots(tmp_path, own) == ({other} if silent else set())
+
+
+@pytest.mark.parametrize("dead", [[], [5], [0], [15], [3, 4, 5, 6, 7], [14, 15, 0, 1]])
+def test_each_pilot_watches_few_and_each_that_falls_silent_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: list[int]
+) -> None:
+    files = sorted(pilot(tmp_path, f"70_{job}", element=job) for job in range(16))
+    for job in dead:
+        silent_for(files[job], 10 * SILENT_AFTER)
+    asked: list[Path] = []
+
+    def look(file: Path) -> float:
+        asked.append(file)
+        return last_sign(file)
+
+    monkeypatch.setattr(pilot_files_module, "last_sign", look)
+    seen = Counter[Path]()
+    for own in (file for job, file in enumerate(files) if job not in dead):
+        asked.clear()
+        seen.update(silent_pilots(tmp_path, own))
+        assert len(asked) <= 1 + WATCHED + len(dead)
+    assert seen == {files[job]: WATCHED for job in dead}
 
 
 def test_one_that_has_left_is_not_silent(tmp_path: Path) -> None:

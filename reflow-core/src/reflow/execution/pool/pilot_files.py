@@ -8,6 +8,7 @@ second file lies beside it. Others beside it name cancelled waves of which it ha
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ HEARTBEAT_EVERY = 30.0
 """Seconds between two signs of life."""
 SILENT_AFTER = 120.0
 """Seconds without one after which the scheduler is asked what became of a pilot."""
+WATCHED = 3
+"""How many living pilots each looks after."""
 _LEFT, _GONE = ".left", ".gone"
 
 
@@ -116,12 +119,22 @@ def workers_of(slots: Path) -> int:
 def silent_pilots(folder: Path, own: Path) -> set[Path]:
     """Return the files of pilots that have ended without a word, as the one of `own` sees them.
 
-    Its own sign of life, given just now, is what the file server's clock says.
+    Its own sign of life, given just now, is what the file server's clock says. It looks at those
+    that follow it by name, the first behind the last, until it has seen that `WATCHED` live: so
+    each is watched by as many, and the file server is asked little however many there are. The
+    dispatch step that one has taken looks at all.
     """
     now = last_sign(own)
-    silent = set()
-    for file in pilot_files(folder):
+    others = sorted(file.path for file in pilot_files(folder) if not file.is_gone)
+    first = bisect_right(others, own)
+    silent: set[Path] = set()
+    alive = 0
+    for path in (*others[first:], *others[:first]):
+        if path == own or alive == WATCHED:
+            break
         with suppress(OSError):
-            if not file.is_gone and now - last_sign(file.path) > SILENT_AFTER:
-                silent.add(file.path)
+            if now - last_sign(path) > SILENT_AFTER:
+                silent.add(path)
+            else:
+                alive += 1
     return silent

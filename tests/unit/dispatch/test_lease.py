@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from reflow.dispatch.lease import acquire, acquire_for, release, take, try_release, working_under
+from reflow.dispatch.lease import (
+    LONGEST_LOOK,
+    acquire,
+    acquire_for,
+    release,
+    take,
+    try_release,
+    working_under,
+)
 from reflow.errors import LeaseLostError
 from reflow.model.json import Json
 from reflow.model.records import Lease, LeaseRecord
@@ -75,7 +83,7 @@ def test_a_holder_that_is_silent_is_replaced_after_its_time_and_not_before(
     lease = wait(store, clock)
     assert lease is not None
     assert lease.epoch > holder.epoch
-    assert TIME_TO_LIVE <= clock.now < TIME_TO_LIVE + 1
+    assert TIME_TO_LIVE <= clock.now < TIME_TO_LIVE + LONGEST_LOOK
     with pytest.raises(LeaseLostError):
         store.heartbeat(holder)
 
@@ -94,7 +102,7 @@ def test_each_sign_of_life_begins_the_time_anew(
 ) -> None:
     clock.at(50, lambda: store.heartbeat(holder))
     assert wait(store, clock) is not None
-    assert 50 + TIME_TO_LIVE <= clock.now < 50 + TIME_TO_LIVE + 1
+    assert 50 + TIME_TO_LIVE <= clock.now < 50 + TIME_TO_LIVE + LONGEST_LOOK
 
 
 def test_what_is_let_go_is_taken_at_the_next_look(
@@ -102,7 +110,29 @@ def test_what_is_let_go_is_taken_at_the_next_look(
 ) -> None:
     clock.at(10, lambda: release(store, holder))
     assert wait(store, clock) is not None
-    assert 10 <= clock.now < 11
+    assert 10 <= clock.now < 10 + LONGEST_LOOK
+
+
+@pytest.mark.parametrize(
+    ("seconds", "looks"), [(1.0, range(3, 6)), (60.0, range(30, 45)), (600.0, range(300, 315))]
+)
+def test_a_lease_that_is_held_for_long_is_looked_at_ever_more_seldom(
+    store: SqlStore, holder: Lease, clock: Clock, seconds: float, looks: range
+) -> None:
+    for moment in range(0, 600, 50):
+        clock.at(moment, lambda: store.heartbeat(holder))
+    pauses: list[float] = []
+
+    def sleep(pause: float) -> None:
+        pauses.append(pause)
+        clock.sleep(pause)
+
+    assert (
+        acquire(store, RUN, TIME_TO_LIVE, lambda: clock.now > seconds, lambda: clock.now, sleep)
+        is None
+    )
+    assert len(pauses) in looks
+    assert pauses == sorted(pauses)
 
 
 def test_who_takes_over_before_us_gets_a_whole_time_too(
@@ -110,7 +140,7 @@ def test_who_takes_over_before_us_gets_a_whole_time_too(
 ) -> None:
     clock.at(50, lambda: store.acquire(RUN, {**ELSEWHERE, "pid": 2}, store.lease(RUN)))
     assert wait(store, clock) is not None
-    assert 50 + TIME_TO_LIVE <= clock.now < 50 + TIME_TO_LIVE + 1
+    assert 50 + TIME_TO_LIVE <= clock.now < 50 + TIME_TO_LIVE + LONGEST_LOOK
 
 
 def test_who_waits_has_the_holder_go_round_once_more(
@@ -122,7 +152,7 @@ def test_who_waits_has_the_holder_go_round_once_more(
     clock.at(7, lambda: released.append(try_release(store, holder)))
     assert wait(store, clock) is not None
     assert released == [False, True]
-    assert 7 <= clock.now < 8
+    assert 7 <= clock.now < 7 + LONGEST_LOOK
 
 
 def test_who_gives_up_waiting_leaves_the_mark(store: SqlStore, clock: Clock, holder: Lease) -> None:

@@ -21,8 +21,9 @@ from reflow.model.records import Lease, LeaseRecord
 from reflow.rundir.process import owner_of, provably_dead, this_process
 from reflow.stores.contract import Store
 
-LOOK_EVERY = 0.2
-"""Seconds between two looks at a lease that another holds."""
+LOOK_EVERY, LONGEST_LOOK = 0.2, 2.0
+"""Seconds between two looks at a lease that another holds: first, and at most. A command that
+follows a run holds its lease for hours, while many others may wait for it."""
 
 
 _held: set[tuple[int, str, int]] = set()
@@ -122,6 +123,7 @@ def acquire(
         return lease
     store.request_wakeup(run_id)
     seen, since = store.lease(run_id), clock()
+    pause = LOOK_EVERY
     while not unless():
         lease = take(store, run_id)
         if lease is not None:
@@ -134,7 +136,8 @@ def acquire(
             if lease is not None:
                 return lease
             seen, since = store.lease(run_id), clock()
-        sleep(LOOK_EVERY)
+        sleep(pause)
+        pause = min(LONGEST_LOOK, 1.2 * pause)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ class Life:
         for block in blocks:
             assert claim(self._scene.settings.layout.wave(wave), block, self.claim)
         return self
+
+    def holds(self, wave: int, *permits: int) -> Life:
+        pack = Pack(hosts=0, at_once=1, block=BLOCK)
+        return self.takes(wave, *(pack.permit(permit, SIZE) for permit in permits))
 
     def is_at(self, *elements: tuple[int, int], late: float = 0.0) -> Life:
         """Have its workers begin elements, by wave and position, `late` seconds after it began."""
@@ -121,6 +126,14 @@ class PilotScene:
             resources=need,
             pack=Pack(hosts=0, at_once=1, block=BLOCK, time=given, open=True),
         ).write(layout)
+
+    def asks(self, wave: int, need: Resources, permits: int | None = None) -> None:
+        """Have the elements of a wave ask for so much, and only so many run at once."""
+        layout = self.settings.layout.wave(wave)
+        spec = WaveSpec.read(layout)
+        assert spec.pack is not None
+        pack = replace(spec.pack, permits=permits)
+        replace(spec, resources=need, pack=pack).write(layout)
 
     def native_id(self, submission: int) -> str:
         return f"7{submission}"

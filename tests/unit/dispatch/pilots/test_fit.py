@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from reflow.dispatch.pilots.fit import fits
+from reflow.dispatch.pilots.fit import at_once, fits
 from reflow.model.pilots import KEPT_MEMORY, Pilots
 from reflow.model.resources import Resources
 
@@ -50,3 +50,21 @@ def test_an_element_fits_a_pilot_that_has_what_it_asks_for(
     pilots: Pilots, resources: Resources, expected: bool
 ) -> None:
     assert fits(pilots, resources, "pond") is expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        (Resources(), 8),
+        (Resources(cpus=3), 2),
+        (Resources(cpus=3, mem=3 * GIB), 2),
+        # Of 16 GiB, some are kept.
+        (Resources(mem=4 * GIB), 3),
+        (Resources(gpus=1), 2),
+        (Resources(cpus=16), 1),
+    ],
+)
+def test_what_an_element_asks_for_most_of_says_how_many_a_pilot_runs_at_once(
+    resources: Resources, expected: int
+) -> None:
+    assert at_once(LARGE, resources, LARGE.cpus) == expected

@@ -114,6 +114,29 @@ def test_a_pilot_that_was_started_again_lives_whatever_its_earlier_life(scene: P
     assert unsure(hosts) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "running", "waiting"),
+    [
+        ([], 0, 0),
+        ([RUNS, says(JobState.SUSPENDED)], 2, 0),
+        ([RUNS, WAITS], 1, 1),
+        ([WAITS, KILLED], 0, 1),
+        ([UNKNOWN, UNKNOWN], 0, 0),
+    ],
+)
+def test_silent_pilots_live_or_wait_as_the_scheduler_says(
+    scene: PilotScene, told: list[JobStatus], running: int, waiting: int
+) -> None:
+    scene.submits(PILOTS)
+    for job in (0, 1):
+        scene.begins(PILOTS, job).is_silent()
+    hosts = looked(scene, *told)
+    assert (hosts.running, hosts.waiting) == (running, waiting)
+    # That holds until the scheduler is asked again.
+    hosts.look_again()
+    assert (hosts.running, hosts.waiting) == (running, waiting)
+
+
 def test_pilots_that_never_begin_are_gone_by_the_schedulers_word(scene: PilotScene) -> None:
     scene.submits(PILOTS)
     scene.begins(PILOTS, 0)
@@ -138,12 +161,13 @@ def test_what_the_scheduler_said_is_forgotten_at_the_next_look(scene: PilotScene
         ([DONE, KILLED], (), True),
         ([DONE, RUNS], (), False),
         ([DONE, WAITS], (), False),
-        # One that has left is over though the scheduler still cleans up after it.
-        ([DONE, RUNS], (1,), True),
+        # One that has left in order because it was preempted is put back a moment later.
+        ([DONE, RUNS], (1,), False),
         ([UNKNOWN, UNKNOWN], (), True),
         # One that has left was put back into the queue.
         ([DONE, WAITS], (1,), False),
-        ([], (0, 1), True),
+        ([], (0, 1), False),
+        ([DONE, DONE], (0, 1), True),
         ([], (0,), False),
     ],
 )

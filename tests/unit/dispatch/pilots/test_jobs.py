@@ -30,6 +30,7 @@ from tests.unit.dispatch.pilots.scene import (
     FIRST,
     KILLED,
     SECOND,
+    SIZE,
     WAITS,
     says,
 )
@@ -140,6 +141,112 @@ def test_pilots_that_have_ended_are_replaced_while_others_have_more_than_they_ca
     assert one.scheduler.sizes == expected
     one.jobs.replace_ended()
     assert one.scheduler.sizes == expected
+
+
+def test_pilots_are_replaced_by_as_many_as_elements_fill_whatever_these_ask_for(
+    scene: Scenes,
+) -> None:
+    one = scene(Pilots(jobs=9, cpus=32))
+    one.asks(FIRST, Resources(cpus=16))
+    one.asks(SECOND, Resources(cpus=20))
+    one.ended(SECOND, 0)
+    one.jobs.replace_ended()
+    # Six of which a pilot holds two, and five of which it holds one.
+    assert one.scheduler.sizes == [8]
+
+
+def test_what_pilots_have_claimed_is_not_for_others(scene: Scenes) -> None:
+    one = scene()
+    one.only(FIRST, SIZE)
+    one.submits(5, jobs=1)
+    life = one.begins(5).takes(FIRST, 0, 1, 2).is_at((FIRST, 0), (FIRST, 1))
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == []
+    # Where nobody is left to run it, it comes back.
+    life.leaves()
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [1]
+
+
+def test_pilots_that_are_full_are_helped_with_what_is_left(scene: Scenes) -> None:
+    one = scene(Pilots(jobs=9, cpus=2))
+    one.only(FIRST, SIZE)
+    one.submits(5, jobs=1)
+    life = one.begins(5).takes(FIRST, 0).is_at((FIRST, 0))
+    # Two blocks of two, and one CPU is free.
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [2]
+    life.is_at((FIRST, 0), (FIRST, 1))
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [2]
+
+
+def test_no_pilot_is_submitted_for_elements_that_may_not_run_yet(scene: Scenes) -> None:
+    one = scene()
+    one.only(FIRST, SIZE)
+    one.asks(FIRST, Resources(), permits=1)
+    one.submits(5)
+    one.begins(5, 0).takes(FIRST, 0).holds(FIRST, 0).is_at((FIRST, 0))
+    # The other had nothing to do for too long.
+    one.begins(5, 1).leaves()
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == []
+
+
+def test_as_many_pilots_are_submitted_as_elements_may_run_at_once(scene: Scenes) -> None:
+    one = scene(Pilots(jobs=9, cpus=1))
+    one.only(FIRST, SIZE)
+    one.asks(FIRST, Resources(), permits=3)
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [3]
+
+
+def test_with_whole_nodes_a_pilot_is_taken_for_as_large_as_those_that_live(
+    scene: Scenes,
+) -> None:
+    one = scene(Pilots(jobs=9, nodes="whole"))
+    one.submits(5, jobs=1)
+    # It has found four CPUs.
+    one.begins(5).is_at(*((FIRST, position) for position in range(4)))
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == [3]
+
+
+def test_silent_pilots_that_run_as_the_scheduler_says_are_not_replaced(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    for job in (0, 1):
+        one.begins(5, job).is_silent()
+    one.scheduler.says["75"] = [says(JobState.RUNNING)] * 2
+    one.jobs.look()
+    one.jobs.replace_ended()
+    assert one.scheduler.sizes == []
+
+
+def test_a_pilot_that_is_back_in_the_queue_is_not_replaced(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0)
+    one.begins(5, 1).leaves()
+    one.scheduler.says["75"] = [says(JobState.RUNNING), WAITS]
+    one.jobs.replace_ended()
+    assert one.scheduler.asked == ["75"]
+    assert one.scheduler.sizes == []
+
+
+def test_a_pilot_that_was_preempted_and_comes_back_is_known_and_cancelled_at_the_end(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    one.submits(5, jobs=1)
+    one.begins(5).leaves()
+    # Its own last step, before it has ended.
+    one.scheduler.says["75"] = [says(JobState.RUNNING)]
+    one.jobs.look()
+    assert one.state(5) is SubmissionState.ACCEPTED
+    one.scheduler.says["75"] = [WAITS]
+    one.jobs.end()
+    assert one.scheduler.cancelled == [("75", [0])]
 
 
 def test_pilots_that_have_left_or_are_silent_are_replaced(scene: Scenes) -> None:

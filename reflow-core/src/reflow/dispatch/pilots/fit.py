@@ -34,6 +34,16 @@ def fits(pilots: Pilots, resources: Resources, executor: str) -> bool:
     )
 
 
+def at_once(pilots: Pilots, resources: Resources, cpus: int) -> int:
+    """Return how many elements that ask for so much a pilot with so many CPUs runs at once."""
+    room = [cpus // resources.cpus]
+    if resources.mem and pilots.mem is not None:
+        room.append((pilots.mem - KEPT_MEMORY) // resources.mem)
+    if resources.gpus:
+        room.append(pilots.gpus // resources.gpus)
+    return max(1, min(room))
+
+
 def _within(wanted: Amount | None, limit: Amount | None) -> bool:
     """Tell whether a request stays below a limit, of which either may not be there."""
     return wanted is None or limit is None or wanted <= limit

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from reflow.dispatch.jobs.hosts import Blame
 from reflow.dispatch.tracked_run import TrackedRun
@@ -57,7 +58,12 @@ class PilotHosts:
         return [record for record in kept if record.kind is SubmissionKind.PILOTS]
 
     def look(self) -> None:
-        """Read the pilots' files. What the scheduler said before is forgotten."""
+        """Read the pilots' files, and forget what the scheduler said before."""
+        self._told.clear()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Read the pilots' files. What the scheduler said last still holds."""
         files = pilot_files(self._layout.hosts)
         self._files = {(file.job, file.incarnation): file for file in files}
         self._last_of_job = {}
@@ -68,7 +74,6 @@ class PilotHosts:
                 self._last_of_job[file.job] = file
         last = sorted(self._last_of_job.values(), key=lambda file: file.begun_at)
         self._newest = {(file.submission, file.element): file for file in last}
-        self._told.clear()
         self._just_submitted = {
             record.number
             for record in self.submissions
@@ -93,7 +98,7 @@ class PilotHosts:
     @property
     def running(self) -> int:
         """How many pilots live."""
-        return sum(self._lives(record, job) for record in self.submissions for job in _jobs(record))
+        return len(self.living)
 
     def all_run(self, record: SubmissionRecord) -> bool:
         """Tell whether each pilot of a submission lives."""
@@ -102,22 +107,36 @@ class PilotHosts:
     @property
     def at_once(self) -> int:
         """How many elements those that live may run at the same time, by what each has found."""
-        living = (
+        return sum(map(workers_of, self.living))
+
+    @property
+    def living(self) -> list[Path]:
+        """The files of those that live."""
+        return [
             self._newest[record.number, job].path
             for record in self.submissions
             for job in _jobs(record)
             if self._lives(record, job)
-        )
-        return sum(map(workers_of, living))
+        ]
 
     @property
     def waiting(self) -> int:
-        """How many pilots have not begun, and may still."""
+        """How many pilots have not begun, or are back in the queue, and may still begin."""
         return sum(
-            (record.number, job) not in self._newest and not self._is_gone(record.number, job)
-            for record in self.submissions
-            for job in _jobs(record)
+            self._waits(record.number, job) for record in self.submissions for job in _jobs(record)
         )
+
+    @property
+    def may_return(self) -> list[SubmissionRecord]:
+        """The submissions of which a pilot has ended or is silent: it may be in the queue again."""
+        return [
+            record
+            for record in self.submissions
+            if any(
+                self._has_ended(record.number, job) or (record.number, job) in self._silent
+                for job in _jobs(record)
+            )
+        ]
 
     @property
     def unsure(self) -> Sequence[SubmissionRecord]:
@@ -147,14 +166,8 @@ class PilotHosts:
         return [record for record in self.submissions if self._is_over(record)]
 
     def _is_over(self, record: SubmissionRecord) -> bool:
-        jobs = [(record.number, job) for job in _jobs(record)]
-        return all(self._is_gone(*job) or self._has_left_the_queue(*job) for job in jobs)
-
-    def _has_left_the_queue(self, submission: int, job: int) -> bool:
-        """Tell whether a pilot has ended, by its own word, and was not put back into the queue."""
-        told = self._told.get((submission, job))
-        waits = told is not None and told.state is JobState.QUEUED
-        return self._has_ended(submission, job) and not waits
+        # One that has ended in order while its job lives may be put back into the queue.
+        return all(self._is_gone(record.number, job) for job in _jobs(record))
 
     def has_worked(self, record: SubmissionRecord) -> bool:
         """Tell whether one of the pilots of a submission ran an element, or had none to run."""
@@ -209,7 +222,21 @@ class PilotHosts:
 
     def _lives(self, record: SubmissionRecord, job: int) -> bool:
         key = (record.number, job)
-        return key in self._newest and not self._has_ended(*key) and key not in self._silent
+        if key not in self._newest or self._has_ended(*key):
+            return False
+        # Where a file server hangs, all are silent.
+        return key not in self._silent or self._was_told(key, JobState.RUNNING, JobState.SUSPENDED)
+
+    def _waits(self, submission: int, job: int) -> bool:
+        key = (submission, job)
+        if key not in self._newest:
+            return not self._is_gone(*key)
+        over = self._has_ended(*key) or key in self._silent
+        return over and self._was_told(key, JobState.QUEUED)
+
+    def _was_told(self, key: tuple[int, int], *states: JobState) -> bool:
+        told = self._told.get(key)
+        return told is not None and told.state in states
 
     def _has_ended(self, submission: int, job: int) -> bool:
         file = self._newest.get((submission, job))

@@ -1,15 +1,16 @@
 """The pilots of a run: when they are submitted, what they are told, and when they are replaced.
 
 All pilots are submitted before the first wave is opened to them, so that between two waves nothing
-is submitted. A pilot that has ended early is replaced while the others have more before them than
-they can run at once. A wave that is open to pilots has no job and no id of its own.
+is submitted. A pilot that has ended early is replaced while there are elements that no pilot has
+claimed, and that the others have no room for. A wave that is open to pilots has no job and no id of
+its own.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.names import token
 from reflow.dispatch.jobs.requests import dispatch_request
+from reflow.dispatch.pilots.demand import pilots_wanted
 from reflow.dispatch.pilots.fit import fits
 from reflow.dispatch.pilots.hosts import PilotHosts
 from reflow.dispatch.pilots.open_waves import is_open
@@ -41,7 +43,6 @@ from reflow.execution.pool.open_waves import (
 )
 from reflow.execution.pool.pilot_files import mark_gone
 from reflow.executors.contract import Executor
-from reflow.model.jobs import JobStatus
 from reflow.model.pilots import Pilots
 from reflow.model.records import SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.resources import Resources
@@ -225,19 +226,34 @@ class PilotJobs:
         return bool(self.hosts.submissions)
 
     def replace_ended(self) -> None:
-        """Submit pilots for those that have ended, while there is work for them.
+        """Submit pilots for those that have ended, while there is something for them to run.
 
         Raises `ExecutorError` where the scheduler takes none.
         """
         waves = self._open_waves()
         if not waves or self.hosts.failure is not None:
             return
-        self.hosts.look()
-        elements = sum(len(wave.members) for wave in waves)
-        useful = min(self._pilots.jobs, math.ceil(elements / self._pilots.cpus))
-        missing = useful - self.hosts.running - self.hosts.waiting
-        if missing > 0:
+        self.hosts.look_again()
+        if not self._missing(waves):
+            return
+        handles = handles_of(self._layout, self.hosts.may_return)
+        if handles:
+            self.hosts.take(self._executor.poll(handles))
+        missing = self._missing(waves)
+        if missing:
             self._submit(missing)
+
+    def _missing(self, waves: Sequence[TrackedWave]) -> int:
+        """Return how many pilots are to be submitted beside those that live or wait."""
+        living, waiting = self.hosts.living, self.hosts.waiting
+        most = self._pilots.jobs - len(living) - waiting
+        if most <= 0:
+            return 0
+        known = [(wave, spec) for wave in waves if (spec := self._waves.spec(wave)) is not None]
+        wanted = pilots_wanted(self._pilots, self._layout, known, living) - waiting
+        # What is claimed comes back where nobody is left to run it.
+        least = 0 if living or waiting else 1
+        return min(most, max(least, math.ceil(round(wanted, 6))))
 
     def _submit(self, jobs: int) -> None:
         number = self._tracked.number
@@ -306,28 +322,25 @@ class PilotJobs:
         with suppress(OSError):
             tell_end(self._layout.open_waves, self._epoch())
         self.hosts.look()
+        # One that has ended may be back in the queue.
+        unsure = [each for each in self.hosts.submissions if not self.hosts.all_run(each)]
+        state = SubmissionState.OVER
+        try:
+            self._cancel_queued(unsure)
+        except SchedulerUnavailableError as error:
+            log.warning("could not cancel pilots that have nothing to do: %s", error)
+            state = SubmissionState.CANCELLING
         for record in self.hosts.submissions:
-            state = SubmissionState.OVER
-            # One that has ended may be back in the queue.
-            if not self.hosts.all_run(record):
-                try:
-                    self._cancel_queued(record)
-                except SchedulerUnavailableError as error:
-                    log.warning("could not cancel pilots that have nothing to do: %s", error)
-                    state = SubmissionState.CANCELLING
-            self._tracked.set_submission(replace(record, state=state))
+            ends = state if record in unsure else SubmissionState.OVER
+            self._tracked.set_submission(replace(record, state=ends))
 
-    def _cancel_queued(self, record: SubmissionRecord) -> None:
-        for handle in handles_of(self._layout, [record]):
-            queued = {
-                job
-                for status in self._executor.poll([handle])
-                if status.state is JobState.QUEUED
-                for job in _positions(status, record)
-            }
-            if queued:
-                self._executor.cancel_positions(handle, sorted(queued))
-
-
-def _positions(status: JobStatus, record: SubmissionRecord) -> Iterable[int]:
-    return range(record.size or 1) if status.positions is None else status.positions
+    def _cancel_queued(self, records: Sequence[SubmissionRecord]) -> None:
+        handles = {handle.native_id: handle for handle in handles_of(self._layout, records)}
+        queued: dict[str, set[int]] = {}
+        for status in self._executor.poll(list(handles.values())) if handles else ():
+            if status.state is JobState.QUEUED and status.native_id in handles:
+                every = range(handles[status.native_id].size or 1)
+                jobs = every if status.positions is None else status.positions
+                queued.setdefault(status.native_id, set()).update(jobs)
+        for native_id, waiting in queued.items():
+            self._executor.cancel_positions(handles[native_id], sorted(waiting))

@@ -450,6 +450,11 @@ class TestDatasets(LibraryConformance):
             a_dataset(),
             a_dataset().isel(x=0),
             encoded,
+            xr.Dataset({"z": ("x", [1.0]), "a": ("x", [2.0])}),
+            xr.Dataset({"b": ("y", [1.0]), "a": ("x", [1.0, 2.0])}),
+            xr.Dataset({"b": (("y", "x"), np.zeros((1, 2)))}, {"x": [1, 2]}).transpose("x", "y"),
+            xr.Dataset(coords={"x": [1, 2]}).assign(first=("x", [1, 2])),
+            xr.Dataset({"c": ("x", [1.0]), "a": ("x", [2.0])}).assign_coords(b=5),
             xr.Dataset({"a": ("x", np.arange(200_000.0))}),
         ]
 
@@ -466,7 +471,13 @@ class TestDatasets(LibraryConformance):
         dtypes = [
             each.dtype == back.variables[name].dtype for name, each in value.variables.items()
         ]
-        return type(value) is type(back) and value.identical(back) and all(dtypes)
+        return (
+            type(value) is type(back)
+            and value.identical(back)
+            and all(dtypes)
+            and list(value.variables) == list(back.variables)
+            and list(value.sizes) == list(back.sizes)
+        )
 
 
 class TestDataArrays(LibraryConformance):
@@ -482,11 +493,17 @@ class TestDataArrays(LibraryConformance):
             dataset["temperature"],
             dataset["x"],
             dataset["when"],
+            xr.DataArray([[1, 2]], {"y": [1], "b": ("x", [1, 2]), "a": ("x", [1, 2])}, ("y", "x")),
             dataset["temperature"].rename(None),
         ]
 
     def same(self, value: Any, back: Any) -> bool:
-        return type(value) is type(back) and value.identical(back) and value.dtype == back.dtype
+        return (
+            type(value) is type(back)
+            and value.identical(back)
+            and value.dtype == back.dtype
+            and list(value.coords) == list(back.coords)
+        )
 
 
 def test_a_data_set_is_a_file_that_other_programs_read(tmp_path: Path) -> None:

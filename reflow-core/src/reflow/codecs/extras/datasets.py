@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reflow.codecs.contract import CodecContext
 from reflow.codecs.self_contained import SelfContained
 from reflow.codecs.unstorable import UnstorablePartError
+from reflow.errors import StoredValueError
 from reflow.model.json import Json
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ _MEANING = frozenset(
 
 
 class DatasetCodec(SelfContained):
-    """Data sets: variables, coordinates and attributes. What is computed lazily is computed."""
+    """Data sets: variables, coordinates and attributes. What is computed lazily is computed.
+
+    Variables and dimensions come back in their order, which `to_array` and `to_dataframe` follow.
+    """
 
     name = "xarray.dataset"
 
@@ -46,10 +50,11 @@ class DatasetCodec(SelfContained):
             "attrs": context.encode(dict(value.attrs)),
             "coords": [str(name) for name in value.coords],
             "file": _written(value, context),
-            "variables": {
-                str(name): [variable.dtype.str, context.encode(dict(variable.attrs))]
+            "sizes": [str(name) for name in value.sizes],
+            "variables": [
+                [str(name), variable.dtype.str, context.encode(dict(variable.attrs))]
                 for name, variable in variables.items()
-            },
+            ],
         }
         back = self.decode(data, object, context)
         _require_same(value, back)
@@ -60,7 +65,7 @@ class DatasetCodec(SelfContained):
         import xarray as xr
 
         content = io.BufferedReader(_Content(context.read_bytes(data["file"])))
-        kinds = {name: dtype.lstrip("<>|=")[0] for name, (dtype, _) in data["variables"].items()}
+        kinds = {name: dtype.lstrip("<>|=")[0] for name, dtype, _ in data["variables"]}
         # Others may have units of time as well, which their values are not to be converted by.
         with xr.open_dataset(
             content,
@@ -74,10 +79,11 @@ class DatasetCodec(SelfContained):
                     file.variables[name].values.astype(dtype, copy=False),
                     context.decode(attrs, Any),
                 )
-                for name, (dtype, attrs) in data["variables"].items()
+                for name, dtype, attrs in data["variables"]
             }
         coords = {name: variables.pop(name) for name in data["coords"]}
-        return xr.Dataset(variables, coords, context.decode(data["attrs"], Any))
+        unordered = xr.Dataset(variables, coords, context.decode(data["attrs"], Any))
+        return _ordered(unordered, [name for name, _, _ in data["variables"]], data["sizes"])
 
 
 class DataArrayCodec(SelfContained):
@@ -171,6 +177,23 @@ def _plain_attributes(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
     }
 
 
+def _ordered(dataset: xr.Dataset, variables: list[str], sizes: list[str]) -> xr.Dataset:
+    """Return a data set with its variables and dimensions in a certain order."""
+    import numpy as np
+
+    found = dataset[variables]
+    if list(found.sizes) != sizes:  # as after `transpose`, which turns the variables alone
+        first = "first"
+        while first in found.variables:
+            first += "_"
+        shape = tuple(dataset.sizes[name] for name in sizes)
+        found = found.assign_coords({first: (sizes, np.broadcast_to(np.uint8(0), shape))})
+        found = found[[first, *variables]].reset_coords(first, drop=True)
+    if [*found.variables, *found.sizes] != [*variables, *sizes]:
+        raise StoredValueError("the variables or dimensions of a data set lost their order")
+    return found
+
+
 def _require_same(value: xr.Dataset, back: xr.Dataset) -> None:
     variables: Mapping[Any, Any] = value.variables
     changed = [
@@ -180,7 +203,9 @@ def _require_same(value: xr.Dataset, back: xr.Dataset) -> None:
         or variable.dtype != back.variables[name].dtype
         or not _same_objects(variable, back.variables[name])
     ]
-    if changed or not value.identical(back) or set(value.xindexes) != set(back.xindexes):
+    same = value.identical(back) and set(value.xindexes) == set(back.xindexes)
+    same = same and list(variables) == list(back.variables)
+    if changed or not same or list(value.sizes) != list(back.sizes):
         what = f"{', '.join(changed)} of a data set" if changed else "this data set"
         raise UnstorablePartError(
             what,

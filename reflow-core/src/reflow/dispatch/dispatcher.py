@@ -282,6 +282,8 @@ class Dispatcher:
         self._ingest.look_for_unseen()
         self._stop_if_failed()
         self.commit()
+        if self._pilots is not None and not self.silence:
+            self._pilots.mark_dead()
         self._submitter.new_step()
         while plan := self._plan():
             if not self._perform(plan) or self._submitter.has_more:

@@ -513,9 +513,56 @@ def test_the_scheduler_is_asked_once_about_a_pilot_that_was_killed(scene: Scenes
     one.begins(5, 1).is_silent()
     one.begins(5, 0)
     one.scheduler.says["75"] = [says(JobState.RUNNING), KILLED]
-    one.dispatcher().look()
+    first = one.dispatcher()
+    first.look()
+    first.mark_dead()
     one.dispatcher().look()
     assert one.scheduler.asked == ["75"]
+
+
+def test_who_is_to_blame_for_a_pilots_end_is_known_until_it_is_committed(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 1).takes(FIRST, 0).is_at((FIRST, 1)).is_silent()
+    one.begins(5, 0)
+    one.scheduler.says["75"] = [says(JobState.RUNNING), KILLED]
+    # This one dies before it could commit what it had found.
+    one.dispatcher().look()
+    second = one.dispatcher()
+    second.look()
+    assert one.blames(second.hosts)[1] is Blame.OWN
+
+
+def test_what_was_said_of_a_dead_pilot_holds_for_one_question_only(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 1).is_silent()
+    one.begins(5, 0)
+    one.scheduler.says["75"] = [says(JobState.RUNNING), KILLED]
+    one.jobs.look()
+    one.scheduler.error = AWAY
+    with pytest.raises(SchedulerUnavailableError):
+        one.jobs.look()
+    one.jobs.mark_dead()
+    one.scheduler.error = None
+    one.jobs.look()
+    assert one.scheduler.asked == ["75"] * 3
+
+
+def test_silent_pilots_are_asked_after_once_before_others_are_submitted(scene: Scenes) -> None:
+    one = scene()
+    one.submits(5)
+    one.begins(5, 0)
+    one.begins(5, 1).is_silent()
+    one.scheduler.says["75"] = [says(JobState.RUNNING)] * 2
+    one.jobs.look(ask=False)
+    one.jobs.replace_ended()
+    assert one.scheduler.asked == ["75"]
+    # The next stage.
+    one.jobs.look(ask=False)
+    one.jobs.replace_ended()
+    assert one.scheduler.asked == ["75"]
+    assert one.scheduler.sizes == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.hosts import Hosts
@@ -79,6 +80,8 @@ class PilotJobs:
         self._commit = commit
         self.hosts = PilotHosts(tracked, settings.layout)
         self._counts: JobCounts | None = None
+        self._dead: list[Path] = []
+        """The files of pilots that are over by the scheduler's last word."""
         self.refused = ""
         """Why the scheduler will never take pilots such as these; empty where it does."""
 
@@ -173,7 +176,11 @@ class PilotJobs:
                 self.hosts.look()
                 self._count()
             return []
-        self.hosts.look()
+        if ask:
+            self.hosts.look()
+            self._dead.clear()
+        else:
+            self.hosts.look_again()
         handles = handles_of(self._layout, self.hosts.unsure) if ask else []
         if handles:
             over = self.hosts.take(self._executor.poll(handles))
@@ -186,17 +193,23 @@ class PilotJobs:
         return waves
 
     def _see_off_dead(self) -> None:
-        """Cancel what may be left of pilots that were lost, and ask about none again that is over.
-
-        What may have written results that are not seen yet is asked about again.
-        """
+        """Cancel what may be left of pilots that were lost, and note which are certainly over."""
         handles = {record.number: record for record in self.hosts.submissions}
         for file, status in self.hosts.dead():
             if status.state in (JobState.FAILED, JobState.CANCELLED):
-                mark_gone(file.path)
+                self._dead.append(file.path)
             if status.state is JobState.UNKNOWN or status.cause in NODE_LOSS_CAUSES:
                 for handle in handles_of(self._layout, [handles[file.submission]]):
                     self._executor.cancel_positions(handle, [file.element])
+
+    def mark_dead(self) -> None:
+        """Have nobody ask again about pilots that are over, once what it means is committed.
+
+        By its mark alone, a pilot has ended in whatever way, and no element is to blame. What may
+        have written results that are not seen yet is asked about again.
+        """
+        while self._dead:
+            mark_gone(self._dead.pop())
 
     def _note_if_vain(self, record: SubmissionRecord) -> None:
         """Note of pilots that are gone that none of them has run an element."""

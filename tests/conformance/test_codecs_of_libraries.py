@@ -15,6 +15,7 @@ from reflow.codecs.codecs import Codecs
 from reflow.codecs.contract import Codec
 from reflow.codecs.extras import codecs_of
 from reflow.errors import StoredValueError, UnstorableValueError
+from reflow.model.canonical import dumps, loads
 from reflow.testing.codecs import CodecConformance
 
 T = TypeVar("T")
@@ -394,6 +395,21 @@ def test_a_model_is_stored_only_where_the_annotation_names_its_class() -> None:
     data = Codecs().encode(Depth(), Depth)
     with pytest.raises(StoredValueError, match="names no such class"):
         Codecs().decode(data)
+
+
+def test_what_a_model_dumps_keeps_its_order() -> None:
+    class Size(pydantic.BaseModel):
+        wide: int
+        high: int
+
+    size = Size(wide=1, high=2)
+    data = loads(dumps(Codecs().encode(size, Size)))
+    assert Codecs().decode(data, Size).model_dump_json() == size.model_dump_json()
+
+
+def test_a_model_that_lacks_a_field_is_refused() -> None:
+    with pytest.raises(UnstorableValueError, match="field 'name' is not set"):
+        Codecs().encode(Pond.model_construct(depths=[]), Pond)
 
 
 def test_a_secret_is_not_written_anywhere() -> None:

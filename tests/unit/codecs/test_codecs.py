@@ -428,6 +428,16 @@ def test_a_cached_property_is_left_out() -> None:
     assert back.perimeter == 24
 
 
+def test_the_fields_of_a_dataclass_come_back_in_their_order() -> None:
+    @dataclass
+    class Size:
+        wide: int
+        high: int
+
+    back = codecs.decode(loads(dumps(codecs.encode(Size(1, 2), Size))), Size)
+    assert list(vars(back)) == ["wide", "high"]
+
+
 def test_a_dataclass_whose_fields_changed_is_not_read_back() -> None:
     @dataclass
     class Point:

@@ -87,10 +87,11 @@ class DataclassCodec(SelfContained):
         fields, others = data if isinstance(data, list) else (data, {})
         if not isinstance(fields, dict) or not dataclasses.is_dataclass(kind):
             raise StoredValueError(f"{kind.__qualname__} is no dataclass, or never was")
-        _require_same_fields(kind, set(_field_names(kind)), set(fields))
+        names = _field_names(kind)
+        _require_same_fields(kind, set(names), set(fields))
         value = object.__new__(kind)
-        for name, part in fields.items():
-            object.__setattr__(value, name, context.decode(part, Any))
+        for name in names:  # in their order, which `vars` tells; that of JSON objects is lost
+            object.__setattr__(value, name, context.decode(fields[name], Any))
         for name, part in context.decode(others, Any).items():
             object.__setattr__(value, name, part)
         return value

@@ -39,6 +39,12 @@ class ModelCodec(SelfContained):
     def encode(self, value: Any, context: CodecContext) -> Json:
         """Encode fields, extra ones and private ones, and which were set."""
         fields = type(value).__pydantic_fields__
+        lacking = [name for name in fields if name not in vars(value)]
+        if lacking:
+            raise UnstorablePartError(
+                f"this value of class {type(value).__qualname__}",
+                f"its field {lacking[0]!r} is not set, and could not be read back",
+            )
         held = {
             name: _field(value, name, part, fields, context)
             for name, part in vars(value).items()
@@ -63,7 +69,9 @@ class ModelCodec(SelfContained):
             raise StoredValueError(
                 f"the fields of {kind.__qualname__} changed since this value was stored: {changed}"
             )
-        held = {name: _read(part, fields[name], context) for name, part in data["fields"].items()}
+        # In the order of the class, which what is dumped follows; that of JSON objects is lost.
+        stored = data["fields"]
+        held = {name: _read(stored[name], field, context) for name, field in fields.items()}
         private = context.decode(data["private"], Any)
         state = (
             {**held, **context.decode(data["others"], Any)},

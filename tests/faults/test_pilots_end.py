@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reflow.dispatch.pilots import choice
 from reflow.execution.pool.pilot_files import SILENT_AFTER, PilotFile, pilot_files
 from reflow.model.pilots import Pilots
 
@@ -251,14 +253,17 @@ def test_pilots_without_work_end_and_others_come_once_there_is_some(
 
 
 def test_pilots_that_have_no_time_left_are_replaced(
-    scheduler: Folder, flow_file: Flows, quick: None
+    scheduler: Folder, flow_file: Flows, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(choice, "LEAST_TIME", timedelta(seconds=30))
     # Half a minute before its end a pilot begins nothing more.
     batch = piloted(scheduler, flow_file, "time.sleep(0.8)")
     run = batch.start(pilots=Pilots(jobs=1, cpus=1, time="00:00:34"))
     over(run, 120)
-    assert_complete(batch, run, again=2)
-    assert len(batch.jobs("pilots")) > 1
+    pilots = len(batch.jobs("pilots"))
+    assert pilots > 1
+    # Each but the last interrupts the one that it is at.
+    assert_complete(batch, run, again=pilots - 1)
 
 
 # -- cancel and retry ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from tests.live.people import LiveRun, Person
 from tests.live.scenes.mishaps import IMPATIENT
 from tests.live.scenes.pilots import *  # noqa: F403 - tests
-from tests.live.scenes.pilots import ONE_MINUTE, OUT_OF_TIME
+from tests.live.scenes.pilots import OUT_OF_TIME, THREE_MINUTES
 from tests.live.sge_cluster import Options, SGECluster, running
 
 
@@ -24,4 +24,4 @@ def out_of_time(cluster: SGECluster, tmp_path_factory: pytest.TempPathFactory) -
     """A run whose pilots have time for a part of the work."""
     folder = tmp_path_factory.mktemp("out-of-time")
     person = Person(cluster=cluster, folder=folder, settings=dict(IMPATIENT))
-    return person.write(OUT_OF_TIME).submits(*ONE_MINUTE)
+    return person.write(OUT_OF_TIME).submits(*THREE_MINUTES)

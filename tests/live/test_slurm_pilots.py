@@ -10,8 +10,8 @@ from tests.live.scenes.pilots import *  # noqa: F403 - tests
 from tests.live.scenes.pilots import (
     GATED,
     ONCE,
-    ONE_MINUTE,
     OUT_OF_TIME,
+    THREE_MINUTES,
     TOTAL,
     TWO,
     at_work,
@@ -28,7 +28,7 @@ def out_of_time(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -
     """A run whose pilots have time for a part of the work."""
     folder = tmp_path_factory.mktemp("out-of-time")
     person = Person(cluster=slurm, folder=folder, settings=dict(IMPATIENT))
-    return person.write(OUT_OF_TIME).submits(*ONE_MINUTE)
+    return person.write(OUT_OF_TIME).submits(*THREE_MINUTES)
 
 
 def test_a_pilot_that_is_requeued_by_hand_loses_nothing(

@@ -90,8 +90,8 @@ def test_all_stages_of_a_run_share_its_pilots_and_leave_nothing(person: Person) 
 
 
 # -- what takes long: the modules of tests begin it first, and it is looked at last --------------
-OUT_OF_TIME = chain("time.sleep(7)", size=12)
-ONE_MINUTE = (
+OUT_OF_TIME = chain("time.sleep(28)", size=12)
+THREE_MINUTES = (
     "--pilots",
     "1",
     "--pilot-cpus",
@@ -99,14 +99,14 @@ ONE_MINUTE = (
     "--pilot-mem",
     "800M",
     "--pilot-time",
-    "00:01:00",
+    "00:03:00",
 )
-"""A pilot that begins nothing in its second half, and work for more."""
+"""A pilot that begins nothing in its last half minute, and work for more."""
 
 
 def test_pilots_that_have_no_time_left_are_replaced(out_of_time: LiveRun) -> None:
     run = out_of_time
-    run.ends()
+    run.ends(seconds=600)
 
     assert run.result("total") == sum(10 * x + 1 for x in range(12))
     assert submissions(run) > 1

@@ -14,6 +14,9 @@ KEPT_MEMORY = 300 * 2**20
 """Bytes of a pilot's memory that are kept for the dispatcher in it."""
 IDLE = timedelta(minutes=10)
 """How long a pilot waits for work, where users say nothing."""
+LEAST_TIME = timedelta(minutes=3)
+"""The shortest time limit of a pilot: it begins nothing in the last half minute, and one that ends
+is replaced while there is work."""
 
 _SPAN = re.compile(r"(\d{1,6})\s*([smh]?)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "": "minutes"}

@@ -65,6 +65,13 @@ def test_a_size_of_no_pilots_is_a_mistake() -> None:
         chosen({"cpus": 3})
 
 
+@pytest.mark.parametrize("given", [{"jobs": 1, "time": 2}, Pilots(jobs=1, time="00:02:59")])
+def test_pilots_that_would_end_as_soon_as_they_begin_are_refused(given: Given) -> None:
+    with pytest.raises(ParameterError, match=r"--pilot-time.*too short.*at least 0:03:00"):
+        chosen(given, TWO)
+    assert chosen(Pilots(jobs=1, time="00:03:00")) is not None
+
+
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(ParameterError, match="jobs=-1: write a whole number of at least 1"):
         chosen({"jobs": -1})

@@ -7,9 +7,9 @@ from typing import Any
 
 from reflow.config.schema import PilotSettings
 from reflow.dispatch.modes import mode_of
-from reflow.errors import UsageError
+from reflow.errors import ParameterError, UsageError
 from reflow.executors.contract import Executor
-from reflow.model.pilots import Pilots
+from reflow.model.pilots import LEAST_TIME, Pilots
 
 Given = Pilots | Mapping[str, Any] | None
 """What a user says of the pilots of one run: all of it, single keys, or nothing."""
@@ -33,6 +33,12 @@ def chosen_pilots(given: Given, configured: PilotSettings, executor: Executor) -
         raise UsageError(
             f"the executor {executor.name!r} cannot ask for whole nodes: leave out nodes='whole' "
             "(--pilot-nodes), and say how many cpus and how much mem each pilot is to have"
+        )
+    if pilots.time is not None and pilots.time < LEAST_TIME:
+        # Runs that have such pilots are still read, so this is no matter of the record.
+        raise ParameterError(
+            f"the time of pilots (--pilot-time) is {pilots.time}, which is too short: they begin "
+            f"nothing in their last half minute. Give each at least {LEAST_TIME}"
         )
     return pilots
 

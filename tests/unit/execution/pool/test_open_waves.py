@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,6 +121,15 @@ def test_half_a_line_says_nothing_and_the_next_one_is_whole(file: Path, torn: st
     waves.look()
     assert list(waves.numbers) == list(read(file).numbers) == [1, 2]
     assert not waves.run_has_ended
+
+
+def test_words_are_told_to_the_end_though_a_write_is_cut_short(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:4]))
+    tell(file, 1, [opened(1), opened(20), opened(300)])
+    assert list(read(file).numbers) == [1, 20, 300]
 
 
 def test_a_line_that_is_written_in_two_pieces_is_read_once_it_is_whole(file: Path) -> None:

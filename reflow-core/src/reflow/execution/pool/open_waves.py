@@ -40,7 +40,10 @@ def tell(file: Path, epoch: int, words: Iterable[str]) -> None:
         # One that died while it wrote may have left half a line.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         lines = "".join(f"{epoch} {word}\n" for word in words)
-        os.write(descriptor, b"\n" * torn + lines.encode())
+        left = memoryview(b"\n" * torn + lines.encode())
+        while left:
+            # A disk that is nearly full, or a signal, may cut a write short.
+            left = left[os.write(descriptor, left) :]
     finally:
         os.close(descriptor)
 

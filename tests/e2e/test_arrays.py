@@ -191,6 +191,69 @@ def test_an_input_that_is_gone_is_made_again_and_its_taker_has_not_failed(
     assert flow.calls == {"make": 2, "use": 2}
 
 
+IN_ANOTHER_ORDER = """
+import numpy as np
+
+wf = Workflow("order")
+
+
+@wf.job()
+def make() -> list[np.ndarray]:
+    did("make")
+    first = not Path("{here}/made").exists()
+    Path("{here}/made").touch()
+    return [np.full(1_000_000, n) for n in ([1.0, 2.0, 3.0] if first else {again})]
+
+
+@wf.job(array=True)
+def early(x: Annotated[np.ndarray, Result(step="make")]) -> float:
+    return float(x[0])
+
+
+@wf.job()
+def clean(xs: Annotated[list[float], Result(step="early")]) -> int:
+    if not Path("{here}/cleaned").exists():
+        Path("{here}/cleaned").touch()
+        for path in Path("{here}").rglob("files/**/*.npy"):
+            path.unlink()
+    return 0
+
+
+@wf.job(array=True)
+def late(
+    x: Annotated[np.ndarray, Result(step="make")],
+    cleaned: Annotated[int, Result(step="clean", broadcast=True)],
+) -> float:
+    return float(x[0])
+
+
+@wf.job()
+def both(
+    a: Annotated[list[float], Result(step="early")],
+    b: Annotated[list[float], Result(step="late")],
+) -> list[list[float]]:
+    return [a, b]
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_took_a_value_that_was_made_again_and_is_another_is_computed_anew(
+    flow_file: Flows, way: str
+) -> None:
+    flow = flow_file(IN_ANOTHER_ORDER.replace("{again}", "[2.0, 1.0, 3.0]"))
+    run = flow.run(way)
+    assert run.state is RunState.SUCCESS, failed(run)
+    assert flow.calls["make"] == 2
+    assert [float(each[0]) for each in run.result("make")] == [2.0, 1.0, 3.0]
+    assert run.result("both") == [[2.0, 1.0, 3.0]] * 2
+
+
+def test_a_list_that_is_shorter_when_it_is_made_again_fails_its_takers(flow_file: Flows) -> None:
+    run = flow_file(IN_ANOTHER_ORDER.replace("{again}", "[1.0, 3.0]")).run(on_error="continue")
+    assert run.state is RunState.FAILED
+    assert "has 2 elements now, and had 3" in str(run.status())
+
+
 @pytest.mark.parametrize("way", ["inline", "pool"])
 def test_a_run_that_stops_at_the_first_failure_does_not_stop_at_a_lost_input(
     flow_file: Flows, way: str

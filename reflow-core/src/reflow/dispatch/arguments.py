@@ -119,6 +119,13 @@ class TaskArguments:
         counts = map(self._count, self.each, values)
         return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
 
+    def identity_at(self, index: int) -> str | None:
+        """Return the cache key of an element; None while the element it is chained to has none."""
+        places = zip(self._each.values(), self._places(index), strict=True)
+        if any(values[place] is None for values, place in places):
+            return None
+        return self.identity(self.values(index))
+
     def shown(self, index: int) -> Mapping[str, str]:
         """Return the texts of all wired and given arguments of an element, by name."""
         own = zip(self.each, (value.text for value in self.values(index)), strict=True)

@@ -470,8 +470,28 @@ class Dispatcher:
     # -- planning --------------------------------------------------------------------------
     def _plan(self) -> Plan:
         plan = self._planner.next()
+        if plan.end is not None and self._renew_outdated(plan.end):
+            plan = self._planner.next()
         self._due_in = min(plan.due.values(), default=None)
         return plan
+
+    def _renew_outdated(self, end: RunState) -> bool:
+        """Have computed anew what took a value before it was made again; return whether any."""
+        stops = end is RunState.FAILED and self.settings.on_error == "stop"
+        if end is RunState.CANCELLED or stops or self.settings.layout.cancelled.exists():
+            return False
+        renewed = self._ingest.lost_inputs.renew_outdated(self._current_arguments)
+        if renewed:
+            self._arguments.clear()
+            self.commit()
+        return renewed
+
+    def _current_arguments(self, task: TrackedTask) -> TaskArguments | None:
+        """Read the arguments of a task's elements; None where that is impossible by now."""
+        try:
+            return self._read_arguments(task)
+        except DefinitionError:
+            return None
 
     def _perform(self, plan: Plan) -> bool:
         """Carry a plan out as far as the executor accepts it; return whether anything moved."""
@@ -527,9 +547,7 @@ class Dispatcher:
         if known is not None and not task.chained:
             return known
         try:
-            arguments = TaskArguments(
-                self.tracked, self.settings, task, self._code_of(task), self._codecs
-            )
+            arguments = self._read_arguments(task)
         except DefinitionError as error:
             self._fail(task, [i for i in task.instances if not i.state.final], str(error))
             return None
@@ -543,6 +561,11 @@ class Dispatcher:
             return None
         self._arguments[task.name] = arguments
         return arguments
+
+    def _read_arguments(self, task: TrackedTask) -> TaskArguments:
+        """Read arguments from the store. Raises `DefinitionError` for unequal lengths."""
+        code = self._code_of(task)
+        return TaskArguments(self.tracked, self.settings, task, code, self._codecs)
 
     def _code_of(self, task: TrackedTask) -> PlannedCode:
         if self._source is None:

@@ -4,6 +4,10 @@ Bytes of a value lie in a file, which somebody may have removed since the value 
 from the cache, for instance to make room. The worker that finds this out is not to blame. Its
 element waits again, and so does the one that made the value, which runs again at most `MOST` times;
 how often it did is written beside the run, for the next dispatcher.
+
+Some of those that took the value may have succeeded with the old one, and need not find the same
+one now: a task may list files in another order. So before such a run ends, what was computed behind
+the makers is compared with its arguments as they are by then, and computed anew where these differ.
 """
 
 from __future__ import annotations
@@ -14,15 +18,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reflow.dispatch.tracked_run import TrackedRun
+from reflow.dispatch.arguments import TaskArguments
+from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
 from reflow.fingerprint.files.fresh import asked
 from reflow.model.records import Instance
 from reflow.model.states import TaskState
 from reflow.permissions import open_file
 from reflow.rundir.file_states import Recorded
+from reflow.rundir.files import write_whole
 from reflow.rundir.looks import RunLooks
 
 MOST = 2
+_ONCE = -1
+"""In place of an index: elements of the task were made again before the last retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,32 @@ class LostInputs:
         return made_again
 
     def forget(self) -> None:
-        """Begin to count anew, as a user has asked for a retry."""
-        self._notes.unlink(missing_ok=True)
+        """Begin to count anew, as a user has asked for a retry; which tasks it were is kept."""
+        names = sorted({noted.task for noted in self._noted()})
+        if names:
+            write_whole(self._notes, "".join(f"{name} {_ONCE}\n" for name in names).encode())
+
+    def renew_outdated(self, arguments_of: Callable[[TrackedTask], TaskArguments | None]) -> bool:
+        """Put back what succeeded behind makers with other arguments; return whether there is any.
+
+        `arguments_of` reads the arguments of a task; None where they do not fit together any more.
+        """
+        makers = {noted.task for noted in self._noted()}
+        behind: set[str] = set()
+        renewed = 0
+        for task in self._tracked.tasks.values():  # in topological order
+            if task.upstream & (makers | behind):
+                behind.add(task.name)
+                if task.tally[TaskState.SUCCESS] and self._has_inputs(task):
+                    outdated = _outdated(task, arguments_of(task))
+                    renewed += self._tracked.renew(task, outdated) if outdated else 0
+        return bool(renewed)
+
+    def _has_inputs(self, task: TrackedTask) -> bool:
+        tasks = self._tracked.tasks
+        return all(tasks[name].succeeded for name in task.whole_upstream) and all(
+            tasks[name].ended and tasks[name].state is None for name in task.upstream
+        )
 
     def _instance(self, maker: _Maker) -> Instance:
         return self._tracked.tasks[maker.task].instances[maker.index]
@@ -102,10 +134,22 @@ class LostInputs:
                     yield maker, tuple(held)
 
     def _counts(self) -> Counter[_Maker]:
+        return Counter(noted for noted in self._noted() if noted.index != _ONCE)
+
+    def _noted(self) -> list[_Maker]:
         with suppress(FileNotFoundError):
             words = (line.rsplit(" ", 1) for line in self._notes.read_text().splitlines())
-            return Counter(_Maker(task, int(index)) for task, index in words)
-        return Counter()
+            return [_Maker(task, int(index)) for task, index in words]
+        return []
+
+
+def _outdated(task: TrackedTask, arguments: TaskArguments | None) -> list[Instance]:
+    """Return the elements that have succeeded with other arguments than they have now."""
+    done = [item for item in task.instances if item.state is TaskState.SUCCESS]
+    if arguments is None or arguments.size != task.size:
+        return done
+    now = ((item, arguments.identity_at(item.index)) for item in done)
+    return [item for item, identity in now if identity not in (None, item.identity)]
 
 
 def _is_whole(path: str, size: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -204,6 +206,21 @@ TIMES = pd.date_range("2026-03-28", periods=4, freq="12h", tz="Europe/Berlin")
 LEVELS = pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["letter", None])
 
 
+EAST, WEST = (timezone(timedelta(hours=hours)) for hours in (1, -1))
+CHANGED: Sequence[Any] = [
+    [datetime(2026, 1, 1, 12, tzinfo=EAST), datetime(2026, 1, 1, 12, tzinfo=WEST)],
+    [Decimal("1.5"), Decimal("1.50")],
+    [[1, 2.5], [3]],
+    [[datetime(2026, 1, 1)], [date(2026, 1, 1)]],
+    [[np.float32(1.5)]],
+    [[np.bool_(True)]],
+    [{"a": 1}, {"a": 2.5}],
+    [{"a": 1, "b": 2}, {"b": 1, "a": 2}],
+    [{"a": {"b": 1, "c": 2}}, {"a": {"c": 1, "b": 2}}],
+]
+"""Objects that Arrow gives one type to in a column, which most of them had not."""
+
+
 class TestFrames(LibraryConformance):
     name = "pandas.frame"
 
@@ -231,6 +248,9 @@ class TestFrames(LibraryConformance):
             pd.DataFrame({"a": pd.period_range("2026-01", periods=2, freq="M")}),
             pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="s")}),
             pd.DataFrame({"a": pd.Series(["x", None], dtype=object)}),
+            pd.DataFrame({"a": pd.Series([Decimal("1.50"), Decimal("2.25")], dtype=object)}),
+            pd.DataFrame({"a": pd.Series([[1, 2], [3]], dtype=object)}),
+            pd.DataFrame({"a": pd.Series([{"a": 1}, {"a": 2}], dtype=object)}),
             pd.DataFrame({"a": np.arange(3, dtype="f4"), "b": np.arange(3, dtype="u1")}),
             with_attrs,
             pd.DataFrame(np.arange(400_000.0).reshape(-1, 4), columns=list("abcd")),
@@ -244,6 +264,9 @@ class TestFrames(LibraryConformance):
             pd.DataFrame({"a": pd.Series(["x", np.nan], dtype=object)}),
             pd.DataFrame({"a": [1j]}),
             pd.DataFrame({"a": [object()]}),
+            *(pd.DataFrame({"a": pd.Series(column, dtype=object)}) for column in CHANGED),
+            *(pd.DataFrame({"a": [1, 2]}, [pd.Index(each, dtype=object)]) for each in CHANGED[:2]),
+            pd.DataFrame({"a": pd.Categorical(["x"], pd.Index(["x"], name="named"))}),
         ]
 
     def same(self, value: Any, back: Any) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.contract import CodecContext
+from reflow.codecs.extras.objects import are_same
 from reflow.codecs.self_contained import SelfContained
 from reflow.codecs.unstorable import UnstorablePartError
 from reflow.errors import StoredValueError
@@ -215,6 +216,4 @@ def _require_same(value: xr.Dataset, back: xr.Dataset) -> None:
 
 
 def _same_objects(one: Any, other: Any) -> bool:
-    if one.dtype.kind != "O":
-        return True
-    return list(map(type, one.values.flat)) == list(map(type, other.values.flat))
+    return one.dtype.kind != "O" or are_same(one.values.flat, other.values.flat)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.contract import CodecContext
+from reflow.codecs.extras.objects import are_same
 from reflow.codecs.self_contained import SelfContained
 from reflow.codecs.unstorable import UnstorablePartError
 from reflow.model.json import Json
@@ -267,7 +268,10 @@ def _require_same_index(value: pd.Index[Any], back: pd.Index[Any]) -> None:
     same = type(value) is type(back) and value.equals(back)
     same = same and list(value.names) == list(back.names)
     if same and isinstance(value, pd.MultiIndex):
-        same = value.dtypes.equals(back.dtypes)
+        same = value.dtypes.equals(back.dtypes) and all(
+            _same_objects(value.get_level_values(at), back.get_level_values(at))
+            for at in range(value.nlevels)
+        )
     elif same:
         same = value.dtype == back.dtype and _same_objects(value, back)
         same = same and _frequency(value) == _frequency(back)
@@ -283,5 +287,11 @@ def _holds_objects(dtype: Any) -> bool:
 
 
 def _same_objects(one: Any, other: Any) -> bool:
-    """Tell whether objects have the same classes: `equals` takes None for NaN, and True for 1."""
-    return not _holds_objects(one.dtype) or list(map(type, one)) == list(map(type, other))
+    """Tell whether objects are the same, where `equals` has said that values are equal.
+
+    It takes None for NaN, True for 1, and categories in any order.
+    """
+    if hasattr(one.dtype, "categories"):
+        left, right = one.dtype.categories, other.dtype.categories
+        return bool(left.equals(right) and left.name == right.name and _same_objects(left, right))
+    return not _holds_objects(one.dtype) or are_same(one, other)

@@ -10,7 +10,7 @@ counted: those that the limit leaves, minus one for the follow-up of each wave t
 come, minus those kept for watchdogs. Elements that do not fit wait for the next step. Where nothing
 of the run is in the queue, what is kept free is given up: otherwise nothing would ever make room. A
 refusal despite that count halves the number tried at once, as there may be a limit that the
-scheduler does not report.
+scheduler does not report. Pilots are counted in the same way, just before they are submitted.
 
 Most limits count each element of an array, some count an array once. Both kinds may hold at the
 same time, so each is counted in its own unit.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -143,6 +144,9 @@ class Submitter:
         """By task, how many jobs to try at once where the scheduler has put off more."""
         self._pause = FIRST_PAUSE
         self._try_again_at = 0.0
+        self._pilots_again_at = 0.0
+        if pilots is not None:
+            pilots.room = self._grant_pilots
         self.has_more = False
         """Whether elements are left to the next step, so that those handed over can begin."""
         self.deferred = ""
@@ -228,10 +232,12 @@ class Submitter:
         chosen = waiting[:room]
         self.has_more |= early and max(len(chosen), len(for_pilots)) >= FIRST_SHARE
         chunks: list[tuple[list[_Ready], Pack | None]] = []
+        refused = False
         if for_pilots:
             self._prepare_first()
             if self._pilots_are_there([item.instance for item in for_pilots]):
                 chunks += self._open_chunks(task, for_pilots)
+            refused = any(item.instance.state.final for item in for_pilots)
         if chosen:
             self._prepare_first()
             chunks += islice(self._chunks(task, chosen, jobs or 0), self._room_for_arrays())
@@ -248,7 +254,7 @@ class Submitter:
                 self._take_back(*self._intent(spec))
             else:
                 self.submit_wave(spec)
-        return bool(hits or waves)
+        return bool(hits or waves or refused)
 
     # -- pilots ----------------------------------------------------------------------------
     def _is_for_pilots(self, spec: TaskSpec) -> bool:
@@ -283,7 +289,10 @@ class Submitter:
         if self.deferred and not self._pilots.hosts.submissions:
             return False
         try:
-            return self._pilots.are_there()
+            if self._pilots.are_there():
+                return True
+            if self._never_room:
+                self._refuse_all(instances)
         except SubmissionRefusedError as error:
             for instance in instances:
                 outcome = outcome_without_job(
@@ -296,12 +305,38 @@ class Submitter:
 
     def replace_pilots(self) -> None:
         """Submit pilots for those that have ended, while there is work for them."""
-        if self._pilots is None or self.deferred:
+        if self._pilots is None or self.deferred or time.monotonic() < self._pilots_again_at:
             return
         try:
             self._pilots.replace_ended()
         except ExecutorError as error:
             self._note_trouble(error)
+
+    def _grant_pilots(self, wanted: int) -> int:
+        """Return how many of so many pilots may be submitted now, and count those as handed over.
+
+        Where that is fewer, the others are not asked for again before each stage.
+        """
+        granted = min(wanted, self._room_for_pilots())
+        if granted < wanted:
+            self._pilots_again_at = time.monotonic() + LONGEST_PAUSE
+        self._handed_over += granted + (granted > 0 and self._follows)
+        return granted
+
+    def _room_for_pilots(self) -> int:
+        """Return how many pilots the queue has places for, beside what the run needs to go on."""
+        assert self._pilots is not None
+        if self._room_for_arrays() == 0:
+            return 0
+        most, largest = self._most_elements, self._limit().max_array_size or sys.maxsize
+        if most is None:
+            return largest
+        taken = self._limit().queued_jobs + self._handed_over
+        places = most - taken - (self._watched and self._before_first is not None)
+        room = min(places - self._places_for_watchdogs - self._follows, largest)
+        if room > 0 or self._pilots.hosts.running or self._pilots.hosts.waiting:
+            return max(0, room)
+        return self._last_place(places, taken, most)
 
     def _note_trouble(self, error: ExecutorError) -> None:
         """Try again later what the scheduler did not take."""
@@ -467,6 +502,7 @@ class Submitter:
         before_first, self._before_first = self._before_first, None
         if before_first is not None:
             before_first()
+            self._handed_over += self._watched and self._limits is not None
 
     def _refuse_all(self, ready: Sequence[Instance]) -> bool:
         most = self._most_places

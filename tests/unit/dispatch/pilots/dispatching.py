@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.dispatch.pilots.jobs import PilotJobs
-from reflow.errors import SchedulerUnavailableError
+from reflow.errors import SchedulerUnavailableError, SubmissionDeferredError
 from reflow.execution.pool.open_waves import OpenWaves
 from reflow.model.jobs import Capabilities, JobHandle, JobRequest, JobStatus, Limits, Submission
 from reflow.model.pilots import Pilots
@@ -27,6 +27,10 @@ class Scheduler:
     capabilities = Capabilities()
 
     def __init__(self) -> None:
+        self.limited = Limits()
+        self.limits_asked = 0
+        self.takes: int | None = None
+        """How many jobs it takes at once, which its limits do not say."""
         self.submitted: list[tuple[JobRequest, JobRequest | None]] = []
         self.says: dict[str, list[JobStatus]] = {}
         """By id, what it says of each job of an array."""
@@ -38,6 +42,8 @@ class Scheduler:
     def submit(self, request: JobRequest, follow_up: JobRequest | None = None) -> Submission:
         if self.error is not None:
             raise self.error
+        if self.takes is not None and (request.size or 1) > self.takes:
+            raise SubmissionDeferredError("too many")
         self.submitted.append((request, follow_up))
         number = Path(request.directory).name
         job = JobHandle(native_id=f"7{number}", token=request.token, size=request.size)
@@ -61,7 +67,8 @@ class Scheduler:
         self.cancelled.append((handle.native_id, list(positions)))
 
     def limits(self) -> Limits:
-        return Limits()
+        self.limits_asked += 1
+        return self.limited
 
     @property
     def names(self) -> list[str]:

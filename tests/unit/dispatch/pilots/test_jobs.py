@@ -91,10 +91,33 @@ def test_pilots_that_the_scheduler_did_not_take_are_over_and_so_is_their_follow_
     with pytest.raises(type(error)):
         one.jobs.are_there()
     assert one.tracked.dispatches == {}
-    assert one.commits == [0, 0]
+    assert set(one.commits) == {0}
     assert one.jobs.refused == ("no such queue" if "queue" in str(error) else "")
     one.scheduler.error = None
     assert one.jobs.are_there()
+
+
+def test_half_as_many_pilots_are_tried_where_the_scheduler_puts_them_off(scene: Scenes) -> None:
+    one = scene(Pilots(jobs=9, cpus=1))
+    one.scheduler.takes = 2
+    assert one.jobs.are_there()
+    assert one.scheduler.sizes == [2]
+    assert [record.size for record in one.jobs.hosts.submissions] == [2]
+
+
+def test_pilots_that_the_scheduler_put_off_do_not_come_between_two_generations_in_vain(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    in_vain(one, 5)
+    one.scheduler.takes = 1
+    one.jobs.replace_ended()
+    number = one.jobs.hosts.submissions[-1].number
+    assert one.scheduler.sizes == [1]
+    one.scheduler.says[f"7{number}"] = [KILLED]
+    one.tracked.set_submission(replace(one.jobs.hosts.submissions[-1], submitted_at=None))
+    one.jobs.look()
+    assert one.jobs.hosts.failure is not None
 
 
 def test_where_there_was_no_answer_the_intent_stays_and_nothing_is_submitted_again(

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from reflow.dispatch.submit import Submitter
 from reflow.dispatch.tracked_run import TrackedTask
+from reflow.model.jobs import Limits
 from reflow.model.pilots import Pilots
 from reflow.model.records import Instance
 from reflow.model.states import FailureCause, TaskState
 
 from tests.unit.dispatch.pilots.dispatching import Scene
+from tests.unit.dispatch.pilots.scene import SIZE
 from tests.unit.dispatch.tasks import task
 
 PILOTS = Pilots(jobs=2, cpus=8)
@@ -114,3 +116,76 @@ def test_suspects_of_a_task_without_a_limit_have_jobs_beside_what_pilots_run(
     assert one.schedule()
     assert one.active == [0, 1, 2, 3]
     assert one.scheduler.names == ["pilots", "c"]
+
+
+# -- room in the queue ---------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(), [4]),
+        # One watchdog is in the queue; places stay free for the next, and for the follow-up.
+        (Limits(max_submit_jobs=4, queued_jobs=1), [1]),
+        (Limits(max_submit_jobs=5, queued_jobs=1), [2]),
+        (Limits(max_submit_jobs=20, queued_jobs=1), [4]),
+        (Limits(max_array_size=3), [3]),
+        # What is kept free is given up where nothing of the run would go on.
+        (Limits(max_submit_jobs=4, queued_jobs=3), [1]),
+        # There an array takes one place, and its follow-up another.
+        (Limits(max_whole_jobs=4, queued_whole_jobs=1), [4]),
+    ],
+)
+def test_no_more_pilots_are_submitted_than_the_queue_has_places_for(
+    scene: Scenes, limits: Limits, expected: list[int]
+) -> None:
+    one = scene(Pilots(jobs=4, cpus=1))
+    one.scheduler.limited = limits
+    assert one.schedule()
+    assert one.active == [0, 1, 2, 3]
+    one.submitter.replace_pilots()
+    assert one.scheduler.sizes == expected
+
+
+def test_elements_for_pilots_wait_where_the_queue_is_full(scene: Scenes) -> None:
+    one = scene(Pilots(jobs=4, cpus=1))
+    one.scheduler.limited = Limits(max_submit_jobs=4, queued_jobs=4)
+    assert not one.schedule()
+    assert one.submitter.deferred == "4 of 4 places in the queue are taken"
+    assert one.scheduler.sizes == []
+    assert one.active == []
+
+
+def test_elements_for_pilots_fail_where_not_one_can_ever_be_submitted(scene: Scenes) -> None:
+    one = scene(Pilots(jobs=4, cpus=1))
+    one.scheduler.limited = Limits(max_submit_jobs=1, queued_jobs=1)
+    assert one.schedule()
+    assert {each.state for each in one.elements} == {TaskState.FAILED}
+    assert {each.cause for each in one.elements} == {FailureCause.SUBMIT}
+    assert "no more than 1 jobs may be in the queue" in one.elements[0].error
+
+
+def test_where_no_pilot_is_missing_the_scheduler_is_not_asked_for_its_limits(
+    scene: Scenes,
+) -> None:
+    one = scene()
+    for number in (1, 2):
+        one.ended(number, *range(SIZE))
+    one.submits(5)
+    for job in (0, 1):
+        one.begins(5, job)
+    assert one.schedule()
+    one.submitter.replace_pilots()
+    assert one.scheduler.limits_asked == 0
+    assert one.scheduler.asked == []
+
+
+def test_pilots_for_which_there_are_no_places_are_not_asked_for_before_each_stage(
+    scene: Scenes,
+) -> None:
+    one = scene(Pilots(jobs=4, cpus=1))
+    one.scheduler.limited = Limits(max_submit_jobs=4, queued_jobs=1)
+    one.schedule()
+    one.submitter = one.new_submitter()
+    for _ in range(3):
+        one.submitter.new_step()
+        one.submitter.replace_pilots()
+    assert one.scheduler.limits_asked == 2

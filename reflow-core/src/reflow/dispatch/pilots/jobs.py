@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,6 +32,7 @@ from reflow.dispatch.tracked_run import TrackedRun, TrackedWave
 from reflow.errors import (
     ExecutorError,
     SchedulerUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
@@ -82,6 +84,9 @@ class PilotJobs:
         self._counts: JobCounts | None = None
         self._dead: list[Path] = []
         """The files of pilots that are over by the scheduler's last word."""
+        self.room: Callable[[int], int] = lambda wanted: wanted
+        """Returns how many of so many pilots the queue has places for. It may ask the scheduler,
+        and is only called where they are about to be submitted."""
         self.refused = ""
         """Why the scheduler will never take pilots such as these; empty where it does."""
 
@@ -235,7 +240,7 @@ class PilotJobs:
         if failure is not None:
             raise SubmissionRefusedError(failure.reason)
         if not self.hosts.submissions:
-            self._submit(self._pilots.jobs)
+            self._submit_some(self._pilots.jobs)
         return bool(self.hosts.submissions)
 
     def replace_ended(self) -> None:
@@ -254,7 +259,7 @@ class PilotJobs:
             self.hosts.take(self._executor.poll(handles))
         missing = self._missing(waves)
         if missing:
-            self._submit(missing)
+            self._submit_some(missing)
 
     def _missing(self, waves: Sequence[TrackedWave]) -> int:
         """Return how many pilots are to be submitted beside those that live or wait."""
@@ -267,6 +272,22 @@ class PilotJobs:
         # What is claimed comes back where nobody is left to run it.
         least = 0 if living or waiting else 1
         return min(most, max(least, math.ceil(round(wanted, 6))))
+
+    def _submit_some(self, wanted: int) -> None:
+        """Submit as many pilots as are wanted and the queue has places for.
+
+        There may be a limit that the scheduler does not report; fewer may be within it.
+        """
+        jobs = self.room(wanted)
+        while jobs:
+            try:
+                self._submit(jobs)
+            except SubmissionDeferredError:
+                if jobs == 1:
+                    raise
+                jobs //= 2
+            else:
+                return
 
     def _submit(self, jobs: int) -> None:
         number = self._tracked.number
@@ -297,6 +318,8 @@ class PilotJobs:
             for each in filter(None, (record, follow_up)):
                 self._tracked.set_submission(replace(each, state=SubmissionState.OVER))
             self._commit()
+            # These were no pilots that ended before they ran an element.
+            shutil.rmtree(self._layout.pilots(number), ignore_errors=True)
             raise
         self._accept(record, submission.job.native_id)
         if follow_up is not None and submission.follow_up is not None:

@@ -524,6 +524,40 @@ def test_groups_may_do_with_what_succeeded(flow_file: Flows, way: Way, tmp_path:
     assert run.result("in_joined") == ["b0=1 None", "c0=1 C0=2"]
 
 
+@in_process
+def test_which_elements_a_group_does_without_counts_in_the_cache(
+    flow_file: Flows, way: Way, tmp_path: Path
+) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("groups")
+
+        @wf.job(array=True)
+        def split(file: Annotated[str, Param(each=True)]) -> list[str]:
+            return [f"{file}{number}" for number in range(2)]
+
+        @wf.job(array=True)
+        def work(chunk: Annotated[str, Result(step="split")]) -> str:
+            if chunk in Path("{here}/bad").read_text():
+                raise ValueError("bad")
+            return "same"
+
+        @wf.job(array=True)
+        def joined(
+            texts: Annotated[list[str], Result(step="work", per="split", allow_failed=True)],
+            file: Annotated[str, Param(each=True)],
+        ) -> int:
+            did(f"joined-{file}")
+            return len(texts)
+        """
+    )
+    for bad in ("a0", "a1", "a0"):
+        (tmp_path / "bad").write_text(bad)
+        run = way(flow, file=["a", "b"], force_tasks=["work"])
+        assert run.result("joined") == [1, 2]
+    assert flow.calls == {"joined-a": 2, "joined-b": 1}
+
+
 FOLDS = """
     wf = Workflow("folds")
 

@@ -31,6 +31,8 @@ class Wired(NamedTuple):
     text: str
     states: tuple[State, ...] = ()
     """As in `Recorded.value`: recorded by the process that produced the value."""
+    missing: tuple[int, ...] = ()
+    """Of a group, the places in it of elements that did not succeed."""
 
 
 Part = Wired | None
@@ -116,7 +118,7 @@ class TaskArguments:
         """Return the cache key of an element."""
         if not values:
             return self._prefix
-        counts = map(self._count, self.each, values)
+        counts = map(self._count_with_missing, self.each, values)
         return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
 
     def identity_at(self, index: int) -> str | None:
@@ -130,6 +132,11 @@ class TaskArguments:
         """Return the texts of all wired and given arguments of an element, by name."""
         own = zip(self.each, (value.text for value in self.values(index)), strict=True)
         return {**self.common, **dict(own)}
+
+    def _count_with_missing(self, name: str, value: Wired) -> str:
+        count = self._count(name, value)
+        # Where nothing is missing, a group counts alike whatever its gather allows.
+        return f"{count} without {value.missing}" if value.missing else count
 
     def _count(self, name: str, value: Wired) -> str:
         """Return the text by which an argument enters the identity."""
@@ -205,13 +212,22 @@ class TaskArguments:
         """Return, by element of the task that makes the groups, what came from it."""
         origins = Origins(self._tracked, self._lengths, self._places_of).of(edge.step, edge.origin)
         assert origins is not None, "the graph was checked"
-        groups: list[list[Wired]] = [[] for _ in range(self._tracked.tasks[edge.origin].size or 0)]
+        size = self._tracked.tasks[edge.origin].size or 0
+        groups: list[list[Wired]] = [[] for _ in range(size)]
+        missing: list[list[int]] = [[] for _ in range(size)]
+        members = [0] * size
         for origin, value in zip(origins, self._outputs_of(edge.step), strict=True):
             if value is None:
+                missing[origin].append(members[origin])
                 groups[origin] += [Wired("null")] if edge.in_place else []
             else:
                 groups[origin] += self._split(edge, value) if edge.mode.flattens else [value]
-        return [*map(_joined, groups)]
+            members[origin] += 1
+        joined = map(_joined, groups)
+        return [
+            each._replace(missing=tuple(places))
+            for each, places in zip(joined, missing, strict=True)
+        ]
 
     def _lengths(self, edge: Edge) -> list[int]:
         return [len(self._split(edge, value)) for value in self._complete(edge.step)]

@@ -162,6 +162,19 @@ flow.include(part, prefix="a")
     assert flow.task_names == ("a_task",)
 
 
+def test_a_cell_may_include_another_flow_of_that_name_with_other_tasks(flow: Flow) -> None:
+    cell = """
+part = Flow("part")
+@part.job
+def {}() -> int: ...
+flow.include(part, prefix="a")
+"""
+    for number, name in enumerate(["one", "two"]):
+        space = {"flow": flow, "Flow": Flow, "__name__": "__main__"}
+        exec(compile(cell.format(name), f"/tmp/ipykernel_1/{number}.py", "exec"), space)
+    assert flow.task_names == ("a_one", "a_two")
+
+
 def test_no_task_of_a_file_is_replaced(flow: Flow) -> None:
     for _ in "a":
 

@@ -113,7 +113,10 @@ class Flow:
         if not _is_file(sys._getframe(1).f_code.co_filename):
             # A cell that is run again includes its flow anew.
             self._included = [
-                item for item in before if (item[0].name, item[1]) != (flow.name, prefix)
+                item
+                for item in before
+                if (item[0].name, item[1]) != (flow.name, prefix)
+                or (item[0] is not flow and item[0]._entries().keys().isdisjoint(flow._entries()))
             ]
         self._included = [*self._included, (flow, prefix, dict(bind or {}))]
         try:

@@ -149,6 +149,36 @@ def test_a_task_that_names_the_function_of_a_cell_follows_the_cell_when_it_is_ru
     assert steps(flow, "second") == [("task",)]
 
 
+LAMBDAS = """
+f, g = lambda: 1, lambda: 2
+f.__annotations__ = g.__annotations__ = {"return": int}
+
+def make(number):
+    def made() -> int:
+        return number
+    return made
+
+inner, other = make(1), make(2)
+"""
+
+
+@pytest.mark.parametrize(("task", "taken"), [("f", "g"), ("inner", "other")])
+def test_a_function_without_a_name_of_its_own_is_not_taken_for_another_of_its_cell(
+    flow: Flow, task: str, taken: str
+) -> None:
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(LAMBDAS, "/tmp/ipykernel_1/1.py", "exec"), space)
+    flow.job(name="first")(space[task])
+
+    @flow.job
+    def taker(x: Annotated[int, Result(step=space[taken])]) -> int: ...
+
+    with pytest.raises(DefinitionError, match="no task of this flow"):
+        flow.specs()
+    flow.job(name="second")(space[taken])
+    assert steps(flow, "taker") == [("second",)]
+
+
 def test_a_cell_that_is_run_again_includes_its_flow_anew(flow: Flow) -> None:
     cell = """
 part = Flow("part")

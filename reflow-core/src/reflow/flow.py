@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from reflow.errors import DefinitionError, NotFoundError, OptionError
@@ -246,13 +247,17 @@ class _Definition:
             return
 
     def is_made_of(self, function: object) -> bool:
-        """Tell whether this task's function is a certain one, whatever wraps either of them.
+        """Tell whether this task's function is a certain one, whatever wraps either of them."""
+        return _unwrapped(self.function) is _unwrapped(function)
 
-        An earlier definition of it in a cell that was run again will do.
+    def is_made_anew_of(self, function: object) -> bool:
+        """Tell whether a function is an earlier definition of it, of a cell that was run again.
+
+        Lambdas, and functions made inside others, have no name that tells them apart.
         """
-        return _unwrapped(self.function) is _unwrapped(function) or (
-            _is_of_a_cell(function) and _identity(self.function) == _identity(function)
-        )
+        _, name = identity = _identity(function)
+        is_named = isinstance(name, str) and "<" not in name
+        return is_named and _is_of_a_cell(function) and _identity(self.function) == identity
 
     def replaces(self, earlier: _Definition) -> bool:
         """Tell whether this is the same function again, from a notebook cell that was rerun."""
@@ -337,8 +342,9 @@ class _Entry:
 
         Raises `DefinitionError` where there is none, or several.
         """
-        for depth, scope in enumerate(self.scopes):
-            names = [name for name, item in scope if item.is_made_of(function)]
+        ways = (_Definition.is_made_of, _Definition.is_made_anew_of)
+        for is_meant, (depth, scope) in product(ways, enumerate(self.scopes)):
+            names = [name for name, item in scope if is_meant(item, function)]
             if len(names) == 1:
                 return depth, names[0]
             if names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -543,6 +543,13 @@ class TestDataArrays(LibraryConformance):
             and value.dtype == back.dtype
             and list(value.coords) == list(back.coords)
         )
+
+
+def test_a_data_set_is_a_mapping_and_stays_one_with_all_that_it_has() -> None:
+    dataset = a_dataset()
+    codecs = Codecs()
+    back = codecs.decode(codecs.encode(dataset, Mapping[str, Any]), Mapping[str, Any])
+    assert dataset.identical(back)
 
 
 def test_a_data_set_is_a_file_that_other_programs_read(tmp_path: Path) -> None:

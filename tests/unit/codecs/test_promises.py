@@ -30,6 +30,7 @@ from typing import (
 import numpy
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reflow.codecs.codecs import Codecs
@@ -67,6 +68,13 @@ class Moment(dt.datetime):
         return super().__eq__(other) and self.nanosecond == getattr(other, "nanosecond", 0)
 
     __hash__ = dt.datetime.__hash__
+
+
+class MyDataset(xr.Dataset):  # type: ignore[no-untyped-call]
+    __slots__ = ()
+
+
+A_DATASET = xr.Dataset({"x": ("t", [1.0])}, attrs={"title": "some"})
 
 
 class Finer(Moment):
@@ -298,6 +306,27 @@ def test_what_would_lose_something_is_refused(value: Any, annotation: Any) -> No
     ids=range(12),
 )
 def test_what_a_mask_hides_becomes_no_number(value: Any, annotation: Any) -> None:
+    with pytest.raises(UnstorableValueError):
+        kept(value, annotation)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (A_DATASET, dict),
+        (A_DATASET, dict[str, xr.DataArray]),
+        (A_DATASET, Point),
+        ([A_DATASET], list[dict[str, Any]]),
+        (MyDataset({"x": ("t", [1.0])}), dict),
+        (xr.DataArray(0.5, attrs={"units": "K"}), float),
+        (xr.DataArray(3, {"height": 2.0}), int),
+        ({"a": xr.DataArray(0.5)}, dict[str, float]),
+    ],
+    ids=range(8),
+)
+def test_what_has_attributes_and_coordinates_is_not_stored_without_them(
+    value: Any, annotation: Any
+) -> None:
     with pytest.raises(UnstorableValueError):
         kept(value, annotation)
 

@@ -153,7 +153,7 @@ class Encoder:
         return wrap(codec.name, tag, data)
 
     def _is_promised(self, kind: type) -> bool:
-        return any(issubclass(kind, each) for each in self._registry.classes(self._annotation))
+        return any(_derives(kind, each) for each in self._registry.classes(self._annotation))
 
     def _write_bytes(self, *pieces: Any, suffix: str = "", own_file: bool = False) -> Json:
         views = [memoryview(piece) for piece in pieces]
@@ -191,6 +191,13 @@ def refuse(value: Any, annotation: Any) -> None:
 
 def _class_of(annotation: Any) -> Any:
     return get_origin(annotation) or annotation
+
+
+def _derives(kind: type, base: type) -> bool:
+    try:
+        return issubclass(kind, base)
+    except TypeError:  # a TypedDict, or a protocol that cannot be checked at run time
+        return False
 
 
 def _unpromised(kind: type, annotation: Any) -> UnstorablePartError:

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from reflow.codecs.annotations import field_annotations, meaning
 from reflow.codecs.classes import dataclass_with, is_named_tuple, named_tuple_with
+from reflow.codecs.extras import codecs_for
 from reflow.codecs.pickled import PickledValue
 from reflow.codecs.scalars import CONVERSIONS, Fit, Fitted, hides_items
 from reflow.wiring.types import NoneType, is_pickled, is_union
@@ -298,7 +299,7 @@ class _Mapping:
         self._part = part
 
     def fit(self, value: Any) -> Fitted:
-        if not isinstance(value, Mapping):
+        if not _is_mapping(value):
             return value, Fit.NOT
         own = Fit.EXACT if type(value) is dict else Fit.SUBCLASS
         if own is Fit.EXACT and self._passes(value):
@@ -347,7 +348,7 @@ class _Fields:
 
 class _TypedDict(_Fields):
     def fit(self, value: Any) -> Fitted:
-        if not isinstance(value, Mapping):
+        if not _is_mapping(value):
             return value, Fit.NOT
         own = Fit.EXACT if type(value) is dict else Fit.SUBCLASS
         changed, fit = self._changed(value.get)
@@ -396,6 +397,15 @@ def _is_a(value: Any, kind: type) -> bool:
 def _is_array(value: Any) -> bool:
     """Tell whether a value is an array of items and nothing besides (index, coordinates, mask)."""
     return hasattr(value, "__array_interface__") and value.ndim > 0 and not hides_items(value)
+
+
+def _is_mapping(value: Any) -> bool:
+    """Tell whether a value is a mapping and nothing besides, as a data set of xarray's is."""
+    if type(value) is dict or not isinstance(value, Mapping):
+        return type(value) is dict
+    kinds = type(value).__mro__
+    codecs = codecs_for(type(value)).values()
+    return not any(codec.handles(kind) for codec in codecs for kind in kinds)
 
 
 def _filled_in(hint: Any, annotation: Any) -> Any:

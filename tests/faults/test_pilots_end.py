@@ -257,8 +257,8 @@ def test_pilots_that_have_no_time_left_are_replaced(
 ) -> None:
     monkeypatch.setattr(choice, "LEAST_TIME", timedelta(seconds=30))
     # Half a minute before its end a pilot begins nothing more.
-    batch = piloted(scheduler, flow_file, "time.sleep(0.8)")
-    run = batch.start(pilots=Pilots(jobs=1, cpus=1, time="00:00:34"))
+    batch = piloted(scheduler, flow_file, "time.sleep(1.2)")
+    run = batch.start(pilots=Pilots(jobs=1, cpus=1, time="00:00:38"))
     over(run, 120)
     pilots = len(batch.jobs("pilots"))
     assert pilots > 1
@@ -280,6 +280,29 @@ def test_cancelling_ends_what_pilots_run_and_a_retry_completes(
     nothing_queued(batch)
     go(batch)
     assert run.retry() > 0
+    over(run)
+    assert_complete(batch, run, again=4)
+
+
+ALONE = """
+        os.close(os.open(f"{here}/at-{x}", os.O_CREAT | os.O_EXCL))
+        try:
+            wait_for("{here}/go")
+        finally:
+            os.unlink(f"{here}/at-{x}")
+"""
+"""Fails where another attempt of the element runs."""
+
+
+def test_what_is_cancelled_and_tried_again_at_once_waits_until_pilots_have_ended_it(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = piloted(scheduler, flow_file, ALONE)
+    run = batch.start(pilots=TWO)
+    at_work(batch, 4)
+    run.cancel("each")
+    assert run.retry() > 0
+    go(batch)
     over(run)
     assert_complete(batch, run, again=4)
 

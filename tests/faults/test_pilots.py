@@ -224,6 +224,31 @@ def test_pilots_that_the_scheduler_refuses_fail_the_elements_with_its_words(
     nothing_queued(batch)
 
 
+@pytest.mark.parametrize("most", [2, 4, 5])
+def test_fewer_pilots_than_asked_for_run_all_where_the_queue_has_few_places(
+    scheduler: Folder, flow_file: Flows, quick: None, most: int
+) -> None:
+    batch = piloted(scheduler, flow_file)
+    run = batch.start({"max_submit_jobs": most}, pilots=Pilots(jobs=4, cpus=1))
+    over(run)
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == once()
+    assert json.loads(scheduler.peak.read_text()) <= most
+    nothing_queued(batch)
+
+
+def test_pilots_that_may_run_one_element_at_a_time_are_not_replaced_while_they_wait(
+    scheduler: Folder, flow_file: Flows, quick: None
+) -> None:
+    batch = piloted(scheduler, flow_file, "time.sleep(0.5)", ", array_parallelism=1")
+    run = batch.start(pilots=Pilots(jobs=2, cpus=2, idle="1s"))
+    over(run)
+    assert run.state == "SUCCESS", failed(run)
+    assert batch.flow.calls == once()
+    assert len(list((layout_of(run).root / "pilots").iterdir())) <= 3
+    nothing_queued(batch)
+
+
 # -- elements ------------------------------------------------------------------------------
 def test_an_element_that_kills_its_process_costs_itself(
     scheduler: Folder, flow_file: Flows, quick: None

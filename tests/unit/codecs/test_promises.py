@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -436,6 +437,22 @@ def test_a_value_of_a_library_that_is_not_promised_is_refused_with_both_names(
 ) -> None:
     with pytest.raises(UnstorableValueError, match=names):
         kept(value, annotation)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (pd.Timestamp("2026-01-01 00:00:00.000000001"), r"pandas\.Timestamp"),
+        (pd.array([1]), "IntegerArray"),
+    ],
+    ids=["Timestamp", "IntegerArray"],
+)
+def test_a_value_that_pandas_cannot_store_here_is_named_and_not_the_series_made_of_it(
+    value: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UnstorableValueError, match=f"{name}; install"):
+        kept(value, Any)
 
 
 @pytest.mark.parametrize(

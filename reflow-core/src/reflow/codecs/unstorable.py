@@ -21,6 +21,10 @@ class UnstorablePartError(UnstorableValueError):
         self._steps.append(step)
         return self
 
+    def of_whole(self, kind: type) -> UnstorablePartError:
+        """Return the error for a value of this class, of which the author knows no such part."""
+        return UnstorablePartError(f"a value of type {type_name(kind)}", self._advice)
+
     def __str__(self) -> str:
         where = f" in {''.join(reversed(self._steps))}" if self._steps else ""
         advice = f"; {self._advice}" if self._advice else ""

@@ -147,7 +147,7 @@ class ArrayCodec(SelfContained):
         """Encode the series of the same items."""
         import pandas as pd
 
-        return context.encode(pd.Series(value))
+        return _encoded_as(value, pd.Series(value), context)
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
         """Read the array."""
@@ -176,7 +176,7 @@ class ScalarCodec(SelfContained):
         back = series.iloc[0]
         if type(back) is not type(value) or back != value or _fold(back) != _fold(value):
             raise UnstorablePartError(f"this {type(value).__name__}", _PICKLE)
-        return [context.encode(series)]
+        return [_encoded_as(value, series, context)]
 
     def decode(self, data: Json, kind: type, context: CodecContext) -> Any:
         """Read the scalar."""
@@ -188,6 +188,14 @@ class ScalarCodec(SelfContained):
 
 
 CODECS = (FrameCodec(), SeriesCodec(), IndexCodec(), ArrayCodec(), ScalarCodec())
+
+
+def _encoded_as(value: Any, series: pd.Series[Any], context: CodecContext) -> Json:
+    """Encode a value as a series; errors name the value, not the series."""
+    try:
+        return context.encode(series)
+    except UnstorablePartError as error:
+        raise error.of_whole(type(value)) from error
 
 
 def _is(kind: type, name: str) -> bool:

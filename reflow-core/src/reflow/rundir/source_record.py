@@ -224,14 +224,18 @@ def _other_given(source: RunSource, task: str, function: object) -> Iterator[tup
     planned = source.tasks[task].given if task in source.tasks else ()
     if not planned:
         return
-    here = _given_here(function)
+    modules = _modules_of({each.file for each in planned})
     for each in planned:
-        own, shown = here.get(each.name, ("", "not there"))
+        if each.file and each.file not in modules:
+            continue
+        made = modules[each.file].get(each.function) if each.file else function
+        own, shown = _given_here(made).get(each.name, ("", "not there"))
         if own != each.digest:
-            name = f"{task}: {each.name}"
+            whose = each.function or f"the function of task {task!r}"
+            name = f"{each.function or task}: {each.name}"
             yield (
                 name,
-                f"the value {each.name!r} that the function of task {task!r} was made with was "
+                f"the value {each.name!r} that {whose} was made with was "
                 f"{each.shown} where the run was submitted, and is {shown} on "
                 f"{os.uname().nodename}: results made with another value serve this run only. "
                 "Make it a parameter, or give the task version=",

@@ -108,9 +108,15 @@ class Survey:
                 Value(str(label.file), label.name, value.digest, value.shown, statements)
                 for label, value, statements in walk.values()
             ),
-            tuple(
-                Given(name, found, shown)
-                for name, (found, shown) in given_to(function, self._live.owns).items()
+            (
+                *(
+                    Given(name, found, shown)
+                    for name, (found, shown) in given_to(function, self._live.owns).items()
+                ),
+                *(
+                    Given(name, found, shown, str(label.file), label.name)
+                    for label, name, found, shown in walk.given()
+                ),
             ),
         )
 

@@ -48,6 +48,8 @@ class Piece:
     """Where the names lead that its functions change, and the attributes then taken from them."""
     parts: dict[str, Ref] = field(default_factory=dict)
     """Of a class or function, the values in it that were made at import."""
+    given: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Of a function that was made at import, digest and text of what it was given, by name."""
     task: object = None
     """The task's function that it is, inside all wrappers; None for anything else."""
 
@@ -117,6 +119,14 @@ class Walk:
             piece, value = self._pieces[number], self._by_value(number)
             if piece.label is not None and value is not None:
                 yield piece.label, value, _own_digest(piece.description)
+
+    def given(self) -> Iterator[tuple[Label, str, str, str]]:
+        """Yield label, name, digest and text of what functions on the way were given."""
+        for number in self._order:
+            piece = self._pieces[number]
+            if piece.label is not None and not self._is_ignored(piece):
+                for name, (found, shown) in piece.given.items():
+                    yield piece.label, name, found, shown
 
     def _by_statements(self, number: int) -> Json:
         piece = self._pieces[number]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
+from reflow.fingerprint.code.given import given_to
 from reflow.fingerprint.code.parts import innermost, is_definition, parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
@@ -55,6 +56,10 @@ class DescribesValues(Protocol):
 
     def contents(self, value: object) -> Json:
         """Describe any value, but a function or class as loaded, whatever its file says."""
+        ...
+
+    def owns(self, function: FunctionType) -> bool:
+        """Tell whether a function counts with what it was given."""
         ...
 
 
@@ -156,6 +161,8 @@ class WrittenCode:
         only_defines = file.source.only_defines(name)
         if not only_defines:
             holds = [self.live.value(part) for part in _definitions_in(value)]
+            if type(value) is FunctionType and "<" in value.__code__.co_qualname:
+                piece.given = given_to(value, self.live.owns)
             function = innermost(value)
             if type(function) is FunctionType:
                 which = file.source.which(name, function.__code__)

@@ -29,11 +29,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value that a task's function was given when it was made: closed over, bound, a default."""
+    """A value that a function was given when it was made: closed over, bound, a default."""
 
     name: str
     digest: str
     shown: str
+    file: str = ""
+    """Empty for the task's own function; else the file of the module that holds the function."""
+    function: str = ""
+    """The top-level name of that function there."""
 
 
 @dataclass(frozen=True, slots=True)

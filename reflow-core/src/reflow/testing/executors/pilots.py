@@ -73,8 +73,9 @@ def work(x):
 class PilotScenarios(WithFlows):
     """What holds of runs in pilots on every scheduler."""
 
-    @pytest.fixture(autouse=True)
-    def _pilots_dispatch(self, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not for the tests of other classes that a suite is made of, too.
+    @pytest.fixture
+    def pilots_dispatch(self, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the pilot that finishes a wave open the next one."""
         if why := mode_of(flows.executor).why_no_pilots:
             pytest.skip(why)
@@ -93,6 +94,7 @@ class PilotScenarios(WithFlows):
         counts: dict[str, int] = run.status(as_dict=True)["tasks"]["each"]["counts"]
         return counts
 
+    @pytest.mark.usefixtures("pilots_dispatch")
     def test_all_stages_run_in_the_pilots_and_one_element_that_kills_its_process_costs_itself(
         self, bench: Bench, flows: Flows
     ) -> None:
@@ -111,6 +113,7 @@ class PilotScenarios(WithFlows):
         assert run.result("total") == TOTAL
         bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
 
+    @pytest.mark.usefixtures("pilots_dispatch")
     def test_the_only_pilot_is_killed_and_another_goes_on(self, bench: Bench, flows: Flows) -> None:
         before = self.places_taken(bench)
         run = self.submit_with_pilots(flows, ONE_KILLS_THE_PILOT, 1)
@@ -123,6 +126,7 @@ class PilotScenarios(WithFlows):
         assert [flows.calls[f"each-{x}"] for x in range(8)] == [2, 2, 1, 1, 1, 1, 1, 1]
         bench.until("the queue to be empty", lambda: self.places_taken(bench) <= before)
 
+    @pytest.mark.usefixtures("pilots_dispatch")
     def test_a_run_that_is_cancelled_ends_its_pilots(self, bench: Bench, flows: Flows) -> None:
         before = self.places_taken(bench)
         run = self.submit_with_pilots(flows, ALL_STAY, 2)

@@ -319,17 +319,20 @@ def test_what_a_mask_hides_becomes_no_number(value: Any, annotation: Any) -> Non
         (A_DATASET, Point),
         ([A_DATASET], list[dict[str, Any]]),
         (MyDataset({"x": ("t", [1.0])}), dict),
-        (xr.DataArray(0.5, attrs={"units": "K"}), float),
-        (xr.DataArray(3, {"height": 2.0}), int),
-        ({"a": xr.DataArray(0.5)}, dict[str, float]),
     ],
-    ids=range(8),
+    ids=range(5),
 )
 def test_what_has_attributes_and_coordinates_is_not_stored_without_them(
     value: Any, annotation: Any
 ) -> None:
     with pytest.raises(UnstorableValueError):
         kept(value, annotation)
+
+
+def test_who_promises_a_number_of_a_data_set_means_the_number() -> None:
+    mean = xr.DataArray([0.5, 1.5], attrs={"units": "K"}).mean(keep_attrs=True)
+    assert kept(mean, float) == 1.0
+    assert kept({"a": mean}, dict[str, float]) == {"a": 1.0}
 
 
 def test_a_masked_array_that_hides_nothing_is_as_good_as_a_list() -> None:

@@ -60,13 +60,13 @@ def hides_items(value: Any) -> bool:
 def python_scalar(value: Any) -> Any:
     """Return Python's own value for a numpy scalar, or an array that has no dimensions.
 
-    Any other value is returned unchanged. Raises `NoFitError` for a time between microseconds, for
-    a masked value, as `item` would make a number of what the mask hides, and for an array with
-    attributes (and coordinates), such as xarray's: the number alone would lose them.
+    Any other value is returned unchanged. Raises `NoFitError` for a time between microseconds, and
+    for a masked value, as `item` would make a number of what the mask hides. Of an array with
+    attributes, such as the mean of one of xarray's, who promises a number means the number.
     """
     if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
         return value
-    _require(not hides_items(value) and not hasattr(value, "attrs"))
+    _require(not hides_items(value))
     if str(value.dtype) in _FINE_TIMES:
         coarse = value.astype(f"{value.dtype.kind}8[us]")
         _require(bool(coarse == value))

@@ -35,6 +35,7 @@ from reflow.dispatch.changes import call_off
 from reflow.dispatch.continuation import is_watched, most_watchdogs
 from reflow.dispatch.jobs.advice import note_advice
 from reflow.dispatch.jobs.answers import keep_answers, read_answers
+from reflow.dispatch.jobs.follow_ups import new_follow_up
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.long_elements import durations_of
 from reflow.dispatch.jobs.lost_hosts import LOSSES, hosts_to_avoid
@@ -294,11 +295,7 @@ class Submitter:
             if self._never_room:
                 self._refuse_all(instances)
         except SubmissionRefusedError as error:
-            for instance in instances:
-                outcome = outcome_without_job(
-                    instance, TaskState.FAILED, str(error), FailureCause.SUBMIT
-                )
-                self._tracked.finish(instance, outcome)
+            self._fail(instances, str(error))
         except ExecutorError as error:
             self._note_trouble(error)
         return False
@@ -506,16 +503,18 @@ class Submitter:
 
     def _refuse_all(self, ready: Sequence[Instance]) -> bool:
         most = self._most_places
-        for instance in ready:
-            outcome = outcome_without_job(
-                instance,
-                TaskState.FAILED,
-                f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
-                "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
-                FailureCause.SUBMIT,
-            )
-            self._tracked.finish(instance, outcome)
+        self._fail(
+            ready,
+            f"no more than {most} jobs may be in the queue, and the jobs that dispatch "
+            "the run take as many: raise max_submit_jobs, or follow the run from a terminal",
+        )
         return True
+
+    def _fail(self, instances: Sequence[Instance], message: str) -> None:
+        """Let elements fail whose jobs will never be taken."""
+        for instance in instances:
+            outcome = outcome_without_job(instance, TaskState.FAILED, message, FailureCause.SUBMIT)
+            self._tracked.finish(instance, outcome)
 
     def _limit(self) -> Limits:
         if self._limits is None:
@@ -675,7 +674,7 @@ class Submitter:
             wave.members[position] = instance
             self._tracked.move(instance, TaskState.SUBMITTED)
         if self._follows and not open_to_pilots:
-            self._tracked.add_submission(self._follow_up(number))
+            self._tracked.add_submission(new_follow_up(self._tracked, self._settings, number))
         return spec
 
     def _new_folder(self) -> int:
@@ -692,17 +691,6 @@ class Submitter:
                 self._tracked.number += 1
             else:
                 return number
-
-    def _follow_up(self, wave: int) -> SubmissionRecord:
-        number = self._tracked.number
-        make_folder(self._settings.layout.dispatch_job(number), within=self._settings.layout.root)
-        return SubmissionRecord(
-            number=number,
-            kind=SubmissionKind.FOLLOW_UP,
-            token=token(self._settings.run_id, number, "dispatch"),
-            follows=wave,
-            submitted_at=datetime.now(UTC),
-        )
 
     # -- handing over ----------------------------------------------------------------------
     def submit_wave(self, spec: WaveSpec) -> None:
@@ -787,9 +775,7 @@ class Submitter:
         self._tracked.set_submission(replace(accepted, state=SubmissionState.ACCEPTED))
 
     def _refuse(self, wave: TrackedWave, follow_up: SubmissionRecord | None, message: str) -> None:
-        for instance in list(wave.members.values()):
-            outcome = outcome_without_job(instance, TaskState.FAILED, message, FailureCause.SUBMIT)
-            self._tracked.finish(instance, outcome)
+        self._fail(list(wave.members.values()), message)
         self._close(wave, follow_up)
 
     def _put_off(self, wave: TrackedWave, follow_up: SubmissionRecord | None, message: str) -> None:

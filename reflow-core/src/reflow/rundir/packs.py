@@ -169,6 +169,11 @@ def other_slots_files(folder: Path, host: Claim, own: Path) -> list[Path]:
     return [path for path in files if path != own]
 
 
+def has_successor(folder: Path, host: Claim, own: Path) -> bool:
+    """Tell whether the scheduler has started a host's job once more, while this one still runs."""
+    return any(is_later(other, own) for other in other_slots_files(folder, host, own))
+
+
 def is_later(slots: Path, own: Path) -> bool:
     """Tell whether another file of a host's job is that of a later incarnation.
 

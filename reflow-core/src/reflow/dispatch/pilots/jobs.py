@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reflow.dispatch.jobs.follow_ups import new_follow_up
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.jobs.hosts import Hosts
 from reflow.dispatch.jobs.names import token
@@ -81,6 +82,8 @@ class PilotJobs:
         self._epoch = epoch
         self._commit = commit
         self.hosts = PilotHosts(tracked, settings.layout)
+        self._told = OpenWaves(settings.layout.open_waves)
+        """What pilots have been told, read on at each step."""
         self._counts: JobCounts | None = None
         self._dead: list[Path] = []
         """The files of pilots that are over by the scheduler's last word."""
@@ -110,7 +113,7 @@ class PilotJobs:
     # -- waves -----------------------------------------------------------------------------
     def adopt(self) -> None:
         """Tell pilots of waves that were opened, or are over, where they could not be told."""
-        told = OpenWaves(self._layout.open_waves)
+        told = self._told
         told.look()
         numbers = [wave.record.number for wave in self._open_waves()]
         missing = [opened(number) for number in numbers if number not in told.numbers]
@@ -337,15 +340,7 @@ class PilotJobs:
         config = self._settings.config.dispatch
         if not (self._executor.capabilities.dispatch_jobs and config.follow_up):
             return None
-        number = self._tracked.number
-        make_folder(self._layout.dispatch_job(number), within=self._layout.root)
-        record = SubmissionRecord(
-            number=number,
-            kind=SubmissionKind.FOLLOW_UP,
-            token=token(self._settings.run_id, number, "dispatch"),
-            follows=pilots,
-            submitted_at=datetime.now(UTC),
-        )
+        record = new_follow_up(self._tracked, self._settings, pilots)
         self._tracked.add_submission(record)
         return record
 

@@ -11,23 +11,20 @@ dispatcher plans them again.
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from reflow.errors import ExecutorError, NotFoundError
-from reflow.execution.capture import write_all
 from reflow.execution.completion import dispatch_now, start_dispatch
 from reflow.execution.pool.host_pool import HostPool
+from reflow.execution.pool.job import exit_status, run_to_end
 from reflow.execution.pool.served_wave import ServedWave
 from reflow.executors.processes import leave
 from reflow.executors.seats import Seats
 from reflow.permissions import make_folder
 from reflow.rundir.claims import Claim, own_claim
-from reflow.rundir.packs import is_later, new_slots_file, other_slots_files
-from reflow.rundir.results import RESULT_NOT_WRITTEN
+from reflow.rundir.packs import has_successor, new_slots_file, other_slots_files
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import WaveSpec
 
@@ -91,18 +88,14 @@ class Host:
         if self._dispatcher is not None:
             self._dispatcher.wait()
 
-    def _has_successor(self) -> bool:
-        """Tell whether the scheduler has started this job once more, while this one still runs."""
-        others = other_slots_files(self._layout.hosts, self._me, self._slots)
-        return any(is_later(other, self._slots) for other in others)
-
     def _look(self) -> None:
         """Find out whether there is a reason to end the job, or elements of it."""
         if self._layout.called_off.exists():
             # What was claimed is this host's to end; a successor of the dispatcher counts on it.
             self._wave.take_no_more()
         cancelled = self._settings.layout.cancelled.exists()
-        if cancelled or self._pool.is_nearly_over() or self._has_successor():
+        again = has_successor(self._layout.hosts, self._me, self._slots)
+        if cancelled or self._pool.is_nearly_over() or again:
             self.leave()
         if not self._pool.leaving and self._wave.note_if_long(self._at_once):
             # Those that no host has begun are to get jobs of their own.
@@ -112,28 +105,18 @@ class Host:
 def main(arguments: list[str]) -> int:
     """Run one host of one wave."""
     run_dir, run_id, number, element = arguments
-    try:
+
+    def work() -> None:
         settings = read_settings(Path(run_dir), run_id)
         layout = settings.layout.wave(int(number))
         if settings.layout.cancelled.exists() or layout.called_off.exists():
-            return 0
+            return
         host = Host(settings, WaveSpec.read(layout), own_claim(int(element)))
-        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(each, lambda number, frame: host.leave())
-        signal.signal(signal.SIGCONT, lambda number, frame: host.note_going_on())
-        try:
-            host.run()
-        finally:
-            host.close()
-    except (OSError, NotFoundError) as error:
-        write_all(2, f"reflow: the run directory cannot be used: {error}\n")
-        return RESULT_NOT_WRITTEN
-    except ExecutorError as error:
-        write_all(2, f"reflow: {error}\n")
-        return 1
-    if host.counted_last:
-        dispatch_now(settings)
-    return 0
+        run_to_end(host)
+        if host.counted_last:
+            dispatch_now(settings)
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ with its job's time, or when it has had nothing to do for long. What it leaves r
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
-from reflow.errors import ExecutorError, NotFoundError
-from reflow.execution.capture import write_all
 from reflow.execution.pool.capacity import Capacity, capacity_of
 from reflow.execution.pool.dispatch_process import DispatchProcess
 from reflow.execution.pool.host_pool import HostPool
+from reflow.execution.pool.job import exit_status, run_to_end
 from reflow.execution.pool.open_waves import OpenWaves
 from reflow.execution.pool.pilot_files import (
     HEARTBEAT_EVERY,
@@ -33,8 +31,7 @@ from reflow.executors.processes import leave
 from reflow.executors.seats import Seats
 from reflow.permissions import make_folder, touch
 from reflow.rundir.claims import Claim, own_claim
-from reflow.rundir.packs import is_later, new_slots_file, other_slots_files
-from reflow.rundir.results import RESULT_NOT_WRITTEN
+from reflow.rundir.packs import has_successor, is_later, new_slots_file, other_slots_files
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.wave_files import WaveSpec
 
@@ -209,12 +206,11 @@ class Pilot:
         for wave in self._pool.waves.values():
             if wave.layout.called_off.exists():
                 wave.take_no_more()
-        others = other_slots_files(self._layout.hosts, self._me, self._slots)
         if (
             self._open.run_has_ended
             or self._layout.cancelled.exists()
             or self._pool.is_nearly_over()
-            or any(is_later(other, self._slots) for other in others)
+            or has_successor(self._layout.hosts, self._me, self._slots)
         ):
             self.leave()
 
@@ -254,25 +250,13 @@ class Pilot:
 def main(arguments: list[str]) -> int:
     """Run one pilot of a run."""
     run_dir, run_id, submission, job = arguments
-    try:
+
+    def work() -> None:
         settings = read_settings(Path(run_dir), run_id)
-        if settings.layout.cancelled.exists() or settings.layout.ended.exists():
-            return 0
-        pilot = Pilot(settings, own_claim(int(job)), int(submission), int(job))
-        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(each, lambda number, frame: pilot.leave())
-        signal.signal(signal.SIGCONT, lambda number, frame: pilot.note_going_on())
-        try:
-            pilot.run()
-        finally:
-            pilot.close()
-    except (OSError, NotFoundError) as error:
-        write_all(2, f"reflow: the run directory cannot be used: {error}\n")
-        return RESULT_NOT_WRITTEN
-    except ExecutorError as error:
-        write_all(2, f"reflow: {error}\n")
-        return 1
-    return 0
+        if not (settings.layout.cancelled.exists() or settings.layout.ended.exists()):
+            run_to_end(Pilot(settings, own_claim(int(job)), int(submission), int(job)))
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

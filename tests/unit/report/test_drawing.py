@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflow.model.graph import Edge, Graph, WireMode
-from reflow.model.tasks import ResultInput, TaskSpec
+from reflow.model.graph import Graph
 from reflow.report.drawing import draw_dot, draw_mermaid, draw_text
 
-Pairs = Sequence[tuple[str, str]]
-
-
-def graph(
-    names: Sequence[str], edges: Sequence[str] | Pairs, *, arrays: str = "", after: Pairs = ()
-) -> Graph:
-    """A graph of tasks; an edge is two names, or a text of two letters."""
-    wires = [
-        Edge(step=up, task=down, argument=f"x{place}", mode=WireMode.DIRECT, rule="direct")
-        for place, (up, down) in enumerate(edges)
-    ]
-    wired = {name: tuple(wire for wire in wires if wire.task == name) for name in names}
-    specs = {
-        name: TaskSpec(
-            name=name,
-            function=print,
-            array=name == arrays,
-            inputs=tuple(
-                ResultInput(argument=wire.argument, annotation=int, steps=(wire.step,))
-                for wire in wired[name]
-            ),
-            after=tuple(up for up, down in after if down == name),
-        )
-        for name in names
-    }
-    return Graph(name="drawn", tasks=specs, edges=wired, parameters={})
+from tests.unit.report.graphs import graph
 
 
 def test_a_chain_is_one_rail_and_array_tasks_are_marked() -> None:

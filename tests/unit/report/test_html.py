@@ -60,8 +60,8 @@ def test_a_run_is_a_table_of_its_tasks_and_one_of_what_failed() -> None:
     read = Reader(html)
     assert read.rows == [
         ["task", "state", "done", "failed"],
-        ["prepare", "SUCCESS", "", ""],
-        ["use", "FAILED", "2/3", "1"],
+        ["prepare", "● SUCCESS", "", ""],
+        ["use", "● FAILED", "2/3", "1"],
         ["failed", "cause", "error"],
         ["use[1]", "ERROR", "<script>alert(1)</script>"],
     ]
@@ -97,6 +97,7 @@ def test_a_workflow_is_a_drawing_and_tables_of_tasks_and_parameters() -> None:
         ["start", "str", "first <day>"],
     ]
     assert "item ← prepare (fan-out)" in html
+    assert "<svg" in html
     assert "weather &amp; co" in html
 
 

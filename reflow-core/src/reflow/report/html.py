@@ -9,21 +9,13 @@ from typing import Any
 from reflow.model.graph import Graph
 from reflow.model.states import TaskState
 from reflow.model.tasks import RunDirInput, TaskSpec
-from reflow.report.drawing import draw_text
+from reflow.report.graph_svg import graph_svg, state_colour
 from reflow.report.status import HEADINGS, done_of
 from reflow.wiring.types import show
 
 MOST_FAILURES = 10
 """Failed elements that are listed; the others are counted."""
-MOST_PLACES = 100
-"""Columns of a drawing."""
 
-_COLOURS = {
-    "SUCCESS": "#1a7f37",
-    "RUNNING": "#0969da",
-    "FAILED": "#cf222e",
-    "CANCELLED": "#8250df",
-}
 _LEFT = "text-align:left;vertical-align:top"
 
 
@@ -54,9 +46,7 @@ def run_html(status: Mapping[str, Any]) -> str:
 
 def workflow_html(graph: Graph) -> str:
     """Show a workflow: its drawing, a line for each task, and the parameters of its runs."""
-    lines = [f"<p><b>{escape(graph.name)}</b></p>"]
-    drawn = escape(draw_text(graph, width=MOST_PLACES))
-    lines.append(f'<pre style="line-height:1.2">{drawn}</pre>')
+    lines = [f"<p><b>{escape(graph.name)}</b></p>", graph_svg(graph)]
     tasks = [_task(spec) for spec in graph.tasks.values()]
     lines.append(_table(["task", "takes", "returns"], tasks))
     parameters = [
@@ -94,8 +84,7 @@ def _failure(failure: Mapping[str, Any]) -> list[str]:
 
 
 def _state(state: str) -> str:
-    colour = _COLOURS.get(state, "inherit")
-    return f'<span style="color:{colour}">{escape(state)}</span>'
+    return f'<span style="color:{state_colour(state)}">●</span> {escape(state)}'
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

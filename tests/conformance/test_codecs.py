@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,9 +24,13 @@ HERE = dt.timezone(dt.timedelta(hours=1), "Here")
 VALUES: dict[str, list[Any]] = {
     "int": [10**700, -(10**700)],
     "float": [math.inf, -math.inf, math.nan],
+    "complex": [1j, complex(-0.0, 0.0), complex(0.0, -0.0), complex(math.inf, math.nan)],
     "str": ["\ud83d\ude00", "a\ud83d\ude00"],
     "bytes": [b"", b"\x00\xff", b"x" * 10_000],
     "tuple": [(), (1,), (1, "1"), ((1,),)],
+    "range": [range(0), range(3), range(3, 10**30, 2), range(3, 0, -1)],
+    "slice": [slice(None), slice(1, None, -1), slice("a", (1, 2))],
+    "ellipsis": [...],
     "dict": [{1: 2}, {"b": 1, "a": 2}, {"$x": 1}, {(1,): {2}}],
     "set": [set(), {1}, {1, "1"}],
     "frozenset": [frozenset(), frozenset({1}), frozenset({(1, 2)})],
@@ -44,6 +49,7 @@ VALUES: dict[str, list[Any]] = {
     "zoneinfo": [ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")],
     "uuid": [uuid.UUID(int=0), uuid.UUID(int=1)],
     "decimal": [Decimal("1.0"), Decimal("1.00"), Decimal("-0"), Decimal("Infinity")],
+    "fraction": [Fraction(1, 3), Fraction(-(10**700), 7)],
     "enum": [Colour.RED, Level.LOW],
     "dataclass": [Point(1, 2), Point(2, 1)],
     "namedtuple": [Pair(1, "x"), Pair(2, "x")],

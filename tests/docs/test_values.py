@@ -74,6 +74,7 @@ NAMES: dict[str, Any] = {
     "Pickled": Pickled,
     "Point": Point,
     "Pond": Pond,
+    "deque": collections.deque,
     "defaultdict": collections.defaultdict,
     "dt": datetime,
     "np": numpy,

@@ -90,6 +90,10 @@ def same(one: Any, other: Any) -> bool:
         return (math.isnan(one) and math.isnan(other)) or (
             one == other and math.copysign(1, one) == math.copysign(1, other)
         )
+    if isinstance(one, complex):
+        return same(one.real, other.real) and same(one.imag, other.imag)
+    if isinstance(one, range | slice):
+        return all(same(getattr(one, at), getattr(other, at)) for at in ("start", "stop", "step"))
     if isinstance(one, Decimal):
         return str(one) == str(other)
     if isinstance(one, list | tuple):

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Complex, Integral, Real
 from pathlib import Path, PosixPath
 from types import MappingProxyType
 from typing import (
@@ -132,6 +132,11 @@ class Point(TypedDict):
         (numpy.float64("-inf"), float, -math.inf),
         (numpy.float64(-0.0), float, -0.0),
         (numpy.longdouble(0.5), float, 0.5),
+        (numpy.complex64(0.5 - 2j), complex, 0.5 - 2j),
+        (half, complex, 0.5 + 0j),
+        (-0.0, complex, complex(-0.0, 0.0)),
+        (three, int | complex, 3),
+        (numpy.complex128(1j), Complex, 1j),
         (three, int, 3),
         (numpy.uint64(2**64 - 1), int, 2**64 - 1),
         (numpy.float64(3), int, 3),
@@ -250,6 +255,8 @@ def test_a_value_of_a_class_that_is_named_stays_as_it_is(value: Any, annotation:
         (1, bool),
         (1, str),
         (2**53 + 1, float),
+        (2**53 + 1, complex),
+        ("1j", complex),
         ([1, 2, 3], tuple[int, int]),
         (["a", "b"], tuple[int, ...]),
         ({1, 2}, list[int]),
@@ -275,6 +282,7 @@ def test_what_the_annotation_does_not_fit_is_kept_as_it_was_returned(
         (numpy.float64(2.5), int),
         (numpy.int64(2**53 + 1), float),
         (numpy.float64(1), bool),
+        (numpy.complex128(1j), float),
         (Finer(2026, 1, 2), dt.datetime),
         (numpy.datetime64("NaT", "s"), dt.datetime),
         (numpy.datetime64("2026-01-02T00:00:00.000000001"), dt.datetime),

@@ -28,6 +28,8 @@ from reflow.model.json import Json
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from fractions import Fraction
+    from types import EllipsisType
     from uuid import UUID
     from zoneinfo import ZoneInfo
 
@@ -77,6 +79,24 @@ def _unpack_float(data: str, context: CodecContext) -> float:
     return float(data)
 
 
+def _pack_complex(value: complex, context: CodecContext) -> Json:
+    return [context.encode(value.real), context.encode(value.imag)]
+
+
+def _unpack_complex(data: list[Json], context: CodecContext) -> complex:
+    return complex(*[context.decode(part, Any) for part in data])
+
+
+def _pack_fraction(value: Fraction, context: CodecContext) -> Json:
+    return [context.encode(value.numerator), context.encode(value.denominator)]
+
+
+def _unpack_fraction(data: list[Json], context: CodecContext) -> Fraction:
+    from fractions import Fraction
+
+    return Fraction(*[context.decode(part, Any) for part in data])
+
+
 def splits_in_json(text: str) -> bool:
     """Tell whether JSON would read two lone surrogates of this text as one character."""
     return not text.isascii() and _BETWEEN_SURROGATES.search(text) is not None
@@ -116,6 +136,31 @@ def _unpack_uuid(data: str, context: CodecContext) -> UUID:
     from uuid import UUID
 
     return UUID(data)
+
+
+# -- indices -----------------------------------------------------------------------------------
+def _pack_bounds(value: range | slice, context: CodecContext) -> Json:
+    return _encode_each((value.start, value.stop, value.step), _bound, context)
+
+
+def _bound(number: int, item: object) -> str:
+    return f".{('start', 'stop', 'step')[number]}"
+
+
+def _unpack_range(data: list[Json], context: CodecContext) -> range:
+    return range(*[context.decode(part, Any) for part in data])
+
+
+def _unpack_slice(data: list[Json], context: CodecContext) -> slice:
+    return slice(*[context.decode(part, Any) for part in data])
+
+
+def _pack_ellipsis(value: EllipsisType, context: CodecContext) -> Json:
+    return None
+
+
+def _unpack_ellipsis(data: None, context: CodecContext) -> EllipsisType:
+    return ...
 
 
 # -- containers --------------------------------------------------------------------------------
@@ -321,9 +366,13 @@ def path_text(data: Json) -> str:
 _CODECS: tuple[Codec, ...] = (
     BuiltinCodec("int", int, _pack_int, _unpack_int),
     BuiltinCodec("float", float, _pack_float, _unpack_float),
+    BuiltinCodec("complex", complex, _pack_complex, _unpack_complex),
     BuiltinCodec("str", str, _pack_str, _unpack_str),
     BuiltinCodec("bytes", bytes, _pack_bytes, _unpack_bytes),
     BuiltinCodec("tuple", tuple, _pack_tuple, _unpack_tuple),
+    BuiltinCodec("range", range, _pack_bounds, _unpack_range),
+    BuiltinCodec("slice", slice, _pack_bounds, _unpack_slice),
+    BuiltinCodec("ellipsis", type(...), _pack_ellipsis, _unpack_ellipsis),
     BuiltinCodec("dict", dict, _pack_dict, _unpack_dict),
     BuiltinCodec("set", set, _pack_set, _unpack_set),
     BuiltinCodec("frozenset", frozenset, _pack_set, _unpack_frozenset),
@@ -340,6 +389,7 @@ _CODECS: tuple[Codec, ...] = (
     BuiltinCodec("zoneinfo", "zoneinfo.ZoneInfo", _pack_zoneinfo, _unpack_zoneinfo),
     BuiltinCodec("uuid", "uuid.UUID", _pack_uuid, _unpack_uuid),
     BuiltinCodec("decimal", "decimal.Decimal", _pack_decimal, _unpack_decimal),
+    BuiltinCodec("fraction", "fractions.Fraction", _pack_fraction, _unpack_fraction),
     EnumCodec(),
     DataclassCodec(),
     NamedTupleCodec(),

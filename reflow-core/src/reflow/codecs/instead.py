@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, OrderedDict, abc, defaultdict, deque
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
+from io import IOBase
 from numbers import Integral
 
 from reflow.codecs.scalars import is_numpy_scalar
 
 _NEARLY: tuple[tuple[type, str], ...] = (
-    (complex, "tuple[float, float]"),
     (Counter, "dict[str, int]"),
     (defaultdict, "dict[...]"),
     (OrderedDict, "dict[...]"),
     (bytearray, "bytes"),
     (memoryview, "bytes"),
-    (range, "list[int]"),
     (deque, "list[...]"),
     (bool, "bool"),
     (str, "str"),
     (bytes, "bytes"),
     (int, "int"),
     (float, "float"),
+    (complex, "complex"),
     (datetime, "datetime"),
     (date, "date"),
     (timedelta, "timedelta"),
@@ -31,9 +31,10 @@ _NEARLY: tuple[tuple[type, str], ...] = (
     (tuple, "tuple[...]"),
     (set, "set[...]"),
     (frozenset, "frozenset[...]"),
+    (abc.Mapping, "dict[...]"),
+    (abc.MappingView, "list[...]"),
 )
 """Classes, with their subclasses, and an annotation that keeps the same; the first one counts."""
-_NOTES = {"tuple[float, float]": " and return (z.real, z.imag)"}
 _PLAIN = "built-in types, dataclasses, named tuples or enums"
 _NUMPY = {"bool": "bool", "bool_": "bool", "datetime64": "datetime", "timedelta64": "timedelta"}
 
@@ -44,7 +45,7 @@ def of_annotation(kind: type) -> str:
         return "return a list, and write list[...]"
     near = _nearest(kind)
     if near is not None:
-        return f"write {near}{_NOTES.get(near, '')}"
+        return f"write {near}"
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
         return f"return what describes it, in {_PLAIN}"
     return (
@@ -56,6 +57,10 @@ def of_annotation(kind: type) -> str:
 
 def of_value(kind: type) -> str:
     """Return advice on a value of this class."""
+    if issubclass(kind, IOBase):
+        return "close it, and return the Path of the file"
+    if issubclass(kind, tzinfo):
+        return "use zoneinfo.ZoneInfo or datetime.timezone for the time zone"
     if _is_single_pass(kind):
         return "it can be gone through only once; return list(...)"
     near = _nearest(kind)

@@ -48,7 +48,8 @@ ABSTRACT: dict[type, tuple[type, ...]] = {
 """The plain classes that values of abstract ones are kept as."""
 _NUMBERS: dict[type, Any] = {
     numbers.Integral: int,
-    **dict.fromkeys((numbers.Rational, numbers.Real, numbers.Complex, numbers.Number), int | float),
+    **dict.fromkeys((numbers.Rational, numbers.Real), int | float),
+    **dict.fromkeys((numbers.Complex, numbers.Number), int | float | complex),
 }
 _MISSING = object()
 _PLAIN = frozenset({NoneType, bool, int, float, str, bytes, list, tuple, dict, set, frozenset})

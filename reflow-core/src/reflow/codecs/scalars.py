@@ -105,6 +105,16 @@ def to_float(value: Any) -> Fitted:
     return number, Fit.CONVERTED
 
 
+def to_complex(value: Any) -> Fitted:
+    """Convert to complex. Raises `NoFitError` unless it is a number that equals a complex one."""
+    if isinstance(value, complex):
+        return complex.__complex__(value), Fit.SUBCLASS
+    plain = python_scalar(value)
+    if type(plain) is complex:
+        return plain, Fit.SUBCLASS
+    return complex(to_float(plain)[0]), Fit.CONVERTED
+
+
 def to_bool(value: Any) -> Fitted:
     """Convert numpy's truth values. Raises `NoFitError` for other values."""
     plain = python_scalar(value)
@@ -150,6 +160,7 @@ def _plain_path(value: Path) -> Path:
 CONVERSIONS: dict[type, Callable[[Any], Fitted]] = {
     int: to_int,
     float: to_float,
+    complex: to_complex,
     bool: to_bool,
     str: to_str,
     bytes: to_bytes,

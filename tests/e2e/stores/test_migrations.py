@@ -92,8 +92,16 @@ RENAMED = (
 """What columns of tables were called in version 2, and are called since."""
 
 
+def make_version_3(session: Session) -> None:
+    """Give a database of the newest version the form that version 3 had."""
+    session.sql('DROP TABLE "reflow_attempt"')
+    session.sql('ALTER TABLE "reflow_run" DROP COLUMN "tags"')
+    session.execute(Schema.update(version=3))
+
+
 def make_version_2(session: Session) -> None:
     """Give a database of the newest version the form that version 2 had."""
+    make_version_3(session)
     for table, old, new in RENAMED:
         session.sql(f'ALTER TABLE "reflow_{table}" RENAME COLUMN "{new}" TO "{old}"')
     session.execute(Schema.update(version=2))
@@ -165,6 +173,23 @@ def test_a_database_of_the_second_version_keeps_leases_and_tries(
     assert (store.lease(RUN), store.instances(RUN)) == before
     assert store.heartbeat(lease) is True
     assert version(versions.database(*STEPS)) == len(STEPS)
+    store.close()
+
+
+def test_a_database_of_the_third_version_keeps_attempts_from_now_on(
+    url: str, versions: Versions
+) -> None:
+    store = SqlStore(url)
+    store.create_run(new_run(), plain_and_array())
+    store.close()
+    with versions.database(*STEPS).writing() as session:
+        make_version_3(session)
+
+    assert store.run(RUN) == new_run()
+    assert list(store.attempts(RUN)) == []
+    tagged = new_run("tagged", tags=("paper", "figure 3"))
+    store.create_run(tagged, [])
+    assert store.run("tagged") == tagged
     store.close()
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.launch import add_launch_commands
 from reflow.cli.options import literal
 from reflow.cli.program import OK, execute, new_app, program_name, typed_command
-from reflow.cli.runs import add_run_commands
 from reflow.cli.source import Runs, runs_of
 from reflow.errors import DefinitionError, UsageError
 from reflow.report.screen import put_json, screen

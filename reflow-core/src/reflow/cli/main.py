@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from reflow.cli.admin import add_admin_commands
+from reflow.cli.commands.admin import add_admin_commands
+from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.launch import launch_commands
 from reflow.cli.program import execute, new_app, typed_command
-from reflow.cli.runs import add_run_commands
 from reflow.cli.source import Runs
 from reflow.cli.words import switch
 from reflow.errors import UsageError

@@ -105,6 +105,7 @@ class Ingest:
         if outcome.state is not TaskState.FAILED or retry is None:
             self._tracked.finish(instance, outcome)
             return
+        self._tracked.end_attempt(instance, outcome)
         if outcome.cause is FailureCause.NODE and outcome.host:
             note_loss(self._settings.layout.lost_hosts, outcome.host)
         instance.retries_used += retry.uses_retry
@@ -131,6 +132,7 @@ class Ingest:
         if counted and instance.node_losses >= MOST_NODE_LOSSES:
             self._tracked.finish(instance, replace(outcome, state=TaskState.FAILED))
             return
+        self._tracked.end_attempt(instance, outcome)
         if counted and (pause := pause_after(instance, outcome.cause)):
             if outcome.cause is FailureCause.NODE and outcome.host:
                 note_loss(self._settings.layout.lost_hosts, outcome.host)

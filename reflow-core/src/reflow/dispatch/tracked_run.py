@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field, replace
 
+from reflow.model.attempts import Attempt
 from reflow.model.graph import Edge, Graph, WireMode, each_of
 from reflow.model.notes import Note
 from reflow.model.outcomes import Outcome
 from reflow.model.records import Instance, Lease, SubmissionKind, SubmissionRecord, SubmissionState
 from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
 from reflow.model.tasks import TaskSpec
-from reflow.stores.contract import Store
+from reflow.stores.contract import KeepsAttempts, Store
 
 LOST_STATES = (TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED)
 """States of elements that have ended without a result."""
@@ -161,6 +162,7 @@ class TrackedRun:
         self._renewed: list[Instance] = []
         self._changed: dict[int, Instance] = {}
         self._outcomes: list[Outcome] = []
+        self._attempts: list[Attempt] = []
         self._submissions: dict[int, SubmissionRecord] = {}
         self._new_submissions: set[int] = set()
         self._sizes: dict[str, int] = {}
@@ -292,7 +294,22 @@ class TrackedRun:
         instance.cause = outcome.cause
         instance.error = outcome.error
         self._outcomes.append(outcome)
+        if outcome.state is TaskState.FAILED or outcome.started_at is not None:
+            self.end_attempt(instance, outcome)
         self.detach(instance)
+
+    def end_attempt(self, instance: Instance, outcome: Outcome) -> None:
+        """Keep a try that did not succeed; one that did is kept with its instance."""
+        if outcome.state is TaskState.SUCCESS or not outcome.attempt:
+            return
+        self._attempts.append(
+            Attempt(
+                outcome=outcome,
+                wave=instance.wave,
+                mem_scale=instance.mem_scale,
+                time_scale=instance.time_scale,
+            )
+        )
 
     def detach(self, instance: Instance) -> None:
         """Take an instance out of its wave."""
@@ -374,6 +391,7 @@ class TrackedRun:
             or self._renewed
             or self._changed
             or self._outcomes
+            or self._attempts
             or self._submissions
             or self._sizes
             or self._task_states
@@ -402,6 +420,8 @@ class TrackedRun:
                 write.update_instances(changed)
             if self._outcomes:
                 write.record_outcomes(self._outcomes)
+            if self._attempts and isinstance(write, KeepsAttempts):
+                write.add_attempts(self._attempts)
             for wave in self._reusable_waves:
                 write.allow_reuse(wave)
             for key, paths in self._refreshed.items():

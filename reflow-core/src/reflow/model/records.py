@@ -35,6 +35,8 @@ class RunRecord:
     """The elements it was started by, as `reflow.model.lineage` writes them; empty for most."""
     place: str = ""
     """The lineage without the runs: what is the same when those are repeated."""
+    tags: tuple[str, ...] = ()
+    """The words that its user gave it, to find it by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from reflow.model.attempts import Attempt
 from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
@@ -294,6 +295,28 @@ class Store(Protocol):
 
     def requests(self, run_id: str) -> list[RequestRecord]:
         """Return requests not yet carried out, oldest first."""
+        ...
+
+
+@runtime_checkable
+class KeepsAttempts(Protocol):
+    """A fenced writer that keeps every try of an instance, not the last one only."""
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Keep tries of instances that did not succeed."""
+        ...
+
+
+@runtime_checkable
+class ReadsAttempts(Protocol):
+    """A store whose writers keep every try of an instance."""
+
+    def attempts(self, run_id: str, task: str | None = None) -> Iterator[Attempt]:
+        """Yield the tries that have ended, in order of task, index and attempt.
+
+        An instance whose result was taken over from another run has none. Rows are read while
+        iterating, so that the tries of a large task need not fit in memory.
+        """
         ...
 
 

@@ -83,7 +83,7 @@ def failures(
 ) -> list[FailedInstance]:
     """Return FAILED instances in order of task and index."""
     found: list[FailedInstance] = []
-    for key, record in _chosen(session, run_id, task):
+    for key, record in chosen(session, run_id, task):
         query = Table.select(*_FAILURE).where((Table.task == key) & (Table.state == "FAILED"))
         query = query.order_by(Table.idx)
         if limit is not None:
@@ -98,7 +98,7 @@ def instances(
     """Return instances in order of task and index."""
     wanted = None if states is None else [state.value for state in states]
     found: list[Instance] = []
-    for key, record in _chosen(session, run_id, task):
+    for key, record in chosen(session, run_id, task):
         query = Table.select(*_INSTANCE).where(Table.task == key).order_by(Table.idx)
         if wanted is not None:
             query = query.where(Table.state.in_(wanted))
@@ -113,7 +113,8 @@ def instance(session: Session, task: int, name: str, index: int) -> Instance | N
     return None if row is None else instance_record(name, row)
 
 
-def _chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, TaskRecord]]:
+def chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, TaskRecord]]:
+    """Return the tasks of a run, or the one of that name, with the keys of their rows."""
     if task is None:
         return runs.tasks(session, run_id)
     return [runs.task(session, run_id, task)]

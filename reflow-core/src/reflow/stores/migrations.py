@@ -9,7 +9,7 @@ from typing import TypeAlias
 from reflow.errors import StoreVersionError
 from reflow.stores import orm
 from reflow.stores.database import Dialect, Session
-from reflow.stores.models import HAD, REUSABLE, SCHEMA_TABLE, TABLES, Note, Schema
+from reflow.stores.models import HAD, REUSABLE, SCHEMA_TABLE, TABLES, Attempt, Note, Schema
 from reflow.stores.orm import Handle
 
 Step: TypeAlias = Callable[[Session], None]
@@ -48,7 +48,13 @@ def _to_3(session: Session) -> None:
         session.sql(f'ALTER TABLE "{table}" RENAME COLUMN "{old}" TO "{new}"')
 
 
-STEPS: Sequence[Step] = (_create_tables, _to_2, _to_3)
+def _to_4(session: Session) -> None:
+    """Add earlier attempts, and the tags of runs."""
+    orm.create_tables(session.handle, (Attempt,))
+    session.sql("""ALTER TABLE "reflow_run" ADD COLUMN "tags" TEXT NOT NULL DEFAULT '[]'""")
+
+
+STEPS: Sequence[Step] = (_create_tables, _to_2, _to_3, _to_4)
 """Step n makes version n + 1 out of version n; step 0 makes the newest version in an empty
 database. A released step never changes."""
 

@@ -52,6 +52,7 @@ class Run(Table):
     uid = BigInt(null=True)
     lineage = Text(constraints=[default("")])
     place = Text(constraints=[default("")])
+    tags = Text(constraints=[default("[]")])
 
     class Meta:  # noqa: D106
         table_name = "reflow_run"
@@ -115,6 +116,35 @@ class Instance(Table):
     class Meta:  # noqa: D106
         table_name = "reflow_instance"
         indexes = ((("task", "idx"), True), (("task", "state", "idx"), False))
+
+
+class Attempt(Table):
+    """A try of an instance that did not succeed, or whose result was given up since.
+
+    The last success of an instance stands in its own row.
+    """
+
+    id = Key()
+    task = BigInt()
+    idx = BigInt()
+    attempt = Int()
+    state = Text()
+    wave = Int(null=True)
+    cause = Text(null=True)
+    native_id = Text()
+    mem_scale = Real()
+    time_scale = Real()
+    host = Text()
+    log = Text()
+    started_at = Real(null=True)
+    ended_at = Real(null=True)
+    peak_memory = BigInt(null=True)
+    cpu_time = Real(null=True)
+    error = Text()
+
+    class Meta:  # noqa: D106
+        table_name = "reflow_attempt"
+        indexes = ((("task", "idx", "attempt"), False),)
 
 
 class Submission(Table):
@@ -199,4 +229,4 @@ HAD = Index(
 for _index in (REUSABLE, HAD):
     Instance.add_index(_index)
 
-TABLES = (Schema, Run, Task, Instance, Submission, NativeId, Request, Note)
+TABLES = (Schema, Run, Task, Instance, Attempt, Submission, NativeId, Request, Note)

@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from reflow.model.attempts import Attempt
 from reflow.model.json import Json
 from reflow.model.outcomes import Outcome
 from reflow.model.records import (
@@ -72,6 +73,7 @@ RUN_COLUMNS = (
     "uid",
     "lineage",
     "place",
+    "tags",
 )
 
 
@@ -90,13 +92,14 @@ def run_row(run: RunRecord) -> Row:
         run.uid,
         stored(run.lineage),
         stored(run.place),
+        to_json(list(run.tags)),
     )
 
 
 def run_record(row: Row) -> RunRecord:
     """Convert from a row in the order of `RUN_COLUMNS`."""
     run_id, workflow, state, run_dir, created, finished, executor, parameters, *more = row
-    message, uid, lineage, place = more
+    message, uid, lineage, place, tags = more
     return RunRecord(
         run_id=plain(run_id),
         workflow=plain(workflow),
@@ -110,6 +113,7 @@ def run_record(row: Row) -> RunRecord:
         uid=uid,
         lineage=plain(lineage),
         place=plain(place),
+        tags=tuple(json.loads(tags)),
     )
 
 
@@ -229,6 +233,73 @@ _OUTCOME_TEXTS = (
     "host",
     "log",
 )
+
+
+ATTEMPT_COLUMNS = (
+    "idx",
+    "attempt",
+    "state",
+    "wave",
+    "cause",
+    "native_id",
+    "mem_scale",
+    "time_scale",
+    "host",
+    "log",
+    "started_at",
+    "ended_at",
+    "peak_memory",
+    "cpu_time",
+    "error",
+)
+"""The columns of an attempt; the table of instances has all of them as well."""
+
+_ATTEMPT_VALUES = attrgetter(
+    *(
+        name if name in ("wave", "mem_scale", "time_scale") else f"outcome.{name}"
+        for name in ATTEMPT_COLUMNS
+        if name != "idx"
+    ),
+    "outcome.index",
+)
+
+
+def attempt_cells(attempts: Sequence[Attempt], tasks: Sequence[int]) -> Cells:
+    """Return the columns of `ATTEMPT_COLUMNS`, and the keys of the tasks."""
+    columns = zip(*map(_ATTEMPT_VALUES, attempts), strict=True)
+    names = (*(name for name in ATTEMPT_COLUMNS if name != "idx"), "idx")
+    cells: dict[str, Sequence[Any]] = dict(zip(names, columns, strict=True))
+    for name in ("state", "cause"):
+        cells[name] = _words(cells[name])
+    for name in ("error", "native_id", "host", "log"):
+        cells[name] = stored_column(cells[name])
+    return {**cells, "task": tasks}
+
+
+def attempt_record(task: str, row: Row) -> Attempt:
+    """Convert from a row in the order of `ATTEMPT_COLUMNS`."""
+    index, attempt, state, wave, cause, native_id, mem_scale, time_scale, *more = row
+    host, log, started_at, ended_at, peak_memory, cpu_time, error = more
+    return Attempt(
+        outcome=Outcome(
+            task=task,
+            index=index,
+            attempt=attempt,
+            state=TASK_STATES[state],
+            cause=CAUSES[cause],
+            error=plain(error),
+            native_id=plain(native_id),
+            host=plain(host),
+            log=plain(log),
+            started_at=started_at,
+            ended_at=ended_at,
+            peak_memory=peak_memory,
+            cpu_time=cpu_time,
+        ),
+        wave=wave,
+        mem_scale=mem_scale,
+        time_scale=time_scale,
+    )
 
 
 def _words(members: Sequence[StrEnum | None]) -> list[str | None]:

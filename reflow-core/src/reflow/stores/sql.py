@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from reflow.errors import StoreError
+from reflow.model.attempts import Attempt
 from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
@@ -25,7 +26,7 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import RunState, TaskState
-from reflow.stores import filters, instances, reuse, runs, submissions
+from reflow.stores import attempts, filters, instances, reuse, runs, submissions
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
 from reflow.stores.migrations import migrate
@@ -138,6 +139,20 @@ class SqlStore:
         with self._database.reading() as session:
             key, _ = runs.task(session, run_id, task)
             return instances.instance(session, key, task, index)
+
+    def attempts(self, run_id: str, task: str | None = None) -> Iterator[Attempt]:
+        """Yield the tries that have ended, in order of task, index and attempt."""
+        with self._database.reading() as session:
+            chosen = instances.chosen(session, run_id, task)
+        for key, record in chosen:
+            after = -1
+            while True:
+                with self._database.reading() as session:
+                    page = attempts.page(session, key, record.name, after, PAGE)
+                yield from page.attempts
+                if page.is_last:
+                    break
+                after = page.until
 
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
         """Yield (index, output, paths) of every SUCCESS instance, in index order."""

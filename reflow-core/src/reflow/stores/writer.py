@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from reflow.errors import NotFoundError
+from reflow.model.attempts import Attempt
 from reflow.model.notes import Note
 from reflow.model.outcomes import Outcome, Reuse
 from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
 from reflow.stores.database import Session
+from reflow.stores.models import Attempt as AttemptTable
 from reflow.stores.models import Instance as Table
 from reflow.stores.models import Note as NoteTable
 from reflow.stores.models import Request, Run, Submission, Task
 from reflow.stores.rows import (
+    ATTEMPT_COLUMNS,
+    attempt_cells,
     instance_cells,
     moment,
     moment_or_none,
@@ -72,6 +76,7 @@ class SqlWriter:
 
         Runs that took over a result of the old ones keep it.
         """
+        self._keep_successes(instances)
         # The old rows stay, as other rows may refer to their keys, but belong to no run.
         parted = {
             Table.task: 0 - Table.task,
@@ -83,6 +88,18 @@ class SqlWriter:
                 mine = (Table.task == self._key_of(name)) & Table.idx.in_(list(chunk))
                 self._session.execute(Table.update(parted).where(mine))
         self.add_instances(instances)
+
+    def _keep_successes(self, instances: Sequence[Instance]) -> None:
+        """Keep the tries by which instances that are replaced have succeeded."""
+        columns = [getattr(AttemptTable, name) for name in ("task", *ATTEMPT_COLUMNS)]
+        for name in {one.task for one in instances}:
+            for chunk in chunks([one.index for one in instances if one.task == name]):
+                computed = Table.source.is_null() & (Table.state == TaskState.SUCCESS.value)
+                mine = (Table.task == self._key_of(name)) & Table.idx.in_(list(chunk))
+                there = Table.select(*(getattr(Table, column.name) for column in columns))
+                self._session.execute(
+                    AttemptTable.insert_from(there.where(mine & computed), columns)
+                )
 
     def update_instances(self, instances: Sequence[Instance]) -> None:
         """Write every field of instances. Raises `NotFoundError` when one is not there."""
@@ -101,6 +118,12 @@ class SqlWriter:
         for chunk in chunks(outcomes):
             cells = outcome_cells(chunk, self._keys_of([one.task for one in chunk]), now)
             self._session.update(batch(Table, cells, _KEY, ("native_id",)), _KEY, _NO_SUCCESS)
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Keep tries of instances that did not succeed."""
+        for chunk in chunks(attempts):
+            tasks = self._keys_of([one.outcome.task for one in chunk])
+            self._session.insert(batch(AttemptTable, attempt_cells(chunk, tasks)))
 
     def add_notes(self, notes: Sequence[Note]) -> None:
         """Keep notes on the run; of those with the same task and key the first stays."""

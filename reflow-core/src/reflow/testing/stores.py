@@ -37,6 +37,7 @@ from typing import Any, ClassVar
 import pytest
 
 from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreError
+from reflow.model.attempts import Attempt
 from reflow.model.json import Json
 from reflow.model.lineage import kin_of
 from reflow.model.notes import Note
@@ -57,7 +58,13 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import FailureCause, RunState, TaskState
-from reflow.stores.contract import FencedWriter, Store, find_instance
+from reflow.stores.contract import (
+    FencedWriter,
+    KeepsAttempts,
+    ReadsAttempts,
+    Store,
+    find_instance,
+)
 from reflow.testing.store_process import TASK
 
 RUN = "tide-20261122-a1b2"
@@ -563,6 +570,59 @@ class StoreConformance:
         instances[6] = Instance(task=TASK, index=6)
         self.written(store, lease, lambda write: write.update_instances(instances[6:7]))
         assert store.instances(RUN) == instances
+
+    def test_every_try_of_an_instance_is_kept(self, store: Store, lease: Lease) -> None:
+        if not isinstance(store, ReadsAttempts):
+            pytest.skip("this store keeps the last try of an instance only")
+        self.with_elements(store, lease, 3)
+        lost = Attempt(
+            outcome=Outcome(
+                task=TASK,
+                index=1,
+                attempt=1,
+                state=TaskState.FAILED,
+                cause=FailureCause.MEMORY,
+                error=HOSTILE,
+                native_id="7_1",
+                host="n1",
+                log="logs/1.log",
+                started_at=5.5,
+                ended_at=9.25,
+                peak_memory=1 << 40,
+                cpu_time=3.5,
+            ),
+            wave=4,
+            mem_scale=2.0,
+            time_scale=1.5,
+        )
+        again = Instance(task=TASK, index=1, attempt=2, wave=5)
+
+        def keep(write: FencedWriter) -> None:
+            assert isinstance(write, KeepsAttempts)
+            write.add_attempts([lost])
+
+        self.written(store, lease, keep, lambda write: write.update_instances([again]))
+        assert list(store.attempts(RUN)) == [lost]
+        well = success(index=1, attempt=2, host="n2", started_at=10.0, ended_at=11.0)
+        self.written(store, lease, lambda write: write.record_outcomes([well]))
+        kept = list(store.attempts(RUN, TASK))
+        assert kept[0] == lost
+        assert [(one.outcome.attempt, one.outcome.host, one.wave) for one in kept] == [
+            (1, "n1", 4),
+            (2, "n2", 5),
+        ]
+        anew = Instance(task=TASK, index=1, attempt=2)
+        self.written(store, lease, lambda write: write.replace_instances([anew]))
+        assert list(store.attempts(RUN, TASK)) == kept
+        assert list(store.attempts(RUN, "prepare")) == []
+
+    def test_a_result_of_another_run_took_no_try(self, store: Store) -> None:
+        if not isinstance(store, ReadsAttempts):
+            pytest.skip("this store keeps the last try of an instance only")
+        self.with_result(store, "one", "a")
+        [found] = self.looked(store, "a")
+        self.taking_over(store, new_run("other"), found.key)
+        assert list(store.attempts("other")) == []
 
     def test_nothing_to_write_is_no_error(self, store: Store, lease: Lease) -> None:
         self.written(

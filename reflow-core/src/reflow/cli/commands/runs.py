@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reflow.cli.logs import logs
+from reflow.cli.commands.logs import logs
 from reflow.cli.program import OK, RUN_FAILED, interrupted_by
 from reflow.cli.source import LATEST, runs_of
 from reflow.cli.watch import STOPS_THE_RUN, say_stopped

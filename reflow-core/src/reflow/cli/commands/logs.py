@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflow.cli.elements import (
+    Element,
+    Index,
+    OptionalTaskName,
+    find_element,
+    find_task,
+    split_element,
+)
 from reflow.cli.program import INTERRUPTED
 from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import RunId, StoreOption, option, switch
 from reflow.errors import NotFoundError, UsageError
 from reflow.model.states import TaskState
-from reflow.report.layout import count
 from reflow.report.screen import screen
 from reflow.report.status import step_lines, typed
 from reflow.stores.contract import find_instance
-from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,20 +31,13 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 10
 """Most logs listed of failed instances."""
-_ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
 
 
 def logs(
     context: typer.Context,
     run_id: RunId,
-    task: Annotated[
-        str | None,
-        typer.Argument(metavar="TASK", show_default=False, help="A task, or TASK\\[INDEX]."),
-    ] = None,
-    index: Annotated[
-        int | None,
-        typer.Argument(metavar="INDEX", show_default=False, help="An element of an array task."),
-    ] = None,
+    task: OptionalTaskName = None,
+    index: Index = None,
     tail: Annotated[
         int | None, option("--tail", "-n", metavar="N", help="Only the last N lines.", min=1)
     ] = None,
@@ -60,8 +58,8 @@ def logs(
 
     source = runs_of(context)
     run = source.open(run_id)
-    if task is not None and index is None and (element := _ELEMENT.fullmatch(task)):
-        task, index = element["task"], int(element["index"])
+    if task is not None:
+        task, index = split_element(task, index)
     if failed:
         _print_failed(run, task, index, tail, follow or path)
     elif task is None:
@@ -69,9 +67,9 @@ def logs(
             raise UsageError("name the task whose log is to be followed")
         _list_logs(run, source)
     elif follow and not path:
-        _follow(run, _element(run, task, index, source.command), tail)
+        _follow(run, find_element(run, task, index, source.command, "logs"), tail)
     else:
-        log = _log(run, _element(run, task, index, source.command))
+        log = _log(run, find_element(run, task, index, source.command, "logs"))
         if path:
             screen().say(str(log))
         else:
@@ -99,7 +97,7 @@ def _print_failed(
     if index is not None or more:
         raise UsageError("--failed takes a run or a task, and no other option than --tail")
     if task is not None:
-        _task(run, task)
+        find_task(run, task)
     arrays = {record.name for record in run.store.tasks(run.run_id) if record.array}
     failures = run.store.failures(run.run_id, task=task)
     if not failures:
@@ -113,11 +111,11 @@ def _print_failed(
             screen().say(str(error))
 
 
-def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None:
+def _follow(run: Run, element: Element, tail: int | None) -> None:
     """Print the log of an element as it grows, until the element has ended."""
     from reflow.report.tail import follow_log
 
-    task, index = element
+    task, index = element.task, element.index
 
     def find() -> Path | None:
         try:
@@ -136,37 +134,13 @@ def _follow(run: Run, element: tuple[TaskRecord, int], tail: int | None) -> None
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _task(run: Run, name: str) -> TaskRecord:
-    tasks = {record.name: record for record in run.store.tasks(run.run_id)}
-    if name not in tasks:
-        raise NotFoundError(f"run {run.run_id} has no task {name!r}{did_you_mean(name, tasks)}")
-    return tasks[name]
-
-
-def _element(run: Run, task: str, index: int | None, command: str) -> tuple[TaskRecord, int]:
-    """Return the task and the element's index. Raises `UsageError` where the index is missing."""
-    record = _task(run, task)
-    if index is None and record.array and record.size != 1:
-        raise UsageError(_which_element(run, record, command))
-    return record, index or 0
-
-
-def _log(run: Run, element: tuple[TaskRecord, int]) -> Path:
+def _log(run: Run, element: Element) -> Path:
     """Return the log of an instance. Raises where there is none, with the reason."""
-    task, index = element
+    task, index = element.task, element.index
     try:
         return run.log_path(task.name, index)
     except NotFoundError as error:
         raise NotFoundError(_why_no_log(run, task, index) or str(error)) from None
-
-
-def _which_element(run: Run, task: TaskRecord, command: str) -> str:
-    size = "several elements" if task.size is None else count(task.size, "element")
-    failed = [each.index for each in run.store.failures(run.run_id, task=task.name, limit=1)]
-    example = next((index for index in failed if index is not None), 0)
-    again = typed(command, "logs", run.run_id, task.name, example)
-    failing = " (it failed)" if failed else ""
-    return f"task {task.name!r} has {size}; name one: {again}{failing}"
 
 
 def _why_no_log(run: Run, task: TaskRecord, index: int) -> str:

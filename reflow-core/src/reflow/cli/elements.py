@@ -1,0 +1,76 @@
+"""Elements of tasks, as they are typed: `TASK[INDEX]`, or `TASK INDEX`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reflow.errors import NotFoundError, UsageError
+from reflow.report.layout import count
+from reflow.report.status import typed
+from reflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from reflow.model.records import TaskRecord
+    from reflow.run import Run
+
+_ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
+
+_TASK = typer.Argument(metavar="TASK", show_default=False, help="A task, or TASK\\[INDEX].")
+TaskName = Annotated[str, _TASK]
+OptionalTaskName = Annotated[str | None, _TASK]
+Index = Annotated[
+    int | None,
+    typer.Argument(metavar="INDEX", show_default=False, help="An element of an array task."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a task of a run."""
+
+    task: TaskRecord
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.task.name}[{self.index}]" if self.task.array else self.task.name
+
+
+def split_element(task: str, index: int | None) -> tuple[str, int | None]:
+    """Take `TASK[INDEX]` apart, where the index was not typed as a word of its own."""
+    if index is None and (found := _ELEMENT.fullmatch(task)):
+        return found["task"], int(found["index"])
+    return task, index
+
+
+def find_task(run: Run, name: str) -> TaskRecord:
+    """Return a task of a run. Raises `NotFoundError`."""
+    tasks = {record.name: record for record in run.store.tasks(run.run_id)}
+    if name not in tasks:
+        raise NotFoundError(f"run {run.run_id} has no task {name!r}{did_you_mean(name, tasks)}")
+    return tasks[name]
+
+
+def find_element(run: Run, task: str, index: int | None, command: str, about: str) -> Element:
+    """Return the element that was typed.
+
+    `about` is the command it was typed for, and `command` what such commands begin with. Raises
+    `NotFoundError` for an unknown task, and `UsageError` where the index is missing.
+    """
+    name, index = split_element(task, index)
+    record = find_task(run, name)
+    if index is None and record.array and record.size != 1:
+        raise UsageError(_which_element(run, record, command, about))
+    return Element(record, index or 0)
+
+
+def _which_element(run: Run, task: TaskRecord, command: str, about: str) -> str:
+    size = "several elements" if task.size is None else count(task.size, "element")
+    failed = [each.index for each in run.store.failures(run.run_id, task=task.name, limit=1)]
+    example = next((index for index in failed if index is not None), 0)
+    again = typed(command, about, run.run_id, task.name, example)
+    failing = " (it failed)" if failed else ""
+    return f"task {task.name!r} has {size}; name one: {again}{failing}"

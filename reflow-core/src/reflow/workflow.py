@@ -83,13 +83,17 @@ class Workflow(Flow):
 
     # -- looking at it ---------------------------------------------------------------------
     def graph(self) -> Graph:
-        """Return the checked graph. Raises `DefinitionError` for any mistake in it."""
+        """Return the checked graph, its tasks as the configuration's `[tasks]` tables have them.
+
+        Raises `DefinitionError` for any mistake in it.
+        """
         from reflow.codecs.storable import check_returns
         from reflow.plugins.registry import registry
         from reflow.wiring.graph import build_graph
 
         self._require_tasks()
-        graph = build_graph(self.name, self.specs(), registry().type_rules())
+        specs = self.config.overridden(self.name, self.specs())
+        graph = build_graph(self.name, specs, registry().type_rules())
         check_returns(graph.tasks.values(), registry().codecs)
         for task in graph.tasks.values():
             registry().check_executor_names(task.name, task.resources.options)

@@ -17,6 +17,14 @@ _HEAD = """\
 # Arguments and environment variables take precedence over this file.
 """
 
+_TASKS = """\
+# What a task asks for, in place of its decorator: [tasks.NAME] for tasks of that name in all
+# workflows, [tasks."WORKFLOW.NAME"] for the task of one. Options are those of the decorator.
+#[tasks.NAME]
+#mem = "4G"
+#time = "01:00:00"
+"""
+
 
 def ensure_config_exists(path: str | Path | None = None) -> Path:
     """Write a fully commented configuration file unless there is one; return its path."""
@@ -43,6 +51,7 @@ def commented_file() -> str:
             section = head
             lines.append(f"[{section}]")
         lines += _commented(key, name)
+    lines.append(_TASKS)
     return "\n".join(lines)
 
 

@@ -13,18 +13,19 @@ import os
 import re
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from reflow.config.task_tables import flat_tasks, overrides_of, with_option
 from reflow.config.values import accepts, expected, from_text
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
 from reflow.model.pilots import Pilots, parse_idle, parse_pilot_memory
 from reflow.model.resources import Resources, parse_memory, parse_time
-from reflow.model.tasks import FilesMode, PerJob
+from reflow.model.tasks import FilesMode, PerJob, TaskSpec
 from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -359,6 +360,8 @@ class Config:
     cache: CacheSettings = CacheSettings()
     source: SourceSettings = SourceSettings()
     files: FilesSettings = FilesSettings()
+    tasks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """By the name of a task, or `WORKFLOW.TASK`, options in place of its own: `[tasks.NAME]`."""
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The origin of each key's value; keys that are absent have their default."""
 
@@ -369,6 +372,8 @@ class Config:
             _put(document, key.name, plain(key.of(self)))
         for name, table in self.executor.settings.items():
             document["executor"][name] = dict(table)
+        if self.tasks:
+            document["tasks"] = {name: dict(table) for name, table in self.tasks.items()}
         return document
 
     @classmethod
@@ -397,6 +402,8 @@ class Config:
             tables = {each: dict(table) for each, table in self.executor.settings.items()}
             tables.setdefault(executor, {})[setting] = value
             return replace(self, executor=replace(self.executor, settings=tables))
+        if section == "tasks" and "." in rest:
+            return replace(self, tasks=with_option(self.tasks, name, value, origin))
         known = {key.name: key for key in keys()}
         if name not in known:
             raise ConfigError(f"{origin}: there is no key {name!r}{did_you_mean(name, known)}")
@@ -408,6 +415,21 @@ class Config:
     def origin(self, name: str) -> str:
         """Return where the value of a key came from."""
         return self.origins.get(name, "default")
+
+    def overridden(self, workflow: str, specs: Iterable[TaskSpec]) -> list[TaskSpec]:
+        """Return tasks of a workflow as their tables `[tasks.NAME]` say.
+
+        A table for a task of one workflow, `[tasks."WORKFLOW.NAME"]`, takes precedence over that
+        for tasks of a name. Raises `DefinitionError` where table and decorator do not go together.
+        """
+        if not self.tasks:
+            return list(specs)
+        from reflow.wiring.overrides import overridden
+
+        return [
+            overridden(spec, overrides_of(self.tasks, workflow, spec.name, self.origin))
+            for spec in specs
+        ]
 
     def make_executor(self, name: str | None = None) -> Executor:
         """Make the executor of that name, or the one to use when none is named.
@@ -580,10 +602,12 @@ _SHORT = {"executor": "name", "store": "url"}
 def _flat(data: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return the keys and values in the tables of a file; warn about unknown ones."""
     known = [key.name for key in keys()]
-    sections = {name.partition(".")[0] for name in known if "." in name}
+    sections = {name.partition(".")[0] for name in known if "." in name} | {"tasks"}
     flat: dict[str, Any] = {}
     for section, content in data.items():
-        if section in _SHORT and isinstance(content, str):
+        if section == "tasks" and isinstance(content, Mapping):
+            flat.update(flat_tasks(content, origin))
+        elif section in _SHORT and isinstance(content, str):
             flat[f"{section}.{_SHORT[section]}"] = content
         elif section in sections and not isinstance(content, Mapping):
             raise ConfigError(
@@ -623,5 +647,7 @@ def plain(value: Any) -> Any:
 
 def toml(value: Json) -> str:
     """Write a plain value as TOML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + "}"
     # For text, numbers, booleans and lists of them, JSON is TOML.
     return json.dumps(value, ensure_ascii=False)

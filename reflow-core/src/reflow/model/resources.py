@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,15 @@ def parse_time(value: str | int | timedelta) -> timedelta:
     return duration
 
 
+def time_text(duration: timedelta) -> str:
+    """Write a time limit as `HH:MM:SS` or `D-HH:MM:SS`, rounded up to whole seconds."""
+    seconds = math.ceil(duration.total_seconds())
+    hours, minutes = divmod(seconds // 60, 60)
+    days, hours = divmod(hours, 24)
+    clock = f"{hours:02}:{minutes:02}:{seconds % 60:02}"
+    return f"{days}-{clock}" if days else clock
+
+
 def parse_memory(value: str | int) -> int:
     """Turn `4G`, `512M`, `1.5GiB` or a number of bytes into bytes. Suffixes are binary.
 
@@ -78,6 +88,14 @@ def parse_memory(value: str | int) -> int:
     if size <= 0:
         raise ParameterError(f"mem {value!r} must be greater than zero")
     return size
+
+
+def memory_text(size: int) -> str:
+    """Write a number of bytes with the largest unit that leaves it whole: `4G`, `1500M`, `100`."""
+    power = 0
+    while power < 4 and size and size % 1024 == 0:
+        size, power = size // 1024, power + 1
+    return f"{size}{' KMGT'[power].strip()}"
 
 
 def parse_count(name: str, value: object, *, least: int) -> int:

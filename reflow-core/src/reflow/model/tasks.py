@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -137,6 +137,8 @@ class TaskSpec(TaskOptions):
     made_by: tuple[str, str, int] | None = None
     """Module, file and line of the top-level statement that made the task, directly or by functions
     it calls; None where no module was being loaded."""
+    overridden: Mapping[str, str] = field(default_factory=dict)
+    """By option, the table of the configuration that decides in place of the decorator."""
 
     @property
     def parameters(self) -> tuple[ParameterInput, ...]:

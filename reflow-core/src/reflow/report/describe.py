@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from reflow.model.fields import as_json
 from reflow.model.graph import Graph, RunParameter
 from reflow.model.json import Json
-from reflow.model.resources import Resources
+from reflow.model.resources import Resources, time_text
 from reflow.model.tasks import REQUIRED, ParameterInput, ResultInput, TaskInput, TaskSpec
 from reflow.wiring.parameters import parameter_type, text_of
 from reflow.wiring.types import show
@@ -89,6 +89,8 @@ class TaskDescription:
     retries: int
     retry_mem: float | None
     retry_time: float | None
+    overridden: Mapping[str, str]
+    """By option, the table of the configuration that decides in place of the decorator."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the JSON-safe form; `time` as `D-HH:MM:SS`, `mem` in bytes."""
@@ -187,6 +189,7 @@ def _task(spec: TaskSpec, graph: Graph) -> TaskDescription:
         retries=spec.retries,
         retry_mem=spec.retry_mem,
         retry_time=spec.retry_time,
+        overridden=spec.overridden,
     )
 
 
@@ -239,14 +242,6 @@ def _json(value: Any) -> Json:
 
 
 def _resources(resources: Resources) -> dict[str, Json]:
-    time = None if resources.time is None else _clock(resources.time)
+    time = None if resources.time is None else time_text(resources.time)
     # No task asks for whole nodes: that is for jobs that elements share.
     return {**as_json(resources, without=("whole_nodes",)), "time": time}
-
-
-def _clock(duration: timedelta) -> str:
-    seconds = math.ceil(duration.total_seconds())
-    hours, minutes = divmod(seconds // 60, 60)
-    days, hours = divmod(hours, 24)
-    clock = f"{hours:02}:{minutes:02}:{seconds % 60:02}"
-    return f"{days}-{clock}" if days else clock

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from reflow.model.graph import Graph
 from reflow.model.tasks import TaskSpec
+from reflow.wiring.overrides import configured
 
 PLAIN, ARRAY = "○", "◎"
 _LEAST_ROOM = 24
@@ -130,6 +131,8 @@ def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
     told += [f"after {step}" for step in spec.after]
     if sharing := _sharing(spec):
         told.append(sharing)
+    if spec.overridden:
+        told.append(f"configured: {configured(spec)}")
     lines: list[str] = []
     for item in told:
         if lines and _width(f"{lines[-1]}; {item}") <= room:
@@ -140,9 +143,13 @@ def _inputs(graph: Graph, spec: TaskSpec, room: int) -> list[str]:
 
 
 def _sharing(spec: TaskSpec) -> str:
-    """Say how the elements of a task share jobs; empty where the task does not say."""
+    """Say how the elements of a task share jobs; empty where its decorator does not decide."""
     chosen = {"per_job": spec.per_job, "at_once": spec.at_once}
-    return ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in chosen.items()
+        if value is not None and name not in spec.overridden
+    )
 
 
 def _title(spec: TaskSpec) -> str:

@@ -55,6 +55,8 @@ def config_lines(config: Config, *, width: int) -> list[Text]:
     values: dict[str, Any] = {key.name: key.of(config) for key in keys()}
     for executor, table in config.executor.settings.items():
         values.update({f"executor.{executor}.{name}": each for name, each in table.items()})
+    for task, table in config.tasks.items():
+        values.update({f"tasks.{task}.{name}": each for name, each in table.items()})
     for name, value in values.items():
         plain = list(value) if isinstance(value, tuple) else value
         text = "" if plain is None else _PASSWORD.sub(r"\1\2***", toml(plain))

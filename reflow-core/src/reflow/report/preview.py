@@ -73,6 +73,8 @@ def _task(task: PreviewTask, width: int, every_instance: bool) -> list[Text]:
         lists = " and ".join(task.multiplied)
         message = f"product: {lists} are taken in every combination, the last changing fastest"
         lines += paragraph(message, width=width, indent=GAP)
+    for told in task.configured:
+        lines += paragraph(told, width=width, indent=GAP)
     if task.advice:
         lines += paragraph(task.advice, width=width, indent=GAP)
     shown = task.instances if every_instance else task.instances[:MOST_INSTANCES]

@@ -35,6 +35,7 @@ from reflow.rundir.source_record import PlannedCode, RunSource, take_source
 from reflow.rundir.wave_files import WaveSpec
 from reflow.runs.create import tell_of_other_values
 from reflow.stores.contract import Store
+from reflow.wiring.overrides import configured_by_table
 
 SHOWN = 200
 """Longest text of an argument that is shown."""
@@ -70,6 +71,8 @@ class PreviewTask:
     """The arguments that are taken from several lists in every combination."""
     advice: str = ""
     """What it would save if its elements shared jobs."""
+    configured: tuple[str, ...] = ()
+    """What tables of the configuration say of it in place of its decorator."""
     fits: bool = True
     """The run's pilots can run it, if there are any; otherwise it has jobs of its own."""
     instances: list[PreviewInstance] = field(default_factory=list)
@@ -154,6 +157,7 @@ def make_preview(
             array=spec.array,
             zipped=graph.zipped(spec.name),
             multiplied=graph.multiplied(spec.name),
+            configured=configured_by_table(spec),
         )
         for spec in graph.tasks.values()
     }

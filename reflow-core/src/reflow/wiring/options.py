@@ -72,13 +72,7 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
     for keyword, value in shared.items():
         if value is not None and not array:
             raise DefinitionError(f"{keyword} is for array tasks: add array=True")
-    if isinstance(per_job, int) and (at_once or 1) > per_job:
-        raise DefinitionError(
-            f"at_once={at_once} elements cannot run in a job of per_job={per_job}: "
-            f"write per_job={at_once} or more"
-        )
-    if (per_job or at_once) and options.get("nodes", 1) != 1:
-        raise DefinitionError("elements of several nodes cannot share a job: leave out per_job")
+    check_sharing(per_job, at_once, options.get("nodes", 1))
     return TaskOptions(
         array=array,
         combination=combination,
@@ -96,6 +90,17 @@ def read_options(given: Mapping[str, Any]) -> TaskOptions:
         retry_mem=_optional(_factor, "retry_mem", options.get("retry_mem")),
         retry_time=_optional(_factor, "retry_time", options.get("retry_time")),
     )
+
+
+def check_sharing(per_job: PerJob | None, at_once: int | None, nodes: object) -> None:
+    """Raise `DefinitionError` where elements cannot share jobs in the way that a task says."""
+    if isinstance(per_job, int) and (at_once or 1) > per_job:
+        raise DefinitionError(
+            f"at_once={at_once} elements cannot run in a job of per_job={per_job}: "
+            f"write per_job={at_once} or more"
+        )
+    if (per_job or at_once) and nodes != 1:
+        raise DefinitionError("elements of several nodes cannot share a job: leave out per_job")
 
 
 _OTHER_WORDS = {
@@ -118,9 +123,14 @@ _OTHER_WORDS = {
 """Names of our options in other programs."""
 
 
+def meant_option(word: str) -> str | None:
+    """Return our name of an option that has another name in other programs."""
+    return _OTHER_WORDS.get(word)
+
+
 def _meant(keyword: str, known: Iterable[str]) -> str:
     """Return what to write in place of an unknown keyword, which may be a scheduler's option."""
-    ours = _OTHER_WORDS.get(keyword)
+    ours = meant_option(keyword)
     near = f"; did you mean {ours!r}?" if ours else did_you_mean(keyword, known)
     schedulers = [item.executor for item in EXECUTOR_DISTRIBUTIONS if _is_installed(item)]
     name = schedulers[0] if schedulers else EXECUTOR_DISTRIBUTIONS[0].executor

@@ -252,6 +252,10 @@ class TestFrames(LibraryConformance):
             pd.DataFrame({"a": pd.Series([[1, 2], [3]], dtype=object)}),
             pd.DataFrame({"a": pd.Series([{"a": 1}, {"a": 2}], dtype=object)}),
             pd.DataFrame({"a": np.arange(3, dtype="f4"), "b": np.arange(3, dtype="u1")}),
+            pd.DataFrame({"x": [1, 5, 9], "bin": pd.cut([1, 5, 9], 3)}),
+            pd.DataFrame({"a": [1, 2]}, index=pd.CategoricalIndex(pd.cut([1, 5], 3), name="bin")),
+            pd.DataFrame({"a": pd.Categorical(pd.period_range("2026", periods=2, freq="M"))}),
+            pd.DataFrame({"a": [1, 2]}, index=LEVELS[:2]),
             with_attrs,
             pd.DataFrame(np.arange(400_000.0).reshape(-1, 4), columns=list("abcd")),
         ]
@@ -265,7 +269,8 @@ class TestFrames(LibraryConformance):
             pd.DataFrame({"a": [1j]}),
             pd.DataFrame({"a": [object()]}),
             *(pd.DataFrame({"a": pd.Series(column, dtype=object)}) for column in CHANGED),
-            *(pd.DataFrame({"a": [1, 2]}, [pd.Index(each, dtype=object)]) for each in CHANGED[:2]),
+            *(pd.DataFrame({"a": [1, 2]}, pd.Index(each, dtype=object)) for each in CHANGED[:2]),
+            pd.DataFrame({"a": [1, 2]}, [pd.Index(CHANGED[0], dtype=object)]),
             pd.DataFrame({"a": pd.Categorical(["x"], pd.Index(["x"], name="named"))}),
         ]
 
@@ -312,11 +317,26 @@ class TestIndexes(LibraryConformance):
             pd.to_timedelta([1, 2], unit="D"),
             pd.period_range("2026", periods=3, freq="Y"),
             pd.interval_range(0, 3),
+            pd.CategoricalIndex(pd.cut([1, 5, 9], [0, 3, 6, 10])),
+            pd.date_range("2026", periods=3, freq="B"),
             LEVELS,
+            LEVELS[:2],
+            pd.MultiIndex.from_tuples([("a", np.nan), ("b", 1.0)], names=["x", None]),
+            pd.MultiIndex.from_arrays([TIMES, pd.cut([1, 2, 3, 4], 2)]),
+        ]
+
+    @pytest.fixture
+    def unstorable(self) -> Sequence[Any]:
+        holidays = pd.offsets.CustomBusinessDay(holidays=["2026-01-01"])
+        return [
+            pd.date_range("2026", periods=3, freq=holidays),
+            pd.MultiIndex.from_arrays([pd.date_range("2026", periods=3, freq=holidays), [1, 2, 3]]),
         ]
 
     def same(self, value: Any, back: Any) -> bool:
         pd.testing.assert_index_equal(value, back, exact=True)
+        if isinstance(value, pd.MultiIndex):  # with those that no label is on
+            return list(map(list, value.levels)) == list(map(list, back.levels))
         return type(value) is type(back) and getattr(value, "freq", 0) == getattr(back, "freq", 0)
 
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.contract import CodecContext
 from reflow.codecs.extras.objects import are_same
 from reflow.codecs.self_contained import SelfContained
-from reflow.codecs.unstorable import UnstorablePartError
+from reflow.codecs.unstorable import UnstorablePartError, type_name
 from reflow.model.json import Json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SCALARS = ("Timestamp", "Timedelta", "Period", "Interval")
+_SHOWN = 4
 _PICKLE = "annotate it as Annotated[..., Pickled()]"
 
 
 class FrameCodec(SelfContained):
     """Data frames: columns with their types, index, and labels of any kind.
 
-    Arrow keeps no labels but texts, so that others are stored apart. It does not tell texts in a
-    column of objects from a column of texts, nor the frequency of an index: these stand beside it.
+    Arrow keeps no labels but texts, and no levels that labels lie on, so that these are stored
+    apart; so are categories that are intervals or periods, as `pandas.cut` makes them. It does not
+    tell texts in a column of objects from a column of texts, nor the frequency of an index: these
+    stand beside it.
     """
 
     name = "pandas.frame"
@@ -33,16 +37,22 @@ class FrameCodec(SelfContained):
 
     def encode(self, value: pd.DataFrame, context: CodecContext) -> Json:
         """Write the frame as an Arrow file, and make sure that it comes back."""
+        import pandas as pd
+
         labels = value.columns
         plain = value.set_axis([str(number) for number in range(len(labels))], axis="columns")
         if _are_names(labels):
             plain = plain.set_axis(labels, axis="columns")
+        apart = isinstance(value.index, pd.MultiIndex) or _needs_codes(value.index.dtype)
+        plain, categories = _with_codes(plain.reset_index(drop=True) if apart else plain, context)
         data: dict[str, Json] = {
             "attrs": context.encode(dict(value.attrs)),
+            "categories": categories,
             "freq": _frequency(value.index),
+            "index": context.encode(value.index) if apart else None,
             "labels": None if _are_names(labels) else context.encode(labels),
             "objects": [at for at, dtype in enumerate(value.dtypes) if _holds_objects(dtype)],
-            "table": _written(plain, context),
+            "table": _written(plain, context, [f"column {label!r}" for label in labels]),
             "unique": value.flags.allows_duplicate_labels,
         }
         _require_same(value, self.decode(data, object, context))
@@ -52,8 +62,12 @@ class FrameCodec(SelfContained):
         """Read the frame."""
         table = _read(data["table"], context)
         frame: pd.DataFrame = table.to_pandas()
+        if data["index"] is not None:
+            frame.index = context.decode(data["index"], Any)
         for at in data["objects"]:
             frame.isetitem(at, _objects(table, at, frame.index))
+        for at, dtype in data["categories"].items():
+            frame.isetitem(int(at), _from_codes(frame.iloc[:, int(at)], dtype, context))
         if data["labels"] is not None:
             frame.columns = context.decode(data["labels"], Any)
         if data["freq"] is not None:
@@ -95,20 +109,23 @@ class IndexCodec(SelfContained):
         return pandas is not None and issubclass(kind, pandas.Index)
 
     def encode(self, value: pd.Index[Any], context: CodecContext) -> Json:
-        """Write the levels as the columns of an Arrow file, and make sure that they come back."""
+        """Write the labels as the column of an Arrow file, and make sure that they come back.
+
+        Of labels on several levels, the columns are their numbers among the labels of each level.
+        """
         import pandas as pd
 
         if isinstance(value, pd.RangeIndex):
             return [context.encode(value.name), [value.start, value.stop, value.step]]
-        levels = [value.get_level_values(at) for at in range(value.nlevels)]
-        frame = pd.DataFrame({str(at): level for at, level in enumerate(levels)})
-        data: dict[str, Json] = {
-            "freq": _frequency(value),
-            "multi": isinstance(value, pd.MultiIndex),
-            "names": context.encode(list(value.names)),
-            "objects": [at for at, level in enumerate(levels) if _holds_objects(level.dtype)],
-            "table": _written(frame, context),
-        }
+        data: dict[str, Json] = {"names": context.encode(list(value.names))}
+        if isinstance(value, pd.MultiIndex):
+            data["levels"] = context.encode(list(value.levels))
+            frame = pd.DataFrame({str(at): codes for at, codes in enumerate(value.codes)})
+        else:
+            frame, data["categories"] = _with_codes(pd.DataFrame({"0": value}), context)
+            data["freq"] = _frequency(value)
+            data["objects"] = _holds_objects(value.dtype)
+        data["table"] = _written(frame, context, [f"an index of type {type(value).__name__}"])
         _require_same_index(value, self.decode(data, object, context))
         return data
 
@@ -120,12 +137,13 @@ class IndexCodec(SelfContained):
             name, (start, stop, step) = data
             return pd.RangeIndex(start, stop, step, name=context.decode(name, Any))
         table, names = _read(data["table"], context), context.decode(data["names"], Any)
-        levels = [pd.Index(column) for _, column in table.to_pandas().items()]
-        for at in data["objects"]:
-            levels[at] = pd.Index(_objects(table, at))
-        if data["multi"]:
-            return pd.MultiIndex.from_arrays(levels, names=names)
-        index: pd.Index[Any] = levels[0].rename(names[0])
+        columns = [column for _, column in table.to_pandas().items()]
+        if "levels" in data:
+            return pd.MultiIndex(context.decode(data["levels"], Any), columns, names=names)
+        column = _objects(table, 0) if data["objects"] else columns[0]
+        for dtype in data["categories"].values():
+            column = _from_codes(column, dtype, context)
+        index: pd.Index[Any] = pd.Index(column).rename(names[0])
         if data["freq"] is not None:
             index.freq = data["freq"]
         return index
@@ -207,12 +225,48 @@ def _fold(value: Any) -> Any:
 
 
 def _frequency(index: pd.Index[Any]) -> str | None:
-    """Return the frequency of times that Arrow does not keep; that of periods is in their type."""
+    """Return the frequency of times that Arrow does not keep; that of periods is in their type.
+
+    Raises `UnstorablePartError` for one that its name does not tell, such as days with holidays.
+    """
     import pandas as pd
 
-    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or index.freq is None:
         return None
-    return None if index.freq is None else str(index.freq.freqstr)
+    name = str(index.freq.freqstr)
+    if pd.tseries.frequencies.to_offset(name) != index.freq:
+        raise UnstorablePartError(
+            f"an index of type {type(index).__name__} whose freq is {index.freq!r}",
+            f"its name, {name!r}, does not tell it all: set index.freq = None, or {_PICKLE}",
+        )
+    return name
+
+
+def _needs_codes(dtype: Any) -> bool:
+    """Tell whether values are of categories that Arrow writes and does not read back."""
+    import pandas as pd
+
+    return isinstance(dtype, pd.CategoricalDtype) and isinstance(
+        dtype.categories, pd.IntervalIndex | pd.PeriodIndex
+    )
+
+
+def _with_codes(frame: pd.DataFrame, context: CodecContext) -> tuple[pd.DataFrame, dict[str, Json]]:
+    """Put codes into columns that need them; return their categories by the column's number."""
+    found: dict[str, Json] = {}
+    for at, dtype in enumerate(frame.dtypes):
+        if _needs_codes(dtype):
+            frame = frame if found else frame.copy(deep=False)
+            frame.isetitem(at, frame.iloc[:, at].cat.codes)
+            found[str(at)] = [context.encode(dtype.categories), dtype.ordered]
+    return frame, found
+
+
+def _from_codes(codes: Any, dtype: Any, context: CodecContext) -> pd.Categorical:
+    import pandas as pd
+
+    categories, ordered = dtype
+    return pd.Categorical.from_codes(codes, context.decode(categories, Any), ordered=ordered)
 
 
 def _are_names(labels: pd.Index[Any]) -> bool:
@@ -228,19 +282,50 @@ def _are_names(labels: pd.Index[Any]) -> bool:
     )
 
 
-def _written(frame: pd.DataFrame, context: CodecContext) -> Json:
+def _written(frame: pd.DataFrame, context: CodecContext, names: Sequence[str]) -> Json:
+    """Write a frame; `names` are what its columns are called where they cannot be stored."""
     import pyarrow as pa
 
     try:
         table = pa.Table.from_pandas(frame)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise UnstorablePartError(
-            "this table", f"Arrow has no type for it ({' '.join(map(str, error.args))}); {_PICKLE}"
-        ) from error
+        raise _no_type(frame, names) from error
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return context.write_bytes(sink.getvalue(), suffix=".arrow")
+
+
+def _no_type(frame: pd.DataFrame, names: Sequence[str]) -> UnstorablePartError:
+    """Return the error for a frame that Arrow has no type for, which names the column."""
+    import pyarrow as pa
+
+    what, column = "the index of this table", frame.index.to_series()
+    for name, (_, each) in zip(names, frame.items(), strict=False):
+        try:
+            pa.Table.from_pandas(each.to_frame("values"), preserve_index=False)
+        except (pa.ArrowException, ValueError, TypeError):
+            what, column = name, each
+            break
+    return UnstorablePartError(
+        f"{what}, of type {column.dtype}",
+        f"Arrow has no type for {_trouble(column)}, or {_PICKLE}",
+    )
+
+
+def _trouble(column: pd.Series[Any]) -> str:
+    """Return what Arrow has no type for, and what to write instead."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.SparseDtype):
+        return "what is sparse: make it dense (.sparse.to_dense())"
+    if getattr(column.dtype, "kind", "") == "c":
+        return "complex numbers: store .real and .imag as two columns"
+    if _holds_objects(column.dtype):
+        kinds = sorted({type_name(type(item)) for item in column})
+        shown = ", ".join(kinds[:_SHOWN]) + (", ..." if len(kinds) > _SHOWN else "")
+        return f"objects of these classes in one column ({shown}): make them texts or numbers"
+    return "its values: give them another type (.astype)"
 
 
 def _read(data: Json, context: CodecContext) -> Any:
@@ -276,18 +361,19 @@ def _require_same_index(value: pd.Index[Any], back: pd.Index[Any]) -> None:
     same = type(value) is type(back) and value.equals(back)
     same = same and list(value.names) == list(back.names)
     if same and isinstance(value, pd.MultiIndex):
-        same = value.dtypes.equals(back.dtypes) and all(
-            _same_objects(value.get_level_values(at), back.get_level_values(at))
-            for at in range(value.nlevels)
-        )
+        same = all(map(_are_same_labels, value.levels, back.levels))
     elif same:
-        same = value.dtype == back.dtype and _same_objects(value, back)
-        same = same and _frequency(value) == _frequency(back)
+        same = _are_same_labels(value, back)
     if not same:
         raise UnstorablePartError(
             f"an index of type {type(value).__name__}",
             f"its labels do not come back from Arrow as they are: reset it, or {_PICKLE}",
         )
+
+
+def _are_same_labels(one: pd.Index[Any], other: pd.Index[Any]) -> bool:
+    same = one.equals(other) and one.dtype == other.dtype and _same_objects(one, other)
+    return bool(same and getattr(one, "freq", None) == getattr(other, "freq", None))
 
 
 def _holds_objects(dtype: Any) -> bool:

@@ -101,6 +101,39 @@ def test_a_changed_byte_is_a_miss_where_files_are_verified(flow_file: Flows) -> 
     assert flow.calls == {"double": 1}
 
 
+def spoil(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+
+
+def replace(path: Path) -> None:
+    path.unlink()
+    np.save(path, np.full(1_000_000, 3.0))
+
+
+def copy(path: Path) -> None:
+    """Put the same bytes there again, as from a backup that keeps no times."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "made_again"), [(spoil, {"double": 1}), (replace, {"double": 1}), (copy, {})]
+)
+def test_an_array_whose_file_was_written_to_is_a_miss_unless_it_holds_the_same(
+    flow_file: Flows, change: Callable[[Path], None], made_again: dict[str, int]
+) -> None:
+    flow = flow_file(ARRAYS)
+    (path,) = {part for part in files(flow.run(), "*.npy") if np.load(part)[0] == 2}
+    path.chmod(0o644)
+    change(path)
+    flow.forget()
+    assert flow.run().result("total") == TOTAL
+    assert flow.calls == made_again
+
+
 def test_what_is_not_as_promised_is_refused_with_both_names(flow_file: Flows) -> None:
     flow = flow_file(
         """

@@ -213,7 +213,16 @@ def test_a_value_in_a_file_may_be_used_in_other_run_directories(tmp_path: Path) 
     assert str(tmp_path) in result.output
     assert result.bound_dir is None
     (reference,) = codecs.files(loads(result.output))
-    assert result.held == ((reference.path, 5000),)
+    assert result.held == ((reference.path, 5000, 0),)
+
+
+def test_a_result_tells_when_a_file_of_its_own_was_written(tmp_path: Path) -> None:
+    files = ValueFiles(tmp_path / "files", tmp_path / "files")
+    long = array_of(LONGEST_PACKED + 1)
+    result = encode_result([long, long], Any, tmp_path, codecs, files=files)
+    [file] = result.held
+    assert file.size == LONGEST_PACKED + 1
+    assert file.written == Path(file.path).stat().st_mtime_ns
 
 
 def test_a_full_disk_is_no_mistake_of_the_codec(

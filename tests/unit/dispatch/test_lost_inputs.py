@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from reflow.dispatch.lost_inputs import MOST, LostInputs
+from reflow.model.outcomes import HeldFile
 from reflow.model.records import Instance
 from reflow.model.states import TaskState
 from reflow.rundir.file_states import Recorded
@@ -39,7 +40,7 @@ class Made:
     def outputs(self, run_id: str, task: str) -> Any:
         for index, file in enumerate(self.files):
             if self.instances[index].state is TaskState.SUCCESS:
-                yield index, "", Recorded(held=((str(file), 5),)).text()
+                yield index, "", Recorded(held=(HeldFile(str(file), 5),)).text()
 
     def renew(self, task: Any, instances: list[Instance]) -> None:
         for instance in instances:

@@ -14,6 +14,7 @@ from reflow.fingerprint.files.contents import OwnMemory
 from reflow.fingerprint.files.look import MANY
 from reflow.fingerprint.files.look_progress import LookProgress
 from reflow.fingerprint.files.states import State
+from reflow.model.outcomes import HeldFile
 from reflow.model.tasks import ParameterInput, ResultInput, TaskSpec
 from reflow.rundir.file_states import Recorded, places_in
 from reflow.rundir.looks import RunLooks
@@ -59,6 +60,7 @@ def test_what_was_recorded_comes_back(settings: Make, tmp_path: Path) -> None:
         Recorded((one,), (other,), str(tmp_path)),
         Recorded((), (other,)),
         Recorded((), (), None, (other,)),
+        Recorded(held=(HeldFile("/a", 5), HeldFile("/b", 5, 2 * 10**18))),
     ):
         assert Recorded.parse(recorded.text()) == recorded
     assert Recorded().text() is None
@@ -93,6 +95,28 @@ def test_a_place_is_looked_at_once_until_something_near_it_was_written(
         changed = [place for place in places if not looks.is_still(before[place])]
         assert changed == places[:3]
         file(Path(beside), "1", 10)
+
+
+def test_a_file_of_values_is_looked_at_again_only_where_it_was_too_short(
+    settings: Make, tmp_path: Path
+) -> None:
+    path = file(tmp_path / "a.values", "12345", 10)
+    looks = RunLooks(settings())
+    assert looks.holds(HeldFile(path, 5))
+    file(tmp_path / "a.values", "1", 10)
+    assert looks.holds(HeldFile(path, 4))
+    assert not looks.holds(HeldFile(path, 6))
+    file(tmp_path / "a.values", "123456", 10)
+    assert looks.holds(HeldFile(path, 6))
+
+
+def test_a_file_of_values_that_was_written_to_since_is_told(settings: Make, tmp_path: Path) -> None:
+    path = file(tmp_path / "a.npy", "12345", 10)
+    looks = RunLooks(settings())
+    for written, told in ((10, False), (11, True), (0, False)):
+        held = HeldFile(path, 5, written)
+        assert looks.holds(held)
+        assert looks.was_written_to(held) is told
 
 
 def test_modes_are_looked_at_each_by_itself(settings: Make, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from reflow.codecs.registry import SELF_CONTAINED
 from reflow.codecs.run_dir_paths import run_directory
 from reflow.codecs.value_files import ValueFiles
 from reflow.model.canonical import dumps
+from reflow.model.outcomes import HeldFile
 
 __all__ = [
     "NotAListError",
@@ -35,8 +36,8 @@ class StoredResult:
     places: tuple[str, ...]
     """Paths of the files that it refers to, in the order of `Codecs.references`."""
     bound_dir: str | None
-    held: tuple[tuple[str, int], ...] = ()
-    """Paths of the files that bytes of it lie in, and how long each must be at least."""
+    held: tuple[HeldFile, ...] = ()
+    """The files that bytes of it lie in, each once."""
 
 
 def encode_result(
@@ -58,10 +59,10 @@ def encode_result(
     parts = list(codecs.references(data)) if may_refer(output) else []
     places = tuple(place for part in parts for place in part.places)
     bound = within.mentioned_in(output, data) or any(map(within.contains, places))
-    held: dict[str, int] = {}
+    held: dict[str, HeldFile] = {}
     for file in filter(None, (part.file for part in parts)):
-        held[file.path] = max(file.end, held.get(file.path, 0))
-    return StoredResult(output, places, str(run_dir) if bound else None, tuple(held.items()))
+        held[file.path] = max(file.held, held.get(file.path, file.held))
+    return StoredResult(output, places, str(run_dir) if bound else None, tuple(held.values()))
 
 
 def may_refer(text: str) -> bool:

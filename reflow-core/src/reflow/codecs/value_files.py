@@ -21,6 +21,7 @@ from pathlib import Path
 
 from reflow.errors import MissingFileError, StoredValueError
 from reflow.model.json import Json
+from reflow.model.outcomes import HeldFile
 from reflow.permissions import FILE_MODE, make_folder
 
 LONGEST_INLINE = 4 << 10
@@ -49,6 +50,11 @@ class FileReference:
     def end(self) -> int:
         """How long the file must be at least."""
         return self.offset + self.length
+
+    @property
+    def held(self) -> HeldFile:
+        """The file."""
+        return HeldFile(self.path, self.end, self.written)
 
     def as_json(self) -> Json:
         """Return what `from_json` reads."""
@@ -224,10 +230,13 @@ class ValueFiles:
         return reference
 
 
-def is_intact(reference: FileReference) -> bool:
-    """Tell whether a file holds what was stored in it, by its digest."""
+def is_intact(reference: FileReference, *, check: bool = True) -> bool:
+    """Tell whether a file holds what was stored in it, by its digest.
+
+    Without `check` the digest is compared only where `FileReference.read` does so.
+    """
     try:
-        reference.read(check=True)
+        reference.read(check=check)
     except StoredValueError:
         return False
     return True

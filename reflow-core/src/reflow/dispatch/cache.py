@@ -15,7 +15,7 @@ from typing import Any
 
 from reflow.codecs.codecs import Codecs
 from reflow.codecs.stored_result import may_refer
-from reflow.codecs.value_files import is_intact
+from reflow.codecs.value_files import LONGEST_PACKED, FileReference, is_intact
 from reflow.dispatch.choice import deal
 from reflow.errors import StoredValueError
 from reflow.execution.execute import load_tasks
@@ -43,6 +43,7 @@ class Cache:
         self._codecs = codecs
         self._taker = _taker(settings)
         self._touched: set[int] = set()
+        self._intact: dict[FileReference, bool] = {}
         self._loaded: Mapping[str, TaskSpec] | None = None
 
     def bypassed(self, spec: TaskSpec) -> bool:
@@ -79,14 +80,32 @@ class Cache:
             return False
         if found.paths is not None and not self._as_recorded(spec, found.key, found.paths):
             return False
-        if not self._settings.verify:
+        verify = self._settings.verify
+        if not verify and not self._was_written_to(found.paths):
             return True
         output = self._store.output(found.key)
-        return self._is_intact(output) and (spec.verify is None or self._verified(spec, output))
+        if may_refer(output) and not all(map(self._is_intact, self._codecs.files(loads(output)))):
+            return False
+        return not verify or spec.verify is None or self._verified(spec, output)
 
-    def _is_intact(self, output: str) -> bool:
-        """Tell whether the files that bytes of a value lie in hold what was stored."""
-        return not may_refer(output) or all(map(is_intact, self._codecs.files(loads(output))))
+    def _was_written_to(self, paths: str | None) -> bool:
+        """Tell whether files that bytes of a value lie in may hold something else by now."""
+        if paths is None:
+            return False
+        return any(map(self._looks.was_written_to, Recorded.parse(paths).held))
+
+    def _is_intact(self, file: FileReference) -> bool:
+        """Tell whether the file that bytes of a value lie in holds what was stored.
+
+        Without `--verify` what is long is read only where the file was written to since, as in
+        workers; and once, however many results it serves.
+        """
+        known = self._intact.get(file)
+        if known is None:
+            known = is_intact(file, check=self._settings.verify)
+            if file.length > LONGEST_PACKED:
+                self._intact[file] = known
+        return known
 
     def _as_recorded(self, spec: TaskSpec, key: int, paths: str) -> bool:
         """Tell whether all files of a result are in their recorded state, by the task's mode.
@@ -106,7 +125,7 @@ class Cache:
             return False
         if not all(map(self._looks.is_still, recorded.shared)):
             return False
-        if not all(self._looks.holds(path, size) for path, size in recorded.held):
+        if not all(map(self._looks.holds, recorded.held)):
             return False
         others = [state for state in recorded.states if not self._is_surely(state)]
         if others:

@@ -127,11 +127,12 @@ class LostInputs:
         """Yield what made values of which a file is that one or gone, with the files of each."""
         for step in sorted(steps):
             for index, _, paths in self._tracked.store.outputs(self._tracked.run_id, step):
-                maker, held = _Maker(step, index), dict(Recorded.parse(paths).held)
+                maker, held = _Maker(step, index), Recorded.parse(paths).held
+                files = tuple(file.path for file in held)
                 if self._instance(maker).state is TaskState.SUCCESS and (
-                    path in held or not all(_is_whole(*each) for each in held.items())
+                    path in files or not all(_is_whole(file.path, file.size) for file in held)
                 ):
-                    yield maker, tuple(held)
+                    yield maker, files
 
     def _counts(self) -> Counter[_Maker]:
         return Counter(noted for noted in self._noted() if noted.index != _ONCE)

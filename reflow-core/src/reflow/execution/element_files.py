@@ -14,6 +14,7 @@ from typing import Any
 from reflow.execution.witness import States, Witness, note_of
 from reflow.fingerprint.files.contents import Contents, OwnMemory
 from reflow.fingerprint.files.states import State
+from reflow.model.outcomes import HeldFile
 from reflow.model.tasks import FilesMode, TaskSpec
 from reflow.rundir.file_states import Recorded, places_in
 from reflow.rundir.looks import RunLooks, files_mode
@@ -62,7 +63,7 @@ class ElementFiles:
         returned: Sequence[str],
         own: Sequence[str],
         shared: Sequence[str],
-        held: tuple[tuple[str, int], ...],
+        held: tuple[HeldFile, ...],
     ) -> str | None:
         """Return the text to be recorded of files that were returned or written to.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from reflow.model.states import FailureCause, TaskState
 
@@ -18,6 +19,16 @@ class Reuse(IntEnum):
     NOW = 1
     LATER = 2
     """Once `FencedWriter.allow_reuse` is called for its wave."""
+
+
+class HeldFile(NamedTuple):
+    """A file that bytes of a value lie in, and what tells without reading it that they still do."""
+
+    path: str
+    size: int
+    """How long it must be at least, in bytes."""
+    written: int = 0
+    """When it was last written to, in nanoseconds; 0 for one that others are appended to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

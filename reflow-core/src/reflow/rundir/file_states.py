@@ -12,6 +12,7 @@ from reflow.fingerprint.files.places import place
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import dumps, loads
 from reflow.model.json import Json
+from reflow.model.outcomes import HeldFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Recorded:
     """Where relative paths among them start; None where there are none."""
     shared: tuple[State, ...] = ()
     """States of places where other instances write, too: only that these exist."""
-    held: tuple[tuple[str, int], ...] = ()
-    """Paths of the files that bytes of the value lie in, and how long each must be at least."""
+    held: tuple[HeldFile, ...] = ()
+    """The files that bytes of the value lie in."""
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -44,7 +45,7 @@ class Recorded:
         if self.shared:
             data["shared"] = states_as_json(self.shared)
         if self.held:
-            data["held"] = [list(each) for each in self.held]
+            data["held"] = [list(each if each.written else each[:2]) for each in self.held]
         if self.working_directory is not None:
             data["working_directory"] = self.working_directory
         return dumps(data)
@@ -68,14 +69,16 @@ class Recorded:
         )
 
 
-def _held_from_json(data: Json) -> tuple[tuple[str, int], ...]:
+def _held_from_json(data: Json) -> tuple[HeldFile, ...]:
     if not isinstance(data, list):
         raise StoredValueError("what was recorded of a value's files is no list")
     found = []
     for each in data:
         match each:
             case [str() as path, int() as size]:
-                found.append((path, size))
+                found.append(HeldFile(path, size))
+            case [str() as path, int() as size, int() as written]:
+                found.append(HeldFile(path, size, written))
             case _:
                 raise StoredValueError("what was recorded of a value's file cannot be read")
     return tuple(found)

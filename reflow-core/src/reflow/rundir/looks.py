@@ -8,6 +8,7 @@ everything.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from reflow.fingerprint.files.fresh import asked
 from reflow.fingerprint.files.look import Looks
 from reflow.fingerprint.files.places import Surroundings
 from reflow.fingerprint.files.states import Mode, State
+from reflow.model.outcomes import HeldFile
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.run_settings import RunSettings
 
@@ -45,7 +47,7 @@ class RunLooks:
         self._contents = contents
         self._by_mode: dict[Mode, Looks] = {}
         self._changed: set[str] = set()
-        self._sizes: dict[str, int] = {}
+        self._statuses: dict[str, os.stat_result] = {}
         self._lost: set[str] = set()
 
     def state(self, place: str, mode: Mode) -> State:
@@ -72,16 +74,24 @@ class RunLooks:
         """Count a file of values as gone from now on: a worker could not read it."""
         self._lost.add(path)
 
-    def holds(self, path: str, size: int) -> bool:
-        """Tell whether a file of values is at least so long, and may be read by this user."""
-        if path in self._lost:
+    def holds(self, file: HeldFile) -> bool:
+        """Tell whether a file of values is long enough, and may be read by this user."""
+        if file.path in self._lost:
             return False
         try:
-            if self._sizes.get(path, -1) < size:
-                self._sizes[path] = asked(path).st_size
-            return self._sizes[path] >= size and may_be_read(path)
+            if self._size(file.path) < file.size:  # it may have grown since
+                self._statuses[file.path] = asked(file.path)
+            return self._size(file.path) >= file.size and may_be_read(file.path)
         except OSError:
             return False
+
+    def was_written_to(self, file: HeldFile) -> bool:
+        """Tell whether a file of values that is there was written to since they were stored."""
+        return bool(file.written) and self._statuses[file.path].st_mtime_ns != file.written
+
+    def _size(self, path: str) -> int:
+        status = self._statuses.get(path)
+        return -1 if status is None else status.st_size
 
     def note_changes(self, places: Iterable[str]) -> None:
         """Look anew at what a task may have written to, when next asked about it."""
@@ -90,7 +100,7 @@ class RunLooks:
     def forget(self) -> None:
         """Look anew at everything."""
         self._changed.clear()
-        self._sizes.clear()
+        self._statuses.clear()
         for looks in self._by_mode.values():
             looks.forget()
 

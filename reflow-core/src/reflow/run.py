@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,10 +165,11 @@ class Run:
         from reflow.execution.execute import plugin_codecs
         from reflow.model.canonical import loads
 
-        codecs, returns = plugin_codecs(), self._annotation(task)
+        codecs, returns = plugin_codecs(), cache(lambda: self._annotation(task))
         for place, text, _ in self._store.outputs(self.run_id, task):
             if index in (None, place):
-                yield place, codecs.decode(loads(text), returns)
+                # Numbers, texts and lists of them need no class, so that their flow is not loaded.
+                yield place, codecs.decode(loads(text), returns() if "{" in text else Any)
 
     def wait(self, timeout: float | None = None) -> RunState:
         """Wait until the run has ended, reviving a dispatcher that has died; return its state.

@@ -139,6 +139,7 @@ class Workflow(Flow):
         files: FilesMode | None = None,
         pilots: Pilots | int | None = None,
         follow: bool = False,
+        tags: str | Sequence[str] = (),
         store: Store | str | Path | None = None,
         **parameters: Any,
     ) -> Run:
@@ -151,7 +152,8 @@ class Workflow(Flow):
         by size and time, `"content"` by what is in them, `"exists"` by being there. `pilots` are
         the jobs in which the whole run is to run; a number asks for so many of those that the
         configuration describes, 0 for none. `follow` leaves it to `Run.follow()` to dispatch, for
-        clusters whose jobs may not submit jobs. The rest are the run's parameters.
+        clusters whose jobs may not submit jobs. `tags` are words to find the run by. The rest are
+        the run's parameters.
 
         Raises `DefinitionError` for a workflow that is wrong or cannot be imported by other
         processes, `OptionError` for a missing or unknown parameter, `ParameterError` for a bad
@@ -171,6 +173,7 @@ class Workflow(Flow):
             files=files,
             pilots=pilots if pilots is None or isinstance(pilots, Pilots) else {"jobs": pilots},
             follow=follow,
+            tags=tags,
             store=None if store is None else opened_store(store),
         )
         return submit_wanted(self, wanted, executor)
@@ -185,6 +188,7 @@ class Workflow(Flow):
         verify: bool = False,
         files: FilesMode | None = None,
         on_error: str = "stop",
+        tags: str | Sequence[str] = (),
         store: Store | str | Path | None = None,
         **parameters: Any,
     ) -> Run:
@@ -209,6 +213,7 @@ class Workflow(Flow):
             force_tasks=force_tasks,
             verify=verify,
             files=files,
+            tags=tags,
             store=None if store is None else opened_store(store),
         )
         try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflow.errors import NotFoundError, UsageError
+from reflow.cli.source import LATEST, runs_of
+from reflow.errors import NotFoundError, ReflowError, UsageError
 from reflow.report.layout import count
 from reflow.report.status import typed
 from reflow.suggest import did_you_mean
@@ -19,7 +20,25 @@ if TYPE_CHECKING:
 
 _ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
 
-_TASK = typer.Argument(metavar="TASK", show_default=False, help="A task, or TASK\\[INDEX].")
+
+def _complete_tasks(ctx: typer.Context) -> list[tuple[str, str]]:
+    """Return the tasks of the run that was typed, for shell completion, each with its size."""
+    try:
+        run = runs_of(ctx).open(ctx.params.get("run_id") or LATEST)
+        tasks = run.store.tasks(run.run_id)
+    except ReflowError:
+        return []
+    return [
+        (task.name, count(task.size or 0, "element") if task.array else "one") for task in tasks
+    ]
+
+
+_TASK = typer.Argument(
+    metavar="TASK",
+    show_default=False,
+    help="A task, or TASK\\[INDEX].",
+    autocompletion=_complete_tasks,
+)
 TaskName = Annotated[str, _TASK]
 OptionalTaskName = Annotated[str | None, _TASK]
 Index = Annotated[

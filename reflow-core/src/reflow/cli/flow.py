@@ -11,7 +11,7 @@ import typer
 from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.launch import add_launch_commands
 from reflow.cli.options import literal
-from reflow.cli.program import OK, execute, new_app, program_name, typed_command
+from reflow.cli.program import OK, execute, new_program, program_name, typed_command
 from reflow.cli.source import Runs, runs_of
 from reflow.errors import DefinitionError, UsageError
 from reflow.report.screen import put_json, screen
@@ -20,8 +20,8 @@ from reflow.suggest import did_you_mean
 if TYPE_CHECKING:
     from reflow.workflow import Workflow
 
-WITHOUT_GRAPH = ("status", "cancel", "runs", "logs")
-"""Commands that work while the workflow in the flow file is not valid."""
+WITHOUT_GRAPH = ("status", "cancel", "runs", "logs", "result", "--version")
+"""What works while the workflow in the flow file is not valid."""
 FORMATS = ("text", "mermaid", "dot")
 
 
@@ -46,7 +46,7 @@ def build_app(workflow: Workflow, words: Sequence[str]) -> typer.Typer:
 
     Raises `DefinitionError` for an invalid workflow, except where the command needs no graph.
     """
-    app = new_app(f"Start and manage runs of the workflow {literal(workflow.name)}.")
+    app = new_program(f"Start and manage runs of the workflow {literal(workflow.name)}.")
     try:
         graph = workflow.graph()
     except DefinitionError:

@@ -81,6 +81,10 @@ Files = Annotated[
         " [dim]\\[default: stat][/dim]",
     ),
 ]
+Tags = Annotated[
+    list[str] | None,
+    _option("--tag", metavar="WORD,...", help="Words to find the run by: 'runs --tag WORD'."),
+]
 StoreOption = Annotated[str | None, store_option(rich_help_panel=OPTIONS_PANEL)]
 DryRun = Annotated[
     bool, _switch("--dry-run", help="Show what would be run, and why; write nothing.")
@@ -150,6 +154,7 @@ def run(
     force_tasks: ForceTasks = None,
     verify: Verify = False,
     files: Files = None,
+    tag: Tags = None,
     store: StoreOption = None,
     dry_run: DryRun = False,
     pilots: Mapping[str, Any],
@@ -159,7 +164,7 @@ def run(
     if pilots.get("jobs") != 0 and pilots:
         raise UsageError(f"{FOREGROUND.why_no_pilots}. Leave out {flag_of(next(iter(pilots)))}")
     wanted = _wanted(
-        run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
+        run_dir, parameters, force, force_tasks, verify, files, tag, runs_of(context).given_store
     )
     if dry_run:
         _show_preview(workflow, wanted, "local")
@@ -186,6 +191,7 @@ def submit(
     force_tasks: ForceTasks = None,
     verify: Verify = False,
     files: Files = None,
+    tag: Tags = None,
     store: StoreOption = None,
     dry_run: DryRun = False,
     wait: Wait = False,
@@ -195,7 +201,7 @@ def submit(
 ) -> None:
     """Hand the workflow to a scheduler, or to the background here, and return."""
     wanted = _wanted(
-        run_dir, parameters, force, force_tasks, verify, files, runs_of(context).given_store
+        run_dir, parameters, force, force_tasks, verify, files, tag, runs_of(context).given_store
     )
     wanted = replace(wanted, pilots=pilots)
     if dry_run:
@@ -226,6 +232,7 @@ def _wanted(
     force_tasks: Sequence[str] | None,
     verify: bool,
     files: FilesMode | None,
+    tags: Sequence[str] | None,
     store: Store | None,
 ) -> Wanted:
     return Wanted(
@@ -235,6 +242,7 @@ def _wanted(
         force_tasks=_names(force_tasks),
         verify=verify,
         files=files,
+        tags=_names(tags),
         store=store,
     )
 

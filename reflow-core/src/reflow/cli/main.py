@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -12,11 +12,9 @@ from typer.core import TyperGroup
 from reflow.cli.commands.admin import add_admin_commands
 from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.launch import launch_commands
-from reflow.cli.program import execute, new_app, typed_command
+from reflow.cli.program import execute, new_app, new_program, typed_command
 from reflow.cli.source import Runs
-from reflow.cli.words import switch
 from reflow.errors import UsageError
-from reflow.report.screen import screen
 from reflow.workflow import Workflow
 
 NAME = "reflow"
@@ -31,8 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def build_app() -> typer.Typer:
     """Build the command line, with the commands of plugins."""
-    app = new_app("Start and manage runs of workflows.", cls=RootGroup)
-    app.callback()(_root)
+    app = new_program("Start and manage runs of workflows.", cls=RootGroup)
     for name, about in (
         ("run", "Run the workflow of a flow file here, now, and show its progress."),
         ("submit", "Hand the workflow of a flow file to a scheduler, or to the background here."),
@@ -49,25 +46,6 @@ def build_app() -> typer.Typer:
     add_admin_commands(app)
     add_plugin_commands(app)
     return app
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from reflow import __version__
-
-        screen().say(f"reflow {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool,
-        switch(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Take the options that stand before every command."""
 
 
 class RootGroup(TyperGroup):

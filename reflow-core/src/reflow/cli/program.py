@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -27,6 +27,36 @@ WRONG_USAGE = 2
 _SIGNALS = 128
 GO_ON_TRYING = "Runs that have begun wait for it, and continue by themselves"
 INTERRUPTED = _SIGNALS + signal.SIGINT
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from reflow import __version__
+
+        screen().say(f"reflow {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version of reflow and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+
+
+def new_program(help: str, **more: Any) -> typer.Typer:
+    """Make the command line of a program: one that tells its version."""
+    app = new_app(help, **more)
+    app.callback()(_root)
+    return app
 
 
 def new_app(help: str, **more: Any) -> typer.Typer:

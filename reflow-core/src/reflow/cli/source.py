@@ -87,6 +87,15 @@ def runs_of(context: typer.Context) -> Runs:
     return runs
 
 
+def complete_workflows(ctx: typer.Context) -> list[str]:
+    """Return the names of workflows with recent runs, for shell completion."""
+    try:
+        records = runs_of(ctx).store.list_runs(limit=RECENT)
+    except ReflowError:
+        return []
+    return list(dict.fromkeys(record.workflow for record in records))
+
+
 def complete_run_ids(ctx: typer.Context) -> list[tuple[str, str]]:
     """Return run ids for shell completion, the newest first, each with its state."""
     try:

@@ -69,6 +69,8 @@ class RunSettings:
     """The way in which jobs claim positions: by what the run directory's file system can do."""
     pilots: Pilots | None = None
     """The jobs that run the whole run; None where waves are submitted."""
+    tags: tuple[str, ...] = ()
+    """Words to find the run by."""
 
     @property
     def layout(self) -> RunLayout:

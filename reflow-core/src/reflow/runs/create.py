@@ -25,6 +25,7 @@ from reflow.model.lineage import VARIABLE, place_of
 from reflow.model.pilots import Pilots
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
+from reflow.model.tags import tags_of
 from reflow.model.tasks import FilesMode
 from reflow.permissions import make_folder
 from reflow.rundir.files import server_time
@@ -80,6 +81,8 @@ class Wanted:
     """The jobs that run the whole run, or what is other of them than the configuration says."""
     follow: bool = False
     """The run is to be followed: no job of it dispatches."""
+    tags: str | Sequence[str] = ()
+    """Words to find the run by."""
     store: Store | None = None
     """The manifest to record the run in, where that is not the workflow's."""
 
@@ -138,6 +141,7 @@ def draft(
         reflow=__version__,
         lineage=os.environ.get(VARIABLE, ""),
         pilots=pilots,
+        tags=tags_of(wanted.tags),
     )
     return replace(settings, parameter_states=look_at_parameters(graph, settings))
 
@@ -258,6 +262,7 @@ def _record(settings: RunSettings, graph: Graph) -> RunRecord:
         },
         lineage=settings.lineage,
         place=place_of(settings.lineage),
+        tags=settings.tags,
     )
 
 

@@ -30,6 +30,7 @@ def status_of(
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
+        "version": 1,
         "run": run_as_dict(record),
         "pilots": None if pilots is None else as_json(pilots),
         "tasks": {
@@ -56,6 +57,7 @@ def run_as_dict(record: RunRecord) -> dict[str, Any]:
         "executor": record.executor,
         "parameters": dict(record.parameters),
         "message": record.message,
+        "tags": list(record.tags),
     }
 
 

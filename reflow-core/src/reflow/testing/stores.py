@@ -1093,6 +1093,12 @@ class StoreConformance:
         store.create_run(run, [])
         assert store.run(RUN) == run
 
+    def test_the_tags_of_a_run_are_kept(self, store: Store) -> None:
+        run = new_run(tags=("paper", HOSTILE))
+        store.create_run(run, [])
+        assert store.run(RUN) == run
+        assert store.list_runs() == [run]
+
     def test_what_failed_or_may_not_be_reused_is_not_found(self, store: Store) -> None:
         self.with_result(store, "kept", "a", reusable=Reuse.NEVER)
         self.with_result(store, "failed", "b", state=TaskState.FAILED, output=None)

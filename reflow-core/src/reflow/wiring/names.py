@@ -33,8 +33,11 @@ RESERVED_PARAMETERS = frozenset(
         "run_dir",
         "self",
         "store",
+        "tag",
+        "tags",
         "verify",
         "wait",
+        "why",
     }
 )
 """Keywords of `submit` and `run_local`, and with dashes the flags of `submit` and `run`; some of

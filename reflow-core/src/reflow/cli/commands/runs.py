@@ -1,4 +1,4 @@
-"""The commands about existing runs: `status`, `cancel`, `retry`, `follow` and `runs`."""
+"""The commands about one run: `status`, `cancel`, `retry` and `follow`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reflow.cli.commands.listing import runs
 from reflow.cli.commands.logs import logs
+from reflow.cli.commands.result import result
 from reflow.cli.program import OK, RUN_FAILED, interrupted_by
 from reflow.cli.source import LATEST, runs_of
 from reflow.cli.watch import STOPS_THE_RUN, say_stopped
@@ -18,17 +20,13 @@ from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, swi
 from reflow.errors import UsageError
 from reflow.model.states import RunState
 from reflow.report.layout import count
-from reflow.report.listing import runs_lines
 from reflow.report.progress import Progress
 from reflow.report.screen import put_json, screen
 from reflow.report.status import print_status, step_lines, steps_while_running
-from reflow.runs.status import run_as_dict
 
 if TYPE_CHECKING:
-    from reflow.model.records import RunRecord
     from reflow.run import Run
 
-SHOWN_RUNS = 10
 Wait = Annotated[bool, switch("--wait", help="Show the progress, and end when the run has ended.")]
 
 
@@ -38,7 +36,7 @@ def _task(help: str) -> Any:
 
 def add_run_commands(app: typer.Typer) -> None:
     """Add the commands about existing runs to a command line."""
-    for command in (status, cancel, retry, follow, runs, logs):
+    for command in (status, cancel, retry, follow, runs, logs, result):
         app.command(command.__name__)(command)
 
 
@@ -183,62 +181,3 @@ def follow(context: typer.Context, run_id: RunId, store: StoreOption = None) -> 
     """Dispatch a run from here until it has ended, where its jobs may not submit others."""
     source = runs_of(context)
     raise typer.Exit(follow_run(source.open(run_id), screen(), source.command))
-
-
-def runs(
-    context: typer.Context,
-    last: Annotated[
-        int, option("--last", "-n", metavar="N", help="So many, the newest.", min=1)
-    ] = SHOWN_RUNS,
-    every: Annotated[bool, switch("--all", help="All of them.")] = False,
-    since: Annotated[
-        str | None,
-        option("--since", metavar="DATE", help="Created then or later: 2025-03-01[T12:00]."),
-    ] = None,
-    until: Annotated[
-        str | None, option("--until", metavar="DATE", help="Created before then.")
-    ] = None,
-    state: Annotated[
-        str | None,
-        option(
-            "--status",
-            metavar="STATE",
-            help="In this state: RUNNING, SUCCESS, FAILED or CANCELLED.",
-            autocompletion=lambda: [state.value for state in RunState],
-        ),
-    ] = None,
-    json: Json = False,
-    store: StoreOption = None,
-) -> None:
-    """List runs, the newest first."""
-    from reflow.runs.recover import end_abandoned
-
-    source, console = runs_of(context), screen()
-    # One more than is shown, to tell whether there are more.
-    limit = None if every else last + 1
-
-    def listed() -> list[RunRecord]:
-        return source.store.list_runs(
-            graph_name=source.workflow_name, limit=limit, since=since, until=until, status=state
-        )
-
-    found = listed()
-    abandoned = [record for record in found if end_abandoned(source.store, record)]
-    if abandoned:
-        found = listed()
-    shown = found if every else found[:last]
-    if json:
-        put_json([_without_parameters(record) for record in shown])
-        return
-    if not shown:
-        filtered = since or until or state
-        console.say("no run fits" if filtered else f"no runs yet: start one with {source.start}")
-        return
-    console.put(runs_lines(shown, width=console.width))
-    if len(found) > len(shown):
-        console.say(f"these are the newest {len(shown)}; --last N or --all shows more")
-
-
-def _without_parameters(record: RunRecord) -> dict[str, Any]:
-    """Convert a run to JSON as `status --json` does, without its parameters, which may be long."""
-    return {name: value for name, value in run_as_dict(record).items() if name != "parameters"}

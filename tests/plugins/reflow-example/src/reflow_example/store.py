@@ -54,8 +54,8 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, run_id UNIQUE, workflow, state, run_dir, created_at, finished_at,
-    executor, parameters, message, uid, lineage, place, epoch DEFAULT 0, heartbeat DEFAULT 0,
-    wakeup DEFAULT 0, owner
+    executor, parameters, message, uid, lineage, place, tags, epoch DEFAULT 0,
+    heartbeat DEFAULT 0, wakeup DEFAULT 0, owner
 );
 CREATE TABLE task (
     key INTEGER PRIMARY KEY, run, name, ordinal, array, size, state, UNIQUE (run, name)
@@ -98,7 +98,7 @@ def cell(value: Any) -> Any:
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if isinstance(value, Path):
         return json.dumps(str(value))
-    if isinstance(value, str | Mapping):
+    if isinstance(value, str | Mapping | tuple):
         return json.dumps(value)
     return value
 
@@ -126,6 +126,8 @@ def _reader(annotation: Any) -> Callable[[Any], Any]:
         return lambda text: Path(json.loads(text))
     if kind is str or get_origin(kind) is Mapping:
         return json.loads
+    if get_origin(kind) is tuple:
+        return lambda text: tuple(json.loads(text))
     return lambda value: value
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reflow.cli.commands.runs import add_run_commands
+from reflow.cli.commands.tune import add_tune_of_flow
 from reflow.cli.launch import add_launch_commands
 from reflow.cli.options import literal
 from reflow.cli.program import OK, execute, new_program, program_name, typed_command
@@ -55,6 +56,7 @@ def build_app(workflow: Workflow, words: Sequence[str]) -> typer.Typer:
     else:
         add_launch_commands(app, workflow, graph)
     add_run_commands(app)
+    add_tune_of_flow(app)
     app.command("dag")(dag)
     app.command("describe")(describe)
     return app

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from reflow.cli.commands.admin import add_admin_commands
 from reflow.cli.commands.runs import add_run_commands
+from reflow.cli.commands.tune import add_tune
 from reflow.cli.launch import launch_commands
 from reflow.cli.program import execute, new_app, new_program, typed_command
 from reflow.cli.source import Runs
@@ -43,6 +44,7 @@ def build_app() -> typer.Typer:
             subcommand_metavar="[OPTIONS]",
         )
     add_run_commands(app)
+    add_tune(app)
     add_admin_commands(app)
     add_plugin_commands(app)
     return app

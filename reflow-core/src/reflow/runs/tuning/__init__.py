@@ -1,0 +1,1 @@
+"""What tasks should ask for, by what their elements have used: `tune`."""

@@ -210,6 +210,20 @@ class Run:
             follow_run(self._store, record, on_progress)
         return self.state
 
+    def explain(self, task: str, index: int | None = None) -> dict[str, Any]:
+        """Return why an element ran or came from the cache, as plain data.
+
+        Without an index, of an array task: all of its elements, those alike together. Nothing is
+        run or imported, and nothing changed. `docs/explaining.md` lists the fields. Raises
+        `NotFoundError` for an unknown task or element.
+        """
+        from reflow.runs.explain.explain import explain_element, explain_task
+
+        record = self._task(task)
+        if index is None and record.array:
+            return explain_task(self._store, self._record, record)
+        return explain_element(self._store, self._record, record, index or 0)
+
     def log_path(self, task: str, index: int = 0) -> Path:
         """Return the log of an instance's last attempt.
 

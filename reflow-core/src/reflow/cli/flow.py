@@ -21,7 +21,7 @@ from reflow.suggest import did_you_mean
 if TYPE_CHECKING:
     from reflow.workflow import Workflow
 
-WITHOUT_GRAPH = ("status", "cancel", "runs", "logs", "result", "--version")
+WITHOUT_GRAPH = ("status", "cancel", "runs", "logs", "result", "explain", "--version")
 """What works while the workflow in the flow file is not valid."""
 FORMATS = ("text", "mermaid", "dot")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from math import prod
@@ -12,7 +13,7 @@ from reflow.codecs.codecs import Codecs
 from reflow.codecs.lists import kind
 from reflow.codecs.stored_result import join, may_refer, pairs, parts
 from reflow.dispatch.origins import Origins
-from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
+from reflow.dispatch.tracked_run import RunOfTasks, TrackedTask
 from reflow.errors import DefinitionError
 from reflow.fingerprint.files.states import State
 from reflow.model.canonical import digest, dumps, loads
@@ -39,12 +40,42 @@ Part = Wired | None
 """One element's part; None while the element it is chained to has none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonParts:
+    """The named parts of an identity that all elements of a task share."""
+
+    task: str
+    code: str
+    """The author's version, or the digest of the source."""
+    arguments: Mapping[str, str]
+    """By name, what each shared argument counts by."""
+    after: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Per step that the task only comes after, the keys of the results that serve its run."""
+    missing: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Per argument and step, the elements that did not succeed; empty where all did."""
+
+    @property
+    def digest(self) -> str:
+        """The identity of an element without arguments of its own."""
+        after: Json = [[step, *keys] for step, keys in self.after.items()]
+        # Where nothing is missing, a gather counts alike whatever it allows.
+        missing: list[Json] = [{key: [*gone] for key, gone in self.missing.items()}]
+        # Where nothing is missing, a gather counts alike whatever it allows.
+        more = missing if self.missing else []
+        return digest(dumps([self.task, self.code, dict(self.arguments), after, *more]))
+
+
+def identity_of(common: str, own: Sequence[str]) -> str:
+    """Return an element's identity: `CommonParts.digest`, and what its own arguments count by."""
+    return sha256("\n".join([common, *own]).encode()).hexdigest() if own else common
+
+
 class TaskArguments:
     """The arguments of one task's elements, read from the store as far as they are known."""
 
     def __init__(
         self,
-        tracked: TrackedRun,
+        tracked: RunOfTasks,
         settings: RunSettings,
         task: TrackedTask,
         planned: PlannedCode,
@@ -58,7 +89,7 @@ class TaskArguments:
         self._codecs = codecs
         self._outputs = task.spec.outputs
         self._common: dict[str, Wired] = {}
-        self._missing: dict[str, Json] = {}
+        self._missing: dict[str, Sequence[int]] = {}
         """Per argument, the elements of each step that did not succeed."""
         self._each: dict[str, list[Part]] = {}
         for item in task.spec.inputs:
@@ -70,12 +101,21 @@ class TaskArguments:
         self._sizes = {name: len(values) for name, values in self._each.items()}
         self._is_product = task.spec.combination == "product"
         self.size = prod(self._sizes.values()) if self._is_product else self._agreed_size()
-        self._prefix = self._common_identity()
+        self.parts = self._common_parts()
+        self._prefix = self.parts.digest
 
     @property
     def common(self) -> dict[str, str]:
         """The texts of the arguments that all elements share, by name."""
         return {name: value.text for name, value in self._common.items()}
+
+    def shared(self, name: str) -> Wired:
+        """Return the value of an argument that all elements share. Raises `KeyError`."""
+        return self._common[name]
+
+    def place(self, name: str, index: int) -> int:
+        """Return the place of an element's own argument in the list that it goes through."""
+        return self._places(index)[self.each.index(name)]
 
     @property
     def common_states(self) -> dict[str, tuple[State, ...]]:
@@ -116,17 +156,20 @@ class TaskArguments:
 
     def identity(self, values: Sequence[Wired]) -> str:
         """Return the cache key of an element."""
-        if not values:
-            return self._prefix
-        counts = map(self._count_with_missing, self.each, values)
-        return sha256("\n".join([self._prefix, *counts]).encode()).hexdigest()
+        return identity_of(self._prefix, self.own_parts(values))
+
+    def own_parts(self, values: Sequence[Wired]) -> list[str]:
+        """Return what each of an element's own arguments counts by, in the order of `each`."""
+        return [*map(self._count_with_missing, self.each, values)]
 
     def identity_at(self, index: int) -> str | None:
         """Return the cache key of an element; None while the element it is chained to has none."""
+        return self.identity(self.values(index)) if self.has_values(index) else None
+
+    def has_values(self, index: int) -> bool:
+        """Tell whether the arguments of an element are known: what it is chained to has ended."""
         places = zip(self._each.values(), self._places(index), strict=True)
-        if any(values[place] is None for values, place in places):
-            return None
-        return self.identity(self.values(index))
+        return all(values[place] is not None for values, place in places)
 
     def shown(self, index: int) -> Mapping[str, str]:
         """Return the texts of all wired and given arguments of an element, by name."""
@@ -134,11 +177,11 @@ class TaskArguments:
         return {**self.common, **dict(own)}
 
     def _count_with_missing(self, name: str, value: Wired) -> str:
-        count = self._count(name, value)
+        count = self.count(name, value)
         # Where nothing is missing, a group counts alike whatever its gather allows.
         return f"{count} without {value.missing}" if value.missing else count
 
-    def _count(self, name: str, value: Wired) -> str:
+    def count(self, name: str, value: Wired) -> str:
         """Return the text by which an argument enters the identity."""
         if not may_refer(value.text):
             return digest(value.text)
@@ -292,15 +335,18 @@ class TaskArguments:
             )
         return next(iter(self._sizes.values()))
 
-    def _common_identity(self) -> str:
-        counted: Json = {name: self._count(name, value) for name, value in self._common.items()}
-        after: Json = [
-            [name, *self._tracked.store.output_keys(self._tracked.run_id, name)]
-            for name in self.task.spec.after
-        ]
-        # Where nothing is missing, a gather counts alike whatever it allows.
-        missing: list[Json] = [self._missing] if self._missing else []
-        return digest(dumps([self.task.name, self.planned.code, counted, after, *missing]))
+    def _common_parts(self) -> CommonParts:
+        tracked = self._tracked
+        return CommonParts(
+            task=self.task.name,
+            code=self.planned.code,
+            arguments={name: self.count(name, value) for name, value in self._common.items()},
+            after={
+                step: tracked.store.output_keys(tracked.run_id, step)
+                for step in self.task.spec.after
+            },
+            missing=self._missing,
+        )
 
 
 def _joined(values: Sequence[Wired]) -> Wired:

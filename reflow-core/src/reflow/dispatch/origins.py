@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 
-from reflow.dispatch.tracked_run import TrackedRun, TrackedTask
+from reflow.dispatch.tracked_run import RunOfTasks, TrackedTask
 from reflow.errors import DefinitionError
 from reflow.model.graph import Edge, WireMode, each_of
 
@@ -15,7 +15,7 @@ class Origins:
 
     def __init__(
         self,
-        tracked: TrackedRun,
+        tracked: RunOfTasks,
         lengths: Callable[[Edge], Sequence[int]],
         places: Callable[[TrackedTask], Callable[[int], Sequence[int]]],
     ) -> None:

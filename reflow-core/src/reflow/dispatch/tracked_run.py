@@ -9,8 +9,9 @@ Only native ids are written at once: they must survive a crash that comes before
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from reflow.model.attempts import Attempt
 from reflow.model.graph import Edge, Graph, WireMode, each_of
@@ -120,6 +121,25 @@ class TrackedTask:
         """Wait for further tasks to have succeeded as a whole."""
         self.whole_upstream |= names
         self.upstream |= names
+
+
+class RunOfTasks(Protocol):
+    """What the arguments of a run's elements are found by: its tasks, and its stored results."""
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """Where its results are."""
+        ...
+
+    @property
+    def tasks(self) -> Mapping[str, TrackedTask]:
+        """Its tasks, by name; of those that are read, at least the sizes are known."""
+        ...
 
 
 @dataclass(slots=True)

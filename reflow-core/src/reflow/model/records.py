@@ -118,6 +118,29 @@ class StoredOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedResult:
+    """How a result came about, and whether it may be reused, without the value itself."""
+
+    key: int
+    """As in `StoredOutput`."""
+    run_id: str
+    task: str
+    index: int
+    state: TaskState
+    identity: str | None
+    reusable: bool
+    bound_dir: str | None
+    """The run directory in which alone it may be reused; None for all."""
+    paths: str | None
+    """What is recorded of its files."""
+    host: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    uid: int | None
+    """Number of the user whose run computed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taker:
     """A run that looks for results to reuse. It need not be in the store."""
 

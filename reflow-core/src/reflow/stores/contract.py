@@ -18,6 +18,7 @@ from reflow.model.records import (
     Lease,
     LeaseRecord,
     Look,
+    RecordedResult,
     RequestKind,
     RequestRecord,
     RunRecord,
@@ -326,6 +327,23 @@ class FindsInstance(Protocol):
 
     def instance(self, run_id: str, task: str, index: int) -> Instance | None:
         """Return an instance; None where the task has none of that index yet."""
+        ...
+
+
+@runtime_checkable
+class TracesResults(Protocol):
+    """A store that tells where results came from; without it `explain` says less."""
+
+    def result_of(self, key: int) -> RecordedResult | None:
+        """Return how the result of that key came about; None where there is none any more."""
+        ...
+
+    def result_at(self, run_id: str, task: str, index: int) -> RecordedResult | None:
+        """Return what is recorded of an element; None where the task has none of that index."""
+        ...
+
+    def sources(self, run_id: str, task: str) -> dict[str, int]:
+        """Count a task's elements by the run whose result they took over, most of them first."""
         ...
 
 

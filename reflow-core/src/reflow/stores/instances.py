@@ -6,19 +6,21 @@ from collections.abc import Iterable
 
 from reflow.errors import NotFoundError
 from reflow.model.durations import Durations
-from reflow.model.records import FailedInstance, Instance, TaskRecord
+from reflow.model.records import FailedInstance, Instance, RecordedResult, TaskRecord
 from reflow.model.states import TaskState
 from reflow.stores import runs
 from reflow.stores.database import Session
 from reflow.stores.models import Instance as Table
 from reflow.stores.models import Run, Task
-from reflow.stores.orm import LEFT, Row, fn
+from reflow.stores.orm import LEFT, Query, Row, fn
 from reflow.stores.rows import (
     FAILURE_COLUMNS,
     INSTANCE_COLUMNS,
+    RESULT_COLUMNS,
     TASK_STATES,
     failed_instance,
     instance_record,
+    recorded_result,
 )
 from reflow.stores.text import plain
 
@@ -111,6 +113,45 @@ def instance(session: Session, task: int, name: str, index: int) -> Instance | N
     query = Table.select(*_INSTANCE).where((Table.task == task) & (Table.idx == index))
     row = session.first(query)
     return None if row is None else instance_record(name, row)
+
+
+def result_of(session: Session, key: int) -> RecordedResult | None:
+    """Return how the result of a key came about; None where there is none."""
+    row = session.first(_results().where(Table.id == key))
+    return None if row is None else recorded_result(row)
+
+
+def result_at(session: Session, task: int, index: int) -> RecordedResult | None:
+    """Return what is recorded of an element of a task, by the task's key; None where there is none.
+
+    Of one that took over a result: what is recorded of the element itself.
+    """
+    row = session.first(_results().where((Table.task == task) & (Table.idx == index)))
+    return None if row is None else recorded_result(row)
+
+
+def _results() -> Query:
+    columns = [getattr(Table, column) for column in RESULT_COLUMNS]
+    return (
+        Table.select(*columns, Task.name, Run.run_id, Run.uid)
+        .join(Task, on=(Task.id == Table.task))
+        .join(Run, on=(Run.id == Task.run))
+    )
+
+
+def sources(session: Session, task: int) -> dict[str, int]:
+    """Count the elements of a task by the run whose result they took over, most of them first."""
+    source, number = Table.alias(), fn.COUNT(Table.idx)
+    query = (
+        Table.select(Run.run_id, number)
+        .join(source, on=(source.id == Table.source))
+        .join(Task, on=(Task.id == source.task))
+        .join(Run, on=(Run.id == Task.run))
+        .where(Table.task == task)
+        .group_by(Run.run_id)
+        .order_by(number.desc(), Run.run_id)
+    )
+    return {plain(run_id): counted for run_id, counted in session.rows(query)}
 
 
 def chosen(session: Session, run_id: str, task: str | None) -> list[tuple[int, TaskRecord]]:

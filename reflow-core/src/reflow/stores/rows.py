@@ -18,6 +18,7 @@ from reflow.model.records import (
     FailedInstance,
     Instance,
     LeaseRecord,
+    RecordedResult,
     RequestKind,
     RequestRecord,
     RunRecord,
@@ -340,6 +341,41 @@ def stored_output(row: Row) -> StoredOutput:
         bound_dir=plain_or_none(bound_dir),
         run_id=plain(run_id),
         order=(task, index),
+    )
+
+
+RESULT_COLUMNS = (
+    "id",
+    "idx",
+    "state",
+    "identity",
+    "reusable",
+    "bound_dir",
+    "paths",
+    "host",
+    "started_at",
+    "ended_at",
+)
+
+
+def recorded_result(row: Row) -> RecordedResult:
+    """Convert from a row in the order of `RESULT_COLUMNS`, and then task, run and user."""
+    key, index, state, identity, reusable, bound_dir, paths, host, started, ended, *of = row
+    task, run_id, uid = of
+    return RecordedResult(
+        key=key,
+        run_id=plain(run_id),
+        task=plain(task),
+        index=index,
+        state=TASK_STATES[state],
+        identity=plain_or_none(identity),
+        reusable=bool(reusable),
+        bound_dir=plain_or_none(bound_dir),
+        paths=plain_or_none(paths),
+        host=plain(host),
+        started_at=None if started is None else datetime.fromtimestamp(started, UTC),
+        ended_at=None if ended is None else datetime.fromtimestamp(ended, UTC),
+        uid=uid,
     )
 
 

@@ -17,6 +17,7 @@ from reflow.model.records import (
     Lease,
     LeaseRecord,
     Look,
+    RecordedResult,
     RequestKind,
     RequestRecord,
     RunRecord,
@@ -153,6 +154,21 @@ class SqlStore:
                 if page.is_last:
                     break
                 after = page.until
+
+    def result_of(self, key: int) -> RecordedResult | None:
+        """Return how the result of that key came about; None where there is none any more."""
+        with self._database.reading() as session:
+            return instances.result_of(session, key)
+
+    def result_at(self, run_id: str, task: str, index: int) -> RecordedResult | None:
+        """Return what is recorded of an element; None where the task has none of that index."""
+        with self._database.reading() as session:
+            return instances.result_at(session, runs.task(session, run_id, task)[0], index)
+
+    def sources(self, run_id: str, task: str) -> dict[str, int]:
+        """Count a task's elements by the run whose result they took over, most of them first."""
+        with self._database.reading() as session:
+            return instances.sources(session, runs.task(session, run_id, task)[0])
 
     def outputs(self, run_id: str, task: str) -> Iterator[tuple[int, str, str | None]]:
         """Yield (index, output, paths) of every SUCCESS instance, in index order."""

@@ -63,6 +63,7 @@ from reflow.stores.contract import (
     KeepsAttempts,
     ReadsAttempts,
     Store,
+    TracesResults,
     find_instance,
 )
 from reflow.testing.store_process import TASK
@@ -955,6 +956,27 @@ class StoreConformance:
         assert self.texts(store) == {0: "2"}
         self.written(store, lease, lambda write: write.replace_instances([new]))
         assert [text for _, text, _ in store.outputs("other", TASK)] == ['"0"']
+
+    def test_results_can_be_traced_to_the_runs_that_computed_them(self, store: Store) -> None:
+        if not isinstance(store, TracesResults):
+            pytest.skip("this store does not tell where results came from")
+        times = {"started_at": 5.5, "ended_at": 9.25}
+        self.with_result(store, "one", "a", paths="[1]", bound_dir="/here", host="n1", **times)
+        self.with_results(store, new_run("two"), "a", "a")
+        keys = [found.key for found in self.looked(store, "a")]
+        self.taking_over(store, new_run("three"), *keys)
+        assert store.sources("three", TASK) == {"two": 2, "one": 1}
+        assert store.sources("one", TASK) == {}
+        found = store.result_at("one", TASK, 0)
+        assert found is not None
+        assert store.result_of(found.key) == found
+        assert (found.run_id, found.task, found.index, found.identity) == ("one", TASK, 0, "a")
+        assert (found.paths, found.bound_dir, found.host) == ("[1]", "/here", "n1")
+        assert found.started_at == datetime.fromtimestamp(5.5, UTC)
+        assert found.ended_at == datetime.fromtimestamp(9.25, UTC)
+        assert found.reusable
+        assert store.result_at("one", TASK, 1) is None
+        assert store.result_of(max(keys) + 1_000) is None
 
     def test_reusable_results_are_found_by_identity(self, store: Store) -> None:
         self.with_result(store, "one", "a", paths="[1]", bound_dir="/here", output='"A"')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reflow.cli.commands.explain import explain
 from reflow.cli.commands.listing import runs
 from reflow.cli.commands.logs import logs
 from reflow.cli.commands.result import result
@@ -36,7 +37,7 @@ def _task(help: str) -> Any:
 
 def add_run_commands(app: typer.Typer) -> None:
     """Add the commands about existing runs to a command line."""
-    for command in (status, cancel, retry, follow, runs, logs, result):
+    for command in (status, cancel, retry, follow, runs, logs, result, explain):
         app.command(command.__name__)(command)
 
 

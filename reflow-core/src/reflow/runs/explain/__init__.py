@@ -1,0 +1,1 @@
+"""Why elements ran, or came from the cache."""

@@ -1,0 +1,295 @@
+"""Why elements ran, or came from the cache, told from what runs have left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reflow import NotFoundError
+from reflow.report.explain import explanation_lines
+
+from tests.e2e.support import FlowFile
+
+Flows = Callable[..., FlowFile]
+
+PIPELINE = """
+    wf = Workflow("pipeline")
+    FACTOR = 1
+    LIMIT = int(os.environ.get("LIMIT", "3"))
+
+    def shape(text: str) -> str:
+        return text.upper()
+
+    @wf.job()
+    def items(names: str = "a b c") -> list[str]:
+        return names.split()
+
+    @wf.array_job()
+    def each(item: Annotated[str, Result(step="items")], times: int = 1) -> str:
+        if os.environ.get("FAILS") == item:
+            raise ValueError("asked to")
+        return shape(item) * FACTOR * times
+
+    @wf.array_job()
+    def longer(text: Annotated[str, Result(step="each")]) -> str:
+        return text[:LIMIT] + "!"
+
+    @wf.job()
+    def joined(parts: Annotated[list[str], Result(step="longer", allow_failed=True)]) -> str:
+        return "".join(parts)
+"""
+
+
+@pytest.fixture
+def pipeline(flow_file: Flows) -> FlowFile:
+    """A flow that has run once."""
+    flow = flow_file(PIPELINE)
+    flow.run()
+    return flow
+
+
+def only(found: dict[str, Any]) -> dict[str, Any]:
+    """The only difference of an explanation."""
+    (difference,) = found["differences"]
+    assert isinstance(difference, dict)
+    return difference
+
+
+def text_of(found: dict[str, Any]) -> str:
+    return "\n".join(line.plain for line in explanation_lines(found, width=80, command="reflow"))
+
+
+def test_the_first_of_its_kind_was_never_run_before(flow_file: Flows) -> None:
+    found = flow_file(PIPELINE).run().explain("each", 1)
+    assert (found["reason"], found["earlier"]) == ("first", None)
+    assert (found["version"], found["task"], found["index"]) == (1, "each", 1)
+    assert "no earlier run" in text_of(found)
+
+
+def test_a_result_from_the_cache_names_the_element_that_computed_it(pipeline: FlowFile) -> None:
+    first = pipeline.run()
+    run = pipeline.run()
+    found = run.explain("each", 1)
+    assert found["reason"] == "cached"
+    assert found["earlier"]["run_id"] != first.run_id  # it came from the cache there, too
+    assert (found["earlier"]["task"], found["earlier"]["index"]) == ("each", 1)
+    assert found["earlier"]["seconds"] >= 0
+    assert found["earlier"]["host"] == os.uname().nodename
+    assert "came from the cache: it is the result of each[1]" in text_of(found)
+
+
+def test_a_parameter_is_told_with_both_values(pipeline: FlowFile) -> None:
+    found = pipeline.run(times=2).explain("each", 0)
+    assert found["reason"] == "differs"
+    difference = only(found)
+    assert (difference["field"], difference["name"]) == ("parameter", "times")
+    assert (difference["old"], difference["new"]) == ("1", "2")
+
+
+def test_a_constant_is_told_with_both_values_and_its_file(pipeline: FlowFile) -> None:
+    pipeline.replace("FACTOR = 1", "FACTOR = 2")
+    difference = only(pipeline.run().explain("each", 0))
+    assert (difference["field"], difference["name"]) == ("value", "FACTOR")
+    assert (difference["old"], difference["new"]) == ("1", "2")
+    assert Path(difference["file"]) == pipeline.path
+
+
+def test_a_value_made_at_import_is_told_with_both_values(
+    pipeline: FlowFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMIT", "2")
+    with pytest.warns(match="cannot use its results"):
+        run = pipeline.run()
+    difference = only(run.explain("longer", 0))
+    assert (difference["name"], difference["old"], difference["new"]) == ("LIMIT", "3", "2")
+
+
+def test_a_definition_is_told_with_a_diff_of_the_two_sources(flow_file: Flows) -> None:
+    flow = flow_file(PIPELINE)
+    flow.run("pool")
+    flow.replace("return text.upper()", "return text.lower()")
+    difference = only(flow.run("pool").explain("each", 0))
+    assert (difference["field"], difference["name"]) == ("definition", "function shape")
+    assert difference["diff"][1:] == [
+        " def shape(text: str) -> str:",
+        "-    return text.upper()",
+        "+    return text.lower()",
+    ]
+
+
+def test_an_input_is_told_with_the_element_that_gave_it(pipeline: FlowFile) -> None:
+    run = pipeline.run(names="a b x")
+    assert run.explain("each", 0)["reason"] == "cached"
+    difference = only(run.explain("longer", 2))
+    assert (difference["field"], difference["name"]) == ("upstream", "each")
+    assert (difference["elements"], difference["old"], difference["new"]) == ([2], "'C'", "'X'")
+    gathered = only(run.explain("joined"))
+    assert (gathered["name"], gathered["elements"], gathered["count"]) == ("longer", [2], 1)
+    item = only(run.explain("each", 2))
+    assert (item["name"], item["detail"], item["new"]) == ("items", "item 2", "'x'")
+
+
+def test_a_new_element_is_compared_with_any_other(pipeline: FlowFile) -> None:
+    found = pipeline.run(names="a b c d", times=2).explain("each", 3)
+    parameter, new = found["differences"]
+    assert parameter["name"] == "times"
+    assert new["detail"] == "a new element: there were 3"
+
+
+def test_all_elements_of_a_task_are_told_together(pipeline: FlowFile) -> None:
+    run = pipeline.run(names="a x c y")
+    found = run.explain("longer")
+    assert found["size"] == 4
+    by_detail = [group["elements"] for group in found["groups"] if group["reason"] == "differs"]
+    assert sorted(by_detail) == [[1], [3]]
+    assert f"2 came from {found['groups'][0]['earlier']['run_id']}" in text_of(found)
+
+
+def test_many_that_differ_alike_are_one_group(pipeline: FlowFile) -> None:
+    pipeline.replace("FACTOR = 1", "FACTOR = 2")
+    (group,) = pipeline.run().explain("each")["groups"]
+    assert (group["count"], group["elements"]) == (3, [0, 1, 2])
+    assert only(group)["name"] == "FACTOR"
+
+
+def test_what_failed_before_ran_for_want_of_a_result(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    monkeypatch.setenv("FAILS", "b")
+    flow.run()
+    monkeypatch.delenv("FAILS")
+    run = flow.run()
+    found = run.explain("each", 1)
+    assert found["reason"] == "no result"
+    assert "asked to" in found["text"]
+    differences = {each["field"]: each for each in run.explain("joined")["differences"]}
+    assert differences["missing"]["elements"] == [1]
+    assert (differences["missing"]["old"], differences["missing"]["new"]) == ("1", "0")
+
+
+def test_force_and_cache_false_are_named(pipeline: FlowFile) -> None:
+    assert pipeline.run(force=True).explain("each", 0)["reason"] == "forced"
+    run = pipeline.run(force_tasks=["each"])
+    assert run.explain("each")["groups"][0]["reason"] == "forced"
+    assert run.explain("items")["reason"] == "cached"
+    pipeline.replace("@wf.job()\ndef joined", "@wf.job(cache=False)\ndef joined")
+    assert pipeline.run().explain("joined")["reason"] == "not cached"
+
+
+def test_what_has_not_begun_says_why(flow_file: Flows) -> None:
+    flow = flow_file(
+        """
+        wf = Workflow("breaks")
+
+        @wf.job()
+        def first() -> list[int]:
+            raise ValueError("broken")
+
+        @wf.array_job()
+        def second(x: Annotated[int, Result(step="first")]) -> int:
+            return x
+        """
+    )
+    run = flow.run()
+    found = run.explain("second")
+    assert [group["reason"] for group in found["groups"]] == ["waits"]
+    assert "did not run: something before it has no result" in text_of(found)
+    assert run.explain("first")["reason"] == "first"
+    with pytest.raises(NotFoundError):
+        run.explain("second", -1)
+
+
+# -- files ------------------------------------------------------------------------------------
+FILES = """
+    wf = Workflow("files")
+
+    @wf.job()
+    def write(source: Path = Path("{here}/in.txt")) -> Path:
+        out = Path("{here}/out.txt")
+        out.write_text(source.read_text().upper())
+        return out
+
+    @wf.job()
+    def read(path: Annotated[Path, Result(step="write")]) -> str:
+        return path.read_text()
+
+    @wf.job(after=["write"])
+    def last() -> int:
+        return 1
+"""
+
+
+def later(path: Path, content: str) -> None:
+    """Write a file so that its time is surely another."""
+    path.write_text(content)
+    os.utime(path, ns=(time.time_ns(), time.time_ns() + 5 * 10**9))
+
+
+def test_a_file_of_a_parameter_is_told_with_what_changed(flow_file: Flows, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one")
+    flow = flow_file(FILES)
+    flow.run()
+    later(tmp_path / "in.txt", "three")
+    difference = only(flow.run().explain("write"))
+    assert (difference["field"], difference["argument"]) == ("file", "source")
+    assert difference["name"] == str(tmp_path / "in.txt")
+    assert difference["detail"].startswith("2 bytes more, modified")
+
+
+def test_a_result_whose_file_is_not_as_recorded_is_told_with_the_file(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("one")
+    flow = flow_file(FILES)
+    flow.run()
+    later(tmp_path / "out.txt", "changed")
+    run = flow.run()
+    found = run.explain("write")
+    assert found["reason"] == "files"
+    assert only(found)["name"] == str(tmp_path / "out.txt")
+    after = only(run.explain("last"))
+    assert (after["field"], after["name"], after["count"]) == ("after", "write", 1)
+    assert only(run.explain("read"))["detail"].endswith("returned by write")
+
+
+# -- what is left of runs -----------------------------------------------------------------------
+def test_without_the_run_directory_the_rows_tell_what_they_can(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    flow = flow_file(PIPELINE)
+    shutil.rmtree(flow.run(run_dir=tmp_path / "old").run_dir)
+    found = flow.run(times=2).explain("each", 0)
+    assert found["reason"] == "differs"
+    assert only(found)["name"] == "times"
+    assert "only rows of the store" in found["notes"][0]
+    assert "run directory of" in found["notes"][0]
+
+
+def test_a_retry_with_another_source_is_compared_by_the_source_it_was_planned_with(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    flow.run()
+    flow.replace("FACTOR = 1", "FACTOR = 2")
+    monkeypatch.setenv("FAILS", "b")
+    run = flow.run()
+    monkeypatch.delenv("FAILS")
+    flow.replace("FACTOR = 2", "FACTOR = 3")
+    run = flow.load().open_run(run.run_id)
+    run.retry(changed=False)
+    by_element = {index: only(run.explain("each", index))["new"] for index in (0, 1)}
+    assert by_element == {0: "2", 1: "3"}
+    assert len(run.explain("each")["groups"]) == 2
+
+
+def test_an_explanation_is_plain_data(pipeline: FlowFile) -> None:
+    run = pipeline.run(times=2)
+    for found in (run.explain("each"), run.explain("each", 1), run.explain("items")):
+        assert json.loads(json.dumps(found)) == found

@@ -35,6 +35,7 @@ LAYERS = (
     # What plugins are given, and what `doctor` tries: beside the stack, for those outside it.
     ("plugin_api", "plugins.health", "plugins.builtin"),
     ("execution",),
+    ("notebook",),
     ("dispatch",),
     ("runs",),
     ("report",),

@@ -228,7 +228,7 @@ def _from_a_prompt() -> Workflow:
     [
         (_nested, "inner", "not a variable of any module"),
         (_with_lambda, "short", "not a variable of any module"),
-        (_from_a_prompt, "cell", "'cell' .* is defined in a notebook or at a prompt"),
+        (_from_a_prompt, "cell", "'cell' .* is defined at a prompt"),
     ],
 )
 def test_what_other_processes_cannot_import_runs_in_this_one_and_nowhere_else(

@@ -131,6 +131,11 @@ class Flow:
         """Every task's name, those of included flows last."""
         return tuple(self._entries())
 
+    @property
+    def inclusions(self) -> tuple[tuple[Flow, str | None, Mapping[str, Any]], ...]:
+        """The flows that this one includes, each with its prefix and the values bound in it."""
+        return tuple(self._included)
+
     def specs(self) -> tuple[TaskSpec, ...]:
         """Return every task, its signature read; those of included flows last.
 
@@ -434,7 +439,8 @@ def _check_returns_at_once(task: str, function: object) -> None:
 def _made_by(frame: Any) -> tuple[str, str, int] | None:
     """Return module, file and line of the innermost top-level statement of a file on the stack.
 
-    The top level of a file is on the stack while the file is loaded, and then only.
+    The top level of a file is on the stack while the file is loaded, and then only. A cell of a
+    notebook, or a line at a prompt, is of the module `__main__`, and stands for a file.
     """
     while frame is not None:
         names, code = frame.f_globals, frame.f_code
@@ -442,6 +448,8 @@ def _made_by(frame: Any) -> tuple[str, str, int] | None:
         # A script's own code may have a relative name.
         if code.co_name == "<module>" and _last_part(code.co_filename) == _last_part(file):
             return names.get("__name__", ""), code.co_filename, frame.f_lineno
+        if file is None and frame.f_locals is names and names.get("__name__") == "__main__":
+            return "__main__", code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
 

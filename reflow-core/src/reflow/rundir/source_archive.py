@@ -14,6 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
+from reflow.fingerprint.code.unsaved import read_source
 from reflow.model.canonical import digest
 from reflow.permissions import make_folder
 from reflow.rundir.files import write_whole
@@ -44,7 +45,7 @@ def _content(file: str) -> bytes | None:
     try:
         if _is_extension(file) and Path(file).stat().st_size > LARGEST_EXTENSION:
             return None
-        return Path(file).read_bytes()
+        return read_source(Path(file))
     except OSError:
         return None
 

@@ -15,7 +15,9 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reflow.errors import FlowImportError
 from reflow.fingerprint.code.task_source import Definition, Given, TaskSource, Value
+from reflow.fingerprint.code.unsaved import read_source
 from reflow.model.canonical import digest
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.files import damaged, read_bytes, write_whole
@@ -52,8 +54,8 @@ class RunSource:
     """Name of the copy of the user's own code; empty where no other process needs one."""
     own: Mapping[str, str] = field(default_factory=dict)
     """Files to be copied, with the names of the modules; known only when the record is taken."""
-    is_loaded_anew: bool = True
-    """Whether no file was edited after it was loaded; known only when the record is taken."""
+    edited: frozenset[str] = frozenset()
+    """Files that were edited after they were loaded; known only when the record is taken."""
 
     def write(self, layout: RunLayout) -> None:
         """Put the record into the run directory and in force. Raises `OSError`."""
@@ -133,6 +135,16 @@ def _name_of(content: bytes) -> str:
     return digest(content)[:16]
 
 
+def check_loaded_anew(source: RunSource) -> None:
+    """Raise `FlowImportError` where a file was edited after this notebook imported it."""
+    for file in sorted(source.edited):
+        raise FlowImportError(
+            f"{Path(file).name} was edited after this notebook has imported it, so that other "
+            "processes would have it otherwise: load it again, with importlib.reload() or by "
+            "restarting the notebook, and run the cells that import from it"
+        )
+
+
 def current_source(layout: RunLayout) -> str:
     """Return the name of the record in force. Raises `OSError`, for damaged data too."""
     name = read_bytes(layout.source)
@@ -197,13 +209,13 @@ def _take(specs: Iterable[TaskSpec], settings: RunSettings) -> RunSource:
         file: now[file] for file in files if survey.contents.get(file, now[file]) == now[file]
     }
     own = survey.own_files(modules_by_place())
-    return RunSource(code, tasks, contents, own=own, is_loaded_anew=contents.keys() == files)
+    return RunSource(code, tasks, contents, own=own, edited=frozenset(files - contents.keys()))
 
 
 def _content(file: str) -> str:
     """Return the digest of a file's content; empty for anything but a readable file."""
     try:
-        return digest(read_bytes(file)) if os.path.isabs(file) else ""  # noqa: PTH117
+        return digest(read_source(Path(file))) if os.path.isabs(file) else ""  # noqa: PTH117
     except OSError:
         return ""
 

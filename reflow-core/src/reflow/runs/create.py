@@ -27,6 +27,7 @@ from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.states import RunState
 from reflow.model.tags import tags_of
 from reflow.model.tasks import FilesMode
+from reflow.notebook.loading import graph_of_cells
 from reflow.permissions import make_folder
 from reflow.rundir.files import server_time
 from reflow.rundir.flow_reference import FlowRef
@@ -35,6 +36,7 @@ from reflow.rundir.probe import UnfitFileSystemError, probe
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import (
     RunSource,
+    check_loaded_anew,
     current_source,
     take_source,
     values_that_differ,
@@ -173,7 +175,10 @@ def create_run(
         if settings.layout.root.exists():
             continue
         if source is None:
-            source = take_source(graph, settings)
+            of_cells = graph_of_cells(settings.flow)
+            source = take_source(of_cells or graph, settings)
+            if of_cells is not None and settings.executor != "inline":
+                check_loaded_anew(source)
             check(settings, source)
         settings = _make_folder(settings, source)
         if store.create_run(_record(settings, graph), _tasks(graph)):

@@ -15,7 +15,6 @@ from reflow.dispatch.pilots.choice import chosen_pilots
 from reflow.dispatch.pilots.requests import pilots_script
 from reflow.errors import (
     ParameterError,
-    ReflowError,
     RunFailedError,
     SchedulerUnavailableError,
     StoreError,
@@ -168,7 +167,7 @@ def _flow_for(workflow: Workflow, max_workers: int) -> FlowRef | None:
         return locate(workflow)
     try:
         return locate(workflow)
-    except ReflowError:
+    except Exception:  # whatever is in a notebook: nothing of it needs to go anywhere
         return None
 
 

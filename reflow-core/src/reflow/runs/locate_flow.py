@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,8 @@ from reflow.errors import DefinitionError
 from reflow.execution.flow_loading import FLOW_MODULE, SCRIPT_MODULE, Workflow
 from reflow.execution.frozen import MAIN
 from reflow.model.tasks import TaskSpec
+from reflow.notebook.loading import load_cells
+from reflow.notebook.session import current_session
 from reflow.rundir.flow_reference import FlowRef
 
 
@@ -20,23 +23,24 @@ def locate(workflow: Workflow) -> FlowRef:
     """Return how another process can import the workflow.
 
     A worker loads the flow's file, and finds each task by its name: so every task will do that
-    loading the file makes again, in whatever way. Raises `DefinitionError` for others, by name: of
-    a notebook, of a prompt, made only after the file was loaded or where it is run as a script.
+    loading the file makes again, in whatever way. Of a notebook, a module is written that stands
+    for a file. Raises `DefinitionError` for other tasks, by name: of a prompt without IPython, made
+    only after the file was loaded or where it is run as a script.
     """
     specs = workflow.specs()
-    for spec in filter(_is_at_a_prompt, specs):
+    session = current_session()
+    at_a_prompt = [spec.name for spec in specs if _is_at_a_prompt(spec)]
+    if session is not None and (at_a_prompt or not any(_modules_with(workflow))):
+        load_cells(session, workflow, str(session.path))
+        source = str(session.path)
+        return FlowRef(workflow=workflow.name, path=source, source=source, sys_path=_sys_path())
+    if at_a_prompt:
         raise DefinitionError(
-            f"task {spec.name!r} of workflow {workflow.name!r} is defined in a notebook or at a "
-            "prompt, so that other processes cannot load it: put the flow into a file and import "
-            "that, or use run_local(max_workers=1)"
+            f"task {at_a_prompt[0]!r} of workflow {workflow.name!r} is defined at a prompt, so "
+            "that other processes cannot load it: use IPython or a notebook, or put the flow into "
+            "a file and import that, or use run_local(max_workers=1)"
         )
-    script = sys.modules.get("__main__")
-    # Some modules of the standard library register the script under a second name.
-    found = {
-        name: each
-        for name, each in list(sys.modules.items())
-        if _defines(each, workflow) and (each is not script or name == "__main__")
-    }
+    found = dict(_modules_with(workflow))
     if not found:
         raise DefinitionError(
             f"workflow {workflow.name!r} is not a variable of any module, so that other processes "
@@ -47,6 +51,15 @@ def locate(workflow: Workflow) -> FlowRef:
     for spec in specs:
         _check_made_again(workflow.name, spec, name, str(found[name].__file__))
     return _reference(name, found[name], workflow.name)
+
+
+def _modules_with(workflow: Workflow) -> Iterator[tuple[str, ModuleType]]:
+    """Yield the modules, by name, that have a workflow as a variable."""
+    script = sys.modules.get("__main__")
+    for name, module in list(sys.modules.items()):
+        # Some modules of the standard library register the script under a second name.
+        if _defines(module, workflow) and (module is not script or name == "__main__"):
+            yield name, module
 
 
 def _is_at_a_prompt(spec: TaskSpec) -> bool:
@@ -110,8 +123,12 @@ def _defines(module: ModuleType | None, workflow: Workflow) -> bool:
     return any(value is workflow for value in list(vars(module).values()))
 
 
+def _sys_path() -> tuple[str, ...]:
+    return tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 (no symlinks resolved)
+
+
 def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
-    sys_path = tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 (no symlinks resolved)
+    sys_path = _sys_path()
     assert module.__file__ is not None
     source = os.path.abspath(module.__file__)  # noqa: PTH100
     spec = getattr(module, "__spec__", None)

@@ -11,10 +11,14 @@ from pathlib import Path
 
 from reflow.errors import FlowImportError, ReflowError, ReflowWarning
 from reflow.model.graph import Graph
+from reflow.notebook.loading import load_cells, workflow_of
+from reflow.notebook.session import current_session, is_of_cells
+from reflow.rundir.flow_reference import FlowRef
 from reflow.rundir.graph_data import graph_of_data
 from reflow.rundir.run_settings import RunSettings, read_settings
 from reflow.rundir.source_record import (
     RunSource,
+    check_loaded_anew,
     current_source,
     take_source,
     with_copy,
@@ -31,6 +35,10 @@ def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection
     is returned, with a warning. Raises `FlowImportError` where the flow cannot be loaded, or has
     become another one.
     """
+    if settings.flow is not None and is_of_cells(settings.flow.path):
+        source = _taken_from_cells(settings, settings.flow, graph)
+        _check_known(graph_of_data(source.graph), tasks, settings)
+        return source
     if settings.flow is not None and not settings.flow.file.exists():
         warnings.warn(
             f"{settings.flow.file} is gone: {settings.run_id} goes on with the copy of its source "
@@ -40,13 +48,31 @@ def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection
         )
         return _taken_last(settings)
     source = take_source(graph or load_graph(settings), settings)
-    if source.is_loaded_anew or settings.flow is None:
+    if not source.edited or settings.flow is None:
         source = with_copy(source, settings)
     else:
         # This process loaded the flow before it was edited, and cannot load it a second time.
         source = _taken_elsewhere(settings)
     _check_known(graph_of_data(source.graph), tasks, settings)
     return source
+
+
+def _taken_from_cells(settings: RunSettings, flow: FlowRef, graph: Graph | None) -> RunSource:
+    """Return what a notebook has now; elsewhere than in the notebook, what it had last."""
+    session = current_session()
+    workflow = None if session is None or graph is None else workflow_of(session, graph)
+    if session is None or workflow is None:
+        warnings.warn(
+            f"{settings.run_id} goes on with the cells of {flow.file.stem} as they were: what was "
+            "edited since counts only where run.retry() is called in the notebook",
+            ReflowWarning,
+            stacklevel=5,
+        )
+        return _taken_last(settings)
+    loaded = load_cells(session, workflow, str(flow.path))
+    source = take_source(loaded.graph(), settings)
+    check_loaded_anew(source)
+    return with_copy(source, settings)
 
 
 def _taken_last(settings: RunSettings) -> RunSource:

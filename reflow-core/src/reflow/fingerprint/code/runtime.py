@@ -19,6 +19,7 @@ from reflow.fingerprint.code.bytecode import describe_code, names_used
 from reflow.fingerprint.code.given import DEEPEST, PLAIN, content_of, unrolled
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.static import OwnFile, WrittenCode
+from reflow.fingerprint.code.unsaved import is_source
 from reflow.model.canonical import dumps
 from reflow.model.json import Json
 
@@ -65,7 +66,7 @@ class LoadedValues:
     def owns(self, function: FunctionType) -> bool:
         """Tell whether a function counts with what it was given."""
         path = Path(os.path.realpath(function.__code__.co_filename))
-        if path.is_file():
+        if is_source(path):
             return self._written.user_code.owns(path)
         return not function.__code__.co_filename.startswith("<frozen")
 
@@ -81,7 +82,7 @@ class LoadedValues:
     def _function(self, function: FunctionType) -> Json:
         code = function.__code__
         path = Path(os.path.realpath(code.co_filename))
-        if not path.is_file():
+        if not is_source(path):
             if code.co_filename.startswith("<frozen"):
                 return _name(function)
             return self.contents(function)

@@ -37,12 +37,11 @@ _UNCHANGING = (str, bytes, int, float, complex, bool, type(None), type(...))
 class SourceFile:
     """The syntax of a file as it was when it was read, indexed by top-level name.
 
-    Raises what reading and compiling raise: `OSError`, `SyntaxError`, `ValueError`.
+    Raises what compiling raises: `SyntaxError`, `ValueError`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
-        content = path.read_bytes()
         self.digest = digest(content)
         self.content = decode_source(content)
         self.stars: list[Import] = []

@@ -18,6 +18,7 @@ from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
 from reflow.fingerprint.code.source_file import SourceFile
 from reflow.fingerprint.code.syntax import Chain, Description, Import
+from reflow.fingerprint.code.unsaved import read_source
 from reflow.fingerprint.code.user_code import Module, UserCode
 from reflow.model.canonical import digest, dumps
 from reflow.model.json import Json
@@ -312,7 +313,7 @@ class WrittenCode:
 def _read(path: Path) -> SourceFile | None:
     try:
         # A script may be called anything; the other suffixes are those of compiled modules.
-        return None if path.suffix in _COMPILED else SourceFile(path)
+        return None if path.suffix in _COMPILED else SourceFile(path, read_source(path))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
 

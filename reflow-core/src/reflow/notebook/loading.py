@@ -1,0 +1,103 @@
+"""The workflow of a notebook as other processes load it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from reflow.errors import DefinitionError
+from reflow.execution.flow_loading import (
+    FLOW_MODULE,
+    Workflow,
+    pick_workflow,
+    while_importing,
+)
+from reflow.fingerprint.code.unsaved import keep
+from reflow.model.graph import Graph
+from reflow.notebook.module import Written, is_flow, written
+from reflow.notebook.sameness import Comparison
+from reflow.notebook.session import Cell, Session, is_of_cells
+from reflow.rundir.flow_reference import FlowRef
+from reflow.rundir.graph_data import graph_as_data
+
+
+def load_cells(session: Session, workflow: Workflow, path: str) -> Workflow:
+    """Write a module of what a workflow needs, load it, and return the workflow that it makes.
+
+    The module has that path, but is on no disk. Raises `DefinitionError` for what cannot be sent
+    to other processes, and where the module does not make what the notebook has.
+    """
+    made = written(session, workflow)
+    module = _loaded(made.text, path)
+    found = vars(module)[made.variable]
+    assert found is not workflow
+    _compare(session, workflow, made, module)
+    if _tasks_of(found.graph()) != _tasks_of(workflow.graph()):
+        raise DefinitionError(
+            f"workflow {workflow.name!r} is not what the cells of its tasks make when they are run "
+            "one after the other: run the cells that define it again, or restart and run all"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def graph_of_cells(flow: FlowRef | None) -> Graph | None:
+    """Return the graph of a workflow that was last loaded from cells; None for any other.
+
+    Other processes count by its functions, not by those of the notebook.
+    """
+    module = sys.modules.get(FLOW_MODULE)
+    if flow is None or module is None or not is_of_cells(flow.path):
+        return None
+    if getattr(module, "__file__", None) != flow.path:
+        return None
+    return pick_workflow(module, flow.workflow, str(flow.path)).graph()
+
+
+def workflow_of(session: Session, graph: Graph) -> Workflow | None:
+    """Return the workflow of a session that a graph was made from."""
+    functions = {name: spec.function for name, spec in graph.tasks.items()}
+    for value in list(session.names.values()):
+        is_candidate = is_flow(value) and hasattr(type(value), "graph") and value.name == graph.name
+        if is_candidate and {each.name: each.function for each in value.specs()} == functions:
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def _loaded(text: str, path: str) -> ModuleType:
+    module = ModuleType(FLOW_MODULE)
+    module.__file__ = path
+    # A new one each time: by it, earlier modules of the same path are told apart.
+    module.__spec__ = ModuleSpec(FLOW_MODULE, None, origin=path)
+    keep(path, text)
+    sys.modules[FLOW_MODULE] = module
+    with while_importing(path):
+        exec(compile(text, path, "exec", dont_inherit=True), vars(module))  # noqa: S102
+    return module
+
+
+def _tasks_of(graph: Graph) -> dict[str, Any]:
+    """Return what there is to a graph, whatever the order in which its tasks were defined."""
+    data = graph_as_data(graph)
+    return {**data, "tasks": {each["name"]: each for each in data["tasks"]}}
+
+
+def _compare(session: Session, workflow: Workflow, made: Written, module: ModuleType) -> None:
+    comparison = Comparison(session, Cell(0, made.text, ast.parse(made.text)))
+    for name in made.names:
+        live, loaded = session.names[name], vars(module).get(name)
+        if not is_flow(live) and not comparison.same(live, loaded):
+            raise _other(workflow, name)
+    tasks = {spec.name: spec for spec in vars(module)[made.variable].specs()}
+    for spec in workflow.specs():
+        if spec.name not in tasks or not comparison.same(spec.function, tasks[spec.name].function):
+            raise _other(workflow, spec.name)
+
+
+def _other(workflow: Workflow, name: str) -> DefinitionError:
+    return DefinitionError(
+        f"{name!r} of workflow {workflow.name!r} is not what its cell makes now: something that it "
+        "was made with has changed since. Run the cell that defines it again"
+    )

@@ -1,0 +1,151 @@
+"""Comparing what a module written from cells made with what the notebook has.
+
+Functions are the same when they are compiled from the same code, and were given the same: defaults,
+closed over values, attributes. What they use by name is compared under that name. Objects that are
+neither data nor functions or classes are the same when they are of the same kind.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import partial
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from typing import Any
+
+from reflow.fingerprint.code.given import content_of
+from reflow.fingerprint.code.plain import look_at
+from reflow.notebook.session import Cell, Session, same_code
+from reflow.notebook.statements import first_line
+
+_NOT_COMPARED = frozenset(
+    {
+        "__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__", "__weakref__",
+        "__static_attributes__", "__dataclass_fields__", "__dataclass_params__", "_abc_impl",
+        "__annotations_cache__", "__annotate_func__", "__wrapped__",
+    }
+)  # fmt: skip
+
+
+class Comparison:
+    """Compares values of the notebook with those of a module; each pair once."""
+
+    def __init__(self, session: Session, module: Cell) -> None:
+        """Compare what cells of a session made with what a module made, which is like a cell."""
+        self._session = session
+        self._module = module
+        self._seen: dict[tuple[int, int], tuple[object, object]] = {}
+
+    def same(self, live: Any, made: Any) -> bool:
+        """Tell whether two values are the same, as far as a task is concerned."""
+        if live is made:
+            return True
+        if (id(live), id(made)) in self._seen:
+            return True
+        self._seen[id(live), id(made)] = live, made
+        if issubclass(type(live), type) and issubclass(type(made), type):
+            return self._classes(live, made)
+        if not _alike(type(live), type(made)):
+            return False
+        kind = type(live)
+        if kind is FunctionType:
+            return self._functions(live, made)
+        if kind is MethodType:
+            return self.same(live.__self__, made.__self__) and self.same(
+                live.__func__, made.__func__
+            )
+        if issubclass(kind, ModuleType):
+            return False
+        if (plain := look_at(live)) is not None:
+            other = look_at(made)
+            return other is not None and plain.digest == other.digest
+        return self._parts(live, made, kind)
+
+    def _parts(self, live: Any, made: Any, kind: type) -> bool:
+        if kind in (list, tuple):
+            return len(live) == len(made) and all(map(self.same, live, made))
+        if issubclass(kind, dict | MappingProxyType):
+            return self._mappings(live, made)
+        if kind is partial:
+            return all(
+                self.same(getattr(live, name), getattr(made, name))
+                for name in ("func", "args", "keywords")
+            )
+        if issubclass(kind, classmethod | staticmethod):
+            return self.same(live.__func__, made.__func__)
+        if issubclass(kind, property):
+            return all(
+                self.same(getattr(live, name), getattr(made, name))
+                for name in ("fget", "fset", "fdel")
+            )
+        wrapped = _wrapped(live), _wrapped(made)
+        return wrapped == (None, None) or self.same(*wrapped)
+
+    def _functions(self, live: FunctionType, made: FunctionType) -> bool:
+        cells = zip(live.__closure__ or (), made.__closure__ or (), strict=False)
+        return (
+            self._codes(live.__code__, made.__code__)
+            and self.same(live.__defaults__, made.__defaults__)
+            and self.same(live.__kwdefaults__, made.__kwdefaults__)
+            and all(self.same(content_of(one), content_of(other)) for one, other in cells)
+            and self._mappings(_without(vars(live)), _without(vars(made)))
+            and self.same(_wrapped(live), _wrapped(made))
+        )
+
+    def _codes(self, live: CodeType, made: CodeType) -> bool:
+        """Tell whether two functions have the same text.
+
+        Not whether they are compiled to the same: a module that the same cell imports is used in
+        another way than one that another cell has imported.
+        """
+        cell = self._session.cell_of(live)
+        if cell is None:
+            return same_code(live, made)
+        texts = _node_of(cell, live), _node_of(self._module, made)
+        return None not in texts and texts[0] == texts[1]
+
+    def _classes(self, live: type, made: type) -> bool:
+        return (
+            live.__qualname__ == made.__qualname__
+            and len(live.__bases__) == len(made.__bases__)
+            and all(map(self.same, live.__bases__, made.__bases__))
+            and self._mappings(_without(vars(live)), _without(vars(made)))
+        )
+
+    def _mappings(self, live: Mapping[Any, Any], made: Mapping[Any, Any]) -> bool:
+        if len(live) != len(made):
+            return False
+        pairs = zip(live.items(), made.items(), strict=True)
+        return all(
+            self.same(key, other) and self.same(value, its) for (key, value), (other, its) in pairs
+        )
+
+
+def _node_of(cell: Cell, code: CodeType) -> str | None:
+    """Return the syntax of a function; of several that begin in one line, of all."""
+    found = [
+        ast.dump(node)
+        for node in ast.walk(cell.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        and getattr(node, "name", "<lambda>") == code.co_name
+        and first_line(node) == code.co_firstlineno
+    ]
+    return "\n".join(found) or None
+
+
+def _without(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in names.items() if name not in _NOT_COMPARED}
+
+
+def _wrapped(value: object) -> object:
+    try:
+        return object.__getattribute__(value, "__dict__").get("__wrapped__")
+    except (AttributeError, TypeError):
+        return None
+
+
+def _alike(one: type, other: type) -> bool:
+    """Tell whether two kinds are one, or the same class of the notebook, made twice."""
+    return one is other or (
+        one.__qualname__ == other.__qualname__ and one.__module__ != other.__module__
+    )

@@ -281,9 +281,12 @@ class Run:
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
         changed: bool | Callable[[Mapping[str, int]], bool] | None = None,
     ) -> int:
+        from reflow.rundir.ownership import require_files
         from reflow.runs.request_change import ask
 
-        if task is not None:
+        if task is None:
+            require_files(self._store.run(self.run_id))
+        else:
             self._task(task)
         graph = None if self._workflow is None else self._workflow.graph()
         return ask(
@@ -319,8 +322,38 @@ class Run:
         error.__cause__ = exception_of(failed[0]) if failed else None
         return error
 
+    # -- cleaning up -----------------------------------------------------------------------
+    def invalidate(self, task: str, index: int | Collection[int] | None = None) -> int:
+        """Have the cache forget results of a task, or of its elements of some index.
+
+        The next run computes them. What comes after them is computed again where it is then given
+        other values. Returns how many results were forgotten, older ones included. Raises
+        `NotFoundError` for an unknown task or element.
+        """
+        from reflow.runs.cleaning.forget import forget_results
+
+        record = self._task(task)
+        wanted = {index} if isinstance(index, int) else index
+        for each in wanted or ():
+            if not 0 <= each < (record.size or 0):
+                raise NotFoundError(_no_element(record, each))
+        return forget_results(self._store, self.run_id, task, wanted).results
+
+    def remove(self) -> None:
+        """Remove the run with all that it computed, save results that other runs have taken over.
+
+        What its tasks wrote by themselves is not touched. Raises `NotReadyError` where the run has
+        not ended or is in use, and `ForeignRunError` where it is another user's.
+        """
+        from reflow.runs.cleaning.clean import remove_run
+
+        remove_run(self._store, self._store.run(self.run_id))
+
     # -- details ---------------------------------------------------------------------------
     def _task(self, name: str) -> TaskRecord:
+        from reflow.rundir.ownership import require_files
+
+        require_files(self._store.run(self.run_id))
         tasks = {record.name: record for record in self._store.tasks(self.run_id)}
         if name not in tasks:
             raise NotFoundError(f"{self.run_id} has no task {name!r}{did_you_mean(name, tasks)}")

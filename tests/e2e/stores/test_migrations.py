@@ -95,7 +95,9 @@ RENAMED = (
 def make_version_3(session: Session) -> None:
     """Give a database of the newest version the form that version 3 had."""
     session.sql('DROP TABLE "reflow_attempt"')
-    session.sql('ALTER TABLE "reflow_run" DROP COLUMN "tags"')
+    session.sql('DROP INDEX "reflow_instance_taken"')
+    for column in ("tags", "cleaned_at", "extent", "cleaning"):
+        session.sql(f'ALTER TABLE "reflow_run" DROP COLUMN "{column}"')
     session.execute(Schema.update(version=3))
 
 
@@ -150,7 +152,11 @@ def test_a_database_of_the_first_version_can_be_used(url: str, versions: Version
     new = new_run(uid=1000, lineage="old/t/0,", place="t/0,")
     store.create_run(new, [])
     assert store.run(RUN) == new
-    assert indexes(versions.database(*STEPS)) >= {"reflow_instance_reusable", "reflow_instance_had"}
+    assert indexes(versions.database(*STEPS)) >= {
+        "reflow_instance_reusable",
+        "reflow_instance_had",
+        "reflow_instance_taken",
+    }
     store.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from reflow.run import Run
 
 _ELEMENT = re.compile(r"(?P<task>.+)\[(?P<index>\d+)\]")
+_SPANS = re.compile(r"\d{1,12}(-\d{1,12})?(,\d{1,12}(-\d{1,12})?)*")
+_ELEMENTS = re.compile(rf"(?P<task>[^\[\]]+)\[(?P<spans>{_SPANS.pattern})\]")
 
 
 def _complete_tasks(ctx: typer.Context) -> list[tuple[str, str]]:
@@ -65,8 +68,66 @@ def split_element(task: str, index: int | None) -> tuple[str, int | None]:
     return task, index
 
 
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """Indexes of elements, as ranges."""
+
+    spans: tuple[tuple[int, int], ...]
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, int) and any(low <= index <= high for low, high in self.spans)
+
+    @property
+    def largest(self) -> int:
+        """The last of them."""
+        return max(high for _, high in self.spans)
+
+
+def parse_elements(words: Sequence[str]) -> dict[str, Indexes | None]:
+    """Parse tasks and elements, `fit[3-7,9]` or `fit 3-7,9`; None stands for all of a task.
+
+    Raises `UsageError`.
+    """
+    found: dict[str, Indexes | None] = {}
+    whole: set[str] = set()
+    last = ""
+    for word in words:
+        if _SPANS.fullmatch(word) and last:
+            spans, name = word, last
+            whole.discard(name)
+        elif parts := _ELEMENTS.fullmatch(word):
+            name, spans = parts["task"], parts["spans"]
+        else:
+            if "[" in word or _SPANS.fullmatch(word):
+                raise UsageError(
+                    f"{word!r} names no element: write TASK, TASK[3], or TASK[3-7,9], in quotes "
+                    "where the shell expands brackets, or TASK 3-7,9"
+                )
+            found.setdefault(word, None)
+            whole.add(word)
+            last = word
+            continue
+        last = name
+        earlier = found.get(name)
+        found[name] = Indexes((*(earlier.spans if earlier else ()), *_spans(word, spans)))
+    return {name: None if name in whole else indexes for name, indexes in found.items()}
+
+
+def _spans(word: str, text: str) -> list[tuple[int, int]]:
+    spans = []
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        spans.append((int(low), int(high or low)))
+        if spans[-1][0] > spans[-1][1]:
+            raise UsageError(f"{word!r}: {part} ends before it begins")
+    return spans
+
+
 def find_task(run: Run, name: str) -> TaskRecord:
-    """Return a task of a run. Raises `NotFoundError`."""
+    """Return a task of a run. Raises `NotFoundError`, also where the run was cleaned up."""
+    from reflow.rundir.ownership import require_files
+
+    require_files(run.store.run(run.run_id))
     tasks = {record.name: record for record in run.store.tasks(run.run_id)}
     if name not in tasks:
         raise NotFoundError(f"run {run.run_id} has no task {name!r}{did_you_mean(name, tasks)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflow.cli.commands.cleaning import add_cleaning_commands
 from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.commands.tune import add_tune_of_flow
 from reflow.cli.launch import add_launch_commands
@@ -21,7 +22,10 @@ from reflow.suggest import did_you_mean
 if TYPE_CHECKING:
     from reflow.workflow import Workflow
 
-WITHOUT_GRAPH = ("status", "cancel", "runs", "logs", "result", "explain", "--version")
+WITHOUT_GRAPH = (
+    *("status", "cancel", "runs", "logs", "result", "explain", "--version"),
+    *("usage", "clean", "rm", "invalidate"),
+)
 """What works while the workflow in the flow file is not valid."""
 FORMATS = ("text", "mermaid", "dot")
 
@@ -57,6 +61,7 @@ def build_app(workflow: Workflow, words: Sequence[str]) -> typer.Typer:
         add_launch_commands(app, workflow, graph)
     add_run_commands(app)
     add_tune_of_flow(app)
+    add_cleaning_commands(app)
     app.command("dag")(dag)
     app.command("describe")(describe)
     return app

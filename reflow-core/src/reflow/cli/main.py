@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from reflow.cli.commands.admin import add_admin_commands
+from reflow.cli.commands.cleaning import add_cleaning_commands
 from reflow.cli.commands.runs import add_run_commands
 from reflow.cli.commands.tune import add_tune
 from reflow.cli.launch import launch_commands
@@ -45,6 +46,7 @@ def build_app() -> typer.Typer:
         )
     add_run_commands(app)
     add_tune(app)
+    add_cleaning_commands(app)
     add_admin_commands(app)
     add_plugin_commands(app)
     return app

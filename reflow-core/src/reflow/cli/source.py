@@ -71,8 +71,9 @@ class Runs:
         records = self.store.list_runs(graph_name=self.workflow_name, limit=RECENT)
         if not records:
             raise NotFoundError(f"there are no runs yet: start one with '{self.start}'")
-        own = (record for record in records if record.uid in (None, os.geteuid()))
-        return next(own, records[0]).run_id
+        whole = [record for record in records if record.cleaned_at is None] or records
+        own = (record for record in whole if record.uid in (None, os.geteuid()))
+        return next(own, whole[0]).run_id
 
     @property
     def start(self) -> str:

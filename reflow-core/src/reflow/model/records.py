@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from reflow.model.cleaning import Extent
 from reflow.model.json import Json
 from reflow.model.lineage import Kin
 from reflow.model.states import FailureCause, RunState, TaskState
@@ -37,6 +38,12 @@ class RunRecord:
     """The lineage without the runs: what is the same when those are repeated."""
     tags: tuple[str, ...] = ()
     """The words that its user gave it, to find it by."""
+    cleaned_at: datetime | None = None
+    """When its files were begun to be removed; None while it has them."""
+    extent: Extent | None = None
+    """What was to be removed then."""
+    cleaning: bool = False
+    """Whether that has begun and not ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

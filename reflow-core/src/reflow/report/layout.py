@@ -114,3 +114,13 @@ def near(path: str | Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
+
+
+def data_size(number: int) -> str:
+    """Write a number of bytes: `0 B`, `3.2 kB`, `14 MB`, `1.5 TB`."""
+    size, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 9.95 else f"{size:.1f} {unit}"

@@ -33,7 +33,7 @@ def runs_lines(
                 Text(moment(record.created_at)),
                 Text(duration(took) + ("" if record.finished_at else " ...")),
                 *([Text(shorten(", ".join(record.tags), WIDEST_TAGS))] if tagged else []),
-                Text(near(record.run_dir), "dim"),
+                Text(_place(record), "dim"),
             ]
         )
     lines = columns(rows, width=width, right=(3,), flexible=len(words) - 1)
@@ -41,3 +41,10 @@ def runs_lines(
         # Leave out the folder, the one column that `status` shows too.
         lines = columns([row[:-1] for row in rows], width=width, right=(3,))
     return lines
+
+
+def _place(record: RunRecord) -> str:
+    """Return the run directory, or when the run was cleaned up."""
+    if record.cleaned_at is not None:
+        return f"cleaned up {record.cleaned_at.astimezone():%Y-%m-%d}"
+    return near(record.run_dir)

@@ -83,7 +83,10 @@ def status_lines(
     now: datetime | None = None,
 ) -> list[Text]:
     """Return all lines that `status` shows."""
-    lines = [*run_lines(status["run"], width=width, now=now), Text("")]
+    lines = run_lines(status["run"], width=width, now=now)
+    if cleaned := status["run"].get("cleaned_at"):
+        return [*lines, *_cleaned_lines(datetime.fromisoformat(cleaned), width)]
+    lines.append(Text(""))
     lines += task_lines(status["tasks"], width=width)
     lines += pilot_lines(status.get("pilots"), width=width)
     lines += job_lines(status["tasks"], width=width)
@@ -95,6 +98,15 @@ def status_lines(
     if steps := next_steps(status, command, errors=errors):
         lines += [Text(""), *step_lines(steps)]
     return lines
+
+
+def _cleaned_lines(when: datetime, width: int) -> list[Text]:
+    return paragraph(
+        f"It was cleaned up on {when.astimezone():%Y-%m-%d}: its logs, values and instances are "
+        "removed. Results that the cache has kept serve a new run.",
+        width=width,
+        indent=GAP,
+    )
 
 
 # -- the run ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import os
 import pwd
 import stat
 
-from reflow.errors import DamagedRunError, ForeignRunError
+from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError
 from reflow.model.records import RunRecord
 from reflow.rundir.files import read_descriptor
 from reflow.rundir.layout import RunLayout
@@ -27,6 +27,7 @@ def own_settings(record: RunRecord) -> RunSettings:
     is in it, `NotFoundError` where there are no settings, and `DamagedRunError` where they cannot
     be used.
     """
+    require_files(record)
     layout = RunLayout(record.run_dir, record.run_id)
     try:
         folder = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -52,6 +53,16 @@ def own_settings(record: RunRecord) -> RunSettings:
     if settings.run_id != record.run_id:
         raise DamagedRunError(f"{layout.settings} holds the settings of {settings.run_id}")
     return settings
+
+
+def require_files(record: RunRecord) -> None:
+    """Raise `NotFoundError` for a run whose files were cleaned up."""
+    if record.cleaned_at is not None:
+        raise NotFoundError(
+            f"{record.run_id} was cleaned up on {record.cleaned_at.astimezone():%Y-%m-%d}: its "
+            "logs, values and instances are removed. Results that the cache has kept serve a new "
+            "run"
+        )
 
 
 def may_end(record: RunRecord) -> bool:

@@ -34,11 +34,25 @@ def freeze(files: Mapping[str, str], folder: Path) -> str:
     key = [[file, files[file], digest(content)] for file, content in contents.items()]
     name = digest(json.dumps([key, MAGIC_NUMBER.hex()]))
     archive = folder / f"{name}.zip"
-    if not archive.exists():
+    if not _is_claimed(archive):
         make_folder(folder)
         _copy_extensions(contents, archive.with_suffix(".d"))
         write_whole(archive, _archive(contents, files))
     return name
+
+
+def _is_claimed(archive: Path) -> bool:
+    """Tell whether an archive is there, and give it the present time.
+
+    So who removes archives that no run uses any more leaves it alone until the run has a record.
+    """
+    try:
+        os.utime(archive)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # another user's, who alone removes it
+        return True
+    return True
 
 
 def _content(file: str) -> bytes | None:

@@ -26,7 +26,9 @@ def status_of(
     reasons = {} if record.state.final else store.reasons(run_id)
     jobs = {} if record.state.final else _jobs(store, record)
     pilots = None if record.state.final else read_job_counts(_layout(record).pilot_counts)
-    tasks = [item for item in store.tasks(run_id) if task in (None, item.name)]
+    # Of a run that was cleaned up, some instances are left; they would say what is not so.
+    known = store.tasks(run_id) if record.cleaned_at is None else []
+    tasks = [item for item in known if task in (None, item.name)]
     arrays = {item.name for item in tasks if item.array}
     failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
@@ -58,6 +60,7 @@ def run_as_dict(record: RunRecord) -> dict[str, Any]:
         "parameters": dict(record.parameters),
         "message": record.message,
         "tags": list(record.tags),
+        "cleaned_at": None if record.cleaned_at is None else record.cleaned_at.isoformat(),
     }
 
 

@@ -89,3 +89,8 @@ def _literal(values: Sequence[Any]) -> str | None:
     if type(first) is str:
         return f"'{first}'" if _SAFE.fullmatch(first) else None
     return repr(first) if type(first) in (int, float) else None
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return a parameter for each value."""
+    return ", ".join("?" * len(values))

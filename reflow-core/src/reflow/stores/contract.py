@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from reflow.model.attempts import Attempt
+from reflow.model.cleaning import Extent, RowPosition, RunContents, StoreSize
 from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
@@ -344,6 +345,70 @@ class TracesResults(Protocol):
 
     def sources(self, run_id: str, task: str) -> dict[str, int]:
         """Count a task's elements by the run whose result they took over, most of them first."""
+        ...
+
+
+@runtime_checkable
+class CleansUp(Protocol):
+    """A store from which records of runs are removed, and in which results are forgotten.
+
+    Each method is one short transaction, so that dispatchers beside it hardly wait. A result that
+    any instance has taken over is never removed. A transaction that records an instance with a
+    `source` which is not there any more must fail with a `StoreError` that may pass.
+    """
+
+    def size(self) -> StoreSize:
+        """Return how large the store is."""
+        ...
+
+    def instance_counts(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Count the instances of each of some runs; absent where there are none."""
+        ...
+
+    def contents(self, run_id: str) -> RunContents:
+        """Count what there is of a run."""
+        ...
+
+    def begin_cleaning(self, lease: Lease, extent: Extent) -> None:
+        """Record that a run is being cleaned up.
+
+        From then on its results are offered only where `extent` leaves them. Raises
+        `NotReadyError` where the run has not ended, where submissions of it are not over, and
+        where a request waits.
+        """
+        ...
+
+    def remove_records(
+        self, lease: Lease, extent: Extent, position: RowPosition, most: int
+    ) -> RowPosition | None:
+        """Look at about `most` records of a run and delete those that nothing needs.
+
+        Return where to go on; None at the end.
+        """
+        ...
+
+    def result_paths(self, run_id: str) -> Iterator[str]:
+        """Yield what is recorded of the files of each result that is left of a run."""
+        ...
+
+    def end_cleaning(self, lease: Lease) -> bool:
+        """Record that a run is cleaned up; return whether nothing at all is left of it."""
+        ...
+
+    def shrink(self, most: int) -> int:
+        """Give at most so many bytes of unused space back; return how many it were."""
+        ...
+
+    def results_had(self, run_id: str, task: str) -> Iterator[tuple[int, str, int]]:
+        """Yield index, identity and the result's key of each instance that has succeeded."""
+        ...
+
+    def offered(self, identities: Sequence[str]) -> list[tuple[int, int | None]]:
+        """Return key and user of every result that the cache may offer for some identities."""
+        ...
+
+    def forbid_reuse(self, keys: Sequence[int]) -> None:
+        """Let the cache offer results no more; instances that have them keep them."""
         ...
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from reflow.errors import ReflowError, StoreError
+from reflow.model.cleaning import StoreSize
 from reflow.stores import orm
 from reflow.stores.bulk import Batch
 from reflow.stores.orm import Handle, Query, Row
@@ -27,6 +28,10 @@ class Dialect(ABC):
     """What messages about the database begin with; without passwords."""
     errors: tuple[type[Exception], ...]
     """The exceptions that the driver raises."""
+    locked_free: str
+    """Ends a query for rows that are to be deleted: it locks them, and leaves out locked ones."""
+    locked_present: str
+    """Ends a query for rows that must not be deleted before this transaction ends."""
 
     @abstractmethod
     def connect(self) -> Handle:
@@ -55,6 +60,14 @@ class Dialect(ABC):
     @abstractmethod
     def update(self, handle: Handle, batch: Batch, keys: Sequence[str], condition: str) -> int:
         """Update many rows in the order given; return how many were found."""
+
+    @abstractmethod
+    def size(self, session: Session) -> StoreSize:
+        """Return how large the tables are."""
+
+    @abstractmethod
+    def shrink(self, session: Session, most: int) -> int:
+        """Give at most so many bytes of unused space back; return how many it were."""
 
     @abstractmethod
     def usable(self, handle: Handle) -> bool:
@@ -93,6 +106,11 @@ class Session:
     def end(self) -> None:
         """Make every later use of this session an error."""
         self._open_handle = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """What differs between databases."""
+        return self._dialect
 
     @property
     def most_parameters(self) -> int:

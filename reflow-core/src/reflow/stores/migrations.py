@@ -9,7 +9,7 @@ from typing import TypeAlias
 from reflow.errors import StoreVersionError
 from reflow.stores import orm
 from reflow.stores.database import Dialect, Session
-from reflow.stores.models import HAD, REUSABLE, SCHEMA_TABLE, TABLES, Attempt, Note, Schema
+from reflow.stores.models import HAD, REUSABLE, SCHEMA_TABLE, TABLES, TAKEN, Attempt, Note, Schema
 from reflow.stores.orm import Handle
 
 Step: TypeAlias = Callable[[Session], None]
@@ -49,9 +49,19 @@ def _to_3(session: Session) -> None:
 
 
 def _to_4(session: Session) -> None:
-    """Add earlier attempts, and the tags of runs."""
+    """Add earlier attempts, the tags of runs, and what cleaning up needs.
+
+    That is how far a run is cleaned up, and an index that tells which results are in use.
+    """
     orm.create_tables(session.handle, (Attempt,))
-    session.sql("""ALTER TABLE "reflow_run" ADD COLUMN "tags" TEXT NOT NULL DEFAULT '[]'""")
+    for column, kind in (
+        ("tags", "TEXT NOT NULL DEFAULT '[]'"),
+        ("cleaned_at", "BIGINT"),
+        ("extent", "TEXT"),
+        ("cleaning", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        session.sql(f'ALTER TABLE "reflow_run" ADD COLUMN "{column}" {kind}')
+    session.execute(TAKEN)
 
 
 STEPS: Sequence[Step] = (_create_tables, _to_2, _to_3, _to_4)

@@ -53,6 +53,9 @@ class Run(Table):
     lineage = Text(constraints=[default("")])
     place = Text(constraints=[default("")])
     tags = Text(constraints=[default("[]")])
+    cleaned_at = BigInt(null=True)
+    extent = Text(null=True)
+    cleaning = Int(constraints=[default(0)])
 
     class Meta:  # noqa: D106
         table_name = "reflow_run"
@@ -226,7 +229,14 @@ HAD = Index(
     where=(Instance.reusable == literal(1)) | Instance.source.is_null(False),
 )
 """The results of an index and identity, computed or taken over, the newest first."""
-for _index in (REUSABLE, HAD):
+TAKEN = Index(
+    Instance,
+    [Instance.source],
+    name="reflow_instance_taken",
+    where=Instance.source.is_null(False),
+)
+"""Which instances have taken a result over."""
+for _index in (REUSABLE, HAD, TAKEN):
     Instance.add_index(_index)
 
 TABLES = (Schema, Run, Task, Instance, Attempt, Submission, NativeId, Request, Note)

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reflow.errors import StoreError
+from reflow.model.cleaning import StoreSize
 from reflow.stores import orm
 from reflow.stores.bulk import Batch, Cells
 from reflow.stores.database import Dialect, Session
+from reflow.stores.models import TABLES
 from reflow.stores.orm import Handle, Query, Row
 from reflow.stores.url import PostgresUrl
 
@@ -47,6 +49,8 @@ class PostgresDialect(Dialect):
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     begin_writing = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
     errors = (psycopg.Error,)
+    locked_free = " FOR UPDATE OF i SKIP LOCKED"
+    locked_present = " FOR KEY SHARE"
 
     def __init__(self, url: PostgresUrl) -> None:
         self._url = url
@@ -120,6 +124,19 @@ class PostgresDialect(Dialect):
             orm.run_raw(handle, statement, values)
             for values in _rounds(_bound(handle, batch), keys)
         )
+
+    def size(self, session: Session) -> StoreSize:
+        """Ask the server, which uses the space of deleted rows again by itself."""
+        names = ", ".join(f"'{orm.table_name(table)}'" for table in TABLES)
+        found = session.sql(
+            "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c "
+            f"WHERE c.relname IN ({names}) AND pg_table_is_visible(c.oid)"
+        )
+        return StoreSize(total=int(found[0][0]), free=0, shrinks=False)
+
+    def shrink(self, session: Session, most: int) -> int:
+        """Do nothing: the server's own autovacuum looks after that."""
+        return 0
 
     def usable(self, handle: Handle) -> bool:
         """Tell whether the server has kept the connection open."""

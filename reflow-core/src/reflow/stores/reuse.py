@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from reflow.model.cleaning import Extent
 from reflow.model.lineage import Kin
 from reflow.model.records import Look, StoredOutput, Taker
 from reflow.stores.database import Session
@@ -142,11 +143,15 @@ def _page(look: Look, allowed: _Part) -> _Part:
 
 
 def _allowed(taker: Taker) -> _Part:
-    """Return the condition that the taker may take results of a run `r`."""
+    """Return the condition that the taker may take results of a run `r`.
+
+    None are offered of a run whose results are being removed.
+    """
     no_kin = _no_kin_of(taker)
+    offered = f'{no_kin.sql} AND (r."cleaning" = 0 OR r."extent" = \'{Extent.FILES.value}\')'
     if taker.uid is None:
-        return no_kin
-    return _Part(f'{no_kin.sql} AND (r."uid" = ? OR r."uid" IS NULL)', (*no_kin.values, taker.uid))
+        return _Part(offered, no_kin.values)
+    return _Part(f'{offered} AND (r."uid" = ? OR r."uid" IS NULL)', (*no_kin.values, taker.uid))
 
 
 def _no_kin_of(taker: Taker) -> _Part:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reflow.model.attempts import Attempt
+from reflow.model.cleaning import Extent
 from reflow.model.json import Json
 from reflow.model.outcomes import Outcome
 from reflow.model.records import (
@@ -75,6 +76,9 @@ RUN_COLUMNS = (
     "lineage",
     "place",
     "tags",
+    "cleaned_at",
+    "extent",
+    "cleaning",
 )
 
 
@@ -94,13 +98,16 @@ def run_row(run: RunRecord) -> Row:
         stored(run.lineage),
         stored(run.place),
         to_json(list(run.tags)),
+        moment_or_none(run.cleaned_at),
+        None if run.extent is None else run.extent.value,
+        int(run.cleaning),
     )
 
 
 def run_record(row: Row) -> RunRecord:
     """Convert from a row in the order of `RUN_COLUMNS`."""
     run_id, workflow, state, run_dir, created, finished, executor, parameters, *more = row
-    message, uid, lineage, place, tags = more
+    message, uid, lineage, place, tags, cleaned, extent, cleaning = more
     return RunRecord(
         run_id=plain(run_id),
         workflow=plain(workflow),
@@ -115,6 +122,9 @@ def run_record(row: Row) -> RunRecord:
         lineage=plain(lineage),
         place=plain(place),
         tags=tuple(json.loads(tags)),
+        cleaned_at=time_of(cleaned),
+        extent=None if extent is None else Extent(extent),
+        cleaning=bool(cleaning),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from reflow.errors import StoreError
 from reflow.model.attempts import Attempt
+from reflow.model.cleaning import Extent, RowPosition, RunContents, StoreSize
 from reflow.model.durations import Durations
 from reflow.model.json import Json
 from reflow.model.notes import Note
@@ -28,6 +29,7 @@ from reflow.model.records import (
 )
 from reflow.model.states import RunState, TaskState
 from reflow.stores import attempts, filters, instances, reuse, runs, submissions
+from reflow.stores.cleaning import removal, results
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
 from reflow.stores.migrations import migrate
@@ -313,6 +315,73 @@ class SqlStore:
         """Return requests not yet carried out, oldest first."""
         with self._database.reading() as session:
             return submissions.requests(session, run_id)
+
+    # -- cleaning up -----------------------------------------------------------------------
+    def size(self) -> StoreSize:
+        """Return how large the database is."""
+        with self._database.reading() as session:
+            return session.dialect.size(session)
+
+    def instance_counts(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Count the instances of each of some runs; absent where there are none."""
+        with self._database.reading() as session:
+            return removal.instance_counts(session, run_ids)
+
+    def contents(self, run_id: str) -> RunContents:
+        """Count what there is of a run."""
+        with self._database.reading() as session:
+            return removal.contents(session, run_id)
+
+    def begin_cleaning(self, lease: Lease, extent: Extent) -> None:
+        """Record that a run is being cleaned up. Raises `NotReadyError`."""
+        with self._database.writing() as session:
+            removal.begin(session, lease, extent)
+
+    def remove_records(
+        self, lease: Lease, extent: Extent, position: RowPosition, most: int
+    ) -> RowPosition | None:
+        """Look at about `most` records of a run and delete those that nothing needs."""
+        with self._database.writing() as session:
+            return removal.remove(session, lease, extent, position, most)
+
+    def result_paths(self, run_id: str) -> Iterator[str]:
+        """Yield what is recorded of the files of each result that is left of a run."""
+        position: RowPosition | None = RowPosition()
+        while position is not None:
+            with self._database.reading() as session:
+                found, position = removal.result_paths(session, run_id, position)
+            yield from found
+
+    def end_cleaning(self, lease: Lease) -> bool:
+        """Record that a run is cleaned up; return whether nothing at all is left of it."""
+        with self._database.writing() as session:
+            return removal.end(session, lease)
+
+    def shrink(self, most: int) -> int:
+        """Give at most so many bytes of unused space back; return how many it were."""
+        with self._database.writing() as session:
+            return session.dialect.shrink(session, most)
+
+    def results_had(self, run_id: str, task: str) -> Iterator[tuple[int, str, int]]:
+        """Yield index, identity and the result's key of each instance that has succeeded."""
+        after = -1
+        while True:
+            with self._database.reading() as session:
+                page = results.results_had(session, run_id, task, after, PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    def offered(self, identities: Sequence[str]) -> list[tuple[int, int | None]]:
+        """Return key and user of every result that the cache may offer for some identities."""
+        with self._database.reading() as session:
+            return results.offered(session, identities)
+
+    def forbid_reuse(self, keys: Sequence[int]) -> None:
+        """Let the cache offer results no more; instances that have them keep them."""
+        with self._database.writing() as session:
+            results.forbid_reuse(session, keys)
 
 
 def _dialect(url: SqliteUrl | PostgresUrl) -> Dialect:

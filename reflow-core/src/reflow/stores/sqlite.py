@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reflow.errors import StoreError
+from reflow.model.cleaning import StoreSize
 from reflow.permissions import make_folder
 from reflow.stores import orm
 from reflow.stores.bulk import Batch
@@ -30,6 +31,9 @@ CACHE_KIB = 32_768
 PAGE_BYTES = 16_384
 """Rows grow when their outcome is recorded; large pages are split less often."""
 
+_INCREMENTAL = 2
+"""The mode of a file that can be cut while others use it; only a new file can be given it."""
+
 
 class SqliteDialect(Dialect):
     """A file, written by any number of processes on one host or, without a WAL, on several."""
@@ -37,6 +41,8 @@ class SqliteDialect(Dialect):
     begin_reading = "BEGIN"
     begin_writing = "BEGIN IMMEDIATE"
     errors = (sqlite3.Error,)
+    # An immediate transaction locks the whole database.
+    locked_free = locked_present = ""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -106,6 +112,23 @@ class SqliteDialect(Dialect):
             list(zip(*(batch.bound[column] for column in (*bound, *keys)), strict=True)),
         )
 
+    def size(self, session: Session) -> StoreSize:
+        """Count the pages of the file."""
+        page, pages, unused, mode = (
+            session.sql(f"PRAGMA {name}")[0][0]
+            for name in ("page_size", "page_count", "freelist_count", "auto_vacuum")
+        )
+        return StoreSize(total=page * pages, free=page * unused, shrinks=mode == _INCREMENTAL)
+
+    def shrink(self, session: Session, most: int) -> int:
+        """Move pages from the end of the file to unused ones, and cut it off."""
+        before = self.size(session)
+        if not before.shrinks or not before.free:
+            return 0
+        # SQLite frees one page for each row that is read of the statement.
+        orm.run_to_end(session.handle, f"PRAGMA incremental_vacuum({max(1, most // PAGE_BYTES)})")
+        return before.total - self.size(session).total
+
     def usable(self, handle: Handle) -> bool:
         """Return True: a file has no connection that could be lost."""
         return not handle.is_closed()
@@ -155,6 +178,7 @@ class SqliteDialect(Dialect):
         present = orm.run_sql(handle, "PRAGMA journal_mode")[0][0]
         if new:
             orm.run_sql(handle, f"PRAGMA page_size = {PAGE_BYTES}")
+            orm.run_sql(handle, f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         if local and new and present != "wal":
             _change_journal(handle, "wal")
         elif not local and present == "wal":

@@ -13,6 +13,7 @@ from reflow.model.outcomes import Outcome, Reuse
 from reflow.model.records import Instance, SubmissionRecord
 from reflow.model.states import RunState, TaskState
 from reflow.stores.bulk import batch, chunks
+from reflow.stores.cleaning import results
 from reflow.stores.database import Session
 from reflow.stores.models import Attempt as AttemptTable
 from reflow.stores.models import Instance as Table
@@ -66,8 +67,9 @@ class SqlWriter:
         self._session.execute(Task.update(state=word).where(Task.id == self._key_of(task)))
 
     def add_instances(self, instances: Sequence[Instance]) -> None:
-        """Insert new instances as they stand."""
+        """Insert new instances as they stand. Raises `StoreError` as `update_instances` does."""
         for chunk in chunks(instances):
+            results.require(self._session, [one.source for one in chunk])
             cells = instance_cells(chunk, self._keys_of([one.task for one in chunk]))
             self._session.insert(batch(Table, cells))
 
@@ -102,8 +104,13 @@ class SqlWriter:
                 )
 
     def update_instances(self, instances: Sequence[Instance]) -> None:
-        """Write every field of instances. Raises `NotFoundError` when one is not there."""
+        """Write every field of instances.
+
+        Raises `NotFoundError` when one is not there, and a `StoreError` that may pass where a
+        result that one has taken over was removed since it was found.
+        """
         for chunk in chunks(instances):
+            results.require(self._session, [one.source for one in chunk])
             cells = instance_cells(chunk, self._keys_of([one.task for one in chunk]))
             found = self._session.update(batch(Table, cells, _KEY), _KEY)
             if found < len(chunk):

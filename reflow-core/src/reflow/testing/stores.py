@@ -500,6 +500,8 @@ class StoreConformance:
     def test_instances_come_back_as_they_were_added(
         self, store: Store, lease: Lease, number: int
     ) -> None:
+        self.with_result(store, "one", "a")
+        (result,) = self.looked(store, "a")
         instances = [
             Instance(
                 task=TASK,
@@ -511,7 +513,7 @@ class StoreConformance:
                 wave=4,
                 position=number - index,
                 identity="d" * 64,
-                source=2**40,
+                source=result.key,
                 cause=FailureCause.WALLTIME,
                 error="it's 5 o'clock",
                 native_id=f"123_{index}",

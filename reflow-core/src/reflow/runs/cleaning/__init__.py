@@ -1,0 +1,1 @@
+"""Removing what runs have left: their files, their records, results that nothing needs."""

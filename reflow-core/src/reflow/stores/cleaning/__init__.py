@@ -1,0 +1,1 @@
+"""What cleaning up asks of the tables."""

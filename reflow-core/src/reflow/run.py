@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reflow.dispatch.changes import RETRIED
 from reflow.errors import (
     ForeignRunError,
     NotFoundError,
@@ -18,7 +17,7 @@ from reflow.errors import (
     WaitTimeoutError,
 )
 from reflow.model.records import RequestKind, RunRecord, TaskRecord
-from reflow.model.states import RunState, TaskState
+from reflow.model.states import RETRIED_TASK_STATES, RunState, TaskState
 from reflow.stores.contract import Store, find_instance
 from reflow.suggest import did_you_mean
 
@@ -382,7 +381,7 @@ class Run:
 
     def _not_ready(self, record: TaskRecord, there: Collection[int]) -> str:
         counts = self._store.counts(self.run_id).get(record.name, {})
-        lost = {state: counts[state] for state in RETRIED if counts.get(state)}
+        lost = {state: counts[state] for state in RETRIED_TASK_STATES if counts.get(state)}
         if lost:
             states = ", ".join(f"{number} {state}" for state, number in lost.items())
             which = _missing(record, there)

@@ -200,6 +200,5 @@ def test_plugins_add_commands_but_none_of_ours(reflow: CommandLine) -> None:
 
     with using_plugins(hooks_plugin("pond", {"reflow_cli": add})):
         assert reflow("pond").out == "splash\n"
-        said = reflow("status", "--help")
-    assert "stolen" not in said.out
-    assert "'status' is left out" in said.err
+        assert "stolen" not in reflow("status").out
+        assert "'status' is left out" in reflow("--help").err

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from reflow.cli.commands.admin import add_admin_commands
-from reflow.cli.commands.cleaning import add_cleaning_commands
-from reflow.cli.commands.runs import add_run_commands
-from reflow.cli.commands.tune import add_tune
-from reflow.cli.launch import launch_commands
+from reflow.cli.commands import OF_REFLOW
+from reflow.cli.group import CommandGroup
 from reflow.cli.program import execute, new_app, new_program, typed_command
 from reflow.cli.source import Runs
-from reflow.errors import UsageError
-from reflow.workflow import Workflow
+from reflow.errors import ReflowWarning
 
 NAME = "reflow"
 
@@ -31,117 +28,36 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def build_app() -> typer.Typer:
     """Build the command line, with the commands of plugins."""
-    app = new_program("Start and manage runs of workflows.", cls=RootGroup)
-    for name, about in (
-        ("run", "Run the workflow of a flow file here, now, and show its progress."),
-        ("submit", "Hand the workflow of a flow file to a scheduler, or to the background here."),
-    ):
-        # What typer's help calls options and subcommand is here the file and then its options.
-        app.add_typer(
-            _flow_commands(name, about),
-            name=name,
-            cls=_GROUPS[name],
-            options_metavar="FLOW.py[:WORKFLOW]",
-            subcommand_metavar="[OPTIONS]",
-        )
-    add_run_commands(app)
-    add_tune(app)
-    add_cleaning_commands(app)
-    add_admin_commands(app)
-    add_plugin_commands(app)
-    return app
+    return new_program("Start and manage runs of workflows.", cls=RootGroup)
 
 
-class RootGroup(TyperGroup):
-    """The commands of `reflow`, those that start runs first."""
+class RootGroup(CommandGroup):
+    """The commands of `reflow`, and those of plugins, which are loaded where no other fits."""
+
+    modules = OF_REFLOW
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands' names in the order in which help shows them."""
-        names = list(super().list_commands(ctx))
-        return sorted(names, key=lambda name: name not in _GROUPS)
-
-
-# -- run FLOW.py, submit FLOW.py -------------------------------------------------------------
-
-
-class FlowFileGroup(TyperGroup):
-    """A group whose commands are flow files: `reflow run FLOW.py --start ...`.
-
-    So the options after the file are those of its workflow, in help and in completion too.
-    """
-
-    launch: str
-    """The command of the file's workflow: `run` or `submit`."""
+        """Return the names of reflow's own commands, and then those of plugins."""
+        return [*super().list_commands(ctx), *self._theirs]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command for the workflow of a file. Raises `FlowImportError`."""
-        from reflow.cli.named_flow import load_named
+        """Return a command; None for an unknown name."""
+        return super().get_command(ctx, cmd_name) or self._theirs.get(cmd_name)
 
-        workflow = load_named(cmd_name)
-        assert isinstance(workflow, Workflow)
+    @cached_property
+    def _theirs(self) -> dict[str, Any]:
+        """The commands of plugins by name, except those with the name of one of reflow's own."""
+        from reflow.plugins.registry import registry
+
         app = new_app("", add_completion=False)
-        command = launch_commands(workflow, workflow.graph())[self.launch]
-        app.command(cmd_name, help=command.__doc__, add_help_option=False)(command)
-        return typer.main.get_command(app)
-
-
-class RunGroup(FlowFileGroup):
-    """`reflow run`."""
-
-    launch = "run"
-
-
-class SubmitGroup(FlowFileGroup):
-    """`reflow submit`."""
-
-    launch = "submit"
-
-
-_GROUPS: dict[str, type[FlowFileGroup]] = {"run": RunGroup, "submit": SubmitGroup}
-
-
-def _flow_commands(name: str, about: str) -> typer.Typer:
-    def without_a_file(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            raise UsageError(f"name the flow file: {NAME} {name} FLOW.py [OPTIONS]")
-
-    app = new_app(
-        f"{about}\n\nThe workflow's own options are shown by '{NAME} {name} FLOW.py --help'.",
-        invoke_without_command=True,
-    )
-    app.callback()(without_a_file)
-    return app
-
-
-# -- what plugins add ------------------------------------------------------------------------
-
-
-def add_plugin_commands(app: typer.Typer) -> None:
-    """Add the commands of plugins, except those with the name of one of reflow's own."""
-    from reflow.plugins.registry import registry
-
-    theirs = typer.Typer()
-    registry().add_commands(theirs)
-    taken = {_name(each) for each in [*app.registered_commands, *app.registered_groups]}
-    for kind in ("registered_commands", "registered_groups"):
-        for each in getattr(theirs, kind):
-            if _name(each) in taken:
-                _warn(f"a plugin's command {_name(each)!r} is left out: that name is taken")
-            else:
-                taken.add(_name(each))
-                getattr(app, kind).append(each)
-
-
-def _name(registered: Any) -> str:
-    """Return the name of a registered command or group, by default that of its function."""
-    if isinstance(registered.name, str):
-        return registered.name
-    return str(getattr(registered.callback, "__name__", "")).lower().replace("_", "-")
-
-
-def _warn(text: str) -> None:
-    import warnings
-
-    from reflow.errors import ReflowWarning
-
-    warnings.warn(text, ReflowWarning, stacklevel=2)
+        app.callback()(lambda: None)
+        registry().add_commands(app)
+        found = dict(typer.main.get_group(app).commands)
+        for name in found.keys() & self.modules.keys():
+            warnings.warn(
+                f"a plugin's command {name!r} is left out: that name is taken",
+                ReflowWarning,
+                stacklevel=2,
+            )
+            del found[name]
+        return found

@@ -24,13 +24,11 @@ from reflow.model.records import (
     RequestRecord,
     SubmissionState,
 )
-from reflow.model.states import ACTIVE_TASK_STATES, RunState, TaskState
+from reflow.model.states import ACTIVE_TASK_STATES, RETRIED_TASK_STATES, RunState, TaskState
 from reflow.permissions import touch
 from reflow.rundir.layout import RunLayout, WaveLayout
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import RunSource, current_source
-
-RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
 
 log = logging.getLogger("reflow.dispatch")
 
@@ -118,7 +116,7 @@ def retry(
     note_mix(tracked, settings.layout)
     for task in tracked.tasks.values():
         if task.name in chosen:
-            count += _reset(tracked, task, RETRIED)
+            count += _reset(tracked, task, RETRIED_TASK_STATES)
         elif task.name in behind:
             count += _reset(tracked, task, frozenset({TaskState.SKIPPED}))
     if count:
@@ -195,7 +193,11 @@ def _take_back_gathers(
     ended, as `cancel` does. What they still write is of an attempt that is not waited for.
     """
     behind = _descendants(tracked, chosen)
-    lost = {name for name in chosen if any(tracked.tasks[name].tally[each] for each in RETRIED)}
+    lost = {
+        name
+        for name in chosen
+        if any(tracked.tasks[name].tally[each] for each in RETRIED_TASK_STATES)
+    }
     lost |= {name for name in behind if tracked.tasks[name].tally[TaskState.SKIPPED]}
     first = {
         task.name for task in tracked.tasks.values() if lost & {edge.step for edge in task.lenient}

@@ -26,6 +26,8 @@ FINAL_TASK_STATES = frozenset(
     {TaskState.SUCCESS, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED}
 )
 ACTIVE_TASK_STATES = frozenset({TaskState.SUBMITTED, TaskState.RUNNING})
+RETRIED_TASK_STATES = FINAL_TASK_STATES - {TaskState.SUCCESS}
+"""What `retry` runs again."""
 
 
 class RunState(StrEnum):

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
-from reflow.dispatch.changes import RETRIED, cancel_jobs
+from reflow.dispatch.changes import cancel_jobs
 from reflow.dispatch.jobs.handles import handles_of
 from reflow.dispatch.lease import holder_lives, take, working_under
 from reflow.dispatch.mixed_sources import of_other_source
@@ -25,7 +25,7 @@ from reflow.executors.contract import Executor
 from reflow.model.graph import Graph
 from reflow.model.json import Json
 from reflow.model.records import Lease, RequestKind, RunRecord
-from reflow.model.states import FINAL_TASK_STATES, RunState, TaskState
+from reflow.model.states import FINAL_TASK_STATES, RETRIED_TASK_STATES, RunState, TaskState
 from reflow.plugins.registry import registry
 from reflow.rundir.graph_data import graph_of_data
 from reflow.rundir.layout import RunLayout
@@ -43,9 +43,10 @@ from reflow.runs.open_dispatcher import (
     open_dispatcher,
     recorded_graph,
 )
-from reflow.runs.recover import recover, replace_frozen
+from reflow.runs.recover import recover
+from reflow.runs.recovery.heal import replace_frozen
+from reflow.runs.recovery.silence import holder_of, time_to_live
 from reflow.runs.retake_source import retaken_source
-from reflow.runs.silence import holder_of, time_to_live
 from reflow.runs.supervisor import start_supervisor
 from reflow.runs.troubles import Tries
 from reflow.runs.unreadable import Unreadable
@@ -128,7 +129,11 @@ def _mixed(
 
 
 def _concerned(store: Store, record: RunRecord, kind: RequestKind, task: str | None) -> int:
-    states = RETRIED if kind is RequestKind.RETRY else frozenset(TaskState) - FINAL_TASK_STATES
+    states = (
+        RETRIED_TASK_STATES
+        if kind is RequestKind.RETRY
+        else frozenset(TaskState) - FINAL_TASK_STATES
+    )
     counts = store.counts(record.run_id)
     found = 0
     for item in store.tasks(record.run_id):

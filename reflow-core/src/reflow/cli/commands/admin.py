@@ -12,17 +12,6 @@ from reflow.report.installation import config_lines, finding_lines, plugin_lines
 from reflow.report.screen import put_json, screen
 
 
-def add_admin_commands(app: typer.Typer) -> None:
-    """Add the commands about the installation to a command line."""
-    app.command("plugins")(plugins)
-    config = new_app("Show the settings, and where they come from.", invoke_without_command=True)
-    config.callback()(_show_without_a_command)
-    for command in (path, init, show):
-        config.command(command.__name__)(command)
-    app.add_typer(config, name="config")
-    app.command("doctor")(doctor)
-
-
 def plugins(json: Json = False) -> None:
     """Show what is installed, what it provides, and what failed to load and why."""
     from reflow.plugins.registry import registry
@@ -83,3 +72,13 @@ def doctor() -> None:
         console.put(finding_lines(check.name, finding, width=console.width))
     if not healthy:
         raise typer.Exit(WRONG_USAGE)
+
+
+config = new_app(
+    "Show the settings, and where they come from.",
+    invoke_without_command=True,
+    add_completion=False,
+)
+config.callback()(_show_without_a_command)
+for _command in (path, init, show):
+    config.command(_command.__name__)(_command)

@@ -31,12 +31,6 @@ WorkflowName = Annotated[
 ]
 
 
-def add_cleaning_commands(app: typer.Typer) -> None:
-    """Add the commands about space to a command line."""
-    for command in (usage, clean, rm, invalidate):
-        app.command(command.__name__)(command)
-
-
 def usage(
     context: typer.Context,
     workflow: WorkflowName = None,

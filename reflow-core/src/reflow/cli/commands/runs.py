@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reflow.cli.commands.explain import explain
-from reflow.cli.commands.listing import runs
-from reflow.cli.commands.logs import logs
-from reflow.cli.commands.result import result
 from reflow.cli.program import OK, RUN_FAILED, interrupted_by
 from reflow.cli.source import LATEST, runs_of
-from reflow.cli.watch import STOPS_THE_RUN, say_stopped
-from reflow.cli.watch import follow as follow_run
-from reflow.cli.watch import watch as watch_run
 from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, switch
 from reflow.errors import UsageError
 from reflow.model.states import RunState
 from reflow.report.layout import count
-from reflow.report.progress import Progress
 from reflow.report.screen import put_json, screen
 from reflow.report.status import print_status, step_lines, steps_while_running
 
@@ -33,12 +25,6 @@ Wait = Annotated[bool, switch("--wait", help="Show the progress, and end when th
 
 def _task(help: str) -> Any:
     return option("--task", metavar="TASK", help=help)
-
-
-def add_run_commands(app: typer.Typer) -> None:
-    """Add the commands about existing runs to a command line."""
-    for command in (status, cancel, retry, follow, runs, logs, result, explain):
-        app.command(command.__name__)(command)
 
 
 def status(
@@ -60,6 +46,8 @@ def status(
     source = runs_of(context)
     run = source.open(run_id or LATEST)
     if watch:
+        from reflow.cli.watch import watch as watch_run
+
         raise typer.Exit(watch_run(run, screen(), source.command, task=task, errors=errors))
     found = run.status(as_dict=True, task=task)
     if json:
@@ -126,6 +114,9 @@ def retry(
     On a terminal it asks whether to keep results of another source; elsewhere, and with
     --changed, they are computed anew.
     """
+    from reflow.cli.watch import STOPS_THE_RUN, say_stopped, watch
+    from reflow.report.progress import Progress
+
     source, console = runs_of(context), screen()
     if changed and keep:
         raise UsageError("--changed and --keep contradict each other: give one of them")
@@ -154,7 +145,7 @@ def retry(
         print_status(run.status(as_dict=True), command=source.command)
         raise typer.Exit(RUN_FAILED if wait and run.state is not RunState.SUCCESS else OK)
     if wait:
-        raise typer.Exit(watch_run(run, console, source.command))
+        raise typer.Exit(watch(run, console, source.command))
     console.put(step_lines(steps_while_running(source.command, run.run_id)))
 
 
@@ -180,5 +171,7 @@ def _one_of_three(answer: str) -> str:
 
 def follow(context: typer.Context, run_id: RunId, store: StoreOption = None) -> None:
     """Dispatch a run from here until it has ended, where its jobs may not submit others."""
+    from reflow.cli.watch import follow as follow_run
+
     source = runs_of(context)
     raise typer.Exit(follow_run(source.open(run_id), screen(), source.command))

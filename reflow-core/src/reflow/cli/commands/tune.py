@@ -30,16 +30,6 @@ ExecutorName = Annotated[
 ]
 
 
-def add_tune(app: typer.Typer) -> None:
-    """Add the command to `reflow`, where the flow is named."""
-    app.command("tune")(tune_named)
-
-
-def add_tune_of_flow(app: typer.Typer) -> None:
-    """Add the command to the command line of a flow file."""
-    app.command("tune")(tune_own)
-
-
 def tune_named(
     context: typer.Context,
     flow: Annotated[

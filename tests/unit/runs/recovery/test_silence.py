@@ -11,8 +11,8 @@ from reflow import Workflow
 from reflow.dispatch.lease import take, take_from
 from reflow.executors.processes import Process
 from reflow.rundir.run_settings import RunSettings, read_settings
-from reflow.runs import silence
-from reflow.runs.silence import Holder, holder_of
+from reflow.runs.recovery import silence
+from reflow.runs.recovery.silence import Holder, holder_of
 from reflow.stores.contract import Store
 
 Look = Callable[..., Holder]

@@ -1,0 +1,1 @@
+"""What takes a run up again that has lost its dispatcher."""

@@ -15,6 +15,9 @@ import time
 from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
+from typing import Self
+
+import pyte
 
 COLUMNS, LINES = 80, 24
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -43,11 +46,11 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 class Terminal:
     """A terminal of 80 columns and 24 lines in which `python WORDS` runs."""
 
-    def __init__(self, *words: str, **environment: str) -> None:
+    def __init__(self, *words: str, program: str = sys.executable, **environment: str) -> None:
         self._screen, inside = pty.openpty()
         ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, *words],
+            [program, *words],
             env={**os.environ, "TERM": "xterm-256color", **environment},
             stdin=inside,
             stdout=inside,
@@ -58,7 +61,7 @@ class Terminal:
         os.close(inside)
         self.shown = ""
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,6 +91,10 @@ class Terminal:
             pass
         return self.process.wait(timeout=max(end - time.monotonic(), 0.1))
 
+    def take(self, read: bytes) -> None:
+        """Keep what the program has written."""
+        self.shown += read.decode(errors="replace").replace("\r\n", "\n")
+
     def _read(self, seconds: float) -> bool:
         ready, _, _ = select.select([self._screen], [], [], max(seconds, 0))
         if not ready:
@@ -97,8 +104,52 @@ class Terminal:
         except OSError:
             # Linux says so when nobody is left inside.
             return False
-        self.shown += read.decode(errors="replace").replace("\r\n", "\n")
+        self.take(read)
         return bool(read)
+
+
+class FullScreen(Terminal):
+    """A terminal whose screen is seen as a person sees it: what was overwritten is gone."""
+
+    def __init__(self, *words: str, program: str = sys.executable, **environment: str) -> None:
+        self._display = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self._display)
+        super().__init__(*words, program=program, **environment)
+
+    def take(self, read: bytes) -> None:
+        """Show what the program has written."""
+        super().take(read)
+        self._stream.feed(read)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on the screen."""
+        return [line.rstrip() for line in self._display.display]
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._screen, keys.encode())
+
+    def wait_until(self, condition: Callable[[str], object], seconds: float = 60) -> None:
+        """Read on until the screen, as one text, fulfils a condition."""
+        end = time.monotonic() + seconds
+        while not condition("\n".join(self.lines)):
+            shown = "\n".join(self.lines)
+            assert self._read(end - time.monotonic()), f"it has not come about on\n{shown}"
+
+    def wait_until_shown(self, *texts: str, seconds: float = 60) -> None:
+        """Read on until all of the texts are on the screen."""
+        self.wait_until(lambda screen: all(text in screen for text in texts), seconds)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the size of the terminal, as dragging its window does."""
+        self._display.resize(lines, columns)
+        ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def shows_keys(self) -> bool:
+        """Whether keys are shown as they are typed, and taken line by line, as shells have it."""
+        mode = termios.tcgetattr(self._screen)[3]
+        return bool(mode & termios.ECHO and mode & termios.ICANON)
 
 
 def with_a_reader_that_left(*words: str) -> tuple[int, str]:

@@ -24,9 +24,10 @@ from reflow.report.screen import screen
 OK = 0
 RUN_FAILED = 1
 WRONG_USAGE = 2
-_SIGNALS = 128
+SIGNALS = 128
+"""What the exit code of a command that a signal ended is above the signal's number."""
 GO_ON_TRYING = "Runs that have begun wait for it, and continue by themselves"
-INTERRUPTED = _SIGNALS + signal.SIGINT
+INTERRUPTED = SIGNALS + signal.SIGINT
 
 
 def _show_version(wanted: bool) -> None:
@@ -95,7 +96,7 @@ def execute(
 
 def interrupted_by(interruption: KeyboardInterrupt) -> int:
     """Return the exit code of an interrupted command: 128 plus the signal's number."""
-    return _SIGNALS + int(getattr(interruption, "signal", signal.SIGINT))
+    return SIGNALS + int(getattr(interruption, "signal", signal.SIGINT))
 
 
 def _mistake(error: Any) -> str | None:

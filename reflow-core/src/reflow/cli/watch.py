@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED
+from reflow.cli.program import INTERRUPTED, OK, RUN_FAILED, SIGNALS
 from reflow.errors import NotReadyError
 from reflow.model.states import RunState
 from reflow.report.layout import near
 from reflow.report.progress import Progress
 from reflow.report.screen import Screen, screen
-from reflow.report.status import status_lines, typed
+from reflow.report.status import run_lines, status_lines, task_lines, typed
 
 if TYPE_CHECKING:
+    from reflow.cli.watching.loop import Ended
     from reflow.run import Run
 
 _SHORTEST_WAIT = 1.0
@@ -40,11 +42,57 @@ def watch(
         with Progress(console, STOPS_WATCHING) as progress:
             status = poll(run, progress, task)
     except KeyboardInterrupt:
-        again = typed(command, "status", run.run_id, "--watch")
-        screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
+        say_goes_on(run, command)
         return INTERRUPTED
     console.put(status_lines(status, errors=errors, width=console.width, command=command))
     return exit_code(status)
+
+
+def watch_in_view(
+    run: Run, console: Screen, command: str, *, task: str | None = None, errors: bool = False
+) -> int:
+    """Show a run in a view that fills the terminal, until it has ended or its reader leaves.
+
+    Then print how the run stands, and how to come back where it goes on; return the exit code of
+    its end. Where there is no terminal to fill, `watch` it.
+    """
+    from reflow.cli.watching.loop import Eyes, Loop, can_fill
+
+    if not can_fill(console):
+        return watch(run, console, command, task=task, errors=errors)
+    eyes = Eyes(run.store, lambda run_id: run, None, task)
+    ended = Loop(console, eyes, run.store, run.run_id, command).show()
+    return _after(run, console, command, ended, task=task, errors=errors)
+
+
+def _after(
+    run: Run, console: Screen, command: str, ended: Ended, *, task: str | None, errors: bool
+) -> int:
+    """Print in the normal screen how the run stood at last; return the exit code."""
+    from reflow.runs.status import status_of
+
+    if ended.signal not in (None, signal.SIGINT):
+        return SIGNALS + int(ended.signal or 0)
+    over = ended.run is not None and RunState(ended.run.status["run"]["status"]).final
+    status = status_of(run.store, run.run_id, task=task) if over else None
+    width = console.width
+    if status is not None:
+        console.put(status_lines(status, errors=errors, width=width, command=command))
+    elif ended.run is not None:
+        console.put(run_lines(ended.run.status["run"], width=width))
+        console.put(task_lines(ended.run.status["tasks"], width=width))
+    if ended.said:
+        console.say(ended.said)
+    if status is not None:
+        return exit_code(status)
+    say_goes_on(run, command)
+    return INTERRUPTED
+
+
+def say_goes_on(run: Run, command: str) -> None:
+    """Print how to look again at a run that goes on without its reader."""
+    again = typed(command, "status", run.run_id, "--watch")
+    screen(stderr=True).say(f"{run.run_id} goes on by itself. Look again with: {again}")
 
 
 def follow(run: Run, console: Screen, command: str) -> int:

@@ -214,16 +214,22 @@ def done_of(task: Mapping[str, Any]) -> str:
     return f"{_number(task, TaskState.SUCCESS)}/{size}"
 
 
-def progress_bar(task: Mapping[str, Any]) -> Text:
+def progress_bar(task: Mapping[str, Any], width: int = BAR_WIDTH) -> Text:
     """Draw the shares of an array task that are done and failed; nothing for a plain task."""
-    size = task.get("size") or 0
-    if not task["array"] or not size:
+    if not task["array"]:
         return Text("")
-    done = _number(task, TaskState.SUCCESS) * BAR_WIDTH // size
-    lost = -(-_number(task, TaskState.FAILED) * BAR_WIDTH // size)
-    lost = min(lost, BAR_WIDTH - done)
+    done, failed = _number(task, TaskState.SUCCESS), _number(task, TaskState.FAILED)
+    return share_bar(done, failed, task.get("size") or 0, width)
+
+
+def share_bar(done: int, failed: int, size: int, width: int) -> Text:
+    """Draw the shares of `size` that are done and failed; nothing where there is no size."""
+    if not size:
+        return Text("")
+    full = min(done * width // size, width)
+    lost = min(-(-failed * width // size), width - full)
     return Text.assemble(
-        ("━" * done, "green"), ("╍" * lost, "red"), ("─" * (BAR_WIDTH - done - lost), "dim")
+        ("━" * full, "green"), ("╍" * lost, "red"), ("─" * (width - full - lost), "dim")
     )
 
 

@@ -20,6 +20,17 @@ def status_of(
     store: Store, run_id: str, notes: Sequence[str] = (), task: str | None = None
 ) -> dict[str, Any]:
     """Return the mapping of `run.status()`, whose size does not grow with what has succeeded."""
+    overview = overview_of(store, run_id, notes, task)
+    failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
+    arrays = {name for name, item in overview["tasks"].items() if item["array"]}
+    failed = [_failure(item, item.task in arrays) for item in failures]
+    return overview | {"failed_instances": failed}
+
+
+def overview_of(
+    store: Store, run_id: str, notes: Sequence[str] = (), task: str | None = None
+) -> dict[str, Any]:
+    """Return the mapping of `run.status()` without failed instances, from counts alone."""
     record = store.run(run_id)
     counts = store.counts(run_id)
     cached, retried = store.cached(run_id), store.retried(run_id)
@@ -29,8 +40,6 @@ def status_of(
     # Of a run that was cleaned up, some instances are left; they would say what is not so.
     known = store.tasks(run_id) if record.cleaned_at is None else []
     tasks = [item for item in known if task in (None, item.name)]
-    arrays = {item.name for item in tasks if item.array}
-    failures = store.failures(run_id, task=task, limit=MOST_FAILURES)
     return {
         "version": 1,
         "run": run_as_dict(record),
@@ -41,7 +50,7 @@ def status_of(
             | {"jobs": as_json(jobs[item.name]) if item.name in jobs else None}
             for item in tasks
         },
-        "failed_instances": [_failure(item, item.task in arrays) for item in failures],
+        "failed_instances": [],
         "notes": [*(note.text for note in store.notes(run_id)), *notes],
     }
 

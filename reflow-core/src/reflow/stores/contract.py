@@ -412,6 +412,52 @@ class CleansUp(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsNewest(Protocol):
+    """A store that reads a few instances of a large run without the others."""
+
+    def newest_failures(
+        self, run_id: str, task: str | None = None, *, limit: int
+    ) -> list[FailedInstance]:
+        """Return FAILED instances, those recorded last first, without their tracebacks."""
+        ...
+
+    def running(self, run_id: str, task: str | None = None, *, limit: int) -> list[Instance]:
+        """Return RUNNING instances in order of task and index."""
+        ...
+
+    def finished_since(self, run_id: str, since: float) -> dict[str, tuple[int, float]]:
+        """Count each task's instances whose attempt ended at `since` or later.
+
+        Beside the number stands when the first of them began. Both times are in seconds since
+        1970. Tasks without any are absent.
+        """
+        ...
+
+
+def newest_failures(
+    store: Store, run_id: str, task: str | None = None, *, limit: int
+) -> list[FailedInstance]:
+    """Return FAILED instances, the newest first where the store can tell."""
+    if isinstance(store, ReadsNewest):
+        return store.newest_failures(run_id, task, limit=limit)
+    return store.failures(run_id, task, limit)
+
+
+def running_instances(
+    store: Store, run_id: str, task: str | None = None, *, limit: int
+) -> list[Instance]:
+    """Return at most `limit` RUNNING instances in order of task and index."""
+    if isinstance(store, ReadsNewest):
+        return store.running(run_id, task, limit=limit)
+    return store.instances(run_id, task, (TaskState.RUNNING,))[:limit]
+
+
+def finished_since(store: Store, run_id: str, since: float) -> dict[str, tuple[int, float]]:
+    """Count what has ended lately, as `ReadsNewest` says; nothing where the store cannot tell."""
+    return store.finished_since(run_id, since) if isinstance(store, ReadsNewest) else {}
+
+
 def find_instance(store: Store, run_id: str, task: str, index: int) -> Instance | None:
     """Return an instance, from one row where the store can read it alone; None without it."""
     if isinstance(store, FindsInstance):

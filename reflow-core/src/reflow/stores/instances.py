@@ -12,7 +12,7 @@ from reflow.stores import runs
 from reflow.stores.database import Session
 from reflow.stores.models import Instance as Table
 from reflow.stores.models import Run, Task
-from reflow.stores.orm import LEFT, Query, Row, fn
+from reflow.stores.orm import LEFT, Query, Row, fn, literal
 from reflow.stores.rows import (
     FAILURE_COLUMNS,
     INSTANCE_COLUMNS,
@@ -92,6 +92,52 @@ def failures(
             query = query.limit(limit - len(found))
         found += [failed_instance(record.name, record.array, row) for row in session.rows(query)]
     return found
+
+
+def newest_failures(
+    session: Session, run_id: str, task: str | None, limit: int
+) -> list[FailedInstance]:
+    """Return FAILED instances, those recorded last first, without their tracebacks."""
+    there = dict(chosen(session, run_id, task))
+    cells = [literal("") if cell is Table.traceback else cell for cell in _FAILURE]
+    query = (
+        Table.select(Table.task, *cells)
+        .where(Table.task.in_(list(there)) & (Table.state == "FAILED"))
+        .order_by(fn.COALESCE(Table.recorded_at, 0).desc(), Table.task.desc(), Table.idx.desc())
+        .limit(limit)
+    )
+    return [
+        failed_instance(there[key].name, there[key].array, tuple(row))
+        for key, *row in session.rows(query)
+    ]
+
+
+def running(session: Session, run_id: str, task: str | None, limit: int) -> list[Instance]:
+    """Return RUNNING instances in order of task and index."""
+    there = dict(chosen(session, run_id, task))
+    query = (
+        Table.select(Table.task, *_INSTANCE)
+        .where(Table.task.in_(list(there)) & (Table.state == "RUNNING"))
+        .order_by(Table.task, Table.idx)
+        .limit(limit)
+    )
+    return [instance_record(there[key].name, tuple(row)) for key, *row in session.rows(query)]
+
+
+def finished_since(session: Session, run_id: str, since: float) -> dict[str, tuple[int, float]]:
+    """Count each task's instances that ended lately, and tell when the first of them began."""
+    there = dict(runs.tasks(session, run_id))
+    query = (
+        Table.select(Table.task, fn.COUNT(Table.idx), fn.MIN(Table.started_at))
+        .where(
+            Table.task.in_(list(there))
+            & Table.state.in_(["SUCCESS", "FAILED"])
+            & Table.started_at.is_null(False)
+            & (Table.ended_at >= since)
+        )
+        .group_by(Table.task)
+    )
+    return {there[key].name: (number, begun) for key, number, begun in session.rows(query)}
 
 
 def instances(

@@ -143,6 +143,23 @@ class SqlStore:
             key, _ = runs.task(session, run_id, task)
             return instances.instance(session, key, task, index)
 
+    def newest_failures(
+        self, run_id: str, task: str | None = None, *, limit: int
+    ) -> list[FailedInstance]:
+        """Return FAILED instances, those recorded last first, without their tracebacks."""
+        with self._database.reading() as session:
+            return instances.newest_failures(session, run_id, task, limit)
+
+    def running(self, run_id: str, task: str | None = None, *, limit: int) -> list[Instance]:
+        """Return RUNNING instances in order of task and index."""
+        with self._database.reading() as session:
+            return instances.running(session, run_id, task, limit)
+
+    def finished_since(self, run_id: str, since: float) -> dict[str, tuple[int, float]]:
+        """Count each task's instances that ended lately, and tell when the first of them began."""
+        with self._database.reading() as session:
+            return instances.finished_since(session, run_id, since)
+
     def attempts(self, run_id: str, task: str | None = None) -> Iterator[Attempt]:
         """Yield the tries that have ended, in order of task, index and attempt."""
         with self._database.reading() as session:

@@ -46,9 +46,9 @@ def status(
     source = runs_of(context)
     run = source.open(run_id or LATEST)
     if watch:
-        from reflow.cli.watch import watch as watch_run
+        from reflow.cli.watch import watch_in_view
 
-        raise typer.Exit(watch_run(run, screen(), source.command, task=task, errors=errors))
+        raise typer.Exit(watch_in_view(run, screen(), source.command, task=task, errors=errors))
     found = run.status(as_dict=True, task=task)
     if json:
         put_json(found)

@@ -1,0 +1,1 @@
+"""The terminal behind the view of `status --watch` and `runs --watch`."""

@@ -1,0 +1,1 @@
+"""The view of `status --watch` and `runs --watch`: its state, what keys do, and its lines."""

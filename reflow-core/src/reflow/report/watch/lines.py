@@ -1,0 +1,74 @@
+"""Lines that fit into a terminal, whatever names and messages hold."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from reflow.report.layout import GAP, shorten
+
+_ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""The categories of characters that act on a terminal, or on the order of what it shows."""
+
+MARK, NO_MARK = "› ", "  "
+"""What stands before the chosen line, and before the others."""
+
+
+def visible(text: str) -> str:
+    """Make a text harmless on one line: blanks for line breaks, a sign for what would act."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(letter) for letter in text)
+
+
+def _visible(letter: str) -> str:
+    if letter in "\t\n\r":
+        return " "
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(letter) in _ACTING else letter
+
+
+def fitted(line: Text, width: int) -> Text:
+    """Return a line in at most `width` columns, with nothing in it that acts on a terminal."""
+    shown = line.copy()
+    shown.plain = visible(line.plain)
+    if cell_len(shown.plain) > width:
+        shown.truncate(max(width, 0), overflow="ellipsis")
+    return shown
+
+
+def spread(left: Text, right: Text, width: int) -> Text:
+    """Put one text at the start of a line and one at its end; the second only where it fits."""
+    blanks = width - cell_len(left.plain) - cell_len(right.plain)
+    if blanks < len(GAP) or not right.plain:
+        return left
+    return Text.assemble(left, " " * blanks, right)
+
+
+def marked(lines: Sequence[Text], chosen: int | None) -> list[Text]:
+    """Put a mark before the chosen line, which is also shown in reverse."""
+    shown = []
+    for place, line in enumerate(lines):
+        text = Text.assemble(MARK if place == chosen else NO_MARK, line)
+        if place == chosen:
+            text.stylize("reverse")
+        shown.append(text)
+    return shown
+
+
+def window(size: int, room: int, chosen: int | None) -> range:
+    """Return the places of a list that are shown, around the chosen one in whole pages."""
+    if room <= 0 or not size:
+        return range(0)
+    if size <= room:
+        return range(size)
+    at = min(chosen or 0, size - 1)
+    first = min(at // room * room, size - room)
+    return range(first, first + room)
+
+
+def brief(text: str, width: int) -> str:
+    """Cut a text that is to stand on one line."""
+    return shorten(visible(text), width)

@@ -1,0 +1,1 @@
+"""What a live view of runs looks at."""

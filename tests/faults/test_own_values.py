@@ -249,6 +249,32 @@ MADE_WITH = {
             did("one")
             return scale(x)
     """,
+    "number": """
+        def times(number):
+            def decorate(function):
+                def inner(x):
+                    return function(x) * number
+                return inner
+            return decorate
+        @times(os.getpid())
+        def scale(x):
+            return x
+        @wf.job()
+        def one(x: int = 1) -> int:
+            did("one")
+            return scale(x)
+    """,
+    "scale.factor": """
+        def scaled(factor):
+            def scale(x):
+                return x * factor
+            return scale
+        METHODS = {"scale": scaled(os.getpid())}
+        @wf.job()
+        def one(x: int = 1) -> int:
+            did("one")
+            return METHODS["scale"](x)
+    """,
     "itself": """
         def here() -> int:
             did("one")
@@ -258,6 +284,10 @@ MADE_WITH = {
             return 2
         wf.job(name="one")(here if os.getpid() == HERE else there)
     """,
+}
+CHOSEN = {
+    "by name": ("chosen = here if os.getpid() == HERE else there", "chosen()"),
+    "in a table": ("TABLE = {'x': here if os.getpid() == HERE else there}", "TABLE['x']()"),
 }
 
 
@@ -274,6 +304,124 @@ def test_a_worker_compares_what_functions_were_made_with(flow_file: Flows, name:
     assert "serve this run only" in note
     assert flow.run("background").state == "SUCCESS"
     assert flow.calls == {"one": 2}
+
+
+@pytest.mark.parametrize("how", CHOSEN)
+def test_a_worker_compares_which_function_was_chosen(flow_file: Flows, how: str) -> None:
+    statement, call = CHOSEN[how]
+    flow = flow_file(f"""
+HERE = {os.getpid()}
+wf = Workflow("chosen")
+
+def here() -> int:
+    return 1
+
+def there() -> int:
+    return 2
+
+{statement}
+
+@wf.job()
+def one() -> int:
+    did("one")
+    return {call}
+""")
+    run = flow.run("background")
+    [note] = [each for each in run.status()["notes"] if "made with" in each]
+    assert "that chosen was made with" in note or "that TABLE was made with" in note
+    assert flow.run("background").state == "SUCCESS"
+    assert flow.calls == {"one": 2}
+
+
+HELPERS = {
+    "decorated": """
+        import functools
+        def added(function):
+            @functools.wraps(function)
+            def inner(x):
+                return function(x) + 1.0
+            return inner
+        @added
+        def helper(x):
+            return x
+    """,
+    "in a table": """
+        def added(x):
+            return x + 1.0
+        TABLE = {"helper": added}
+        def helper(x):
+            return TABLE["helper"](x)
+    """,
+    "registered": """
+        TABLE = {}
+        def register(function):
+            TABLE[function.__name__] = function
+            return function
+        @register
+        def added(x):
+            return x + 1.0
+        def helper(x):
+            return TABLE["added"](x)
+    """,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", HELPERS)
+def test_what_stands_behind_a_helper_counts(
+    flow_file: Flows, run_flow: Callable[[FlowFile, str], Any], kind: str, way: str
+) -> None:
+    flow = flow_file(
+        textwrap.dedent(HELPERS[kind])
+        + textwrap.dedent("""
+            wf = Workflow("helpers")
+
+            @wf.job()
+            def one(x: int = 1) -> float:
+                did("one")
+                return helper(x)
+        """)
+    )
+    assert run_flow(flow, way).result("one") == 2.0
+    assert run_flow(flow, way).result("one") == 2.0
+    assert flow.calls == {"one": 1}
+    flow.replace("+ 1.0", "+ 2.0")
+    assert run_flow(flow, way).result("one") == 3.0
+
+
+MEMORIES = {
+    "by a decorator": "@remembered\ndef helper(x):\n    return x",
+    "by a call": "helper = remembered(abs)",
+}
+
+
+@pytest.mark.parametrize("how", MEMORIES)
+def test_what_a_helper_remembers_does_not_count(flow_file: Flows, how: str) -> None:
+    flow = flow_file(f"""
+def remembered(function):
+    seen, calls = {{}}, 0
+
+    def inner(x):
+        nonlocal calls
+        calls += 1
+        if x not in seen:
+            seen[x] = function(x)
+        return seen[x]
+    return inner
+
+{MEMORIES[how]}
+
+wf = Workflow("memories")
+
+@wf.job()
+def one(x: int = 1) -> int:
+    did("one")
+    return helper(x)
+""")
+    loaded = flow.load()
+    for _ in range(2):
+        assert loaded.run_local(run_dir="runs/here", max_workers=1).result("one") == 1
+    assert flow.calls == {"one": 1}
 
 
 def test_functions_made_with_equal_values_in_a_worker_serve_later_runs(flow_file: Flows) -> None:

@@ -32,6 +32,18 @@ def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain
     return found
 
 
+def memories_of(function: ast.AST) -> set[str]:
+    """Return the names that a function, or one in it, rebinds or changes in place.
+
+    Those among them that it closes over are its memory: a cache, a counter.
+    """
+    found = {name for chain in changed_by_functions(function, frozenset()) for name in chain[:1]}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Nonlocal):
+            found.update(node.names)
+    return found
+
+
 def changed_by_methods(definition: ast.AST) -> set[str]:
     """Return the attributes that the methods of a class may change on the class itself.
 

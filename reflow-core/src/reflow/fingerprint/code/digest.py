@@ -21,7 +21,6 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from reflow.fingerprint.code.given import given_to
 from reflow.fingerprint.code.ownership import Ownership
 from reflow.fingerprint.code.pieces import Pieces
 from reflow.fingerprint.code.runtime import LoadedValues
@@ -111,7 +110,7 @@ class Survey:
             (
                 *(
                     Given(name, found, shown)
-                    for name, (found, shown) in given_to(function, self._live.owns).items()
+                    for name, (found, shown) in self._live.given_to(function).items()
                 ),
                 *(
                     Given(name, found, shown, str(label.file), label.name)

@@ -8,7 +8,7 @@ from the objects alone, as workers do not read source.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -24,21 +24,29 @@ _SHOWN = 80
 
 
 def given_to(
-    function: object, owns: Callable[[FunctionType], bool] = lambda _: True
+    function: object,
+    owns: Callable[[FunctionType], bool] = lambda _: True,
+    memories: Callable[[FunctionType], Set[str]] = lambda _: frozenset(),
 ) -> dict[str, tuple[str, str]]:
     """Return digest and text of each value that a function was given, by name.
 
-    Of functions that are not the user's own, by `owns`, only functions given to them count.
+    Of functions that are not the user's own, by `owns`, only functions given to them count; what
+    functions change that they close over, by `memories`, does not count.
     """
-    finder = _Finder(owns)
+    finder = _Finder(owns, memories)
     finder.take("", function)
     return finder.found
 
 
 class _Finder:
-    def __init__(self, owns: Callable[[FunctionType], bool]) -> None:
+    def __init__(
+        self,
+        owns: Callable[[FunctionType], bool],
+        memories: Callable[[FunctionType], Set[str]],
+    ) -> None:
         self.found: dict[str, tuple[str, str]] = {}
         self._owns = owns
+        self._memories = memories
         self._seen: dict[int, object] = {}
         self._open: list[int] = []
 
@@ -85,7 +93,10 @@ class _Finder:
             return
         self._seen[id(function)] = function
         is_own = self._owns(function)
+        memories = self._memories(function)
         for inner, value in _given(function):
+            if inner in memories:
+                continue
             if is_own or type(value) is FunctionType:
                 self.take(_inside(name, inner), value)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from reflow.fingerprint.code.bytecode import describe_code, names_used
-from reflow.fingerprint.code.given import DEEPEST, PLAIN, content_of, unrolled
+from reflow.fingerprint.code.changes import memories_of
+from reflow.fingerprint.code.given import DEEPEST, PLAIN, content_of, given_to, unrolled
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.static import OwnFile, WrittenCode
 from reflow.fingerprint.code.unsaved import is_source
@@ -63,12 +64,24 @@ class LoadedValues:
         finally:
             self._open.pop()
 
-    def owns(self, function: FunctionType) -> bool:
+    def given_to(self, function: object) -> dict[str, tuple[str, str]]:
+        """Return digest and text of each value that counts of those a function was given."""
+        return given_to(function, self._owns, self._memories)
+
+    def _owns(self, function: FunctionType) -> bool:
         """Tell whether a function counts with what it was given."""
         path = Path(os.path.realpath(function.__code__.co_filename))
         if is_source(path):
             return self._written.user_code.owns(path)
         return not function.__code__.co_filename.startswith("<frozen")
+
+    def _memories(self, function: FunctionType) -> Set[str]:
+        """Return names that a function closes over and changes: what they hold does not count."""
+        if not function.__closure__ or not self._owns(function):
+            return frozenset()
+        file = self._written.file(Path(os.path.realpath(function.__code__.co_filename)))
+        node = file and file.source.find(function.__code__)
+        return memories_of(node) if node else frozenset()
 
     def contents(self, value: Any) -> Json:
         """Describe any value, but a function or class as it was loaded, whatever its file says."""
@@ -122,8 +135,12 @@ class LoadedValues:
     def _given(self, function: FunctionType) -> dict[str, Json]:
         """Describe what a function got when it was made: closure, defaults, wrapped function."""
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        memories = self._memories(function)
         return {
-            "closure": {name: self.value(content_of(cell)) for name, cell in cells},
+            "closure": {
+                name: None if name in memories else self.value(content_of(cell))
+                for name, cell in cells
+            },
             "defaults": self.value([function.__defaults__, function.__kwdefaults__]),
             "wraps": self.value(getattr(function, "__wrapped__", None)),
         }

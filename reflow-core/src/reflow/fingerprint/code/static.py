@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
-from reflow.fingerprint.code.given import given_to
 from reflow.fingerprint.code.parts import innermost, is_definition, parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
@@ -59,8 +59,8 @@ class DescribesValues(Protocol):
         """Describe any value, but a function or class as loaded, whatever its file says."""
         ...
 
-    def owns(self, function: FunctionType) -> bool:
-        """Tell whether a function counts with what it was given."""
+    def given_to(self, function: object) -> dict[str, tuple[str, str]]:
+        """Return digest and text of each value that counts of those a function was given."""
         ...
 
 
@@ -160,10 +160,13 @@ class WrittenCode:
         described = self.describe(file, file.source.statements(name), piece, own_name=name)
         holds: list[Json] = []
         only_defines = file.source.only_defines(name)
+        is_made = type(value) is FunctionType and "<" in value.__code__.co_qualname
+        if is_made or not only_defines:  # by a decorator, or a statement
+            held = list(_definitions_in(value))
+            holds = list(map(self.live.value, held))
+            if is_made or (not piece.is_memory and held and all(map(self._is_own, held))):
+                piece.given = self.live.given_to(value)
         if not only_defines:
-            holds = [self.live.value(part) for part in _definitions_in(value)]
-            if type(value) is FunctionType and "<" in value.__code__.co_qualname:
-                piece.given = given_to(value, self.live.owns)
             function = innermost(value)
             if type(function) is FunctionType:
                 which = file.source.which(name, function.__code__)
@@ -173,6 +176,12 @@ class WrittenCode:
             self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))
         parts: dict[str, Json] = dict(piece.parts)
         return {**described, "holds": holds, **({"parts": parts} if parts else {})}
+
+    def _is_own(self, value: object) -> bool:
+        """Tell whether a value is a function of the user's own."""
+        if type(value) is not FunctionType:
+            return False
+        return self.user_code.owns(Path(os.path.realpath(value.__code__.co_filename)))
 
     def _describe_parts(
         self, file: OwnFile, name: str, value: object, piece: Piece, statements: str

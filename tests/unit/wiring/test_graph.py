@@ -385,6 +385,13 @@ def test_a_list_parameter_holds_what_a_parameter_can(flow: Flow) -> None:
     assert "'pair': type list[tuple[int, int]]" in refused(flow)
 
 
+def test_the_default_of_a_list_parameter_is_a_single_item(flow: Flow) -> None:
+    @flow.job(array=True)
+    def measure(days: Annotated[str, Param(each=True)] = ("a", "b")) -> int: ...  # type: ignore[assignment]
+
+    assert "'days': its default is a tuple, but with each=True" in refused(flow)
+
+
 def test_a_gather_may_allow_failed_elements(flow: Flow) -> None:
     @flow.job(array=True)
     def measure(day: Annotated[str, Param(each=True)]) -> int: ...

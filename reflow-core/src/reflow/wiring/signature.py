@@ -127,7 +127,9 @@ class _Reader:
             check_keyword(self.task, argument.name, argument.name)
         required = argument.default is inspect.Parameter.empty
         if marker.each:
-            return _each_input(argument, kind, marker)
+            return _each_input(
+                f"task {self.task!r}, parameter {argument.name!r}", argument, kind, marker
+            )
         if argument.default is None:
             # A default of None makes the type optional, declared or not.
             kind = typing.Optional[kind]  # noqa: UP045 - the type may be anything
@@ -236,9 +238,17 @@ def _run_dir_input(where: str, argument: inspect.Parameter, kind: Any) -> RunDir
     return RunDirInput(argument=argument.name)
 
 
-def _each_input(argument: inspect.Parameter, kind: Any, marker: Param) -> ParameterInput:
+def _each_input(
+    where: str, argument: inspect.Parameter, kind: Any, marker: Param
+) -> ParameterInput:
     """Return the input for a list whose items go to the elements; a default is one item."""
     required = argument.default is inspect.Parameter.empty
+    if isinstance(argument.default, list | tuple) and not fits(type(argument.default), kind):
+        raise DefinitionError(
+            f"{where}: its default is a {type(argument.default).__name__}, but with each=True a "
+            f"default is a single item, {show(kind)}: write one, or leave it out and give the "
+            "list when you run the workflow"
+        )
     return ParameterInput(
         argument=argument.name,
         annotation=list[kind],

@@ -389,6 +389,65 @@ def test_what_stands_behind_a_helper_counts(
     assert run_flow(flow, way).result("one") == 3.0
 
 
+OTHER_MODULES = {
+    "a class that registers itself": (
+        """
+        class Base:
+            known = {}
+            def __init_subclass__(cls):
+                Base.known[cls.__name__] = cls
+        def helper(x):
+            return Base.known["Other"]().added(x)
+        """,
+        """
+        from lib import Base
+        class Other(Base):
+            def added(self, x):
+                return x + 1.0
+        """,
+    ),
+    "a function for one class": (
+        """
+        import functools
+        @functools.singledispatch
+        def helper(x):
+            return 0.0
+        """,
+        """
+        from lib import helper
+        @helper.register
+        def added(x: int):
+            return x + 1.0
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_MODULES)
+def test_what_another_module_registers_counts(flow_file: Flows, kind: str) -> None:
+    lib, other = map(textwrap.dedent, OTHER_MODULES[kind])
+    flow = flow_file(
+        """
+        import other
+        from lib import helper
+
+        wf = Workflow("registry")
+
+        @wf.job()
+        def one(x: int = 1) -> float:
+            did("one")
+            return helper(x)
+        """
+    )
+    (flow.folder / "lib.py").write_text(lib)
+    (flow.folder / "other.py").write_text(other)
+    for _ in range(2):
+        assert flow.run().result("one") == 2.0
+    assert flow.calls == {"one": 1}
+    (flow.folder / "other.py").write_text(other.replace("+ 1.0", "+ 2.00"))
+    assert flow.run().result("one") == 3.0
+
+
 MEMORIES = {
     "by a decorator": "@remembered\ndef helper(x):\n    return x",
     "by a call": "helper = remembered(abs)",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from reflow.fingerprint.code.parts import innermost, is_definition, parts_of
@@ -26,6 +26,7 @@ from reflow.model.json import Json
 Seen: TypeAlias = frozenset[tuple[Path, str]]
 """Imported names on the way, so that modules that import from each other end."""
 
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 _COMPILED = (".so", ".pyd", ".pyc")
 
 _files: dict[Path, tuple[SourceFile | None, object]] = {}
@@ -171,6 +172,7 @@ class WrittenCode:
             if type(function) is FunctionType:
                 which = file.source.which(name, function.__code__)
                 holds += [] if which is None else [which]
+        holds += map(self.live.value, _registered_in(value))
         module = (file.loaded or {}).get("__name__")
         if value is not None and (only_defines or is_definition(value, module, name)):
             self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))
@@ -341,12 +343,25 @@ def _alternatives(targets: list[Json]) -> Json:
     return targets[0] if len(targets) == 1 else targets
 
 
+def _registered_in(value: object) -> Iterator[object]:
+    """Yield functions and classes in containers that are attributes of a class."""
+    for part in parts_of(value):
+        if type(part.value) in _CONTAINERS and not part.is_default:
+            yield from _definitions_in(part.value)
+
+
 def _definitions_in(value: Any, depth: int = 3) -> Iterator[object]:
-    """Yield functions and classes in a global container: a registry, a list of steps."""
+    """Yield functions and classes in a global container: a registry, a list of steps.
+
+    What was registered with a `functools.singledispatch` function comes with it.
+    """
     kind = type(value)
     if kind is FunctionType or issubclass(kind, type):
         yield value
-    elif depth and kind in (dict, list, tuple, set, frozenset):
+        registry = vars(value).get("registry") if kind is FunctionType else None
+        if type(registry) is MappingProxyType:
+            yield from (each for each in registry.values() if type(each) is FunctionType)
+    elif depth and kind in _CONTAINERS:
         parts = value.values() if kind is dict else value
         if kind in (set, frozenset):
             parts = sorted(value, key=lambda part: str(getattr(part, "__qualname__", "")))

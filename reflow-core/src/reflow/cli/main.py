@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import typer
 from reflow.cli.commands import OF_REFLOW
 from reflow.cli.group import CommandGroup
 from reflow.cli.program import execute, new_app, new_program, typed_command
+from reflow.cli.quick import VARIABLE
 from reflow.cli.source import Runs
 from reflow.errors import ReflowWarning
 
@@ -23,7 +25,13 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run `reflow` on `args`, or on those of the process, and end the process."""
     words = sys.argv[1:] if args is None else args
     command = NAME if args is not None else typed_command()
-    raise SystemExit(execute(build_app, words, name=NAME, obj=Runs(command)))
+    try:
+        raise SystemExit(execute(build_app, words, name=NAME, obj=Runs(command)))
+    finally:
+        if VARIABLE in os.environ:
+            from reflow.cli.completion_table import write_table
+
+            write_table(build_app())
 
 
 def build_app() -> typer.Typer:

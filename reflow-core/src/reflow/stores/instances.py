@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from reflow.errors import NotFoundError
+from reflow.model.attempts import Attempt
 from reflow.model.durations import Durations
 from reflow.model.records import FailedInstance, Instance, RecordedResult, TaskRecord
 from reflow.model.states import TaskState
 from reflow.stores import runs
 from reflow.stores.database import Session
+from reflow.stores.models import Attempt as Earlier
 from reflow.stores.models import Instance as Table
 from reflow.stores.models import Run, Task
 from reflow.stores.orm import LEFT, Query, Row, fn, literal
 from reflow.stores.rows import (
+    ATTEMPT_COLUMNS,
     FAILURE_COLUMNS,
     INSTANCE_COLUMNS,
     RESULT_COLUMNS,
     TASK_STATES,
+    attempt_record,
     failed_instance,
     instance_record,
     recorded_result,
@@ -267,3 +272,33 @@ def output(session: Session, key: int) -> str:
     if row is None or row[0] is None:
         raise NotFoundError(f"The store holds no output with key {key}")
     return plain(row[0])
+
+
+class AttemptPage(NamedTuple):
+    """The tries of neighbouring instances of a task."""
+
+    attempts: list[Attempt]
+    until: int
+    """The last index that was looked at."""
+    is_last: bool
+
+
+def attempts(session: Session, task: int, name: str, after: int, size: int) -> AttemptPage:
+    """Return the tries of at most `size` instances of a task behind index `after`.
+
+    A success stands in the row of its instance, every other try in a row of its own.
+    """
+    indexes = Table.select(Table.idx).where((Table.task == task) & (Table.idx > after))
+    found = [row[0] for row in session.rows(indexes.order_by(Table.idx).limit(size))]
+    if not found:
+        return AttemptPage([], after, True)
+    rows: list[Row] = []
+    for table in (Earlier, Table):
+        query = table.select(*(getattr(table, column) for column in ATTEMPT_COLUMNS))
+        query = query.where((table.task == task) & table.idx.between(found[0], found[-1]))
+        if table is Table:
+            computed = Table.source.is_null() & (Table.attempt > 0)
+            query = query.where((Table.state == "SUCCESS") & computed)
+        rows += session.rows(query)
+    rows.sort(key=lambda row: row[:2])
+    return AttemptPage([attempt_record(name, row) for row in rows], found[-1], len(found) < size)

@@ -28,7 +28,7 @@ from reflow.model.records import (
     TaskRecord,
 )
 from reflow.model.states import RunState, TaskState
-from reflow.stores import attempts, filters, instances, reuse, runs, submissions
+from reflow.stores import filters, instances, reuse, runs, submissions
 from reflow.stores.cleaning import removal, results
 from reflow.stores.contract import FencedWriter
 from reflow.stores.database import Database, Dialect
@@ -168,7 +168,7 @@ class SqlStore:
             after = -1
             while True:
                 with self._database.reading() as session:
-                    page = attempts.page(session, key, record.name, after, PAGE)
+                    page = instances.attempts(session, key, record.name, after, PAGE)
                 yield from page.attempts
                 if page.is_last:
                     break

@@ -20,6 +20,8 @@ block changes what is done with it:
     <!-- not run: REASON -->     the block is left alone
     <!-- exits 2 -->             its last command must end with that code
     <!-- first: COMMAND -->      a command that the reader does not see
+    <!-- cell -->                it is run as a cell of the page's notebook
+    <!-- prints -->              it is what the cell before it prints, or its value
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.e2e.kernel import Notebook, open_notebook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -116,6 +121,12 @@ class Reader:
     """Whether `.venv/bin` is on their PATH."""
     run_ids: dict[str, str] = field(default_factory=dict)
     """What a run is called on the page, and what it is called here."""
+    notebook: Notebook | None = None
+    """The page's notebook, once it has begun one."""
+    printed: str = ""
+    """What its last cell printed."""
+    stack: ExitStack = field(default_factory=ExitStack)
+    """What is to be closed when the page is read."""
 
     def __post_init__(self) -> None:
         """Lay out the folder as a clone in which `./demo` has been run."""
@@ -129,6 +140,10 @@ class Reader:
         if (command := block.comment("first:")) is not None:
             assert self._run(command).returncode == 0, f"this failed: {command}"
         match block.language:
+            case "python" if block.comment("cell") is not None:
+                self._run_cell(block)
+            case "text" if block.comment("prints") is not None:
+                self._compare("the cell", block.text, self.printed)
             case "python" if block.title:
                 (self.folder / block.title).write_text(block.text)
                 self._python("-c", f"import {Path(block.title).stem}")
@@ -162,6 +177,13 @@ class Reader:
             )
             if expected.strip():
                 self._compare(command, expected, ended.stdout)
+
+    def _run_cell(self, block: Block) -> None:
+        if self.notebook is None:
+            self.notebook = self.stack.enter_context(
+                open_notebook(self.folder, environment=self._environment())
+            )
+        self.printed = self.notebook.run(block.text)
 
     def _known(self, shown: re.Match[str]) -> str:
         return self.run_ids.get(shown.group(), shown.group())
@@ -210,19 +232,22 @@ class Reader:
         others = [entry for entry in os.environ["PATH"].split(os.pathsep) if entry != ours]
         return os.pathsep.join([ours, *others] if self.activated else others)
 
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.home),
+            "PATH": self._path(),
+            "COLUMNS": "100",
+            "LANG": "C.UTF-8",
+            # The machine may have a scheduler; readers of these pages need none.
+            "REFLOW_EXECUTOR": "local",
+        }
+
     def _execute(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         """Run something and wait; output and errors are one text, as on a terminal."""
         return subprocess.run(
             words,
             cwd=self.folder,
-            env={
-                "HOME": str(self.home),
-                "PATH": self._path(),
-                "COLUMNS": "100",
-                "LANG": "C.UTF-8",
-                # The machine may have a scheduler; readers of these pages need none.
-                "REFLOW_EXECUTOR": "local",
-            },
+            env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -21,11 +21,12 @@ def named(page: Path) -> str:
 def test_every_block_of_the_page_works_as_shown(page: Path, tmp_path: Path, home: Path) -> None:
     # Who reads a page at the top of a clone has made `.venv` but not activated it.
     reader = Reader(tmp_path, home, activated=page.parent != REPOSITORY)
-    for block in blocks(page):
-        try:
-            reader.follow(block)
-        except AssertionError as error:
-            pytest.fail(f"{named(page)}:{block.line}: {error}", pytrace=False)
+    with reader.stack:
+        for block in blocks(page):
+            try:
+                reader.follow(block)
+            except AssertionError as error:
+                pytest.fail(f"{named(page)}:{block.line}: {error}", pytrace=False)
 
 
 @pytest.mark.parametrize("page", pages(), ids=named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -61,13 +61,15 @@ class Notebook:
 
 
 @contextmanager
-def open_notebook(folder: Path, name: str | None = None) -> Iterator[Notebook]:
+def open_notebook(
+    folder: Path, name: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Iterator[Notebook]:
     """Start a kernel in a folder, as for a notebook of that name there."""
-    environment = {} if name is None else {"JPY_SESSION_NAME": str(folder / name)}
+    named = {} if name is None else {"JPY_SESSION_NAME": str(folder / name)}
     manager = KernelManager(kernel_name="python3", transport="ipc")
     manager.connection_file = str(folder / "k.json")
     manager.ip = str(folder / "k")
-    manager.start_kernel(cwd=str(folder), env={**os.environ, **environment})
+    manager.start_kernel(cwd=str(folder), env={**environment, **named})
     client = manager.blocking_client()
     client.start_channels()
     try:

@@ -137,25 +137,31 @@ class Writer:
             return f"{imported('collections')}.defaultdict({inner})"
         if kind.__module__ == "collections" and kind.__name__ == "deque":
             return f"{imported('collections')}.deque({self.write(list(value))}, {value.maxlen})"
+        if kind.__module__ == "numpy.dtypes":
+            return _dtype(value)
         if kind.__module__.partition(".")[0] == "numpy":
             return self._numpy(value)
         raise NotWritableError(value)
 
     def _numpy(self, value: Any) -> str:
         numpy, dtype = imported("numpy"), getattr(value, "dtype", None)
-        if dtype is None or dtype.hasobject or dtype.fields:
+        if dtype is None or dtype.hasobject:
             raise NotWritableError(value)
         if value.nbytes > LARGEST // 2:
             raise TooLargeError(value)
         content = base64.b85encode(value.tobytes()).decode()
-        flat = (
-            f"{numpy}.frombuffer({imported('base64')}.b85decode({content!r}), dtype={dtype.str!r})"
-        )
+        decoded = f"{imported('base64')}.b85decode({content!r})"
+        flat = f"{numpy}.frombuffer({decoded}, dtype={_dtype(dtype)})"
         is_array = type(value).__name__ == "ndarray"
         return f"{flat}.reshape({value.shape!r}).copy()" if is_array else f"{flat}[0]"
 
     def _items(self, values: Iterable[Any]) -> str:
         return ", ".join(map(self.write, values))
+
+
+def _dtype(dtype: Any) -> str:
+    """Return an expression for the kind of an array's elements."""
+    return f"{imported('numpy')}.dtype({dtype.descr if dtype.fields else dtype.str!r})"
 
 
 def imported(module: str) -> str:

@@ -20,10 +20,12 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from reflow.errors import DefinitionError
+from reflow.fingerprint.code.source_file import SourceFile
 from reflow.notebook.expression import NotWritableError, TooLargeError, Writer, imported
 from reflow.notebook.session import Session
 from reflow.notebook.statements import Statement, at_line, statements_of
@@ -44,6 +46,8 @@ class _Unit:
     statements: list[Statement] = field(default_factory=list)
     now: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+    is_data_of: str = ""
+    """The name that it gives data, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class _Module:
         self._open: dict[str, None] = {}
         self._waiting: list[tuple[str, str]] = []
         self._emitted: set[str] = set()
+        self._data_lines: dict[str, int] = {}
+        """Of names of data, the line that sets them."""
 
     def write(self) -> Written:
         variable = self._variable_of(self._workflow)
@@ -86,8 +92,32 @@ class _Module:
             self._make_waiting()
         self._make(variable, "the workflow")
         self._make_waiting()
+        memories = self._memories()
+        for name, statement in memories.items():
+            self._lines[self._data_lines[name]] = statement.text
+        names = tuple(name for name in self._made if name not in memories)
+        return Written(self._text(), names, variable)
+
+    def _text(self) -> str:
         head = ["from __future__ import annotations"] if self._has_future() else []
-        return Written("\n".join([*head, *self._lines, ""]), tuple(self._made), variable)
+        return "\n".join([*head, *self._lines, ""])
+
+    def _memories(self) -> dict[str, Statement]:
+        """Return what sets data that functions change while they run, such as a cache of their own.
+
+        Such data begins as its cell says, where the cell writes it out, and not as it is by now.
+        """
+        source = SourceFile(Path("cells"), self._text().encode())
+        found: dict[str, Statement] = {}
+        for name in self._data_lines:
+            binding = [each for each in self._statements if name in each.binds]
+            if not binding or not source.is_changed_by_functions(name):
+                continue
+            after = self._statements[self._statements.index(binding[-1]) + 1 :]
+            is_as_begun = not any(name in each.used_now for each in after if not each.defines)
+            if binding[-1].is_display and not binding[-1].used_now and is_as_begun:
+                found[name] = binding[-1]
+        return found
 
     def _has_future(self) -> bool:
         return any(
@@ -141,6 +171,8 @@ class _Module:
 
     def _is_there(self, name: str, user: str) -> bool:
         """Tell whether a name is the notebook's; refuse those that IPython alone has."""
+        if name.startswith("__") and name.endswith("__"):
+            return False
         if name not in self._names:
             is_ipythons = name in _NOT_ELSEWHERE and not hasattr(builtins, name)
             if not is_ipythons and name not in ("display", "get_ipython"):
@@ -161,6 +193,8 @@ class _Module:
         text = "\n".join(unit.lines)
         if text not in self._emitted:
             self._emitted.add(text)
+            if unit.is_data_of:
+                self._data_lines[unit.is_data_of] = len(self._lines)
             self._lines += unit.lines
         self._waiting += [(name, user) for name in unit.later]
 
@@ -203,14 +237,16 @@ class _Module:
                 "return it from a task, or keep it in a file and pass its Path",
             ) from None
         except NotWritableError as error:
+            binding = [each for each in self._statements if name in each.binds]
+            if binding and binding[-1].is_display:
+                return _unit_of(self._with_changes(name, binding[-1:]), (name,))
             is_inside = error.value is not value
             raise self._refused(
                 user,
-                f"uses {name!r}, {'which holds ' * is_inside}{_kind_of(error.value)} that was made "
-                "in the notebook",
+                f"uses {name!r}, {'which holds ' * is_inside}{_kind_of(error.value)}",
                 "return it from a task, or make it in a function that the task calls",
             ) from None
-        return _Unit([f"{name} = {text}"], now=writer.names)
+        return _Unit([f"{name} = {text}"], now=writer.names, is_data_of=name)
 
     def _other_name(self, value: object, name: str) -> str | None:
         if is_flow(value) or getattr(value, "__module__", None) == "__main__":
@@ -324,7 +360,10 @@ def _kind_of(value: object) -> str:
     if kind is FunctionType:
         return "a function that no cell defines under a name"
     module = kind.__module__.partition(".")[0]
-    return f"a {kind.__qualname__}" if module == "builtins" else f"a {module}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    )
+    return f"a {name} that was made in the notebook"
 
 
 def _is_definition(value: object) -> bool:

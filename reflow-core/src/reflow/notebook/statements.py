@@ -91,6 +91,21 @@ class Statement:
             and (later or (isinstance(each.ctx, ast.Load) and each.id not in own))
         ]
 
+    @property
+    def defines(self) -> bool:
+        """Whether it is the definition of a function or class."""
+        return isinstance(self.node, Definition)
+
+    @property
+    def is_display(self) -> bool:
+        """Whether it gives a name a value that is written out: calls are in functions only."""
+        node = self.node
+        return (
+            isinstance(node, ast.Assign)
+            and all(isinstance(each, ast.Name) for each in node.targets)
+            and not any(isinstance(each, ast.Call) for each in _outside_scopes(node.value))
+        )
+
     def adds_to(self, name: str) -> bool:
         """Tell whether it adds to a function or class, by nothing that may do anything else.
 
@@ -98,7 +113,7 @@ class Statement:
         """
         node = self.node
         if isinstance(node, ast.Assign):
-            is_plain = not any(isinstance(each, ast.Call) for each in ast.walk(node.value))
+            is_plain = not any(isinstance(each, ast.Call) for each in _outside_scopes(node.value))
             return is_plain and all(_is_part_of(each, name) for each in node.targets)
         if isinstance(node, _FUNCTIONS):
             decorators = [_called(each) for each in node.decorator_list]

@@ -1,0 +1,215 @@
+"""The module that is written from cells: what it takes along, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from reflow.errors import DefinitionError
+
+from tests.unit.notebook.cells import Cells
+
+HEAD = "from typing import Annotated\nfrom reflow import Flow, Result, Workflow\nwf = Workflow('w')"
+TASK = "@wf.job\ndef t() -> int: return "
+
+TAKEN = {
+    "functions that call each other": (
+        ["def even(n): return n == 0 or odd(n - 1)", "def odd(n): return n != 0 and even(n - 1)"],
+        "even(4)",
+        True,
+    ),
+    "a class that uses a function whose default is the class": (
+        ["class A:\n    def m(self): return h()", "def h(a=A): return a.__name__"],
+        "A().m()",
+        "A",
+    ),
+    "a decorator that calls a helper": (
+        ["def wrap(f): return f", "def deco(f): return wrap(f)", "@deco\ndef h(): return 1"],
+        "h()",
+        1,
+    ),
+    "classes with bases, properties and methods of all kinds": (
+        [
+            "import abc\nclass B(abc.ABC):\n    @property\n    def p(self): return K\n"
+            "    @staticmethod\n    def s(): return 2\n    @classmethod\n    def c(cls): return 1",
+            "K = 5",
+            "class D(B):\n    def m(self): return super().p + self.s() + self.c()",
+        ],
+        "D().m()",
+        8,
+    ),
+    "the import that worked": (
+        ["try:\n    import nothing_of_this_name as json\nexcept ImportError:\n    import json"],
+        "json.dumps([1])",
+        "[1]",
+    ),
+    "a definition under a condition": (
+        ["import sys\nif sys.maxsize:\n    def h(): return 1\nelse:\n    def h(): return 2"],
+        "h()",
+        1,
+    ),
+    "statements on one line": (["a = 1; b = 2; both = lambda: a + b"], "both()", 3),
+    "a function that was wrapped later": (
+        ["import functools", "def h(x): return x + 1", "h = functools.lru_cache(h)"],
+        "h(1)",
+        2,
+    ),
+    "the last of three definitions": (
+        ["def h(): return 1\ndef h(): return 2\ndef h(): return 3"],
+        "h()",
+        3,
+    ),
+    "the definition that is in force": (
+        ["def h(): return 1", "if False:\n    def h(): return 2"],
+        "h()",
+        1,
+    ),
+    "functions in a table": (["TABLE = {k: (lambda k=k: k) for k in 'ab'}"], "TABLE['b']()", "b"),
+    "a part of a package": (
+        ["import os.path\nimport xml.dom.minidom"],
+        "xml.dom.minidom.__name__",
+        "xml.dom.minidom",
+    ),
+    "everything of a module": (["from math import *"], "floor(pi)", 3),
+    "names of types": (
+        [
+            "from typing import NamedTuple, TypedDict, TypeVar\nT = TypeVar('T')\n"
+            "class D(TypedDict):\n    a: int\nclass N(NamedTuple):\n    a: int = 1",
+            "def same(x: T) -> 'T': return x",
+        ],
+        "same(N().a) + D(a=1)['a']",
+        2,
+    ),
+    "a model of pydantic": (
+        ["import pydantic\nclass M(pydantic.BaseModel):\n    x: int = 3"],
+        "M().x",
+        3,
+    ),
+    "nested dataclasses that were changed": (
+        [
+            "from dataclasses import dataclass, field\n@dataclass\nclass P:\n    y: list = field("
+            "default_factory=list)\n@dataclass(frozen=True)\nclass Q:\n    p: P",
+            "q = Q(P([2]))\nq.p.y.append(3)",
+        ],
+        "sum(q.p.y)",
+        5,
+    ),
+    "an attribute that was set later": (["class C:\n    n = 1", "C.n = 5"], "C.n", 5),
+    "a method that was replaced": (
+        ["class C:\n    def m(self): return 1", "def other(self): return 2\nC.m = other"],
+        "C().m()",
+        2,
+    ),
+    "arrays and their kinds": (
+        [
+            "import numpy as np\nx = np.zeros(2, dtype=[('a', 'i4')])",
+            "y = np.dtype('f4')\nz = np.float32(2)",
+        ],
+        "int(x['a'].sum() + y.itemsize + z)",
+        6,
+    ),
+    "values that were unpacked": (
+        ["(a, b), *c = (1, 2), 3, 4\nif (d := 5): pass"],
+        "[a, b, c, d]",
+        [1, 2, [3, 4], 5],
+    ),
+    "names that shadow built-in ones": (["list = [1, 2]\nsum = max"], "sum(list)", 2),
+    "a local name that is also a global one": (
+        ["x = 5\ndef h():\n    x = 1\n    def inner(): return x\n    return inner()"],
+        "h()",
+        1,
+    ),
+    "a logger": (["import logging\nlog = logging.getLogger('mine')"], "log.name", "mine"),
+    "unusual text and numbers": (
+        ["s = '\\udc80\\n\\'\"\\\\ü%'; i = -10**5000; f = -0.0; e = ..."],
+        "[s, i + 10**5000, str(f), e]",
+        ["\udc80\n'\"\\ü%", 0, "-0.0", ...],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_tasks_use_is_made_again(case: str, tmp_path: Path) -> None:
+    cells, use, value = TAKEN[case]
+    (task,) = Cells(tmp_path, HEAD, *cells, f"{TASK}{use}").load().specs()
+    assert task.function() == value
+
+
+REFUSED = {
+    "a deep list": (["d = []\nfor _ in range(200): d = [d]"], "len(d)", "'d'"),
+    "a list that holds itself": (["d = []\nd.append(d)"], "len(d)", "'d'"),
+    "functions of a loop": (
+        ["d = []\nfor i in range(3):\n    d.append(lambda i=i: i)"],
+        "d[0]()",
+        "'d'",
+    ),
+    "what exec defined": (["exec('def h(): return 7')"], "h()", "'h', a function that no cell"),
+    "a default of pydantic": (
+        ["import pydantic\nN = 1\nclass M(pydantic.BaseModel):\n    x: int = N", "N = 2"],
+        "M().x",
+        "'M' .* has changed since",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_made_again_is_refused(case: str, tmp_path: Path) -> None:
+    cells, use, said = REFUSED[case]
+    book = Cells(tmp_path, HEAD, *cells, f"{TASK}{use}")
+    with pytest.raises(DefinitionError, match=said):
+        book.load()
+
+
+def test_a_name_that_was_deleted_is_missing_as_in_the_notebook(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "def h(): return 1", f"{TASK}h()", "del h")
+    (task,) = book.load().specs()
+    with pytest.raises(NameError, match="'h'"):
+        task.function()
+
+
+def test_what_functions_change_begins_as_its_cell_says(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "seen = {}\ndef h(x):\n    seen[x] = 1", f"{TASK}h(1)")
+    before = book.module()
+    book.run("h(2)")
+    assert book.module() == before
+    book.run("seen[7] = 'by hand'")
+    assert "7: 'by hand'" in book.module()
+
+
+def test_a_module_does_not_depend_on_the_order_in_which_cells_ran(tmp_path: Path) -> None:
+    cells = ["N = 3", "def h(): return N", f"{TASK}h()", "import math"]
+    orders = [cells, [*cells, *cells[:2], "N = 3"], [cells[2], cells[1], cells[0]]]
+    texts = {
+        "\n".join(
+            line
+            for line in Cells(tmp_path, HEAD, *order).module().splitlines()
+            if "In[" not in line
+        )
+        for order in orders
+    }
+    assert len(texts) == 1
+
+
+def test_nothing_is_taken_along_that_no_task_uses(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "big = 'x' * 5_000_000\nimport threading\nlock = threading.Lock()")
+    book.run(f"{TASK}1")
+    assert "big" not in book.module()
+
+
+def test_a_flow_of_a_module_with_a_task_of_a_cell_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flow_of_a_file.py").write_text("from reflow import Workflow\nwf = Workflow('f')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    book = Cells(tmp_path, "from flow_of_a_file import wf", f"{TASK}1")
+    with pytest.raises(DefinitionError, match="'t' is of a cell, but 'f' is imported"):
+        book.load()
+
+
+def test_included_flows_keep_their_prefix_and_what_is_bound(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "part = Flow('part')")
+    book.run("@part.job\ndef level(n: int = 1) -> int: return n")
+    book.run("LEVEL = 3\nwf.include(part, prefix='high', bind={'n': LEVEL})")
+    (spec,) = book.load().specs()
+    assert spec.name == "high_level"
+    assert [each.default for each in spec.parameters] == [3]

@@ -20,6 +20,11 @@ _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 class CellError(Exception):
     """What a cell raised: the name of the exception, and its message."""
 
+    def __init__(self, message: str, shown: str) -> None:
+        super().__init__(message)
+        self.shown = shown
+        """What stands below the cell."""
+
 
 class Notebook:
     """The kernel of a notebook."""
@@ -56,7 +61,9 @@ class Notebook:
             dedent(cell).strip("\n"), output_hook=take, timeout=SECONDS, allow_stdin=False
         )["content"]
         if reply["status"] != "ok":
-            raise CellError(f"{reply['ename']}: {_COLOURS.sub('', reply['evalue'])}")
+            below = "\n".join(reply["traceback"])
+            message = f"{reply['ename']}: {reply['evalue']}"
+            raise CellError(_COLOURS.sub("", message), _COLOURS.sub("", below))
         return _COLOURS.sub("", "".join(printed)).strip(), shown
 
 

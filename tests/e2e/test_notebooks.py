@@ -346,6 +346,57 @@ def test_retry_in_the_notebook_takes_the_cells_as_they_are_now(notebook: Noteboo
     assert notebook.run("run.result('scale')") == "[-1, -2]"
 
 
+def test_pickled_values_and_errors_of_classes_of_cells_are_read_by_the_notebook_and_shells(
+    notebook: Notebook,
+) -> None:
+    notebook.run("from reflow import Pickled")
+    notebook.run("class Model:\n    def __init__(self, k): self.k = k\nclass Bad(Exception): pass")
+    notebook.run(
+        """
+        @wf.job
+        def fit() -> Annotated[Model, Pickled()]:
+            return Model(3)
+
+        @wf.job(after=["fit"])
+        def fail() -> int:
+            raise Bad("no")
+        """
+    )
+    notebook.run("run = wf.submit(executor='local'); run.wait(); model = run.result('fit')")
+    assert notebook.run("type(model) is Model, model.k") == "(True, 3)"
+    assert notebook.run("type(run.failure().__cause__) is Bad") == "True"
+    run_id = notebook.run("print(run.run_id)")
+    script = (
+        "import sys; from reflow.run import open_run; print(open_run(sys.argv[1]).result('fit').k)"
+    )
+    read = subprocess.run(
+        [sys.executable, "-c", script, run_id], capture_output=True, text=True, check=False
+    )
+    assert read.stdout == "3\n", read.stderr
+
+
+def test_a_flow_typed_at_the_prompt_of_ipython_runs_in_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGINE_TEST_FOLDER", str(tmp_path))
+    typed = [
+        "from reflow import Workflow",
+        "wf = Workflow('typed')",
+        "N = 4",
+        "@wf.job",
+        "def one() -> int:",
+        "    return N + 1",
+        "",
+        "print('it is', wf.run_local(max_workers=2).result('one'))",
+    ]
+    shell = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
+    with nothing_left(tmp_path):
+        said = subprocess.run(
+            shell, input="\n".join([*typed, ""]), capture_output=True, text=True, check=False
+        )
+    assert "it is 5" in said.stdout, said.stdout + said.stderr
+
+
 def test_two_notebooks_in_one_folder_do_not_meet(opens: Opens, tmp_path: Path) -> None:
     for name, by in (("one.ipynb", 2), ("two.ipynb", 3)):
         kernel = opens(name)
@@ -366,6 +417,17 @@ def test_a_flow_of_cells_runs_as_jobs_of_a_scheduler(
         # The jobs dispatch what follows, whether or not there still is a notebook.
         assert kernel.run("run.wait(60).value") == "'SUCCESS'"
         assert kernel.run("run.result('scale')") == "[2, 4, 6]"
+
+
+def test_a_mistake_is_shown_in_one_line_and_where_it_is(notebook: Notebook) -> None:
+    notebook.run("data = [1]\ndef scaled(x): return x")
+    notebook.run(CHAIN)
+    notebook.run("wf.run_local(max_workers=2)")
+    notebook.run("wf = Workflow('explore')")
+    with pytest.raises(CellError, match="has no tasks: decorate a function") as refusal:
+        notebook.run("1\nwf.run_local()")
+    assert refusal.value.shown.startswith("line 2 of the cell: DefinitionError: workflow 'explore'")
+    assert "\n" not in refusal.value.shown
 
 
 def test_runs_and_workflows_show_themselves(notebook: Notebook) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 class ReflowError(Exception):
     """Root of reflow's exceptions. The text says what happened, where, and what to do next."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows below a cell that raised this."""
+        from reflow.excepthook import in_a_notebook
+
+        return in_a_notebook(self)
+
 
 class DefinitionError(ReflowError, ValueError):
     """A workflow, task or signature is wrong: unknown step, cycle, types that do not fit."""

@@ -42,12 +42,23 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
     raise SystemExit(1 if isinstance(error, RunFailedError) else 2)
 
 
+def in_a_notebook(error: Exception) -> list[str]:
+    """Return the lines that a notebook shows of a mistake: where it is, and what it is."""
+    if os.environ.get(DEBUG_VARIABLE):
+        from traceback import format_exception
+
+        return format_exception(error)
+    return [f"{_place(error.__traceback__)}{type(error).__name__}: {error}"]
+
+
 def _place(trace: TracebackType | None) -> str:
     """Return the line of the user's own code that led here: the last one outside of reflow."""
     found = ""
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_OWN):
+        file, names = trace.tb_frame.f_code.co_filename, trace.tb_frame.f_globals
+        if names.get("__name__") == "__main__" and "__file__" not in names:
+            found = f"line {trace.tb_lineno} of the cell: "
+        elif not file.startswith(_OWN):
             found = f"{file}, line {trace.tb_lineno}: "
         trace = trace.tb_next
     return found

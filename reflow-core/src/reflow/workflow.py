@@ -265,7 +265,11 @@ class Workflow(Flow):
 
 def _copy_with_tasks(workflow: Workflow) -> str | None:
     """Return the name of a module with another workflow of this name that has tasks."""
+    from reflow.notebook.session import is_of_cells
+
     for name, module in list(sys.modules.items()):
+        if is_of_cells(getattr(module, "__file__", None)):
+            continue
         for value in list(getattr(module, "__dict__", {}).values()):
             is_copy = isinstance(value, Workflow) and value is not workflow
             if is_copy and value.name == workflow.name and value.task_names:

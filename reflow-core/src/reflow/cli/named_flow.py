@@ -11,12 +11,12 @@ from pathlib import Path
 
 from reflow.errors import FlowImportError
 from reflow.execution.flow_loading import (
-    FLOW_MODULE,
     Workflow,
     load_file,
     pick_workflow,
     while_importing,
 )
+from reflow.model.scripts import FLOW_MODULE
 
 
 def load_named(text: str) -> Workflow:

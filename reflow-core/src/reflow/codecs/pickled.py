@@ -8,8 +8,10 @@ them. What a row of the database says does not matter: rows may be others', and 
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import sys
 from typing import Any
 
 from reflow.codecs.contract import CodecContext
@@ -18,6 +20,7 @@ from reflow.codecs.unstorable import UnstorablePartError
 from reflow.codecs.value_files import FileReference
 from reflow.errors import StoredValueError
 from reflow.model.json import Json
+from reflow.model.scripts import SCRIPTS
 
 SUFFIX = ".pickle"
 _PLACE = re.compile(
@@ -61,8 +64,6 @@ class PickledCodec(SelfContained):
 
     def decode(self, data: Any, kind: type, context: CodecContext) -> Any:
         """Unpickle what this user has pickled."""
-        import pickle
-
         match data:
             case {"$file": reference}:
                 found = FileReference.from_json(reference)
@@ -79,7 +80,26 @@ class PickledCodec(SelfContained):
         with os.fdopen(descriptor, "rb") as file:
             content = file.read()
         found.require(memoryview(content))
-        return pickle.loads(content)  # noqa: S301 - see above
+        return _unpickled(content)
+
+
+def _unpickled(content: bytes) -> Any:
+    """Unpickle, with classes of the flow's own file whatever it is called in this process."""
+    import pickle
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if module in SCRIPTS:
+                top = name.partition(".")[0]
+                holders = [each for each in (module, *SCRIPTS) if _has(each, top)]
+                module = holders[0] if holders else module
+            return super().find_class(module, name)
+
+    return Unpickler(io.BytesIO(content)).load()
+
+
+def _has(module: str, name: str) -> bool:
+    return hasattr(sys.modules.get(module), name)
 
 
 def may_be_read(path: str) -> bool:

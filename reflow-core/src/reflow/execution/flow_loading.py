@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from reflow.errors import FlowImportError, ReflowError
 from reflow.execution.frozen import script_loader
+from reflow.model.scripts import FLOW_MODULE, SCRIPT_MODULE
 from reflow.rundir.flow_reference import FlowRef
 
 if TYPE_CHECKING:
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from reflow.model.graph import Graph
     from reflow.model.tasks import TaskSpec
     from reflow.stores.contract import Store
-
-FLOW_MODULE = "__reflow_flow__"
-"""The name under which a flow file that was run as a script is loaded elsewhere."""
-SCRIPT_MODULE = "__mp_main__"
-"""Its name in workers: that by which multiprocessing, too, loads a script in the processes that it
-starts, so that what a task hands to them is found there."""
 
 _loading: list[str] = []
 _replaced: list[ModuleType] = []

@@ -10,13 +10,13 @@ from typing import Any
 
 from reflow.errors import DefinitionError
 from reflow.execution.flow_loading import (
-    FLOW_MODULE,
     Workflow,
     pick_workflow,
     while_importing,
 )
 from reflow.fingerprint.code.unsaved import keep
 from reflow.model.graph import Graph
+from reflow.model.scripts import FLOW_MODULE
 from reflow.notebook.module import Written, is_flow, written
 from reflow.notebook.sameness import Comparison
 from reflow.notebook.session import Cell, Session, is_of_cells

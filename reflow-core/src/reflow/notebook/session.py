@@ -113,9 +113,9 @@ def current_session() -> Session | None:
     return None if shell is None else Session(shell)
 
 
-def is_of_cells(path: str | None) -> bool:
+def is_of_cells(path: object) -> bool:
     """Tell whether the path of a flow is that of a module written from cells."""
-    return path is not None and path.endswith(SUFFIX)
+    return isinstance(path, str) and path.endswith(SUFFIX)
 
 
 def same_code(one: CodeType, other: CodeType) -> bool:

@@ -8,10 +8,9 @@ import sys
 
 from reflow.errors import TaskFailedError
 from reflow.model.records import FailedInstance
+from reflow.model.scripts import SCRIPTS
 
 _LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: |$)", re.MULTILINE)
-_SCRIPTS = ("__main__", "__mp_main__", "__reflow_flow__")
-"""What one flow file is called in several processes."""
 
 
 class _RemoteTracebackError(Exception):
@@ -52,7 +51,7 @@ def _remade(failure: FailedInstance, text: str) -> BaseException | None:
 def _loaded(name: str) -> type[BaseException] | None:
     """Return the exception class of that name, as tracebacks write it."""
     module, _, attribute = name.rpartition(".")
-    homes = _SCRIPTS if module in _SCRIPTS else (module,)
+    homes = SCRIPTS if module in SCRIPTS else (module,)
     places = [sys.modules.get(home) for home in homes] if module else [builtins]
     for place in places:
         kind = getattr(place, attribute, None)

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from reflow.errors import DefinitionError
-from reflow.execution.flow_loading import FLOW_MODULE, SCRIPT_MODULE, Workflow
+from reflow.execution.flow_loading import Workflow
 from reflow.execution.frozen import MAIN
+from reflow.model.scripts import SCRIPTS
 from reflow.model.tasks import TaskSpec
 from reflow.notebook.loading import load_cells
 from reflow.notebook.session import current_session
@@ -132,7 +133,7 @@ def _reference(name: str, module: ModuleType, workflow: str) -> FlowRef:
     assert module.__file__ is not None
     source = os.path.abspath(module.__file__)  # noqa: PTH100
     spec = getattr(module, "__spec__", None)
-    if name not in ("__main__", FLOW_MODULE, SCRIPT_MODULE):
+    if name not in SCRIPTS:
         return FlowRef(workflow=workflow, module=name, source=source, sys_path=sys_path)
     if spec is not None and name == "__main__" and spec.name not in ("__main__", MAIN, None):
         # python -m package.flow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -146,3 +147,42 @@ def test_without_colours_the_view_has_none(waiting: str) -> None:
         terminal.end()
     assert "\x1b[36m" not in terminal.shown
     assert "\x1b[32m" not in terminal.shown
+
+
+def test_all_runs_are_watched_and_each_can_be_opened(gate: Gate, waiting: str) -> None:
+    ended = gate.workflow.run_local(max_workers=1).run_id
+    with FullScreen(*REFLOW, "runs", "--watch") as terminal:
+        terminal.wait_until_shown("2 runs  1 RUNNING  1 SUCCESS", "4/4", waiting)
+        terminal.press(DOWN)
+        terminal.wait_until_shown(f"› {waiting}")
+        terminal.press(UP + ENTER)
+        terminal.wait_until_shown(f"{ended}  SUCCESS", "begin", "2/2")
+        terminal.press(ESC + DOWN + ENTER)
+        terminal.wait_until_shown(f"{waiting}  RUNNING", "0/2")
+        gate.open()
+        # A run that was opened from the list stays on the screen when it has ended.
+        terminal.wait_until_shown(f"{waiting}  SUCCESS")
+        terminal.press(ESC)
+        terminal.wait_until_shown("2 runs  2 SUCCESS")
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert waiting in terminal.shown.partition(NORMAL_SCREEN)[2]
+
+
+def test_watching_runs_without_a_terminal_prints_changes_until_none_goes_on(
+    gate: Gate, waiting: str
+) -> None:
+    words = [sys.executable, *REFLOW, "runs", "--watch"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().rstrip().endswith(f"{waiting}  RUNNING")
+        gate.open()
+        assert watching.stdout.read().rstrip().endswith(f"{waiting}  SUCCESS")
+    assert watching.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["status", "runs"])
+def test_json_is_printed_once_and_not_watched(command: str) -> None:
+    refused = run(*REFLOW, command, "--watch", "--json")
+    assert refused.returncode == 2
+    assert "give one of them" in refused.stderr

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from reflow.model.records import FailedInstance
-from reflow.model.states import FailureCause
+from reflow.model.records import FailedInstance, RunRecord
+from reflow.model.states import FailureCause, RunState
 from reflow.report.watch.state import State, begin, with_look
 from reflow.runs.watching.glance import ElementName, Glance, Pace, Running
 
@@ -79,4 +80,17 @@ def weather() -> Glance:
         paces={"convert": Pace(64.2, timedelta(minutes=7, seconds=27))},
         left=timedelta(minutes=18, seconds=4),
         executor="batch",
+    )
+
+
+def record(run_id: str, *, finished: bool) -> RunRecord:
+    """One of many runs."""
+    return RunRecord(
+        run_id=run_id,
+        workflow="a",
+        state=RunState.SUCCESS if finished else RunState.RUNNING,
+        run_dir=Path("/scratch/a"),
+        created_at=NOW - timedelta(minutes=10),
+        finished_at=NOW if finished else None,
+        parameters={},
     )

@@ -3,11 +3,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from reflow.model.records import RunRecord
-from reflow.model.states import RunState, TaskState
+from reflow.model.states import TaskState
 from reflow.report.watch.state import Kind, Page, State, begin, press, with_look
 from reflow.report.watch.view import KEYS, Size, view
 from reflow.runs.watching.glance import (
@@ -21,7 +19,15 @@ from reflow.runs.watching.glance import (
 from rich.cells import cell_len
 
 from tests.unit.report.statuses import RUN_ID, task
-from tests.unit.report.watch.glances import NOW, failure, glance, running, shown, weather
+from tests.unit.report.watch.glances import (
+    NOW,
+    failure,
+    glance,
+    record,
+    running,
+    shown,
+    weather,
+)
 
 SIZES = [Size(80, 24), Size(60, 20), Size(40, 10), Size(200, 50), Size(20, 5), Size(1, 1)]
 HOSTILE = [
@@ -196,18 +202,6 @@ def test_rates_are_as_exact_as_they_are_known() -> None:
     assert "1,234 " in found
     assert "12.3 " in found
     assert "0.12 " in found
-
-
-def record(run_id: str, *, finished: bool) -> RunRecord:
-    return RunRecord(
-        run_id=run_id,
-        workflow="a",
-        state=RunState.SUCCESS if finished else RunState.RUNNING,
-        run_dir=Path("/scratch/a"),
-        created_at=NOW - timedelta(minutes=10),
-        finished_at=NOW if finished else None,
-        parameters={},
-    )
 
 
 def test_runs_are_listed_with_how_far_they_are() -> None:

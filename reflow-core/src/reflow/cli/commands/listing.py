@@ -63,12 +63,17 @@ def runs(
         list[str] | None,
         option("--param", metavar="NAME=VALUE", help="With this value of a parameter."),
     ] = None,
+    watch: Annotated[
+        bool, switch("--watch", help="Keep showing them, and open each with Enter.")
+    ] = False,
     json: Json = False,
     store: StoreOption = None,
 ) -> None:
     """List runs, the newest first."""
     from reflow.runs.recover import end_abandoned
 
+    if json and watch:
+        raise UsageError("--json prints once and --watch keeps printing: give one of them")
     source, console = runs_of(context), screen()
     is_wanted = _filter(tag or (), [_pair(text) for text in param or ()])
     # One more than is shown, to tell whether there are more.
@@ -84,6 +89,10 @@ def runs(
         )
         return [record for record in found if is_wanted(record)] if is_wanted else found
 
+    if watch:
+        from reflow.cli.watch_runs import watch_runs
+
+        raise typer.Exit(watch_runs(source, console, listed, None if every else last))
     found = listed()
     abandoned = [record for record in found if end_abandoned(source.store, record)]
     if abandoned:

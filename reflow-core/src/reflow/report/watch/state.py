@@ -210,12 +210,12 @@ def _moved(state: State, key: str, room: int) -> State:
         # At the end it follows what is written.
         return _on_page(state, replace(page, chosen=None if first >= last else first))
     last = size - 1
-    if page.chosen is None:
-        if key in ("up", "k", "end", "G") and page.kind is Kind.RUN:
-            return _on_page(state, replace(page, chosen=last))
-        here = 0 if page.kind is not Kind.RUN and key in _MOVES else -1
-        return _on_page(state, replace(page, chosen=max(_place(key, here, last, step), 0)))
-    return _on_page(state, replace(page, chosen=_place(key, min(page.chosen, last), last, step)))
+    if page.chosen is None and page.kind is Kind.RUN:
+        # No task is chosen at first: `c` and `r` mean the run.
+        first = {"up": last, "k": last, "end": last, "G": last}.get(key, 0)
+        return _on_page(state, replace(page, chosen=first))
+    here = min(page.chosen or 0, last)
+    return _on_page(state, replace(page, chosen=_place(key, here, last, step)))
 
 
 def _place(key: str, here: int, last: int, step: int) -> int:
@@ -276,21 +276,19 @@ def _switched(state: State, key: str) -> State:
 
 def _asked(state: State, verb: Verb) -> State:
     """Ask whether to cancel or retry the chosen task, or the run."""
-    page, request = state.page, None
+    page = state.page
     if page.kind is Kind.RUNS:
-        rows = state.runs.rows if state.runs is not None else ()
-        if rows and page.chosen is not None:
-            record = rows[min(page.chosen, len(rows) - 1)].record
-            request = Request(verb, record.run_id)
-            if verb is Verb.CANCEL and record.state is not RunState.RUNNING:
-                return replace(state, said=f"{record.run_id} has ended: {record.state}")
-    elif state.run is not None:
+        if state.runs is None or not state.runs.rows:
+            return state
+        record = state.runs.rows[min(page.chosen or 0, len(state.runs.rows) - 1)].record
+        request, run_state = Request(verb, record.run_id), str(record.state)
+    elif state.run is None:
+        return state
+    else:
         request = Request(verb, page.run_id, _task_meant(state))
-        if verb is Verb.CANCEL and state.run.status["run"]["status"] != RunState.RUNNING:
-            ended = state.run.status["run"]["status"]
-            return replace(state, said=f"{page.run_id} has ended: {ended}")
-    if request is None:
-        return replace(state, said="choose a run first, with the arrows")
+        run_state = state.run.status["run"]["status"]
+    if verb is Verb.CANCEL and run_state != RunState.RUNNING:
+        return replace(state, said=f"{request.run_id} has ended: {run_state}")
     return replace(state, question=request)
 
 

@@ -301,9 +301,8 @@ def _runs(state: State, width: int, room: int, now: datetime) -> list[Text]:
     rows = state.runs.rows
     if not rows:
         return [Text(f"{NO_MARK}no runs", "dim")]
-    chosen = state.page.chosen
+    chosen = min(state.page.chosen or 0, len(rows) - 1)
     places = window(len(rows), max(room - 1, 1), chosen)
     shown = [rows[place] for place in places]
     heading, *lines = run_rows(shown, now.astimezone(UTC), width - len(NO_MARK))
-    place = None if chosen is None else min(chosen, len(rows) - 1) - places.start
-    return [Text.assemble(NO_MARK, heading), *marked(lines, place)]
+    return [Text.assemble(NO_MARK, heading), *marked(lines, chosen - places.start)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from reflow import NotFoundError
-from reflow.report.explain import explanation_lines
+from reflow.report.elements.explain import explanation_lines
 
 from tests.e2e.support import FlowFile
 

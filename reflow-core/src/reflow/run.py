@@ -223,6 +223,28 @@ class Run:
             return explain_task(self._store, self._record, record)
         return explain_element(self._store, self._record, record, index or 0)
 
+    def replay(
+        self, task: str, index: int | None = None, *, keep: bool = False, pdb: bool = False
+    ) -> dict[str, Any]:
+        """Call the function of an element again, here, and compare what it returns.
+
+        Its inputs are the recorded ones, and its source that of the run; what it prints goes where
+        this process prints. Nothing is recorded: the run directory that it is given is a temporary
+        folder, as is what it is told to write to, and `keep` leaves both there. `pdb` opens the
+        debugger at the exception, or at the start of a function that had succeeded. Returns plain
+        data; `docs/explaining.md` lists the fields.
+
+        Raises `NotFoundError` for an unknown task or element, `ForeignRunError` for the run of
+        another user, and `NotReadyError` where the inputs are not known.
+        """
+        from reflow.runs.replay.replay import Wish, replay
+
+        record = self._task(task)
+        if index is None and record.array and record.size != 1:
+            raise NotFoundError(f"{task!r} of {self.run_id} has several elements: name one")
+        wish = Wish(keep=keep, pdb=pdb)
+        return replay(self._store, self._record, record, index or 0, wish)
+
     def log_path(self, task: str, index: int = 0) -> Path:
         """Return the log of an instance's last attempt.
 

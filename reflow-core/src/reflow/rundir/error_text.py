@@ -14,7 +14,10 @@ from typing import Any
 from reflow.errors import ReflowError
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
-_CALLER = str(Path(_PACKAGE) / "execution" / "execute.py")
+_CALLERS = (
+    *(str(Path(_PACKAGE) / "execution" / name) for name in ("execute.py", "debugger.py")),
+    str(Path(os.__file__).with_name("bdb.py")),
+)
 """Where tasks' functions are called from."""
 LONGEST_ERROR = 2_000
 LONGEST_TRACEBACK = 16_000
@@ -87,7 +90,7 @@ def traceback_text(error: BaseException) -> str:
     import traceback
 
     expected = isinstance(error, ReflowError)
-    left_out, frames = _PACKAGE if expected else _CALLER, error.__traceback__
+    left_out, frames = _PACKAGE if expected else _CALLERS, error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(left_out):
         frames = frames.tb_next
     if frames is None and not expected:

@@ -14,6 +14,7 @@ OF_RUNS: dict[str, str] = {
     "logs": "logs",
     "result": "result",
     "explain": "explain",
+    "replay": "replay",
     "usage": "cleaning",
     "clean": "cleaning",
     "rm": "cleaning",

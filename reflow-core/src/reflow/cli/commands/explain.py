@@ -29,7 +29,7 @@ def explain(
     if json:
         put_json(found)
         return
-    from reflow.report.explain import explanation_lines
+    from reflow.report.elements.explain import explanation_lines
 
     console = screen()
     console.put(explanation_lines(found, width=console.width, command=source.command))

@@ -39,10 +39,13 @@ def _wrapped(name: str, content: Any) -> str:
             return path
         case "tuple", list() as items:
             return f"({_listed(items)}{',' if len(items) == 1 else ''})"
+        case "dict", list() as pairs if all(isinstance(each, list) for each in pairs):
+            some = ", ".join(": ".join(map(_written, pair)) for pair in pairs[:_MOST])
+            return f"{{{some}{', ...' if len(pairs) > _MOST else ''}}}"
         case "file", [str(), int(), int() as length, *_]:
             return f"{length:,} bytes"
         case "bytes", str() as encoded:
-            return f"{len(encoded) * 3 // 4:,} bytes"
+            return f"{len(encoded) * 3 // 4 - encoded.count('='):,} bytes"
         case _, [str() as kind, dict() as fields]:
             return f"{_last(kind)}({_items(fields, '=', str)})"
         case _, [str() as kind, str() as member] if name == "enum":

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from reflow.plugins import health
+from reflow.plugins.health import installation as health
 
 
 def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from reflow.model.jobs import AGAIN_NAME as AGAIN_NAME
     from reflow.model.jobs import LOG_NAME as LOG_NAME
     from reflow.model.jobs import Capabilities as Capabilities
+    from reflow.model.jobs import Feasibility as Feasibility
     from reflow.model.jobs import JobHandle as JobHandle
     from reflow.model.jobs import JobRequest as JobRequest
     from reflow.model.jobs import JobStatus as JobStatus
@@ -135,7 +136,8 @@ _HOMES = {
     "reflow.model.durations": "Durations",
     "reflow.model.graph": "WireMode",
     "reflow.model.jobs": (
-        "AGAIN_NAME LOG_NAME Capabilities JobHandle JobRequest JobStatus Limits Submission"
+        "AGAIN_NAME LOG_NAME Capabilities Feasibility JobHandle JobRequest JobStatus Limits "
+        "Submission"
     ),
     "reflow.model.json": "Json",
     "reflow.model.lineage": "Kin",

@@ -48,6 +48,10 @@ class Commands:
             arguments += _ENDS_BY_ITSELF
         return self._typed("qsub", *arguments, str(script))
 
+    def check(self, script: Path) -> Command:
+        """Check whether any queue could run a script if all were empty; nothing is submitted."""
+        return self._typed("qsub", *_PLAIN, "-w", "v", str(script))
+
     def submit_again(self, script: Path, begin_in: timedelta) -> str:
         """Write a line of shell that submits a script, to begin `begin_in` after it is run."""
         time = shell_time(begin_in + timedelta(seconds=1), _BEGIN_TIME)

@@ -16,6 +16,7 @@ from reflow.plugin_api import (
     Command,
     CommandResult,
     ErrorTable,
+    Feasibility,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -31,7 +32,10 @@ from reflow_sge.errors import ERRORS, HARMLESS, NOT_IN_ACCOUNTING, TRANSIENT, UN
 from reflow_sge.script import Rules, check_script, directives
 from reflow_sge.site import Cell, longest_time
 from reflow_sge.states import STATES
-from reflow_sge.verification import Verification
+from reflow_sge.verification import Verification, verdict
+
+_VERIFIED = ("cpus", "mem", "gpus", "nodes", "time")
+"""What `qsub -w v` compares with what hosts and queues offer."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -128,10 +132,12 @@ class SGEExecutor(BatchExecutor):
 
     def submit_one(self, request: JobRequest, after: JobHandle | None = None) -> JobHandle:
         """Submit as the base does, after finding a parallel environment where one is needed."""
-        resources = request.resources
+        self._find_environment(request.resources)
+        return super().submit_one(request, after)
+
+    def _find_environment(self, resources: Resources) -> None:
         if resources.cpus > 1 and resources.nodes == 1 and self.parallel_environment is None:
             self._environment = self._cell.environment
-        return super().submit_one(request, after)
 
     def submit_command(self, script: Path, request: JobRequest, after: JobHandle | None) -> Command:
         """Add the options of this submission alone; users may resubmit the script without them."""
@@ -221,6 +227,17 @@ class SGEExecutor(BatchExecutor):
         options = resources.options[self.name]
         queues = str(options.get("q") or resources.queue or "*").split(",")
         return longest_time(self.ask_once(self._commands.configuration("-sq", *queues)))
+
+    def ask_feasibility(self, request: JobRequest) -> Feasibility:
+        """Have qsub verify the script, which submits nothing: one question for each request."""
+        self._find_environment(request.resources)
+        result = self.ask(self._commands.check(self.write_script(request)))
+        reason = verdict(f"{result.stdout}\n{result.stderr}")
+        if reason:
+            return Feasibility(impossible=f"can run nowhere: {reason}", checked=_VERIFIED)
+        if result.exit_code != 0:
+            raise self.submission_error(result)
+        return Feasibility(checked=_VERIFIED)
 
     # -- queries ---------------------------------------------------------------------------
     @cached_property

@@ -17,6 +17,7 @@ from reflow.plugin_api import (
     Command,
     CommandResult,
     ErrorTable,
+    Feasibility,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -28,7 +29,7 @@ from reflow.plugin_api import (
     whole_seconds,
 )
 
-from reflow_slurm import limits, parse
+from reflow_slurm import feasibility, limits, parse
 from reflow_slurm.errors import ERRORS, NO_ACCOUNTING, REMEMBERS_NOTHING, TRANSIENT
 from reflow_slurm.memory import killed_for_memory
 from reflow_slurm.script import directives
@@ -57,6 +58,7 @@ class SlurmExecutor(BatchExecutor):
     sacct: str = "sacct"
     scancel: str = "scancel"
     scontrol: str = "scontrol"
+    sinfo: str = "sinfo"
     sacctmgr: str = "sacctmgr"
     cluster: str | None = None
     """One of several clusters: `--clusters` of every command."""
@@ -211,9 +213,19 @@ class SlurmExecutor(BatchExecutor):
         """Query MaxTime of the job's partitions, or of the default one."""
         shown = ("--oneliner", "show", "partition")
         text = self.ask_once(Command((self.scontrol, *self._clusters(), *shown)))
+        return limits.longest_time(text, self._partitions(resources))
+
+    def ask_feasibility(self, request: JobRequest) -> Feasibility:
+        """Compare the request with the nodes of its partitions: one question for all requests."""
+        shown = ("--exact", "--noheader", f"--format={feasibility.FORMAT}")
+        text = self.ask_once(Command((self.sinfo, *self._clusters(), *shown)))
+        return feasibility.judged(text, request.resources, self._partitions(request.resources))
+
+    def _partitions(self, resources: Resources) -> str | None:
+        """Return the partitions of a request, with commas between them; None for the default."""
         options = resources.options[self.name]
         names = options.get("partition") or options.get("p") or resources.queue
-        return limits.longest_time(text, None if names is None else str(names))
+        return None if names is None else str(names)
 
     # -- commands --------------------------------------------------------------------------
     def _clusters(self) -> list[str]:

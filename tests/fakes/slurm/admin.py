@@ -62,6 +62,9 @@ class Sinfo:
                     **self._of_partition(name),
                     "N": ",".join(node.name for node in nodes),
                     "D": str(len(nodes)),
+                    "c": str(max((node.cpus for node in nodes), default=0)),
+                    "m": str(max((node.memory for node in nodes), default=0) // 2**20),
+                    "G": "(null)",
                     "t": "idle",
                     "T": "idle",
                 }

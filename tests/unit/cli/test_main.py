@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from reflow import __version__
+from reflow.plugins.health import disks, locks
 from reflow.plugins.hookspecs import Finding, HealthCheck
 from reflow.testing.plugins import broken_plugin, hooks_plugin, plugin, using_plugins
 
@@ -184,6 +185,15 @@ def check(name: str, *, ok: bool) -> HealthCheck:
     return HealthCheck(name=name, run=lambda: Finding(ok=ok, text=f"{name} was looked at"))
 
 
+@pytest.fixture
+def no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what `doctor` tries with processes of its own; `tests/e2e` has that."""
+    found = Finding(ok=True, text="not tried")
+    monkeypatch.setattr(locks, "check_locks", lambda: found)
+    monkeypatch.setattr(disks, "check_quota", lambda: found)
+
+
+@pytest.mark.usefixtures("no_second_process")
 def test_doctor_runs_the_checks_of_plugins_and_tells_what_is_bad(reflow: CommandLine) -> None:
     with using_plugins(plugin("pond", health_checks=[check("water", ok=True)])):
         assert "ok   water: water was looked at" in reflow("doctor").out
@@ -191,6 +201,30 @@ def test_doctor_runs_the_checks_of_plugins_and_tells_what_is_bad(reflow: Command
         said = reflow("doctor")
     assert said.code == 2
     assert "bad  water\n     water was looked at" in said.out
+
+
+@pytest.mark.usefixtures("no_second_process")
+def test_doctor_prints_json_with_all_findings(reflow: CommandLine) -> None:
+    with using_plugins(plugin("pond", health_checks=[check("water", ok=False)])):
+        said = reflow("doctor", "--json")
+    found = json.loads(said.out)
+    assert (said.code, found["version"], found["ok"]) == (2, 1, False)
+    assert {"check": "water", "ok": False, "text": "water was looked at"} in found["findings"]
+
+
+@pytest.mark.usefixtures("no_second_process")
+def test_doctor_of_a_flow_tells_of_each_task(reflow: CommandLine, flow_file: Path) -> None:
+    said = reflow("doctor", str(flow_file))
+    assert said.code == 0
+    assert "ok   task greet: not checked by the executor 'local'" in said.out
+
+
+@pytest.mark.usefixtures("no_second_process")
+def test_doctor_of_a_flow_that_is_not_there_tells_that_with_the_rest(reflow: CommandLine) -> None:
+    said = reflow("doctor", "other.py", "--executor", "locale")
+    assert said.code == 2
+    assert "bad  executor" in said.out
+    assert "bad  other.py" in said.out
 
 
 def test_plugins_add_commands_but_none_of_ours(reflow: CommandLine) -> None:

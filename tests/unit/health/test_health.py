@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from reflow.errors import SchedulerUnavailableError
 from reflow.executors.contract import API_VERSION
-from reflow.plugins import health
+from reflow.plugins.health import builtin_health_checks, disks
+from reflow.plugins.health import installation as health
 from reflow.plugins.hookspecs import ExecutorPlugin, Finding
 from reflow.plugins.registry import registry
 from reflow.stores.filesystem import Mount
@@ -36,7 +37,13 @@ def file(home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [check.name for check in health.builtin_health_checks()])
+PROCESSES = {"store's locks", "quota"}
+"""Checks that start processes."""
+
+
+@pytest.mark.parametrize(
+    "name", [check.name for check in builtin_health_checks() if check.name not in PROCESSES]
+)
 def test_all_is_well_on_a_fresh_machine(name: str) -> None:
     with using_plugins():
         [check] = [check for check in registry().health_checks() if check.name == name]
@@ -161,3 +168,70 @@ def test_a_folder_that_cannot_hold_runs_is_found(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("REFLOW_RUN_ROOT", str(tmp_path / "file" / "runs"))
     assert not health.check_run_root().ok
+
+
+# -- disks and clocks --------------------------------------------------------------------------
+
+
+def test_a_full_file_system_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = os.statvfs(Path.cwd())
+
+    def full(folder: Path) -> os.statvfs_result:
+        values = list(room)
+        values[4] = 10
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    finding = disks.check_space()
+    assert not finding.ok
+    assert "GiB left: make room there, or set `run_root`" in finding.text
+
+
+QUOTA = """\
+Disk quotas for user me (uid 1000):
+     Filesystem  blocks   quota   limit   grace   files   quota   limit   grace
+      /dev/sda1 9600000  10000000 12000000           1200       0       0
+server:/home  12000000* 10000000 12000000   6days   1200*   1000    2000   6days
+/no/limit  12000000  0 0  1200  0 0
+"""
+
+
+def test_quotas_are_read_as_quota_prints_them() -> None:
+    assert [(each.where, each.what, each.share) for each in disks.parse_quota(QUOTA)] == [
+        ("/dev/sda1", "blocks", 0.96),
+        ("server:/home", "blocks", 1.2),
+        ("server:/home", "files", 1.2),
+    ]
+
+
+def test_quotas_are_read_as_lustre_prints_them() -> None:
+    [blocks, files] = disks.parse_quota("     /lustre  1048576  0  2097152  -  10  0  100  -\n")
+    assert str(blocks) == "1.0 GiB of 2.0 GiB on /lustre"
+    assert str(files) == "10 of 100 files on /lustre"
+
+
+def test_what_is_no_quota_is_left_out() -> None:
+    assert disks.parse_quota("Disk quotas for user me (uid 1000): none\n\n/x y z\n") == []
+
+
+def test_clocks_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "server_time", lambda probe: 0.0)
+    finding = disks.check_clock()
+    assert not finding.ok
+    assert "s apart: files look older or newer than they are" in finding.text
+
+
+def test_a_folder_that_others_may_write_is_found(home: Path) -> None:
+    state = home / ".local" / "state" / "reflow"
+    state.mkdir(parents=True)
+    state.chmod(0o777)
+    finding = disks.check_permissions()
+    assert not finding.ok
+    assert f"`chmod go-w {state}`" in finding.text
+    state.chmod(0o755)
+    assert disks.check_permissions().ok
+
+
+def test_a_umask_that_shuts_oneself_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "current_umask", lambda: "0777")
+    assert "`umask 022`" in disks.check_permissions().text

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from reflow.model.jobs import (
     Capabilities,
+    Feasibility,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -126,6 +127,19 @@ class KnowsLongestTime(Protocol):
         """Return the most time that a job with these resources may ask for.
 
         None where nothing limits it, or no limit is known.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksRequests(Protocol):
+    """An executor that can find out whether a job could ever start, without submitting it."""
+
+    def feasibility(self, request: JobRequest) -> Feasibility:
+        """Compare a request with what there is, by few questions however many requests there are.
+
+        A queue that is full, closed or down today may run it tomorrow. `request.directory` is
+        there, and may be written to.
         """
         ...
 

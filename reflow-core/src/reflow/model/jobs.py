@@ -111,6 +111,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Feasibility:
+    """Whether a job could ever start, as far as its scheduler tells without taking it."""
+
+    impossible: str = ""
+    """Why no queue can ever run it, as the end of a sentence that begins with what asks for it;
+    empty where one may, or nobody knows."""
+    checked: tuple[str, ...] = ()
+    """What of the request was compared with what there is: `cpus`, `mem`, `gpus`, `nodes`,
+    `time`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What an executor can do, known without asking the scheduler."""
 

@@ -68,7 +68,23 @@ def config_lines(config: Config, *, width: int) -> list[Text]:
 
 def finding_lines(name: str, finding: Finding, *, width: int) -> list[Text]:
     """Show what a check found: in one line when it passed, otherwise with what to do."""
-    head = Text.assemble(("ok   ", "green") if finding.ok else ("bad  ", "bold red"), name)
     if finding.ok:
-        return [head + Text(f": {finding.text}", "dim")]
+        lines = paragraph(f"{name}: {finding.text}", width=width, indent=" " * 5, first="ok   ")
+        lines[0].stylize("green", 0, 2)
+        lines[0].stylize("dim", 5 + len(name))
+        for line in lines[1:]:
+            line.stylize("dim")
+        return lines
+    head = Text.assemble(("bad  ", "bold red"), name)
     return [head, *paragraph(finding.text, width=width, indent=" " * 5)]
+
+
+def findings_json(findings: Sequence[tuple[str, Finding]]) -> dict[str, Any]:
+    """Return what checks found as documented JSON."""
+    return {
+        "version": 1,
+        "ok": all(finding.ok for _, finding in findings),
+        "findings": [
+            {"check": name, "ok": finding.ok, "text": finding.text} for name, finding in findings
+        ],
+    }

@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         level=logging.INFO,
     )
-    _look_for_commands_where_the_submitter_did(settings)
+    look_for_commands_in(settings.command_path)
     store = registry().store_for(settings.store)
     signal.signal(signal.SIGTERM, end_at_signal)
     troubles = Troubles(settings, Role.DISPATCH_JOB)
@@ -254,10 +254,10 @@ def _look_after(
     return int(not watched)
 
 
-def _look_for_commands_where_the_submitter_did(settings: RunSettings) -> None:
+def look_for_commands_in(command_path: str) -> None:
     """Add the submitter's PATH to this process's, which may lack the scheduler's commands."""
     known = os.get_exec_path()
-    theirs = settings.command_path.split(os.pathsep)
+    theirs = command_path.split(os.pathsep)
     more = [folder for folder in theirs if folder.startswith("/") and folder not in known]
     os.environ["PATH"] = os.pathsep.join([*known, *more])
 

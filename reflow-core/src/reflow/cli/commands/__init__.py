@@ -32,6 +32,6 @@ OF_REFLOW: dict[str, str] = {
     "tune": "tune:tune_named",
     "plugins": "admin",
     "config": "admin",
-    "doctor": "admin",
+    "doctor": "doctor",
 }
 """Those of the program `reflow`, in the order in which help shows them."""

@@ -1,4 +1,4 @@
-"""The commands about the installation: `plugins`, `config` and `doctor`."""
+"""The commands about the installation: `plugins` and `config`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import typer
 
-from reflow.cli.program import WRONG_USAGE, new_app
+from reflow.cli.program import new_app
 from reflow.cli.words import Json
-from reflow.report.installation import config_lines, finding_lines, plugin_lines
+from reflow.report.installation import config_lines, plugin_lines
 from reflow.report.screen import put_json, screen
 
 
@@ -56,22 +56,6 @@ def show(json: Json = False) -> None:
         return
     console = screen()
     console.put(config_lines(config, width=console.width))
-
-
-def doctor() -> None:
-    """Check that everything reflow needs is there.
-
-    The exit code is 2 where something is not.
-    """
-    from reflow.plugins.registry import registry
-
-    console, healthy = screen(), True
-    for check in registry().health_checks():
-        finding = check.run()
-        healthy = healthy and finding.ok
-        console.put(finding_lines(check.name, finding, width=console.width))
-    if not healthy:
-        raise typer.Exit(WRONG_USAGE)
 
 
 config = new_app(

@@ -20,6 +20,7 @@ from reflow.errors import (
     ExecutorError,
     ParameterError,
     SchedulerUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUncertainError,
 )
@@ -42,6 +43,7 @@ from reflow.model.jobs import (
     AGAIN_NAME,
     LOG_NAME,
     Capabilities,
+    Feasibility,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -269,6 +271,13 @@ class BatchExecutor(ABC):
         """
         return None
 
+    def ask_feasibility(self, request: JobRequest) -> Feasibility:
+        """Find out whether a filled request could ever be met, its time apart.
+
+        `Feasibility()`, the default, where this scheduler does not tell before a submission.
+        """
+        return Feasibility()
+
     # -- the executor's contract -----------------------------------------------------------
     @property
     def settings(self) -> Mapping[str, Json]:
@@ -300,6 +309,23 @@ class BatchExecutor(ABC):
     def longest_time(self, resources: Resources) -> timedelta | None:
         """Find out the most time that a job may ask for, with the settings' queue by default."""
         return self.ask_longest_time(self._filled(resources))
+
+    def feasibility(self, request: JobRequest) -> Feasibility:
+        """Find out whether a job could ever start: its time, then what the scheduler tells."""
+        try:
+            request = self.filled(request)
+            longest = self.ask_longest_time(request.resources)
+            asked = request.resources.time
+            if longest is not None and asked is not None and asked > longest:
+                told = f"asks for {clock(asked)}, and its queue allows {clock(longest)} at most"
+                return Feasibility(impossible=told, checked=("time",))
+            found = self.ask_feasibility(request)
+        except (ParameterError, SubmissionRefusedError) as error:
+            return Feasibility(impossible=f"would be refused: {error}")
+        except (SubmissionDeferredError, SubmissionUncertainError):
+            return Feasibility()
+        known = ("time",) if longest is not None and "time" not in found.checked else ()
+        return replace(found, checked=(*found.checked, *known))
 
     def script(self, request: JobRequest) -> str:
         """Render the job script of a request; nothing is written or run."""
@@ -343,20 +369,9 @@ class BatchExecutor(ABC):
         """Render, store and submit one script. Raises what the contract says of `submit`."""
         try:
             request = self.filled(request)
-            text = self.script(request)
+            script = self.write_script(request)
         except ParameterError as error:
             raise SubmissionRefusedError(str(error)) from error
-        script = request.directory / SCRIPT_NAME
-        try:
-            with open_file(script, "wb") as file:
-                file.write(text.encode("utf-8", "surrogateescape"))
-            # Schedulers and shells would create it with the umask alone.
-            with open_file(request.directory / LOG_NAME, "ab"):
-                pass
-        except OSError as error:
-            raise SubmissionRefusedError(
-                f"the job script {script} cannot be written: {error.strerror}"
-            ) from error
         try:
             command = self.submit_command(script, request, after)
             result = self.runner.run(replace(command, directory=self.submit_directory(request)))
@@ -380,6 +395,26 @@ class BatchExecutor(ABC):
             submitted_at=datetime.now(UTC),
             directory=request.directory,
         )
+
+    def write_script(self, request: JobRequest) -> Path:
+        """Write the script of a filled request into its folder, with a log beside it.
+
+        Raises `ParameterError` for what no directive can hold, and `SubmissionRefusedError` where
+        the folder cannot be written.
+        """
+        text = self.script(request)
+        script = request.directory / SCRIPT_NAME
+        try:
+            with open_file(script, "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+            # Schedulers and shells would create it with the umask alone.
+            with open_file(request.directory / LOG_NAME, "ab"):
+                pass
+        except OSError as error:
+            raise SubmissionRefusedError(
+                f"the job script {script} cannot be written: {error.strerror}"
+            ) from error
+        return script
 
     def find(self, token: str) -> Sequence[JobHandle]:
         """Find jobs with that token, queued, running or remembered; none is no proof of absence."""

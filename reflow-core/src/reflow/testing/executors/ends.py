@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reflow.errors import SubmissionRefusedError
+from reflow.executors.contract import ChecksRequests
 from reflow.model.jobs import JobHandle, JobStatus
 from reflow.model.resources import Resources
 from reflow.model.states import FailureCause, JobState
@@ -164,6 +165,24 @@ class EndScenarios(OnSite):
 
         bench.until("a word about it", lambda: self.is_hopeless(bench, long_ago))
         assert not bench.file("ran").exists()
+
+    def test_what_can_never_be_met_is_foreseen_where_the_executor_checks(
+        self, bench: Bench
+    ) -> None:
+        self.needs_scheduler(bench)
+        if not isinstance(bench.executor, ChecksRequests):
+            pytest.skip("this executor does not check requests")
+        small = bench.request()
+        found = bench.executor.feasibility(small)
+        assert found.impossible == "", "a small job can run, so nothing may be said against it"
+        large = bench.request(resources=self.impossible)
+        foreseen = bench.executor.feasibility(large)
+        # What is not compared cannot be foreseen: then nothing may be claimed of it.
+        asked = {"cpus"} if self.impossible.cpus > 1 else set(foreseen.checked)
+        if asked <= set(found.checked):
+            assert foreseen.impossible
+        for request in (small, large):
+            assert not bench.executor.find(request.token), "checking must submit nothing"
 
     def is_hopeless(self, bench: Bench, handle: JobHandle) -> bool:
         """Tell whether the executor reports that a job will never run."""

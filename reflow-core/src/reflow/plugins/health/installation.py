@@ -1,4 +1,4 @@
-"""The checks that `reflow doctor` runs on every machine."""
+"""What is installed and configured, and whether it can be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from reflow.config.schema import Config, config_path, load_config
 from reflow.errors import ReflowError, ReflowWarning
 from reflow.plugins.distributions import EXECUTOR_DISTRIBUTIONS
-from reflow.plugins.hookspecs import Finding, HealthCheck
+from reflow.plugins.hookspecs import Finding
 from reflow.plugins.registry import registry
 from reflow.rundir.claims import BY_CREATION
 from reflow.rundir.probe import UnfitFileSystemError, probe
@@ -20,20 +20,9 @@ from reflow.stores.filesystem import STORE_ELSEWHERE, Mount, mount_of
 from reflow.stores.url import SqliteUrl, parse_url
 from reflow.suggest import did_you_mean
 
+NOT_A_FILE = Finding(ok=True, text="not needed: the manifest is not a file")
+
 _OTHER = "go to another folder, give `--run-dir`, or set `run_root`"
-
-
-def builtin_health_checks() -> tuple[HealthCheck, ...]:
-    """Return the checks of the core."""
-    return (
-        HealthCheck(name="python", run=check_python),
-        HealthCheck(name="configuration", run=check_configuration),
-        HealthCheck(name="plugins", run=check_plugins),
-        HealthCheck(name="executor", run=check_executor),
-        HealthCheck(name="store", run=check_store),
-        HealthCheck(name="store's file system", run=check_store_file_system),
-        HealthCheck(name="run directory", run=check_run_root),
-    )
 
 
 def check_python() -> Finding:
@@ -74,13 +63,14 @@ def check_plugins() -> Finding:
     ]
     if problems:
         return Finding(ok=False, text="; ".join(problems))
-    return Finding(ok=True, text=", ".join(dict.fromkeys(each.distribution for each in reports)))
+    versions = dict.fromkeys(f"{each.distribution} {each.version}" for each in reports)
+    return Finding(ok=True, text=", ".join(versions))
 
 
-def check_executor() -> Finding:
-    """Check that there is an executor to submit to, and that it answers."""
+def check_executor(name: str | None = None) -> Finding:
+    """Check that there is an executor to submit to, the named or configured one; it must answer."""
     try:
-        executor = _quiet_config().make_executor()
+        executor = quiet_config().make_executor(name)
         try:
             executor.limits()
         finally:
@@ -93,7 +83,7 @@ def check_executor() -> Finding:
 def check_store() -> Finding:
     """Check that the manifest can be opened and read."""
     try:
-        store = registry().store_for(_quiet_config().store.url)
+        store = registry().store_for(quiet_config().store.url)
         try:
             store.list_runs(limit=1)
         finally:
@@ -105,13 +95,8 @@ def check_store() -> Finding:
 
 def check_store_file_system() -> Finding:
     """Check that SQLite's locks work on the file system of the manifest."""
-    try:
-        url = parse_url(_quiet_config().store.url)
-    except ReflowError:
-        return Finding(ok=True, text="not needed: the manifest is not a file")
-    if not isinstance(url, SqliteUrl):
-        return Finding(ok=True, text="not needed: the manifest is not a file")
-    return judge_mount(url.path, mount_of(url.path))
+    path = store_file()
+    return NOT_A_FILE if path is None else judge_mount(path, mount_of(path))
 
 
 def judge_mount(path: Path, mount: Mount | None) -> Finding:
@@ -125,8 +110,8 @@ def judge_mount(path: Path, mount: Mount | None) -> Finding:
 
 def check_run_root() -> Finding:
     """Check that a run directory could be created and written."""
-    wanted = Path(_quiet_config().run_root).expanduser().absolute()
-    existing = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    wanted = run_root()
+    existing = existing_part(wanted)
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"x" * 4096)
@@ -147,14 +132,36 @@ def check_run_root() -> Finding:
     return Finding(ok=True, text=f"{wanted}")
 
 
-def _quiet_config() -> Config:
-    # Problems of the configuration itself are the finding of another check.
+def quiet_config() -> Config:
+    """Return the configuration, or the defaults where it cannot be read.
+
+    Problems of the configuration itself are the finding of another check.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReflowWarning)
         try:
             return load_config()
         except ReflowError:
             return Config()
+
+
+def run_root() -> Path:
+    """Return the folder for runs that are started without a run directory."""
+    return Path(quiet_config().run_root).expanduser().absolute()
+
+
+def existing_part(folder: Path) -> Path:
+    """Return the innermost folder on the way to another that exists."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def store_file() -> Path | None:
+    """Return the file of the manifest; None where it is a database server."""
+    try:
+        url = parse_url(quiet_config().store.url)
+    except ReflowError:
+        return None
+    return url.path if isinstance(url, SqliteUrl) else None
 
 
 def _unknown_executors(config: Config) -> list[str]:

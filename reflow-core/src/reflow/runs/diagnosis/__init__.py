@@ -1,0 +1,1 @@
+"""What `doctor` finds out of flows and of compute nodes."""

@@ -62,9 +62,13 @@ from reflow.stores.contract import (
     FencedWriter,
     KeepsAttempts,
     ReadsAttempts,
+    ReadsNewest,
     Store,
     TracesResults,
     find_instance,
+    finished_since,
+    newest_failures,
+    running_instances,
 )
 from reflow.testing.store_process import TASK
 
@@ -743,6 +747,49 @@ class StoreConformance:
         assert [one.index for one in store.failures(RUN, limit=3)] == [None, 0, 1]
         assert [one.index for one in store.failures(RUN, task=TASK, limit=2)] == [0, 1]
         assert store.failures(RUN, limit=0) == []
+
+    def test_the_newest_failures_come_first_where_the_store_can_tell(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_elements(store, lease, 6)
+        plain = Instance(task="prepare", index=0, state=TaskState.FAILED)
+        self.written(store, lease, lambda write: write.add_instances([plain]))
+        for index in (4, 1, 3):
+            with store.fenced(lease) as write:
+                write.record_outcomes([failure(index, error=HOSTILE)])
+        found = newest_failures(store, RUN, TASK, limit=9)
+        if isinstance(store, ReadsNewest):
+            assert [one.index for one in found] == [3, 1, 4]
+            assert [one.traceback for one in found] == ["", "", ""]
+        assert {one.index for one in found} == {1, 3, 4}
+        assert {one.error for one in found} == {one.error for one in store.failures(RUN, TASK)}
+        assert {one.index for one in newest_failures(store, RUN, limit=9)} == {None, 1, 3, 4}
+        assert len(newest_failures(store, RUN, limit=2)) == 2
+        assert newest_failures(store, RUN, limit=0) == []
+
+    def test_running_instances_are_read_in_order_and_limited(
+        self, store: Store, lease: Lease
+    ) -> None:
+        instances = self.with_elements(store, lease, 6)
+        for one in instances[1:5]:
+            one.state = TaskState.RUNNING
+        self.written(store, lease, lambda write: write.update_instances(instances))
+        assert running_instances(store, RUN, limit=9) == instances[1:5]
+        assert running_instances(store, RUN, TASK, limit=2) == instances[1:3]
+        assert running_instances(store, RUN, "prepare", limit=9) == []
+
+    def test_what_has_ended_lately_is_counted_where_the_store_can_tell(
+        self, store: Store, lease: Lease
+    ) -> None:
+        self.with_elements(store, lease, 6)
+        ended = [
+            success(index, started_at=100.0 + index, ended_at=200.0 + index) for index in range(3)
+        ]
+        lost = failure(4, started_at=None, ended_at=None)
+        self.written(store, lease, lambda write: write.record_outcomes([*ended, lost]))
+        if isinstance(store, ReadsNewest):
+            assert finished_since(store, RUN, 201.0) == {TASK: (2, 101.0)}
+        assert finished_since(store, RUN, 300.0) == {}
 
     def test_the_first_success_stays(self, store: Store, lease: Lease) -> None:
         self.with_elements(store, lease, 1)

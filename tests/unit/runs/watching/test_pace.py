@@ -79,6 +79,17 @@ def test_no_end_is_told_that_cannot_be_known(tasks: Tasks, known: float | None) 
     assert found["a"].left is None
 
 
+@pytest.mark.parametrize(("later", "known"), [(10.0, True), (200.0, False)])
+def test_between_two_elements_the_end_stays_known(later: float, known: bool) -> None:
+    now = array(SUCCESS=50, SUBMITTED=50)
+    seen = tally((0, array(SUCCESS=10)), (60, array(SUCCESS=49)), (60 + later, now))
+    assert (paces(now, seen, mean(None))["a"].left is not None) is known
+    if not known:
+        return
+    seen.add(now, 60 + later + 30)
+    assert paces(now, seen, mean(None))["a"].left is None
+
+
 def run_left(tasks: Tasks, upstream: dict[str, list[str]] | None, known: float) -> float | None:
     found = paces(tasks, tally((0, tasks)), mean(known))
     return seconds(time_left(tasks, found, upstream, mean(known)))

@@ -48,14 +48,11 @@ def spread(left: Text, right: Text, width: int) -> Text:
 
 
 def marked(lines: Sequence[Text], chosen: int | None) -> list[Text]:
-    """Put a mark before the chosen line, which is also shown in reverse."""
-    shown = []
-    for place, line in enumerate(lines):
-        text = Text.assemble(MARK if place == chosen else NO_MARK, line)
-        if place == chosen:
-            text.stylize("reverse")
-        shown.append(text)
-    return shown
+    """Put a mark before the chosen line, which is shown in reverse, without other colours."""
+    return [
+        Text(MARK + line.plain, "reverse") if place == chosen else Text.assemble(NO_MARK, line)
+        for place, line in enumerate(lines)
+    ]
 
 
 def window(size: int, room: int, chosen: int | None) -> range:

@@ -87,18 +87,21 @@ def _task_cells(task: Mapping[str, Any], pace: Pace) -> dict[str, Text]:
 
 
 def _used_columns(tasks: Tasks, paces: Mapping[str, Pace]) -> set[str]:
+    """Return the columns that are not empty, and those that will not be empty for long.
+
+    So the table does not change its form whenever the last element of a state leaves it.
+    """
     used = {"state"}
+    found = {state for task in tasks.values() for state in task["counts"]}
+    if not all(TaskState(task["state"]).final for task in tasks.values()):
+        found |= {TaskState.FAILED, TaskState.RUNNING, TaskState.SUBMITTED}
+    used |= {word for state, word in HEADINGS.items() if state in found}
     if any(task["array"] for task in tasks.values()):
         used |= {"done", "bar", "short bar"}
-    for name, task in tasks.items():
-        used |= {
-            HEADINGS[TaskState(state)] for state in task["counts"] if TaskState(state) in HEADINGS
-        }
-        pace = paces.get(name, Pace())
-        if pace.per_minute is not None:
-            used.add("/min")
-        if pace.left is not None:
-            used.add("left")
+    if any(pace.per_minute is not None for pace in paces.values()):
+        used |= {"/min", "left"}
+    if any(pace.left is not None for pace in paces.values()):
+        used.add("left")
     return used
 
 

@@ -144,7 +144,8 @@ def _place(state: State, page: Page) -> Text:
         failed, runs = (
             _number(run, each, page.task) for each in (TaskState.FAILED, TaskState.RUNNING)
         )
-        beyond = f", {MOST_LISTED:,} of each" if max(failed, runs) > MOST_LISTED else ""
+        most = f"; at most {MOST_LISTED:,} of each are listed"
+        beyond = most if max(failed, runs) > MOST_LISTED else ""
         told = f"{failed:,} failed, {runs:,} running{beyond}"
         return Text.assemble(GAP, (visible(page.task), "bold"), GAP, (told, "dim"))
     line = Text.assemble(GAP, (visible(str(page.element)), "bold"))

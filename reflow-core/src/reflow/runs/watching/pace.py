@@ -22,6 +22,8 @@ WINDOW = 300.0
 """Seconds over which a rate is taken."""
 SHORTEST = 5.0
 """Seconds before which a rate would be chance."""
+JUST_NOW = 15.0
+"""Seconds for which a task goes on without a running element: the next ones begin."""
 ENOUGH = 5
 """Elements that must have ended for a rate to tell when the others will have."""
 
@@ -64,6 +66,12 @@ class Tally:
             return None
         return (ended - before) / (end - start), ended - before
 
+    def goes_on(self, name: str) -> bool:
+        """Tell whether an element has ended just now, though none may run at the moment."""
+        seen = self._seen[name]
+        now, ended = seen[-1]
+        return any(now - time <= JUST_NOW and before < ended for time, before in seen)
+
 
 def paces(tasks: Tasks, tally: Tally, mean_of: Callable[[str], float | None]) -> dict[str, Pace]:
     """Return the pace of each task; `mean_of` returns how long its elements take, in seconds."""
@@ -78,12 +86,12 @@ def _pace(
     rate = tally.rate(name)
     per_minute = rate[0] * 60 if rate and task["array"] else None
     rest, running = _rest(task), _number(task, TaskState.RUNNING)
-    if rest is None or not running:
+    if rest is None:
         return Pace(per_minute)
-    if rate is not None and rate[1] >= ENOUGH:
+    if rate is not None and rate[1] >= ENOUGH and (running or tally.goes_on(name)):
         return Pace(per_minute, timedelta(seconds=rest / rate[0]))
     mean = mean_of(name)
-    if mean is None:
+    if mean is None or not running:
         return Pace(per_minute)
     # On average, half of what runs is done.
     return Pace(per_minute, timedelta(seconds=_time(rest - running / 2, mean, running)))

@@ -205,7 +205,7 @@ def test_nothing_was_written_into_any_distribution_for_a_third_party() -> None:
 
 
 def test_packages_hold_source_templates_and_nothing_that_was_left_behind() -> None:
-    kinds = {".py", ".pyc", ".j2", ".typed"}
+    kinds = {".py", ".pyc", ".j2", ".css", ".js", ".typed"}
     left_behind = [
         path
         for package in ROOT.glob("reflow-*/src/reflow*")

@@ -115,6 +115,22 @@ class Run:
             print_status(mapping, errors=errors)
         return mapping
 
+    def report(self, path: str | Path | None = None) -> dict[str, Any]:
+        """Write a page about the run to a file, and return what it tells as a mapping.
+
+        Without a path nothing is written. Like `status`, it first takes in what has finished.
+        """
+        from reflow.runs.recover import recover
+        from reflow.runs.reporting.collect import collect
+
+        recover(self._store, self._store.run(self.run_id))
+        report = collect(self._store, self.run_id)
+        if path is not None:
+            from reflow.report.page.render import write_page
+
+            write_page(report, Path(path))
+        return report.as_json()
+
     def result(self, task: str, index: int | None = None) -> Any:
         """Return a task's result; for an array task the list in index order, or one element's.
 

@@ -149,6 +149,11 @@ class RunLayout:
             yield path.stem.removeprefix("source-")
 
     @property
+    def provenance(self) -> Path:
+        """What the run was submitted with: Python, distributions, commit."""
+        return self.root / "provenance.json"
+
+    @property
     def copies(self) -> Path:
         """The folder of copies of the user's own code, shared by the runs of a run directory."""
         return self.run_dir / ".reflow" / "source"

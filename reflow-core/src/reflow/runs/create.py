@@ -43,6 +43,7 @@ from reflow.rundir.source_record import (
     with_copy,
 )
 from reflow.runs.input_files import look_at_parameters
+from reflow.runs.reporting.provenance import Survey
 from reflow.stores.contract import Store
 from reflow.suggest import did_you_mean
 from reflow.wiring.parameters import bind_parameters, text_of
@@ -169,22 +170,26 @@ def create_run(
     is written, and may raise. Raises `ReflowError` where the run
     directory cannot be created.
     """
-    source: RunSource | None = None
-    for _ in range(TRIES):
-        settings = draft()
-        if settings.layout.root.exists():
-            continue
-        if source is None:
-            of_cells = graph_of_cells(settings.flow)
-            source = take_source(of_cells or graph, settings)
-            if of_cells is not None and settings.executor != "inline":
-                check_loaded_anew(source)
-            check(settings, source)
-        settings = _make_folder(settings, source)
-        if store.create_run(_record(settings, graph), _tasks(graph)):
-            tell_of_other_values(store, settings, source)
-            return settings
-        shutil.rmtree(settings.layout.root, ignore_errors=True)
+    with Survey() as survey:
+        source: RunSource | None = None
+        for _ in range(TRIES):
+            settings = draft()
+            if settings.layout.root.exists():
+                continue
+            if source is None:
+                flow = settings.flow
+                survey.begin(settings.working_directory if flow is None else flow.file)
+                of_cells = graph_of_cells(settings.flow)
+                source = take_source(of_cells or graph, settings)
+                if of_cells is not None and settings.executor != "inline":
+                    check_loaded_anew(source)
+                check(settings, source)
+            settings = _make_folder(settings, source)
+            if store.create_run(_record(settings, graph), _tasks(graph)):
+                tell_of_other_values(store, settings, source)
+                survey.finish().write(settings.layout)
+                return settings
+            shutil.rmtree(settings.layout.root, ignore_errors=True)
     raise ReflowError(f"no free run id was found for workflow {graph.name!r}; try again")
 
 

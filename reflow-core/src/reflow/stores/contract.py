@@ -323,6 +323,18 @@ class ReadsAttempts(Protocol):
 
 
 @runtime_checkable
+class TellsOrigins(Protocol):
+    """A store that counts the runs whose results a run took over."""
+
+    def origins(self, run_id: str) -> dict[str, dict[str, int]]:
+        """Count each task's results of earlier runs by the id of the run, the largest first.
+
+        Tasks without any are absent, and runs that the store no longer has.
+        """
+        ...
+
+
+@runtime_checkable
 class FindsInstance(Protocol):
     """A store that reads one instance without the others of its task."""
 

@@ -74,6 +74,25 @@ def cached(session: Session, run_id: str) -> dict[str, int]:
     return {there[key].name: number for key, number in session.rows(query)}
 
 
+def origins(session: Session, run_id: str) -> dict[str, dict[str, int]]:
+    """Count each task's results of earlier runs by the id of the run, the largest first."""
+    there = dict(runs.tasks(session, run_id))
+    source, number = Table.alias(), fn.COUNT(Table.idx)
+    query = (
+        Table.select(Table.task, Run.run_id, number)
+        .join(source, on=(source.id == Table.source))
+        .join(Task, on=(Task.id == source.task))
+        .join(Run, on=(Run.id == Task.run))
+        .where(Table.task.in_(list(there)))
+        .group_by(Table.task, Run.run_id)
+        .order_by(number.desc(), Run.run_id)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for key, origin, elements in session.rows(query):
+        found.setdefault(there[key].name, {})[plain(origin)] = elements
+    return found
+
+
 def retried(session: Session, run_id: str) -> dict[str, int]:
     """Count the attempts of each task's instances after the first; absent where none."""
     there = dict(runs.tasks(session, run_id))

@@ -115,6 +115,11 @@ class SqlStore:
         with self._database.reading() as session:
             return instances.cached(session, run_id)
 
+    def origins(self, run_id: str) -> dict[str, dict[str, int]]:
+        """Count each task's results of earlier runs by the id of the run, the largest first."""
+        with self._database.reading() as session:
+            return instances.origins(session, run_id)
+
     def retried(self, run_id: str) -> dict[str, int]:
         """Count the attempts of each task's instances after the first; absent where none."""
         with self._database.reading() as session:

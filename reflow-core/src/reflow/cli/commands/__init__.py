@@ -15,6 +15,8 @@ OF_RUNS: dict[str, str] = {
     "result": "result",
     "explain": "explain",
     "replay": "replay",
+    "report": "reports",
+    "trace": "reports",
     "usage": "cleaning",
     "clean": "cleaning",
     "rm": "cleaning",

@@ -90,7 +90,7 @@ def test_a_job_that_ends_without_an_answer_shows_what_it_printed(
     assert "it printed: no module python" in finding.text
 
 
-@pytest.mark.parametrize("name", ["slurm", "sge"])
+@pytest.mark.parametrize("name", ["slurm", "sge", "pbs"])
 def test_a_request_beyond_every_node_is_found_before_it_waits(
     name: str, flow_file: Callable[..., FlowFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_request_beyond_every_node_is_found_before_it_waits(
     assert "[tasks.wide]" in found["task wide"].text
 
 
-@pytest.mark.parametrize("name", ["pbs", "lsf", "flux"])
+@pytest.mark.parametrize("name", ["lsf", "flux"])
 def test_what_a_scheduler_does_not_tell_is_not_judged(
     name: str, flow_file: Callable[..., FlowFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

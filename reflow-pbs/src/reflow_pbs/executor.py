@@ -17,6 +17,7 @@ from reflow.plugin_api import (
     Command,
     CommandResult,
     ExecutorError,
+    Feasibility,
     JobHandle,
     JobRequest,
     JobStatus,
@@ -29,7 +30,7 @@ from reflow.plugin_api import (
     shell_time,
 )
 
-from reflow_pbs import errors, ids, parse
+from reflow_pbs import errors, feasibility, ids, parse
 from reflow_pbs.dependencies import FollowUpFirst, dependency_options
 from reflow_pbs.limits import Places, longest_time, number_of
 from reflow_pbs.script import (
@@ -37,6 +38,7 @@ from reflow_pbs.script import (
     begin_time,
     left_over,
     options,
+    requests_nodes,
     resource_requests,
 )
 from reflow_pbs.site import Installation, find_installation
@@ -56,6 +58,7 @@ class PBSExecutor(BatchExecutor):
     qstat: str = "qstat"
     qselect: str = "qselect"
     qdel: str = "qdel"
+    pbsnodes: str = "pbsnodes"
     gpu_resource: str = "ngpus={gpus}"
     """How a node's GPUs are requested, as part of `-l select`."""
     place: str = ""
@@ -222,6 +225,16 @@ class PBSExecutor(BatchExecutor):
         queue = resources.queue or parse.attributes(server).get("default_queue")
         texts = [self.ask_once(Command((qstat, "-Q", "-f", queue)))] if queue else []
         return longest_time([server, *texts])
+
+    def ask_feasibility(self, request: JobRequest) -> Feasibility:
+        """Compare the request with all hosts: one question for all requests.
+
+        Nothing is known of a request whose nodes the user describes in PBS's own words.
+        """
+        if requests_nodes(request.resources.options[self.name]):
+            return Feasibility()
+        text = self.ask_once(Command((self._path(self.pbsnodes), "-a")))
+        return feasibility.judged(text, request.resources)
 
     # -- commands --------------------------------------------------------------------------
     def _show(self, handles: Sequence[JobHandle], *arguments: str) -> Command:

@@ -70,6 +70,11 @@ def options(given: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return arguments
 
 
+def requests_nodes(given: Mapping[str, Any]) -> bool:
+    """Tell whether a task's own options request nodes or parts of them."""
+    return bool(resource_names(given.get("l")) & _NODES)
+
+
 def left_over(ours: Iterable[str], given: Mapping[str, Any]) -> list[str]:
     """Return reflow's values for `-l` without those that would conflict with a task's own.
 

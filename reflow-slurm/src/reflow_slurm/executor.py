@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -211,15 +211,20 @@ class SlurmExecutor(BatchExecutor):
 
     def ask_longest_time(self, resources: Resources) -> timedelta | None:
         """Query MaxTime of the job's partitions, or of the default one."""
+        return limits.longest_time(self._shown_partitions(), self._partitions(resources))
+
+    def _shown_partitions(self) -> str:
         shown = ("--oneliner", "show", "partition")
-        text = self.ask_once(Command((self.scontrol, *self._clusters(), *shown)))
-        return limits.longest_time(text, self._partitions(resources))
+        return self.ask_once(Command((self.scontrol, *self._clusters(), *shown)))
 
     def ask_feasibility(self, request: JobRequest) -> Feasibility:
         """Compare the request with the nodes of its partitions: one question for all requests."""
         shown = ("--exact", "--noheader", f"--format={feasibility.FORMAT}")
         text = self.ask_once(Command((self.sinfo, *self._clusters(), *shown)))
-        return feasibility.judged(text, request.resources, self._partitions(request.resources))
+        found = feasibility.judged(text, request.resources, self._partitions(request.resources))
+        # Where partitions are shown, one without a limit is known to have none.
+        is_time_known = found.checked and self._shown_partitions()
+        return replace(found, checked=(*found.checked, "time")) if is_time_known else found
 
     def _partitions(self, resources: Resources) -> str | None:
         """Return the partitions of a request, with commas between them; None for the default."""

@@ -11,8 +11,7 @@ from reflow.plugin_api import Feasibility, Resources
 FORMAT = "%P|%c|%m|%D|%G"
 """Partition, CPUs and MiB of a node, number of such nodes, generic resources. With `--exact`, nodes
 that differ have lines of their own."""
-_CHECKED = ("cpus", "mem", "gpus", "nodes", "time")
-"""Of a partition whose nodes are shown, its limit on time is known, too."""
+_CHECKED = ("cpus", "mem", "gpus", "nodes")
 _GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
 _MIB = 2**20
 

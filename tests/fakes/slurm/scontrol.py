@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from reflow.testing.fakes.emulator import Answer, Call, Refusal, Reply
@@ -68,7 +68,18 @@ class Scontrol:
             return self._show_jobs(names[0] if names else None, one_line=one_line)
         if "config".startswith(what) and len(what) > 1:
             return Reply(self._config())
+        if "partition".startswith(what) and len(what) > 1 and one_line:
+            return Reply("".join(self._partition_lines()))
         raise Refusal(f"invalid entity:{what} for keyword:show")
+
+    def _partition_lines(self) -> Iterator[str]:
+        partitions = self._emulator.settings.partitions
+        for name, partition in partitions.items():
+            minutes = partition.get("max_minutes")
+            most = write_long_span(60 * minutes) if isinstance(minutes, int) else "UNLIMITED"
+            default = "YES" if name == next(iter(partitions)) else "NO"
+            state = "UP" if partition.get("up", True) else "DOWN"
+            yield f"PartitionName={name} Default={default} MaxTime={most} State={state}\n"
 
     def _show_jobs(self, text: str | None, *, one_line: bool) -> Reply:
         found = self._records(text)

@@ -39,7 +39,7 @@ def test_a_request_is_compared_with_the_nodes_of_its_partitions(
     found = judged(SINFO, asked, partitions)
     assert said in found.impossible
     assert bool(said) == bool(found.impossible)
-    assert found.checked == ("cpus", "mem", "gpus", "nodes", "time")
+    assert found.checked == ("cpus", "mem", "gpus", "nodes")
 
 
 @pytest.mark.parametrize("partitions", ["nowhere", "main,nowhere"])

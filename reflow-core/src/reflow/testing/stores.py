@@ -36,8 +36,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from reflow.errors import LeaseLostError, NotFoundError, ParameterError, StoreError
+from reflow.errors import (
+    LeaseLostError,
+    NotFoundError,
+    NotReadyError,
+    ParameterError,
+    StoreError,
+)
 from reflow.model.attempts import Attempt
+from reflow.model.cleaning import Extent, RowPosition, RunContents
 from reflow.model.json import Json
 from reflow.model.lineage import kin_of
 from reflow.model.notes import Note
@@ -59,6 +66,7 @@ from reflow.model.records import (
 )
 from reflow.model.states import FailureCause, RunState, TaskState
 from reflow.stores.contract import (
+    CleansUp,
     FencedWriter,
     KeepsAttempts,
     ReadsAttempts,
@@ -1651,6 +1659,211 @@ class StoreConformance:
         store.add_request(RUN, RequestKind.RETRY)
         assert store.lease(RUN).wakeup
         assert len(store.requests(RUN)) == 1
+
+    # -- cleaning up -----------------------------------------------------------------------
+    @staticmethod
+    def cleaning(store: Store) -> CleansUp:
+        """Return the store as one that removes records, or skip the test."""
+        if not isinstance(store, CleansUp):
+            pytest.skip("this store removes no records")
+        return store
+
+    def begun(self, store: Store, run_id: str, extent: Extent) -> Lease:
+        """End a run, and begin to clean it up."""
+        lease = self.taken(store, store.lease(run_id), run_id)
+        if store.run(run_id).state is RunState.RUNNING:
+            self.written(store, lease, lambda write: write.set_run_state(RunState.SUCCESS))
+        self.cleaning(store).begin_cleaning(lease, extent)
+        return lease
+
+    def removed(self, store: Store, run_id: str, extent: Extent, most: int = 1_000) -> bool:
+        """Clean a run up; tell whether nothing is left of it."""
+        records, lease = self.cleaning(store), self.begun(store, run_id, extent)
+        position: RowPosition | None = RowPosition()
+        while position is not None:
+            position = records.remove_records(lease, extent, position, most)
+        gone = records.end_cleaning(lease)
+        if not gone:
+            store.release(lease)
+        return gone
+
+    def test_a_run_in_use_is_not_begun_to_be_cleaned_up(self, store: Store, lease: Lease) -> None:
+        records = self.cleaning(store)
+        with pytest.raises(NotReadyError):
+            records.begin_cleaning(lease, Extent.FILES)
+        wave = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t-1", task=TASK)
+        over = replace(wave, state=SubmissionState.OVER)
+        self.written(store, lease, lambda write: write.add_submission(wave))
+        self.written(store, lease, lambda write: write.set_run_state(RunState.FAILED))
+        with pytest.raises(NotReadyError):
+            records.begin_cleaning(lease, Extent.FILES)
+        self.written(store, lease, lambda write: write.update_submission(over))
+        store.add_request(RUN, RequestKind.RETRY)
+        with pytest.raises(NotReadyError):
+            records.begin_cleaning(lease, Extent.FILES)
+        assert store.run(RUN).cleaned_at is None
+        [request] = store.requests(RUN)
+        self.written(store, lease, lambda write: write.drop_request(request.key))
+        records.begin_cleaning(lease, Extent.FILES)
+        run = store.run(RUN)
+        assert (run.cleaning, run.extent) == (True, Extent.FILES)
+        assert run.cleaned_at is not None
+
+    def test_who_has_lost_the_lease_removes_nothing(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a")
+        lease = self.begun(store, "one", Extent.RUN)
+        self.taken(store, store.lease("one"), "one")
+        with pytest.raises(LeaseLostError):
+            self.cleaning(store).remove_records(lease, Extent.RUN, RowPosition(), 9)
+        with pytest.raises(LeaseLostError):
+            self.cleaning(store).end_cleaning(lease)
+        assert len(store.instances("one")) == 1
+
+    @pytest.mark.parametrize("most", [1, 2, 1_000])
+    def test_results_that_may_be_offered_stay_when_only_files_go(
+        self, store: Store, most: int
+    ) -> None:
+        self.with_results(store, new_run("one"), "a", "b", "c", "d")
+        lease = self.taken(store, store.lease("one"), "one")
+        outcomes = [
+            success(0),
+            failure(1),
+            success(2, reusable=Reuse.NEVER),
+            success(3, output='"D"'),
+        ]
+        new = [Instance(task=TASK, index=index, identity="abcd"[index]) for index in range(4)]
+        self.written(
+            store,
+            lease,
+            lambda write: write.replace_instances(new),
+            lambda write: write.record_outcomes(outcomes),
+        )
+        assert not self.removed(store, "one", Extent.FILES, most)
+        assert [one.index for one in store.instances("one")] == [0, 3]
+        assert [bool(self.looked(store, identity)) for identity in "abcd"] == [
+            True,
+            False,
+            False,
+            True,
+        ]
+        assert self.cleaning(store).contents("one") == RunContents(instances=2, results=2)
+
+    def test_a_run_is_removed_with_all_that_it_had(self, store: Store, lease: Lease) -> None:
+        note = Note(task=TASK, key="k", text="t")
+        wave = SubmissionRecord(number=1, kind=SubmissionKind.WAVE, token="t-1", task=TASK)
+        self.with_elements(store, lease, 5)
+        self.written(
+            store,
+            lease,
+            lambda write: write.add_notes([note]),
+            lambda write: write.add_submission(replace(wave, state=SubmissionState.OVER)),
+            lambda write: write.record_outcomes([success(index) for index in range(4)]),
+        )
+        store.add_native_id(RUN, "t-1", "77")
+        assert self.removed(store, RUN, Extent.RUN, 2)
+        with pytest.raises(NotFoundError):
+            store.run(RUN)
+        store.create_run(new_run(), plain_and_array())
+        again = self.taken(store)
+        self.written(store, again, lambda write: write.add_submission(wave))
+        assert store.notes(RUN) == []
+        assert store.instances(RUN) == []
+        assert [one.native_ids for one in store.submissions(RUN)] == [()]
+
+    @pytest.mark.parametrize("extent", [Extent.RESULTS, Extent.RUN])
+    def test_results_that_were_taken_over_stay_and_are_offered_further(
+        self, store: Store, extent: Extent
+    ) -> None:
+        self.with_results(store, new_run("one"), "a", "a", "b")
+        keys = [found.key for found in self.looked(store, "a")]
+        self.taking_over(store, new_run("two"), keys[1])
+        assert not self.removed(store, "one", extent)
+        assert [one.index for one in store.instances("one")] == [1]
+        assert [text for _, text, _ in store.outputs("two", TASK)] == ['"1"']
+        assert [found.key for found in self.looked(store, "a")] == [keys[1]]
+        assert self.looked(store, "b") == []
+        assert self.removed(store, "two", Extent.RUN)
+        assert self.removed(store, "one", Extent.RUN)
+
+    def test_a_result_whose_run_was_removed_stays_with_a_taker_of_which_only_files_go(
+        self, store: Store
+    ) -> None:
+        self.with_results(store, new_run("one"), "a")
+        self.with_results(store, new_run("three"), "c")
+        [one], [three] = self.looked(store, "a"), self.looked(store, "c")
+        self.taking_over(store, new_run("two"), one.key, three.key)
+        self.removed(store, "one", Extent.RUN)
+        self.removed(store, "two", Extent.FILES)
+        assert [each.source for each in store.instances("two")] == [one.key]
+        assert len(self.looked(store, "a")) == 1
+
+    def test_a_replaced_instance_that_nobody_has_goes(self, store: Store, lease: Lease) -> None:
+        self.with_result(store, RUN, "a", paths="[1]")
+        lease = self.taken(store, store.lease(RUN), RUN)
+        new = Instance(task=TASK, index=0, attempt=1)
+        self.written(store, lease, lambda write: write.replace_instances([new]))
+        assert list(self.cleaning(store).result_paths(RUN)) == ["[1]"]
+        assert self.removed(store, RUN, Extent.RUN)
+
+    def test_while_results_are_removed_none_of_them_is_offered(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a")
+        lease = self.begun(store, "one", Extent.FILES)
+        assert len(self.looked(store, "a")) == 1
+        self.cleaning(store).begin_cleaning(lease, Extent.RESULTS)
+        assert self.looked(store, "a") == []
+        assert self.had(store, (0, "a")) == {}
+
+    def test_a_result_that_was_removed_is_not_taken_over(self, store: Store, lease: Lease) -> None:
+        self.with_results(store, new_run("one"), "a", "a")
+        first, second = self.looked(store, "a")
+        self.taking_over(store, new_run("two"), second.key)
+        self.removed(store, "one", Extent.RUN)
+        new = [
+            Instance(task=TASK, index=index, state=TaskState.SUCCESS, identity="a", source=key)
+            for index, key in enumerate((second.key, first.key))
+        ]
+        with pytest.raises(StoreError) as refused:
+            self.written(store, lease, lambda write: write.add_instances(new))
+        assert not refused.value.lasting
+        assert store.instances(RUN) == []
+        self.written(store, lease, lambda write: write.add_instances(new[:1]))
+
+    def test_a_result_is_not_removed_that_is_being_taken_over(
+        self, store: Store, lease: Lease, open_store: Callable[[], Store]
+    ) -> None:
+        self.with_results(store, new_run("one"), "a", "b")
+        [found] = self.looked(store, "a")
+        cleaner = open_store()
+        self.begun(cleaner, "one", Extent.RUN)
+        new = Instance(task=TASK, index=0, state=TaskState.SUCCESS, identity="a", source=found.key)
+        with ThreadPoolExecutor(1) as pool:
+            with store.fenced(lease) as writer:
+                writer.add_instances([new])
+                # It waits for this transaction, or passes over what is taken in it.
+                gone = pool.submit(self.removed, cleaner, "one", Extent.RUN)
+                futures.wait([gone], timeout=0.5)
+            assert not gone.result()
+        assert self.texts(store) == {0: '"0"'}
+
+    def test_forgotten_results_are_not_offered_and_stay_where_they_are(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "b", "c")
+        self.with_results(store, new_run("two", uid=1000), "b")
+        records = self.cleaning(store)
+        had = {identity: key for _, identity, key in records.results_had("one", TASK)}
+        assert list(had) == ["a", "b", "c"]
+        offered = records.offered(["b", "c", "d"])
+        assert sorted(uid or 0 for _, uid in offered) == [0, 0, 1000]
+        assert {key for key, _ in offered} >= {had["b"], had["c"]}
+        records.forbid_reuse([key for key, _ in offered])
+        assert [bool(self.looked(store, identity)) for identity in "abc"] == [True, False, False]
+        assert len(list(store.outputs("one", TASK))) == 3
+
+    def test_instances_of_many_runs_are_counted(self, store: Store) -> None:
+        self.with_results(store, new_run("one"), "a", "b", "c")
+        self.with_results(store, new_run("two"), "b")
+        counts = self.cleaning(store).instance_counts(["one", "two", "none"])
+        assert counts == {"one": 3, "two": 1}
+        assert self.cleaning(store).size().total > 0
 
     # -- size ------------------------------------------------------------------------------
     def test_a_hundred_thousand_elements_are_kept(self, store: Store, lease: Lease) -> None:

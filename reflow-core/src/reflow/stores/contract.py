@@ -404,7 +404,7 @@ class CleansUp(Protocol):
         ...
 
     def end_cleaning(self, lease: Lease) -> bool:
-        """Record that a run is cleaned up; return whether nothing at all is left of it."""
+        """Record that a run is cleaned up, and release its lease; return whether it is gone."""
         ...
 
     def shrink(self, most: int) -> int:

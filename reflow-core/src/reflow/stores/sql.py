@@ -375,7 +375,7 @@ class SqlStore:
             yield from found
 
     def end_cleaning(self, lease: Lease) -> bool:
-        """Record that a run is cleaned up; return whether nothing at all is left of it."""
+        """Record that a run is cleaned up, and release its lease; return whether it is gone."""
         with self._database.writing() as session:
             return removal.end(session, lease)
 

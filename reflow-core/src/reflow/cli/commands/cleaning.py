@@ -267,10 +267,12 @@ def _clean_all(
     """Clean runs up, one after the other; return what was removed, and what could not be."""
     from reflow.errors import DamagedRunError, ForeignRunError, LeaseLostError, NotReadyError
     from reflow.runs.cleaning.choose import Refusal
-    from reflow.runs.cleaning.clean import clean_run, sweep
+    from reflow.runs.cleaning.clean import FIRST_PORTION, clean_run, sweep
+    from reflow.runs.cleaning.pace import Pace
 
     cleaned: list[Cleaned] = []
     refused: list[Refusal] = []
+    pace = Pace(FIRST_PORTION)
     with _progress("cleaning run") as show:
         for done, record in enumerate(records):
 
@@ -282,7 +284,7 @@ def _clean_all(
             if record.cleaning and record.extent is not None:
                 goal = max(extent, record.extent, key=list(Extent).index)
             try:
-                cleaned.append(clean_run(source.store, record, goal, on_step))
+                cleaned.append(clean_run(source.store, record, goal, on_step, pace))
             except NotFoundError:
                 continue  # another process has removed it meanwhile
             except (DamagedRunError, ForeignRunError, NotReadyError, LeaseLostError, OSError) as e:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from reflow.dispatch.lease import acquire, release, take, working_under
@@ -32,20 +33,17 @@ from reflow.rundir.file_states import Recorded
 from reflow.rundir.ownership import own_settings
 from reflow.runs.cleaning.choose import layout_of, refusal
 from reflow.runs.cleaning.own_files import Removal, kept_below, remove_files
+from reflow.runs.cleaning.pace import Pace
 from reflow.runs.cleaning.source_copies import remove_unused_copies
 from reflow.stores.contract import CleansUp, Store
 
-LONGEST_HOLD = 0.05
-"""Seconds that a transaction should take, which keeps dispatchers waiting."""
-PAUSE = 0.01
-"""Seconds between two transactions, at least, in which dispatchers may write."""
-FIRST_CHUNK, SMALLEST_CHUNK, LARGEST_CHUNK = 200, 20, 20_000
-"""Records gone through in one transaction."""
+FIRST_PORTION = 200
+"""Records gone through in one transaction, to begin with."""
 BEAT_EVERY = 2.0
 TIME_TO_LIVE = 30.0
 """Seconds between two heartbeats, and without any until another process goes on cleaning up."""
-SHRINK_BY = 8 << 20
-"""Bytes given back in one transaction, to begin with."""
+FIRST_SHRINK, SMALLEST_SHRINK, LARGEST_SHRINK = 2 << 20, 64 << 10, 64 << 20
+"""Bytes given back in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,35 +73,41 @@ def cleaning_store(store: Store) -> CleansUp:
 
 
 def clean_run(
-    store: Store, record: RunRecord, extent: Extent, on_step: Callable[[], None] = lambda: None
+    store: Store,
+    record: RunRecord,
+    extent: Extent,
+    on_step: Callable[[], None] = lambda: None,
+    pace: Pace | None = None,
 ) -> Cleaned:
     """Remove what is to be removed of a run that has ended.
 
-    `on_step` is called now and then. Raises `NotReadyError` where the run is in use,
-    `ForeignRunError` where it is another user's, and `DamagedRunError` where that cannot be told.
+    `on_step` is called now and then; `pace` is that of the run before. Raises `NotReadyError`
+    where the run is in use, `ForeignRunError` where it is another user's, and `DamagedRunError`
+    where that cannot be told.
     """
-    records = cleaning_store(store)
+    records, pace = cleaning_store(store), pace or Pace(FIRST_PORTION)
     has_files = _is_own(record)
-    lease = _take(store, record)
+    lease = pace.write(lambda: _take(store, record))
     with working_under(store, lease):
-        records.begin_cleaning(lease, extent)
+        pace.write(lambda: records.begin_cleaning(lease, extent))
         beats = _Beats(store, lease, on_step)
-        _remove_records(records, lease, extent, beats)
+        position: RowPosition | None = RowPosition()
+        while position is not None:
+            position = pace.write_portion(partial(records.remove_records, lease, extent, position))
+            beats()
         removal = Removal()
         if has_files:
             kept = kept_below(layout_of(record).root, _needed(records, record.run_id))
             removal = remove_files(layout_of(record), kept, beats)
-        is_gone = False
-        if not removal.left:
-            is_gone = records.end_cleaning(lease)
-        if not is_gone:
+        is_gone = not removal.left and pace.write(lambda: records.end_cleaning(lease))
+        if removal.left:
             release(store, lease)
     return Cleaned(
         run_id=record.run_id,
         files=removal.files,
         size=removal.size,
         is_gone=is_gone,
-        results=0 if is_gone else records.contents(record.run_id).instances,
+        results=records.instance_counts([record.run_id]).get(record.run_id, 0),
         left=tuple(removal.left),
     )
 
@@ -135,26 +139,21 @@ def sweep(
     mine = [each for each in store.list_runs() if each.uid in (None, os.geteuid())]
     stayed = {each.run_id: each for each in mine if each.extent in (Extent.RESULTS, Extent.RUN)}
     counts = cleaning_store(store).instance_counts(list(stayed)) if stayed else {}
+    pace = Pace(FIRST_PORTION)
     for run_id in counts:
         record = stayed[run_id]
         if refusal(store, record, named=True) is None:
             with suppress(ReflowError, OSError):
-                clean_run(store, record, record.extent or Extent.FILES, on_step)
+                clean_run(store, record, record.extent or Extent.FILES, on_step, pace)
 
 
 def shrink(store: Store, on_step: Callable[[], None] = lambda: None) -> int:
     """Give unused space of the store back, a little at a time; return how many bytes it were."""
-    records, given, most = cleaning_store(store), 0, SHRINK_BY
-    while True:
-        began = time.perf_counter()
-        part = records.shrink(most)
-        took = time.perf_counter() - began
-        if part <= 0:
-            return given
+    records, given, pace = cleaning_store(store), 0, Pace(FIRST_SHRINK)
+    while part := pace.write_portion(records.shrink, SMALLEST_SHRINK, LARGEST_SHRINK):
         given += part
-        most = int(most * min(2.0, max(0.25, LONGEST_HOLD / max(took, 1e-6))))
         on_step()
-        time.sleep(max(took, PAUSE))
+    return given
 
 
 def _is_own(record: RunRecord) -> bool:
@@ -202,21 +201,6 @@ class _Beats:
         if time.monotonic() >= self._due:
             self._store.heartbeat(self._lease)
             self._due = time.monotonic() + BEAT_EVERY
-
-
-def _remove_records(records: CleansUp, lease: Lease, extent: Extent, beats: _Beats) -> None:
-    position: RowPosition | None = RowPosition()
-    most = FIRST_CHUNK
-    while position is not None:
-        began = time.perf_counter()
-        position = records.remove_records(lease, extent, position, most)
-        took = time.perf_counter() - began
-        most = int(most * min(2.0, max(0.25, LONGEST_HOLD / max(took, 1e-6))))
-        most = min(LARGEST_CHUNK, max(SMALLEST_CHUNK, most))
-        beats()
-        if position is not None:
-            # Dispatchers that wait for the database have as long as this took.
-            time.sleep(max(took, PAUSE))
 
 
 def _needed(records: CleansUp, run_id: str) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from reflow.runs.cleaning.clean import PAUSE, cleaning_store
-from reflow.stores.contract import Store
+from reflow.runs.cleaning.clean import cleaning_store
+from reflow.runs.cleaning.pace import Pace
+from reflow.stores.contract import CleansUp, Store
 
 AT_ONCE = 500
 """Identities looked up, and results forgotten, by one query."""
@@ -53,7 +54,14 @@ def forget_results(
                 of_others += 1
             elif key not in kept:
                 mine.append(key)
-    for start in range(0, len(mine), AT_ONCE):
-        records.forbid_reuse(mine[start : start + AT_ONCE])
-        time.sleep(PAUSE)
+    pace = Pace(AT_ONCE)
+    forgotten = 0
+    while forgotten < len(mine):
+        some = mine[forgotten : forgotten + pace.portion]
+        pace.write_portion(partial(_forget, records, some))
+        forgotten += len(some)
     return Forgotten(elements, len(mine), of_others)
+
+
+def _forget(records: CleansUp, keys: Sequence[int], portion: int) -> None:
+    records.forbid_reuse(keys)

@@ -180,7 +180,7 @@ def result_paths(
 
 
 def end(session: Session, lease: Lease) -> bool:
-    """Record that a run is cleaned up; return whether nothing at all is left of it."""
+    """Record that a run is cleaned up, and release its lease; return whether it is gone."""
     key = runs.held(session, lease)
     for table in (Note, Request):
         session.execute(table.delete().where(table.run == key))
@@ -192,7 +192,7 @@ def end(session: Session, lease: Lease) -> bool:
         session.execute(Task.delete().where(Task.run == key))
         session.execute(Run.delete().where(Run.id == key))
         return True
-    session.execute(Run.update(cleaning=0).where(Run.id == key))
+    session.execute(Run.update(cleaning=0, owner=None, wakeup=0).where(Run.id == key))
     return False
 
 

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 from reflow.errors import StoreError
+from reflow.model.cleaning import Extent, RowPosition
+from reflow.model.records import Instance
+from reflow.model.states import RunState
 from reflow.stores.filesystem import Mount
 from reflow.stores.sql import SqlStore
-from reflow.testing.stores import RUN, new_run, plain_and_array
+from reflow.testing.store_process import TASK
+from reflow.testing.stores import RUN, new_run, plain_and_array, success
 
 from tests.unit.stores.files import LOCAL, NETWORK, refused
 from tests.unit.stores.files import on as on
@@ -110,3 +114,32 @@ def test_a_read_only_file_system(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     refused(small_disk / "m.db", "cannot be", "REFLOW_STORE")
     refused(small_disk / "new" / "m.db", "cannot be created", "Read-only file system")
+
+
+def test_a_file_is_cut_where_records_were_removed(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite://{tmp_path}/m.db")
+    store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    new = [Instance(task=TASK, index=index) for index in range(20)]
+    big = [success(index, output='"' + "x" * 400_000 + '"') for index in range(20)]
+    with store.fenced(lease) as writer:
+        writer.add_instances(new)
+        writer.record_outcomes(big)
+        writer.set_run_state(RunState.SUCCESS)
+    full = store.size().total
+    store.begin_cleaning(lease, Extent.RUN)
+    position: RowPosition | None = RowPosition()
+    while position is not None:
+        position = store.remove_records(lease, Extent.RUN, position, 10)
+    assert store.end_cleaning(lease)
+    assert store.size().free > 7_000_000
+
+    first = store.shrink(1_000_000)
+
+    assert 900_000 < first <= 1_000_000
+    while store.shrink(4_000_000):
+        pass
+    assert store.size().free == 0
+    assert store.size().total < full - 7_000_000
+    store.close()

@@ -83,12 +83,6 @@ def run_sql(handle: Handle, statement: str, values: Row = ()) -> list[Row]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def run_to_end(handle: Handle, statement: str) -> None:
-    """Run a statement whose work is done while its rows, which have no columns, are read."""
-    with _carried_out(handle, statement, ()) as cursor:
-        cursor.fetchall()
-
-
 def create_tables(handle: Handle, tables: Iterable[type[Table]]) -> None:
     """Create tables and their indexes."""
     for table in tables:

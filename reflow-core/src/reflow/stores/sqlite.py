@@ -125,8 +125,9 @@ class SqliteDialect(Dialect):
         before = self.size(session)
         if not before.shrinks or not before.free:
             return 0
-        # SQLite frees one page for each row that is read of the statement.
-        orm.run_to_end(session.handle, f"PRAGMA incremental_vacuum({max(1, most // PAGE_BYTES)})")
+        # Python's driver takes one step of such a statement, which frees one page.
+        for _ in range(min(max(1, most // PAGE_BYTES), before.free // PAGE_BYTES)):
+            orm.run_sql(session.handle, "PRAGMA incremental_vacuum(1)")
         return before.total - self.size(session).total
 
     def usable(self, handle: Handle) -> bool:

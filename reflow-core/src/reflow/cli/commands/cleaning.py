@@ -296,7 +296,9 @@ def _clean_all(
 def _shrunk(source: Runs) -> int:
     from reflow.runs.cleaning.clean import shrink
 
-    return shrink(source.store)
+    with _progress("") as show:
+        show(0, 0)
+        return shrink(source.store)
 
 
 def _confirmed(runs: Sequence[RunUsage], removed: str) -> bool:
@@ -305,7 +307,8 @@ def _confirmed(runs: Sequence[RunUsage], removed: str) -> bool:
             f"{count(len(runs), 'run')} would be {removed}. This must be confirmed, and there is "
             "no terminal to ask on: add --yes, or --dry-run to see only"
         )
-    return typer.confirm("Remove this?")
+    these = "this run" if len(runs) == 1 else f"these {len(runs):,} runs"
+    return typer.confirm(f"{'Remove' if removed == 'removed' else 'Clean up'} {these}?")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -114,6 +115,21 @@ def test_results_are_found_again_by_another_kernel_until_a_helper_is_edited(open
     assert run("def scaled(x): return x * 3") == ["1", "0"]
 
 
+def test_cells_that_are_moved_into_a_file_keep_their_results(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    cells = ["FACTOR = int('2')\ndata = [1, 2]\ndef scaled(x): return x * FACTOR", CHAIN]
+    for cell in cells:
+        notebook.run(cell)
+    notebook.run("wf.submit(executor='local').wait()")
+    text = "\n".join(dedent(each) for each in (HEAD, *cells))
+    (tmp_path / "flow.py").write_text(f"{text}\nif __name__ == '__main__':\n    wf.cli()\n")
+    said = subprocess.run(
+        [sys.executable, "flow.py", "run"], capture_output=True, text=True, check=False
+    )
+    assert "all 3 results came from the cache" in said.stdout, said
+
+
 def test_results_of_this_process_and_of_others_are_the_same_to_the_cache(
     notebook: Notebook,
 ) -> None:
@@ -181,7 +197,7 @@ def test_definitions_of_all_shapes_are_taken_along(notebook: Notebook) -> None:
         STEPS = {"cube": cube, "half": half}
         """
     )
-    with pytest.raises(CellError, match="'STEPS'"):
+    with pytest.raises(CellError, match="STEPS .* 'half'"):
         notebook.run("@wf.job\ndef odd() -> int: return len(STEPS)\nwf.run_local(max_workers=2)")
     notebook.run(
         '''
@@ -220,7 +236,7 @@ def test_tasks_of_loops_factories_and_lambdas_are_taken_along(notebook: Notebook
 
 
 def test_cells_under_magics_and_with_await_are_read(notebook: Notebook) -> None:
-    notebook.run("%%time\ndata = [1]\ndef scaled(x): return shift(x)")
+    notebook.run("%%time\n!echo one\ndata = [1]\ndef scaled(x): return shift(x)")
     notebook.run("%%capture output\ndef shift(x): return x + 1")
     notebook.run(
         "import asyncio\nawait asyncio.sleep(0)\n"
@@ -330,6 +346,28 @@ def test_a_shell_knows_the_run_and_retries_it_when_the_kernel_is_gone(
         for cell in (HEAD, CHAIN, f"run = wf.open_run({run_id!r}); run.wait(30)"):
             other.run(cell)
         assert other.run("run.result('scale')") == "[10, 20]"
+
+
+def test_a_run_in_the_notebook_itself_is_read_elsewhere_but_retried_there_alone(
+    notebook: Notebook,
+) -> None:
+    notebook.run("data = [1, 2]\ndef scaled(x): return 1 // (x - 1)")
+    notebook.run(CHAIN)
+    notebook.run("run = wf.run_local(on_error='continue')")
+    run_id = notebook.run("print(run.run_id)")
+    retried = reflow("retry", run_id)
+    assert retried.returncode != 0
+    assert "retry it where it was started" in retried.stderr
+    assert "FAILED" in reflow("status", run_id).stdout
+    read = (
+        "import sys; from reflow.run import open_run; print(open_run(sys.argv[1]).result('load'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", read, run_id], capture_output=True, text=True, check=False
+    )
+    assert said.stdout == "[1, 2]\n", said.stderr
+    notebook.run("def scaled(x): return x")
+    assert notebook.run("run.retry(); run.result('scale')") == "[1, 2]"
 
 
 def test_retry_in_the_notebook_takes_the_cells_as_they_are_now(notebook: Notebook) -> None:

@@ -410,6 +410,8 @@ class Run:
             if settings.flow is None:
                 return None
             if not settings.flow.file.exists():
+                if settings.executor == "inline":  # which keeps no copy
+                    return None
                 from reflow.execution.execute import load_tasks
 
                 return load_tasks(settings)[task].returns

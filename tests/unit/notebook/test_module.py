@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from reflow.errors import DefinitionError
+from reflow.notebook.loading import load_cells
 
 from tests.unit.notebook.cells import Cells
 
@@ -157,6 +158,23 @@ def test_what_cannot_be_made_again_is_refused(case: str, tmp_path: Path) -> None
     cells, use, said = REFUSED[case]
     book = Cells(tmp_path, HEAD, *cells, f"{TASK}{use}")
     with pytest.raises(DefinitionError, match=said):
+        book.load()
+
+
+def test_names_with_underscores_are_taken_along_but_those_of_ipython(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "_wf, __version__ = wf, '2'\n_ = _1 = _i2 = wf\ndel wf")
+    book.run("@_wf.job\ndef t() -> str: return __version__ + __name__[:0]")
+    book.names["wf"] = book.names["_wf"]
+    del book.names["wf"]
+    loaded = load_cells(book.session, book.names["_wf"], str(tmp_path / "book.cells"))
+    assert [each.function() for each in loaded.specs()] == ["2"]
+
+
+def test_what_cannot_be_run_again_by_itself_is_told_as_a_mistake(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, "import os\nos.environ['ONCE_ONLY'] = '1'")
+    book.run("def once(f):\n    del os.environ['ONCE_ONLY']\n    return f")
+    book.run(f"@once\ndef h(): return 1\n{TASK}h()")
+    with pytest.raises(DefinitionError, match="cannot be made again by its cells: KeyError"):
         book.load()
 
 

@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from reflow.errors import DefinitionError
+from reflow.errors import DefinitionError, FlowImportError
 from reflow.execution.flow_loading import (
     Workflow,
     pick_workflow,
@@ -31,7 +31,15 @@ def load_cells(session: Session, workflow: Workflow, path: str) -> Workflow:
     to other processes, and where the module does not make what the notebook has.
     """
     made = written(session, workflow)
-    module = _loaded(made.text, path)
+    try:
+        module = _loaded(made.text, path)
+    except FlowImportError as error:
+        cause = error.__cause__
+        raise DefinitionError(
+            f"what workflow {workflow.name!r} uses cannot be made again by its cells: "
+            f"{type(cause).__name__}: {cause}. Run the cells that define it again, or restart and "
+            "run all"
+        ) from cause
     found = vars(module)[made.variable]
     assert found is not workflow
     _compare(session, workflow, made, module)

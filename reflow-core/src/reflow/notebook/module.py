@@ -15,8 +15,8 @@ of these ways is refused by name.
 from __future__ import annotations
 
 import ast
-import builtins
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,10 +30,11 @@ from reflow.notebook.expression import NotWritableError, TooLargeError, Writer, 
 from reflow.notebook.session import Session
 from reflow.notebook.statements import Statement, at_line, statements_of
 
-_NOT_ELSEWHERE = frozenset(
-    {"In", "Out", "_dh", "_ih", "_oh", "display", "exit", "get_ipython", "quit"}
-)
+_NOT_ELSEWHERE = frozenset({"In", "Out", "_dh", "_ih", "_oh", "display", "get_ipython"})
 """Names that only IPython has."""
+_OF_EVERY_MODULE = frozenset({"__builtins__", "__doc__", "__file__", "__name__", "__spec__"})
+_OF_HISTORY = re.compile(r"_+|_i{0,3}\d*")
+"""Names by which IPython keeps what cells returned, and their texts."""
 _BY_STATEMENT = frozenset({"typing", "types", "numpy.vectorize"})
 """Kinds of objects, by module or full name, that say what other objects are."""
 
@@ -43,7 +44,6 @@ class _Unit:
     """What makes one name: the lines of the module, and the names that they need."""
 
     lines: list[str]
-    statements: list[Statement] = field(default_factory=list)
     now: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
     is_data_of: str = ""
@@ -171,14 +171,9 @@ class _Module:
 
     def _is_there(self, name: str, user: str) -> bool:
         """Tell whether a name is the notebook's; refuse those that IPython alone has."""
-        if name.startswith("__") and name.endswith("__"):
-            return False
-        if name not in self._names:
-            is_ipythons = name in _NOT_ELSEWHERE and not hasattr(builtins, name)
-            if not is_ipythons and name not in ("display", "get_ipython"):
-                return False
-        elif self._session.hidden.get(name, self) is not self._names[name]:
-            return True
+        value = self._names.get(name, self)
+        if value is not self and self._session.hidden.get(name, self) is not value:
+            return name not in _OF_EVERY_MODULE
         if name not in _NOT_ELSEWHERE:
             return False
         what = "a magic, or get_ipython()," if name == "get_ipython" else f"{name!r}"
@@ -269,7 +264,7 @@ class _Module:
             (
                 name
                 for name, value in self._names.items()
-                if value is flow and not name.startswith("_")
+                if value is flow and not _OF_HISTORY.fullmatch(name)
             ),
             None,
         )
@@ -348,7 +343,7 @@ def _unit_of(statements: list[Statement], own: Iterable[str]) -> _Unit:
     lines = [line for each in statements for line in (f"\n# {each.place}", each.text)]
     now = dict.fromkeys(name for each in statements for name in each.used_now if name not in own)
     later = dict.fromkeys(name for each in statements for name in each.used_later)
-    return _Unit(lines, statements, [*now], [*later])
+    return _Unit(lines, [*now], [*later])
 
 
 def _builds_on(binding: list[Statement], name: str) -> bool:

@@ -73,14 +73,14 @@ class Session:
     def cells(self) -> list[Cell]:
         """Its cells in the order in which they ran, those that failed among them."""
         texts = enumerate(self._shell.history_manager.input_hist_parsed)
-        return [cell for number, text in texts for cell in _cells(number, text)]
+        return [cell for number, text in texts for cell in self._cells(number, text)]
 
     def cells_of(self, file: str) -> Iterator[Cell]:
         """Yield cells that a code object's file name may stand for, the likeliest first."""
         text = "" if Path(file).is_file() else "".join(linecache.getlines(file))
         if text:
             known = [cell for cell in reversed(self.cells) if cell.text.strip() == text.strip()]
-            yield from known or _cells(0, text)
+            yield from known or self._cells(0, text)
         elif file.startswith("<"):
             # `%%time` compiles the rest of its cell under a name that says nothing.
             yield from reversed(self.cells)
@@ -91,6 +91,17 @@ class Session:
             found = (each for each in self.cells_of(code.co_filename) if each.compiles_to(code))
             self._cells_by_code[code] = next(found, None)
         return self._cells_by_code[code]
+
+    def _cells(self, number: int, text: str) -> list[Cell]:
+        """Return a cell, or what a magic around it runs; nothing for what is not Python."""
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            return []
+        body = _body_of_magic(tree)
+        if body is None:
+            return [Cell(number, text, tree)]
+        return self._cells(number, self._shell.transform_cell(body))
 
     @property
     def path(self) -> Path:
@@ -136,16 +147,6 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
         if isinstance(each, CodeType):
             yield each
             yield from _codes_in(each)
-
-
-def _cells(number: int, text: str) -> list[Cell]:
-    """Return a cell, or what a magic around it runs; nothing for what is not Python."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    body = _body_of_magic(tree)
-    return [Cell(number, text, tree)] if body is None else _cells(number, body)
 
 
 def _body_of_magic(tree: ast.Module) -> str | None:

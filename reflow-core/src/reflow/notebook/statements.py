@@ -126,20 +126,28 @@ class Statement:
 
     def imports(self, name: str) -> Iterator[Import]:
         """Yield the imports in it that bind a name."""
+        for bound, found in self._imports:
+            if bound == name:
+                yield found
+            elif bound == "*":
+                yield Import(f"from {found.module} import {name}", found.module, name)
+
+    @cached_property
+    def _imports(self) -> list[tuple[str, Import]]:
+        return list(self._all_imports())
+
+    def _all_imports(self) -> Iterator[tuple[str, Import]]:
         for node in _outside_scopes(self.node):
             if isinstance(node, ast.Import):
                 for each in node.names:
                     top = each.name.partition(".")[0]
-                    if (each.asname or top) == name:
-                        kept = ast.unparse(ast.Import([each]))
-                        yield Import(kept, each.name if each.asname else top, None)
+                    kept = ast.unparse(ast.Import([each]))
+                    module = each.name if each.asname else top
+                    yield each.asname or top, Import(kept, module, None)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 for each in node.names:
-                    if each.name == "*":
-                        yield Import(f"from {node.module} import {name}", node.module, name)
-                    elif (each.asname or each.name) == name:
-                        kept = ast.unparse(ast.ImportFrom(node.module, [each], 0))
-                        yield Import(kept, node.module, each.name)
+                    kept = ast.unparse(ast.ImportFrom(node.module, [each], 0))
+                    yield each.asname or each.name, Import(kept, node.module, each.name)
 
 
 def _called(node: ast.expr) -> ast.expr:

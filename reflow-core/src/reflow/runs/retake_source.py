@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from reflow.errors import FlowImportError, ReflowError, ReflowWarning
@@ -40,13 +41,14 @@ def retaken_source(settings: RunSettings, graph: Graph | None, tasks: Collection
         _check_known(graph_of_data(source.graph), tasks, settings)
         return source
     if settings.flow is not None and not settings.flow.file.exists():
+        source = _taken_last(settings, settings.flow)
         warnings.warn(
             f"{settings.flow.file} is gone: {settings.run_id} goes on with the copy of its source "
             "that it has",
             ReflowWarning,
             stacklevel=4,
         )
-        return _taken_last(settings)
+        return source
     source = take_source(graph or load_graph(settings), settings)
     if not source.edited or settings.flow is None:
         source = with_copy(source, settings)
@@ -61,27 +63,37 @@ def _taken_from_cells(settings: RunSettings, flow: FlowRef, graph: Graph | None)
     """Return what a notebook has now; elsewhere than in the notebook, what it had last."""
     session = current_session()
     workflow = None if session is None or graph is None else workflow_of(session, graph)
-    if session is None or workflow is None:
+    if session is None or workflow is None or graph is None:
+        source = _taken_last(settings, flow)
         warnings.warn(
             f"{settings.run_id} goes on with the cells of {flow.file.stem} as they were: what was "
             "edited since counts only where run.retry() is called in the notebook",
             ReflowWarning,
             stacklevel=5,
         )
-        return _taken_last(settings)
-    loaded = load_cells(session, workflow, str(flow.path))
-    source = take_source(loaded.graph(), settings)
+        return source
+    if settings.executor == "inline":
+        with suppress(ReflowError):  # of what cannot be sent along, and need not be
+            graph = load_cells(session, workflow, str(flow.path)).graph()
+        return take_source(graph, settings)
+    source = take_source(load_cells(session, workflow, str(flow.path)).graph(), settings)
     check_loaded_anew(source)
     return with_copy(source, settings)
 
 
-def _taken_last(settings: RunSettings) -> RunSource:
+def _taken_last(settings: RunSettings, flow: FlowRef) -> RunSource:
+    if settings.executor == "inline":
+        raise FlowImportError(
+            f"{settings.run_id} ran in the process that started it, and keeps no copy of "
+            f"{flow.file.name}, which is not there: retry it where it was started, or start a "
+            "new run"
+        )
     try:
         return RunSource.read(settings.layout, current_source(settings.layout))
     except OSError as error:
         raise FlowImportError(
             f"the copy of the source of {settings.run_id} cannot be read: {error}. Put "
-            f"{settings.flow and settings.flow.file} back, or start a new run"
+            f"{flow.file} back, or start a new run"
         ) from error
 
 

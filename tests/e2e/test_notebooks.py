@@ -55,6 +55,16 @@ def reflow(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def read_elsewhere(run_id: str, what: str) -> str:
+    """Read something of a run in a process that knows nothing but its id."""
+    script = f"from reflow.run import open_run; print(open_run({run_id!r}).{what})"
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    return said.stdout.strip()
+
+
 WAYS = {
     "pool": "run = wf.run_local(max_workers=2)",
     "background": "run = wf.submit(executor='local'); run.wait()",
@@ -197,7 +207,7 @@ def test_definitions_of_all_shapes_are_taken_along(notebook: Notebook) -> None:
         STEPS = {"cube": cube, "half": half}
         """
     )
-    with pytest.raises(CellError, match="STEPS .* 'half'"):
+    with pytest.raises(CellError, match=r"STEPS .* 'half'"):
         notebook.run("@wf.job\ndef odd() -> int: return len(STEPS)\nwf.run_local(max_workers=2)")
     notebook.run(
         '''
@@ -359,13 +369,7 @@ def test_a_run_in_the_notebook_itself_is_read_elsewhere_but_retried_there_alone(
     assert retried.returncode != 0
     assert "retry it where it was started" in retried.stderr
     assert "FAILED" in reflow("status", run_id).stdout
-    read = (
-        "import sys; from reflow.run import open_run; print(open_run(sys.argv[1]).result('load'))"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", read, run_id], capture_output=True, text=True, check=False
-    )
-    assert said.stdout == "[1, 2]\n", said.stderr
+    assert read_elsewhere(run_id, "result('load')") == "[1, 2]"
     notebook.run("def scaled(x): return x")
     assert notebook.run("run.retry(); run.result('scale')") == "[1, 2]"
 
@@ -404,13 +408,7 @@ def test_pickled_values_and_errors_of_classes_of_cells_are_read_by_the_notebook_
     assert notebook.run("type(model) is Model, model.k") == "(True, 3)"
     assert notebook.run("type(run.failure().__cause__) is Bad") == "True"
     run_id = notebook.run("print(run.run_id)")
-    script = (
-        "import sys; from reflow.run import open_run; print(open_run(sys.argv[1]).result('fit').k)"
-    )
-    read = subprocess.run(
-        [sys.executable, "-c", script, run_id], capture_output=True, text=True, check=False
-    )
-    assert read.stdout == "3\n", read.stderr
+    assert read_elsewhere(run_id, "result('fit').k") == "3"
 
 
 def test_a_flow_typed_at_the_prompt_of_ipython_runs_in_other_processes(
@@ -433,6 +431,28 @@ def test_a_flow_typed_at_the_prompt_of_ipython_runs_in_other_processes(
             shell, input="\n".join([*typed, ""]), capture_output=True, text=True, check=False
         )
     assert "it is 5" in said.stdout, said.stdout + said.stderr
+
+
+def test_tasks_of_cells_run_workflows_of_cells(notebook: Notebook) -> None:
+    notebook.run(
+        "inner = Workflow('inner')\n@inner.job\ndef one(n: int) -> list[int]: return [n, n]"
+    )
+    notebook.run(
+        """
+        @inner.job(array=True)
+        def double(x: Annotated[int, Result(step="one")]) -> int:
+            return 2 * x
+
+        @wf.job
+        def outer() -> list[int]:
+            return inner.run_local(n=3, max_workers=2).result("double")
+        """
+    )
+    assert notebook.run("wf.run_local(max_workers=2).result('outer')") == "[6, 6]"
+    notebook.run(
+        "run = wf.submit(executor='local'); run.wait(); inner_runs = inner.store.list_runs()"
+    )
+    assert notebook.run("sorted({each.workflow for each in inner_runs})") == "['explore', 'inner']"
 
 
 def test_two_notebooks_in_one_folder_do_not_meet(opens: Opens, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from reflow.errors import FlowImportError, ReflowError
 from reflow.execution.frozen import script_loader
+from reflow.fingerprint.code.unsaved import keep
 from reflow.model.scripts import FLOW_MODULE, SCRIPT_MODULE
 from reflow.rundir.flow_reference import FlowRef
 
@@ -122,6 +124,9 @@ def load_file(path: Path, name: str, *more_names: str) -> ModuleType:
     loader = script_loader(name, path)
     if loader is None:
         raise FlowImportError(f"the flow file {path} is not there on this machine")
+    if not path.is_file():
+        # Runs that its tasks start are given it in turn.
+        keep(str(path), decode_source(loader.get_data(str(path))))
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -77,6 +77,7 @@ class _Module:
         self._open: dict[str, None] = {}
         self._waiting: list[tuple[str, str]] = []
         self._emitted: set[str] = set()
+        self._flows: list[Any] = []
         self._data_lines: dict[str, int] = {}
         """Of names of data, the line that sets them."""
 
@@ -87,11 +88,11 @@ class _Module:
                 f"workflow {self._workflow.name!r} is not a variable of the notebook any more, so "
                 "that other processes cannot be given it: assign it to one"
             )
-        for spec in self._workflow.specs():
-            self._make_task(spec)
-            self._make_waiting()
+        self._make_tasks(self._workflow)
         self._make(variable, "the workflow")
         self._make_waiting()
+        for flow in self._flows:  # more are found meanwhile: tasks may run workflows
+            self._make_tasks(flow)
         memories = self._memories()
         for name, statement in memories.items():
             self._lines[self._data_lines[name]] = statement.text
@@ -128,6 +129,11 @@ class _Module:
         )
 
     # -- tasks ---------------------------------------------------------------------------------
+    def _make_tasks(self, flow: Any) -> None:
+        for spec in flow.specs():
+            self._make_task(spec)
+            self._make_waiting()
+
     def _make_task(self, spec: Any) -> None:
         """Write the statement that makes a task; those of modules come with the flow."""
         function = inspect.unwrap(spec.function)
@@ -274,6 +280,7 @@ class _Module:
         first = self._variable_of(flow) or name
         if first != name:
             return _Unit([f"{name} = {first}"], now=[first])
+        self._flows.append(flow)
         kind = type(flow)
         is_known = self._names.get(kind.__name__) is kind
         made_by = kind.__name__ if is_known else f"{imported(kind.__module__)}.{kind.__name__}"

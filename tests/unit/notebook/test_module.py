@@ -114,7 +114,11 @@ TAKEN = {
         "[a, b, c, d]",
         [1, 2, [3, 4], 5],
     ),
-    "names that shadow built-in ones": (["list = [1, 2]\nsum = max"], "sum(list)", 2),
+    "names that shadow built-in ones": (
+        ["list = {1, 2}\nsum = max\nset = max = float = 0\nnan = -1e999\nr = range(2)"],
+        "sum(list) + nan + len(r)",
+        float("-inf"),
+    ),
     "a local name that is also a global one": (
         ["x = 5\ndef h():\n    x = 1\n    def inner(): return x\n    return inner()"],
         "h()",

@@ -66,9 +66,10 @@ class Writer:
             # There is a limit to the digits of decimals.
             return repr(value) if -(2**64) < value < 2**64 else hex(value)
         if kind is float:
-            return repr(value) if isfinite(value) else f"float({str(value)!r})"
+            return repr(value) if isfinite(value) else f"{_builtin('float')}({str(value)!r})"
         if kind is complex:
-            return f"complex({self._atom(value.real)}, {self._atom(value.imag)})"
+            parts = f"{self._atom(value.real)}, {self._atom(value.imag)}"
+            return f"{_builtin('complex')}({parts})"
         if kind is str:
             text = repr(value)
             return text if text.isprintable() else ascii(value)
@@ -88,7 +89,7 @@ class Writer:
             found = getattr(found, part, None)
         if found is not value:
             return None
-        return path if module == "builtins" else f"{imported(module)}.{path}"
+        return f"{imported(module)}.{path}"
 
     def _made(self, value: Any) -> str:
         kind = type(value)
@@ -100,11 +101,11 @@ class Writer:
             return f"{{{', '.join(f'{self.write(k)}: {self.write(v)}' for k, v in value.items())}}}"
         if kind in (set, frozenset):
             inner = ", ".join(sorted(map(self.write, value)))
-            return f"{kind.__name__}([{inner}])"
+            return f"{_builtin(kind.__name__)}([{inner}])"
         if kind is bytearray:
-            return f"bytearray({bytes(value)!r})"
+            return f"{_builtin('bytearray')}({bytes(value)!r})"
         if kind is range or kind is slice:
-            return repr(value)
+            return f"{imported('builtins')}.{value!r}"
         if kind is partial:
             named = [f"{name}={self.write(each)}" for name, each in value.keywords.items()]
             inner = ", ".join([self.write(value.func), *map(self.write, value.args), *named])
@@ -162,6 +163,11 @@ class Writer:
 def _dtype(dtype: Any) -> str:
     """Return an expression for the kind of an array's elements."""
     return f"{imported('numpy')}.dtype({dtype.descr if dtype.fields else dtype.str!r})"
+
+
+def _builtin(name: str) -> str:
+    """Return an expression for what is built in, which the notebook may call something else."""
+    return f"{imported('builtins')}.{name}"
 
 
 def imported(module: str) -> str:

@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reflow import NotFoundError
 from reflow.report.elements.explain import explanation_lines
+from reflow.report.preview import preview_lines
+from reflow.runs.create import Wanted
+from reflow.workflow import preview
 
 from tests.e2e.support import FlowFile
 
@@ -54,7 +57,7 @@ def pipeline(flow_file: Flows) -> FlowFile:
     return flow
 
 
-def only(found: dict[str, Any]) -> dict[str, Any]:
+def only(found: Mapping[str, Any]) -> dict[str, Any]:
     """The only difference of an explanation."""
     (difference,) = found["differences"]
     assert isinstance(difference, dict)
@@ -204,6 +207,38 @@ def test_what_has_not_begun_says_why(flow_file: Flows) -> None:
     assert run.explain("first")["reason"] == "first"
     with pytest.raises(NotFoundError):
         run.explain("second", -1)
+
+
+def test_a_dry_run_says_by_what_elements_would_differ(
+    pipeline: FlowFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.replace("return text.upper()", "return text.upper() + '.'")
+    workflow = pipeline.load()
+    wanted = Wanted(parameters={"names": "a b c d"})
+    waiting = {task.name: task for task in preview(workflow, wanted, "local", True).tasks}
+    assert only(waiting["items"].groups[0])["name"] == "names"
+    assert waiting["each"].groups == []
+    tasks = {task.name: task for task in preview(workflow, Wanted(), "local", True).tasks}
+    assert [group["reason"] for group in tasks["items"].groups] == ["cached"]
+    (group,) = tasks["each"].groups
+    assert (group["count"], group["elements"]) == (3, [0, 1, 2])
+    assert only(group)["name"] == "function shape"
+    lines = preview_lines(preview(workflow, Wanted(), "local", True), width=80, every_instance=True)
+    said = "\n".join(line.plain for line in lines)
+    assert "3 would run because function shape in flow.py differs" in said
+    assert all(not task.groups for task in preview(workflow, Wanted(), "local").tasks)
+
+
+def test_a_dry_run_tells_of_results_that_would_not_be_used(
+    flow_file: Flows, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("one")
+    flow = flow_file(FILES)
+    flow.run()
+    (tmp_path / "out.txt").unlink()
+    tasks = {task.name: task for task in preview(flow.load(), Wanted(), "local", True).tasks}
+    (group,) = tasks["write"].groups
+    assert (group["reason"], only(group)["detail"]) == ("files", "gone")
 
 
 # -- files ------------------------------------------------------------------------------------

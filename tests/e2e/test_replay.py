@@ -167,6 +167,7 @@ def test_it_writes_into_a_folder_of_its_own(
     kept = Path(found["folder"])
     assert kept.parent == folders
     assert found["equal"], found["differences"]
+    assert found["returned"].startswith(str(tmp_path / "run")[:70])
     assert (kept / "run" / "beside.txt").read_text() == "one"
     assert (kept / "files" / str(tmp_path)[1:] / "out.txt").read_text() == "two"
     left = contents(tmp_path)

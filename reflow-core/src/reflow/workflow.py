@@ -318,8 +318,13 @@ def run_foreground(
     return workflow.open_run(run_id, wanted.store)
 
 
-def preview(workflow: Workflow, wanted: Wanted, executor: str | Executor | None = None) -> Preview:
+def preview(
+    workflow: Workflow,
+    wanted: Wanted,
+    executor: str | Executor | None = None,
+    explain: bool = False,
+) -> Preview:
     """Find out what `submit` or `run_local` would do, without writing anything."""
     from reflow.runs.launch import preview_of
 
-    return preview_of(workflow, wanted, executor)
+    return preview_of(workflow, wanted, executor, explain)

@@ -89,6 +89,9 @@ StoreOption = Annotated[str | None, store_option(rich_help_panel=OPTIONS_PANEL)]
 DryRun = Annotated[
     bool, _switch("--dry-run", help="Show what would be run, and why; write nothing.")
 ]
+Why = Annotated[
+    bool, _switch("--why", help="With --dry-run: say by what elements differ from earlier ones.")
+]
 Executor = Annotated[
     str | None,
     _option(
@@ -157,6 +160,7 @@ def run(
     tag: Tags = None,
     store: StoreOption = None,
     dry_run: DryRun = False,
+    why: Why = False,
     pilots: Mapping[str, Any],
     help: HelpOption = False,
 ) -> None:
@@ -166,8 +170,9 @@ def run(
     wanted = _wanted(
         run_dir, parameters, force, force_tasks, verify, files, tag, runs_of(context).given_store
     )
+    _refuse_alone(why, dry_run)
     if dry_run:
-        _show_preview(workflow, wanted, "local")
+        _show_preview(workflow, wanted, "local", why)
         return
     ended = _in_foreground(
         workflow,
@@ -194,6 +199,7 @@ def submit(
     tag: Tags = None,
     store: StoreOption = None,
     dry_run: DryRun = False,
+    why: Why = False,
     wait: Wait = False,
     follow: Follow = False,
     pilots: Mapping[str, Any],
@@ -204,8 +210,9 @@ def submit(
         run_dir, parameters, force, force_tasks, verify, files, tag, runs_of(context).given_store
     )
     wanted = replace(wanted, pilots=pilots)
+    _refuse_alone(why, dry_run)
     if dry_run:
-        _show_preview(workflow, wanted, executor)
+        _show_preview(workflow, wanted, executor, why)
         return
     runs = runs_of(context)
     submitted = submit_wanted(workflow, replace(wanted, follow=follow), executor)
@@ -282,11 +289,18 @@ def _in_foreground(
     return run
 
 
-def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None) -> None:
+def _refuse_alone(why: bool, dry_run: bool) -> None:
+    if why and not dry_run:
+        raise UsageError(
+            "--why goes with --dry-run; of a run that is there, type: explain RUN TASK"
+        )
+
+
+def _show_preview(workflow: Workflow, wanted: Wanted, executor: str | None, why: bool) -> None:
     from reflow.report.preview import preview_lines
 
     console = screen()
-    previewed = preview(workflow, wanted, executor)
+    previewed = preview(workflow, wanted, executor, why)
     # A file or a pager may get all lines; on a terminal the first would scroll away.
     everything = not console.is_terminal
     console.put(preview_lines(previewed, width=console.width, every_instance=everything))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from reflow.report.elements.explain import planned_lines
 from reflow.report.layout import GAP, block, columns, count, paragraph, shorten
 from reflow.report.pilots import described
 
@@ -77,6 +78,8 @@ def _task(task: PreviewTask, width: int, every_instance: bool) -> list[Text]:
         lines += paragraph(told, width=width, indent=GAP)
     if task.advice:
         lines += paragraph(task.advice, width=width, indent=GAP)
+    if task.groups:
+        return [*lines, *planned_lines(task.groups, array=task.array, width=width)]
     shown = task.instances if every_instance else task.instances[:MOST_INSTANCES]
     for instance in shown:
         lines += _instance(task, instance)

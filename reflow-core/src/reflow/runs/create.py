@@ -185,7 +185,7 @@ def create_run(
                     check_loaded_anew(source)
                 check(settings, source)
             settings = _make_folder(settings, source)
-            if store.create_run(_record(settings, graph), _tasks(graph)):
+            if store.create_run(record_of(settings, graph), _tasks(graph)):
                 tell_of_other_values(store, settings, source)
                 survey.finish().write(settings.layout)
                 return settings
@@ -256,7 +256,8 @@ def _point_to_newest(layout: RunLayout) -> None:
         temporary.replace(link)
 
 
-def _record(settings: RunSettings, graph: Graph) -> RunRecord:
+def record_of(settings: RunSettings, graph: Graph) -> RunRecord:
+    """Return what is recorded of a new run."""
     return RunRecord(
         run_id=settings.run_id,
         workflow=settings.workflow,

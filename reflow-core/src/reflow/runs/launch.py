@@ -284,8 +284,10 @@ def _end_for_good(store: Store, settings: RunSettings, state: RunState, message:
         abort(store, lease, message, state)
 
 
-def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | None) -> Preview:
-    """Plan a run without writing anything."""
+def preview_of(
+    workflow: Workflow, wanted: Wanted, executor: str | Executor | None, explain: bool = False
+) -> Preview:
+    """Plan a run without writing anything; with `explain`, say how it differs from earlier ones."""
     graph = workflow.graph()
     with closing(_chosen(workflow, executor)) as chosen:
         settings = draft(
@@ -297,4 +299,5 @@ def preview_of(workflow: Workflow, wanted: Wanted, executor: str | Executor | No
             flow=lambda: None,
             pilots=chosen_pilots(wanted.pilots, workflow.config.pilots, chosen),
         )
-        return make_preview(wanted.store_for(workflow), graph, settings, plugin_codecs(), chosen)
+        store = wanted.store_for(workflow)
+        return make_preview(store, graph, settings, plugin_codecs(), chosen, explain)

@@ -33,7 +33,7 @@ from reflow.rundir.looks import RunLooks
 from reflow.rundir.run_settings import RunSettings
 from reflow.rundir.source_record import PlannedCode, RunSource, take_source
 from reflow.rundir.wave_files import WaveSpec
-from reflow.runs.create import tell_of_other_values
+from reflow.runs.create import record_of, tell_of_other_values
 from reflow.stores.contract import Store
 from reflow.wiring.overrides import configured_by_table
 
@@ -76,6 +76,9 @@ class PreviewTask:
     fits: bool = True
     """The run's pilots can run it, if there are any; otherwise it has jobs of its own."""
     instances: list[PreviewInstance] = field(default_factory=list)
+    groups: list[Mapping[str, Any]] = field(default_factory=list)
+    """Why elements would run, or whose results they would take, as `explain` has it; only where
+    that is wanted."""
 
     @property
     def may_run(self) -> bool:
@@ -143,9 +146,17 @@ class _Overlay:
 
 
 def make_preview(
-    store: Store, graph: Graph, settings: RunSettings, codecs: Codecs, executor: Executor
+    store: Store,
+    graph: Graph,
+    settings: RunSettings,
+    codecs: Codecs,
+    executor: Executor,
+    explain: bool = False,
 ) -> Preview:
-    """Plan a run as far as cached results allow, with the scripts `executor` would submit."""
+    """Plan a run as far as cached results allow, with the scripts `executor` would submit.
+
+    With `explain`, the elements of each task are compared with those of earlier runs.
+    """
     overlay: Any = _Overlay(store, graph)
     tracked = TrackedRun(overlay, settings.run_id, graph)
     cache = Cache(overlay, settings, codecs, RunLooks(settings))
@@ -167,7 +178,19 @@ def make_preview(
             tracked.expand(task, _arguments(tracked, settings, task, source, codecs).size)
         for name, ready in plan.ready.items():
             arguments = _arguments(tracked, settings, tracked.tasks[name], source, codecs)
-            _foresee(tasks[name], arguments, ready, tracked, cache, overlay, codecs)
+            touched = _foresee(tasks[name], arguments, ready, tracked, cache, overlay, codecs)
+            if explain:
+                from reflow.runs.explain.planned import explain_planned
+                from reflow.runs.explain.sides import Side
+
+                tasks[name].groups += explain_planned(
+                    store,
+                    record_of(settings, graph),
+                    Side(tracked, settings, source, arguments),
+                    ready,
+                    overlay.hits[name],
+                    touched,
+                )
     for shown in tasks.values():
         size = tracked.tasks[shown.name].size
         shown.size = size
@@ -287,7 +310,9 @@ def _foresee(
     cache: Cache,
     overlay: _Overlay,
     codecs: Codecs,
-) -> None:
+) -> dict[int, StoredOutput]:
+    """Add to a task what would become of elements; return results whose contents decide."""
+    touched: dict[int, StoredOutput] = {}
     identities = [arguments.identity(arguments.values(instance.index)) for instance in ready]
     wanted = [(item.index, identity) for item, identity in zip(ready, identities, strict=True)]
     used = set(overlay.output_keys("", shown.name))
@@ -300,7 +325,7 @@ def _foresee(
         hit, why = found.get(instance.index), missed
         if hit is not None and cache.is_touched(hit):
             why = f"files of the result of {hit.run_id} have other times: contents decide"
-            hit = None
+            touched[instance.index], hit = hit, None
         shown.to_run += hit is None
         shown.cached += hit is not None
         shown.instances.append(
@@ -314,6 +339,7 @@ def _foresee(
         tracked.move(instance, TaskState.SUBMITTED if hit is None else TaskState.SUCCESS)
         if hit is not None:
             overlay.hits[shown.name][instance.index] = hit
+    return touched
 
 
 def _readable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _task(found: Data, width: int) -> list[Text]:
     lines = [Text.assemble((found["task"], "bold"), f" of {found['run_id']}{GAP}{elements}")]
     groups = found["groups"]
     for group in groups[:MOST_GROUPS]:
-        lines += _group(group, size, width)
+        lines += _group(group, size is not None, width)
     if hidden := groups[MOST_GROUPS:]:
         number = sum(group["count"] for group in hidden)
         lines.append(
@@ -115,10 +116,29 @@ def _task(found: Data, width: int) -> list[Text]:
     return lines
 
 
-def _group(group: Data, size: int | None, width: int) -> list[Text]:
-    text = _why(group) if size is None else f"{group['count']:,} {_why(group)}"
+@dataclass(frozen=True, slots=True)
+class _Verbs:
+    """How it is said of a run that is there, and of one that is planned."""
+
+    ran: str
+    came: str
+
+
+_DONE, _PLANNED = _Verbs("ran", "came"), _Verbs("would run", "would come")
+
+
+def planned_lines(groups: Sequence[Data], *, array: bool, width: int) -> list[Text]:
+    """Show why elements of a run that is planned would run, or whose results they would take."""
+    width -= len(GAP)
+    lines = [line for group in groups for line in _group(group, array, width, _PLANNED)]
+    return [Text(GAP).append_text(line) for line in lines]
+
+
+def _group(group: Data, counted: bool, width: int, verbs: _Verbs = _DONE) -> list[Text]:
+    why = _why(group, verbs)
+    text = f"{group['count']:,} {why}" if counted else why
     lines = paragraph(text, width=width, indent=GAP, first="")
-    if group["elements"] and group["reason"] != "cached":
+    if counted and group["elements"] and group["reason"] != "cached":
         named = ranges(group["elements"])
         lines.append(Text(f"{GAP}[{named}]", "dim"))
     for each in group["differences"]:
@@ -129,29 +149,33 @@ def _group(group: Data, size: int | None, width: int) -> list[Text]:
     return lines
 
 
-def _why(group: Data) -> str:
+def _why(group: Data, verbs: _Verbs) -> str:
     """Say why the elements of a group ran, or did not."""
     earlier, text = group["earlier"], group["text"]
     run = "" if earlier is None else _run(earlier)
     differences = group["differences"]
     match group["reason"]:
         case "cached":
-            return f"came from {run}" if run else f"came from the cache {text}".rstrip()
+            return f"{verbs.came} from {run}" if run else f"{verbs.came} from the cache"
         case "forced" | "not cached":
-            return f"ran because {text}"
+            return f"{verbs.ran} because {text}"
         case "first":
-            return "ran because no earlier run of the workflow has such elements"
+            return f"{verbs.ran} because no earlier run of the workflow has such elements"
         case "differs" if len(differences) == 1:
-            return f"ran because {said(differences[0])}; compared with {run}"
+            return f"{verbs.ran} because {said(differences[0])}; compared with {run}"
         case "differs":
-            return f"ran because these differ from {run}:"
+            return f"{verbs.ran} because these differ from {run}:"
         case "no result":
-            return f"ran because the same had no result in {run}: {text}"
+            return f"{verbs.ran} because the same had no result in {run}: {text}"
         case "files" if len(differences) == 1:
-            return f"ran, though {run} had the same: {text}: {said(differences[0])}"
+            return f"{verbs.ran}, though {run} had the same: {text}: {said(differences[0])}"
         case "waits":
             return f"did not run: {text}"
-    return f"ran, though {run} had the same: {text}" if run else f"ran; nothing tells why {text}"
+    return (
+        f"{verbs.ran}, though {run} had the same: {text}"
+        if run
+        else f"{verbs.ran}; nothing tells why {text}"
+    )
 
 
 # -- differences ------------------------------------------------------------------------------

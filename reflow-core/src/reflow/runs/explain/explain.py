@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from reflow.model.states import TaskState
 from reflow.rundir.ownership import user_name
 from reflow.runs.explain.compare import Comparison
 from reflow.runs.explain.earlier import nearest_element, nearest_elements
-from reflow.runs.explain.sides import UNREADABLE, Side, Sides
+from reflow.runs.explain.sides import UNREADABLE, Planned, Side, Sides, TaskSides
 from reflow.runs.explain.unused import Refusals, Unused, taken_results
 from reflow.runs.explain.words import (
     MOST_NAMED,
@@ -71,23 +71,34 @@ def explain_task(store: Store, record: RunRecord, task: TaskRecord) -> dict[str,
         "run_id": record.run_id,
         "task": task.name,
         "size": task.size,
-        "groups": [
-            {"count": group.count, "elements": list(group.elements[:MOST_NAMED])}
-            | as_json(group.explanation)
-            for group in groups
-        ],
+        "groups": groups_as_data(groups),
     }
+
+
+def groups_as_data(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    """Return groups as plain data, the largest first."""
+    return [
+        {"count": group.count, "elements": list(group.elements[:MOST_NAMED])}
+        | as_json(group.explanation)
+        for group in sorted(groups, key=lambda group: -group.count)
+    ]
 
 
 class Explainer:
     """Explains elements of one task of a run."""
 
-    def __init__(self, store: Store, record: RunRecord, task: TaskRecord) -> None:
+    def __init__(
+        self, store: Store, record: RunRecord, task: TaskRecord, planned: Side | None = None
+    ) -> None:
+        """Explain elements of a recorded run, or those of a run that is `planned`."""
         self._store = store
         self._record = record
         self._task = task
         self._codecs = plugin_codecs()
-        self._sides = Sides(store, record, task.name, self._codecs)
+        self._is_recorded = planned is None
+        self._sides: TaskSides = (
+            Sides(store, record, task.name, self._codecs) if planned is None else Planned(planned)
+        )
         self._refusals = Refusals(store, record, self._sides.settings)
         self._runs: dict[str, RunRecord] = {}
         self._others: dict[str, Sides] = {}
@@ -177,7 +188,9 @@ class Explainer:
         result = store.result_of(output.key)
         if result is None:
             return Explanation(reason=Reason.UNKNOWN, text=f"{output.run_id} has the same")
-        own = store.result_at(self._record.run_id, self._task.name, instance.index)
+        own = None
+        if self._is_recorded:
+            own = store.result_at(self._record.run_id, self._task.name, instance.index)
         found = self._refusals.of(result, self._run(output.run_id), taken, own)
         return self._refused(found, self._earlier_result(result))
 
@@ -267,7 +280,7 @@ class Explainer:
 
     # -- all elements of a task ------------------------------------------------------------
     def groups(self) -> list[Group]:
-        """Explain all elements of the task, those alike together; the largest group first."""
+        """Explain all elements of the task, those alike together."""
         instances = self._store.instances(self._record.run_id, self._task.name)
         if not instances:
             count = 1 if self._task.size is None else self._task.size
@@ -275,20 +288,22 @@ class Explainer:
         waiting = [each for each in instances if each.identity is None]
         known = [each for each in instances if each.identity is not None]
         ran = [each for each in known if each.source is None or each.state is not TaskState.SUCCESS]
-        groups = [
-            *self._groups_cached([each for each in known if each.source is not None], ran),
-            *self._groups_ran(ran, instances),
+        served = [each for each in known if each.source is not None]
+        return [
+            *self._groups_cached(len(served) - sum(each.source is not None for each in ran)),
+            *self.of_missed(ran, taken_results(instances)),
             *self._groups_waiting(waiting),
         ]
-        return sorted(groups, key=lambda group: -group.count)
 
-    def _groups_cached(self, cached: list[Instance], ran: list[Instance]) -> list[Group]:
-        left = len(cached) - len({each.index for each in ran if each.source is not None})
-        if not left:
+    def _groups_cached(self, number: int) -> list[Group]:
+        if not number:
             return []
         if not isinstance(self._store, TracesResults):
-            return [Group(count=left, explanation=Explanation(reason=Reason.CACHED))]
-        found = self._store.sources(self._record.run_id, self._task.name)
+            return [Group(count=number, explanation=Explanation(reason=Reason.CACHED))]
+        return self.of_served(self._store.sources(self._record.run_id, self._task.name))
+
+    def of_served(self, sources: Mapping[str, int]) -> list[Group]:
+        """Explain elements from the cache, counted by the run whose result they took over."""
         return [
             Group(
                 count=number,
@@ -296,7 +311,7 @@ class Explainer:
                     reason=Reason.CACHED, earlier=self._earlier_run(self._run(run_id))
                 ),
             )
-            for run_id, number in found.items()
+            for run_id, number in sources.items()
         ]
 
     def _groups_waiting(self, waiting: list[Instance]) -> list[Group]:
@@ -305,7 +320,11 @@ class Explainer:
             by_state.setdefault((each.state, each.error), []).append(each)
         return [_group(each, self._waiting(each[0])) for each in by_state.values()]
 
-    def _groups_ran(self, ran: list[Instance], instances: list[Instance]) -> list[Group]:
+    def of_missed(self, ran: Sequence[Instance], taken: dict[int, int]) -> list[Group]:
+        """Explain elements that no stored result served.
+
+        `taken` are the keys of the results that serve others, with their indexes.
+        """
         if not ran:
             return []
         bypassed = self._bypassed(ran[0])
@@ -317,7 +336,6 @@ class Explainer:
         near = nearest_elements(
             self._store, self._record, self._task.name, [each.index for each in others]
         )
-        taken = taken_results(instances)
         return [
             *self._groups_refused(refused, same, taken),
             *self._groups_compared(others, near),

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from reflow.codecs.codecs import Codecs
 from reflow.dispatch.arguments import TaskArguments
-from reflow.dispatch.tracked_run import TrackedTask
+from reflow.dispatch.tracked_run import RunOfTasks, TrackedTask
 from reflow.errors import ReflowError
 from reflow.execution.frozen import Copy
 from reflow.model.graph import Graph
@@ -59,7 +60,7 @@ class RecordedRun:
 class Side:
     """One of the two tasks that are compared: its run, its source, its arguments."""
 
-    tracked: RecordedRun
+    tracked: RunOfTasks
     settings: RunSettings
     source: RunSource
     arguments: TaskArguments
@@ -101,6 +102,40 @@ class Side:
             return content.decode() if same else None
         except (OSError, ValueError):
             return None
+
+
+class TaskSides(Protocol):
+    """What is known of the task that is explained."""
+
+    trouble: str
+    """Why nothing of the run but its rows can be read; empty where it can."""
+
+    @property
+    def settings(self) -> RunSettings | None:
+        """The settings of the run; None where they cannot be read."""
+        ...
+
+    def of(self, instance: Instance) -> Side | None:
+        """Return the side that an element was planned with; None where nothing can be read."""
+        ...
+
+
+class Planned:
+    """The only side of a task of a run that is not recorded."""
+
+    trouble = ""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings that the run would have."""
+        return self._side.settings
+
+    def of(self, instance: Instance) -> Side:
+        """Return the side."""
+        return self._side
 
 
 class Sides:

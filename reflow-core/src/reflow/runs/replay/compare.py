@@ -36,6 +36,12 @@ class Moved:
                 return f"{other}{path.removeprefix(folder)}" or "/"
         return os.path.join(self.working_directory, path)  # noqa: PTH118
 
+    def said(self, text: str) -> str:
+        """Return a stored value of the replay with the paths that its own stand for."""
+        for folder, other in self.folders.items():
+            text = text.replace(folder, other)
+        return text
+
 
 def differences(recorded: str, now: str, codecs: Codecs, moved: Moved) -> tuple[list[str], int]:
     """Return how a stored result differs from the recorded one, and in how many places.

@@ -163,12 +163,13 @@ def _compared(
     scratch: Path,
 ) -> dict[str, Any]:
     recorded = _recorded(store, settings.run_id, instance)
+    moved = _moved(settings, scratch)
     found: dict[str, Any] = {
         "state": str(now.state),
         "error": now.error,
         "traceback": now.traceback,
         "seconds": (now.ended_at or 0) - (now.started_at or 0),
-        "returned": "" if now.output is None else shown(now.output),
+        "returned": "" if now.output is None else shown(moved.said(now.output)),
         "recorded_state": str(instance.state),
         "recorded_error": instance.error,
         "recorded": "" if recorded is None else shown(recorded),
@@ -177,7 +178,7 @@ def _compared(
         "count": 0,
     }
     if recorded is not None and now.output is not None:
-        texts, number = differences(recorded, now.output, codecs, _moved(settings, scratch))
+        texts, number = differences(recorded, now.output, codecs, moved)
         found |= {"equal": not number, "differences": texts, "count": number}
     return found
 

@@ -148,12 +148,22 @@ def test_elements_that_failed_alike_are_told_once() -> None:
     assert "convert[5]  ERROR" in text
 
 
+def test_errors_that_differ_by_numbers_only_are_told_once() -> None:
+    tasks = {"convert": task("FAILED", 9, array=True, FAILED=9)}
+    failures = [failed("convert", index, f"ValueError: day {index} is bad") for index in range(9)]
+    text = shown(status("FAILED", tasks, failures))
+    assert "convert[0-8]  ERROR  9 elements" in text
+    assert "ValueError: day 0 is bad (others: with other numbers)\n" in text
+    assert "day 1" not in text
+
+
 def test_many_kinds_of_failure_are_counted_beyond_the_first() -> None:
-    failures = [failed("convert", index, f"error {index}") for index in range(MOST_FAILURES + 7)]
+    kinds = "abcdefghijklmnopqrstuvwxyz"[: MOST_FAILURES + 7]
+    failures = [failed("convert", index, f"error {kind}") for index, kind in enumerate(kinds)]
     tasks = {"convert": task("FAILED", 17, array=True, FAILED=17)}
     text = shown(status("FAILED", tasks, failures))
-    assert f"error {MOST_FAILURES - 1}" in text
-    assert f"error {MOST_FAILURES}\n" not in text
+    assert f"error {kinds[MOST_FAILURES - 1]}" in text
+    assert f"error {kinds[MOST_FAILURES]}\n" not in text
     assert "and 7 more failed instances" in text
 
 

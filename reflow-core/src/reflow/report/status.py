@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from rich.text import Text
 
+from reflow.model.likeness import likeness
 from reflow.model.states import RunState, TaskState
 from reflow.report.layout import (
     GAP,
@@ -247,6 +248,8 @@ class Failure:
     first: Mapping[str, Any]
     indices: Sequence[int]
     """Empty for a plain task."""
+    differs: bool
+    """Whether numbers in the errors differ."""
 
     @property
     def label(self) -> str:
@@ -256,13 +259,17 @@ class Failure:
 
 
 def alike(failed: Iterable[Mapping[str, Any]]) -> list[Failure]:
-    """Group failed instances of a task that failed in the same way."""
+    """Group failed instances of a task whose causes are the same, and whose errors nearly so."""
     kinds: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for instance in failed:
-        key = (instance["task"], instance["cause"], instance["error"])
+        key = (instance["task"], instance["cause"], likeness(instance["error"]))
         kinds.setdefault(key, []).append(instance)
     return [
-        Failure(same[0], sorted(each["index"] for each in same if each["index"] is not None))
+        Failure(
+            same[0],
+            sorted(each["index"] for each in same if each["index"] is not None),
+            any(each["error"] != same[0]["error"] for each in same),
+        )
         for same in kinds.values()
     ]
 
@@ -293,7 +300,8 @@ def _one_failure(
         head.append(f"{GAP}attempt {first['attempt']}")
     if first["job_id"] and run.get("executor") not in OWN_EXECUTORS:
         head.append(f"{GAP}job {first['job_id']}", "dim")
-    lines = [head, *paragraph(first["error"], width=width, indent=GAP * 2, first=GAP)]
+    error = first["error"] + (" (others: with other numbers)" if failure.differs else "")
+    lines = [head, *paragraph(error, width=width, indent=GAP * 2, first=GAP)]
     log = Path(run["run_dir"]) / first["log"] if first["log"] else None
     if errors and first.get("traceback"):
         lines += block(first["traceback"], GAP * 2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reflow.model.attempts import Attempt
+from reflow.model.likeness import likeness
 from reflow.rundir.files import open_regular
 from reflow.runs.reporting.contents import FailureGroup
 
@@ -17,10 +17,8 @@ MOST_GROUPS = 30
 _MOST_KEPT = 2_000
 """Groups that are kept while failures are counted: beyond, further kinds are counted only."""
 MOST_RANGES = 20
-_LONGEST_KEY = 300
 TAIL_LINES = 30
 TAIL_BYTES = 4_000
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 @dataclass(slots=True)
@@ -70,11 +68,6 @@ class Failures:
                 log=outcome.log,
                 tail=log_tail(run_dir, outcome.log),
             )
-
-
-def likeness(message: str) -> str:
-    """Return what messages have in common that differ by numbers only."""
-    return _NUMBER.sub("0", message[:_LONGEST_KEY])
 
 
 def _ranges(indices: array[int]) -> tuple[tuple[int, int], ...]:

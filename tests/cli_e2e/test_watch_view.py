@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from reflow import Run
 from reflow.model.states import RunState
+from reflow.stores.url import SqliteUrl, parse_url
 
 from tests.cli_e2e.conftest import Gate
 from tests.cli_e2e.terminal import FullScreen, run, until
@@ -130,6 +133,43 @@ def test_a_run_is_cancelled_when_that_is_confirmed(gate: Gate, waiting: str) -> 
         assert terminal.end() == 1
     assert "instances cancelled" in terminal.shown.partition(NORMAL_SCREEN)[2]
     assert opened(gate, waiting).state is RunState.CANCELLED
+
+
+def test_a_run_is_retried_when_that_is_confirmed(gate: Gate) -> None:
+    run_id = run("flow.py", "submit", "--wait", "--fail").stdout.strip()
+    with FullScreen(*REFLOW, "runs", "--watch") as terminal:
+        terminal.wait_until_shown(f"› {run_id}  FAILED")
+        terminal.press("ry")
+        terminal.wait_until_shown("1 instance to be run again")
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert opened(gate, run_id).wait(60) is RunState.FAILED
+    assert opened(gate, run_id).status(as_dict=True)["failed_instances"][0]["attempt"] == 2
+
+
+def test_a_run_in_the_foreground_is_not_retried_in_the_background(gate: Gate) -> None:
+    run_id = gate.workflow.run_local(max_workers=1, fail=True, on_error="continue").run_id
+    with FullScreen(*REFLOW, "runs", "--watch") as terminal:
+        terminal.wait_until_shown(f"› {run_id}  FAILED")
+        terminal.press("ry")
+        terminal.wait_until(lambda screen: f"retry {run_id}" in screen.replace("\n", ""))
+        terminal.press("q")
+        terminal.end()
+
+
+def test_a_locked_database_is_told_of_and_holds_no_keys_up(gate: Gate, waiting: str) -> None:
+    store = parse_url(gate.workflow.store.url)
+    assert isinstance(store, SqliteUrl)
+    with FullScreen(*REFLOW, "status", waiting, "--watch") as terminal:
+        terminal.wait_until_shown("0/2")
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            terminal.wait_until_shown("waits for the database", seconds=120)
+            terminal.press("?")
+            terminal.wait_until_shown("any key: back")
+            terminal.press("q")
+            assert terminal.end(20) == 130
+            other.execute("ROLLBACK")
 
 
 def test_dumb_terminals_get_lines(gate: Gate, waiting: str) -> None:

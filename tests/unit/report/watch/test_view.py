@@ -172,6 +172,28 @@ def test_the_end_of_a_log_is_shown_until_it_is_scrolled() -> None:
     assert "line 99" in text(state)
 
 
+def test_a_log_is_shown_as_a_terminal_would_with_long_lines_broken() -> None:
+    lines = ["\x1b[32mgreen\x1b[0m", "10 %\r100 %\r", "a\tb", "x" * 100, ""]
+    shown_lines = text(log(lines)).splitlines()
+    assert shown_lines[3:8] == ["green", "100 %", "a       b", "x" * 80, "x" * 20]
+
+
+def test_above_the_log_of_a_failed_element_stands_why_it_failed() -> None:
+    state = press(press(shown(weather()), "f", 9)[0], "enter", 9)[0]
+    element = ElementName("convert", 0)
+    state = with_look(state, LogGlance(element=element, lines=["hello"], state=TaskState.FAILED))
+    assert text(state).splitlines()[3:6] == ["ERROR  ValueError: no file 0", "", "hello"]
+    state = with_look(state, LogGlance(element=element, lines=["hello"], state=TaskState.RUNNING))
+    assert "ValueError" not in text(state)
+
+
+def test_what_is_old_is_said_to_be() -> None:
+    state = shown(weather())
+    assert "last seen" not in text(state)
+    lines = [line.plain for line in view(state, USUAL, NOW + timedelta(seconds=31))]
+    assert "last seen 31 s ago" in lines
+
+
 @pytest.mark.parametrize(
     ("state", "why"),
     [

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import StringIO
 
 from reflow.cli.watching.commands import Commands
 from reflow.cli.watching.poller import Poller
@@ -99,7 +101,8 @@ class Loop:
 
     def show(self) -> Ended:
         """Show the view; return how it ended."""
-        with Terminal(self._console) as terminal:
+        # What is printed meanwhile, such as a warning, would be written across the view.
+        with redirect_stderr(StringIO()) as printed, Terminal(self._console) as terminal:
             poller = Poller(self._eyes.look, wanted(self._state), terminal.wake)
             commands = Commands(self._store, terminal.wake)
             poller.start()
@@ -107,6 +110,7 @@ class Loop:
                 number = self._go_on(terminal, poller, commands)
             finally:
                 poller.stop(_PATIENCE)
+        sys.stderr.write(printed.getvalue())
         return Ended(self._state.run, number, self._state.said)
 
     def _go_on(self, terminal: Terminal, poller: Poller, commands: Commands) -> int | None:
@@ -122,7 +126,8 @@ class Loop:
             if not is_there:
                 return signal.SIGHUP
             if signal.SIGTSTP in signals:
-                terminal.suspend()
+                with poller.held(_PATIENCE):
+                    terminal.suspend()
                 anew = True
             for key in keys:
                 if self._pressed(key, list_room(self._state, size), commands):

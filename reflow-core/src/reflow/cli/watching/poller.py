@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from reflow.errors import ReflowError
 from reflow.report.watch.state import Look
@@ -29,7 +30,7 @@ class Poller:
         self._look, self._wanted, self._wake = look, wanted, wake
         self._asked = threading.Event()
         self._ended = threading.Event()
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
         self._found: tuple[Wanted, Sequence[Look], str] | None = None
         self._thread = threading.Thread(target=self._go_on, daemon=True)
 
@@ -57,6 +58,19 @@ class Poller:
             found, self._found = self._found, None
             return None if found is None or found[0] != self._wanted else found[1:]
 
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Begin no look meanwhile; first wait a moment for the end of one that is under way.
+
+        A process that is suspended amid a look could hold a lock of the database.
+        """
+        is_held = self._looking.acquire(timeout=seconds)
+        try:
+            yield
+        finally:
+            if is_held:
+                self._looking.release()
+
     def stop(self, seconds: float) -> None:
         """Look no more; wait a moment for a look that is under way."""
         self._ended.set()
@@ -69,12 +83,13 @@ class Poller:
             wanted, began = self._wanted, time.monotonic()
             result: Sequence[Look] = ()
             why = ""
-            try:
-                result = self._look(wanted)
-            except ReflowError as error:
-                why = str(error)
-            except Exception as error:  # A bug is shown, and must not end the view.
-                why = f"{type(error).__name__}: {error}"
+            with self._looking:
+                try:
+                    result = self._look(wanted)
+                except ReflowError as error:
+                    why = str(error)
+                except Exception as error:  # A bug is shown, and must not end the view.
+                    why = f"{type(error).__name__}: {error}"
             took = time.monotonic() - began
             with self._lock:
                 self._found = (wanted, result, why)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from reflow.report.layout import GAP, shorten
+from reflow.report.layout import GAP
 
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The categories of characters that act on a terminal, or on the order of what it shows."""
+
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""What colours text, or moves the cursor."""
 
 MARK, NO_MARK = "› ", "  "
 """What stands before the chosen line, and before the others."""
@@ -66,6 +70,11 @@ def window(size: int, room: int, chosen: int | None) -> range:
     return range(first, first + room)
 
 
-def brief(text: str, width: int) -> str:
-    """Cut a text that is to stand on one line."""
-    return shorten(visible(text), width)
+def broken(text: str, width: int) -> list[str]:
+    """Break a line of a log where the terminal ends; at least one line.
+
+    Colours are left out. Of a line that was overwritten, as progress bars are, the last state is
+    shown, as in a terminal.
+    """
+    plain = _SEQUENCE.sub("", text).rstrip("\r").rpartition("\r")[2].expandtabs()
+    return chop_cells(visible(plain), max(width, 2)) or [""]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
+from reflow.model.records import FailedInstance
 from reflow.model.states import RunState, TaskState
 from reflow.report.layout import GAP, count, duration, moment, near
 from reflow.report.pilots import pilot_lines
@@ -18,10 +19,18 @@ from reflow.report.status import (
     note_lines,
     state_text,
 )
-from reflow.report.watch.lines import NO_MARK, fitted, marked, spread, visible, window
+from reflow.report.watch.lines import (
+    NO_MARK,
+    broken,
+    fitted,
+    marked,
+    spread,
+    visible,
+    window,
+)
 from reflow.report.watch.state import Kind, Page, State, elements, question_text, size_of
 from reflow.report.watch.tables import element_rows, left, run_rows, task_table
-from reflow.runs.watching.glance import MOST_LISTED, Glance, LogGlance
+from reflow.runs.watching.glance import MOST_LISTED, ElementName, Glance, LogGlance
 
 
 class Size(NamedTuple):
@@ -60,11 +69,17 @@ HELP = (
 )
 
 
+_MOST_TOLD = 3
+"""Lines that one message takes, at most."""
+_STALE = timedelta(seconds=10)
+"""The age from which what is shown is said to be old: the database, say, does not answer."""
+
+
 def view(state: State, size: Size, now: datetime) -> list[Text]:
     """Return the lines of the view, as many as the terminal has, each no wider than it is."""
     width, height = max(size.columns, 1), max(size.lines, 1)
     head = _head(state, now, width)[: max(height - 3, 1)]
-    foot = _foot(state, width)[-max(height - len(head), 0) :] if height > len(head) else []
+    foot = _foot(state, now, width)[-max(height - len(head), 0) :] if height > len(head) else []
     room = height - len(head) - len(foot)
     body = (_help(width) if state.help else _body(state, width, room, now))[:room] if room else []
     body += [Text("")] * (room - len(body))
@@ -163,19 +178,31 @@ def _number(run: Glance | None, state: TaskState, task: str | None = None) -> in
     return sum(int(tasks[name]["counts"].get(state, 0)) for name in tasks if task in (None, name))
 
 
-def _foot(state: State, width: int) -> list[Text]:
-    lines = []
+def _foot(state: State, now: datetime, width: int) -> list[Text]:
+    told: list[tuple[str, str]] = []
     if state.trouble:
-        lines.append(Text(f"not seen: {visible(state.trouble)}; tried again", "red"))
+        told.append((f"not seen: {state.trouble}; tried again", "red"))
+    elif (seen := _seen(state)) is not None and now - seen > _STALE:
+        told.append((f"last seen {duration(_since(seen, now))} ago", "yellow"))
     if state.question is not None:
-        return [*lines, Text(question_text(state, state.question), "bold yellow")]
-    if state.said:
-        lines.append(Text(visible(state.said), "bold"))
+        told.append((question_text(state, state.question), "bold yellow"))
+    elif state.said:
+        told.append((state.said, "bold"))
+    lines = [Text(line, style) for text, style in told for line in broken(text, width)[:_MOST_TOLD]]
+    if state.question is not None:
+        return lines
     keys = ("any key: back", "q quit") if state.help else KEYS[state.page.kind]
     while len(keys) > 2 and len(GAP.join(keys)) > width:
         # The last two tell how to get help and out.
         keys = (*keys[:-3], *keys[-2:])
     return [*lines, Text(GAP.join(keys), "dim")]
+
+
+def _seen(state: State) -> datetime | None:
+    """Return when what is on the screen was seen."""
+    if state.page.kind is Kind.RUNS:
+        return None if state.runs is None else state.runs.at
+    return None if state.run is None else state.run.at
 
 
 def _help(width: int) -> list[Text]:
@@ -191,7 +218,7 @@ def _help(width: int) -> list[Text]:
 def _body(state: State, width: int, room: int, now: datetime) -> list[Text]:
     kind = state.page.kind
     if kind is Kind.LOG:
-        return _log(state, room)
+        return _log(state, width, room)
     if kind is Kind.RUNS:
         return _runs(state, width, room, now)
     if state.run is None:
@@ -276,16 +303,39 @@ def _elements(state: State, run: Glance, width: int, room: int) -> list[Text]:
     return marked(rows, chosen - places.start)
 
 
-def _log(state: State, room: int) -> list[Text]:
-    log = state.log
+def _log(state: State, width: int, room: int) -> list[Text]:
+    """Show why the element failed, if it has, and its log below, with long lines broken."""
+    log, failure = state.log, _failure_of(state)
+    head: list[Text] = []
+    if failure is not None:
+        told = f"{failure.cause or 'FAILED'}  {failure.error}"
+        head = [Text(line, "red") for line in broken(told, width)][: max(room // 4, 1)]
+        head.append(Text(""))
+    room -= len(head)
     if log is None:
-        return [Text("looking ...", "dim")]
+        return [*head, Text("looking ...", "dim")]
     if not log.lines:
-        return [Text(_why_empty(log), "dim")]
-    first = max(size_of(state) - room, 0)
-    if state.page.chosen is not None:
-        first = min(state.page.chosen, first)
-    return [Text(line) for line in log.lines[first : first + room]]
+        return [*head, Text(_why_empty(log), "dim")]
+    last = max(size_of(state) - room, 0)
+    chosen = state.page.chosen
+    if chosen is None or chosen >= last:
+        shown = [line for text in log.lines[-room:] for line in broken(text, width)][-room:]
+    else:
+        texts = log.lines[chosen : chosen + room]
+        shown = [line for text in texts for line in broken(text, width)]
+    return [*head, *map(Text, shown[:room])]
+
+
+def _failure_of(state: State) -> FailedInstance | None:
+    """Return the failure of the element whose log is shown."""
+    if state.run is None or (state.log is not None and state.log.state is not TaskState.FAILED):
+        return None
+    same = (
+        each
+        for each in state.run.failures
+        if ElementName(each.task, each.index) == state.page.element
+    )
+    return next(same, None)
 
 
 def _why_empty(log: LogGlance) -> str:

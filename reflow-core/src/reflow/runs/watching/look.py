@@ -54,7 +54,8 @@ class RunLooks:
         self._hosts = Hosts(RunLayout(self.record.run_dir, run_id))
         self._tally: Tally | None = None
         self._notes: Sequence[str] = ()
-        self._recover_at = 0.0
+        # The first look only reads, so that there is something to see at once.
+        self._recover_at: float | None = None
         self._means: dict[str, tuple[float, float | None]] = {}
         self._upstream: Mapping[str, Collection[str]] | None = None
         self._read_upstream = False
@@ -62,7 +63,9 @@ class RunLooks:
     def look(self, wanted: Wanted) -> Glance:
         """Look at the run. Raises `ReflowError` where that cannot be done."""
         record = self._store.run(self.record.run_id)
-        if not record.state.final and time.monotonic() >= self._recover_at:
+        if self._recover_at is None:
+            self._recover_at = 0.0
+        elif not record.state.final and time.monotonic() >= self._recover_at:
             self._notes = recover(self._store, record)
             self._recover_at = time.monotonic() + RECOVER_EVERY
         status = overview_of(self._store, record.run_id, self._notes, self._task)
@@ -175,7 +178,7 @@ class LogLooks:
         return LogGlance(
             element=self._element,
             path=str(path),
-            lines=text.splitlines(),
+            lines=text.removesuffix("\n").split("\n") if text else (),
             is_whole=is_whole,
             state=state,
             attempt=attempt,

@@ -122,7 +122,7 @@ def _run_directory(question: Question, folder: Path) -> Finding:
             text=f"{folder} cannot be written ({error.strerror}): set `run_root` to a folder that "
             "all nodes share",
         )
-    return Finding(ok=True, text=f"{folder.parent} is there and writable (claims by {way})")
+    return Finding(ok=True, text=f"there and writable (claims by {way}): {folder.parent}")
 
 
 def _clock(question: Question, folder: Path) -> Finding:

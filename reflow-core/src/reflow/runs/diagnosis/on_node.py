@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -98,7 +97,8 @@ def _findings(question: Question, folder: Path) -> Iterator[tuple[str, Finding]]
 
 
 def _host(question: Question, folder: Path) -> Finding:
-    return Finding(ok=True, text=f"{socket.gethostname()}, {platform.platform(terse=True)}")
+    system = os.uname()
+    return Finding(ok=True, text=f"{system.nodename}, {system.sysname} {system.release}")
 
 
 def _python(question: Question, folder: Path) -> Finding:

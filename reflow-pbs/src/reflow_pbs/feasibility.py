@@ -53,6 +53,8 @@ def _impossible(hosts: Sequence[Host], asked: Resources, has_gpus: bool) -> str:
     ]
     if not fitting:
         return "asks for more CPUs, memory and GPUs than any host has at once"
+    if asked.nodes > len(fitting):
+        return f"asks for {asked.nodes} nodes, and hosts that are large enough are {len(fitting)}"
     return ""
 
 

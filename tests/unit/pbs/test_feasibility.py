@@ -42,6 +42,8 @@ GPUS = NODES.replace("ncpus = 8\n", "ncpus = 8\n     resources_available.ngpus =
         (Resources(mem=24 * GIB), "asks for 24576M, and no host has over 24105M"),
         (Resources(cpus=9, mem=20 * GIB), "asks for more CPUs, memory and GPUs than any host"),
         (Resources(gpus=3), ""),
+        (Resources(nodes=2, cpus=8), ""),
+        (Resources(nodes=2, cpus=16), "asks for 2 nodes, and hosts that are large enough are 1"),
     ],
 )
 def test_a_request_is_compared_with_whole_hosts(asked: Resources, said: str) -> None:

@@ -199,7 +199,7 @@ def _scheduler(question: Question, folder: Path) -> Finding:
             ok=False,
             text=f"{refused}. Jobs cannot submit jobs from there: use `submit --follow`",
         )
-    return Finding(ok=True, text="its commands answer, so that jobs can submit jobs")
+    return Finding(ok=True, text="its commands answer there, as jobs that submit jobs need")
 
 
 def _refused(executor: Executor, folder: Path) -> str:

@@ -217,6 +217,12 @@ def test_an_end_tomorrow_is_told_with_its_day() -> None:
     assert "~1 d 6 h left, until ~Mon " in text(shown(look))
 
 
+def test_where_there_is_no_room_for_the_hour_the_time_left_is_told_alone() -> None:
+    look = glance({"a": task("RUNNING")}, left=timedelta(seconds=2))
+    assert text(shown(look), Size(60, 20)).splitlines()[0].endswith("  ~2 s left")
+    assert "left" not in text(shown(look), Size(50, 20))
+
+
 def test_rates_are_as_exact_as_they_are_known() -> None:
     tasks = {name: task("RUNNING", 9, array=True, RUNNING=9) for name in "abc"}
     paces = {"a": Pace(1234.5), "b": Pace(12.34), "c": Pace(0.123)}

@@ -43,12 +43,13 @@ def fitted(line: Text, width: int) -> Text:
     return shown
 
 
-def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text at the start of a line and one at its end; the second only where it fits."""
-    blanks = width - cell_len(left.plain) - cell_len(right.plain)
-    if blanks < len(GAP) or not right.plain:
-        return left
-    return Text.assemble(left, " " * blanks, right)
+def spread(start: Text, ends: Sequence[str], width: int) -> Text:
+    """Put a text at the start of a line, and at its end the first of some others that fits."""
+    for end in ends:
+        blanks = width - cell_len(start.plain) - cell_len(end)
+        if blanks >= len(GAP):
+            return Text.assemble(start, " " * blanks, end)
+    return start
 
 
 def marked(lines: Sequence[Text], chosen: int | None) -> list[Text]:

@@ -117,7 +117,7 @@ def left(time: timedelta | None) -> str:
     """Write `~8 min`: how long something will probably take, as exactly as can be known."""
     if time is None:
         return ""
-    told = duration(_rounded(time))
+    told = duration(_rounded(time)).replace(".0 s", " s")
     return f"~{told.removesuffix(' 0 s').removesuffix(' 0 min').removesuffix(' 0 h')}"
 
 

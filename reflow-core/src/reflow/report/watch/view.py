@@ -137,15 +137,15 @@ def _runs_head(state: State) -> Text:
     return head
 
 
-def _expected(run: Glance, now: datetime) -> Text:
-    """Write `~8 min left, until 17:45`, where that can be known."""
+def _expected(run: Glance, now: datetime) -> list[str]:
+    """Write `~8 min left, until ~17:45`, at length and in short, where that can be known."""
     if run.left is None or run.status["run"]["status"] != RunState.RUNNING:
-        return Text("")
+        return []
     rest = run.left - (now - run.at)
     end = (now + rest).astimezone()
     rest = max(rest, timedelta(seconds=1))
     day = "" if rest < timedelta(hours=12) else f"{end:%a} "
-    return Text(f"{left(rest)} left, until ~{day}{end:%H:%M}")
+    return [f"{left(rest)} left, until ~{day}{end:%H:%M}", f"{left(rest)} left"]
 
 
 def _place(state: State, page: Page) -> Text:

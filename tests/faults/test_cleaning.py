@@ -140,7 +140,7 @@ def test_the_next_cleaning_goes_on_where_one_was_killed(flow: FlowFile, extent: 
         clean_run(store, store.run(first.run_id), Extent.RUN)
         assert (there(store, first.run_id), there(store, second.run_id)) == (None, None)
         assert own_files(first) + own_files(second) == []
-        step += 3
+        step += 5
     assert step > 30
 
 

@@ -70,6 +70,10 @@ class Dialect(ABC):
         """Give at most so many bytes of unused space back; return how many it were."""
 
     @abstractmethod
+    def settle(self, handle: Handle) -> None:
+        """Do now, outside of any transaction, what other writers would do for this one later."""
+
+    @abstractmethod
     def usable(self, handle: Handle) -> bool:
         """Tell whether the connection still works."""
 
@@ -211,6 +215,14 @@ class Database:
             with self._transaction(own, self._dialect.begin_writing) as session:
                 self._dialect.check(session.handle)
                 yield session
+
+    def settle(self) -> None:
+        """Do now what the next writers would have to do for what was written here."""
+        own = self._own()
+        with own.lock:
+            if own.session is None and own.handle is not None:
+                with suppress(orm.PeeweeError, *self._dialect.errors):
+                    self._dialect.settle(own.handle)
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""

@@ -138,6 +138,9 @@ class PostgresDialect(Dialect):
         """Do nothing: the server's own autovacuum looks after that."""
         return 0
 
+    def settle(self, handle: Handle) -> None:
+        """Do nothing: the server does that by itself."""
+
     def usable(self, handle: Handle) -> bool:
         """Tell whether the server has kept the connection open."""
         return bool(handle.is_connection_usable())

@@ -364,7 +364,9 @@ class SqlStore:
     ) -> RowPosition | None:
         """Look at about `most` records of a run and delete those that nothing needs."""
         with self._database.writing() as session:
-            return removal.remove(session, lease, extent, position, most)
+            further = removal.remove(session, lease, extent, position, most)
+        self._database.settle()
+        return further
 
     def result_paths(self, run_id: str) -> Iterator[str]:
         """Yield what is recorded of the files of each result that is left of a run."""
@@ -382,7 +384,9 @@ class SqlStore:
     def shrink(self, most: int) -> int:
         """Give at most so many bytes of unused space back; return how many it were."""
         with self._database.writing() as session:
-            return session.dialect.shrink(session, most)
+            given = session.dialect.shrink(session, most)
+        self._database.settle()
+        return given
 
     def results_had(self, run_id: str, task: str) -> Iterator[tuple[int, str, int]]:
         """Yield index, identity and the result's key of each instance that has succeeded."""

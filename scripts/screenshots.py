@@ -25,7 +25,7 @@ from reflow.stores.sql import SqlStore  # noqa: E402
 
 from scripts.browser import Browser, find_browser  # noqa: E402
 
-WIDTH, HEIGHT = 1280, 1500
+WIDTH = 1280
 READING = "2010/07/04 12:00,"
 
 
@@ -38,7 +38,10 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary, Browser(program) as browser:
         page = make_report(Path(temporary))
         for name, dark in (("light", False), ("dark", True)):
-            browser.open(page, width=WIDTH, height=HEIGHT, dark=dark)
+            browser.open(page, width=WIDTH, dark=dark)
+            # The top of the page, down to its timeline.
+            end = browser.ask('document.querySelector("#timeline").getBoundingClientRect().bottom')
+            browser.open(page, width=WIDTH, height=round(end) + 24, dark=dark)
             (folder / f"report-{name}.png").write_bytes(browser.picture())
             print(folder / f"report-{name}.png")
 

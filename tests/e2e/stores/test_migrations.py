@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from reflow.errors import StoreError, StoreVersionError
 from reflow.model.records import Instance, Look, RequestKind
-from reflow.model.states import RunState
+from reflow.model.states import RunState, TaskState
 from reflow.stores import orm
 from reflow.stores.database import Database, Session
 from reflow.stores.migrations import STEPS, Step, migrate
@@ -17,7 +17,7 @@ from reflow.stores.postgres import PostgresDialect
 from reflow.stores.sql import SqlStore
 from reflow.stores.sqlite import SqliteDialect
 from reflow.stores.url import PostgresUrl, parse_url
-from reflow.testing.stores import RUN, new_run, plain_and_array, taker
+from reflow.testing.stores import RUN, failure, new_run, plain_and_array, taker
 
 from tests.e2e.support import SECONDS, FlowFile
 
@@ -182,17 +182,24 @@ def test_a_database_of_the_second_version_keeps_leases_and_tries(
     store.close()
 
 
-def test_a_database_of_the_third_version_keeps_attempts_from_now_on(
+def test_a_database_of_the_third_version_keeps_attempts_from_the_last_failures_on(
     url: str, versions: Versions
 ) -> None:
     store = SqlStore(url)
     store.create_run(new_run(), plain_and_array())
+    lease = store.acquire(RUN, {})
+    assert lease is not None
+    with store.fenced(lease) as writer:
+        writer.add_instances([Instance(task="prepare", index=0, attempt=2)])
+        writer.record_outcomes([failure(task="prepare", attempt=2, host="n1")])
     store.close()
     with versions.database(*STEPS).writing() as session:
         make_version_3(session)
 
     assert store.run(RUN) == new_run()
-    assert list(store.attempts(RUN)) == []
+    (kept,) = store.attempts(RUN)
+    assert (kept.outcome.attempt, kept.outcome.state) == (2, TaskState.FAILED)
+    assert (kept.outcome.host, kept.outcome.error) == ("n1", failure().error)
     tagged = new_run("tagged", tags=("paper", "figure 3"))
     store.create_run(tagged, [])
     assert store.run("tagged") == tagged

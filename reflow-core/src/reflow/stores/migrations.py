@@ -51,9 +51,18 @@ def _to_3(session: Session) -> None:
 def _to_4(session: Session) -> None:
     """Add earlier attempts, the tags of runs, and what cleaning up needs.
 
-    That is how far a run is cleaned up, and an index that tells which results are in use.
+    That is how far a run is cleaned up, and an index that tells which results are in use. Of
+    instances that failed, the last attempt is known, and becomes one of the earlier attempts.
     """
     orm.create_tables(session.handle, (Attempt,))
+    columns = (
+        "task, idx, attempt, state, wave, cause, native_id, mem_scale, time_scale, host, log, "
+        "started_at, ended_at, peak_memory, cpu_time, error"
+    )
+    session.sql(
+        f"INSERT INTO reflow_attempt ({columns}) SELECT {columns} FROM reflow_instance "  # noqa: S608
+        "WHERE state = 'FAILED' AND attempt > 0"
+    )
     for column, kind in (
         ("tags", "TEXT NOT NULL DEFAULT '[]'"),
         ("cleaned_at", "BIGINT"),

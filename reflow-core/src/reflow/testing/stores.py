@@ -72,6 +72,7 @@ from reflow.stores.contract import (
     ReadsAttempts,
     ReadsNewest,
     Store,
+    TellsOrigins,
     TracesResults,
     find_instance,
     finished_since,
@@ -638,6 +639,15 @@ class StoreConformance:
         [found] = self.looked(store, "a")
         self.taking_over(store, new_run("other"), found.key)
         assert list(store.attempts("other")) == []
+
+    def test_results_of_other_runs_are_counted_by_run(self, store: Store) -> None:
+        if not isinstance(store, TellsOrigins):
+            pytest.skip("this store does not tell which runs results came from")
+        self.with_result(store, "one", "a")
+        [found] = self.looked(store, "a")
+        self.taking_over(store, new_run("other"), found.key)
+        assert store.origins("other") == {TASK: {"one": 1}}
+        assert store.origins("one") == {}
 
     def test_nothing_to_write_is_no_error(self, store: Store, lease: Lease) -> None:
         self.written(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from reflow.model.states import TaskState
+from reflow.model.states import RunState, TaskState
 from reflow.report.graph_svg import Standing
 from reflow.report.layout import count
 from reflow.report.page import units
@@ -112,8 +112,14 @@ def where_time_went(run: Head) -> list[tuple[str, float, str, str]]:
     return [
         ("busy", busy / whole, units.seconds(busy), "something was running"),
         ("waiting", waiting / whole, units.seconds(waiting), "all that was submitted waited"),
-        ("rest", rest / whole, units.seconds(rest), "neither"),
+        ("rest", rest / whole, units.seconds(rest), _rest(run)),
     ]
+
+
+def _rest(run: Head) -> str:
+    # When attempts under way began is told by their results, once they have ended.
+    is_over = RunState(run.state).final
+    return "neither" if is_over else "neither, or in attempts that have not ended"
 
 
 def measures(task: TaskReport) -> list[Measure]:

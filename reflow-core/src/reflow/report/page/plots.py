@@ -60,12 +60,12 @@ def bars(tries: Sequence[Bar], whole: float, *, told: str) -> Markup:
     lanes = max(rows, default=0) + 1
     tall = min(max(_MOST_HEIGHT / lanes, _LOWEST), _TALLEST)
     gap = 1 if tall < 6 else 2
-    parts = []
+    lines, parts = [], []
     for each, row in zip(tries, rows, strict=True):
         start, width = each.start / whole * 100, (each.end - each.start) / whole * 100
         if each.submitted is not None and each.submitted < each.start:
             since = max(each.submitted, 0.0) / whole * 100
-            parts.append(
+            lines.append(
                 f'<rect class="waited" x="{since:.3f}%" y="{row * tall + tall / 2 - 0.5:.1f}" '
                 f'width="{start - since:.3f}%" height="1"/>'
             )
@@ -80,7 +80,8 @@ def bars(tries: Sequence[Bar], whole: float, *, told: str) -> Markup:
             f'height="{tall - gap:.1f}" rx="1" style="fill:{state_colour(each.state)}">'
             f"<title>{_escaped(tip)}</title></rect>"
         )
-    return _svg(math.ceil(lanes * tall), "".join(parts), told, "bars")
+    # What waits below what runs: a row holds several attempts.
+    return _svg(math.ceil(lanes * tall), "".join([*lines, *parts]), told, "bars")
 
 
 def gauge(shares: Distribution, *, told: str) -> Markup:

@@ -30,11 +30,11 @@ def html(text: str) -> Markup:
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration: `12 ms`, `0.42 s`, `3 min 5 s`."""
+    """Write a duration: `0.4 ms`, `12 ms`, `0.42 s`, `3 min 5 s`."""
     if value is None:
         return NONE
     if 0 < value < 0.0995:
-        return f"{value * 1000:.0f} ms" if value >= 0.001 else "< 1 ms"
+        return f"{value * 1000:.0f} ms" if value >= 0.00095 else f"{max(value * 1000, 0.01):.1g} ms"
     if value < 9.95:
         return f"{value:.2g} s" if value else "0 s"
     return layout.duration(timedelta(seconds=value))

@@ -17,6 +17,7 @@ from reflow.report.preview import preview_lines
 from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
+from tests.e2e.fixtures import Way
 from tests.e2e.support import FlowFile
 
 Flows = Callable[..., FlowFile]
@@ -113,11 +114,12 @@ def test_a_value_made_at_import_is_told_with_both_values(
     assert (difference["name"], difference["old"], difference["new"]) == ("LIMIT", "3", "2")
 
 
-def test_a_definition_is_told_with_a_diff_of_the_two_sources(flow_file: Flows) -> None:
+@pytest.mark.parametrize("way", ["pool", "jobs"], indirect=True)
+def test_a_definition_is_told_with_a_diff_of_the_two_sources(flow_file: Flows, way: Way) -> None:
     flow = flow_file(PIPELINE)
-    flow.run("pool")
+    way(flow)
     flow.replace("return text.upper()", "return text.lower()")
-    difference = only(flow.run("pool").explain("each", 0))
+    difference = only(way(flow).explain("each", 0))
     assert (difference["field"], difference["name"]) == ("definition", "function shape")
     assert difference["diff"][1:] == [
         " def shape(text: str) -> str:",
@@ -322,6 +324,7 @@ def test_a_retry_with_another_source_is_compared_by_the_source_it_was_planned_wi
     by_element = {index: only(run.explain("each", index))["new"] for index in (0, 1)}
     assert by_element == {0: "2", 1: "3"}
     assert len(run.explain("each")["groups"]) == 2
+    assert "attempt 2" in text_of(run.explain("each", 1))
 
 
 def test_an_explanation_is_plain_data(pipeline: FlowFile) -> None:

@@ -34,6 +34,8 @@ def _element(found: Data, width: int) -> list[Text]:
     name = _name(found["task"], found["index"])
     state = Text(found["state"], STYLES.get(TaskState(found["state"]), ""))
     head = Text.assemble((name, "bold"), f" of {found['run_id']}{GAP}", state)
+    if found["attempt"] > 1:
+        head.append(f"{GAP}attempt {found['attempt']}")
     lines = [head, *paragraph(_reason(found), width=width)]
     for each in found["differences"]:
         lines += _difference(each, width)
@@ -45,30 +47,31 @@ def _element(found: Data, width: int) -> list[Text]:
 def _reason(found: Data) -> str:
     """Say in a sentence why one element ran, or did not."""
     earlier, text = found["earlier"], found["text"]
+    ran = "It ran" if TaskState(found["state"]).final else "It is run"
     other = "" if earlier is None else _other(earlier, found["index"])
     match found["reason"]:
         case "cached":
             computed = _computed(earlier, found["index"]) if earlier else text
             return f"It came from the cache: {computed}."
         case "forced" | "not cached":
-            return f"It ran because {text}."
+            return f"{ran} because {text}."
         case "first":
-            return "It ran because no earlier run of the workflow has such an element."
+            return f"{ran} because no earlier run of the workflow has such an element."
         case "differs":
-            return f"It ran because this differs from {other}:"
+            return f"{ran} because this differs from {other}:"
         case "no result":
-            return f"It ran because {other}, which was given the same, has no result: {text}."
+            return f"{ran} because {other}, which was given the same, has no result: {text}."
         case "files":
             colon = ":" if found["differences"] else "."
-            return f"It ran, though {other} was given the same: {text}{colon}"
+            return f"{ran}, though {other} was given the same: {text}{colon}"
         case "not reusable" | "used":
-            return f"It ran, though {other} was given the same. Its result was not used: {text}."
+            return f"{ran}, though {other} was given the same. Its result was not used: {text}."
         case "waits":
             return f"It has not run: {text}."
     if not other:
-        return f"It ran; nothing tells why. {text}".rstrip()
+        return f"{ran}; nothing tells why. {text}".rstrip()
     same = " was given the same" if not found["notes"] else " is the nearest"
-    return f"It ran, though {other}{same}; {text}."
+    return f"{ran}, though {other}{same}; {text}."
 
 
 def _other(earlier: Data, index: int | None) -> str:
@@ -138,9 +141,9 @@ def _group(group: Data, counted: bool, width: int, verbs: _Verbs = _DONE) -> lis
     why = _why(group, verbs)
     text = f"{group['count']:,} {why}" if counted else why
     lines = paragraph(text, width=width, indent=GAP, first="")
-    if counted and group["elements"] and group["reason"] != "cached":
-        named = ranges(group["elements"])
-        lines.append(Text(f"{GAP}[{named}]", "dim"))
+    told = [each["elements"] for each in group["differences"][:1]] == [group["elements"]]
+    if counted and group["elements"] and group["reason"] != "cached" and not told:
+        lines.append(Text(f"{GAP}{_named(group)}", "dim"))
     for each in group["differences"]:
         if len(group["differences"]) > 1 or each["diff"]:
             lines += _difference(each, width)
@@ -240,8 +243,14 @@ def _of_many(difference: Data) -> str:
 
 
 def _listed(difference: Data) -> str:
-    elements: Sequence[int] = difference["elements"]
-    return f": [{ranges(elements)}]" if elements else ""
+    return f": {_named(difference)}" if difference["elements"] else ""
+
+
+def _named(found: Data) -> str:
+    """Name elements: `[0-2, 7]`. Of many, only some are listed."""
+    named = ranges(found["elements"])
+    is_all = len(found["elements"]) == found["count"] or named.endswith("...")
+    return f"[{named}]" if is_all else f"[{named}, ...]"
 
 
 def _change(old: str, new: str) -> str:

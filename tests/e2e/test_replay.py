@@ -106,7 +106,7 @@ def test_an_element_returns_what_it_had_returned(
     assert capfd.readouterr().out == "working on b\n"
     assert of_run(run) == before
     assert len(run.store.list_runs()) == runs
-    assert list(folders.iterdir()) == []
+    assert list(folders.glob("reflow-replay-*")) == []
     assert counts(run, "each") == {"SUCCESS": 3}
     assert "It returned 'bb', as recorded." in text_of(found)
 

@@ -322,3 +322,26 @@ def test_an_element_that_is_not_there_is_an_error(
     assert "has 3 elements; there is no 3" in capsys.readouterr().err
     with pytest.raises(NotFoundError, match="there is no 3"):
         run.invalidate("curve", 3)
+
+
+def test_a_database_on_a_server_is_cleaned_up_too(
+    flow: FlowFile, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = flow.run(store=postgres_url), flow.run(store=postgres_url)
+    flow.forget()
+    first.remove()
+    assert second.result("report") == 200_000 * 3
+
+    assert reflow("clean", "--keep-last", "0", "--results", "--yes", "--store", postgres_url) == 0
+
+    assert "cleaned up: " in capsys.readouterr().out
+    assert not has_run(second.store, first.run_id)
+    third = flow.run(store=postgres_url)
+    assert flow.calls == {"heights": 1, "curve-0": 1, "curve-1": 1, "curve-2": 1, "report": 1}
+    flow.forget()
+    assert reflow("invalidate", third.run_id, "curve", "1", "--store", postgres_url) == 0
+    flow.run(store=postgres_url)
+    assert flow.calls == {"curve-1": 1}
+    assert reflow("usage", "--store", postgres_url) == 0
+    for run in (first, second, third):
+        run.store.close()

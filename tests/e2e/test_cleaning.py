@@ -190,7 +190,7 @@ def test_status_says_when_a_run_was_cleaned_up(
 
     run.status()
 
-    assert "It was cleaned up on 2" in capsys.readouterr().out
+    assert "it was cleaned up on 2" in capsys.readouterr().out
 
 
 def test_a_running_run_is_not_removed(flow: FlowFile) -> None:

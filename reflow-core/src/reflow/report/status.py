@@ -85,8 +85,8 @@ def status_lines(
 ) -> list[Text]:
     """Return all lines that `status` shows."""
     lines = run_lines(status["run"], width=width, now=now)
-    if cleaned := status["run"].get("cleaned_at"):
-        return [*lines, *_cleaned_lines(datetime.fromisoformat(cleaned), width)]
+    if status["run"].get("cleaned_at"):
+        return lines + note_lines(status)
     lines.append(Text(""))
     lines += task_lines(status["tasks"], width=width)
     lines += pilot_lines(status.get("pilots"), width=width)
@@ -99,15 +99,6 @@ def status_lines(
     if steps := next_steps(status, command, errors=errors):
         lines += [Text(""), *step_lines(steps)]
     return lines
-
-
-def _cleaned_lines(when: datetime, width: int) -> list[Text]:
-    return paragraph(
-        f"It was cleaned up on {when.astimezone():%Y-%m-%d}: its logs, values and instances are "
-        "removed. Results that the cache has kept serve a new run.",
-        width=width,
-        indent=GAP,
-    )
 
 
 # -- the run ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from datetime import datetime
 
 from reflow.errors import DamagedRunError, ForeignRunError, NotFoundError
 from reflow.model.records import RunRecord
@@ -58,11 +59,15 @@ def own_settings(record: RunRecord) -> RunSettings:
 def require_files(record: RunRecord) -> None:
     """Raise `NotFoundError` for a run whose files were cleaned up."""
     if record.cleaned_at is not None:
-        raise NotFoundError(
-            f"{record.run_id} was cleaned up on {record.cleaned_at.astimezone():%Y-%m-%d}: its "
-            "logs, values and instances are removed. Results that the cache has kept serve a new "
-            "run"
-        )
+        raise NotFoundError(f"{record.run_id} was {cleaned_up(record.cleaned_at)}")
+
+
+def cleaned_up(when: datetime) -> str:
+    """Say that a run was cleaned up, and what that means."""
+    return (
+        f"cleaned up on {when.astimezone():%Y-%m-%d}: its logs, values and instances are removed. "
+        "Results that the cache has kept serve a new run"
+    )
 
 
 def may_end(record: RunRecord) -> bool:

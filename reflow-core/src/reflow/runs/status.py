@@ -9,6 +9,7 @@ from reflow.model.fields import as_json
 from reflow.model.records import FailedInstance, RunRecord, SubmissionKind, TaskRecord
 from reflow.model.states import FINAL_TASK_STATES, TaskState
 from reflow.rundir.layout import RunLayout
+from reflow.rundir.ownership import cleaned_up
 from reflow.rundir.packs import JobCounts, read_job_counts
 from reflow.stores.contract import Store
 
@@ -51,7 +52,7 @@ def overview_of(
             for item in tasks
         },
         "failed_instances": [],
-        "notes": [*(note.text for note in store.notes(run_id)), *notes],
+        "notes": [*_cleaned(record), *(note.text for note in store.notes(run_id)), *notes],
     }
 
 
@@ -133,3 +134,7 @@ def _failure(item: FailedInstance, array: bool) -> dict[str, Any]:
         "job_id": item.job_id,
         "attempt": item.attempt,
     }
+
+
+def _cleaned(record: RunRecord) -> list[str]:
+    return [] if record.cleaned_at is None else [f"it was {cleaned_up(record.cleaned_at)}"]

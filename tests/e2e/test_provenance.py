@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from reflow import Workflow
 from reflow.runs.reporting import provenance
 from reflow.runs.reporting.provenance import GitState, Survey
 
@@ -34,6 +35,10 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return flow
 
 
+def one() -> int:
+    return 1
+
+
 def ask(flow: Path) -> GitState | None:
     with Survey() as survey:
         survey.begin(flow)
@@ -45,6 +50,19 @@ def test_the_commit_of_the_flow_is_known(flow: Path) -> None:
     assert found is not None
     assert found.commit == git(flow.parent, "rev-parse", "HEAD")
     assert (found.branch, found.dirty, found.tracked) == ("main", False, True)
+
+
+def test_a_run_records_the_commit_that_it_is_submitted_with(
+    flow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(flow.parent)
+    workflow = Workflow("one")
+    workflow.job()(one)
+    run = workflow.run_local(max_workers=1)
+    found = run.report()["provenance"]
+    assert found["git"]["commit"] == git(flow.parent, "rev-parse", "HEAD")
+    assert found["git"]["dirty"] is False
+    assert "pytest" in found["distributions"]
 
 
 def test_a_change_since_the_commit_is_known(flow: Path) -> None:

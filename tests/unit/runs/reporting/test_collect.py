@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from reflow.model.canonical import digest
 from reflow.model.states import RunState, TaskState
+from reflow.rundir.layout import RunLayout
 from reflow.runs.reporting.collect import collect
 from reflow.runs.reporting.contents import RunReport, TaskReport
 
@@ -119,6 +122,26 @@ def test_a_run_without_its_run_directory_still_has_a_report(tmp_path: Path) -> N
     assert report.provenance is None
     assert [task.asked for task in report.tasks] == [None, None]
     assert list(report.graph.tasks) == ["numbers", "square"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"code": 1}', "\x00"])
+def test_files_of_a_run_that_others_spoilt_are_left_out(tmp_path: Path, content: str) -> None:
+    layout = RunLayout(tmp_path, RUN)
+    layout.root.mkdir(parents=True)
+    # A pipe that nobody ever writes to must not hold the reader up.
+    os.mkfifo(layout.settings)
+    layout.source.write_text(name := digest(content)[:16])
+    layout.source_record(name).write_text(content)
+    os.mkfifo(layout.provenance)
+    report = collect(record(tmp_path, [succeeded(0, 12.0, 15.0)]), RUN)
+    assert (report.source, report.provenance) == (None, None)
+
+
+def test_a_source_that_is_a_pipe_is_left_out(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path, RUN)
+    layout.root.mkdir(parents=True)
+    os.mkfifo(layout.source)
+    assert collect(record(tmp_path, []), RUN).source is None
 
 
 def test_a_run_of_nothing_has_a_report(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from reflow.runs.reporting.distribution import distribution
 from reflow.runs.reporting.measures import Measures, TaskMeasures
 from reflow.runs.reporting.provenance import Provenance, read_provenance
 from reflow.runs.reporting.secrets import is_secret, without_passwords
-from reflow.runs.reporting.source_changes import read_source, source_report
+from reflow.runs.reporting.source_changes import is_fit, read_source, source_report
 from reflow.runs.status import status_of
 from reflow.stores.contract import ReadsAttempts, Store, TellsOrigins
 
@@ -152,9 +152,11 @@ def _asked(record: RunRecord, graph: Graph) -> dict[str, Resources]:
     """Return what tasks ask for, with the defaults of the configuration as it was."""
     found = {name: spec.resources for name, spec in graph.tasks.items()}
     try:
+        if not is_fit(RunLayout(record.run_dir, record.run_id).settings):
+            return found
         defaults = read_settings(record.run_dir, record.run_id).config.defaults
         return {name: defaults.fill(resources) for name, resources in found.items()}
-    except (ReflowError, OSError, LookupError, ValueError, TypeError):
+    except (ReflowError, OSError, LookupError, ValueError, TypeError, AttributeError):
         return found
 
 

@@ -26,15 +26,16 @@ def read_source(record: RunRecord) -> RunSource | None:
     """
     layout = RunLayout(record.run_dir, record.run_id)
     try:
-        if not _is_fit(layout.source):
+        if not is_fit(layout.source):
             return None
         name = current_source(layout)
-        return RunSource.read(layout, name) if _is_fit(layout.source_record(name)) else None
-    except (OSError, ValueError, LookupError, TypeError):
+        return RunSource.read(layout, name) if is_fit(layout.source_record(name)) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _is_fit(path: Path) -> bool:
+def is_fit(path: Path) -> bool:
+    """Tell whether a path is a regular file, and not too large. Raises `OSError`."""
     found = path.stat()
     return stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
 

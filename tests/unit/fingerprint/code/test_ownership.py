@@ -199,7 +199,7 @@ def test_deciding_takes_few_milliseconds_where_much_is_installed(
     # In turns, as a machine that is busy is so for both of them.
     tries = [(cpu_seconds(resolve), cpu_seconds(decide)) for _ in range(9)]
     floor, decided = map(min, zip(*tries, strict=True))
-    assert decided <= max(0.020, 3 * floor)
+    assert decided <= max(0.020, 5 * floor)
 
 
 def cpu_seconds(action: Callable[[], object]) -> float:

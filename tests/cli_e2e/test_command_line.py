@@ -208,3 +208,13 @@ def test_json_is_all_there_is_on_standard_output(gate: Gate, finished: str) -> N
     assert status["run"]["run_id"] == finished
     assert json.loads(run("flow.py", "runs", "--json").stdout)[0]["status"] == "SUCCESS"
     assert json.loads(run("flow.py", "describe").stdout)["name"] == "gate"
+
+
+@pytest.mark.parametrize("words", [("runs",), ("status", "--json"), ("trace", "latest", "--csv")])
+def test_a_full_disk_is_told_in_one_line(gate: Gate, finished: str, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, *REFLOW, *words], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == b"error: the output could not be written: No space left on device\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from reflow import __version__
+from reflow import Workflow, __version__
 from reflow.plugins.health import disks, locks
 from reflow.plugins.hookspecs import Finding, HealthCheck
 from reflow.testing.plugins import broken_plugin, hooks_plugin, plugin, using_plugins
@@ -236,3 +236,18 @@ def test_plugins_add_commands_but_none_of_ours(reflow: CommandLine) -> None:
         assert reflow("pond").out == "splash\n"
         assert "stolen" not in reflow("status").out
         assert "'status' is left out" in reflow("--help").err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("statu", "status"), ("explian", "explain"), ("pluginz", "plugins")]
+)
+def test_a_command_that_is_mistyped_is_told_the_nearest(
+    reflow: CommandLine, typed: str, meant: str
+) -> None:
+    said = reflow(typed)
+    assert said.code == 2
+    assert f"there is no command {typed!r}; did you mean {meant!r}? See 'reflow --help'" in said.err
+
+
+def test_a_command_of_a_flow_file_is_told_the_nearest(flow: CommandLine, squares: Workflow) -> None:
+    assert "did you mean 'submit'?" in flow(squares, "sbmit").err

@@ -37,8 +37,12 @@ def test_a_result_is_written_to_a_file(reflow: CommandLine, good: Run, tmp_path:
     [
         (("sqare",), "did you mean 'square'"),
         (("square", "4"), "has 4 elements; there is no 4"),
+        (("square[1-3]",), "'square[1-3]' names no element: write TASK[3]"),
+        (("square[-1]",), "names no element"),
+        (("square[1]", "2"), "names no element"),
         (("square", "--json", "-o", "x.json"), "give one of them"),
         (("square", "-o", "x.csv"), "use .json, .pkl"),
+        (("square", "-o", "-"), "--json prints the result"),
     ],
 )
 def test_a_result_that_cannot_be_shown_is_exit_code_two(

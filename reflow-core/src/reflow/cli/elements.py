@@ -62,9 +62,17 @@ class Element:
 
 
 def split_element(task: str, index: int | None) -> tuple[str, int | None]:
-    """Take `TASK[INDEX]` apart, where the index was not typed as a word of its own."""
+    """Take `TASK[INDEX]` apart, where the index was not typed as a word of its own.
+
+    Raises `UsageError` for brackets with anything else in them.
+    """
     if index is None and (found := _ELEMENT.fullmatch(task)):
         return found["task"], int(found["index"])
+    if "[" in task:
+        raise UsageError(
+            f"{task!r} names no element: write TASK[3], in quotes where the shell expands "
+            "brackets, or TASK 3"
+        )
     return task, index
 
 

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from reflow.cli.program import new_app
+from reflow.errors import UsageError
+from reflow.suggest import did_you_mean
 
 
 class CommandGroup(TyperGroup):
@@ -33,6 +35,19 @@ class CommandGroup(TyperGroup):
             loaded = import_module(f"reflow.cli.commands.{module}")
             self.add_command(_command(cmd_name, getattr(loaded, function or cmd_name)), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that was typed. Raises `UsageError`, which names the nearest.
+
+        Typer would suggest only commands that are imported already.
+        """
+        typed = args[0] if args and not args[0].startswith("-") else None
+        if typed is not None and not ctx.resilient_parsing and not self.get_command(ctx, typed):
+            meant = did_you_mean(typed, self.list_commands(ctx)) or "."
+            raise UsageError(
+                f"there is no command {typed!r}{meant} See '{ctx.command_path} --help'"
+            )
+        return super().resolve_command(ctx, args)
 
 
 def _command(name: str, made_of: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -10,7 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +81,8 @@ def execute(
         try:
             app = build()
             result = app(list(args) or ["--help"], prog_name=name, standalone_mode=False, obj=obj)
+            with suppress(BrokenPipeError, ValueError):  # the reader has left, or it is closed
+                sys.stdout.flush()
         except typer.Abort:
             return INTERRUPTED
         except KeyboardInterrupt as interruption:
@@ -105,6 +108,9 @@ def _mistake(error: Any) -> str | None:
         return f"{error}. {GO_ON_TRYING}"
     if isinstance(error, ReflowError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        # Of standard output: what else writes files says which one it was.
+        return f"the output could not be written: {error.strerror}"
     if isinstance(error, FileNotFoundError) and not _is_somewhere():
         return "the working directory has been removed: change to a folder that exists"
     # The parser's exceptions have had three base classes in the supported versions of typer,

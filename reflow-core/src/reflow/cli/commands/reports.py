@@ -31,6 +31,8 @@ def report(
 
     if json and output is not None:
         raise UsageError("--json prints the report's data, and -o writes a page: give one of them")
+    if output == "-":
+        raise UsageError("-o takes the name of a file, and the page is for a browser: report.html")
     run = runs_of(context).open(run_id)
     if json:
         put_json(run.report())

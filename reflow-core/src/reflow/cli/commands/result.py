@@ -36,6 +36,8 @@ def result(
     """Show what a task or an element returned, or write it to a file."""
     if json and output:
         raise UsageError("--json prints the result and -o writes it: give one of them")
+    if output == Path("-"):
+        raise UsageError("-o takes the name of a file; --json prints the result")
     run = runs_of(context).open(run_id)
     name, index = split_element(task, index)
     record = find_task(run, name)

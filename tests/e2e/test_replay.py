@@ -124,7 +124,31 @@ def test_a_failure_shows_the_users_traceback_alone(
     monkeypatch.delenv("FAILS")
     found = run.replay("each", 1)
     assert (found["state"], found["returned"]) == ("SUCCESS", "'bb'")
-    assert "is recorded as FAILED: ValueError: asked to" in text_of(found)
+    assert "It returned 'bb'; recorded is FAILED with ValueError: asked to" in text_of(found)
+
+
+def test_a_failure_that_differs_tells_both_errors(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILS", "b")
+    flow = flow_file(PIPELINE)
+    run = flow.run("inline")
+    flow.replace("asked to", "of another kind")
+    both = "It failed with ValueError: of another kind; recorded is FAILED with ValueError: asked"
+    assert both in text_of(run.replay("each", 1))
+    monkeypatch.setenv("FAILS", "a")
+    assert "It failed with ValueError: of another kind; recorded is that it returned 'aa'" in (
+        text_of(run.replay("each", 0))
+    )
+
+
+def test_a_dict_is_equal_whatever_the_order_of_its_keys(flow_file: Flows) -> None:
+    flow = flow_file(PIPELINE)
+    run = flow.run("inline")
+    flow.replace('{"parts": parts, "more": ["x"]}', '{"more": ["x"], "parts": parts}')
+    assert run.replay("joined")["equal"]
+    flow.replace('{"more": ["x"], "parts": parts}', '{"a": [], "more": ["x"], "parts": parts}')
+    assert run.replay("joined")["differences"] == [".a is new: []"]
 
 
 def test_the_source_is_that_of_the_run(flow_file: Flows) -> None:
@@ -254,7 +278,7 @@ def test_what_cannot_be_called_says_so(flow_file: Flows, monkeypatch: pytest.Mon
         """
     )
     run = flow.run("pool")
-    with pytest.raises(NotReadyError, match="its inputs are not known"):
+    with pytest.raises(NotReadyError, match=r"^second of .* its inputs are not known"):
         run.replay("second")
     with pytest.raises(NotFoundError):
         run.replay("first", 3)

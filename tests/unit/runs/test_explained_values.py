@@ -26,6 +26,12 @@ class Fit:
     names: list[str]
 
 
+@dataclass
+class Trend:
+    slope: float
+    names: list[str]
+
+
 def text_of(value: Any, annotation: Any = Any) -> str:
     return dumps(CODECS.encode(value, annotation))
 
@@ -67,7 +73,16 @@ def test_a_long_value_is_cut() -> None:
         ([1], [1, 2], Any, ["it has 2 items, and had 1"]),
         ({"a": [1]}, {"a": [2]}, Any, [".a[0]: 1 → 2"]),
         ({"b": 1, "a": 2}, {"b": 1, "a": 3}, Any, [".a: 2 → 3"]),
-        ({"a": 1}, {"c": 1}, Any, ["it: {'a': 1} → {'c': 1}"]),
+        ({"a": 1}, {"c": 1}, Any, [".a is gone, and was 1", ".c is new: 1"]),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, Any, []),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1, "c": 3}, Any, [".c is new: 3"]),
+        ({"b": 2, "a": 1}, {"a": 1}, Any, [".b is gone, and was 2"]),
+        ({"x": {"a": 1, "b": 2}}, {"x": {"b": 3, "a": 1}}, Any, [".x.b: 2 → 3"]),
+        ({1: 1}, {1: 2}, Any, ["[1]: 1 → 2"]),
+        ({"1": 1}, {1: 1}, Any, [".1 is gone, and was 1", "[1] is new: 1"]),
+        ([1, 2], {"a": 1, "b": 2}, Any, ["it: [1, 2] → {'a': 1, 'b': 2}"]),
+        ((1, 2), {"b": 1, "a": 2}, Any, ["it: (1, 2) → {'b': 1, 'a': 2}"]),
+        (1, True, Any, ["it: 1 → True"]),
         (Fit(1.0, ["a"]), Fit(2.0, ["a"]), Fit, [".slope: 1.0 → 2.0"]),
         ((1, 2), (1, 3), tuple, ["[1]: 2 → 3"]),
     ],
@@ -78,6 +93,29 @@ def test_values_are_compared_place_by_place(
     moved = Moved({}, "/")
     before, now = text_of(old, annotation), text_of(new, annotation)
     assert differences(before, now, CODECS, moved) == (texts, len(texts))
+
+
+def test_a_value_of_another_class_differs() -> None:
+    before, now = text_of(Fit(1.0, []), Fit), text_of(Trend(1.0, []), Trend)
+    texts, number = differences(before, now, CODECS, Moved({}, "/"))
+    assert (texts, number) == (["it: Fit(names=[], slope=1.0) → Trend(names=[], slope=1.0)"], 1)
+
+
+@pytest.mark.parametrize("damaged", ["no JSON", '{"$dict":[1]}', '{"$dict":7}'])
+def test_what_cannot_be_compared_differs(damaged: str) -> None:
+    for old, new in ((damaged, text_of({"a": 1})), (text_of({"a": 1}), damaged)):
+        texts, number = differences(old, new, CODECS, Moved({}, "/"))
+        assert number == 1
+        assert "cannot be compared" in texts[0]
+
+
+def test_what_the_codec_of_a_plugin_cannot_count_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint(*_: Any) -> None:
+        raise RuntimeError("no such library")
+
+    monkeypatch.setattr(CODECS, "fingerprint", fingerprint)
+    texts, number = differences(text_of((1,)), text_of((2,)), CODECS, Moved({}, "/"))
+    assert (texts, number) == (["it cannot be compared (RuntimeError), and counts as different"], 1)
 
 
 def test_many_differences_are_counted() -> None:

@@ -36,12 +36,15 @@ def _said(found: Mapping[str, Any]) -> str:
     before, error = found["recorded_state"], found["recorded_error"]
     if found["state"] != TaskState.SUCCESS:
         if before == TaskState.SUCCESS:
-            return f"It failed, and had returned {found['recorded']}: {found['error']}"
+            return (
+                f"It failed with {found['error']}; recorded is that it returned {found['recorded']}"
+            )
         same = before == TaskState.FAILED and found["error"] == error
-        recorded = "as recorded" if same else f"and is recorded as {_recorded(before, error)}"
-        return f"It failed, {recorded}: {found['error']}"
+        if same:
+            return f"It failed, as recorded: {error}"
+        return f"It failed with {found['error']}; recorded is {_recorded(before, error)}"
     if found["equal"] is None:
-        return f"It returned {found['returned']}, and is recorded as {_recorded(before, error)}"
+        return f"It returned {found['returned']}; recorded is {_recorded(before, error)}"
     if found["equal"]:
         return f"It returned {found['returned']}, as recorded."
     return (
@@ -51,4 +54,4 @@ def _said(found: Mapping[str, Any]) -> str:
 
 
 def _recorded(state: str, error: str) -> str:
-    return f"{state}: {error}" if error else state
+    return f"{state} with {error}" if error else state

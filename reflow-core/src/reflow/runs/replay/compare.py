@@ -46,71 +46,105 @@ class Moved:
 def differences(recorded: str, now: str, codecs: Codecs, moved: Moved) -> tuple[list[str], int]:
     """Return how a stored result differs from the recorded one, and in how many places.
 
-    Paths count as equal when they stand for the same place, and lead to files of equal content.
+    Paths count as equal when they stand for the same place, and lead to files of equal content;
+    dicts whatever the order of their keys. What cannot be compared differs.
     """
     found: list[str] = []
     number = 0
-    for text in _walk("", loads(recorded), loads(now), codecs, moved):
+    try:
+        for text in _walk("", loads(recorded), loads(now), codecs, moved):
+            number += 1
+            if number <= MOST:
+                found.append(text)
+    except Exception as error:  # damaged text; whatever the codec of a plugin raises
         number += 1
-        if number <= MOST:
-            found.append(text)
+        found.append(f"it cannot be compared ({type(error).__name__}), and counts as different")
     return found, number
 
 
 def _walk(place: str, old: Json, new: Json, codecs: Codecs, moved: Moved) -> Iterator[str]:
-    if old == new and not may_refer(dumps(old)):
+    if dumps(old) == dumps(new) and not may_refer(dumps(old)):
         return
-    if isinstance(old, list) and isinstance(new, list):
+    before, now = _as_dict(old), _as_dict(new)
+    if before is not None and now is not None:
+        for key in dict.fromkeys([*before, *now]):
+            at = f"{place}{key}"
+            if key not in now:
+                yield f"{at} is gone, and was {shown(dumps(before[key]))}"
+            elif key not in before:
+                yield f"{at} is new: {shown(dumps(now[key]))}"
+            else:
+                yield from _walk(at, before[key], now[key], codecs, moved)
+    elif isinstance(old, list) and isinstance(new, list):
         if len(old) != len(new):
             yield f"{place or 'it'} has {len(new):,} items, and had {len(old):,}"
             return
-        for index, (before, now) in enumerate(zip(old, new, strict=True)):
-            yield from _walk(f"{place}[{index}]", before, now, codecs, moved)
-        return
-    if isinstance(old, dict) and isinstance(new, dict):
-        yield from _of_dicts(place, old, new, codecs, moved)
-        return
-    if old != new:
-        yield _said(place, old, new)
-
-
-def _of_dicts(
-    place: str, old: dict[str, Json], new: dict[str, Json], codecs: Codecs, moved: Moved
-) -> Iterator[str]:
-    tags = {next(iter(each)) for each in (old, new) if len(each) == 1}
-    if tags == {"$path"}:
-        yield from _of_paths(place, str(old["$path"]), str(new["$path"]), moved)
-    elif len(tags) == 1 and (tag := next(iter(tags))).startswith("$"):
-        if _counts(old, codecs) == _counts(new, codecs):
-            return
-        if tag == "$numpy.array":
-            yield f"{place or 'the array'}{_of_arrays(old, new, codecs)}"
-        elif tag == "$dict":
-            yield from _walk(place, _by_text(old[tag]), _by_text(new[tag]), codecs, moved)
-        elif tag in ("$tuple", "$dataclass", "$namedtuple"):
-            yield from _walk(place, _content(old[tag]), _content(new[tag]), codecs, moved)
-        else:
-            yield _said(place, old, new)
-    elif old.keys() != new.keys():
-        yield _said(place, old, new)
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _walk(f"{place}[{index}]", one, other, codecs, moved)
+    elif (tag := _tag(old)) and tag == _tag(new):
+        assert isinstance(old, dict)
+        assert isinstance(new, dict)
+        yield from _of_wrapped(place, tag, old, new, codecs, moved)
     else:
-        for key in old:
-            yield from _walk(f"{place}.{key}", old[key], new[key], codecs, moved)
+        yield _said(place, old, new)
 
 
-def _by_text(pairs: Any) -> Json:
-    """Return the values of a dict by their keys as texts; what is no dict, as it is."""
-    try:
-        return {str(key): value for key, value in pairs}
-    except (TypeError, ValueError):
-        whole: Json = pairs
-        return whole
+def _tag(data: Json) -> str:
+    """Return the tag of a wrapped value; empty where it is none."""
+    tag = next(iter(data)) if isinstance(data, dict) and len(data) == 1 else ""
+    return tag if tag.startswith("$") else ""
+
+
+def _as_dict(data: Json) -> dict[str, Json] | None:
+    """Return the items of a dict by their place, in whichever form they are stored.
+
+    None for what is no dict. A dict whose keys are sorted texts is stored as an object, all others
+    as pairs.
+    """
+    if not isinstance(data, dict):
+        return None
+    if _tag(data) != "$dict":
+        return None if _tag(data) else {f".{key}": value for key, value in data.items()}
+    pairs: Any = data["$dict"]
+    return {
+        f".{key}" if isinstance(key, str) else f"[{shown(dumps(key))}]": value
+        for key, value in pairs
+    }
+
+
+def _of_wrapped(
+    place: str,
+    tag: str,
+    old: dict[str, Json],
+    new: dict[str, Json],
+    codecs: Codecs,
+    moved: Moved,
+) -> Iterator[str]:
+    """Yield how two values differ that are wrapped in the same tag."""
+    before, now = old[tag], new[tag]
+    if tag == "$path":
+        yield from _of_paths(place, str(before), str(now), moved)
+    elif _counts(old, codecs) == _counts(new, codecs):
+        return
+    elif tag == "$numpy.array":
+        yield f"{place or 'the array'}{_of_arrays(old, new, codecs)}"
+    elif tag == "$tuple":
+        yield from _walk(place, before, now, codecs, moved)
+    elif tag in ("$dataclass", "$namedtuple") and _class_of(before) == _class_of(now):
+        yield from _walk(place, _content(before), _content(now), codecs, moved)
+    else:
+        yield _said(place, old, new)
+
+
+def _class_of(data: Any) -> Any:
+    """Return the name of the class of a wrapped value; None where it has none."""
+    is_tagged = isinstance(data, list) and len(data) == 2 and isinstance(data[0], str)
+    return data[0] if is_tagged else None
 
 
 def _content(data: Any) -> Json:
-    """Return the content of a wrapped value, without the tag of its class."""
-    is_tagged = isinstance(data, list) and len(data) == 2 and isinstance(data[0], str)
-    inner: Json = data[1] if is_tagged and isinstance(data[1], dict | list) else data
+    """Return the content of a wrapped value, without the name of its class."""
+    inner: Json = data if _class_of(data) is None else data[1]
     return inner
 
 

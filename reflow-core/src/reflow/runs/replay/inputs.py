@@ -38,18 +38,23 @@ class ElementInputs:
 
 
 def inputs_of(
-    store: Store, record: RunRecord, settings: RunSettings, instance: Instance, codecs: Codecs
+    store: Store,
+    record: RunRecord,
+    settings: RunSettings,
+    instance: Instance,
+    name: str,
+    codecs: Codecs,
 ) -> ElementInputs:
-    """Return what an element was given, or would have been.
+    """Return what an element was given, or would have been; `name` is how users know it.
 
     Raises `NotReadyError` where its inputs are not known, or are not there any more.
     """
     if instance.identity is None:
         raise NotReadyError(
-            f"{instance.task}[{instance.index}] of {record.run_id} was not given anything: it is "
+            f"{name} of {record.run_id} was not given anything: it is "
             f"{instance.state}, and its inputs are not known"
         )
-    return _of_wave(settings, instance) or _of_store(store, record, instance, codecs)
+    return _of_wave(settings, instance) or _of_store(store, record, instance, name, codecs)
 
 
 def _of_wave(settings: RunSettings, instance: Instance) -> ElementInputs | None:
@@ -80,7 +85,9 @@ def _of_wave(settings: RunSettings, instance: Instance) -> ElementInputs | None:
     )
 
 
-def _of_store(store: Store, record: RunRecord, instance: Instance, codecs: Codecs) -> ElementInputs:
+def _of_store(
+    store: Store, record: RunRecord, instance: Instance, name: str, codecs: Codecs
+) -> ElementInputs:
     sides = Sides(store, record, instance.task, codecs)
     side = sides.of(instance)
     if side is None:
@@ -89,9 +96,7 @@ def _of_store(store: Store, record: RunRecord, instance: Instance, codecs: Codec
     try:
         values: tuple[Wired, ...] = arguments.values(instance.index)
     except (LookupError, AssertionError, ReflowError) as error:
-        raise NotReadyError(
-            f"inputs of {instance.task}[{instance.index}] of {record.run_id} are gone: {error}"
-        ) from error
+        raise NotReadyError(f"inputs of {name} of {record.run_id} are gone: {error}") from error
     own = [state for states in arguments.states(values) for state in states]
     shared = [state for states in arguments.common_states.values() for state in states]
     return ElementInputs(

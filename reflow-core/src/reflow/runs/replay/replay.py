@@ -67,7 +67,8 @@ def replay(
             "cache, or is computed, as yours"
         ) from error
     codecs = plugin_codecs(settings)
-    inputs = inputs_of(store, record, settings, instance, codecs)
+    name = f"{task.name}[{index}]" if task.array else task.name
+    inputs = inputs_of(store, record, settings, instance, name, codecs)
     scratch = Path(tempfile.mkdtemp(prefix="reflow-replay-")).resolve()
     try:
         _prepare(scratch, settings, inputs, instance, wish)

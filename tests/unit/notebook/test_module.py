@@ -109,6 +109,80 @@ TAKEN = {
         "int(x['a'].sum() + y.itemsize + z)",
         6,
     ),
+    "times with time zones": (
+        [
+            "from datetime import datetime, time, timedelta, timezone",
+            "from zoneinfo import ZoneInfo",
+            "z = ZoneInfo('Europe/Berlin')\na = datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=z)",
+            "b = [time(1, tzinfo=timezone.utc), timezone(timedelta(hours=2)), slice(a, None)]",
+        ],
+        "[str(a), a.fold, a.tzinfo is z, str(b[0]), str(b[1]), b[2].start == a]",
+        ["2020-10-25 02:30:00+01:00", 1, True, "01:00:00+00:00", "UTC+02:00", True],
+    ),
+    "arrays with a mask": (
+        ["import numpy as np\nm = np.ma.array([1, 2], mask=[0, 1], fill_value=7)"],
+        "[int(m.sum()), m.filled().tolist()]",
+        [1, [1, 7]],
+    ),
+    "matrices and arrays of records": (
+        [
+            "import numpy as np\nm = np.matrix([[1, 2]])",
+            "r = np.rec.array([(1, 2.0)], dtype=[('a', int), ('b', float)])",
+        ],
+        "[type(m * m.T).__name__, int(r.a[0]), int(r[0].a)]",
+        ["matrix", 1, 1],
+    ),
+    "structures whose fields are aligned": (
+        [
+            "import numpy as np\nd = np.dtype([('a', 'i1'), ('b', 'f8')], align=True)",
+            "x = np.ones(1, d)",
+        ],
+        "[x.dtype.isalignedstruct, x.nbytes, float(x['b'][0])]",
+        [True, 16, 1.0],
+    ),
+    "the order and write protection of arrays": (
+        [
+            "import numpy as np\nx = np.asfortranarray(np.arange(6.0).reshape(2, 3))",
+            "x.flags.writeable = False\ny = np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2)",
+        ],
+        "[x.tolist(), x.flags.fnc, x.flags.writeable, y.strides == (32, 96, 8), y[2, 1, 3].item()]",
+        [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], True, False, True, 23],
+    ),
+    "attributes of instances that are no fields": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1",
+            "p = P(2)\np.n = 5",
+        ],
+        "[p.x, p.n]",
+        [2, 5],
+    ),
+    "instances whose fields were set otherwise": (
+        [
+            "from dataclasses import InitVar, dataclass, field",
+            "@dataclass(frozen=True, slots=True)\n"
+            "class P:\n    x: int\n    by: InitVar[int]\n    y: list = field(init=False)\n"
+            "    def __post_init__(self, by):\n        object.__setattr__(self, 'x', self.x * by)\n"
+            "        object.__setattr__(self, 'y', [])",
+            "p = P(2, 3)\np.y.append(4)",
+        ],
+        "[p.x, p.y]",
+        [6, [4]],
+    ),
+    "a class that holds what cannot be copied, or what calls fill": (
+        [
+            "import functools, threading\nclass C:\n    lock = threading.Lock()\n"
+            "    done = threading.Event()",
+            "@functools.singledispatch\ndef h(x): return 1\n@h.register\ndef _(x: int): return 2",
+            "h(1)",
+        ],
+        "[C.lock.locked(), h(1)]",
+        [False, 2],
+    ),
+    "a function of numpy's that was called": (
+        ["import numpy as np\nk = 2\nv = np.vectorize(lambda x: x * k, otypes=[int])", "v([1, 2])"],
+        "v([1]).tolist()",
+        [2],
+    ),
     "values that were unpacked": (
         ["(a, b), *c = (1, 2), 3, 4\nif (d := 5): pass"],
         "[a, b, c, d]",
@@ -133,6 +207,7 @@ TAKEN = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 @pytest.mark.parametrize("case", TAKEN)
 def test_what_tasks_use_is_made_again(case: str, tmp_path: Path) -> None:
     cells, use, value = TAKEN[case]
@@ -149,6 +224,48 @@ REFUSED = {
         "'d'",
     ),
     "what exec defined": (["exec('def h(): return 7')"], "h()", "'h', a function that no cell"),
+    "an array in a file": (
+        [
+            "import numpy as np, tempfile\n"
+            "with tempfile.TemporaryFile() as f: m = np.memmap(f, shape=2)"
+        ],
+        "m.sum()",
+        "'m', a numpy.memmap",
+    ),
+    "an exception with fields": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass E(Exception):\n    x: int = 1",
+            "e = E()",
+        ],
+        "e.x",
+        "'e', an E that",
+    ),
+    "what a function of numpy's was given before": (
+        [
+            "import functools, numpy as np\ndef f(k, x): return k * x\nk = 2",
+            "v = np.vectorize(functools.partial(f, k))",
+            "k = 3",
+        ],
+        "v([1])",
+        "'v' .* has changed since",
+    ),
+    "an object that shows nothing of what it holds": (
+        [
+            "class M:\n    def __init__(self): self.v = 1\n    def __repr__(self): return 'M'",
+            "class C:\n    m = M()",
+            "q = C.m\nq.v = 2",
+        ],
+        "C.m.v",
+        "'C' .* is not what its cell makes",
+    ),
+    "a wrapper that was given something else": (
+        [
+            "import functools\nN = 1\n@functools.lru_cache(maxsize=N)\ndef h(): return 1",
+            "N = 2",
+        ],
+        "h()",
+        "'h' .* has changed since",
+    ),
     "a default of pydantic": (
         ["import pydantic\nN = 1\nclass M(pydantic.BaseModel):\n    x: int = N", "N = 2"],
         "M().x",

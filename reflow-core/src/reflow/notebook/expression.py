@@ -7,20 +7,29 @@ afterwards (`sameness.py`), so nothing here need be sure.
 
 from __future__ import annotations
 
-import base64
 import enum
 import sys
 from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
+from logging import Logger
 from math import isfinite
 from pathlib import PurePath
 from typing import Any
+from uuid import UUID
+
+from reflow.notebook.arrays import is_array, is_of_numpy, write_of_numpy
+from reflow.notebook.instances import is_made_by_fields, parts_of
 
 LARGEST = 1_000_000
 """Letters of an expression; larger data belongs into files or results of tasks."""
 _DEEPEST = 50
-_BY_TEXT = frozenset({"datetime", "decimal", "fractions", "uuid"})
-"""Modules whose objects' `repr` makes them again, after their name or with it."""
+_BY_TEXT = frozenset({date, timedelta, Decimal, Fraction, UUID})
+"""Kinds whose `repr` makes them again, after the name of their module or with it."""
+_MUTABLE = frozenset({list, dict, set, bytearray})
+_COLLECTIONS = frozenset({"Counter", "OrderedDict", "defaultdict", "deque"})
 
 
 class NotWritableError(Exception):
@@ -35,6 +44,15 @@ class TooLargeError(NotWritableError):
     """Data too large for a module."""
 
 
+def is_mutable(value: object) -> bool:
+    """Tell whether it matters if data is one object or two that are equal."""
+    kind = type(value)
+    if hasattr(kind, "__dataclass_params__"):
+        return not kind.__dataclass_params__.frozen
+    is_collection = kind.__module__ == "collections" and kind.__name__ in _COLLECTIONS
+    return kind in _MUTABLE or is_collection or is_array(value)
+
+
 class Writer:
     """Writes values; asks for the names of functions and classes of the notebook's own."""
 
@@ -44,6 +62,8 @@ class Writer:
         self._open: list[int] = []
         self.names: list[str] = []
         """The names that the expression uses."""
+        self.objects: list[object] = []
+        """The mutable objects that the expression makes."""
 
     def write(self, value: Any) -> str:
         """Return an expression. Raises `NotWritableError`."""
@@ -51,7 +71,10 @@ class Writer:
             raise NotWritableError(value)
         self._open.append(id(value))
         try:
-            text = self._atom(value) or self._reference(value) or self._made(value)
+            text = self._atom(value) or self._reference(value)
+            if text is None:
+                text = self._made(value)
+                self.objects += [value] if is_mutable(value) else []
         finally:
             self._open.pop()
         if len(text) > LARGEST:
@@ -105,7 +128,23 @@ class Writer:
         if kind is bytearray:
             return f"{_builtin('bytearray')}({bytes(value)!r})"
         if kind is range or kind is slice:
-            return f"{imported('builtins')}.{value!r}"
+            inner = self._items([value.start, value.stop, value.step])
+            return f"{_builtin(kind.__name__)}({inner})"
+        if kind in _BY_TEXT:
+            text = repr(value).removeprefix(f"{kind.__module__}.")
+            return f"{imported(kind.__module__)}.{text}"
+        if kind is datetime or kind is time:
+            text = repr(value.replace(tzinfo=None)).removeprefix("datetime.")
+            zone = "" if value.tzinfo is None else f".replace(tzinfo={self.write(value.tzinfo)})"
+            return f"{imported('datetime')}.{text}{zone}"
+        if kind is timezone:
+            inner = self._items(value.__getinitargs__())
+            return f"{imported('datetime')}.timezone({inner})"
+        if hasattr(kind, "__dataclass_fields__"):
+            return self._instance(value)
+        if getattr(value, "__dict__", None) and not issubclass(kind, enum.Enum | Logger):
+            # Attributes that nothing below would write.
+            return self._object_of_numpy(value)
         if kind is partial:
             named = [f"{name}={self.write(each)}" for name, each in value.keywords.items()]
             inner = ", ".join([self.write(value.func), *map(self.write, value.args), *named])
@@ -114,18 +153,15 @@ class Writer:
 
     def _object(self, value: Any, kind: Any) -> str:
         if issubclass(kind, enum.Enum):
-            return f"{self.write(kind)}[{value.name!r}]"
+            is_member = value.name in kind.__members__
+            given = f"[{value.name!r}]" if is_member else f"({self.write(value.value)})"
+            return f"{self.write(kind)}{given}"
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return f"{self.write(kind)}({self._items(value)})"
-        if hasattr(kind, "__dataclass_fields__"):
-            fields = [each for each in kind.__dataclass_fields__.values() if each.init]
-            given = [f"{each.name}={self.write(getattr(value, each.name))}" for each in fields]
-            return f"{self.write(kind)}({', '.join(given)})"
         if issubclass(kind, PurePath):
             return f"{imported('pathlib')}.{kind.__name__}({str(value)!r})"
-        if kind.__module__ in _BY_TEXT:
-            text = repr(value)
-            return f"{imported(kind.__module__)}.{text.removeprefix(f'{kind.__module__}.')}"
+        if kind.__module__ == "zoneinfo" and value.key is not None:
+            return f"{imported('zoneinfo')}.ZoneInfo({value.key!r})"
         if kind.__module__ == "re" and kind.__name__ == "Pattern":
             return f"{imported('re')}.compile({self.write(value.pattern)}, {value.flags})"
         if kind.__module__ == "logging" and kind.__name__ in ("Logger", "RootLogger"):
@@ -138,31 +174,30 @@ class Writer:
             return f"{imported('collections')}.defaultdict({inner})"
         if kind.__module__ == "collections" and kind.__name__ == "deque":
             return f"{imported('collections')}.deque({self.write(list(value))}, {value.maxlen})"
-        if kind.__module__ == "numpy.dtypes":
-            return _dtype(value)
-        if kind.__module__.partition(".")[0] == "numpy":
-            return self._numpy(value)
-        raise NotWritableError(value)
+        return self._object_of_numpy(value)
 
-    def _numpy(self, value: Any) -> str:
-        numpy, dtype = imported("numpy"), getattr(value, "dtype", None)
-        if dtype is None or dtype.hasobject:
+    def _instance(self, value: Any) -> str:
+        parts = parts_of(value)
+        if parts is None:
             raise NotWritableError(value)
-        if value.nbytes > LARGEST // 2:
+        kind, written = self.write(type(value)), {k: self.write(v) for k, v in parts.items()}
+        if is_made_by_fields(value, parts):
+            return f"{kind}({', '.join(f'{name}={each}' for name, each in written.items())})"
+        inner = ", ".join(f"{name!r}: {each}" for name, each in written.items())
+        return f"{imported('reflow.notebook.instances')}.instance({kind}, {{{inner}}})"
+
+    def _object_of_numpy(self, value: Any) -> str:
+        if not is_of_numpy(value):
+            raise NotWritableError(value)
+        if getattr(value, "nbytes", 0) > LARGEST // 2:
             raise TooLargeError(value)
-        content = base64.b85encode(value.tobytes()).decode()
-        decoded = f"{imported('base64')}.b85decode({content!r})"
-        flat = f"{numpy}.frombuffer({decoded}, dtype={_dtype(dtype)})"
-        is_array = type(value).__name__ == "ndarray"
-        return f"{flat}.reshape({value.shape!r}).copy()" if is_array else f"{flat}[0]"
+        text = write_of_numpy(value)
+        if text is None:
+            raise NotWritableError(value)
+        return text
 
     def _items(self, values: Iterable[Any]) -> str:
         return ", ".join(map(self.write, values))
-
-
-def _dtype(dtype: Any) -> str:
-    """Return an expression for the kind of an array's elements."""
-    return f"{imported('numpy')}.dtype({dtype.descr if dtype.fields else dtype.str!r})"
 
 
 def _builtin(name: str) -> str:

@@ -365,7 +365,8 @@ def _kind_of(value: object) -> str:
     name = (
         kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
     )
-    return f"a {name} that was made in the notebook"
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    return f"{article} {name} that was made in the notebook"
 
 
 def _is_definition(value: object) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from reflow import NotFoundError
+from reflow.model.cleaning import Extent
 from reflow.report.elements.explain import explanation_lines
 from reflow.report.preview import preview_lines
+from reflow.runs.cleaning.clean import clean_run
 from reflow.runs.create import Wanted
 from reflow.workflow import preview
 
@@ -179,6 +181,77 @@ def test_what_failed_before_ran_for_want_of_a_result(
     assert (differences["missing"]["old"], differences["missing"]["new"]) == ("1", "0")
 
 
+def planned(flow: FlowFile, task: str) -> list[Mapping[str, Any]]:
+    """What `--dry-run --why` says of a task."""
+    found = preview(flow.load(), Wanted(), "local", True).tasks
+    return next(list(each.groups) for each in found if each.name == task)
+
+
+def test_the_same_is_recognised_behind_a_run_with_other_parameters(flow_file: Flows) -> None:
+    flow = flow_file(PIPELINE)
+    first = flow.run()
+    flow.run(times=2)
+    assert first.invalidate("each", [0, 1]) == 2
+    (group,) = [each for each in planned(flow, "each") if each["reason"] != "cached"]
+    assert (group["reason"], group["earlier"]["run_id"]) == ("not reusable", first.run_id)
+    run = flow.run()
+    found = run.explain("each", 1)
+    assert (found["reason"], found["earlier"]["run_id"]) == ("not reusable", first.run_id)
+    assert found["text"].endswith("was invalidated since")
+    (group,) = [each for each in run.explain("each")["groups"] if each["reason"] != "cached"]
+    assert (group["reason"], group["elements"]) == ("not reusable", [0, 1])
+
+
+def test_a_failure_of_the_same_is_recognised_behind_another_run(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    monkeypatch.setenv("FAILS", "b")
+    first = flow.run()
+    monkeypatch.delenv("FAILS")
+    flow.run(times=2)
+    found = flow.run().explain("each", 1)
+    assert (found["reason"], found["earlier"]["run_id"]) == ("no result", first.run_id)
+
+
+def test_what_was_skipped_before_is_no_first_of_its_kind(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    monkeypatch.setenv("FAILS", "b")
+    skipped = flow.run()
+    monkeypatch.delenv("FAILS")
+    run = flow.run()
+    said = f"no earlier run has an element to compare it with ({skipped.run_id}: it ended SKIPPED"
+    found = run.explain("longer", 1)
+    assert found["reason"] == "first"
+    assert said in " ".join(text_of(found).split())
+    groups = run.explain("longer")["groups"]
+    assert [each["elements"] for each in groups if each["reason"] == "first"] == [[1]]
+    assert f"{skipped.run_id}: it ended SKIPPED there" in " ".join(
+        text_of(run.explain("longer")).split()
+    )
+
+
+def test_behind_a_run_that_skipped_it_an_element_is_compared_with_an_older_one(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    first = flow.run()
+    monkeypatch.setenv("FAILS", "b")
+    skipped = flow.run(times=2)
+    monkeypatch.delenv("FAILS")
+    run = flow.run(times=3)
+    found = run.explain("longer", 1)
+    assert (found["reason"], found["earlier"]["run_id"]) == ("differs", first.run_id)
+    assert only(found)["name"] == "each"
+    note = f"not compared with {skipped.run_id}, which is later: it ended SKIPPED there"
+    assert found["notes"][0].startswith(note)
+    groups = {tuple(each["elements"]): each for each in run.explain("longer")["groups"]}
+    assert groups[(1,)]["notes"][0].startswith(note)
+    assert groups[(0, 2)]["earlier"]["run_id"] == skipped.run_id
+
+
 def test_force_and_cache_false_are_named(pipeline: FlowFile) -> None:
     assert pipeline.run(force=True).explain("each", 0)["reason"] == "forced"
     run = pipeline.run(force_tasks=["each"])
@@ -307,6 +380,36 @@ def test_without_the_run_directory_the_rows_tell_what_they_can(
     assert only(found)["name"] == "times"
     assert "only rows of the store" in found["notes"][0]
     assert "run directory of" in found["notes"][0]
+
+
+def test_of_a_run_that_was_cleaned_up_the_tasks_own_parameters_are_compared(
+    flow_file: Flows,
+) -> None:
+    flow = flow_file(PIPELINE)
+    old = flow.run()
+    clean_run(old.store, old.store.run(old.run_id), Extent.FILES)
+    run = flow.run(names="a b c d", times=2)
+    found = run.explain("each", 0)
+    assert only(found)["name"] == "times"
+    assert found["notes"][0].startswith(
+        f"only rows of the store could be compared: {old.run_id} was cleaned up on 20"
+    )
+    new = {each["field"]: each for each in run.explain("each", 3)["differences"]}
+    assert new["upstream"]["detail"] == "a new element: there were 3"
+    assert only(run.explain("longer", 3))["detail"] == "a new element: there were 3"
+    assert run.explain("longer", 0)["reason"] == "unknown"
+    assert "had the same" not in text_of(run.explain("longer"))
+
+
+def test_what_a_cleaned_run_had_is_not_called_the_first_of_its_kind(flow_file: Flows) -> None:
+    flow = flow_file(PIPELINE)
+    old = flow.run()
+    clean_run(old.store, old.store.run(old.run_id), Extent.RESULTS)
+    run = flow.run(names="a b c d")
+    assert run.explain("each", 0)["text"].startswith(f"{old.run_id}: that run was cleaned up on")
+    assert run.explain("each", 3)["text"] == ""
+    groups = run.explain("each")["groups"]
+    assert [each["elements"] for each in groups] == [[0, 1, 2], [3]]
 
 
 def test_a_retry_with_another_source_is_compared_by_the_source_it_was_planned_with(

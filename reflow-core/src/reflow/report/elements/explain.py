@@ -55,6 +55,8 @@ def _reason(found: Data) -> str:
             return f"It came from the cache: {computed}."
         case "forced" | "not cached":
             return f"{ran} because {text}."
+        case "first" if text:
+            return f"{ran} because no earlier run has an element to compare it with ({text})."
         case "first":
             return f"{ran} because no earlier run of the workflow has such an element."
         case "differs":
@@ -70,8 +72,9 @@ def _reason(found: Data) -> str:
             return f"It has not run: {text}."
     if not other:
         return f"{ran}; nothing tells why. {text}".rstrip()
-    same = " was given the same" if not found["notes"] else " is the nearest"
-    return f"{ran}, though {other}{same}; {text}."
+    if found["notes"]:
+        return f"{ran}: {text}. The nearest is {other}."
+    return f"{ran}, though {other} was given the same; {text}."
 
 
 def _other(earlier: Data, index: int | None) -> str:
@@ -162,6 +165,8 @@ def _why(group: Data, verbs: _Verbs) -> str:
             return f"{verbs.came} from {run}" if run else f"{verbs.came} from the cache"
         case "forced" | "not cached":
             return f"{verbs.ran} because {text}"
+        case "first" if text:
+            return f"{verbs.ran} because no earlier run has any to compare with ({text})"
         case "first":
             return f"{verbs.ran} because no earlier run of the workflow has such elements"
         case "differs" if len(differences) == 1:
@@ -174,11 +179,11 @@ def _why(group: Data, verbs: _Verbs) -> str:
             return f"{verbs.ran}, though {run} had the same: {text}: {said(differences[0])}"
         case "waits":
             return f"did not run: {text}"
-    return (
-        f"{verbs.ran}, though {run} had the same: {text}"
-        if run
-        else f"{verbs.ran}; nothing tells why {text}"
-    )
+    if not run:
+        return f"{verbs.ran}; nothing tells why {text}"
+    if group["reason"] == "unknown" and group["notes"]:
+        return f"{verbs.ran}: {text}; the nearest is {run}"
+    return f"{verbs.ran}, though {run} had the same: {text}"
 
 
 # -- differences ------------------------------------------------------------------------------

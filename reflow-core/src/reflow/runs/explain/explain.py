@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +22,7 @@ from reflow.model.records import (
 from reflow.model.states import TaskState
 from reflow.rundir.ownership import user_name
 from reflow.runs.explain.compare import Comparison
-from reflow.runs.explain.earlier import nearest_element, nearest_elements
+from reflow.runs.explain.earlier import Nearest, nearest_elements
 from reflow.runs.explain.sides import UNREADABLE, Planned, Side, Sides, TaskSides
 from reflow.runs.explain.unused import Refusals, Unused, taken_results
 from reflow.runs.explain.words import (
@@ -116,13 +115,20 @@ class Explainer:
         same = self._same([instance.identity]).get(instance.identity)
         if same is not None:
             return self._unused(same, instance, self._taken)
-        nearest = nearest_element(self._store, self._record, self._task.name, index)
-        if nearest is None:
-            return Explanation(reason=Reason.FIRST)
-        run, other = nearest
+        return self._compared(instance, self._near([instance])[index])
+
+    def _near(self, instances: Sequence[Instance]) -> dict[int, Nearest]:
+        identities = {each.index: each.identity for each in instances}
+        return nearest_elements(self._store, self._record, self._task.name, identities)
+
+    def _compared(self, instance: Instance, near: Nearest) -> Explanation:
+        """Explain an element by what there is of it in earlier runs."""
+        if near.element is None:
+            return _first(near)
+        run, other = near.element
         if other.identity == instance.identity:
             return self._without_result(run, other)
-        return self._different(instance, run, other)
+        return self._different(instance, near, run, other)
 
     # -- without a comparison --------------------------------------------------------------
     def _waiting(self, instance: Instance | None) -> Explanation:
@@ -222,11 +228,13 @@ class Explainer:
         )
 
     # -- other inputs than before ----------------------------------------------------------
-    def _different(self, instance: Instance, run: RunRecord, other: Instance) -> Explanation:
-        earlier, notes = self._earlier(run, other), []
+    def _different(
+        self, instance: Instance, near: Nearest, run: RunRecord, other: Instance
+    ) -> Explanation:
+        earlier, notes = self._earlier(run, other), _passed(near)
         sides = self._both(instance, run, other)
         if sides is None:
-            return self._by_rows(run, earlier)
+            return self._by_rows(instance, near, run, other, earlier)
         old, new = sides
         for side, each in ((old, other), (new, instance)):
             if side.identity(each.index) != each.identity:
@@ -236,9 +244,9 @@ class Explainer:
             if other.index == instance.index:
                 differences = comparison.of_element(other.index, instance.index)
             else:
-                differences = [*comparison.common(), _new_element(self._task.name, old)]
+                differences = [*comparison.common(), self._new_element(run)]
         except UNREADABLE as error:
-            return replace(self._by_rows(run, earlier), notes=[str(error)])
+            return self._by_rows(instance, near, run, other, earlier, str(error))
         return Explanation(
             reason=Reason.DIFFERS, earlier=earlier, differences=differences, notes=notes
         )
@@ -255,27 +263,60 @@ class Explainer:
     def _comparison(self, old: Side, new: Side) -> Comparison:
         return self._comparisons.setdefault((id(old), id(new)), Comparison(old, new))
 
-    def _by_rows(self, run: RunRecord, earlier: Earlier) -> Explanation:
+    def _by_rows(
+        self,
+        instance: Instance,
+        near: Nearest,
+        run: RunRecord,
+        other: Instance,
+        earlier: Earlier,
+        trouble: str = "",
+    ) -> Explanation:
         """Explain a difference by the rows alone: nothing else of one of the runs is left."""
         old, new = run.parameters, self._record.parameters
+        taken = self._taken_parameters(instance, run, other)
         differences = [
             Difference(
                 field=Field.PARAMETER,
                 name=name,
                 old=repr(old[name]) if name in old else "",
                 new=repr(new[name]) if name in new else "",
-                detail="of the run",
+                detail="of the run" if taken is None else "",
             )
             for name in dict.fromkeys([*new, *old])
+            if taken is None or name in taken
             if old.get(name) != new.get(name) or (name in old) != (name in new)
         ]
+        if other.index != instance.index:
+            differences.append(self._new_element(run))
         others = self._others.get(run.run_id)
-        trouble = self._sides.trouble or (others.trouble if others else "")
-        notes = [f"only rows of the store could be compared: {trouble}"]
+        trouble = trouble or self._sides.trouble or (others.trouble if others else "")
+        if run.cleaned_at is not None:
+            trouble = f"{run.run_id} was cleaned up on {run.cleaned_at.astimezone():%Y-%m-%d}"
+        notes = [*_passed(near), f"only rows of the store could be compared: {trouble}"]
         reason = Reason.DIFFERS if differences else Reason.UNKNOWN
         text = "" if differences else "its source, or what it was given, differs"
         return Explanation(
             reason=reason, text=text, earlier=earlier, differences=differences, notes=notes
+        )
+
+    def _taken_parameters(
+        self, instance: Instance, run: RunRecord, other: Instance
+    ) -> set[str] | None:
+        """Return the keywords of the parameters that the task takes; None where none can tell."""
+        others = self._others.get(run.run_id)
+        for side in (self._sides.of(instance), others.of(other) if others else None):
+            if side is not None:
+                spec = side.arguments.task.spec
+                return {item.keyword(spec.name) for item in spec.parameters}
+        return None
+
+    def _new_element(self, run: RunRecord) -> Difference:
+        sizes = {each.name: each.size for each in self._store.tasks(run.run_id)}
+        return Difference(
+            field=Field.UPSTREAM,
+            name=self._task.name,
+            detail=f"a new element: there were {sizes[self._task.name] or 0:,}",
         )
 
     # -- all elements of a task ------------------------------------------------------------
@@ -333,12 +374,9 @@ class Explainer:
         same = self._same(each.identity for each in ran if each.identity)
         refused = [each for each in ran if each.identity in same]
         others = [each for each in ran if each.identity not in same]
-        near = nearest_elements(
-            self._store, self._record, self._task.name, [each.index for each in others]
-        )
         return [
             *self._groups_refused(refused, same, taken),
-            *self._groups_compared(others, near),
+            *self._groups_compared(others, self._near(others)),
         ]
 
     def _groups_refused(
@@ -355,22 +393,22 @@ class Explainer:
             for each in found.values()
         ]
 
-    def _groups_compared(
-        self, ran: list[Instance], near: dict[int, tuple[RunRecord, Instance]]
-    ) -> list[Group]:
+    def _groups_compared(self, ran: list[Instance], near: dict[int, Nearest]) -> list[Group]:
         found: dict[Any, list[Instance]] = {}
         for each in ran:
-            found.setdefault(self._kind(each, near.get(each.index)), []).append(each)
+            passed = near[each.index].passed
+            behind = None if passed is None else (passed[0].run_id, passed[1])
+            found.setdefault((behind, self._kind(each, near[each.index])), []).append(each)
         return [
-            _group(elements, self._of_group(elements, near.get(elements[0].index)))
+            _group(elements, self._of_group(elements, near[elements[0].index]))
             for elements in found.values()
         ]
 
-    def _kind(self, instance: Instance, near: tuple[RunRecord, Instance] | None) -> Any:
+    def _kind(self, instance: Instance, near: Nearest) -> Any:
         """Return what elements have in common that are explained together."""
-        if near is None:
+        if near.element is None:
             return None
-        run, other = near
+        run, other = near.element
         if other.identity == instance.identity:
             return run.run_id, other.state, other.error if other.state.final else ""
         if other.index != instance.index:
@@ -384,28 +422,24 @@ class Explainer:
             return run.run_id, "unreadable"
         return run.run_id, tuple(map(id, both)), names
 
-    def _of_group(
-        self, elements: list[Instance], near: tuple[RunRecord, Instance] | None
-    ) -> Explanation:
+    def _of_group(self, elements: list[Instance], near: Nearest) -> Explanation:
         first = elements[0]
-        if near is None:
-            return Explanation(reason=Reason.FIRST)
-        run, other = near
-        if other.identity == first.identity:
-            return self._without_result(run, other)
-        if len(elements) == 1 or other.index != first.index:
-            return self._different(first, run, other)
+        if near.element is None or len(elements) == 1:
+            return self._compared(first, near)
+        run, other = near.element
+        if other.identity == first.identity or other.index != first.index:
+            return self._compared(first, near)
         both = self._both(first, run, other)
         earlier = self._earlier_run(run)
         if both is None:
-            return self._by_rows(run, earlier)
+            return self._by_rows(first, near, run, other, earlier)
         try:
             comparison = self._comparison(*both)
             names = comparison.differing(other.index, first.index)
             differences = comparison.of_elements([each.index for each in elements], names)
         except UNREADABLE as error:
-            return replace(self._by_rows(run, earlier), notes=[str(error)])
-        notes = [
+            return self._by_rows(first, near, run, other, earlier, str(error))
+        notes = _passed(near) + [
             _not_as_planned(side.tracked.run_id)
             for side, each in zip(both, (other, first), strict=True)
             if side.identity(each.index) != each.identity
@@ -465,13 +499,19 @@ def _group(elements: Sequence[Instance], explanation: Explanation) -> Group:
     )
 
 
-def _new_element(task: str, old: Side) -> Difference:
-    return Difference(
-        field=Field.UPSTREAM,
-        name=task,
-        detail=f"a new element: there were {old.size:,}",
-        count=0,
-    )
+def _first(near: Nearest) -> Explanation:
+    if near.passed is None:
+        return Explanation(reason=Reason.FIRST)
+    run, why = near.passed
+    return Explanation(reason=Reason.FIRST, text=f"{run.run_id}: {why}")
+
+
+def _passed(near: Nearest) -> list[str]:
+    """Say which later run an element is not compared with."""
+    if near.passed is None or near.element is None:
+        return []
+    run, why = near.passed
+    return [f"not compared with {run.run_id}, which is later: {why}"]
 
 
 def _not_as_planned(run_id: str) -> str:

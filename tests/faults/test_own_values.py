@@ -146,6 +146,150 @@ def test_so_do_those_of_definitions_in_blocks_and_of_tasks_that_others_call(
         assert flow.run().result("one") == value
 
 
+SET_AT_IMPORT = {
+    "a function": ("def a():\n    return a.k\na.k = VALUE", "a()"),
+    "a function, beside a default": ("def b(k=0):\n    return b.k + k\nb.k = VALUE", "b()"),
+    "a function with a cache": (
+        "@functools.cache\ndef c():\n    return c.k\nc.k = VALUE",
+        "c()",
+    ),
+    "a decorated function": (
+        "def deco(function):\n    def inner():\n        return inner.k\n    return inner\n"
+        "@deco\ndef d():\n    return 0\nd.k = VALUE",
+        "d()",
+    ),
+    "a method": (
+        "class E:\n    def e(self):\n        return E.e.k\nE.e.k = VALUE",
+        "E().e()",
+    ),
+    "a function, another one": (
+        "def two():\n    return 2\ndef three():\n    return 3\ndef f():\n    return f.k()\n"
+        "f.k = two if VALUE == 2 else three",
+        "f()",
+    ),
+    "a dataclass, beside its fields": (
+        "@dataclass\nclass G:\n    x: int = 1\ng = G()\ng.note = VALUE",
+        "g.note",
+    ),
+    "a named tuple": (
+        "class H(NamedTuple):\n    x: int = 1\nclass Named(H):\n    pass\n"
+        "h = Named()\nh.note = VALUE",
+        "h.note",
+    ),
+    "a dispatcher, for the same class again": (
+        "@functools.singledispatch\ndef i(x):\n    return 0\n"
+        "@i.register\ndef _(x: int):\n    return 2\n"
+        "if VALUE == 3:\n    @i.register\n    def _(x: int):\n        return 3",
+        "i(1)",
+    ),
+    "a dispatcher, for another class": (
+        "@functools.singledispatch\ndef j(x):\n    return 3\n"
+        "j.register(int if VALUE == 2 else str)(lambda x: 2)",
+        "j(1)",
+    ),
+    "an array, its order": (
+        "k = np.ones((2, 2), order='C' if VALUE == 2 else 'F')",
+        "2 if k.flags.c_contiguous else 3",
+    ),
+    "an array, its protection": (
+        "l = np.ones(2)\nl.flags.writeable = VALUE == 2",
+        "2 if l.flags.writeable else 3",
+    ),
+    "an array, its class": (
+        "m = np.asmatrix([2]) if VALUE == 2 else np.array([2])",
+        "2 if isinstance(m, np.matrix) else 3",
+    ),
+}
+"""By on what, the statements that set `VALUE` on it, and what then yields that value."""
+
+
+@pytest.mark.filterwarnings("ignore::reflow.errors.ReflowWarning")
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_what_is_set_on_functions_and_objects_at_import_counts(
+    flow_file: Flows, tmp_path: Path, way: str
+) -> None:
+    flow = flow_file(
+        "import functools\nfrom dataclasses import dataclass\nfrom typing import NamedTuple\n"
+        "import numpy as np\n"
+        f"VALUE = int(Path({str(tmp_path / 'value')!r}).read_text())\nwf = Workflow('set')\n"
+        + "\n".join(made for made, _ in SET_AT_IMPORT.values())
+        + "".join(
+            f"\n@wf.job(ignore=['VALUE'])\ndef task{number}() -> int:\n    return {used}\n"
+            for number, (_, used) in enumerate(SET_AT_IMPORT.values())
+        )
+        + "\n@wf.job(ignore=['VALUE'])\ndef itself() -> int:\n    return itself.k\n"
+        "itself.k = VALUE\n"
+    )
+    tasks = {what: f"task{number}" for number, what in enumerate(SET_AT_IMPORT)}
+    tasks["the task itself"] = "itself"
+    for value, is_cached in ((2, 0), (3, 0), (3, 1), (2, 1)):
+        (tmp_path / "value").write_text(str(value))
+        run = flow.run(way)
+        assert {what: run.result(task) for what, task in tasks.items()} == dict.fromkeys(
+            tasks, value
+        )
+        cached = run.status(as_dict=True)["tasks"]
+        assert {what: cached[task]["cached"] for what, task in tasks.items()} == dict.fromkeys(
+            tasks, is_cached
+        )
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_what_functions_set_on_themselves_is_a_memory(flow_file: Flows, way: str) -> None:
+    flow = flow_file(
+        """
+        import functools
+        from dataclasses import dataclass
+
+        def counted(x):
+            counted.calls += 1
+            return x
+        counted.calls = 0
+
+        def remembered(function):
+            seen = {}
+            @functools.wraps(function)
+            def inner(x):
+                inner.calls += 1
+                if x not in seen:
+                    seen[x] = function(x)
+                return seen[x]
+            inner.calls = 0
+            inner.seen = seen
+            return inner
+
+        @remembered
+        def helper(x):
+            return x
+
+        @dataclass
+        class Place:
+            x: int = 1
+            @functools.cached_property
+            def twice(self):
+                return 2 * self.x
+        place = Place()
+
+        wf = Workflow("memories")
+
+        @wf.job(array=True)
+        def one(x: Annotated[int, Param(each=True)]) -> int:
+            did("one")
+            return counted(x) + helper(x) + place.twice
+        """
+    )
+    loaded = flow.load()
+    for _ in range(2):
+        run = flow.run(way, x=[1, 2, 3])
+        assert run.result("one") == [4, 6, 8]
+        assert not run.status()["notes"]
+    assert flow.calls == {"one": 3}
+    for _ in range(2):
+        loaded.run_local(run_dir="runs/here", max_workers=1, x=[4, 5])
+    assert flow.calls == {"one": 5}
+
+
 def test_an_object_that_raises_when_asked_for_an_attribute_can_be_used(flow_file: Flows) -> None:
     flow = flow_file(
         """

@@ -322,7 +322,10 @@ def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]
         for each in source.values:
             old = former.get((each.file, each.name))
             if old is not None and old.digest != each.digest:
-                text = f"{each.name} in {Path(each.file).name} is {each.shown}, and was {old.shown}"
+                name = f"{each.name} in {Path(each.file).name}"
+                text = f"{name} is {each.shown}, and was {old.shown}"
+                if each.shown == old.shown:  # its attributes, or the order of an array
+                    text = f"{name} is another {each.shown} than it was"
                 found.setdefault(text, []).append(task)
     return found
 

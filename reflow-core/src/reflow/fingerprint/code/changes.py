@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Set
+from typing import NamedTuple
 
 from reflow.fingerprint.code.syntax import Chain
 
@@ -32,20 +33,27 @@ def changed_by_functions(node: ast.AST, local_names: Set[ast.Name]) -> set[Chain
     return found
 
 
-def memories_of(function: ast.AST) -> set[str]:
-    """Return the names that a function, or one in it, rebinds or changes in place.
+class Memories(NamedTuple):
+    """What a function, or one in it, rebinds or changes in place: a cache, a counter."""
 
-    Those among them that it closes over are its memory: a cache, a counter.
-    """
+    names: Set[str] = frozenset()
+    """Those among them that it closes over are its memory."""
+    attributes: Set[str] = frozenset()
+    """Those among them that are its own are its memory, as in `inner.calls += 1`."""
+
+
+def memories_of(function: ast.AST) -> Memories:
+    """Return what a function may remember from one call to the next."""
     found = {name for chain in changed_by_functions(function, frozenset()) for name in chain[:1]}
     for node in ast.walk(function):
         if isinstance(node, ast.Nonlocal):
             found.update(node.names)
-    return found
+    # `inner.cache = cache` shows the memory that is closed over.
+    return Memories(found, changed_by_methods(function) | found)
 
 
 def changed_by_methods(definition: ast.AST) -> set[str]:
-    """Return the attributes that the methods of a class may change on the class itself.
+    """Return attributes that methods of a class may change on it, or that a function may on itself.
 
     Every attribute that a method binds or changes in place counts, of whatever object, except those
     that it binds on its own object (`self.count = 1`).

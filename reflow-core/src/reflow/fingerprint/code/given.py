@@ -1,18 +1,20 @@
 """What functions were given when they were made, by name: for a comparison in another process.
 
-These are the values that a function closes over, defaults of functions made inside others, what
-wrappers wrap, and arguments of partials. All of it is in a task's fingerprint; here it is found
-from the objects alone, as workers do not read source.
+These are the values that a function closes over, defaults and attributes of functions made inside
+others, what wrappers wrap, and arguments of partials. All of it is in a task's fingerprint; here it
+is found from the objects alone, as workers do not read source.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from reflow.fingerprint.code.changes import Memories
+from reflow.fingerprint.code.parts import attributes_of
 from reflow.fingerprint.code.plain import look_at
 from reflow.model.canonical import digest, dumps
 from reflow.model.json import Json
@@ -26,7 +28,7 @@ _SHOWN = 80
 def given_to(
     function: object,
     owns: Callable[[FunctionType], bool] = lambda _: True,
-    memories: Callable[[FunctionType], Set[str]] = lambda _: frozenset(),
+    memories: Callable[[FunctionType], Memories] = lambda _: Memories(),
 ) -> dict[str, tuple[str, str]]:
     """Return digest and text of each value that a function was given, by name.
 
@@ -42,7 +44,7 @@ class _Finder:
     def __init__(
         self,
         owns: Callable[[FunctionType], bool],
-        memories: Callable[[FunctionType], Set[str]],
+        memories: Callable[[FunctionType], Memories],
     ) -> None:
         self.found: dict[str, tuple[str, str]] = {}
         self._owns = owns
@@ -94,11 +96,13 @@ class _Finder:
         self._seen[id(function)] = function
         is_own = self._owns(function)
         memories = self._memories(function)
-        for inner, value in _given(function):
-            if inner in memories:
-                continue
+        for inner, value in _given(function, memories):
             if is_own or type(value) is FunctionType:
                 self.take(_inside(name, inner), value)
+        if is_own and "<" in function.__code__.co_qualname:
+            for inner, value in attributes_of(function).items():
+                if inner not in memories.attributes:
+                    self.take(_inside(name, f"__dict__.{inner}"), value)
 
     def _data(self, name: str, value: Any) -> Json:
         kind = type(value)
@@ -129,12 +133,13 @@ class _Finder:
         return [self._described(name, part) for part in parts]
 
 
-def _given(function: FunctionType) -> Iterator[tuple[str, object]]:
+def _given(function: FunctionType, memories: Memories) -> Iterator[tuple[str, object]]:
     code = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        yield name, content_of(cell)
+        if name not in memories.names:
+            yield name, content_of(cell)
     if "<" in code.co_qualname:
-        # Defaults of top-level functions are found beside other values of their module.
+        # Defaults and attributes of top-level functions are found beside values of their module.
         defaults = function.__defaults__ or ()
         names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
         yield from zip(names, defaults, strict=True)

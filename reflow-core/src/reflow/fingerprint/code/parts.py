@@ -1,13 +1,15 @@
-"""Values that are made at import inside a class or function: its attributes, and its defaults."""
+"""Values made at import inside a class or function: its attributes, and its defaults."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
+from functools import _lru_cache_wrapper
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+Owns: TypeAlias = Callable[[FunctionType], bool]
 _DEEPEST = 50
 """Wrappers around a function, beyond which it is an object that answers to any name."""
 
@@ -16,18 +18,23 @@ class Part(NamedTuple):
     """A value in a class or function."""
 
     name: str
-    """With dots: that of an attribute, of a parameter, or of a parameter of a method."""
+    """With dots: that of an attribute, of a parameter, or of one of a method. An attribute of a
+    function that is called like a parameter with a default has `__dict__.` before its name."""
     value: object
     is_default: bool
     """Whether the value is a parameter's default."""
 
 
-def parts_of(value: object) -> Iterator[Part]:
-    """Yield attributes of a class and its inner classes, and defaults of methods or a function."""
+def parts_of(value: object, owns: Owns = lambda _: True) -> Iterator[Part]:
+    """Yield attributes and defaults of a function; or of a class, its methods and classes in it.
+
+    Of functions that are not the user's own, by `owns`, attributes are left out: libraries count
+    calls there, for example.
+    """
     if issubclass(type(value), type):
-        yield from _in_class(value, "")
+        yield from _in_class(value, "", owns)
     else:
-        yield from _defaults(innermost(value), "")
+        yield from _in_function(value, "", owns)
 
 
 def part_of(value: object, name: str) -> object:
@@ -46,7 +53,7 @@ def is_definition(value: object, module: object, name: str) -> bool:
     )
 
 
-def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
+def _in_class(kind: Any, prefix: str, owns: Owns) -> Iterator[Part]:
     for name, value in _attributes(kind).items():
         yield Part(f"{prefix}{name}", value, False)
     for name, member in vars(kind).items():
@@ -54,9 +61,9 @@ def _in_class(kind: Any, prefix: str) -> Iterator[Part]:
         if getattr(inner, "__qualname__", None) != f"{kind.__qualname__}.{name}":
             continue  # made elsewhere
         if issubclass(type(inner), type):
-            yield from _in_class(inner, f"{prefix}{name}.")
+            yield from _in_class(inner, f"{prefix}{name}.", owns)
         else:
-            yield from _defaults(inner, f"{prefix}{name}.")
+            yield from _in_function(member, f"{prefix}{name}.", owns)
 
 
 def _attributes(kind: Any) -> Mapping[str, object]:
@@ -77,6 +84,35 @@ def _attributes(kind: Any) -> Mapping[str, object]:
     return plain | given
 
 
+def _in_function(value: object, prefix: str, owns: Owns) -> Iterator[Part]:
+    defaults = {part.name: part for part in _defaults(innermost(value), prefix)}
+    yield from defaults.values()
+    attributes: dict[str, object] = {}
+    for layer in _layers(value):
+        function = _wrapped(layer) if type(layer) is _lru_cache_wrapper else layer
+        # What is set on functions made inside others is in what these were given.
+        if (
+            type(function) is FunctionType
+            and "<" not in function.__code__.co_qualname
+            and owns(function)
+        ):
+            attributes = attributes_of(layer) | attributes  # what is outside is found first
+    for name, attribute in attributes.items():
+        hidden = "__dict__." if f"{prefix}{name}" in defaults else ""
+        yield Part(f"{prefix}{hidden}{name}", attribute, False)
+
+
+def attributes_of(function: Any) -> dict[str, object]:
+    """Return what was set on a function, or on one with a cache around it; empty for others."""
+    if type(function) not in (FunctionType, _lru_cache_wrapper):
+        return {}
+    return {
+        name: value
+        for name, value in vars(function).items()
+        if not (name.startswith("__") and name.endswith("__"))
+    }
+
+
 def _defaults(function: object, prefix: str) -> Iterator[Part]:
     # Methods that `dataclass` and the like generate have the attributes as defaults.
     if type(function) is not FunctionType or function.__code__.co_filename.startswith("<"):
@@ -90,6 +126,13 @@ def _defaults(function: object, prefix: str) -> Iterator[Part]:
 
 def innermost(value: Any) -> object:
     """Return the function inside a method of any kind, a property, and wrappers."""
+    *_, last = _layers(value)
+    return last
+
+
+def _layers(value: Any) -> Iterator[object]:
+    """Yield a value, and what it wraps, from the outside to the innermost function."""
+    yield value
     for _ in range(_DEEPEST):
         if issubclass(type(value), classmethod | staticmethod):
             inner = value.__func__
@@ -100,7 +143,7 @@ def innermost(value: Any) -> object:
         if inner is None:
             break
         value = inner
-    return value
+        yield value
 
 
 def _wrapped(value: object) -> object:

@@ -48,6 +48,8 @@ class Piece:
     """Where the names lead that its functions change, and the attributes then taken from them."""
     parts: dict[str, Ref] = field(default_factory=dict)
     """Of a class or function, the values in it that were made at import."""
+    defaults: set[str] = field(default_factory=set)
+    """Names of those parts that are defaults of parameters."""
     given: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Of a function that was made at import, digest and text of what it was given, by name."""
     task: object = None
@@ -134,7 +136,10 @@ class Walk:
             return {"ignored": piece.label.name if piece.label else ""}
         if piece.parts and piece.task is self._task and isinstance(piece.description, dict):
             # Its defaults are defaults of parameters, and count as arguments.
-            return {key: each for key, each in piece.description.items() if key != "parts"}
+            others = {
+                name: each for name, each in piece.parts.items() if name not in piece.defaults
+            }
+            return {**piece.description, "parts": {**others}}
         return piece.description
 
     def _by_value(self, number: int) -> PlainValue | None:

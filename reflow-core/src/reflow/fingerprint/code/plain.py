@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 import hashlib
 import marshal
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
@@ -49,7 +50,8 @@ def look_at(value: object) -> PlainValue | None:
     """Digest a value; return None for one that is not plain, or is larger than `MOST_BYTES`.
 
     Plain are numbers, text, dates and the like, arrays, paths (by their text), and lists, tuples,
-    sets, dictionaries, dataclasses and named tuples of plain values.
+    sets, dictionaries, dataclasses and named tuples of plain values, with any attributes that were
+    set on these beside their fields.
     """
     encoder = _Encoder()
     try:
@@ -114,12 +116,14 @@ class _Encoder:
         elif name in _SETS:
             self._set(name, value)
         elif name in _DICTS:
-            self._parts(name, (part for item in value.items() for part in item))
+            self._parts(name, _pairs(value))
             self._factory(getattr(value, "default_factory", None))
         elif name in _NAMESPACES:
-            self._parts(name, (part for item in vars(value).items() for part in item))
+            self._parts(name, _pairs(vars(value)))
         elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
             self._named(kind, value)
+            if others := _other_attributes(value, ()):
+                self._parts("attributes", _pairs(others))
         elif hasattr(kind, "__dataclass_fields__"):
             self._dataclass(value, kind)
         else:
@@ -158,18 +162,40 @@ class _Encoder:
         self._parts(f"class {kind.__qualname__}", parts)
 
     def _dataclass(self, value: Any, kind: Any) -> None:
-        names = list(kind.__dataclass_fields__)
-        own = getattr(value, "__dict__", {})
-        if not own.keys() <= set(names) or not all(hasattr(value, name) for name in names):
-            # It holds more than its fields say.
+        """Add fields, and attributes that are none."""
+        fields = list(kind.__dataclass_fields__)
+        if not all(hasattr(value, name) for name in fields):
             raise _NotPlainError
-        self._named(kind, [part for name in names for part in (name, getattr(value, name))])
+        others = _other_attributes(value, fields)
+        self._named(kind, _pairs({name: getattr(value, name) for name in fields} | others))
 
     def _array(self, value: Any) -> None:
         if value.dtype.hasobject or value.nbytes > MOST_BYTES:
             raise _NotPlainError
-        self._put("array", f"{value.dtype.descr} {value.shape}".encode())
+        # What is usual is left out: an ordinary array, row after row, that can be written to.
+        flags, unusual = value.flags, []
+        if type(value).__name__ != "ndarray":
+            unusual.append(type(value).__name__)
+        if not flags.c_contiguous:
+            unusual.append("by columns" if flags.f_contiguous else f"by steps {value.strides}")
+        if not flags.writeable:
+            unusual.append("read-only")
+        self._put("array", " ".join([f"{value.dtype.descr} {value.shape}", *unusual]).encode())
         self._put("bytes", value.tobytes())
+
+
+def _pairs(parts: Mapping[Any, Any]) -> Iterator[Any]:
+    """Yield each name or key of a mapping, followed by its value."""
+    return (part for item in parts.items() for part in item)
+
+
+def _other_attributes(value: Any, fields: Collection[str]) -> dict[str, Any]:
+    """Return what was set on an object beside its fields, but not what it computes from them."""
+    return {
+        name: part
+        for name, part in sorted(getattr(value, "__dict__", {}).items())
+        if name not in fields and not isinstance(getattr(type(value), name, None), cached_property)
+    }
 
 
 def _is_array(value: object) -> bool:

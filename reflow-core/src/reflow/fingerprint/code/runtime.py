@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from reflow.fingerprint.code.bytecode import describe_code, names_used
-from reflow.fingerprint.code.changes import memories_of
+from reflow.fingerprint.code.changes import Memories, memories_of
 from reflow.fingerprint.code.given import DEEPEST, PLAIN, content_of, given_to, unrolled
+from reflow.fingerprint.code.parts import attributes_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.static import OwnFile, WrittenCode
 from reflow.fingerprint.code.unsaved import is_source
@@ -75,13 +76,13 @@ class LoadedValues:
             return self._written.user_code.owns(path)
         return not function.__code__.co_filename.startswith("<frozen")
 
-    def _memories(self, function: FunctionType) -> Set[str]:
-        """Return names that a function closes over and changes: what they hold does not count."""
-        if not function.__closure__ or not self._owns(function):
-            return frozenset()
+    def _memories(self, function: FunctionType) -> Memories:
+        """Return what a function closes over and changes, or sets on itself: it does not count."""
+        if not (function.__closure__ or vars(function)) or not self._owns(function):
+            return Memories()
         file = self._written.file(Path(os.path.realpath(function.__code__.co_filename)))
         node = file and file.source.find(function.__code__)
-        return memories_of(node) if node else frozenset()
+        return memories_of(node) if node else Memories()
 
     def contents(self, value: Any) -> Json:
         """Describe any value, but a function or class as it was loaded, whatever its file says."""
@@ -107,7 +108,9 @@ class LoadedValues:
             return self.contents(function)
         top = code.co_qualname.partition(".")[0]
         if "<" not in code.co_qualname and file.source.binds(top):
-            return self._written.unit(file, top)
+            unit = self._written.unit(file, top)
+            which = file.source.which(top, code) if code.co_qualname == top else None
+            return unit if which is None else {"one of": unit, "which": which}
         return self._number(function, partial(self._inner_function, function, file))
 
     def _inner_function(self, function: FunctionType, file: OwnFile, piece: Piece) -> Json:
@@ -133,13 +136,17 @@ class LoadedValues:
         }
 
     def _given(self, function: FunctionType) -> dict[str, Json]:
-        """Describe what a function got when it was made: closure, defaults, wrapped function."""
+        """Describe what a function got: closure, defaults, attributes, wrapped function."""
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         memories = self._memories(function)
         return {
             "closure": {
-                name: None if name in memories else self.value(content_of(cell))
+                name: None if name in memories.names else self.value(content_of(cell))
                 for name, cell in cells
+            },
+            "attributes": {
+                name: None if name in memories.attributes else self.value(value)
+                for name, value in attributes_of(function).items()
             },
             "defaults": self.value([function.__defaults__, function.__kwdefaults__]),
             "wraps": self.value(getattr(function, "__wrapped__", None)),

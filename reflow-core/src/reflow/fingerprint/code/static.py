@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
-from reflow.fingerprint.code.parts import innermost, is_definition, parts_of
+from reflow.fingerprint.code.parts import Part, innermost, is_definition, parts_of
 from reflow.fingerprint.code.pieces import Label, Piece, Pieces, Ref
 from reflow.fingerprint.code.plain import PlainValue, look_at
 from reflow.fingerprint.code.source_file import SourceFile
@@ -172,7 +172,7 @@ class WrittenCode:
             if type(function) is FunctionType:
                 which = file.source.which(name, function.__code__)
                 holds += [] if which is None else [which]
-        holds += map(self.live.value, _registered_in(value))
+        holds += map(self.live.value, self._registered_in(value))
         module = (file.loaded or {}).get("__name__")
         if value is not None and (only_defines or is_definition(value, module, name)):
             self._describe_parts(file, name, value, piece, digest(dumps(described["code"])))
@@ -185,33 +185,45 @@ class WrittenCode:
             return False
         return self.user_code.owns(Path(os.path.realpath(value.__code__.co_filename)))
 
+    def _registered_in(self, value: object) -> Iterator[object]:
+        """Yield functions and classes that are attributes of a function, or in containers there.
+
+        Of a class, only those in containers: its methods are in its statements.
+        """
+        is_class = issubclass(type(value), type)
+        for part in parts_of(value, self._is_own):
+            if not part.is_default and (type(part.value) in _CONTAINERS or not is_class):
+                yield from _definitions_in(part.value)
+
     def _describe_parts(
         self, file: OwnFile, name: str, value: object, piece: Piece, statements: str
     ) -> None:
         """Record the plain values in a class or function that were made at import."""
         piece.task = self.task_of(value)
-        made = dict(self._values_in(file, name, value))
+        made = list(self._values_in(file, name, value))
         changed = file.source.changed_by_methods(name) if made else set()
-        for part, plain in made.items():
-            label = Label(file.source.path, f"{name}.{part}", "constant")
-            is_memory = part.rpartition(".")[2] in changed
-            piece.parts[part] = self._pieces.ref(
+        for part, plain in made:
+            label = Label(file.source.path, f"{name}.{part.name}", "constant")
+            is_memory = part.name.rpartition(".")[2] in changed
+            if part.is_default:
+                piece.defaults.add(part.name)
+            piece.parts[part.name] = self._pieces.ref(
                 (file.key, label.name),
                 partial(self._describe_part, label, plain, is_memory, statements),
             )
 
     def _values_in(
         self, file: OwnFile, name: str, value: object
-    ) -> Iterator[tuple[str, PlainValue]]:
+    ) -> Iterator[tuple[Part, PlainValue]]:
         """Yield values in a class or function that its statements do not tell."""
         literals = file.source.literals_in(name)
-        for part in parts_of(value):
+        for part in parts_of(value, self._is_own):
             if part.is_default and part.name in literals:
                 continue
             plain = look_at(part.value)
             if plain is None or (part.name in literals and look_at(literals[part.name]) == plain):
                 continue
-            yield part.name, plain
+            yield part, plain
 
     def _describe_part(
         self, label: Label, value: PlainValue, is_memory: bool, statements: str, piece: Piece
@@ -343,13 +355,6 @@ def _alternatives(targets: list[Json]) -> Json:
     return targets[0] if len(targets) == 1 else targets
 
 
-def _registered_in(value: object) -> Iterator[object]:
-    """Yield functions and classes in containers that are attributes of a class."""
-    for part in parts_of(value):
-        if type(part.value) in _CONTAINERS and not part.is_default:
-            yield from _definitions_in(part.value)
-
-
 def _definitions_in(value: Any, depth: int = 3) -> Iterator[object]:
     """Yield functions and classes in a global container: a registry, a list of steps.
 
@@ -360,7 +365,9 @@ def _definitions_in(value: Any, depth: int = 3) -> Iterator[object]:
         yield value
         registry = vars(value).get("registry") if kind is FunctionType else None
         if type(registry) is MappingProxyType:
-            yield from (each for each in registry.values() if type(each) is FunctionType)
+            for registered_for, function in registry.items():
+                if type(function) is FunctionType:
+                    yield from (registered_for, function)
     elif depth and kind in _CONTAINERS:
         parts = value.values() if kind is dict else value
         if kind in (set, frozenset):

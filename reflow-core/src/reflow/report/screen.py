@@ -34,7 +34,7 @@ class Screen(Console):
         hold and which would act on the terminal, are made visible.
         """
         for line in lines:
-            line.plain = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.plain)
+            line.plain = _visible(line.plain)
             self.print(line, soft_wrap=True)
 
     def say(self, text: str) -> None:
@@ -60,4 +60,22 @@ def screen(*, stderr: bool = False, file: IO[str] | None = None) -> Screen:
 
 def put_json(data: Any) -> None:
     """Print data for programs, on standard output."""
-    screen().out(json.dumps(data, indent=2, ensure_ascii=False), highlight=False)
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    # JSON escapes other control characters by itself.
+    text = re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    screen().out(text, highlight=False)
+
+
+class Visible:
+    """Writes text to a terminal with its control characters made visible."""
+
+    def __init__(self, terminal: IO[str]) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write text; lines may end as CSV has it."""
+        return self._terminal.write(_visible(text.replace("\r\n", "\n")))
+
+
+def _visible(text: str) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

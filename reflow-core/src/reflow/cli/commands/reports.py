@@ -52,17 +52,19 @@ def trace(
     """Print one line for each try of each element: when, where, how long, what it took."""
     if csv == json:
         raise UsageError("say which form to print: --csv or --json")
-    from reflow.report.screen import screen
+    from reflow.report.screen import Visible, screen
     from reflow.runs.reporting.trace import trace as trace_of
     from reflow.runs.reporting.trace_files import write_csv, write_json
 
     run = runs_of(context).open(run_id)
     rows = trace_of(run.store, run.run_id)
+    # Files and pipes get texts as they are; a terminal would act on what a task printed.
+    file = Visible(sys.stdout) if sys.stdout.isatty() else sys.stdout
     try:
         if csv:
-            write_csv(rows, sys.stdout)
+            write_csv(rows, file)
         else:
-            write_json(run.run_id, rows, sys.stdout)
+            write_json(run.run_id, rows, file)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has left.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import fields
 from operator import attrgetter
-from typing import IO, Any
+from typing import Any, Protocol
 
 from reflow.runs.reporting.trace import TraceRow
 
@@ -17,7 +17,14 @@ _VALUES = attrgetter(*_NAMES)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_csv(rows: Iterable[TraceRow], file: IO[str]) -> None:
+class Writes(Protocol):
+    """A file, or what makes a terminal of one."""
+
+    def write(self, text: str, /) -> int:
+        """Write text."""
+
+
+def write_csv(rows: Iterable[TraceRow], file: Writes) -> None:
     """Write rows as CSV by RFC 4180, below a line of their names.
 
     What is unknown is an empty field. A text that a spreadsheet would calculate is led by an
@@ -28,7 +35,7 @@ def write_csv(rows: Iterable[TraceRow], file: IO[str]) -> None:
     writer.writerows(map(_cell, _VALUES(row)) for row in rows)
 
 
-def write_json(run_id: str, rows: Iterable[TraceRow], file: IO[str]) -> None:
+def write_json(run_id: str, rows: Iterable[TraceRow], file: Writes) -> None:
     """Write rows as one JSON document, a line each."""
     file.write(f'{{"version": {VERSION}, "run": {json.dumps(run_id)}, "attempts": [')
     for number, row in enumerate(rows):

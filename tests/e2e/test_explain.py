@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -434,3 +435,57 @@ def test_an_explanation_is_plain_data(pipeline: FlowFile) -> None:
     run = pipeline.run(times=2)
     for found in (run.explain("each"), run.explain("each", 1), run.explain("items")):
         assert json.loads(json.dumps(found)) == found
+
+
+SECRETS = """
+    wf = Workflow("pipeline")
+    API_TOKEN = "one-hidden"
+    PASSWORD = os.environ.get("PASSWORD", "two-hidden")
+    URL = os.environ.get("URL", "postgres://me:three-hidden@host/db")
+
+    @wf.job()
+    def fetched(api_token: str = "four-hidden", count: int = 1) -> int:
+        return count + len(API_TOKEN + PASSWORD + URL)
+"""
+
+
+def test_no_command_shows_a_value_that_is_secret_by_its_name(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(SECRETS)
+    flow.run()
+    flow.replace("one-hidden", "five-hidden")
+    monkeypatch.setenv("PASSWORD", "six-hidden")
+    by_token = flow.run(api_token="seven-hidden")
+    monkeypatch.setenv("PASSWORD", "eight-hidden")
+    monkeypatch.setenv("URL", "postgres://me:nine-hidden@host/db")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        run = flow.run(api_token="ten-hidden", count=2)
+    wanted = Wanted(parameters={"api_token": "eleven-hidden", "count": 3})
+    planned = preview(flow.load(), wanted, "local", True)
+    listed = preview_lines(
+        preview(flow.load(), wanted, "local"), width=80, every_instance=True
+    ) + preview_lines(planned, width=80, every_instance=True)
+    status = run.status()
+    found = run.explain("fetched")
+    shown = [
+        *(str(each.message) for each in warned),
+        json.dumps([status, run.explain("fetched", 0), found, by_token.explain("fetched")]),
+        run._repr_html_(),
+        *(line.plain for line in listed),
+        text_of(found),
+    ]
+    assert [text for text in shown if "-hidden" in text] == []
+    assert "PASSWORD in flow.py is another *** than it was in" in shown[0]
+    assert status["run"]["parameters"] == {"api_token": "***", "count": 2}
+    assert "parameter api_token differs (*** → ***)" in text_of(found)
+    assert "api_token = ***" in [line.plain.strip() for line in listed]
+
+
+def test_what_rows_alone_tell_hides_secrets_too(flow_file: Flows) -> None:
+    flow = flow_file(SECRETS)
+    shutil.rmtree(flow.run().run_dir)
+    found = flow.run(api_token="twelve-hidden").explain("fetched", 0)
+    assert only(found)["name"] == "api_token"
+    assert "-hidden" not in json.dumps(found)

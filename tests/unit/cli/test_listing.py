@@ -34,6 +34,19 @@ def test_runs_are_found_by_their_parameters(reflow: CommandLine) -> None:
     assert reflow("runs", "--param", "count").code == 2
 
 
+def test_runs_are_found_by_a_secret_that_is_not_shown(
+    reflow: CommandLine, squares: Workflow
+) -> None:
+    @squares.job()
+    def log_in(api_token: str = "none") -> str:
+        return api_token
+
+    squares.run_local("with", api_token="hidden")
+    assert folders(reflow, "--param", "api_token=hidden") == ["with"]
+    assert folders(reflow, "--param", "api_token=***") == []
+    assert "api_token=***" in reflow("status").out
+
+
 def test_runs_are_found_by_their_workflow(reflow: CommandLine, squares: Workflow) -> None:
     assert folders(reflow, "--workflow", "squares") == ["third", "second", "first"]
     assert reflow("runs", "--workflow", "cubes").out == "no run fits\n"

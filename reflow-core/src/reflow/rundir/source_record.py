@@ -19,6 +19,7 @@ from reflow.errors import FlowImportError
 from reflow.fingerprint.code.task_source import Definition, Given, TaskSource, Value
 from reflow.fingerprint.code.unsaved import read_source
 from reflow.model.canonical import digest
+from reflow.model.secrets import shown_text
 from reflow.model.tasks import TaskSpec
 from reflow.rundir.files import damaged, read_bytes, write_whole
 from reflow.rundir.layout import RunLayout
@@ -243,12 +244,13 @@ def _other_given(source: RunSource, task: str, function: object) -> Iterator[tup
         made = modules[each.file].get(each.function) if each.file else function
         own, shown = _given_here(made).get(each.name, ("", "not there"))
         if own != each.digest:
+            now = shown_text(each.name, shown)
             whose = each.function or f"the function of task {task!r}"
             name = f"{each.function or task}: {each.name}"
             yield (
                 name,
                 f"the value {each.name!r} that {whose} was made with was "
-                f"{each.shown} where the run was submitted, and is {shown} on "
+                f"{each.told} where the run was submitted, and is {now} on "
                 f"{os.uname().nodename}: results made with another value serve this run only. "
                 "Make it a parameter, or give the task version=",
             )
@@ -285,8 +287,8 @@ def _other_top_level(source: RunSource, task: str) -> Iterator[tuple[str, str]]:
         except KeyError:
             own, missing = None, "not set"
         if own is None or own.digest != each.digest:
-            shown = own.shown if own else missing
-            yield each.name, _difference(each.name, each.file, each.shown, shown)
+            shown = shown_text(each.name, own.shown) if own else missing
+            yield each.name, _difference(each.name, each.file, each.told, shown)
 
 
 def _difference(name: str, file: str, submitted: str, own: str) -> str:
@@ -323,9 +325,9 @@ def values_that_differ(now: RunSource, before: RunSource) -> dict[str, list[str]
             old = former.get((each.file, each.name))
             if old is not None and old.digest != each.digest:
                 name = f"{each.name} in {Path(each.file).name}"
-                text = f"{name} is {each.shown}, and was {old.shown}"
-                if each.shown == old.shown:  # its attributes, or the order of an array
-                    text = f"{name} is another {each.shown} than it was"
+                text = f"{name} is {each.told}, and was {old.told}"
+                if each.told == old.told:  # its attributes, or the order of an array
+                    text = f"{name} is another {each.told} than it was"
                 found.setdefault(text, []).append(task)
     return found
 

@@ -28,6 +28,7 @@ from reflow.model.durations import Durations
 from reflow.model.graph import Graph
 from reflow.model.pilots import Pilots
 from reflow.model.records import Instance, Look, StoredOutput, SubmissionRecord, Taker, TaskRecord
+from reflow.model.secrets import shown_text, without_passwords
 from reflow.model.states import TaskState
 from reflow.rundir.looks import RunLooks
 from reflow.rundir.run_settings import RunSettings
@@ -348,14 +349,18 @@ def _readable(
     """Return what an element would be given, as Python writes it."""
     task = arguments.task.spec
     specs = tracked.graph.tasks
+    keywords = {item.argument: item.keyword(task.name) for item in task.parameters}
     return {
-        name: _shown(codecs.decode(loads(text), annotation_of(task, specs, name)))
+        name: shown_text(
+            f"{name} {keywords.get(name, '')}",
+            _shown(codecs.decode(loads(text), annotation_of(task, specs, name))),
+        )
         for name, text in arguments.shown(instance.index).items()
     }
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = repr(without_passwords(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reflow.model.fields import as_json
 from reflow.model.records import FailedInstance, RunRecord, SubmissionKind, TaskRecord
+from reflow.model.secrets import without_passwords
 from reflow.model.states import FINAL_TASK_STATES, TaskState
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.ownership import cleaned_up
@@ -57,7 +58,7 @@ def overview_of(
 
 
 def run_as_dict(record: RunRecord) -> dict[str, Any]:
-    """Convert a run to JSON."""
+    """Convert a run to JSON, without its secrets."""
     finished = record.finished_at
     return {
         "run_id": record.run_id,
@@ -67,7 +68,7 @@ def run_as_dict(record: RunRecord) -> dict[str, Any]:
         "created_at": record.created_at.isoformat(),
         "finished_at": None if finished is None else finished.isoformat(),
         "executor": record.executor,
-        "parameters": dict(record.parameters),
+        "parameters": without_passwords(dict(record.parameters)),
         "message": record.message,
         "tags": list(record.tags),
         "cleaned_at": None if record.cleaned_at is None else record.cleaned_at.isoformat(),

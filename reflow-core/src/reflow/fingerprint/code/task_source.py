@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reflow.model.secrets import shown_text
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -26,6 +28,11 @@ class Value:
     statements: str
     """Digest of what makes the value."""
 
+    @property
+    def told(self) -> str:
+        """The value as users are shown it: not, where it is a secret."""
+        return shown_text(self.name, self.shown)
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -38,6 +45,11 @@ class Given:
     """Empty for the task's own function; else the file of the module that holds the function."""
     function: str = ""
     """The top-level name of that function there."""
+
+    @property
+    def told(self) -> str:
+        """The value as users are shown it: not, where it is a secret."""
+        return shown_text(self.name, self.shown)
 
 
 @dataclass(frozen=True, slots=True)

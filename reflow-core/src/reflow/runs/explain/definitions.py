@@ -68,8 +68,8 @@ def _of_values(old: Iterable[Value], new: Iterable[Value]) -> Iterator[Differenc
                 field=Field.VALUE,
                 name=now.name,
                 file=now.file,
-                old=before.shown,
-                new=now.shown,
+                old=before.told,
+                new=now.told,
                 detail="" if before.statements != now.statements else "made at import",
             )
         elif before is None or now is None:
@@ -79,8 +79,8 @@ def _of_values(old: Iterable[Value], new: Iterable[Value]) -> Iterator[Differenc
                 field=Field.VALUE,
                 name=there.name,
                 file=there.file,
-                old=before.shown if before else "",
-                new=now.shown if now else "",
+                old=before.told if before else "",
+                new=now.told if now else "",
                 detail="used now" if now else "no longer used",
             )
 
@@ -93,8 +93,8 @@ def _of_given(old: Iterable[Given], new: Iterable[Given]) -> Iterator[Difference
                 field=Field.VALUE,
                 name=now.name,
                 file=now.file,
-                old=before.shown,
-                new=now.shown,
+                old=before.told,
+                new=now.told,
                 detail=whose,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from reflow.model.records import (
     Taker,
     TaskRecord,
 )
+from reflow.model.secrets import shown_source, shown_text
 from reflow.model.states import TaskState
 from reflow.rundir.ownership import user_name
 from reflow.runs.explain.compare import Comparison
@@ -58,7 +60,7 @@ def explain_element(
         "index": index if task.array else None,
         "state": str(task.state or TaskState.PENDING if instance is None else instance.state),
         "attempt": 0 if instance is None else instance.attempt,
-        **as_json(explanation),
+        **_as_data(explanation),
     }
 
 
@@ -78,9 +80,27 @@ def groups_as_data(groups: Iterable[Group]) -> list[dict[str, Any]]:
     """Return groups as plain data, the largest first."""
     return [
         {"count": group.count, "elements": list(group.elements[:MOST_NAMED])}
-        | as_json(group.explanation)
+        | _as_data(group.explanation)
         for group in sorted(groups, key=lambda group: -group.count)
     ]
+
+
+def _as_data(explanation: Explanation) -> dict[str, Any]:
+    differences = [_without_secrets(each) for each in explanation.differences]
+    return dict(as_json(replace(explanation, differences=differences)))
+
+
+def _without_secrets(difference: Difference) -> Difference:
+    """Hide the values of what is a secret by its name, or by that of the argument."""
+    if difference.field is Field.FILE:
+        return difference
+    name = f"{difference.name} {difference.argument}"
+    return replace(
+        difference,
+        old=shown_text(name, difference.old),
+        new=shown_text(name, difference.new),
+        diff=tuple(map(shown_source, difference.diff)),
+    )
 
 
 class Explainer:

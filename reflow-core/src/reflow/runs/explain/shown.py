@@ -7,6 +7,7 @@ from typing import Any
 from reflow.errors import StoredValueError
 from reflow.model.canonical import loads
 from reflow.model.json import Json
+from reflow.model.secrets import without_passwords
 
 LONGEST = 80
 _MOST = 20
@@ -16,7 +17,7 @@ _MOST = 20
 def shown(text: str) -> str:
     """Return a stored value as a short text, much as Python writes it."""
     try:
-        written = _written(loads(text))
+        written = _written(without_passwords(loads(text)))
     except StoredValueError:
         written = text
     return written if len(written) <= LONGEST else f"{written[: LONGEST - 3]}..."

@@ -18,6 +18,7 @@ from reflow.model.graph import Graph
 from reflow.model.outcomes import Outcome
 from reflow.model.records import RunRecord, TaskRecord
 from reflow.model.resources import Resources
+from reflow.model.secrets import is_secret, without_passwords
 from reflow.model.states import TaskState
 from reflow.rundir.graph_data import graph_of_data, graph_of_records
 from reflow.rundir.layout import RunLayout
@@ -36,7 +37,6 @@ from reflow.runs.reporting.contents import (
 from reflow.runs.reporting.distribution import distribution
 from reflow.runs.reporting.measures import Measures, TaskMeasures
 from reflow.runs.reporting.provenance import Provenance, read_provenance
-from reflow.runs.reporting.secrets import is_secret, without_passwords
 from reflow.runs.reporting.source_changes import is_fit, read_source, source_report
 from reflow.runs.status import status_of
 from reflow.stores.contract import ReadsAttempts, Store, TellsOrigins

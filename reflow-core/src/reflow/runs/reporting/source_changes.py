@@ -9,10 +9,10 @@ from pathlib import Path
 
 from reflow.fingerprint.code.task_source import TaskSource
 from reflow.model.records import RunRecord
+from reflow.model.secrets import is_secret, without_passwords
 from reflow.rundir.layout import RunLayout
 from reflow.rundir.source_record import RunSource, current_source
 from reflow.runs.reporting.contents import SourceChange, SourceReport
-from reflow.runs.reporting.secrets import is_secret, without_passwords
 
 MOST_CHANGES = 200
 MOST_BYTES = 64 * 2**20

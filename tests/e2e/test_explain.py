@@ -431,6 +431,32 @@ def test_a_retry_with_another_source_is_compared_by_the_source_it_was_planned_wi
     assert "attempt 2" in text_of(run.explain("each", 1))
 
 
+def test_what_a_retry_computed_anew_is_told_with_what_differs_from_the_attempt_before(
+    flow_file: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_file(PIPELINE)
+    monkeypatch.setenv("FAILS", "c")
+    run = flow.run()
+    monkeypatch.delenv("FAILS")
+    flow.replace("FACTOR = 1", "FACTOR = 2")
+    run = flow.load().open_run(run.run_id)
+    run.retry(changed=True)
+    found = run.explain("each", 0)
+    assert (found["reason"], found["attempt"]) == ("retried", 2)
+    assert (only(found)["name"], only(found)["old"], only(found)["new"]) == ("FACTOR", "1", "2")
+    said = " ".join(text_of(found).split())
+    assert "It ran again: attempt 1 had succeeded, and its result was given up in a retry" in said
+    assert run.explain("each", 2)["reason"] == "first"
+    groups = {each["reason"]: each for each in run.explain("each")["groups"]}
+    assert (groups["retried"]["elements"], groups["first"]["elements"]) == ([0, 1], [2])
+    assert "since this differs: FACTOR in flow.py differs (1 → 2)" in " ".join(
+        text_of(run.explain("each")).split()
+    )
+    behind = run.explain("longer", 0)
+    assert (behind["reason"], behind["differences"]) == ("retried", [])
+    assert behind["text"].endswith("since something before it ran again")
+
+
 def test_an_explanation_is_plain_data(pipeline: FlowFile) -> None:
     run = pipeline.run(times=2)
     for found in (run.explain("each"), run.explain("each", 1), run.explain("items")):

@@ -61,6 +61,8 @@ def _reason(found: Data) -> str:
             return f"{ran} because no earlier run of the workflow has such an element."
         case "differs":
             return f"{ran} because this differs from {other}:"
+        case "retried":
+            return f"{ran} again: {text}{':' if found['differences'] else '.'}"
         case "no result":
             return f"{ran} because {other}, which was given the same, has no result: {text}."
         case "files":
@@ -173,6 +175,10 @@ def _why(group: Data, verbs: _Verbs) -> str:
             return f"{verbs.ran} because {said(differences[0])}; compared with {run}"
         case "differs":
             return f"{verbs.ran} because these differ from {run}:"
+        case "retried" if len(differences) == 1:
+            return f"{verbs.ran} again: {text}: {said(differences[0])}"
+        case "retried":
+            return f"{verbs.ran} again: {text}{':' if differences else ''}"
         case "no result":
             return f"{verbs.ran} because the same had no result in {run}: {text}"
         case "files" if len(differences) == 1:

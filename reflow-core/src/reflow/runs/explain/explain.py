@@ -9,6 +9,7 @@ from typing import Any
 
 from reflow.errors import NotFoundError
 from reflow.execution.execute import plugin_codecs
+from reflow.model.attempts import Attempt
 from reflow.model.fields import as_json
 from reflow.model.lineage import kin_of
 from reflow.model.records import (
@@ -36,7 +37,7 @@ from reflow.runs.explain.words import (
     Group,
     Reason,
 )
-from reflow.stores.contract import Store, TracesResults, find_instance
+from reflow.stores.contract import ReadsAttempts, Store, TracesResults, find_instance
 
 VERSION = 1
 """Of the JSON documents; fields are only ever added."""
@@ -129,6 +130,9 @@ class Explainer:
             return self._waiting(instance)
         if instance.source is not None and instance.state is TaskState.SUCCESS:
             return self._cached(instance.source)
+        given_up = self._given_up([instance]).get(index)
+        if given_up is not None:
+            return self._again(instance, given_up)
         bypassed = self._bypassed(instance)
         if bypassed is not None:
             return bypassed
@@ -149,6 +153,55 @@ class Explainer:
         if other.identity == instance.identity:
             return self._without_result(run, other)
         return self._different(instance, near, run, other)
+
+    # -- an earlier attempt of the same run ------------------------------------------------
+    def _given_up(self, instances: Iterable[Instance]) -> dict[int, Attempt]:
+        """Return, by index, the last attempt before the present one that had succeeded."""
+        store, present = self._store, {each.index: each.attempt for each in instances}
+        last = max((index for index, attempt in present.items() if attempt > 1), default=None)
+        found: dict[int, Attempt] = {}
+        if last is None or not self._is_recorded or not isinstance(store, ReadsAttempts):
+            return found
+        for attempt in store.attempts(self._record.run_id, self._task.name):
+            outcome = attempt.outcome
+            if outcome.index > last:
+                break
+            before = outcome.attempt < present.get(outcome.index, 0)
+            if before and outcome.state is TaskState.SUCCESS:
+                found[outcome.index] = attempt
+        return found
+
+    def _again(self, instance: Instance, attempt: Attempt) -> Explanation:
+        """Explain why an element ran again in its run though it had succeeded there."""
+        text = f"attempt {attempt.outcome.attempt} had succeeded, and its result was given up"
+        old, new = self._around(instance, attempt)
+        if old is None or new is None or old is new:
+            return Explanation(reason=Reason.RETRIED, text=text)
+        try:
+            differences = self._comparison(old, new).common()
+        except UNREADABLE as error:
+            return Explanation(reason=Reason.RETRIED, text=text, notes=[str(error)])
+        why = "this differs" if differences else "something before it ran again"
+        return Explanation(
+            reason=Reason.RETRIED,
+            text=f"{text} in a retry, since {why}",
+            differences=differences,
+        )
+
+    def _around(self, instance: Instance, attempt: Attempt) -> tuple[Side | None, Side | None]:
+        """Return the sides before and after a retry."""
+        old = None if attempt.wave is None else self._sides.of_wave(attempt.wave)
+        return old, self._sides.of(instance)
+
+    def _groups_again(self, ran: Iterable[Instance], given_up: dict[int, Attempt]) -> list[Group]:
+        found: dict[Any, list[Instance]] = {}
+        for each in ran:
+            attempt = given_up[each.index]
+            kind = attempt.outcome.attempt, *map(id, self._around(each, attempt))
+            found.setdefault(kind, []).append(each)
+        return [
+            _group(each, self._again(each[0], given_up[each[0].index])) for each in found.values()
+        ]
 
     # -- without a comparison --------------------------------------------------------------
     def _waiting(self, instance: Instance | None) -> Explanation:
@@ -386,6 +439,14 @@ class Explainer:
 
         `taken` are the keys of the results that serve others, with their indexes.
         """
+        given_up = self._given_up(ran)
+        again = self._groups_again((each for each in ran if each.index in given_up), given_up)
+        return [
+            *again,
+            *self._of_missed([each for each in ran if each.index not in given_up], taken),
+        ]
+
+    def _of_missed(self, ran: Sequence[Instance], taken: dict[int, int]) -> list[Group]:
         if not ran:
             return []
         bypassed = self._bypassed(ran[0])

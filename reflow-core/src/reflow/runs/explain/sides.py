@@ -119,6 +119,10 @@ class TaskSides(Protocol):
         """Return the side that an element was planned with; None where nothing can be read."""
         ...
 
+    def of_wave(self, wave: int) -> Side | None:
+        """Return the side that a wave was planned with; None where that cannot be read."""
+        ...
+
 
 class Planned:
     """The only side of a task of a run that is not recorded."""
@@ -136,6 +140,9 @@ class Planned:
     def of(self, instance: Instance) -> Side:
         """Return the side."""
         return self._side
+
+    def of_wave(self, wave: int) -> None:
+        """Return None: nothing has been submitted."""
 
 
 class Sides:
@@ -175,6 +182,11 @@ class Sides:
             if instance.identity in (None, side.identity(instance.index)):
                 return side
         return first
+
+    def of_wave(self, wave: int) -> Side | None:
+        """Return the side that a wave was planned with; None where that cannot be read."""
+        name = self._planned(wave)
+        return self._side(name) if name in self._names else None
 
     def _likeliest(self, instance: Instance) -> Iterator[str]:
         """Yield the names of source records, first that of the wave of an element."""

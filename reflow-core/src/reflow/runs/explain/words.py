@@ -42,6 +42,8 @@ class Reason(StrEnum):
     FIRST = "first"
     """No earlier run has an element like it."""
     DIFFERS = "differs"
+    RETRIED = "retried"
+    """It had succeeded in the same run, and its result was given up."""
     NO_RESULT = "no result"
     """The earlier element was the same, and has no result."""
     NOT_REUSABLE = "not reusable"

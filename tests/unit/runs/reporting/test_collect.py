@@ -8,11 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from reflow.config.schema import Config
+from reflow.model.attempts import impossible_times
 from reflow.model.canonical import digest
+from reflow.model.graph import Graph
 from reflow.model.states import RunState, TaskState
+from reflow.model.tasks import TaskSpec
 from reflow.rundir.layout import RunLayout
 from reflow.runs.reporting.collect import collect
 from reflow.runs.reporting.contents import RunReport, TaskReport
+from reflow.runs.tuning.tune import tune
 
 from tests.unit.runs.reporting.recorded import CREATED, RUN, SUBMITTED, failed, record, succeeded
 
@@ -44,6 +49,36 @@ def test_a_worker_whose_clock_is_behind_has_not_waited(tmp_path: Path) -> None:
     task = square(collect(store, RUN))
     assert task.waiting is not None
     assert task.waiting.min == 0.0
+
+
+def test_times_that_cannot_be_are_left_out_and_counted(tmp_path: Path) -> None:
+    outcomes = [
+        succeeded(0, 12.0, 15.0),
+        succeeded(1, 12.0 - 90_000_000, 15.0),  # the clock jumped while it ran
+        succeeded(2, 400.0, 15.0),
+        succeeded(3, 12.0 - 90_000_000, 15.0 - 90_000_000),  # it was wrong all the while
+    ]
+    report = collect(record(tmp_path, outcomes), RUN)
+    task = square(report)
+    assert task.duration is not None
+    assert task.duration.count == 1
+    assert task.duration.max == pytest.approx(3.0)
+    assert report.run.busy_seconds == report.run.element_seconds == pytest.approx(3.0)
+    assert report.timeline is not None
+    assert [bar.index for bar in report.timeline.bars or ()] == [0]
+    assert "3 attempts have impossible times" in report.notes[-1]
+    assert report.attempts_in_all == 4
+
+
+def test_what_should_be_asked_for_is_not_learnt_from_impossible_times(tmp_path: Path) -> None:
+    outcomes = [succeeded(index, 12.0, 15.0) for index in range(20)]
+    outcomes[7] = succeeded(7, 12.0 - 90_000_000, 15.0)
+    tasks = {"square": TaskSpec(name="square", function=print, array=True)}
+    graph = Graph(name="sums", tasks=tasks, edges={"square": ()}, parameters={})
+    found = tune(record(tmp_path, outcomes), graph, Config(), None)
+    (proposal,) = found.proposals
+    assert {change.option: change.proposed for change in proposal.changes}["time"] == "00:02:00"
+    assert found.notes == (impossible_times(1),)
 
 
 def test_failures_that_differ_by_numbers_only_stand_together(tmp_path: Path) -> None:

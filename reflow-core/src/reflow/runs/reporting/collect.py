@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reflow.errors import ReflowError
-from reflow.model.attempts import Attempt
+from reflow.model.attempts import Attempt, impossible_times, with_possible_times
 from reflow.model.graph import Graph
 from reflow.model.outcomes import Outcome
 from reflow.model.records import RunRecord, TaskRecord
@@ -57,7 +57,7 @@ def collect(store: Store, run_id: str, now: datetime | None = None) -> RunReport
     source = read_source(record)
     graph = _graph(record, tasks, source)
     asked = {} if source is None else _asked(record, graph)
-    measures = measure(store, record, asked)
+    measures = measure(store, record, asked, now)
     arrays = frozenset(task.name for task in tasks if task.array)
     last, last_source = _last_run(store, record)
     provenance = read_provenance(layout)
@@ -77,17 +77,21 @@ def collect(store: Store, run_id: str, now: datetime | None = None) -> RunReport
         parameters=tuple(_parameters(record, last)),
         source=None if source is None else source_report(source, last_source, last),
         provenance=provenance,
-        notes=tuple(status["notes"]),
+        notes=(*status["notes"], *filter(None, [impossible_times(measures.impossible)])),
         graph=graph,
     )
 
 
-def measure(store: Store, record: RunRecord, asked: Mapping[str, Resources]) -> Measures:
+def measure(
+    store: Store, record: RunRecord, asked: Mapping[str, Resources], now: datetime
+) -> Measures:
     """Read the tries of a run, once."""
     submitted = submission_times(store, record.run_id)
     measures = Measures(record.created_at.timestamp(), submitted, asked)
     for attempt in ended_attempts(store, record.run_id):
-        measures.add(attempt)
+        possible = with_possible_times(attempt, record, now)
+        measures.impossible += possible is not attempt
+        measures.add(possible)
     measures.finish()
     return measures
 

@@ -67,6 +67,8 @@ class Measures:
         self.tasks: dict[str, TaskMeasures] = {}
         self.failures = Failures()
         self.attempts = 0
+        self.impossible = 0
+        """Tries whose times cannot be right, and were left out."""
         self.cpu_seconds = 0.0
         self.spans = Spans()
         self._created, self._submitted, self._asked = created, submitted, asked

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
+from operator import is_not
 
 from reflow.config.schema import ResourceDefaults
 from reflow.dispatch.submit import scaled
 from reflow.errors import ReflowError, ReflowWarning, UsageError
-from reflow.model.attempts import Attempt
+from reflow.model.attempts import Attempt, with_possible_times
 from reflow.model.graph import Graph
 from reflow.model.records import RunRecord
 from reflow.model.resources import Resources
@@ -63,6 +64,8 @@ class History:
     runs: tuple[str, ...]
     """The runs that were looked at, the newest first."""
     tasks: Mapping[str, TaskHistory]
+    impossible: int = 0
+    """Tries whose times cannot be right, and were left out."""
 
 
 def read_history(store: Store, graph: Graph, defaults: ResourceDefaults) -> History:
@@ -74,6 +77,7 @@ def read_history(store: Store, graph: Graph, defaults: ResourceDefaults) -> Hist
         raise UsageError(f"the store {store.url} keeps no tries of elements: nothing can be told")
     tasks = {name: TaskHistory() for name in graph.tasks}
     records = store.list_runs(graph_name=graph.name, limit=NEWEST_RUNS)
+    impossible = 0
     share = max(1, MOST_TRIES // max(1, len(tasks) * len(records)))
     now = {name: defaults.fill(spec.resources) for name, spec in graph.tasks.items()}
     for record in records:
@@ -81,13 +85,16 @@ def read_history(store: Store, graph: Graph, defaults: ResourceDefaults) -> Hist
         asked = {**now, **_asked(record)}
         for name in there & tasks.keys():
             known = tasks[name]
-            attempts = islice(store.attempts(record.run_id, name), share)
+            attempts = list(islice(store.attempts(record.run_id, name), share))
+            possible = [with_possible_times(each, record) for each in attempts]
+            impossible += sum(map(is_not, possible, attempts))
             request = cache(partial(scaled, asked[name]))
-            new = [_try(record.run_id, each, request) for each in attempts]
+            new = [_try(record.run_id, each, request) for each in possible]
             known.tries += new
             computed = sum(each.succeeded for each in new)
             known.most_elements = max(known.most_elements, computed)
-    return History(runs=tuple(record.run_id for record in records), tasks=tasks)
+    runs = tuple(record.run_id for record in records)
+    return History(runs=runs, tasks=tasks, impossible=impossible)
 
 
 def _asked(record: RunRecord) -> dict[str, Resources]:

@@ -10,6 +10,7 @@ from reflow.dispatch.jobs.packing import may_share
 from reflow.dispatch.modes import mode_of
 from reflow.errors import ReflowError
 from reflow.executors.contract import Executor, KnowsLongestTime
+from reflow.model.attempts import impossible_times
 from reflow.model.graph import Graph
 from reflow.model.resources import Resources
 from reflow.model.tasks import TaskSpec
@@ -71,7 +72,7 @@ def tune(store: Store, graph: Graph, config: Config, executor: Executor | None) 
         runs=history.runs,
         proposals=tuple(proposals),
         savings=total,
-        notes=tuple(queues.notes),
+        notes=(*queues.notes, *filter(None, [impossible_times(history.impossible)])),
     )
 
 

@@ -285,7 +285,7 @@ REFUSED = {
     "an earlier function": (
         "def value(): return 1\nolder = value\ndef value(): return 2",
         "older()",
-        "has changed since",
+        "is an older definition of 'value'",
     ),
     "a function that was given something": (
         "def value(): return 1\nvalue.part = max(2, 3)",

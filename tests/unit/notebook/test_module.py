@@ -266,6 +266,29 @@ REFUSED = {
         "h()",
         "'h' .* has changed since",
     ),
+    "views of one array": (
+        ["import numpy as np\na = np.zeros(2)\nb = a[1:]"],
+        "a + b",
+        "'a' and 'b', .* are views of one array",
+    ),
+    "an older definition under another name": (
+        ["def h(): return 1\nold = h\ndef h(): return old() + 1"],
+        "h()",
+        "'old' .* is an older definition of 'h'",
+    ),
+    "an instance of a class that was defined again": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1\np = P()",
+            "@dataclass\nclass P:\n    x: int = 2",
+        ],
+        "p.x",
+        "'p', an instance of 'P' from before .* run the cell that makes 'p' again",
+    ),
+    "a generator in a class": (
+        ["class C:\n    numbers = (i for i in [1])"],
+        "next(C.numbers)",
+        "'C' .* holds a generator",
+    ),
     "a default of pydantic": (
         ["import pydantic\nN = 1\nclass M(pydantic.BaseModel):\n    x: int = N", "N = 2"],
         "M().x",
@@ -309,10 +332,84 @@ def test_a_name_that_was_deleted_is_missing_as_in_the_notebook(tmp_path: Path) -
 def test_what_functions_change_begins_as_its_cell_says(tmp_path: Path) -> None:
     book = Cells(tmp_path, HEAD, "seen = {}\ndef h(x):\n    seen[x] = 1", f"{TASK}h(1)")
     before = book.module()
-    book.run("h(2)")
+    book.names["t"]()  # as a run in the notebook's own process does
     assert book.module() == before
-    book.run("seen[7] = 'by hand'")
-    assert "7: 'by hand'" in book.module()
+
+
+@pytest.mark.parametrize("cell", ["h(2)", "other(2)", "h_of_2()", "seen[2] = 1"])
+def test_what_a_cell_has_changed_by_calling_a_function_is_taken_along(
+    cell: str, tmp_path: Path
+) -> None:
+    book = Cells(tmp_path, HEAD, "seen = {}\ndef h(x):\n    seen[x] = 1", f"{TASK}[h(2), seen][1]")
+    book.run("def other(x): h(x)\nh_of_2 = lambda: other(2)")
+    before = book.module()
+    book.run(cell)
+    assert book.module() != before
+    (task,) = book.load().specs()
+    assert task.function() == {2: 1}
+
+
+SHARED = {
+    "a second name": (["a = []\nb = a\ndef h():\n    b.append(1)"], "[h(), a][1]", [1]),
+    "a second name of what functions change": (
+        ["b = []\na = b\ndef h():\n    b.append(1)", "b.append(0)"],
+        "[h(), a][1]",
+        [0, 1],
+    ),
+    "an array in two places": (
+        ["import numpy as np\nd = {'x': np.zeros(2)}\nd['y'] = d['x']"],
+        "d['x'] is d['y']",
+        True,
+    ),
+    "an instance in two places": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: list",
+            "p = P([])\nq = [p]",
+        ],
+        "q[0] is p",
+        True,
+    ),
+    "views of different parts": (
+        ["import numpy as np\nx = np.arange(4)\na = x[:2]\nb = x[2:]"],
+        "[a.tolist(), b.tolist()]",
+        [[0, 1], [2, 3]],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_what_is_one_object_stays_one(case: str, tmp_path: Path) -> None:
+    cells, use, value = SHARED[case]
+    (task,) = Cells(tmp_path, HEAD, *cells, f"{TASK}{use}").load().specs()
+    assert task.function() == value
+
+
+REGISTRY = """
+    METHODS = {}
+    def register(function):
+        METHODS[function.__name__] = function
+        return function
+    @register
+    def one(): return 1
+    @register
+    def two(): return 2
+"""
+
+
+@pytest.mark.parametrize(
+    "use", ["[each() for each in METHODS.values()]", "[one(), METHODS['two']()]"]
+)
+def test_what_decorators_fill_is_filled_again(use: str, tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, REGISTRY, f"{TASK}{use}")
+    assert [spec.function() for spec in book.load().specs()] == [[1, 2]]
+    book.run("@register\ndef two(): return 22")
+    assert [spec.function() for spec in book.load().specs()] == [[1, 22]]
+
+
+def test_what_is_filled_by_decorators_and_by_hand_is_refused(tmp_path: Path) -> None:
+    book = Cells(tmp_path, HEAD, REGISTRY, "METHODS['three'] = 3", f"{TASK}len(METHODS)")
+    with pytest.raises(DefinitionError, match=r"'METHODS' .* something else than what decorators"):
+        book.load()
 
 
 def test_a_module_does_not_depend_on_the_order_in_which_cells_ran(tmp_path: Path) -> None:

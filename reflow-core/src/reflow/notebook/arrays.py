@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _VIEWS = {"matrix": "matrix", "recarray": "recarray"}
@@ -46,6 +47,24 @@ def same_arrays(one: Any, other: Any) -> bool:
         and _contents(_plain(one)) == _contents(_plain(other))
         and repr(one._fill_value) == repr(other._fill_value)
     )
+
+
+def shared_memory(arrays: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the names of each two arrays of which one can change the other."""
+    by_root: dict[int, list[tuple[str, Any]]] = {}
+    for name, array in arrays:
+        others = by_root.setdefault(id(_root(array)), [])
+        for other, one in others:
+            if sys.modules["numpy"].may_share_memory(one, array):
+                yield other, name
+        others.append((name, array))
+
+
+def _root(array: Any) -> Any:
+    """Return the object whose memory an array is in."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
 
 
 def write_of_numpy(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from reflow.execution.flow_loading import (
 from reflow.fingerprint.code.unsaved import keep
 from reflow.model.graph import Graph
 from reflow.model.scripts import FLOW_MODULE
-from reflow.notebook.module import Written, is_flow, written
+from reflow.notebook.module import Written, is_flow, kind_of, older_definition, written
 from reflow.notebook.sameness import Comparison
 from reflow.notebook.session import Cell, Session, is_of_cells
 from reflow.rundir.flow_reference import FlowRef
@@ -97,15 +97,40 @@ def _compare(session: Session, workflow: Workflow, made: Written, module: Module
     for name in made.names:
         live, loaded = session.names[name], vars(module).get(name)
         if not is_flow(live) and not comparison.same(live, loaded):
-            raise _other(workflow, name)
+            raise _other(session, workflow, name, comparison, made)
     tasks = {spec.name: spec for spec in vars(module)[made.variable].specs()}
     for spec in workflow.specs():
         if spec.name not in tasks or not comparison.same(spec.function, tasks[spec.name].function):
-            raise _other(workflow, spec.name)
+            raise _other(session, workflow, spec.name, comparison, made)
 
 
-def _other(workflow: Workflow, name: str) -> DefinitionError:
+def _other(
+    session: Session, workflow: Workflow, name: str, comparison: Comparison, made: Written
+) -> DefinitionError:
+    """Return what to tell of a name that the module makes in another way than the notebook has."""
+    what, live = f"{name!r} of workflow {workflow.name!r}", session.names.get(name)
+    older = older_definition(session.names, live)
+    if older is not None and older != name:
+        return DefinitionError(
+            f"{what} is an older definition of {older!r}, which was defined again since, and other "
+            "processes are given the one in force: define each under a name of its own"
+        )
+    if comparison.uncopied is not None:
+        return DefinitionError(
+            f"{what} holds {kind_of(comparison.uncopied)}, so that nobody can tell whether other "
+            "processes have the same: make it in a function that the task calls"
+        )
+    if name in made.filled:
+        return DefinitionError(
+            f"{what} holds something else than what decorators have put there, in this order: run "
+            "the cells that use them again in order, or fill it in a function that the task calls"
+        )
+    if name in made.data:
+        return DefinitionError(
+            f"{what} cannot be written so that other processes have the same: return it from a "
+            "task, or make it in a function that the task calls"
+        )
     return DefinitionError(
-        f"{name!r} of workflow {workflow.name!r} is not what its cell makes now: something that it "
-        "was made with has changed since. Run the cell that defines it again"
+        f"{what} is not what its cell makes now: it, or something that it was made with, has "
+        "changed since. Run the cell that defines it again"
     )

@@ -18,14 +18,18 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from reflow.errors import DefinitionError
 from reflow.fingerprint.code.source_file import SourceFile
+from reflow.notebook.arrays import is_array, shared_memory
+from reflow.notebook.callers import Callers
 from reflow.notebook.expression import NotWritableError, TooLargeError, Writer, imported
 from reflow.notebook.session import Session
 from reflow.notebook.statements import Statement, at_line, statements_of
@@ -45,6 +49,8 @@ class _Unit:
 
     lines: list[str]
     now: list[str] = field(default_factory=list)
+    then: list[str] = field(default_factory=list)
+    """Names that fill it when they are made."""
     later: list[str] = field(default_factory=list)
     is_data_of: str = ""
     """The name that it gives data, in one line."""
@@ -59,19 +65,40 @@ class Written:
     """The names of the notebook's that it makes."""
     variable: str
     """The one that the workflow is in."""
+    data: frozenset[str]
+    """Those that are given data by its value."""
+    filled: frozenset[str]
+    """Those that decorators fill."""
 
 
 def written(session: Session, workflow: Any) -> Written:
     """Return the module that makes a workflow anew. Raises `DefinitionError`, by name."""
-    return _Module(session, workflow).write()
+    shared: dict[int, object] = {}
+    while True:
+        module = _Module(session, workflow, shared)
+        made = module.write()
+        more = module.made_twice()
+        if not more:
+            module.refuse_views()
+            return made
+        # Each is made once, under a name by which everything that holds it finds it.
+        shared = {**shared, **more}
 
 
 class _Module:
-    def __init__(self, session: Session, workflow: Any) -> None:
+    def __init__(self, session: Session, workflow: Any, shared: Mapping[int, object]) -> None:
         self._session = session
         self._workflow = workflow
-        self._names = session.names
         self._statements = statements_of(session.cells)
+        self._callers = Callers(self._statements)
+        self._shared = {
+            each: self._name_of_shared(value) or f"_shared_{number}"
+            for number, (each, value) in enumerate(shared.items(), 1)
+        }
+        of_shared = {self._shared[each]: value for each, value in shared.items()}
+        self._names: Mapping[str, Any] = {**of_shared, **session.names}
+        self._objects: list[tuple[str, object]] = []
+        """Mutable objects that are made, with the names whose data they are in."""
         self._lines: list[str] = []
         self._made: dict[str, None] = {}
         self._open: dict[str, None] = {}
@@ -96,8 +123,40 @@ class _Module:
         memories = self._memories()
         for name, statement in memories.items():
             self._lines[self._data_lines[name]] = statement.text
-        names = tuple(name for name in self._made if name not in memories)
-        return Written(self._text(), names, variable)
+        changing = {id(self._names[name]) for name in memories}
+        names = tuple(
+            name
+            for name in self._made
+            if name in self._session.names and id(self._names[name]) not in changing
+        )
+        data, filled = frozenset(self._data_lines), frozenset(self._registries)
+        return Written(self._text(), names, variable, data, filled)
+
+    def _name_of_shared(self, value: object) -> str | None:
+        """Return the notebook's name of an object that several others hold, if it has one."""
+        found = [
+            name
+            for name, each in self._session.names.items()
+            if each is value and not name.startswith("_") and name not in self._session.hidden
+        ]
+        # The one by which functions change it, if any: it may be a memory of theirs.
+        return min(found, key=lambda name: (not self._callers.of(name), name), default=None)
+
+    def made_twice(self) -> dict[int, object]:
+        """Return objects that the module makes in several places, though they are one."""
+        places = Counter(id(value) for _, value in self._objects)
+        return {id(value): value for _, value in self._objects if places[id(value)] > 1}
+
+    def refuse_views(self) -> None:
+        """Refuse arrays that lie in one memory: what a task writes into one changes the other."""
+        arrays = [(name, value) for name, value in self._objects if is_array(value)]
+        for name, other in shared_memory(arrays):
+            both = f"{name!r} and {other!r}" if name != other else f"arrays in {name!r}"
+            raise DefinitionError(
+                f"{both}, which tasks of workflow {self._workflow.name!r} use, are views of one "
+                "array, and would be arrays of their own in other processes: take the view in the "
+                "task, or give each its own by `.copy()`; or use run_local(max_workers=1)"
+            )
 
     def _text(self) -> str:
         head = ["from __future__ import annotations"] if self._has_future() else []
@@ -111,13 +170,51 @@ class _Module:
         source = SourceFile(Path("cells"), self._text().encode())
         found: dict[str, Statement] = {}
         for name in self._data_lines:
-            binding = [each for each in self._statements if name in each.binds]
-            if not binding or not source.is_changed_by_functions(name):
+            binding = self._binding(name)
+            if binding is None or not source.is_changed_by_functions(name):
                 continue
-            after = self._statements[self._statements.index(binding[-1]) + 1 :]
-            is_as_begun = not any(name in each.used_now for each in after if not each.defines)
-            if binding[-1].is_display and not binding[-1].used_now and is_as_begun:
-                found[name] = binding[-1]
+            if not binding.is_display or binding.used_now:
+                continue
+            if not self._is_changed_after(name, binding) or self._is_as_begun(name, binding):
+                found[name] = binding
+        return found
+
+    def _is_changed_after(self, name: str, binding: Statement) -> bool:
+        """Tell whether later cells may have changed data: by name, or by what they call."""
+        after = self._after(binding)
+        changing = {name, *self._callers.of(name)}
+        return bool(self._callers.fillers(name, after)) or any(
+            not changing.isdisjoint(each.used_now) for each in after if not each.defines
+        )
+
+    def _is_as_begun(self, name: str, binding: Statement) -> bool:
+        """Tell whether data that was written out is still so, whatever was done to it."""
+        assert isinstance(binding.node, ast.Assign)
+        try:
+            live, begun = Writer(lambda _: None), Writer(lambda _: None)
+            value = eval(ast.unparse(binding.node.value), {})  # noqa: S307 - it calls nothing
+            return live.write(self._names[name]) == begun.write(value)
+        except Exception:  # what cannot be written was put there later
+            return False
+
+    def _binding(self, name: str) -> Statement | None:
+        """Return the statement that last bound a name."""
+        return next((each for each in reversed(self._statements) if name in each.binds), None)
+
+    def _after(self, statement: Statement) -> list[Statement]:
+        return self._statements[self._statements.index(statement) + 1 :]
+
+    @cached_property
+    def _registries(self) -> dict[str, list[str]]:
+        """What decorators have filled, by name, with the functions and classes that did so."""
+        found: dict[str, list[str]] = {}
+        for name in self._names:
+            binding = self._binding(name)
+            if binding is not None and binding.begins_empty_or_written_out:
+                fillers = self._callers.fillers(name, self._after(binding))
+                filled = dict.fromkeys(each for one in fillers for each in one.binds)
+                if filled:
+                    found[name] = [*filled]
         return found
 
     def _has_future(self) -> bool:
@@ -169,6 +266,11 @@ class _Module:
     def _make(self, name: str, user: str) -> None:
         if name in self._made or name in self._open or not self._is_there(name, user):
             return
+        for registry, filled in self._registries.items():
+            if name in filled and registry not in self._open:
+                self._make(registry, user)
+        if name in self._made:
+            return
         self._open[name] = None
         unit = self._unit(name, user)
         self._emit(unit, name if user == "the workflow" else f"{name} in {user}")
@@ -197,6 +299,8 @@ class _Module:
             if unit.is_data_of:
                 self._data_lines[unit.is_data_of] = len(self._lines)
             self._lines += unit.lines
+        for name in unit.then:
+            self._need(name, user)
         self._waiting += [(name, user) for name in unit.later]
 
     def _unit(self, name: str, user: str) -> _Unit:
@@ -214,6 +318,10 @@ class _Module:
             statements = self._statements_making(name, value)
             if statements:
                 return _unit_of(self._with_changes(name, statements), (name,))
+        if name in self._registries and (binding := self._binding(name)):
+            begun = _unit_of([binding], (name,))
+            begun.then = [each for each in self._registries[name] if each in self._names]
+            return begun
         return self._data(name, value, user)
 
     def _imports_of(self, name: str, value: object) -> Iterator[str]:
@@ -241,15 +349,29 @@ class _Module:
             binding = [each for each in self._statements if name in each.binds]
             if binding and binding[-1].is_display:
                 return _unit_of(self._with_changes(name, binding[-1:]), (name,))
-            is_inside = error.value is not value
-            raise self._refused(
-                user,
-                f"uses {name!r}, {'which holds ' * is_inside}{_kind_of(error.value)}",
-                "return it from a task, or make it in a function that the task calls",
-            ) from None
-        return _Unit([f"{name} = {text}"], now=writer.names, is_data_of=name)
+            raise self._not_writable(name, value, error.value, user) from None
+        self._objects += [(name, each) for each in writer.objects]
+        is_data_of = name if text not in writer.names else ""
+        return _Unit([f"{name} = {text}"], now=writer.names, is_data_of=is_data_of)
+
+    def _not_writable(self, name: str, value: object, part: object, user: str) -> DefinitionError:
+        holds = "which holds " * (part is not value)
+        older = older_definition(self._names, part)
+        if older is None:
+            instead = "return it from a task, or make it in a function that the task calls"
+            return self._refused(user, f"uses {name!r}, {holds}{kind_of(part)}", instead)
+        is_instance = isinstance(part, type)
+        holds = "" if type(value) is part else "which holds "
+        what = f"{holds}{'an instance' if is_instance else 'an older definition'} of {older!r}"
+        what += " from before that class was defined again" * is_instance
+        return self._refused(
+            user, f"uses {name!r}, {what}", f"run the cell that makes {name!r} again"
+        )
 
     def _other_name(self, value: object, name: str) -> str | None:
+        if id(value) in self._shared:
+            shared = self._shared[id(value)]
+            return None if shared == name else shared
         if is_flow(value) or getattr(value, "__module__", None) == "__main__":
             found = self._home(value) or self._variable_of(value)
             return None if found == name else found
@@ -300,6 +422,7 @@ class _Module:
                 raise DefinitionError(
                     f"what {flow.name!r} gives {included.name!r} by bind= cannot be sent along"
                 ) from None
+            self._objects += [(name, each) for each in writer.objects]
             unit.lines.append(f"{name}.include({inner}, prefix={prefix!r}, bind={values})")
             unit.now += [inner, *writer.names]
         return unit
@@ -350,14 +473,25 @@ def _unit_of(statements: list[Statement], own: Iterable[str]) -> _Unit:
     lines = [line for each in statements for line in (f"\n# {each.place}", each.text)]
     now = dict.fromkeys(name for each in statements for name in each.used_now if name not in own)
     later = dict.fromkeys(name for each in statements for name in each.used_later)
-    return _Unit(lines, [*now], [*later])
+    return _Unit(lines, [*now], later=[*later])
+
+
+def older_definition(names: Mapping[str, Any], value: object) -> str | None:
+    """Return the name of a function or class of cells that was defined again since."""
+    inner: Any = value if isinstance(value, type) else _unwrapped(value)
+    if not isinstance(inner, FunctionType | type) or inner.__module__ != "__main__":
+        return None
+    now = names.get(inner.__qualname__)
+    is_another = now is not None and now is not value and type(_unwrapped(now)) is type(inner)
+    return inner.__qualname__ if is_another else None
 
 
 def _builds_on(binding: list[Statement], name: str) -> bool:
     return bool(binding) and name in binding[-1].used_now
 
 
-def _kind_of(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Say what a value is that cannot be taken along."""
     kind = type(value)
     if kind is FunctionType:
         return "a function that no cell defines under a name"

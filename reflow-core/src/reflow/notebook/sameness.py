@@ -47,8 +47,8 @@ class Comparison:
         self._seen: dict[tuple[int, int], tuple[object, object]] = {}
         self._pairs: dict[int, int] = {}
         """Of mutable objects of the notebook the one of the module, by their ids."""
-        self.other: object = None
-        """The object for which two values are not the same, the innermost one."""
+        self.uncopied: object = None
+        """The object that cannot be compared, if that is why two values are not the same."""
 
     def same(self, live: Any, made: Any) -> bool:
         """Tell whether two values are the same, as far as a task is concerned."""
@@ -60,10 +60,7 @@ class Comparison:
         if (id(live), id(made)) in self._seen:
             return True
         self._seen[id(live), id(made)] = live, made
-        is_same = self._is_one(live, made) and self._same(live, made)
-        if not is_same and self.other is None:
-            self.other = live
-        return is_same
+        return self._is_one(live, made) and self._same(live, made)
 
     def _is_one(self, live: object, made: object) -> bool:
         """Tell whether what is one mutable object in the notebook is one in the module."""
@@ -130,7 +127,8 @@ class Comparison:
             return _shown(live) == _shown(made)
         try:
             parts, others = _copied(live), _copied(made)
-        except Exception:  # what cannot be copied: an open file, a generator
+        except Exception:  # an open file, a generator
+            self.uncopied = live
             return False
         return self.same(parts, others)
 

@@ -14,6 +14,7 @@ from reflow.notebook.session import Cell
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
+_CONTAINERS = frozenset({"Counter", "OrderedDict", "defaultdict", "deque", "dict", "list", "set"})
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 
 
@@ -105,6 +106,16 @@ class Statement:
             and all(isinstance(each, ast.Name) for each in node.targets)
             and not any(isinstance(each, ast.Call) for each in _outside_scopes(node.value))
         )
+
+    @property
+    def begins_empty_or_written_out(self) -> bool:
+        """Whether it begins a container: by a display, or by `dict()`, `defaultdict(list)`."""
+        node = self.node
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            return False
+        called = node.value.func if isinstance(node.value, ast.Call) else None
+        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+        return name in _CONTAINERS or (self.is_display and not self.used_now)
 
     def adds_to(self, name: str) -> bool:
         """Tell whether it adds to a function or class, by nothing that may do anything else.

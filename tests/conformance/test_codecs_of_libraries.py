@@ -578,3 +578,46 @@ def test_a_data_set_is_a_file_that_other_programs_read(tmp_path: Path) -> None:
     with xr.open_dataset(reference.path, engine="h5netcdf") as file:
         assert file["t"].attrs == {"units": "K"}
         assert file["t"].values.tolist() == list(range(1000))
+
+
+PAIRS = pd.MultiIndex.from_tuples([(1, 2)], names=["p", "q"])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (xr.Dataset({"fine": 1, "a/b": ("x", [1.0])}), r"'a/b' .*without '/' and NUL: rename it"),
+        (xr.DataArray([1.0], dims="x/y"), r"'x/y' .*rename it"),
+        (xr.Dataset({"a\0b": ("x", [1.0])}), r"'a\\x00b' .*rename it"),
+        (
+            xr.Dataset({"fine": ("y", np.array(["t"], object)), "a": ("x", ["u\0v"])}),
+            r"variable 'a' .*no texts with a NUL",
+        ),
+        (
+            xr.Dataset({"a": ("x", [1.0])}, {"x": pd.CategoricalIndex(["u"])}),
+            r"variable 'x' .*pandas' type category: convert it \(\.astype\)",
+        ),
+        (
+            xr.Dataset({"a": ("x", [1.0])}, xr.Coordinates.from_pandas_multiindex(PAIRS, "x")),
+            r"variable 'x' .*reset_index\('x'\) first",
+        ),
+        (
+            xr.Dataset(
+                {"fine": ("y", np.array(["t"], object)), "a": ("x", np.array([{1}], object))}
+            ),
+            r"variable 'a' .*its objects: make them texts",
+        ),
+    ],
+    ids=["name", "dimension", "NUL in a name", "NUL", "categories", "levels", "objects"],
+)
+def test_who_returns_a_data_set_that_cannot_be_stored_is_told_what_to_change(
+    value: Any, words: str
+) -> None:
+    with pytest.raises(UnstorableValueError, match=f"cannot store .*{words}.*Pickled"):
+        Codecs().encode(value)
+
+
+def test_the_name_of_a_data_array_may_be_any_text() -> None:
+    codecs = Codecs()
+    array = xr.DataArray([1.0], dims="x", name="a/b")
+    xr.testing.assert_identical(codecs.decode(codecs.encode(array)), array)

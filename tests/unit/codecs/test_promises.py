@@ -431,6 +431,12 @@ def test_a_value_without_an_annotation_is_refused_with_what_to_write(
         kept([value], Any)
 
 
+@pytest.mark.parametrize("choices", [Literal[1, True], Literal[True, 1]])
+def test_of_choices_that_are_equal_the_one_of_its_own_class_comes_back(choices: Any) -> None:
+    assert kept(True, choices) is True
+    assert type(kept(1, choices)) is int
+
+
 @pytest.mark.parametrize(
     ("value", "annotation", "names"),
     [
@@ -440,6 +446,12 @@ def test_a_value_without_an_annotation_is_refused_with_what_to_write(
         (pd.Series([1]), list[int], r"pandas.Series; .* promises list\[int\]"),
         ([half, numpy.zeros(1)], list[float], r"numpy.ndarray in \[1\]; .* list\[float\]"),
         ({"a": pd.Series([1])}, dict[str, numpy.ndarray], r"pandas.Series in \['a'\]"),
+        (pd.Series([1]), list[int], r"list\[int\]: return its \.tolist\(\)$"),
+        (xr.DataArray([1], dims="x"), list[int], r"return its \.values\.tolist\(\)$"),
+        (numpy.zeros(2), tuple[float, float], r"return tuple\(\.\.\.\) of its \.tolist\(\)$"),
+        ([numpy.zeros(1)], tuple[float, ...], r"numpy.ndarray in \[0\]; .*\.\.\.\]$"),
+        (numpy.longdouble(1) / 3, float, r"return float\(\.\.\.\) of it, which rounds it$"),
+        ([numpy.clongdouble(1) / 3], list[complex], r"return complex\(\.\.\.\) of it"),
         ("x", numpy.ndarray | float, "str; the annotation promises numpy.ndarray"),
     ],
 )

@@ -12,7 +12,7 @@ from reflow.codecs.annotations import meaning
 from reflow.codecs.builtin import splits_in_json
 from reflow.codecs.contract import Codec, CodecContext
 from reflow.codecs.extras import codecs_for, is_extra, lacking
-from reflow.codecs.instead import of_value
+from reflow.codecs.instead import of_unpromised, of_value
 from reflow.codecs.registry import BUILTIN, Registry, has_class_tag, is_own, wrap
 from reflow.codecs.unstorable import UnstorablePartError, step, type_name
 from reflow.codecs.value_files import LONGEST_INLINE, ValueFiles
@@ -126,7 +126,7 @@ class Encoder:
     def _refuse(self, codec: Codec, value: Any) -> Json:
         """Refuse a value that is of no promised class, unless it is part of another."""
         if not self._own_classes:
-            raise _unpromised(type(value), self._annotation)
+            raise _unpromised(type(value), self._annotation, is_whole=not self._depth)
         return self._wrap(codec, None, value)
 
     def _wrap(self, codec: Codec, tag: str | None, value: Any) -> Json:
@@ -200,9 +200,12 @@ def _derives(kind: type, base: type) -> bool:
         return False
 
 
-def _unpromised(kind: type, annotation: Any) -> UnstorablePartError:
+def _unpromised(kind: type, annotation: Any, *, is_whole: bool = True) -> UnstorablePartError:
+    wanted = members(meaning(annotation)) if is_whole else ()
+    advice = of_unpromised(kind, {_class_of(each) for each in wanted})
     return UnstorablePartError(
-        f"a value of type {type_name(kind)}", f"the annotation promises {_shown(annotation)}"
+        f"a value of type {type_name(kind)}",
+        f"the annotation promises {_shown(annotation)}" + (f": {advice}" if advice else ""),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, OrderedDict, abc, defaultdict, deque
+from collections.abc import Collection
 from datetime import date, datetime, timedelta, tzinfo
 from io import IOBase
 from numbers import Integral
@@ -70,6 +71,24 @@ def of_value(kind: type) -> str:
         f"return {_PLAIN}, or the Path of a file, annotate it as "
         f"Annotated[{kind.__qualname__}, Pickled()], or install a plugin with a codec for it"
     )
+
+
+def of_unpromised(kind: type, wanted: Collection[object]) -> str:
+    """Return advice on a value of a library's class where other classes are promised.
+
+    It is empty where the value and the promise have nothing in common.
+    """
+    if is_numpy_scalar(kind):
+        rounded = {"longdouble": "float", "clongdouble": "complex"}.get(kind.__name__)
+        return f"return {rounded}(...) of it, which rounds it" if rounded else ""
+    items = ".tolist()" if hasattr(kind, "tolist") else ".values.tolist()"
+    is_masked = kind.__module__.startswith("numpy.ma")  # whose hidden items would be None
+    if is_masked or not (hasattr(kind, "tolist") or hasattr(kind, "to_dataset")):
+        return ""
+    if tuple in wanted:
+        return f"return tuple(...) of its {items}"
+    # An array is taken for a list, unless its items are others than promised.
+    return f"return its {items}" if list in wanted and kind.__name__ != "ndarray" else ""
 
 
 def _is_single_pass(kind: type) -> bool:

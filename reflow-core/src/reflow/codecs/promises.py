@@ -205,11 +205,12 @@ class _Literal:
         self._choices = choices
 
     def fit(self, value: Any) -> Fitted:
+        best: Fitted = (value, Fit.NOT)
         for allowed, promise in self._choices:
             fitted, fit = promise.fit(value)
-            if fit > Fit.PARTLY and type(fitted) is type(allowed) and fitted == allowed:
-                return allowed, fit
-        return value, Fit.NOT
+            if fit > best[1] and type(fitted) is type(allowed) and fitted == allowed:
+                best = allowed, fit  # of 1 and True, which are equal, the one of its own class
+        return best
 
 
 # -- what has parts ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reflow.codecs.contract import CodecContext
@@ -29,6 +29,10 @@ _MEANING = frozenset(
     ("units", "calendar", "dtype", "coordinates", "_FillValue", "missing_value", "scale_factor")
 ) | {"add_offset", "_Unsigned", "_Encoding", "grid_mapping", "bounds"}
 """Attributes that change how a netCDF file is read, which the values here have behind them."""
+
+
+_IN_OBJECTS = (str, bytes, int, float, complex, type(None))
+"""What netCDF may have a form for in an array of objects."""
 
 
 class DatasetCodec(SelfContained):
@@ -101,7 +105,7 @@ class DataArrayCodec(SelfContained):
         import xarray as xr
 
         taken = {*value.coords, *value.dims}
-        name = value.name if isinstance(value.name, str) else "values"
+        name = value.name if isinstance(value.name, str) and _is_name(value.name) else "values"
         while name in taken:
             name += "_"
         dataset = xr.Dataset({name: value.variable}, value.coords)
@@ -148,6 +152,7 @@ class _Content(io.RawIOBase):
 
 
 def _written(value: xr.Dataset, context: CodecContext) -> Json:
+    _require_names([*value.variables, *value.sizes])
     plain = value.drop_encoding()
     plain.attrs = _plain_attributes(value.attrs)
     for variable in plain.variables.values():
@@ -159,12 +164,49 @@ def _written(value: xr.Dataset, context: CodecContext) -> Json:
             warnings.simplefilter("ignore")  # what is lost is found by reading it back
             content: Any = plain.to_netcdf(engine=_ENGINE)
     except Exception as error:  # whatever netCDF has no type for
+        name, trouble = next(
+            _troubles(value), ("", f"netCDF has no form for it ({error}): change it")
+        )
         raise UnstorablePartError(
-            "this data set",
-            f"netCDF has no form for it ({error}): reset_index a MultiIndex and give it plain "
-            "types, or annotate it as Annotated[..., Pickled()]",
+            f"variable {name!r} of a data set" if name else "this data set",
+            f"{trouble}, or annotate it as Annotated[..., Pickled()]",
         ) from error
     return context.write_bytes(content, suffix=".nc")
+
+
+def _is_name(name: object) -> bool:
+    """Tell whether netCDF files can call a variable or dimension so."""
+    return isinstance(name, str) and name not in ("", ".") and not {"/", "\0"} & set(name)
+
+
+def _require_names(names: Iterable[object]) -> None:
+    """Raise `UnstorablePartError` for the first name that netCDF files cannot have."""
+    for name in names:
+        if not _is_name(name):
+            raise UnstorablePartError(
+                f"variable or dimension {name!r} of a data set",
+                "names in netCDF are texts, not empty, and without '/' and NUL: rename it, or "
+                "annotate the data set as Annotated[..., Pickled()]",
+            )
+
+
+def _troubles(value: xr.Dataset) -> Iterator[tuple[str, str]]:
+    """Yield variables that netCDF has no form for, and what to do about each."""
+    import numpy as np
+    import pandas as pd
+
+    for name, variable in value.variables.items():
+        dtype: Any = variable.dtype
+        if isinstance(value.indexes.get(name), pd.MultiIndex):
+            yield str(name), f"netCDF has no labels on several levels: reset_index({name!r}) first"
+        elif not isinstance(dtype, np.dtype):
+            yield str(name), f"netCDF has nothing like pandas' type {dtype}: convert it (.astype)"
+        elif dtype.kind in "OU":
+            items = list(variable.values.flat)
+            if any(isinstance(item, str) and "\0" in item for item in items):
+                yield str(name), "netCDF has no texts with a NUL character: replace it"
+            elif not all(isinstance(item, _IN_OBJECTS) for item in items):
+                yield str(name), "netCDF has no form for its objects: make them texts or numbers"
 
 
 def _plain_attributes(attributes: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -204,7 +204,9 @@ def test_a_running_run_is_not_removed(flow: FlowFile) -> None:
     assert own_files(run) != []
 
 
-def test_another_users_run_is_not_removed(flow: FlowFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_run_is_not_removed(
+    flow: FlowFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = flow.run()
     before = own_files(run)
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
@@ -214,6 +216,34 @@ def test_another_users_run_is_not_removed(flow: FlowFile, monkeypatch: pytest.Mo
 
     assert own_files(run) == before
     assert has_run(run.store, run.run_id)
+    assert "1 run of other users: left alone\n" in capsys.readouterr().out
+
+
+def test_files_of_another_user_are_told_of_before_the_question(
+    flow: FlowFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = flow.run()
+    (run.run_dir / ".reflow" / run.run_id).chmod(0o777)
+
+    assert reflow("rm", run.run_id) == 2
+
+    printed = capsys.readouterr()
+    assert f"left alone:\n  {run.run_id}: " in printed.out
+    assert "must be confirmed" not in printed.err
+
+
+def test_a_run_whose_run_directory_is_not_there_is_not_forgotten_silently(
+    flow: FlowFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = flow.run()
+    run.run_dir.rename(flow.folder / "unmounted")
+
+    assert reflow("rm", run.run_id) == 2
+
+    assert has_run(run.store, run.run_id)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "not mounted, the files of" in said
+    assert "stay there, and nothing will know of them" in said
 
 
 def test_the_newest_runs_of_each_workflow_stay(flow: FlowFile) -> None:
@@ -262,6 +292,25 @@ def test_an_element_that_was_invalidated_is_computed_by_the_next_run(flow: FlowF
 
     flow.run()
     assert flow.calls == {"curve-1": 1}
+
+
+def test_what_was_invalidated_is_said_in_lines_that_fit(
+    flow: FlowFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = flow.run()
+    monkeypatch.setenv("COLUMNS", "60")
+    assert reflow("invalidate", run.run_id, "report") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 result" in lines[-1]
+    assert max(map(len, lines)) <= 60
+
+
+def test_a_run_that_is_not_there_is_named(
+    flow: FlowFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow.run()
+    assert reflow("status", "nothing") == 2
+    assert "there is no run 'nothing'" in capsys.readouterr().err
 
 
 def test_what_comes_after_other_values_is_computed_again(flow: FlowFile) -> None:

@@ -13,6 +13,7 @@ from reflow.runs.status import run_as_dict
 
 if TYPE_CHECKING:
     from reflow.model.cleaning import StoreSize
+    from reflow.model.records import RunRecord
     from reflow.runs.cleaning.choose import Refusal
     from reflow.runs.cleaning.clean import Cleaned
     from reflow.runs.cleaning.usage import RunUsage, Usage
@@ -131,13 +132,28 @@ def plan_lines(
     return lines
 
 
+def missing_lines(records: Sequence[RunRecord], *, width: int) -> list[Text]:
+    """Warn of runs whose run directories are not there."""
+    lines: list[Text] = []
+    for record in records[:MOST_TOLD]:
+        lines += paragraph(
+            f"the run directory {record.run_dir} is not there: if it lies on a file system that is "
+            f"not mounted, the files of {record.run_id} stay there, and nothing will know of them",
+            width=width,
+        )
+    if len(records) > MOST_TOLD:
+        more = len(records) - MOST_TOLD
+        lines.append(Text(f"and {count(more, 'more run')} without a run directory"))
+    return lines
+
+
 def refusal_lines(refusals: Sequence[Refusal], *, command: str, width: int) -> list[Text]:
     """Show which runs are left alone, why, and what to type first."""
     lines = _told(
         "left alone", [f"{each.record.run_id}: {each.reason}" for each in refusals], width
     )
     steps = [
-        (f"{command} {each.advice}", f"before {each.record.run_id} can go")
+        (f"{command} {each.advice}", each.purpose or f"before {each.record.run_id} can go")
         for each in refusals[:MOST_TOLD]
         if each.advice
     ]

@@ -65,7 +65,7 @@ def unknown(session: Session, run_id: str) -> NotFoundError:
     """Make the error for a run that does not exist, with the id that was probably meant."""
     recent = session.rows(Run.select(Run.run_id).order_by(Run.created_at.desc()).limit(_RECENT))
     guess = did_you_mean(run_id, [plain(row[0]) for row in recent])
-    return NotFoundError(f"There is no run {run_id!r}{guess or '; `reflow runs` lists all runs'}")
+    return NotFoundError(f"there is no run {run_id!r}{guess or '; `reflow runs` lists all runs'}")
 
 
 def find(session: Session, run_id: str) -> RunRecord:

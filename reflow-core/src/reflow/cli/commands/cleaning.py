@@ -14,7 +14,7 @@ from reflow.cli.source import Runs, runs_of
 from reflow.cli.words import Json, RunId, StoreOption, option, run_argument, switch
 from reflow.errors import NotFoundError, UsageError
 from reflow.model.cleaning import Extent
-from reflow.report.layout import count
+from reflow.report.layout import count, paragraph
 from reflow.report.screen import put_json, screen
 
 if TYPE_CHECKING:
@@ -91,7 +91,13 @@ def clean(
     Results stay that the cache can use, and the run itself in the list. What tasks wrote by
     themselves is never touched.
     """
-    from reflow.runs.cleaning.choose import Criteria, choose, interrupted, time_before
+    from reflow.runs.cleaning.choose import (
+        Criteria,
+        choose,
+        count_of_others,
+        interrupted,
+        time_before,
+    )
 
     source = runs_of(context)
     if older_than is None and keep_last is None and not failed:
@@ -109,6 +115,9 @@ def clean(
     chosen = choose(source.store, criteria, extent)
     there = {record.run_id for record in chosen}
     chosen += [each for each in interrupted(source.store) if each.run_id not in there]
+    others = count_of_others(source.store, criteria)
+    if others and not json:
+        screen().say(f"{count(others, 'run')} of other users: left alone")
     if not chosen and not json:
         screen().say("nothing to clean up: no ended run fits")
         return
@@ -187,12 +196,14 @@ def invalidate(
     for name, each in found.items():
         shown = f"{name}: {count(each.elements, 'element')} to be computed by the next run"
         forgotten = f"the cache has forgotten {count(each.results, 'result')}"
-        console.say(f"{shown}; {forgotten}" if each.elements else f"{name}: no result to forget")
+        said = [f"{shown}; {forgotten}" if each.elements else f"{name}: no result to forget"]
         if each.of_others:
-            console.say(
+            said.append(
                 f"{count(each.of_others, 'result')} of other users may still be used, where "
                 f'[store] share = "all" is set; --force-tasks {name} computes all of it'
             )
+        for sentence in said:
+            console.put(paragraph(sentence, width=console.width))
 
 
 # -- details ---------------------------------------------------------------------------------
@@ -207,16 +218,22 @@ def _remove(
     named: bool = False,
 ) -> int:
     """Show what is to be removed, ask, and remove it; return the exit code."""
-    from reflow.report.cleaning import cleaned_as_dict, done_lines, plan_lines, refusal_lines
+    from reflow.report.cleaning import (
+        cleaned_as_dict,
+        done_lines,
+        missing_lines,
+        plan_lines,
+        refusal_lines,
+    )
     from reflow.runs.cleaning.choose import refusal
-    from reflow.runs.cleaning.clean import cleaning_store
+    from reflow.runs.cleaning.clean import cleaning_store, foreign_files
     from reflow.runs.cleaning.usage import measure
 
     store, console = cleaning_store(source.store), screen()
     refused: list[Refusal] = []
     free: list[RunRecord] = []
     for record in records:
-        reason = refusal(source.store, record, named=named)
+        reason = refusal(source.store, record, named=named) or foreign_files(record)
         if reason is None:
             free.append(record)
         else:
@@ -236,6 +253,8 @@ def _remove(
                     width=console.width,
                 )
             )
+        missing = [record for record in free if not record.run_dir.is_dir()]
+        console.put(missing_lines(missing, width=console.width))
         told = refusal_lines(refused, command=source.command, width=console.width)
         console.put(told if found else told[1:])
     bad = WRONG_USAGE if named and refused else OK

@@ -42,6 +42,8 @@ class Refusal:
     reason: str
     advice: str = ""
     """The command to type first, without the program's name; empty for none."""
+    purpose: str = ""
+    """What that command is for, where it is not so that the run can go then."""
 
     @property
     def is_foreign(self) -> bool:
@@ -86,6 +88,17 @@ def choose(store: Store, criteria: Criteria, extent: Extent) -> list[RunRecord]:
         if _fits(record, criteria):
             chosen.append(record)
     return chosen
+
+
+def count_of_others(store: Store, criteria: Criteria) -> int:
+    """Count the runs of other users that would be cleaned up if they were the caller's."""
+    return sum(
+        record.uid not in (None, os.geteuid())
+        and criteria.workflow in (None, record.workflow)
+        and record.cleaned_at is None
+        and _fits(record, criteria)
+        for record in store.list_runs()
+    )
 
 
 def interrupted(store: Store) -> list[RunRecord]:
@@ -133,8 +146,9 @@ def refusal(store: Store, record: RunRecord, *, named: bool) -> Refusal | None:
     if not named and not record.run_dir.is_dir():
         return Refusal(
             record,
-            f"its run directory {record.run_dir} is not there",
+            f"its run directory {record.run_dir} is not there; its file system may not be mounted",
             f"rm {record.run_id}",
+            "forget it, and leave its files wherever they are",
         )
     return None
 

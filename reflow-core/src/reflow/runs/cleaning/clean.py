@@ -31,7 +31,7 @@ from reflow.model.cleaning import Extent, RowPosition
 from reflow.model.records import Lease, RunRecord
 from reflow.rundir.file_states import Recorded
 from reflow.rundir.ownership import own_settings
-from reflow.runs.cleaning.choose import layout_of, refusal
+from reflow.runs.cleaning.choose import Refusal, layout_of, refusal
 from reflow.runs.cleaning.own_files import Removal, kept_below, remove_files
 from reflow.runs.cleaning.pace import Pace
 from reflow.runs.cleaning.source_copies import remove_unused_copies
@@ -154,6 +154,18 @@ def shrink(store: Store, on_step: Callable[[], None] = lambda: None) -> int:
         given += part
         on_step()
     return given
+
+
+def foreign_files(record: RunRecord) -> Refusal | None:
+    """Say why the files of a run must not be removed, though its record is the caller's."""
+    try:
+        if layout_of(record).root.is_dir():
+            own_settings(replace(record, cleaned_at=None))
+    except (ForeignRunError, DamagedRunError, OSError) as error:
+        return Refusal(record, str(error))
+    except NotFoundError:
+        pass  # what a removal has left that was interrupted
+    return None
 
 
 def _is_own(record: RunRecord) -> bool:

@@ -233,3 +233,10 @@ def test_what_comes_from_a_table_is_shown_with_its_origin(settings: Settings) ->
     lines = [line.plain for line in config_lines(load_config(), width=400)]
     [row] = [line for line in lines if line.startswith("tasks.align.mem")]
     assert row.split() == ["tasks.align.mem", '"6G"', file]
+
+
+def test_a_table_for_a_task_that_the_workflow_does_not_have_is_told(settings: Settings) -> None:
+    settings('[tasks."genome.aling"]\nmem = "3G"\n[tasks."other.aling"]\nmem = "3G"\n')
+    with pytest.warns(ReflowWarning, match="has no task 'aling'.*'align'") as told:
+        flow().graph()
+    assert len(told) == 1

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from reflow.config.task_tables import flat_tasks, overrides_of, with_option
+from reflow.config.task_tables import flat_tasks, overrides_of, unused_tables, with_option
 from reflow.config.values import accepts, expected, from_text
 from reflow.errors import ConfigError, ParameterError, ReflowWarning
 from reflow.model.json import Json
@@ -420,12 +420,16 @@ class Config:
         """Return tasks of a workflow as their tables `[tasks.NAME]` say.
 
         A table for a task of one workflow, `[tasks."WORKFLOW.NAME"]`, takes precedence over that
-        for tasks of a name. Raises `DefinitionError` where table and decorator do not go together.
+        for tasks of a name; where that workflow has no such task, this is a warning. Raises
+        `DefinitionError` where table and decorator do not go together.
         """
         if not self.tasks:
             return list(specs)
         from reflow.wiring.overrides import overridden
 
+        specs = list(specs)
+        for message in unused_tables(self.tasks, workflow, [spec.name for spec in specs]):
+            warnings.warn(message, ReflowWarning, stacklevel=3)
         return [
             overridden(spec, overrides_of(self.tasks, workflow, spec.name, self.origin))
             for spec in specs

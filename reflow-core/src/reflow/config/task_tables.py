@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reflow.errors import ConfigError, ReflowError, ReflowWarning
 from reflow.model.json import Json
+from reflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from reflow.wiring.overrides import Override
@@ -29,6 +30,21 @@ def overrides_of(
         if name in tasks:
             origins = {option: origin(f"tasks.{name}.{option}") for option in tasks[name]}
             yield Override(table=table_name(name), values=tasks[name], origins=origins)
+
+
+def unused_tables(
+    tasks: Mapping[str, Mapping[str, Json]], workflow: str, names: Sequence[str]
+) -> Iterator[str]:
+    """Say which tables name a task of this workflow that it does not have."""
+    from reflow.wiring.overrides import table_name
+
+    for name in tasks:
+        task = name.removeprefix(f"{workflow}.")
+        if task != name and task not in names and name not in names:
+            yield (
+                f"{table_name(name)} in the configuration is ignored: workflow {workflow!r} has "
+                f"no task {task!r}{did_you_mean(task, names)}"
+            )
 
 
 def with_option(

@@ -71,6 +71,8 @@ class Finding:
     ok: bool
     text: str
     """What was found; when not ok, also what to do about it."""
+    checked: bool = True
+    """Whether anything was looked at; what was not checked is not called in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,8 +69,9 @@ def config_lines(config: Config, *, width: int) -> list[Text]:
 def finding_lines(name: str, finding: Finding, *, width: int) -> list[Text]:
     """Show what a check found: in one line when it passed, otherwise with what to do."""
     if finding.ok:
-        lines = paragraph(f"{name}: {finding.text}", width=width, indent=" " * 5, first="ok   ")
-        lines[0].stylize("green", 0, 2)
+        mark, style = ("ok   ", "green") if finding.checked else ("--   ", "dim")
+        lines = paragraph(f"{name}: {finding.text}", width=width, indent=" " * 5, first=mark)
+        lines[0].stylize(style, 0, 2)
         lines[0].stylize("dim", 5 + len(name))
         for line in lines[1:]:
             line.stylize("dim")
@@ -85,6 +86,12 @@ def findings_json(findings: Sequence[tuple[str, Finding]]) -> dict[str, Any]:
         "version": 1,
         "ok": all(finding.ok for _, finding in findings),
         "findings": [
-            {"check": name, "ok": finding.ok, "text": finding.text} for name, finding in findings
+            {
+                "check": name,
+                "ok": finding.ok,
+                "text": finding.text,
+                "checked": finding.checked,
+            }
+            for name, finding in findings
         ],
     }

@@ -36,7 +36,8 @@ def check_requests(graph: Graph, config: Config, executor: Executor) -> Iterator
     verdicts: dict[str, Feasibility] = {}
     for name, resources, mend in _requests(graph, config, executor):
         if not isinstance(executor, ChecksRequests):
-            yield name, Finding(ok=True, text=f"not checked by the executor {executor.name!r}")
+            text = f"not checked by the executor {executor.name!r}"
+            yield name, Finding(ok=True, text=text, checked=False)
             continue
         request = repr(resources)
         try:

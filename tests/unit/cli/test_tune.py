@@ -79,6 +79,7 @@ def ended(
     state: TaskState = TaskState.SUCCESS,
     cause: FailureCause | None = None,
 ) -> Outcome:
+    now = datetime.now(UTC).timestamp()
     return Outcome(
         task=task,
         index=index,
@@ -86,8 +87,8 @@ def ended(
         state=state,
         cause=cause,
         output="1" if cause is None else None,
-        started_at=100.0,
-        ended_at=100.5,
+        started_at=now,
+        ended_at=now + 0.5,
         peak_memory=100 * 2**20,
         cpu_time=0.4,
     )

@@ -91,6 +91,10 @@ def execute(
             message = _mistake(error)
             if message is None or os.environ.get(DEBUG_VARIABLE):
                 raise
+            if isinstance(error, OSError):
+                # Python would try once more to write what is left, and fail again.
+                with suppress(OSError):
+                    screen().on_broken_pipe()
             if not _completing(name):
                 screen(stderr=True).put([Text.assemble(("error: ", "bold red"), message)])
             return RUN_FAILED if isinstance(error, RunFailedError) else WRONG_USAGE

@@ -54,8 +54,8 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, run_id UNIQUE, workflow, state, run_dir, created_at, finished_at,
-    executor, parameters, message, uid, lineage, place, tags, epoch DEFAULT 0,
-    heartbeat DEFAULT 0, wakeup DEFAULT 0, owner
+    executor, parameters, message, uid, lineage, place, tags, cleaned_at, extent,
+    cleaning, epoch DEFAULT 0, heartbeat DEFAULT 0, wakeup DEFAULT 0, owner
 );
 CREATE TABLE task (
     key INTEGER PRIMARY KEY, run, name, ordinal, array, size, state, UNIQUE (run, name)

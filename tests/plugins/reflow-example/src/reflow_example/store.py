@@ -126,7 +126,7 @@ def _reader(annotation: Any) -> Callable[[Any], Any]:
         return lambda text: Path(json.loads(text))
     if kind is str or get_origin(kind) is Mapping:
         return json.loads
-    if get_origin(kind) is tuple:
+    if kind == tuple[str, ...]:
         return lambda text: tuple(json.loads(text))
     return lambda value: value
 
